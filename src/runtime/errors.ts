@@ -1,0 +1,65 @@
+/**
+ * The errors of the library. Each says in one line what was wrong and what would be right, and carries a stable
+ * `code`, so that programs need not read the message.
+ */
+
+/** Base class of every error that the library throws on purpose. */
+export class ToeplitzError extends Error {
+  /** Stable identifier, the same in every release: test this, not the message. */
+  readonly code: string
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = new.target.name
+    this.code = code
+  }
+}
+
+/** Arguments whose shapes, ranks or options do not fit an operation. Nothing was allocated. */
+export class ShapeError extends ToeplitzError {
+  constructor(message: string) {
+    super('SHAPE', message)
+  }
+}
+
+/** A tensor, model or tape that has been disposed was used. */
+export class DisposedError extends ToeplitzError {
+  constructor(message: string) {
+    super('DISPOSED', message)
+  }
+}
+
+/** Linear memory could not grow. Every existing tensor is intact. */
+export class OutOfMemoryError extends ToeplitzError {
+  constructor(message: string) {
+    super('OUT_OF_MEMORY', message)
+  }
+}
+
+/** A file or buffer is not what it claims to be. */
+export class FormatError extends ToeplitzError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('FORMAT', message, options)
+  }
+}
+
+/** The runtime, or the combination of options, cannot do what was asked. */
+export class UnsupportedError extends ToeplitzError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('UNSUPPORTED', message, options)
+  }
+}
+
+/** An operation was called before `init()` finished. */
+export class NotInitializedError extends ToeplitzError {
+  constructor(what: string) {
+    super('NOT_INITIALIZED', `${what}: the WebAssembly core is not loaded; call \`await init()\` once before it`)
+  }
+}
+
+/** Training cannot go on: the loss or a weight is no longer a number. */
+export class DivergedError extends ToeplitzError {
+  constructor(message: string) {
+    super('DIVERGED', message)
+  }
+}
