@@ -1,0 +1,131 @@
+/**
+ * Patches of a (padded) image gathered straight into panels, and added back: element (t, i) of the patch
+ * matrix is image[tap[t] + pixel[i]], all offsets in bytes.
+ */
+import { storeTransposed } from './gemm'
+
+/** Whether four consecutive pixels lie side by side in memory. */
+@inline
+function adjacent(pixels: usize): bool {
+  return load<u32>(pixels, 12) - load<u32>(pixels) == 12
+}
+
+
+@inline
+function load4(base: usize, pixels: usize): v128 {
+  let v = v128.load32_zero(base + <usize>load<u32>(pixels))
+  v = v128.load32_lane(base + <usize>load<u32>(pixels, 4), v, 1)
+  v = v128.load32_lane(base + <usize>load<u32>(pixels, 8), v, 2)
+  return v128.load32_lane(base + <usize>load<u32>(pixels, 12), v, 3)
+}
+
+/** panel (taps, 8): the eight pixels at `pixels`, for `count` taps. */
+export function gatherPixels(panel: usize, image: usize, taps: usize, count: i32, pixels: usize): void {
+  const end = taps + ((<usize>count) << 2)
+  const p0 = image + <usize>load<u32>(pixels)
+  const p4 = image + <usize>load<u32>(pixels, 16)
+  const low = adjacent(pixels)
+  const high = adjacent(pixels + 16)
+  if (low && high) {
+    while (taps < end) {
+      const tap = <usize>load<u32>(taps)
+      v128.store(panel, v128.load(p0 + tap))
+      v128.store(panel, v128.load(p4 + tap), 16)
+      taps += 4
+      panel += 32
+    }
+    return
+  }
+  while (taps < end) {
+    const tap = <usize>load<u32>(taps)
+    v128.store(panel, low ? v128.load(p0 + tap) : load4(image + tap, pixels))
+    v128.store(panel, high ? v128.load(p4 + tap) : load4(image + tap, pixels + 16), 16)
+    taps += 4
+    panel += 32
+  }
+}
+
+/** panel (pixels, 8): the eight taps at `taps`, for `count` pixels: the transposed patch matrix. */
+export function gatherTaps(panel: usize, image: usize, taps: usize, pixels: usize, count: i32): void {
+  const t0 = image + <usize>load<u32>(taps)
+  const t1 = image + <usize>load<u32>(taps, 4)
+  const t2 = image + <usize>load<u32>(taps, 8)
+  const t3 = image + <usize>load<u32>(taps, 12)
+  const t4 = image + <usize>load<u32>(taps, 16)
+  const t5 = image + <usize>load<u32>(taps, 20)
+  const t6 = image + <usize>load<u32>(taps, 24)
+  const t7 = image + <usize>load<u32>(taps, 28)
+  const end = pixels + ((<usize>count) << 2)
+  while (pixels < end) {
+    const offset = <usize>load<u32>(pixels)
+    if (pixels + 16 <= end && adjacent(pixels)) {
+      storeTransposed(
+        panel,
+        32,
+        v128.load(t0 + offset),
+        v128.load(t1 + offset),
+        v128.load(t2 + offset),
+        v128.load(t3 + offset),
+      )
+      storeTransposed(
+        panel + 16,
+        32,
+        v128.load(t4 + offset),
+        v128.load(t5 + offset),
+        v128.load(t6 + offset),
+        v128.load(t7 + offset),
+      )
+      pixels += 16
+      panel += 128
+      continue
+    }
+    store<f32>(panel, load<f32>(t0 + offset))
+    store<f32>(panel, load<f32>(t1 + offset), 4)
+    store<f32>(panel, load<f32>(t2 + offset), 8)
+    store<f32>(panel, load<f32>(t3 + offset), 12)
+    store<f32>(panel, load<f32>(t4 + offset), 16)
+    store<f32>(panel, load<f32>(t5 + offset), 20)
+    store<f32>(panel, load<f32>(t6 + offset), 24)
+    store<f32>(panel, load<f32>(t7 + offset), 28)
+    pixels += 4
+    panel += 32
+  }
+}
+
+
+@inline
+function add4(to: usize, v: v128): void {
+  v128.store(to, f32x4.add(v128.load(to), v))
+}
+
+
+@inline
+function add1(to: usize, from: usize): void {
+  store<f32>(to, load<f32>(to) + load<f32>(from))
+}
+
+/**
+ * image[tap[t] + pixel[i]] += tile[t][i] for `rows` (1 to 4) taps and `columns` (1 to 8) pixels: the adjoint
+ * of gatherPixels. Additions happen in the order of t, then i.
+ */
+export function scatterTile(image: usize, tile: usize, taps: usize, rows: i32, pixels: usize, columns: i32): void {
+  const whole = columns == 8 && adjacent(pixels) && adjacent(pixels + 16)
+  const p0 = <usize>load<u32>(pixels)
+  const p4 = <usize>load<u32>(pixels, 16)
+  const end = pixels + ((<usize>columns) << 2)
+  for (let i = 0; i < rows; i++) {
+    const base = image + <usize>load<u32>(taps)
+    if (whole) {
+      add4(base + p0, v128.load(tile))
+      add4(base + p4, v128.load(tile, 16))
+    } else {
+      let from = tile
+      for (let p = pixels; p < end; p += 4) {
+        add1(base + <usize>load<u32>(p), from)
+        from += 4
+      }
+    }
+    taps += 4
+    tile += 32
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Builds the package. `node build.mjs wasm` compiles the core and writes src/runtime/generated/; `node build.mjs`
+ * does that and then makes dist/ (ESM with the module embedded, declarations, the .wasm files).
+ */
+import { execFile } from 'node:child_process'
+import { mkdir, readFile, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+
+const run = promisify(execFile)
+const generated = 'src/runtime/generated'
+const variants = ['strict', 'relaxed']
+
+/** Compiles one target of asconfig.json to build/<target>.wasm and build/<target>.d.ts. */
+async function compile(target) {
+  const { stderr } = await run(process.execPath, ['node_modules/assemblyscript/bin/asc.js', '--target', target])
+  if (stderr.trim()) process.stderr.write(stderr)
+}
+
+/** The TypeScript type of the exports, taken from the declarations that the compiler writes. */
+async function kernelTypes() {
+  const declarations = await readFile('build/strict.d.ts', 'utf8')
+  const members = [
+    ...declarations.matchAll(/( {2}\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\s+export function (\w+)(\(.*\): \w+);/g),
+  ].map(([, comment, name, signature]) => `${comment}\n  ${name}${signature}`)
+  if (members.length === 0) throw new Error('build/strict.d.ts: no exported kernels found')
+  return `/** Written by build.mjs from assembly/: pointers, sizes and ranges. */\nexport interface Kernels {\n${members.join('\n')}\n}\n`
+}
+
+async function buildWasm() {
+  await mkdir('build', { recursive: true })
+  await mkdir(generated, { recursive: true })
+  await Promise.all(variants.map(compile))
+  await writeFile(`${generated}/kernels.ts`, await kernelTypes())
+  for (const variant of variants) {
+    const bytes = await readFile(`build/${variant}.wasm`)
+    await writeFile(
+      `${generated}/${variant}.ts`,
+      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, as base64. */\nexport default '${bytes.toString('base64')}'\n`,
+    )
+    console.log(
+      `${variant}.wasm: ${(bytes.length / 1000).toFixed(1)} kB, ${(gzipSync(bytes).length / 1000).toFixed(1)} kB gzipped`,
+    )
+  }
+}
+
+async function buildLibrary() {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+  await rm('dist', { recursive: true, force: true })
+  await build({
+    entryPoints: {
+      index: 'src/index.ts',
+      data: 'src/data/index.ts',
+      io: 'src/io/index.ts',
+      node: 'src/node/index.ts',
+      'cli/main': 'src/cli/main.ts',
+    },
+    outdir: 'dist',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'neutral',
+    packages: 'external',
+    external: ['node:*'],
+    chunkNames: 'chunks/[name]-[hash]',
+    sourcemap: true,
+    sourcesContent: false,
+    define: { __VERSION__: JSON.stringify(version) },
+    logLevel: 'warning',
+  })
+  await chmod('dist/cli/main.js', 0o755)
+  await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
+  await copyFile('build/strict.wasm', 'dist/core.wasm')
+  await copyFile('build/relaxed.wasm', 'dist/relaxed.wasm')
+}
+
+try {
+  await buildWasm()
+  if (process.argv[2] !== 'wasm') await buildLibrary()
+} catch (error) {
+  process.stderr.write(`${error.stdout ?? ''}${error.stderr ?? ''}${error.message}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,117 @@
+/**
+ * Reverse-mode differentiation. While a tape is open, every operation that touches one of its tracked storages
+ * adds a step; the pullback walks the steps backwards. Steps are keyed by storage, so reshaping costs nothing
+ * and needs no gradient. Tapes nest: a pullback runs ordinary operations, which outer tapes record in turn.
+ */
+import { DisposedError } from '../runtime/errors.js'
+import type { Shape } from '../tensor/shape.js'
+import { scope, Tensor, type Storage } from '../tensor/tensor.js'
+
+/** One recorded operation. */
+export interface Step {
+  readonly name: string
+  /** Tensors by argument name; `undefined` where the optional argument was absent. */
+  readonly inputs: ReadonlyMap<string, Storage>
+  readonly output: Storage
+  readonly outputShape: Shape
+  /** Gradients by argument name, for the arguments in `need`. */
+  pullback(dy: Tensor, need: ReadonlySet<string>): ReadonlyMap<string, Tensor>
+  /** Returns what the step holds. */
+  dispose(): void
+}
+
+const open: Tape[] = []
+
+export class Tape {
+  readonly #tracked = new Set<Storage>()
+  #steps: Step[] = []
+  #disposed = false
+
+  /** Tracks tensors; their storages live as long as the tape. */
+  constructor(inputs: readonly Tensor[]) {
+    for (const { storage } of inputs) if (!this.#tracked.has(storage)) this.#tracked.add(storage.retain())
+  }
+
+  tracks(storage: Storage): boolean {
+    return this.#tracked.has(storage)
+  }
+
+  add(step: Step): void {
+    this.#steps.push(step)
+    this.#tracked.add(step.output.retain())
+  }
+
+  /** Runs `use` with the tape open. */
+  record<T>(use: () => T): T {
+    open.push(this)
+    try {
+      return use()
+    } finally {
+      open.splice(open.lastIndexOf(this), 1)
+    }
+  }
+
+  /**
+   * Gradients of `output` with respect to each of `inputs`, given dy of the output's shape; `undefined` where the
+   * output does not depend on the input. With `consume`, each step is released as soon as it has been used.
+   */
+  gradients(output: Tensor, dy: Tensor, inputs: readonly Tensor[], consume: boolean): (Tensor | undefined)[] {
+    if (this.#disposed)
+      throw new DisposedError('pullback: its tape was disposed; call it before the scope() around vjp ends')
+    return scope(() => {
+      const gradients = new Map<Storage, Tensor>([[output.storage, dy.alias()]])
+      const wanted = new Set(inputs.map(({ storage }) => storage))
+      for (let index = this.#steps.length - 1; index >= 0; index--) {
+        const step = this.#steps[index] as Step
+        const gradient = gradients.get(step.output)
+        if (gradient) {
+          const need = new Set<string>()
+          for (const [name, storage] of step.inputs) if (this.#tracked.has(storage)) need.add(name)
+          this.#accumulate(gradients, step, gradient, need)
+          if (!wanted.has(step.output)) {
+            gradients.delete(step.output)
+            gradient.dispose()
+          }
+        }
+        if (consume) {
+          step.dispose()
+          this.#steps.length = index
+        }
+      }
+      return inputs.map(({ storage, shape }) => gradients.get(storage)?.reshape(shape))
+    })
+  }
+
+  #accumulate(gradients: Map<Storage, Tensor>, step: Step, dy: Tensor, need: ReadonlySet<string>): void {
+    const results = step.pullback(dy.reshape(step.outputShape), need)
+    for (const [name, gradient] of results) {
+      const storage = step.inputs.get(name)
+      if (!storage || !need.has(name)) continue
+      const before = gradients.get(storage)
+      gradients.set(storage, before ? addGradients(before, gradient) : gradient)
+    }
+  }
+
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    for (const step of this.#steps) step.dispose()
+    this.#steps = []
+    for (const storage of this.#tracked) storage.release()
+    this.#tracked.clear()
+  }
+}
+
+/** Tapes that must see an operation on these storages. */
+export const tapesTracking = (storages: readonly Storage[]): Tape[] =>
+  open.filter((tape) => storages.some((storage) => tape.tracks(storage)))
+
+/** The sum of two gradients of one tensor: set by the operations, which lie above this floor. */
+let addGradients: (a: Tensor, b: Tensor) => Tensor = () => {
+  throw new Error('internal: gradients cannot be summed before the operations are loaded')
+}
+
+/** Tells the tape how to add: called once, by src/ops/add.ts. */
+export function setGradientSum(sum: (a: Tensor, b: Tensor) => Tensor): void {
+  addGradients = sum
+}

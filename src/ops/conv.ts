@@ -1,0 +1,186 @@
+/**
+ * Convolution in one, two and three dimensions and its two adjoints:
+ *
+ *   y  = conv(x, w)             cross-correlation (9.6), or convolution (9.4) with flip; channels (9.7), strides (9.8)
+ *   dw = g(x, dy)               the gradient with respect to the kernel (9.11)
+ *   dx = h(w, dy)               the gradient with respect to the input (9.13)
+ *
+ * Each is linear in both arguments and their derivatives are each other, so the three are closed under
+ * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
+ */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { encodeConv, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { empty, type Tensor } from '../tensor/tensor.js'
+import { sumChannels, sumRows } from './reduce.js'
+
+export interface ConvOptions {
+  /** (K): one for each channel, or (K, …output extents): one for each location. */
+  readonly bias?: Tensor | undefined
+  /** Default 1. */
+  readonly stride?: PerDirection
+  /** Default 'valid'. 'same': output = ceil(input / stride); 'full': dilation·(kernel − 1) zeros on each side. */
+  readonly padding?: Padding
+  /** Distance between the taps of the kernel; default 1. */
+  readonly dilation?: PerDirection
+  /** Channels are divided into this many groups that do not see each other; default 1. */
+  readonly groups?: number
+  /** true: convolution (9.4), the kernel flipped; default false: cross-correlation (9.6). */
+  readonly flip?: boolean
+  /** Default 'auto': the cheapest for the shape. */
+  readonly algorithm?: ConvAlgorithm | 'auto'
+}
+
+type Bias = 'none' | 'channel' | 'location'
+
+/** A validated convolution. */
+interface Conv {
+  readonly problem: ConvProblem
+  readonly xShape: Shape
+  readonly wShape: Shape
+  readonly yShape: Shape
+  readonly bias: Bias
+  readonly algorithm: ConvAlgorithm | 'auto'
+}
+
+/** Checks options and shapes of x and w, and derives the output's. */
+function describe(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
+  const { groups = 1, flip = false, algorithm = 'auto' } = options
+  const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
+  const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
+  if (x.length !== directions + 2) {
+    throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
+  }
+  if (w.length !== directions + 2) {
+    throw new ShapeError(`${name}: w must be (K, C/groups, ${taps}), given ${showShape(w)}`)
+  }
+  const [N, C, ...input] = x as [number, number, ...number[]]
+  const [K, groupC, ...kernel] = w as [number, number, ...number[]]
+  if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0 || K % groups !== 0) {
+    throw new ShapeError(`${name}: groups must divide the ${C} input and the ${K} output channels, given ${groups}`)
+  }
+  if (groupC !== C / groups) {
+    throw new ShapeError(
+      `${name}: x ${showShape(x)} has ${C} channels in ${groups} group${groups === 1 ? '' : 's'}, so w must be (K, ${C / groups}, ${taps}), given ${showShape(w)}`,
+    )
+  }
+  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${String(flip)}`)
+  const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
+  const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
+  const { lo, hi } = resolvePadding(options.padding ?? 'valid', input, kernel, stride, dilation, name)
+  const windows = { input, kernel, stride, dilation, lo, hi }
+  const output = outputExtents(windows, name)
+  const problem: ConvProblem = { ...windows, output, N, C, K, groups, flip }
+  const yShape = [N, K, ...output]
+  if (sizeOf(yShape) * 4 > 2 ** 32) {
+    throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
+  }
+  return { problem, xShape: x, wShape: w, yShape, bias: biasKind(name, options.bias, K, output), algorithm }
+}
+
+function biasKind(name: string, bias: Tensor | undefined, K: number, output: readonly number[]): Bias {
+  if (!bias) return 'none'
+  if (sameShape(bias.shape, [K])) return 'channel'
+  if (sameShape(bias.shape, [K, ...output])) return 'location'
+  throw new ShapeError(
+    `${name}: bias must be (${K}), one for each channel, or ${showShape([K, ...output])}, one for each location; given ${showShape(bias.shape)}`,
+  )
+}
+
+/** Runs one pass: `out` is y, dx or dw; `left` and `right` are its two tensor arguments in the order of the kernels. */
+function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor): Tensor {
+  const { problem } = conv
+  const { N, C, K } = problem
+  const shapes = { fwd: conv.yShape, dx: conv.xShape, dw: conv.wShape }
+  const algorithm = planConv(problem, pass, conv.algorithm)
+  const out = empty(shapes[pass])
+  const k = kernels()
+  withIntegers(encodeConv(problem, bias ? conv.bias : 'none'), (shape) => {
+    const biasPointer = bias?.pointer ?? 0
+    if (algorithm === 'direct') {
+      if (pass === 'fwd') k.conv_direct_fwd(out.pointer, left.pointer, right.pointer, biasPointer, shape, 0, N * K)
+      else if (pass === 'dx') k.conv_direct_dx(out.pointer, left.pointer, right.pointer, shape, 0, N * C)
+      else k.conv_direct_dw(out.pointer, left.pointer, right.pointer, shape, 0, K)
+    } else if (pass === 'fwd') {
+      withWorkspace(k.conv_gemm_packed(shape) >>> 0, (packed) => {
+        k.conv_gemm_pack(packed, right.pointer, shape)
+        withWorkspace(k.conv_gemm_fwd_workspace(shape) >>> 0, (ws) => {
+          k.conv_gemm_fwd(out.pointer, left.pointer, packed, biasPointer, ws, shape, 0, N)
+        })
+      })
+    } else if (pass === 'dx') {
+      withWorkspace(k.conv_gemm_packed_transposed(shape) >>> 0, (packed) => {
+        k.conv_gemm_pack_transposed(packed, right.pointer, shape)
+        withWorkspace(k.conv_gemm_dx_workspace(shape) >>> 0, (ws) => {
+          k.conv_gemm_dx(out.pointer, left.pointer, packed, ws, shape, 0, N)
+        })
+      })
+    } else {
+      withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
+        k.conv_gemm_dw(out.pointer, left.pointer, right.pointer, ws, shape, 0, k.conv_gemm_dw_items(shape))
+      })
+    }
+  })
+  return out
+}
+
+/** Gradient of a bias: dy (N, K, …) summed over what the bias does not distinguish. */
+function biasGradient(dy: Tensor, conv: Conv): Tensor {
+  return conv.bias === 'channel' ? sumChannels(dy) : sumRows(dy)
+}
+
+const convolve: Op<{ x: Tensor; w: Tensor; bias: Tensor | undefined }, Conv> = defineOp('conv', {
+  shape: (_, conv) => conv,
+  forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias),
+  keeps: ['x', 'w'],
+  gradient: ({ inputs: { x, w }, need }, dy, conv) => ({
+    x: need.x && inputGradient({ dy, w }, conv),
+    w: need.w && weightGradient({ dy, x }, conv),
+    bias: need.bias && biasGradient(dy, conv),
+  }),
+})
+
+const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('convInputGrad', {
+  shape: (_, conv) => conv,
+  forward: ({ dy, w }, conv) => run(conv, 'dx', dy, w),
+  gradient: ({ inputs: { dy, w }, need }, ddx, conv) => ({
+    dy: need.dy && convolve({ x: ddx, w, bias: undefined }, conv),
+    w: need.w && weightGradient({ dy, x: ddx }, conv),
+  }),
+})
+
+const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('convWeightGrad', {
+  shape: (_, conv) => conv,
+  forward: ({ dy, x }, conv) => run(conv, 'dw', dy, x),
+  gradient: ({ inputs: { dy, x }, need }, ddw, conv) => ({
+    dy: need.dy && convolve({ x, w: ddw, bias: undefined }, conv),
+    x: need.x && inputGradient({ dy, w: ddw }, conv),
+  }),
+})
+
+function convolution(directions: number): (x: Tensor, w: Tensor, options?: ConvOptions) => Tensor {
+  const name = `conv${directions}d`
+  return (x, w, options = {}) =>
+    convolve({ x, w, bias: options.bias }, describe(name, directions, x.shape, w.shape, options))
+}
+
+/**
+ * One-dimensional convolution: x (N, C, W), w (K, C/groups, S) -> (N, K, Q), equations (9.4) to (9.8).
+ * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
+ */
+export const conv1d = convolution(1)
+
+/**
+ * Two-dimensional convolution: x (N, C, H, W), w (K, C/groups, R, S) -> (N, K, P, Q), equations (9.4) to (9.8).
+ * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
+ */
+export const conv2d = convolution(2)
+
+/**
+ * Three-dimensional convolution: x (N, C, D, H, W), w (K, C/groups, T, R, S) -> (N, K, O, P, Q).
+ * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
+ */
+export const conv3d = convolution(3)

@@ -1,0 +1,96 @@
+/**
+ * Matrix products. linear: y = x · wᵀ + bias, x (N, in), w (out, in), y (N, out); matmul: a (M, K) · b (K, N).
+ * Both are one kernel that reads its operands by strides, so that nothing is ever transposed in memory.
+ */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { kernels, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sameShape, showShape } from '../tensor/shape.js'
+import { empty, type Tensor } from '../tensor/tensor.js'
+import { sumRows } from './reduce.js'
+
+/** Which of the operands are read transposed. */
+interface Orientation {
+  readonly transposeA: boolean
+  readonly transposeB: boolean
+}
+
+interface Product extends Orientation {
+  readonly M: number
+  readonly N: number
+  readonly K: number
+}
+
+/** op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]. */
+const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientation> = defineOp('matmul', {
+  shape: ({ a, b }, { transposeA, transposeB }): Product => {
+    const [aRows, aColumns] = a.shape as [number, number]
+    const [bRows, bColumns] = b.shape as [number, number]
+    return {
+      transposeA,
+      transposeB,
+      M: transposeA ? aColumns : aRows,
+      K: transposeA ? aRows : aColumns,
+      N: transposeB ? bRows : bColumns,
+    }
+  },
+  forward: ({ a, b, bias }, { M, N, K, transposeA, transposeB }) => {
+    const y = empty([M, N])
+    const k = kernels()
+    const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
+    const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
+    withWorkspace(k.matmul_workspace(M, N, K) >>> 0, (ws) => {
+      k.matmul_fwd(y.pointer, a.pointer, b.pointer, bias?.pointer ?? 0, ws, N, K, aRow, aColumn, bRow, bColumn, 0, M)
+    })
+    return y
+  },
+  keeps: ['a', 'b'],
+  gradient: ({ inputs: { a, b }, need }, dy, { transposeA, transposeB }) => ({
+    a:
+      need.a &&
+      (transposeA
+        ? multiply(b, dy, { transposeA: transposeB, transposeB: true })
+        : multiply(dy, b, { transposeA: false, transposeB: !transposeB })),
+    b:
+      need.b &&
+      (transposeB
+        ? multiply(dy, a, { transposeA: true, transposeB: transposeA })
+        : multiply(a, dy, { transposeA: !transposeA, transposeB: false })),
+    bias: need.bias && sumRows(dy),
+  }),
+})
+
+const multiply = (a: Tensor, b: Tensor, orientation: Orientation): Tensor =>
+  product({ a, b, bias: undefined }, orientation)
+
+function checkMatrix(value: Tensor, name: string, expected: string): readonly [number, number] {
+  if (value.ndim !== 2) throw new ShapeError(`${name}: ${expected}, given ${showShape(value.shape)}`)
+  return value.shape as readonly [number, number]
+}
+
+/**
+ * Fully connected layer: x (N, in) · w (out, in)ᵀ + bias (out) -> (N, out).
+ * @throws ShapeError when the inner extents differ, or bias is not (out).
+ */
+export function linear(x: Tensor, w: Tensor, bias?: Tensor): Tensor {
+  const [, features] = checkMatrix(x, 'linear', 'x must be (N, in); flatten() it first')
+  const [units, inputs] = checkMatrix(w, 'linear', 'w must be (out, in)')
+  if (features !== inputs) {
+    throw new ShapeError(
+      `linear: x ${showShape(x.shape)} has ${features} features, w ${showShape(w.shape)} takes ${inputs}; w must be (out, ${features})`,
+    )
+  }
+  if (bias && !sameShape(bias.shape, [units])) {
+    throw new ShapeError(`linear: bias must be (${units}) as w has ${units} rows, given ${showShape(bias.shape)}`)
+  }
+  return product({ a: x, b: w, bias }, { transposeA: false, transposeB: true })
+}
+
+/** Matrix product: a (M, K) · b (K, N) -> (M, N). @throws ShapeError when the inner extents differ. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const [, K] = checkMatrix(a, 'matmul', 'a must be (M, K)')
+  const [rows] = checkMatrix(b, 'matmul', 'b must be (K, N)')
+  if (K !== rows)
+    throw new ShapeError(`matmul: a ${showShape(a.shape)} and b ${showShape(b.shape)} do not fit; b must be (${K}, N)`)
+  return multiply(a, b, { transposeA: false, transposeB: false })
+}

@@ -1,0 +1,104 @@
+/**
+ * Options of sliding windows, shared by convolution and pooling: one number for all directions or one for each,
+ * checked, and the arithmetic of output extents.
+ */
+import { ShapeError } from '../runtime/errors.js'
+import { showShape, type Shape } from '../tensor/shape.js'
+
+/** One number for every direction, or one for each. */
+export type PerDirection = number | readonly number[]
+/** Zeros (lo, hi) around each direction: a name, a number, or numbers or pairs for each direction. */
+export type Padding = 'valid' | 'same' | 'full' | number | readonly (number | readonly [lo: number, hi: number])[]
+
+/** Windows along D directions. */
+export interface Windows {
+  readonly kernel: readonly number[]
+  readonly stride: readonly number[]
+  readonly dilation: readonly number[]
+  /** Zeros before and after the input. */
+  readonly lo: readonly number[]
+  readonly hi: readonly number[]
+  /** Extents of the input and of the output. */
+  readonly input: readonly number[]
+  readonly output: readonly number[]
+}
+
+/** Checks an integer option of D directions. @throws ShapeError that names operation, option and value. */
+export function perDirection(value: PerDirection, directions: number, smallest: number, what: string): number[] {
+  const list = typeof value === 'number' ? new Array<number>(directions).fill(value) : value
+  if (!Array.isArray(list) || list.length !== directions) {
+    const given = Array.isArray(list) ? `${list.length} numbers` : typeof value
+    throw new ShapeError(
+      `${what} must be a number or ${directions} number${directions === 1 ? '' : 's'}, given ${given}`,
+    )
+  }
+  for (const item of list as readonly unknown[]) {
+    if (!Number.isInteger(item) || (item as number) < smallest || (item as number) > 0x7fffffff) {
+      throw new ShapeError(`${what} must be whole numbers from ${smallest} on, given ${String(item)}`)
+    }
+  }
+  return [...(list as number[])]
+}
+
+/** Padding as (lo, hi) for each direction. 'same': output = ceil(input / stride), the odd zero at the end. */
+export function resolvePadding(
+  padding: Padding,
+  input: Shape,
+  kernel: readonly number[],
+  stride: readonly number[],
+  dilation: readonly number[],
+  name: string,
+): { lo: number[]; hi: number[] } {
+  const directions = input.length
+  const reach = kernel.map((extent, axis) => (dilation[axis] as number) * (extent - 1) + 1)
+  if (typeof padding === 'string') {
+    if (padding === 'valid') return { lo: reach.map(() => 0), hi: reach.map(() => 0) }
+    if (padding === 'full') return { lo: reach.map((extent) => extent - 1), hi: reach.map((extent) => extent - 1) }
+    if (padding !== 'same') {
+      throw new ShapeError(
+        `${name}: padding must be 'valid', 'same', 'full', a number, numbers or [lo, hi] pairs, given '${String(padding)}'`,
+      )
+    }
+    const total = reach.map((extent, axis) => {
+      const n = input[axis] as number
+      const step = stride[axis] as number
+      return Math.max(0, (Math.ceil(n / step) - 1) * step + extent - n)
+    })
+    return { lo: total.map((zeros) => zeros >> 1), hi: total.map((zeros) => zeros - (zeros >> 1)) }
+  }
+  if (typeof padding === 'number') {
+    const both = perDirection(padding, directions, 0, `${name}: padding`)
+    return { lo: both, hi: [...both] }
+  }
+  if (!Array.isArray(padding) || padding.length !== directions) {
+    throw new ShapeError(
+      `${name}: padding must have ${directions} entries (numbers or [lo, hi] pairs), given ${Array.isArray(padding) ? padding.length : typeof padding}`,
+    )
+  }
+  const pairs = padding.map((entry) =>
+    perDirection(typeof entry === 'number' ? [entry, entry] : entry, 2, 0, `${name}: padding`),
+  )
+  return { lo: pairs.map((pair) => pair[0] as number), hi: pairs.map((pair) => pair[1] as number) }
+}
+
+/** floor((n + lo + hi − dilation·(kernel − 1) − 1) / stride) + 1 for each direction. @throws ShapeError when a window does not fit. */
+export function outputExtents(windows: Omit<Windows, 'output'>, name: string): number[] {
+  const { input, kernel, stride, dilation, lo, hi } = windows
+  return input.map((n, axis) => {
+    const padded = n + (lo[axis] as number) + (hi[axis] as number)
+    const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
+    if (reach > padded) {
+      const zeros = padded === n ? '' : ` padded to ${padded}`
+      throw new ShapeError(
+        `${name}: a kernel of ${showShape(kernel)} reaches over ${reach} elements along direction ${axis}, but the input has ${n}${zeros}; use a smaller kernel or dilation, or more padding`,
+      )
+    }
+    return Math.floor((padded - reach) / (stride[axis] as number)) + 1
+  })
+}
+
+/** Three directions from one, two or three: the kernels of the core know only three. */
+export function threeDirections(values: readonly number[], filler: number): [number, number, number] {
+  const padded = [...new Array<number>(3 - values.length).fill(filler), ...values]
+  return padded as [number, number, number]
+}

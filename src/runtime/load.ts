@@ -1,0 +1,149 @@
+/** Compiles and instantiates the core: the only file that knows @assemblyscript/loader. */
+import { instantiate, instantiateSync } from '@assemblyscript/loader'
+import { FormatError, UnsupportedError } from './errors.js'
+import type { Kernels } from './generated/kernels.js'
+
+/** What `init({ module })` accepts: a compiled module, its bytes, or a response that delivers them. */
+export type ModuleSource = WebAssembly.Module | BufferSource | Response | PromiseLike<Response>
+
+/** Pages of linear memory at the start: 4 MiB, the data segments and room for a small model. */
+const INITIAL_PAGES = 64
+
+/** Across realms `instanceof` fails, the tag does not. */
+const isModule = (value: unknown): value is WebAssembly.Module =>
+  Object.prototype.toString.call(value) === '[object WebAssembly.Module]'
+
+const isBytes = (value: unknown): value is BufferSource =>
+  ArrayBuffer.isView(value) || Object.prototype.toString.call(value) === '[object ArrayBuffer]'
+
+/** A function with one v128 instruction: engines without SIMD reject it. */
+const simdProbe = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+]
+/** The same with i32x4.relaxed_trunc_f32x4_s. */
+const relaxedProbe = [
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 11, 1, 9, 0, 65, 0, 253, 15, 253, 129, 2, 11,
+]
+
+export const supportsSimd = (): boolean => WebAssembly.validate(new Uint8Array(simdProbe))
+export const supportsRelaxedSimd = (): boolean => WebAssembly.validate(new Uint8Array(relaxedProbe))
+
+export interface LoadedCore {
+  readonly kernels: Kernels
+  readonly memory: WebAssembly.Memory
+}
+
+function checkRuntime(): void {
+  if (typeof WebAssembly !== 'object') {
+    throw new UnsupportedError('init: this runtime has no WebAssembly; use a current browser, Node, Deno or Bun')
+  }
+  if (!supportsSimd()) {
+    throw new UnsupportedError(
+      'init: this runtime has no WebAssembly SIMD; it came with Chrome 91, Firefox 89, Safari 16.4 and Node 16.4',
+    )
+  }
+}
+
+/** Decodes the embedded module. */
+export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64
+  if (native) return native.call(Uint8Array, text)
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
+}
+
+/** Says what a buffer that is no WebAssembly seems to be. */
+function checkMagic(source: BufferSource, where: string): void {
+  const bytes = ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
+    : new Uint8Array(source)
+  if (bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d) return
+  const hint =
+    bytes[0] === 0x3c
+      ? 'it begins with "<" like an HTML page, so the address is probably wrong'
+      : 'it does not begin with \\0asm'
+  throw new FormatError(`init: ${where} is not a WebAssembly module: ${hint}`)
+}
+
+function imports(): { memory: WebAssembly.Memory; imports: WebAssembly.Imports } {
+  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: 65536 })
+  return { memory, imports: { env: { memory } } }
+}
+
+function explain(error: unknown): never {
+  if (error instanceof WebAssembly.CompileError) {
+    const blocked = /unsafe-eval|Content Security Policy|blocked by CSP/i.test(error.message)
+    throw new UnsupportedError(
+      blocked
+        ? "init: the page's Content-Security-Policy blocks WebAssembly; add 'wasm-unsafe-eval' to script-src"
+        : `init: the core does not compile here (${error.message})`,
+      { cause: error },
+    )
+  }
+  if (error instanceof WebAssembly.LinkError || error instanceof TypeError) {
+    throw new FormatError(`init: the module is not a toeplitz core (${error.message})`, { cause: error })
+  }
+  throw error
+}
+
+function checkCore(exports: object, memory: WebAssembly.Memory): LoadedCore {
+  if (typeof (exports as Partial<Kernels>).heapBase !== 'function') {
+    throw new FormatError('init: the module is not a toeplitz core: it does not export heapBase')
+  }
+  return { kernels: exports as unknown as Kernels, memory }
+}
+
+/** Bytes of a response, checked, with its address in the errors. */
+async function responseBytes(response: Response): Promise<ArrayBuffer> {
+  if (!response.ok)
+    throw new FormatError(`init: ${response.url || 'the response'} answered ${response.status}, not 200`)
+  const bytes = await response.arrayBuffer()
+  checkMagic(bytes, response.url || 'the response')
+  return bytes
+}
+
+/** Loads the core asynchronously. */
+export async function loadCore(source: ModuleSource): Promise<LoadedCore> {
+  checkRuntime()
+  if (isModule(source)) return loadCoreSync(source)
+  let bytes: BufferSource
+  if (isBytes(source)) {
+    checkMagic(source, 'module')
+    bytes = source
+  } else {
+    const response = (await source) as Response | undefined
+    if (typeof response?.arrayBuffer !== 'function') {
+      throw new UnsupportedError('init: module must be a WebAssembly.Module, its bytes, or a Response with them')
+    }
+    bytes = await responseBytes(response)
+  }
+  const { memory, imports: given } = imports()
+  try {
+    const { exports } = await instantiate<Record<string, unknown>>(bytes as ArrayBuffer, given)
+    return checkCore(exports, memory)
+  } catch (error) {
+    return error instanceof FormatError ? Promise.reject(error) : explain(error)
+  }
+}
+
+/** Loads the core at once, from a compiled module or from bytes. */
+export function loadCoreSync(source: WebAssembly.Module | BufferSource): LoadedCore {
+  checkRuntime()
+  if (!isModule(source) && !isBytes(source)) {
+    throw new UnsupportedError('initSync: module must be a WebAssembly.Module or its bytes')
+  }
+  const { memory, imports: given } = imports()
+  try {
+    // The loader tests `instanceof`, which a module of another realm fails.
+    if (isModule(source) && !(source instanceof WebAssembly.Module)) {
+      return checkCore(new WebAssembly.Instance(source, given).exports, memory)
+    }
+    if (!isModule(source)) checkMagic(source, 'module')
+    return checkCore(instantiateSync<Record<string, unknown>>(source as WebAssembly.Module, given).exports, memory)
+  } catch (error) {
+    if (error instanceof FormatError) throw error
+    return explain(error)
+  }
+}

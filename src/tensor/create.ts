@@ -1,0 +1,160 @@
+/** Making tensors from values, constants, images and random numbers. */
+import { floatsAt, kernels } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+import { empty, type Tensor } from './tensor.js'
+
+/** Numbers, or arrays of arrays of numbers with equal lengths at each depth. */
+export type NestedArray = number | readonly NestedArray[]
+type FlatArray =
+  Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray | Int8Array | Int16Array | Uint16Array
+
+const isFlat = (values: unknown): values is FlatArray => ArrayBuffer.isView(values) && !(values instanceof DataView)
+
+function nestedShape(values: NestedArray): number[] {
+  const shape: number[] = []
+  for (
+    let level: NestedArray | undefined = values;
+    Array.isArray(level);
+    level = (level as readonly NestedArray[])[0]
+  ) {
+    shape.push(level.length)
+  }
+  return shape
+}
+
+function flatten(values: NestedArray, shape: Shape, depth: number, into: number[]): void {
+  if (depth === shape.length) {
+    if (typeof values !== 'number')
+      throw new ShapeError(`tensor: expected a number at depth ${depth}, found ${typeof values}`)
+    into.push(values)
+    return
+  }
+  if (!Array.isArray(values) || values.length !== shape[depth]) {
+    throw new ShapeError(
+      `tensor: ragged nested array at depth ${depth}: expected ${shape[depth]} entries, found ${Array.isArray(values) ? values.length : typeof values}`,
+    )
+  }
+  for (const item of values) flatten(item as NestedArray, shape, depth + 1, into)
+}
+
+/** A tensor of nested arrays, or of a flat or typed array with a shape (default: one dimension). */
+export function tensor(values: NestedArray | FlatArray, shape?: Shape): Tensor {
+  let flat: ArrayLike<number>
+  let natural: number[]
+  if (isFlat(values)) {
+    flat = values
+    natural = [values.length]
+  } else {
+    natural = nestedShape(values)
+    const list: number[] = []
+    flatten(values, natural, 0, list)
+    flat = list
+  }
+  const resolved = checkShape(shape ?? natural, 'tensor')
+  if (sizeOf(resolved) !== flat.length) {
+    throw new ShapeError(
+      `tensor: ${flat.length} values do not fill shape ${showShape(resolved)} (${sizeOf(resolved)} elements)`,
+    )
+  }
+  const result = empty(resolved, 'tensor')
+  floatsAt(result.pointer, result.size).set(flat)
+  return result
+}
+
+/** A tensor with every element equal to `value`. */
+export function full(shape: Shape, value: number): Tensor {
+  const result = empty(checkShape(shape, 'full'), 'full')
+  floatsAt(result.pointer, result.size).fill(value)
+  return result
+}
+
+export const zeros = (shape: Shape): Tensor => full(shape, 0)
+export const ones = (shape: Shape): Tensor => full(shape, 1)
+
+export interface RandomOptions {
+  /** Whole number from 0 to 2³² − 1: the same seed and stream give the same numbers everywhere. Default 0. */
+  readonly seed?: number
+  /** Independent sequences of one seed. Default 0. */
+  readonly stream?: number
+}
+
+/** Checks a seed. @throws ShapeError naming the operation. */
+export function checkSeed(seed: number, what: string): number {
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
+    throw new ShapeError(`${what}: a seed is a whole number from 0 to 4294967295, not ${seed}`)
+  }
+  return seed
+}
+
+/** Uniform random numbers in [low, high). */
+export function uniform(
+  shape: Shape,
+  options: RandomOptions & { readonly low?: number; readonly high?: number } = {},
+): Tensor {
+  const { seed = 0, stream = 0, low = 0, high = 1 } = options
+  checkSeed(seed, 'uniform')
+  const result = empty(checkShape(shape, 'uniform'), 'uniform')
+  kernels('uniform').random_uniform(result.pointer, result.size, seed, stream, low, high)
+  return result
+}
+
+/** Normal random numbers of given mean and standard deviation. */
+export function normal(
+  shape: Shape,
+  options: RandomOptions & { readonly mean?: number; readonly std?: number } = {},
+): Tensor {
+  const { seed = 0, stream = 0, mean = 0, std = 1 } = options
+  checkSeed(seed, 'normal')
+  const result = empty(checkShape(shape, 'normal'), 'normal')
+  kernels('normal').random_normal(result.pointer, result.size, seed, stream, mean, std)
+  return result
+}
+
+/** (N, H, W, C) values as an (N, C, H, W) tensor. */
+export function fromNHWC(
+  values: FlatArray | readonly number[],
+  shape: readonly [N: number, H: number, W: number, C: number],
+): Tensor {
+  const [N, H, W, C] = checkShape(shape, 'fromNHWC') as [number, number, number, number]
+  if (shape.length !== 4 || values.length !== N * H * W * C) {
+    throw new ShapeError(`fromNHWC: ${values.length} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`)
+  }
+  const result = empty([N, C, H, W], 'fromNHWC')
+  const to = floatsAt(result.pointer, result.size)
+  for (let n = 0; n < N; n++)
+    for (let c = 0; c < C; c++)
+      for (let i = 0; i < H * W; i++) to[(n * C + c) * H * W + i] = values[(n * H * W + i) * C + c] as number
+  return result
+}
+
+/** The elements of an (N, C, H, W) tensor in the order (N, H, W, C). */
+export function toNHWC(x: Tensor): Float32Array {
+  if (x.ndim !== 4) throw new ShapeError(`toNHWC: expected (N, C, H, W), given ${showShape(x.shape)}`)
+  const [N, C, H, W] = x.shape as readonly [number, number, number, number]
+  const from = floatsAt(x.pointer, x.size)
+  const to = new Float32Array(x.size)
+  for (let n = 0; n < N; n++)
+    for (let c = 0; c < C; c++)
+      for (let i = 0; i < H * W; i++) to[(n * H * W + i) * C + c] = from[(n * C + c) * H * W + i] as number
+  return to
+}
+
+/** Pixels of a canvas (RGBA, 0 to 255) as a (1, 3, H, W) tensor of values 0 to 1; alpha is dropped. */
+export function fromImageData(image: {
+  readonly data: ArrayLike<number>
+  readonly width: number
+  readonly height: number
+}): Tensor {
+  const { data, width, height } = image
+  const pixels = width * height
+  if (data.length !== pixels * 4) {
+    throw new ShapeError(
+      `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
+    )
+  }
+  const result = empty(checkShape([1, 3, height, width], 'fromImageData'), 'fromImageData')
+  const to = floatsAt(result.pointer, result.size)
+  for (let c = 0; c < 3; c++) for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
+  return result
+}

@@ -1,0 +1,60 @@
+/** Arithmetic of shapes. */
+import { ShapeError } from '../runtime/errors.js'
+
+export type Shape = readonly number[]
+
+/** Number of elements; 1 for a scalar. */
+export const sizeOf = (shape: Shape): number => shape.reduce((size, extent) => size * extent, 1)
+
+/** `(2, 3, 4)`: how shapes are written in every message. */
+export const showShape = (shape: Shape): string => `(${shape.join(', ')})`
+
+export const sameShape = (a: Shape, b: Shape): boolean =>
+  a.length === b.length && a.every((extent, axis) => extent === b[axis])
+
+/** Row-major strides in elements. */
+export function stridesOf(shape: Shape): number[] {
+  const strides = new Array<number>(shape.length)
+  let stride = 1
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    strides[axis] = stride
+    stride *= shape[axis] as number
+  }
+  return strides
+}
+
+/** A shape of whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
+export function checkShape(shape: Shape, what: string): number[] {
+  if (!Array.isArray(shape)) throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${typeof shape}`)
+  for (const extent of shape as readonly unknown[]) {
+    if (!Number.isInteger(extent) || (extent as number) < 1) {
+      throw new ShapeError(
+        `${what}: shape ${showShape(shape)} has the extent ${String(extent)}; extents are whole numbers from 1 on`,
+      )
+    }
+  }
+  return [...shape]
+}
+
+/** Axis counted from the end when negative. @throws ShapeError when there is no such axis. */
+export function checkAxis(axis: number, ndim: number, what: string): number {
+  if (!Number.isInteger(axis) || axis < -ndim || axis >= ndim) {
+    throw new ShapeError(`${what}: axis ${axis} does not exist in ${ndim} dimensions; use ${-ndim} to ${ndim - 1}`)
+  }
+  return axis < 0 ? axis + ndim : axis
+}
+
+/** The shape two operands broadcast to, as NumPy does. @throws ShapeError with both shapes. */
+export function broadcastShapes(a: Shape, b: Shape, what: string): number[] {
+  const ndim = Math.max(a.length, b.length)
+  return Array.from({ length: ndim }, (_, axis) => {
+    const left = a[axis - ndim + a.length] ?? 1
+    const right = b[axis - ndim + b.length] ?? 1
+    if (left !== right && left !== 1 && right !== 1) {
+      throw new ShapeError(
+        `${what}: shapes ${showShape(a)} and ${showShape(b)} do not broadcast; extents must be equal or 1, counted from the last`,
+      )
+    }
+    return Math.max(left, right)
+  })
+}

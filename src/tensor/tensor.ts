@@ -1,0 +1,192 @@
+/**
+ * Tensors: float32, contiguous, (N, C, spatial…). A tensor is a shape over a storage; `reshape` shares the
+ * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
+ * changed after they were made, except by optimizers and `assign`.
+ */
+import { allocate, floatsAt, release } from '../runtime/core.js'
+import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+
+/** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
+export class Storage {
+  readonly pointer: number
+  #references = 1
+
+  constructor(bytes: number, what?: string) {
+    this.pointer = allocate(bytes, what)
+  }
+
+  retain(): this {
+    this.#references++
+    return this
+  }
+
+  release(): void {
+    if (--this.#references === 0) release(this.pointer)
+  }
+}
+
+/** Disposes what is unreachable: a safety net, since collection comes late and never within synchronous work. */
+const collected = new FinalizationRegistry<Storage>((storage) => {
+  storage.release()
+})
+
+/** Older engines lack the symbol; `using` compiled for them looks for this one. */
+const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as never)
+
+/** Tensors made in each open scope, innermost last. */
+const scopes: Set<Tensor>[] = []
+
+export class Tensor {
+  /** Extents, outermost first; `[]` for a scalar. */
+  readonly shape: Shape
+  /** Number of elements. */
+  readonly size: number
+  readonly #storage: Storage
+  #disposed = false
+
+  /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. */
+  constructor(storage: Storage, shape: Shape) {
+    this.#storage = storage
+    this.shape = Object.freeze([...shape])
+    this.size = sizeOf(shape)
+    collected.register(this, storage, this)
+    scopes.at(-1)?.add(this)
+  }
+
+  get ndim(): number {
+    return this.shape.length
+  }
+
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
+  /** The memory under the tensor. @throws DisposedError */
+  get storage(): Storage {
+    if (this.#disposed) {
+      throw new DisposedError(
+        `a tensor of shape ${showShape(this.shape)} was used after it was disposed; return it from its scope() or dispose it later`,
+      )
+    }
+    return this.#storage
+  }
+
+  /** Address of the first element in linear memory. @throws DisposedError */
+  get pointer(): number {
+    return this.storage.pointer
+  }
+
+  /** A copy of the elements in row-major order. */
+  data(): Float32Array {
+    return floatsAt(this.pointer, this.size).slice()
+  }
+
+  /** The only element. @throws ShapeError when there are more. */
+  item(): number {
+    if (this.size !== 1)
+      throw new ShapeError(`item: a tensor of shape ${showShape(this.shape)} has ${this.size} elements, not 1`)
+    return floatsAt(this.pointer, 1)[0] as number
+  }
+
+  /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
+  reshape(shape: Shape): Tensor {
+    return new Tensor(this.storage.retain(), resolveShape(this, shape))
+  }
+
+  /** Another handle on the same elements, disposed on its own. */
+  alias(): Tensor {
+    return new Tensor(this.storage.retain(), this.shape)
+  }
+
+  /** Overwrites the elements in place: for loading weights. Never use it on a tensor whose gradient is pending. */
+  assign(values: ArrayLike<number>): void {
+    if (values.length !== this.size) {
+      throw new ShapeError(
+        `assign: ${values.length} values do not fill shape ${showShape(this.shape)} (${this.size} elements)`,
+      )
+    }
+    floatsAt(this.pointer, this.size).set(values)
+  }
+
+  /** Returns the memory. A second call does nothing. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    collected.unregister(this)
+    for (let depth = scopes.length - 1; depth >= 0; depth--) if (scopes[depth]?.delete(this)) break
+    this.#storage.release()
+  }
+
+  [disposeSymbol](): void {
+    this.dispose()
+  }
+
+  /** Shape and the first elements, for reading. */
+  toString(): string {
+    if (this.#disposed) return `Tensor ${showShape(this.shape)} (disposed)`
+    const shown = [...floatsAt(this.pointer, Math.min(8, this.size))].map((value) =>
+      String(Number(value.toPrecision(5))),
+    )
+    return `Tensor ${showShape(this.shape)} [${shown.join(', ')}${this.size > 8 ? ', …' : ''}]`
+  }
+}
+
+function resolveShape(tensor: Tensor, shape: Shape): number[] {
+  const wild = shape.indexOf(-1)
+  if (wild < 0) {
+    const resolved = checkShape(shape, 'reshape')
+    if (sizeOf(resolved) === tensor.size) return resolved
+  } else {
+    const known = checkShape(
+      shape.filter((_, axis) => axis !== wild),
+      'reshape',
+    )
+    const missing = tensor.size / sizeOf(known)
+    if (Number.isInteger(missing)) return shape.map((extent, axis) => (axis === wild ? missing : extent))
+  }
+  throw new ShapeError(
+    `reshape: ${showShape(tensor.shape)} has ${tensor.size} elements, which do not fit ${showShape(shape)}`,
+  )
+}
+
+/** A tensor whose elements are not set yet: every caller must write all of them. */
+export function empty(shape: Shape, what = 'a tensor'): Tensor {
+  return new Tensor(new Storage(sizeOf(shape) * 4, what), shape)
+}
+
+/** Tensors in a value: itself, in an array, or in the properties of a plain object. */
+function tensorsIn(value: unknown, found: Set<Tensor> = new Set()): Set<Tensor> {
+  if (value instanceof Tensor) found.add(value)
+  else if (Array.isArray(value)) for (const item of value) tensorsIn(item, found)
+  else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) tensorsIn(item, found)
+  }
+  return found
+}
+
+/**
+ * Runs `use` and disposes every tensor made in it, except those it returns (alone, in arrays or in plain objects),
+ * which then belong to the scope around it. Synchronous: tensors made after an `await` would be missed.
+ */
+export function scope<T>(use: () => T): T {
+  const made = new Set<Tensor>()
+  scopes.push(made)
+  try {
+    const value = use()
+    if (value instanceof Promise)
+      throw new TypeError('scope: the function is asynchronous; make it synchronous, or dispose tensors yourself')
+    const outer = scopes.at(-2)
+    for (const kept of tensorsIn(value)) if (made.delete(kept)) outer?.add(kept)
+    return value
+  } finally {
+    scopes.splice(scopes.lastIndexOf(made), 1)
+    for (const tensor of made) tensor.dispose()
+  }
+}
+
+/** Takes a tensor out of every open scope: it lives until it is disposed. For parameters and optimizer state. */
+export function keep<T extends Tensor>(tensor: T): T {
+  for (const made of scopes) made.delete(tensor)
+  return tensor
+}

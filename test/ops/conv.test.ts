@@ -1,0 +1,314 @@
+import fc from 'fast-check'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { vjp } from '../../src/autodiff/vjp.js'
+import { conv1d, conv2d, conv3d } from '../../src/ops/index.js'
+import { algorithms, type ConvAlgorithm } from '../../src/plan/conv.js'
+import { init, memoryUsage } from '../../src/runtime/core.js'
+import { ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
+import { ones, tensor, zeros } from '../../src/tensor/create.js'
+import { scope } from '../../src/tensor/tensor.js'
+import { difference, size, visitConv } from '../helpers/reference.js'
+
+beforeAll(() => init())
+
+const byDirections = [conv1d, conv2d, conv3d]
+
+interface Case {
+  readonly directions: number
+  readonly N: number
+  readonly groups: number
+  readonly groupC: number
+  readonly groupK: number
+  readonly input: number[]
+  readonly kernel: number[]
+  readonly stride: number[]
+  readonly dilation: number[]
+  readonly padding: [number, number][]
+  readonly flip: boolean
+  readonly bias: 'none' | 'channel' | 'location'
+  readonly integers: boolean
+  readonly seed: number
+}
+
+const list = (directions: number, smallest: number, largest: number): fc.Arbitrary<number[]> =>
+  fc.array(fc.integer({ min: smallest, max: largest }), { minLength: directions, maxLength: directions })
+
+/** Shapes that reach every remainder of tiles (4 × 8), kernels larger than the input, one-pixel inputs. */
+const cases: fc.Arbitrary<Case> = fc
+  .integer({ min: 1, max: 3 })
+  .chain((directions) =>
+    fc.record({
+      directions: fc.constant(directions),
+      N: fc.integer({ min: 1, max: 3 }),
+      groups: fc.constantFrom(1, 1, 1, 2, 3),
+      groupC: fc.integer({ min: 1, max: 5 }),
+      groupK: fc.integer({ min: 1, max: 9 }),
+      input: list(directions, 1, directions === 1 ? 40 : directions === 2 ? 13 : 6),
+      kernel: list(directions, 1, directions === 3 ? 3 : 5),
+      stride: list(directions, 1, 3),
+      dilation: list(directions, 1, 2),
+      padding: fc.array(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 0, max: 4 })), {
+        minLength: directions,
+        maxLength: directions,
+      }),
+      flip: fc.boolean(),
+      bias: fc.constantFrom('none', 'channel', 'location'),
+      integers: fc.boolean(),
+      seed: fc.integer({ min: 1, max: 1e6 }),
+    }),
+  )
+  .filter(({ input, kernel, dilation, padding }) =>
+    input.every((n, axis) => {
+      const [lo, hi] = padding[axis] as [number, number]
+      return n + lo + hi >= (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
+    }),
+  ) as fc.Arbitrary<Case>
+
+/** Numbers of a small generator: integers from -4 to 4, or fractions. */
+function numbers(count: number, seed: number, integers: boolean): Float32Array {
+  let state = seed
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return integers ? ((state >>> 8) % 9) - 4 : (state >>> 8) / 2 ** 23 - 1
+  })
+}
+
+function check(test: Case, algorithm: ConvAlgorithm): void {
+  const {
+    directions,
+    N,
+    groups,
+    groupC,
+    groupK,
+    input,
+    kernel,
+    stride,
+    dilation,
+    padding,
+    flip,
+    bias,
+    integers,
+    seed,
+  } = test
+  const xShape = [N, groups * groupC, ...input]
+  const wShape = [groups * groupK, groupC, ...kernel]
+  const output = input.map((n, axis) => {
+    const [lo, hi] = padding[axis] as [number, number]
+    return (
+      Math.floor(
+        (n + lo + hi - (dilation[axis] as number) * ((kernel[axis] as number) - 1) - 1) / (stride[axis] as number),
+      ) + 1
+    )
+  })
+  const yShape = [N, groups * groupK, ...output]
+  const biasShape = bias === 'none' ? undefined : bias === 'channel' ? [groups * groupK] : yShape.slice(1)
+  const xs = numbers(size(xShape), seed, integers)
+  const ws = numbers(size(wShape), seed + 1, integers)
+  const bs = biasShape && numbers(size(biasShape), seed + 2, integers)
+  const dys = numbers(size(yShape), seed + 3, integers)
+
+  const spec = { stride, lo: padding.map(([lo]) => lo), dilation, groups, flip }
+  const perMap = size(output)
+  const expected = {
+    y: Float64Array.from(dys, (_, i) =>
+      bs ? (bias === 'channel' ? bs[Math.floor(i / perMap) % wShape[0]!]! : bs[i % bs.length]!) : 0,
+    ),
+    dx: new Float64Array(xs.length),
+    dw: new Float64Array(ws.length),
+    db: new Float64Array(bs?.length ?? 0),
+  }
+  visitConv(xShape, wShape, yShape, spec, (xi, wi, yi) => {
+    expected.y[yi]! += xs[xi]! * ws[wi]!
+    expected.dx[xi]! += dys[yi]! * ws[wi]!
+    expected.dw[wi]! += dys[yi]! * xs[xi]!
+  })
+  if (bs)
+    dys.forEach(
+      (value, i) => (expected.db[bias === 'channel' ? Math.floor(i / perMap) % bs.length : i % bs.length]! += value),
+    )
+
+  scope(() => {
+    const inputs = [tensor(xs, xShape), tensor(ws, wShape), ...(bs ? [tensor(bs, biasShape)] : [])]
+    const operation = byDirections[directions - 1]!
+    const { value, pullback, dispose } = vjp(
+      (x, w, b) => operation(x!, w!, { bias: b, stride, padding, dilation, groups, flip, algorithm }),
+      ...inputs,
+    )
+    expect(value.shape).toEqual(yShape)
+    const [dx, dw, db] = pullback(tensor(dys, yShape))
+    const pairs = [
+      [value.data(), expected.y],
+      [dx!.data(), expected.dx],
+      [dw!.data(), expected.dw],
+      ...(db ? [[db.data(), expected.db] as const] : []),
+    ] as const
+    for (const [given, wanted] of pairs) {
+      const { error, scale } = difference(given, wanted)
+      expect(error).toBeLessThanOrEqual(integers ? 0 : 1e-5 * scale + 1e-6)
+    }
+    dispose()
+  })
+}
+
+describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (algorithm) => {
+  it('agrees with the definition, exactly for small integers, with all gradients', () => {
+    fc.assert(
+      fc.property(cases, (test) => {
+        check(test, algorithm)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('agrees over every remainder of the register tile', () => {
+    for (let groupK = 1; groupK <= 9; groupK++) {
+      for (const width of [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17]) {
+        check(
+          {
+            directions: 1,
+            N: 2,
+            groups: 1,
+            groupC: 3,
+            groupK,
+            input: [width + 2],
+            kernel: [3],
+            stride: [1],
+            dilation: [1],
+            padding: [[0, 0]],
+            flip: false,
+            bias: 'channel',
+            integers: true,
+            seed: groupK * 100 + width,
+          },
+          algorithm,
+        )
+      }
+    }
+  })
+
+  it('agrees where the taps and the pixels fill more than one block', () => {
+    const base = {
+      directions: 2,
+      N: 3,
+      groups: 1,
+      flip: false,
+      stride: [1, 1],
+      dilation: [1, 1],
+      integers: true,
+      bias: 'location',
+      seed: 5,
+    } as const
+    check(
+      {
+        ...base,
+        groupC: 130,
+        groupK: 5,
+        input: [4, 5],
+        kernel: [3, 3],
+        padding: [
+          [1, 1],
+          [1, 1],
+        ],
+      } as unknown as Case,
+      algorithm,
+    )
+    check(
+      {
+        ...base,
+        groupC: 2,
+        groupK: 5,
+        input: [33, 41],
+        kernel: [3, 3],
+        padding: [
+          [1, 0],
+          [0, 1],
+        ],
+      } as unknown as Case,
+      algorithm,
+    )
+  })
+})
+
+describe('convolution', () => {
+  it('resolves same, full and valid padding', () => {
+    scope(() => {
+      const shape = (padding: 'same' | 'full' | 'valid', stride = 1, kernel = 3): readonly number[] =>
+        conv1d(zeros([1, 1, 10]), zeros([1, 1, kernel]), { padding, stride }).shape
+      expect(shape('valid')).toEqual([1, 1, 8])
+      expect(shape('same')).toEqual([1, 1, 10])
+      expect(shape('same', 3, 4)).toEqual([1, 1, 4])
+      expect(shape('full')).toEqual([1, 1, 12])
+    })
+  })
+
+  it('puts the odd zero of same padding at the end', () => {
+    scope(() => {
+      expect([...conv1d(tensor([[[1, 2, 3]]]), tensor([[[1, 10]]]), { padding: 'same' }).data()]).toEqual([21, 32, 3])
+    })
+  })
+
+  it('can be differentiated twice', () => {
+    scope(() => {
+      const x = tensor([[[1, 2, 3, 4]]])
+      const w = tensor([[[2, -1]]])
+      const dy = ones([1, 1, 3])
+      // The gradient with respect to w is g(x, dy): linear in x, so its gradient is h(dy, dw).
+      const { pullback } = vjp((given) => {
+        const inner = vjp((kernel) => conv1d(given!, kernel!), w)
+        return inner.pullback(dy)[0]!
+      }, x)
+      expect([...pullback(tensor([[[1, 10]]]))[0]!.data()]).toEqual([1, 11, 11, 10])
+    })
+  })
+
+  const x = (): ReturnType<typeof zeros> => zeros([1, 4, 5, 5])
+  const w = (): ReturnType<typeof zeros> => zeros([6, 4, 3, 3])
+  it.each<[string, () => unknown, RegExp]>([
+    ['rank of x', () => conv2d(zeros([4, 5, 5]), w()), /conv2d: x must be \(N, C, H, W\), given \(4, 5, 5\)/],
+    ['rank of w', () => conv2d(x(), zeros([6, 4, 3])), /conv2d: w must be \(K, C\/groups, R, S\)/],
+    ['channels', () => conv2d(x(), zeros([6, 3, 3, 3])), /w must be \(K, 4, R, S\), given \(6, 3, 3, 3\)/],
+    [
+      'groups',
+      () => conv2d(x(), w(), { groups: 3 }),
+      /groups must divide the 4 input and the 6 output channels, given 3/,
+    ],
+    ['groups of zero', () => conv2d(x(), w(), { groups: 0 }), /groups must divide/],
+    [
+      'kernel too wide',
+      () => conv2d(x(), zeros([6, 4, 7, 3])),
+      /reaches over 7 elements along direction 0, but the input has 5/,
+    ],
+    [
+      'stride of zero',
+      () => conv2d(x(), w(), { stride: 0 }),
+      /conv2d: stride must be whole numbers from 1 on, given 0/,
+    ],
+    ['fractional stride', () => conv2d(x(), w(), { stride: 1.5 }), /given 1.5/],
+    ['NaN dilation', () => conv2d(x(), w(), { dilation: NaN }), /dilation must be whole numbers from 1 on, given NaN/],
+    ['negative padding', () => conv2d(x(), w(), { padding: -1 }), /padding must be whole numbers from 0 on, given -1/],
+    ['unknown padding', () => conv2d(x(), w(), { padding: 'all' as 'full' }), /given 'all'/],
+    [
+      'number of strides',
+      () => conv2d(x(), w(), { stride: [1, 1, 1] }),
+      /stride must be a number or 2 numbers, given 3 numbers/,
+    ],
+    ['bias', () => conv2d(x(), w(), { bias: zeros([4]) }), /bias must be \(6\), one for each channel, or \(6, 3, 3\)/],
+    ['not a tensor', () => conv2d(x(), [1] as never), /./],
+  ])('refuses a wrong %s and allocates nothing', (_, call, message) => {
+    scope(() => {
+      expect(call).toThrow(message)
+    })
+    const before = memoryUsage().liveBytes
+    scope(() => {
+      expect(call).toThrow(_ === 'not a tensor' ? Error : ShapeError)
+    })
+    expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it('names the algorithms that exist when asked for another', () => {
+    scope(() => {
+      expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(UnsupportedError)
+      expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(/use direct, gemm or auto/)
+    })
+  })
+})
