@@ -1,0 +1,243 @@
+/**
+ * IDX files, the format of MNIST (http://yann.lecun.com/exdb/mnist/), plain or compressed with gzip (RFC 1952).
+ *
+ * Layout, all big endian: 00 00, one byte for the element type, one byte for the number of dimensions, the sizes as
+ * uint32, then the elements in row-major order.
+ */
+import { Gunzip } from 'fflate'
+import { crc32 } from '../io/crc32.js'
+import { FormatError, ShapeError } from '../runtime/errors.js'
+
+/** Elements of an IDX file, in the typed array of the type that the file declares. */
+export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array
+
+/** An array read from an IDX file: `data` has the product of `shape` elements, row-major. */
+export interface IdxArray {
+  readonly shape: number[]
+  readonly data: IdxData
+}
+
+interface ElementType {
+  readonly bytes: number
+  /** Elements from big-endian `bytes`, of which there is a whole number. */
+  read(bytes: Uint8Array): IdxData
+}
+
+const elementTypes: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
+  [0x08, { bytes: 1, read: (bytes) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) }],
+  [0x09, { bytes: 1, read: (bytes) => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length) }],
+  [0x0b, { bytes: 2, read: (bytes) => fill(new Int16Array(bytes.length / 2), bytes, 'getInt16') }],
+  [0x0c, { bytes: 4, read: (bytes) => fill(new Int32Array(bytes.length / 4), bytes, 'getInt32') }],
+  [0x0d, { bytes: 4, read: (bytes) => fill(new Float32Array(bytes.length / 4), bytes, 'getFloat32') }],
+  [0x0e, { bytes: 8, read: (bytes) => fill(new Float64Array(bytes.length / 8), bytes, 'getFloat64') }],
+])
+
+function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array>(
+  target: Data,
+  bytes: Uint8Array,
+  getter: 'getInt16' | 'getInt32' | 'getFloat32' | 'getFloat64',
+): Data {
+  const view = viewOf(bytes)
+  for (let i = 0; i < target.length; i++) target[i] = view[getter](i * target.BYTES_PER_ELEMENT, false)
+  return target
+}
+
+/**
+ * Reads an IDX file of any element type; gzip is recognised by its first bytes (1f 8b) and inflated.
+ *
+ * @param bytes the whole file
+ * @param name what to call it in errors, usually its path
+ * @returns the shape and the elements. One-byte elements of a file that is not compressed are a view of `bytes`;
+ *   everything else is a copy.
+ * @throws FormatError when the file is empty, not IDX, of an unknown type, cut short or too long, has no dimensions or
+ *   one of size 0, or when its gzip wrapping is damaged. Inflation stops as soon as the data exceed what the header
+ *   promises, so a small file cannot exhaust memory.
+ */
+export function readIdx(bytes: Uint8Array, name: string): IdxArray {
+  if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; an IDX file was expected`)
+  const content = isGzip(bytes) ? gunzipIdx(bytes, name) : bytes
+  const header = parseHeader(content, name)
+  if (header === undefined) {
+    const expected = content.length < 4 ? 'at least 8' : String(4 + 4 * (content[3] ?? 0))
+    throw new FormatError(`${name}: cut short: an IDX header takes ${expected} bytes, ${content.length} are given`)
+  }
+  const { shape, elementType, headerBytes, totalBytes } = header
+  if (content.length < totalBytes) {
+    throw new FormatError(
+      `${name}: cut short: shape (${shape.join(', ')}) takes ${totalBytes} bytes with the header, ` +
+        `${content.length} are given; fetch the file again`,
+    )
+  }
+  if (content.length > totalBytes) throw tooLong(header, name, String(content.length))
+  return { shape, data: elementType.read(content.subarray(headerBytes)) }
+}
+
+/**
+ * Writes bytes as an IDX file of type 08 (uint8), not compressed.
+ *
+ * @param shape 1 to 255 sizes of at least 1, each below 2^32
+ * @param data as many bytes as the product of the shape, row-major
+ * @throws ShapeError when the shape cannot be written or does not match the data
+ */
+export function writeIdx(shape: readonly number[], data: Uint8Array): Uint8Array {
+  if (shape.length < 1 || shape.length > 255) {
+    throw new ShapeError(`writeIdx: the shape has ${shape.length} dimensions; IDX holds 1 to 255`)
+  }
+  let size = 1
+  for (const dimension of shape) {
+    if (!Number.isInteger(dimension) || dimension < 1 || dimension > 0xffffffff) {
+      throw new ShapeError(`writeIdx: size ${dimension} in shape (${shape.join(', ')}) is not a whole number ≥ 1`)
+    }
+    size *= dimension
+  }
+  if (size !== data.length) {
+    throw new ShapeError(`writeIdx: shape (${shape.join(', ')}) takes ${size} bytes, ${data.length} are given`)
+  }
+  const headerBytes = 4 + 4 * shape.length
+  const bytes = new Uint8Array(headerBytes + size)
+  const view = viewOf(bytes)
+  bytes[2] = 0x08
+  bytes[3] = shape.length
+  shape.forEach((dimension, i) => {
+    view.setUint32(4 + 4 * i, dimension, false)
+  })
+  bytes.set(data, headerBytes)
+  return bytes
+}
+
+interface IdxHeader {
+  readonly shape: number[]
+  readonly elementType: ElementType
+  readonly headerBytes: number
+  readonly totalBytes: number
+}
+
+/** The header at the start of `bytes`, or undefined where more bytes are needed to read it. */
+function parseHeader(bytes: Uint8Array, name: string): IdxHeader | undefined {
+  const [first, second, typeCode, rank] = bytes
+  if ((first ?? 0) !== 0 || (second ?? 0) !== 0) {
+    throw new FormatError(
+      `${name}: not an IDX file: it begins with ${hexadecimal(bytes.subarray(0, 4))}${guess(bytes)}; ` +
+        'an IDX file begins with 00 00, a type code and the number of dimensions',
+    )
+  }
+  if (typeCode === undefined || rank === undefined) return undefined
+  const elementType = elementTypes.get(typeCode)
+  if (elementType === undefined) {
+    throw new FormatError(
+      `${name}: unknown IDX element type ${hexadecimal([typeCode])}; ` +
+        'known are 08 (uint8), 09 (int8), 0b (int16), 0c (int32), 0d (float32) and 0e (float64)',
+    )
+  }
+  if (rank === 0) throw new FormatError(`${name}: the IDX header declares no dimensions; at least 1 is needed`)
+  const headerBytes = 4 + 4 * rank
+  if (bytes.length < headerBytes) return undefined
+  const view = viewOf(bytes)
+  const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i, false))
+  if (shape.includes(0)) {
+    throw new FormatError(`${name}: shape (${shape.join(', ')}) has a size of 0; every size must be at least 1`)
+  }
+  const totalBytes = shape.reduce((product, size) => product * size, elementType.bytes) + headerBytes
+  if (!Number.isSafeInteger(totalBytes)) {
+    throw new FormatError(`${name}: shape (${shape.join(', ')}) takes more bytes than can be addressed`)
+  }
+  return { shape, elementType, headerBytes, totalBytes }
+}
+
+function tooLong({ shape, totalBytes }: IdxHeader, name: string, given: string): FormatError {
+  return new FormatError(
+    `${name}: bytes after the end: shape (${shape.join(', ')}) takes ${totalBytes} bytes with the header, ` +
+      `${given} are given`,
+  )
+}
+
+const textStart = /^[\s\uFEFF]*</
+
+function guess(bytes: Uint8Array): string {
+  if (isGzip(bytes)) return ' (it was compressed with gzip twice: decompress it once)'
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return ' (it looks like a zip archive: unpack it)'
+  if (textStart.test(new TextDecoder().decode(bytes.subarray(0, 64)))) {
+    return ' (it looks like a web page: the download went wrong)'
+  }
+  return ''
+}
+
+function hexadecimal(bytes: Iterable<number>): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+// gzip, RFC 1952: a header of 10 bytes or more, a deflate stream, CRC-32 and size modulo 2^32 of the content.
+
+const gzipTrailerBytes = 8
+/** Compressed bytes handed over at once: one step inflates to at most 33 MB, as deflate expands at most 1032 times. */
+const stepBytes = 32 * 1024
+const largestExpansion = 1032
+
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b
+}
+
+function gunzipIdx(bytes: Uint8Array, name: string): Uint8Array {
+  if (bytes.length < 10 + gzipTrailerBytes) {
+    throw new FormatError(`${name}: the gzip file is cut short: ${bytes.length} bytes are given; fetch it again`)
+  }
+  let parts: Uint8Array[] = []
+  let length = 0
+  let header: IdxHeader | undefined
+  let stepsWithoutOutput = 0
+  let members = 1
+  const inflator = new Gunzip((part) => {
+    parts.push(part)
+    length += part.length
+  })
+  inflator.onmember = () => {
+    members++
+  }
+  for (let position = 0; position < bytes.length; position += stepBytes) {
+    const before = length
+    try {
+      inflator.push(bytes.subarray(position, position + stepBytes), position + stepBytes >= bytes.length)
+    } catch (error) {
+      throw new FormatError(`${name}: the gzip data are damaged or cut short; fetch the file again`, { cause: error })
+    }
+    if (members > 1) throw new FormatError(`${name}: is several gzip files in one; an IDX file is one`)
+    if (header === undefined) {
+      const known = join(parts, length)
+      parts = [known]
+      header = parseHeader(known, name)
+    }
+    if (header !== undefined && length > header.totalBytes) throw tooLong(header, name, 'more')
+    if (header !== undefined && header.totalBytes > length + (bytes.length - position) * largestExpansion) break
+    // The longest header and the longest stored block of 64 KiB each take three steps. More is a header without end,
+    // which the inflator would read again from its start at every step.
+    stepsWithoutOutput = length === before ? stepsWithoutOutput + 1 : 0
+    if (stepsWithoutOutput > 8) break
+  }
+  const content = join(parts, length)
+  const trailer = viewOf(bytes.subarray(-gzipTrailerBytes))
+  const complete = header === undefined || length === header.totalBytes
+  if (complete && (trailer.getUint32(0, true) !== crc32(content) || trailer.getUint32(4, true) !== length)) {
+    throw new FormatError(
+      `${name}: the checksum at the end of the gzip data does not match; the file is damaged or cut short: ` +
+        'fetch it again',
+    )
+  }
+  if (length === 0) throw new FormatError(`${name}: the gzip file holds nothing; an IDX file was expected`)
+  return content
+}
+
+function join(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const [only] = parts
+  if (parts.length === 1 && only !== undefined) return only
+  const whole = new Uint8Array(length)
+  let position = 0
+  for (const part of parts) {
+    whole.set(part, position)
+    position += part.length
+  }
+  return whole
+}

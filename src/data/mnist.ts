@@ -1,0 +1,47 @@
+/** MNIST and datasets published in its format: one IDX file of images (N, H, W) uint8, one of labels (N) uint8. */
+import { FormatError } from '../runtime/errors.js'
+import type { ImageDataset } from './dataset.js'
+import { readIdx } from './idx.js'
+
+/** The bytes of a file and what to call it in errors. */
+export interface NamedBytes {
+  readonly bytes: Uint8Array
+  readonly name: string
+}
+
+const digits: readonly string[] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
+
+/**
+ * Makes a dataset of digits from an image file and its label file, plain or compressed with gzip.
+ *
+ * @param images an IDX file of shape (N, H, W), uint8
+ * @param labels an IDX file of shape (N), uint8, each 0 to 9
+ * @returns images (N, 1, H, W); H and W are whatever the file holds. The arrays may be views of the bytes given.
+ * @throws FormatError when a file is damaged, is of another type or rank, when the counts differ or a label exceeds 9
+ */
+export function mnistFromIdx(images: NamedBytes, labels: NamedBytes): ImageDataset {
+  const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3)
+  const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1)
+  const [count = 0, height = 0, width = 0] = pixels.shape
+  if (count !== classes.data.length) {
+    throw new FormatError(
+      `${labels.name}: holds ${classes.data.length} labels for the ${count} images of ${images.name}; ` +
+        'the counts must be equal: are the two files of the same set?',
+    )
+  }
+  const wrong = classes.data.findIndex((label) => label >= digits.length)
+  if (wrong >= 0) {
+    throw new FormatError(`${labels.name}: label ${wrong} is ${classes.data[wrong]}; labels must be 0 to 9`)
+  }
+  return { images: pixels.data, labels: classes.data, size: count, shape: [1, height, width], classes: digits }
+}
+
+function readUint8(file: NamedBytes, wanted: string, rank: number): { shape: number[]; data: Uint8Array } {
+  const { shape, data } = readIdx(file.bytes, file.name)
+  if (data instanceof Uint8Array && shape.length === rank) return { shape, data }
+  const type = data.constructor.name.replace('Array', '').toLowerCase()
+  throw new FormatError(
+    `${file.name}: is of shape (${shape.join(', ')}), ${type}, but ${wanted} was expected; ` +
+      'were images and labels exchanged?',
+  )
+}

@@ -1,0 +1,338 @@
+/**
+ * Safetensors files (https://huggingface.co/docs/safetensors).
+ *
+ * Layout, all little endian: the header's length as uint64, the header as JSON in UTF-8, then the tensors' bytes. The
+ * header maps each name to { dtype, shape, data_offsets: [begin, end] }, offsets counted from the end of the header;
+ * `__metadata__` maps strings to strings. The tensors cover the data without holes or overlap.
+ */
+import { FormatError, ShapeError } from '../runtime/errors.js'
+
+/** A tensor to write: the typed array decides the dtype. */
+export interface SafetensorsInput {
+  readonly shape: readonly number[]
+  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array | BigInt64Array
+}
+
+/** Elements that were read; see `decodeSafetensors` for the array of each dtype. */
+export type SafetensorsData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+
+/** A tensor that was read: `data` is a copy with the product of `shape` elements, row-major. */
+export interface SafetensorsTensor {
+  readonly dtype: string
+  readonly shape: number[]
+  readonly data: SafetensorsData
+}
+
+/** The contents of a file, tensors in the order of its header. */
+export interface SafetensorsFile {
+  readonly tensors: Map<string, SafetensorsTensor>
+  readonly metadata: Record<string, string>
+}
+
+interface Dtype {
+  readonly bytes: number
+  /** Elements from a buffer of whole little-endian elements that nobody else holds. */
+  read(buffer: ArrayBuffer): SafetensorsData
+}
+
+const dtypes: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
+  ['F64', { bytes: 8, read: (buffer) => new Float64Array(buffer) }],
+  ['F32', { bytes: 4, read: (buffer) => new Float32Array(buffer) }],
+  ['F16', { bytes: 2, read: (buffer) => floatsOfHalves(new Uint16Array(buffer)) }],
+  ['BF16', { bytes: 2, read: (buffer) => floatsOfUpperHalves(new Uint16Array(buffer)) }],
+  ['I64', { bytes: 8, read: (buffer) => new BigInt64Array(buffer) }],
+  ['U64', { bytes: 8, read: (buffer) => new BigUint64Array(buffer) }],
+  ['I32', { bytes: 4, read: (buffer) => new Int32Array(buffer) }],
+  ['U32', { bytes: 4, read: (buffer) => new Uint32Array(buffer) }],
+  ['I16', { bytes: 2, read: (buffer) => new Int16Array(buffer) }],
+  ['U16', { bytes: 2, read: (buffer) => new Uint16Array(buffer) }],
+  ['I8', { bytes: 1, read: (buffer) => new Int8Array(buffer) }],
+  ['U8', { bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
+  ['BOOL', { bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
+])
+
+const metadataKey = '__metadata__'
+/** The limit of the reference implementation. */
+const largestHeaderBytes = 100_000_000
+const loneSurrogate = /\p{Surrogate}/u
+
+/**
+ * Writes tensors in the order given. The same tensors and metadata give the same bytes.
+ *
+ * @param tensors by name; the dtype is F32, F64, I32, U8 or I64 after the typed array. Keys that are whole numbers come
+ *   first, as JavaScript orders them.
+ * @param metadata strings to keep beside the tensors
+ * @returns the file; its header is padded with spaces to a multiple of 8 bytes
+ * @throws ShapeError when a shape does not match its data, a name cannot be written or metadata are not strings
+ */
+export function encodeSafetensors(
+  tensors: Readonly<Record<string, SafetensorsInput>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const entries: string[] = []
+  if (Object.keys(metadata).length > 0) {
+    for (const [key, value] of Object.entries(metadata)) {
+      if (typeof value !== 'string') throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not a string`)
+      if (loneSurrogate.test(key + '\n' + value)) {
+        throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not well-formed Unicode`)
+      }
+    }
+    entries.push(`"${metadataKey}":${JSON.stringify(metadata)}`)
+  }
+  const named = Object.entries(tensors)
+  let end = 0
+  for (const [name, { shape, data }] of named) {
+    if (name === metadataKey || loneSurrogate.test(name)) {
+      throw new ShapeError(`encodeSafetensors: tensor name ${quote(name)} is reserved or not well-formed Unicode`)
+    }
+    if (!shape.every(isSize) || product(shape) !== data.length) {
+      throw new ShapeError(
+        `encodeSafetensors: tensor ${quote(name)} has ${data.length} elements, which shape (${shape.join(', ')}) ` +
+          'does not hold; the product of its sizes must be the number of elements',
+      )
+    }
+    const begin = end
+    end += data.byteLength
+    entries.push(
+      `${JSON.stringify(name)}:{"dtype":"${dtypeOf(name, data)}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`,
+    )
+  }
+  const header = new TextEncoder().encode(`{${entries.join(',')}}`)
+  const headerBytes = Math.ceil(header.length / 8) * 8
+  if (headerBytes > largestHeaderBytes) {
+    throw new ShapeError(`encodeSafetensors: the header takes ${headerBytes} bytes; at most 100 MB can be read back`)
+  }
+  const bytes = new Uint8Array(8 + headerBytes + end)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true)
+  bytes.set(header, 8)
+  bytes.fill(0x20, 8 + header.length, 8 + headerBytes)
+  let position = 8 + headerBytes
+  for (const [, { data }] of named) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position)
+    toggleEndianness(bytes.subarray(position, position + data.byteLength), data.BYTES_PER_ELEMENT)
+    position += data.byteLength
+  }
+  return bytes
+}
+
+/**
+ * Reads a file; everything returned is a copy.
+ *
+ * F16 and BF16 are widened to a Float32Array, which holds each of their values exactly; BOOL is a Uint8Array of 0 and 1;
+ * F64, F32, I64, U64, I32, U32, I16, U16, I8 and U8 are the typed array of their name.
+ *
+ * @param bytes the whole file
+ * @param name what to call it in errors, usually its path
+ * @throws FormatError when the header is too long, not JSON or names a key twice, when a dtype is not one of those
+ *   above, when offsets and shapes disagree, leave holes, overlap or do not cover the file exactly, or when metadata are
+ *   not strings
+ */
+export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+  if (bytes.length < 8) {
+    throw new FormatError(`${name}: cut short: ${bytes.length} bytes are given, a safetensors file has at least 10`)
+  }
+  const headerBytes = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true)
+  if (headerBytes > BigInt(largestHeaderBytes)) {
+    throw new FormatError(`${name}: not a safetensors file: its header would take ${headerBytes} bytes, over 100 MB`)
+  }
+  const dataStart = 8 + Number(headerBytes)
+  if (dataStart > bytes.length) {
+    throw new FormatError(
+      `${name}: the header takes ${headerBytes} bytes, ${bytes.length - 8} follow its length; ` +
+        'the file is cut short or is not a safetensors file',
+    )
+  }
+  const header = parseHeader(bytes.subarray(8, dataStart), name)
+  const available = bytes.length - dataStart
+  const entries: TensorEntry[] = []
+  let metadata: Record<string, string> = {}
+  for (const [key, value] of Object.entries(header)) {
+    if (key === metadataKey) metadata = parseMetadata(value, name)
+    else entries.push(parseEntry(key, value, available, name))
+  }
+  checkCoverage(entries, available, name)
+  const tensors = new Map<string, SafetensorsTensor>()
+  for (const { key, dtypeName, dtype, shape, begin, end } of entries) {
+    const copy = new Uint8Array(end - begin)
+    copy.set(bytes.subarray(dataStart + begin, dataStart + end))
+    toggleEndianness(copy, dtype.bytes)
+    tensors.set(key, { dtype: dtypeName, shape, data: dtype.read(copy.buffer) })
+  }
+  return { tensors, metadata }
+}
+
+interface TensorEntry {
+  readonly key: string
+  readonly dtypeName: string
+  readonly dtype: Dtype
+  readonly shape: number[]
+  readonly begin: number
+  readonly end: number
+}
+
+function parseHeader(bytes: Uint8Array, name: string): Record<string, unknown> {
+  let text: string
+  let header: unknown
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    header = JSON.parse(text)
+  } catch (error) {
+    throw new FormatError(`${name}: the header is not JSON in UTF-8; the file is damaged or not a safetensors file`, {
+      cause: error,
+    })
+  }
+  if (!isObject(header)) throw new FormatError(`${name}: the header must be a JSON object of tensors by name`)
+  const repeated = repeatedKey(text)
+  if (repeated !== undefined) {
+    throw new FormatError(`${name}: the header has the key ${quote(repeated)} twice; every key must be unique`)
+  }
+  return header
+}
+
+/** The first key that an object of `text`, which is valid JSON, has twice: JSON.parse silently keeps the last. */
+function repeatedKey(text: string): string | undefined {
+  const objects: Set<string>[] = []
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '{') objects.push(new Set())
+    else if (text[i] === '}') objects.pop()
+    else if (text[i] === '"') {
+      const begin = i
+      for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++
+      let next = i + 1
+      while (' \t\n\r'.includes(text[next] ?? '.')) next++
+      if (text[next] !== ':') continue
+      const key = String(JSON.parse(text.slice(begin, i + 1)))
+      const keys = objects.at(-1)
+      if (keys?.has(key) === true) return key
+      keys?.add(key)
+    }
+  }
+  return undefined
+}
+
+function parseMetadata(value: unknown, name: string): Record<string, string> {
+  if (!isObject(value)) throw new FormatError(`${name}: ${metadataKey} must be an object of strings`)
+  const strings: [string, string][] = []
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== 'string') {
+      throw new FormatError(`${name}: ${metadataKey} ${quote(key)} is not a string; metadata must be strings`)
+    }
+    strings.push([key, text])
+  }
+  return Object.fromEntries(strings)
+}
+
+function parseEntry(key: string, value: unknown, available: number, name: string): TensorEntry {
+  const tensor = `${name}: tensor ${quote(key)}`
+  if (!isObject(value)) throw new FormatError(`${tensor} must be an object with dtype, shape and data_offsets`)
+  const { dtype: dtypeName, shape, data_offsets: offsets } = value
+  const dtype = typeof dtypeName === 'string' ? dtypes.get(dtypeName) : undefined
+  if (typeof dtypeName !== 'string' || dtype === undefined) {
+    const known = [...dtypes.keys()].join(', ')
+    throw new FormatError(`${tensor} has the unknown dtype ${quote(dtypeName)}; known are ${known}`)
+  }
+  if (!Array.isArray(shape) || !shape.every(isSize)) {
+    throw new FormatError(`${tensor} has the shape ${quote(shape)}; it must be an array of whole numbers ≥ 0`)
+  }
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
+    throw new FormatError(`${tensor} has the data_offsets ${quote(offsets)}; they must be two whole numbers ≥ 0`)
+  }
+  const [begin = 0, end = 0] = offsets
+  if (begin > end || end > available) {
+    throw new FormatError(
+      `${tensor} has the data_offsets [${begin}, ${end}], but the file holds ${available} bytes of data; ` +
+        'it is cut short or damaged',
+    )
+  }
+  const expected = product(shape) * dtype.bytes
+  if (expected !== end - begin) {
+    throw new FormatError(
+      `${tensor}: ${dtypeName} of shape (${shape.join(', ')}) takes ${expected} bytes, ` +
+        `data_offsets [${begin}, ${end}] hold ${end - begin}`,
+    )
+  }
+  return { key, dtypeName, dtype, shape, begin, end }
+}
+
+function checkCoverage(entries: readonly TensorEntry[], available: number, name: string): void {
+  let covered = 0
+  for (const { key, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== covered) {
+      const problem = begin < covered ? 'overlaps the tensor before it' : 'leaves a hole before it'
+      throw new FormatError(`${name}: tensor ${quote(key)} ${problem}: it begins at ${begin}, ${covered} was expected`)
+    }
+    covered = end
+  }
+  if (covered !== available) {
+    throw new FormatError(
+      `${name}: bytes after the end: the tensors take ${covered} bytes, the file holds ${available} bytes of data`,
+    )
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isSize(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+function product(shape: readonly number[]): number {
+  return shape.includes(0) ? 0 : shape.reduce((size, dimension) => size * dimension, 1)
+}
+
+/** What a file says, fit for one line of an error. */
+function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'missing'
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+function dtypeOf(name: string, data: unknown): string {
+  if (data instanceof Float32Array) return 'F32'
+  if (data instanceof Float64Array) return 'F64'
+  if (data instanceof Int32Array) return 'I32'
+  if (data instanceof Uint8Array) return 'U8'
+  if (data instanceof BigInt64Array) return 'I64'
+  throw new ShapeError(
+    `encodeSafetensors: tensor ${quote(name)} must be a Float32Array, Float64Array, Int32Array, Uint8Array or BigInt64Array`,
+  )
+}
+
+const littleEndianHost = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+
+/** Reverses the bytes of each element in place where the processor is big endian. */
+function toggleEndianness(bytes: Uint8Array, elementBytes: number): void {
+  if (littleEndianHost || elementBytes === 1) return
+  for (let i = 0; i < bytes.length; i += elementBytes) bytes.subarray(i, i + elementBytes).reverse()
+}
+
+/** BF16 is the upper half of a float32. */
+function floatsOfUpperHalves(halves: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer)
+}
+
+/** F16: sign, 5 bits of exponent (bias 15), 10 of fraction, into sign, 8 bits (bias 127), 23 of fraction. */
+function floatsOfHalves(halves: Uint16Array): Float32Array {
+  const floats = new Float32Array(halves.length)
+  const bits = new Uint32Array(floats.buffer)
+  halves.forEach((half, i) => {
+    const sign = (half & 0x8000) << 16
+    const exponent = (half >> 10) & 31
+    const fraction = half & 1023
+    // Fractions below the smallest exponent count in steps of 2^-24.
+    if (exponent === 0) floats[i] = (fraction / 16_777_216) * (sign === 0 ? 1 : -1)
+    else bits[i] = sign | ((exponent === 31 ? 255 : exponent + 112) << 23) | (fraction << 13)
+  })
+  return floats
+}

@@ -1,0 +1,153 @@
+/** Files on disk: reading with errors that help, writing that never leaves half a file. Node only. */
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readFile, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { FormatError, ToeplitzError } from '../runtime/errors.js'
+
+/**
+ * Reads a whole file.
+ *
+ * @param path the file; errors name it as given
+ * @throws FormatError when it is missing, a directory or not readable
+ */
+export async function readFileOrExplain(path: string): Promise<Uint8Array> {
+  try {
+    const bytes = await readFile(path)
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  } catch (error) {
+    throw new FormatError(`${shown(path)}: ${readingProblem(codeOf(error))}`, { cause: error })
+  }
+}
+
+/**
+ * Writes a file so that a reader sees either the old content or the new, whatever happens meanwhile: to a temporary file
+ * in the same directory, flushed to the disk, then renamed over the old one. Symbolic links are followed and the mode of
+ * an existing file is kept.
+ *
+ * @throws ToeplitzError with code FILE when the file cannot be written; the old file is then untouched and the temporary
+ *   file removed
+ */
+export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  let temporary: string | undefined
+  try {
+    const existing = await stat(path).catch(ignoreMissing)
+    if (existing?.isDirectory() === true) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' })
+    if (existing?.isFile() === false) throw Object.assign(new Error('not a regular file'), { code: 'NOT_A_FILE' })
+    const target = existing === undefined ? path : await realpath(path)
+    // Created under its own name and for writing alone ("x"), so that no other file can be hit.
+    const name = join(dirname(target), `.toeplitz-${randomUUID()}.tmp`)
+    const handle = await open(name, 'wx', existing === undefined ? 0o666 : existing.mode & 0o777)
+    temporary = name
+    try {
+      await handle.writeFile(bytes)
+      // Made with no more permissions than the old file has; the umask may have taken some. Not every disk knows modes.
+      if (existing !== undefined) await handle.chmod(existing.mode & 0o777).catch(() => undefined)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(name, target)
+    temporary = undefined
+    await syncDirectory(dirname(target))
+  } catch (error) {
+    if (temporary !== undefined) await rm(temporary, { force: true }).catch(() => undefined)
+    throw fileError(path, writingProblem(codeOf(error)), error)
+  }
+}
+
+/**
+ * Makes a directory and those above it, where they do not exist yet.
+ *
+ * @throws ToeplitzError with code FILE when that is not possible
+ */
+export async function ensureDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (error) {
+    throw fileError(path, directoryProblem(codeOf(error)), error)
+  }
+}
+
+/** Makes the rename durable. Some systems cannot open a directory; the content is safe without. */
+async function syncDirectory(path: string): Promise<void> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path, 'r')
+    await handle.sync()
+  } catch {
+    // The file is complete under its name either way.
+  } finally {
+    await handle?.close().catch(() => undefined)
+  }
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error
+}
+
+function fileError(path: string, problem: string, cause: unknown): ToeplitzError {
+  return new ToeplitzError('FILE', `${shown(path)}: ${problem}`, { cause })
+}
+
+function readingProblem(code: string): string {
+  switch (code) {
+    case 'ENOENT':
+      return 'no such file; check the path'
+    case 'EISDIR':
+      return 'is a directory; name a file in it'
+    case 'ENOTDIR':
+      return 'a part of the path is a file, not a directory; check the path'
+    case 'EACCES':
+    case 'EPERM':
+      return 'no permission to read it; allow this user to (chmod u+r) or name another file'
+    case 'ERR_FS_FILE_TOO_LARGE':
+      return 'is larger than can be read into memory at once (2 GiB); name a smaller file'
+    default:
+      return `cannot be read (${code})`
+  }
+}
+
+function writingProblem(code: string): string {
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'cannot be written: the disk is full; free some space or name a file on another disk'
+    case 'ENOENT':
+      return 'cannot be written: its directory does not exist; make it first'
+    case 'EISDIR':
+      return 'is a directory; name a file in it'
+    case 'NOT_A_FILE':
+      return 'is a device or a pipe; name a regular file'
+    default:
+      return directoryProblem(code)
+  }
+}
+
+function directoryProblem(code: string): string {
+  switch (code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'cannot be made: the disk is full; free some space or name a directory on another disk'
+    case 'EEXIST':
+      return 'is a file; name a directory'
+    case 'ENOTDIR':
+      return 'a part of the path is a file, not a directory; name another path'
+    case 'EACCES':
+    case 'EPERM':
+      return 'no permission to write there; allow this user to (chmod u+w on the directory) or name another path'
+    case 'EROFS':
+      return 'cannot be written: the disk is read-only; name a path on another disk'
+    default:
+      return `cannot be written (${code})`
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+  return String(error)
+}
+
+/** The path, on one line whatever it holds. */
+function shown(path: string): string {
+  return path === '' || /\p{Cc}/u.test(path) ? JSON.stringify(path) : path
+}

