@@ -53,6 +53,7 @@ async function buildLibrary() {
       index: 'src/index.ts',
       data: 'src/data/index.ts',
       io: 'src/io/index.ts',
+      zoo: 'src/zoo/index.ts',
       node: 'src/node/index.ts',
       'cli/main': 'src/cli/main.ts',
     },

@@ -1,9 +1,19 @@
 /** Table of contents: every kernel of the core, by family. See README.md for names and argument order. */
+export * from './ops/activation'
 export * from './ops/conv/direct'
 export * from './ops/conv/gemm'
+export * from './ops/conv/local'
+export * from './ops/elementwise'
+export * from './ops/layout'
+export * from './ops/loss'
 export * from './ops/matmul'
+export * from './ops/norm'
+export * from './ops/pool'
+export * from './ops/optim'
 export * from './ops/random'
 export * from './ops/reduce'
+export * from './ops/scalar'
+export * from './ops/softmax'
 
 /** First byte of linear memory that kernels leave to the allocator. */
 export function heapBase(): usize {

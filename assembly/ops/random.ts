@@ -2,6 +2,7 @@
  * The one random generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
  * Counter-based: number i of a stream depends on (seed, stream, i) alone, so ranges can be filled in any order.
  */
+import { loadLanes, storeLanes } from '../micro/lanes'
 import { F32 } from '../simd'
 
 /** Four random words for counter (index, stream) under key (seed, 0), stored at `to`. */
@@ -62,4 +63,92 @@ export function random_normal(to: usize, count: i32, seed: u32, stream: u32, mea
     store<f32>(p, mean + deviation * <f32>(radius * NativeMath.cos(angle)))
     store<f32>(p, mean + deviation * <f32>(radius * NativeMath.sin(angle)), 4)
   }
+}
+
+/** Low and high words of the products of four words with a constant. */
+@inline
+function lowWords(even: v128, odd: v128): v128 {
+  return i8x16.shuffle(even, odd, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+}
+
+
+@inline
+function highWords(even: v128, odd: v128): v128 {
+  return i8x16.shuffle(even, odd, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+}
+
+/** Elements first ≤ i < first + lanes of y = x · scale, or x · 0 where the word of i lies below the threshold. */
+@inline
+function drop(y: usize, x: usize, words: v128, threshold: v128, scale: v128, lanes: i32): void {
+  storeLanes(y, f32x4.mul(loadLanes(x, lanes), v128.and(scale, i32x4.ge_u(words, threshold))), lanes)
+}
+
+/**
+ * Blocks of sixteen elements begin ≤ i / 16 < end of y (count): x · scale where word i of (seed, stream) is at least
+ * `threshold`, else x · 0. The words are those of counters that `random_bits` does not use, four counters at a time.
+ */
+export function dropout_fwd(
+  y: usize,
+  x: usize,
+  count: i32,
+  seed: u32,
+  stream: u32,
+  threshold: u32,
+  scale: f32,
+  begin: i32,
+  end: i32,
+): void {
+  const left = i32x4.splat(0xd2511f53)
+  const right = i32x4.splat(0xcd9e8d57)
+  const limit = i32x4.splat(threshold)
+  const factor = f32x4.splat(scale)
+  for (let block = begin; block < end; block++) {
+    let c0 = i32x4.add(i32x4.splat(4 * block), i32x4(0, 1, 2, 3))
+    let c1 = i32x4.splat(0)
+    let c2 = i32x4.splat(stream)
+    let c3 = i32x4.splat(1)
+    let k0 = seed
+    let k1: u32 = 0
+    for (let round = 0; round < 10; round++) {
+      const leftEven = i64x2.extmul_low_i32x4_u(c0, left)
+      const leftOdd = i64x2.extmul_high_i32x4_u(c0, left)
+      const rightEven = i64x2.extmul_low_i32x4_u(c2, right)
+      const rightOdd = i64x2.extmul_high_i32x4_u(c2, right)
+      c0 = v128.xor(v128.xor(highWords(rightEven, rightOdd), c1), i32x4.splat(k0))
+      c1 = lowWords(rightEven, rightOdd)
+      c2 = v128.xor(v128.xor(highWords(leftEven, leftOdd), c3), i32x4.splat(k1))
+      c3 = lowWords(leftEven, leftOdd)
+      k0 += 0x9e3779b9
+      k1 += 0xbb67ae85
+    }
+    // Lane j of c0 … c3 holds the four words of counter j: element 4j + i of the block takes word i.
+    const low01 = i8x16.shuffle(c0, c1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+    const high01 = i8x16.shuffle(c0, c1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+    const low23 = i8x16.shuffle(c2, c3, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+    const high23 = i8x16.shuffle(c2, c3, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+    const words0 = i8x16.shuffle(low01, low23, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+    const words1 = i8x16.shuffle(low01, low23, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+    const words2 = i8x16.shuffle(high01, high23, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+    const words3 = i8x16.shuffle(high01, high23, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+    const first = (<usize>block) << 6
+    const to = y + first
+    const from = x + first
+    const rest = count - 16 * block
+    if (rest >= 16) {
+      drop(to, from, words0, limit, factor, 4)
+      drop(to + 16, from + 16, words1, limit, factor, 4)
+      drop(to + 32, from + 32, words2, limit, factor, 4)
+      drop(to + 48, from + 48, words3, limit, factor, 4)
+      continue
+    }
+    dropSome(to, from, words0, limit, factor, rest)
+    dropSome(to + 16, from + 16, words1, limit, factor, rest - 4)
+    dropSome(to + 32, from + 32, words2, limit, factor, rest - 8)
+    dropSome(to + 48, from + 48, words3, limit, factor, rest - 12)
+  }
+}
+
+/** The same for four elements, fewer, or none. */
+function dropSome(y: usize, x: usize, words: v128, threshold: v128, scale: v128, rest: i32): void {
+  if (rest > 0) drop(y, x, words, threshold, scale, min(4, rest))
 }

@@ -54,8 +54,7 @@ function checkTensor(value: unknown, name: string, argument: string): asserts va
       `${name}: ${argument} must be a Tensor, not ${value === null ? 'null' : typeof value}; make one with tensor()`,
     )
   }
-  // Throws DisposedError.
-  void value.storage
+  value.assertLive()
 }
 
 /** An operation: tensors by name and options in, one tensor out. */

@@ -3,9 +3,10 @@
  * adds a step; the pullback walks the steps backwards. Steps are keyed by storage, so reshaping costs nothing
  * and needs no gradient. Tapes nest: a pullback runs ordinary operations, which outer tapes record in turn.
  */
+import { kernels } from '../runtime/core.js'
 import { DisposedError } from '../runtime/errors.js'
 import type { Shape } from '../tensor/shape.js'
-import { scope, Tensor, type Storage } from '../tensor/tensor.js'
+import { empty, scope, Tensor, type Storage } from '../tensor/tensor.js'
 
 /** One recorded operation. */
 export interface Step {
@@ -88,7 +89,7 @@ export class Tape {
       const storage = step.inputs.get(name)
       if (!storage || !need.has(name)) continue
       const before = gradients.get(storage)
-      gradients.set(storage, before ? addGradients(before, gradient) : gradient)
+      gradients.set(storage, before ? sumOfGradients(before, gradient) : gradient)
     }
   }
 
@@ -106,12 +107,28 @@ export class Tape {
 export const tapesTracking = (storages: readonly Storage[]): Tape[] =>
   open.filter((tape) => storages.some((storage) => tape.tracks(storage)))
 
-/** The sum of two gradients of one tensor: set by the operations, which lie above this floor. */
-let addGradients: (a: Tensor, b: Tensor) => Tensor = () => {
-  throw new Error('internal: gradients cannot be summed before the operations are loaded')
-}
-
-/** Tells the tape how to add: called once, by src/ops/add.ts. */
-export function setGradientSum(sum: (a: Tensor, b: Tensor) => Tensor): void {
-  addGradients = sum
+/**
+ * The sum of two gradients of one tensor. The tape adds by itself, recording on the tapes around it, because the
+ * operations lie above this floor and are left out of a bundle that does not use them.
+ */
+function sumOfGradients(a: Tensor, b: Tensor): Tensor {
+  const y = empty(a.shape, 'the sum of two gradients')
+  kernels().add_fwd(y.pointer, a.pointer, b.pointer, 0, 0, y.size)
+  for (const tape of tapesTracking([a.storage, b.storage])) {
+    const held = [a, b, y].map(({ storage }) => storage.retain()) as [Storage, Storage, Storage]
+    tape.add({
+      name: 'add',
+      inputs: new Map([
+        ['a', held[0]],
+        ['b', held[1]],
+      ]),
+      output: held[2],
+      outputShape: y.shape,
+      pullback: (dy, need) => new Map([...need].map((name) => [name, dy.alias()])),
+      dispose() {
+        for (const storage of held) storage.release()
+      },
+    })
+  }
+  return y
 }

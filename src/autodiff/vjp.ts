@@ -2,7 +2,8 @@
 import { ShapeError } from '../runtime/errors.js'
 import { ones, zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import { keep, scope, Tensor } from '../tensor/tensor.js'
+import { keep, scope, Tensor, type Storage } from '../tensor/tensor.js'
+import { copy } from './copy.js'
 import { Tape } from './tape.js'
 
 /** A function of tensors that returns one. */
@@ -28,6 +29,22 @@ const collected = new FinalizationRegistry<Tape>((tape) => {
 function checkResult(value: unknown, what: string): asserts value is Tensor {
   if (!(value instanceof Tensor))
     throw new ShapeError(`${what}: the function must return a Tensor, not ${typeof value}`)
+}
+
+/** The inputs with a storage each: one that comes twice is copied, so that its two gradients stay apart. */
+function distinct(inputs: readonly Tensor[]): Tensor[] {
+  const seen = new Set<Storage>()
+  return inputs.map((input) => {
+    const own = seen.has(input.storage) ? copy(input) : input
+    seen.add(own.storage)
+    return own
+  })
+}
+
+function disposeCopies(inputs: readonly Tensor[], given: readonly Tensor[]): void {
+  inputs.forEach((input, index) => {
+    if (input !== given[index]) input.dispose()
+  })
 }
 
 /** Runs fn on a new tape; intermediate tensors are freed unless a gradient needs them. */
@@ -73,7 +90,8 @@ function pull(
 }
 
 /** Value and pullback of fn at the inputs. */
-export function vjp(fn: TensorFunction, ...inputs: Tensor[]): Vjp {
+export function vjp(fn: TensorFunction, ...given: Tensor[]): Vjp {
+  const inputs = distinct(given)
   const { tape, value } = trace(fn, inputs, 'vjp')
   const result = keep(value.alias())
   const watched = inputs.map((input) => keep(input.alias()))
@@ -85,6 +103,7 @@ export function vjp(fn: TensorFunction, ...inputs: Tensor[]): Vjp {
       tape.dispose()
       result.dispose()
       for (const input of watched) input.dispose()
+      disposeCopies(inputs, given)
     },
   }
   collected.register(handle, tape, handle)
@@ -93,7 +112,8 @@ export function vjp(fn: TensorFunction, ...inputs: Tensor[]): Vjp {
 
 /** The function that returns fn's value (a scalar) together with its gradients with respect to every input. */
 export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
-  return (...inputs) => {
+  return (...given) => {
+    const inputs = distinct(given)
     const { tape, value } = trace(fn, inputs, 'valueAndGrad')
     try {
       if (value.size !== 1) {
@@ -106,6 +126,7 @@ export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { val
       return { value, gradients: pull(tape, value, inputs, undefined, true) }
     } finally {
       tape.dispose()
+      disposeCopies(inputs, given)
     }
   }
 }

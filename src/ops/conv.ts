@@ -14,7 +14,9 @@ import { outputExtents, perDirection, resolvePadding, type Padding, type PerDire
 import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { activations, type Activation } from './activation.js'
+import { pad, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
 
 export interface ConvOptions {
@@ -30,14 +32,18 @@ export interface ConvOptions {
   readonly groups?: number
   /** true: convolution (9.4), the kernel flipped; default false: cross-correlation (9.6). */
   readonly flip?: boolean
+  /** What lies around the input: zeros, or its own values mirrored, repeated or wrapped. Default 'zeros'. */
+  readonly paddingMode?: PaddingMode
+  /** Applied to the output; default none. */
+  readonly activation?: Activation
   /** Default 'auto': the cheapest for the shape. */
   readonly algorithm?: ConvAlgorithm | 'auto'
 }
 
-type Bias = 'none' | 'channel' | 'location'
+export type Bias = 'none' | 'channel' | 'location'
 
 /** A validated convolution. */
-interface Conv {
+export interface Conv {
   readonly problem: ConvProblem
   readonly xShape: Shape
   readonly wShape: Shape
@@ -47,7 +53,7 @@ interface Conv {
 }
 
 /** Checks options and shapes of x and w, and derives the output's. */
-function describe(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
+export function describeConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
   const { groups = 1, flip = false, algorithm = 'auto' } = options
   const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
   const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
@@ -81,7 +87,8 @@ function describe(name: string, directions: number, x: Shape, w: Shape, options:
   return { problem, xShape: x, wShape: w, yShape, bias: biasKind(name, options.bias, K, output), algorithm }
 }
 
-function biasKind(name: string, bias: Tensor | undefined, K: number, output: readonly number[]): Bias {
+/** Which kind of bias a tensor is. @throws ShapeError when it is none. */
+export function biasKind(name: string, bias: Tensor | undefined, K: number, output: readonly number[]): Bias {
   if (!bias) return 'none'
   if (sameShape(bias.shape, [K])) return 'channel'
   if (sameShape(bias.shape, [K, ...output])) return 'location'
@@ -128,7 +135,7 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
 }
 
 /** Gradient of a bias: dy (N, K, …) summed over what the bias does not distinguish. */
-function biasGradient(dy: Tensor, conv: Conv): Tensor {
+export function biasGradient(dy: Tensor, conv: { readonly bias: Bias }): Tensor {
   return conv.bias === 'channel' ? sumChannels(dy) : sumRows(dy)
 }
 
@@ -143,7 +150,8 @@ const convolve: Op<{ x: Tensor; w: Tensor; bias: Tensor | undefined }, Conv> = d
   }),
 })
 
-const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('convInputGrad', {
+/** h: the input whose windows dy (N, K, …) weighs by w. Its derivatives are the convolution and g. */
+export const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('convInputGrad', {
   shape: (_, conv) => conv,
   forward: ({ dy, w }, conv) => run(conv, 'dx', dy, w),
   gradient: ({ inputs: { dy, w }, need }, ddx, conv) => ({
@@ -152,7 +160,8 @@ const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('convInputGr
   }),
 })
 
-const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('convWeightGrad', {
+/** g: the kernel that x and dy correlate to. Its derivatives are the convolution and h. */
+export const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('convWeightGrad', {
   shape: (_, conv) => conv,
   forward: ({ dy, x }, conv) => run(conv, 'dw', dy, x),
   gradient: ({ inputs: { dy, x }, need }, ddw, conv) => ({
@@ -161,10 +170,49 @@ const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('convWeight
   }),
 })
 
-function convolution(directions: number): (x: Tensor, w: Tensor, options?: ConvOptions) => Tensor {
+const paddingModes: readonly PaddingMode[] = ['zeros', 'reflect', 'replicate', 'circular']
+
+/**
+ * The input with its padding made, unless it is zeros: those the kernels add themselves. Gives what is left to do.
+ * @throws ShapeError when the mode is unknown, or the input too small for it.
+ */
+export function padInput(
+  name: string,
+  x: Tensor,
+  w: Shape,
+  options: ConvOptions,
+): { readonly x: Tensor; readonly options: ConvOptions } {
+  const { paddingMode = 'zeros', ...rest } = options
+  if (!paddingModes.includes(paddingMode)) {
+    throw new ShapeError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given '${String(paddingMode)}'`)
+  }
+  if (paddingMode === 'zeros') return { x, options }
+  const { lo, hi } = describeConv(name, x.ndim - 2, x.shape, w, options).problem
+  const around = lo.map((zeros, axis) => [zeros, hi[axis] as number] as const)
+  return { x: pad(x, [[0, 0], [0, 0], ...around], { mode: paddingMode }), options: { ...rest, padding: 0 } }
+}
+
+/** conv1d, conv2d or conv3d. */
+export function convolution(directions: number): (x: Tensor, w: Tensor, options?: ConvOptions) => Tensor {
   const name = `conv${directions}d`
-  return (x, w, options = {}) =>
-    convolve({ x, w, bias: options.bias }, describe(name, directions, x.shape, w.shape, options))
+  return (x, w, options = {}) => {
+    const { bias, activation } = options
+    if (activation !== undefined && !Object.hasOwn(activations, activation)) {
+      throw new ShapeError(
+        `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given '${String(activation)}'`,
+      )
+    }
+    const conv = describeConv(name, directions, x.shape, w.shape, options)
+    if (!activation && (options.paddingMode ?? 'zeros') === 'zeros') return convolve({ x, w, bias }, conv)
+    return scope(() => {
+      const padded = padInput(name, x, w.shape, options)
+      const y = convolve(
+        { x: padded.x, w, bias },
+        describeConv(name, directions, padded.x.shape, w.shape, padded.options),
+      )
+      return activation ? activations[activation](y) : y
+    })
+  }
 }
 
 /**

@@ -1,3 +1,30 @@
 /** Table of contents: every operation. */
-export * from './conv.js'
+export {
+  elu,
+  gelu,
+  leakyRelu,
+  relu,
+  scaledTanh,
+  sigmoid,
+  silu,
+  softplus,
+  tanh,
+  type Activation,
+  type EluOptions,
+  type GeluOptions,
+  type LeakyReluOptions,
+  type SoftplusOptions,
+} from './activation.js'
+export { conv1d, conv2d, conv3d, type ConvOptions } from './conv.js'
+export * from './convGradients.js'
+export * from './convMatrix.js'
+export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './convTranspose.js'
+export { abs, add, clamp, div, exp, log, mul, neg, pow, sqrt, square, sub, type ClampOptions } from './elementwise.js'
+export * from './layout.js'
 export * from './linear.js'
+export { locallyConnected1d, locallyConnected2d, tiledConv1d, tiledConv2d, type LocalOptions } from './local.js'
+export * from './loss.js'
+export * from './pool.js'
+export * from './softmax.js'
+export { max, mean, min, sum, type Axes, type ReduceOptions } from './reduce.js'
+export * from './separable.js'

@@ -75,25 +75,33 @@ export function resolvePadding(
       `${name}: padding must have ${directions} entries (numbers or [lo, hi] pairs), given ${Array.isArray(padding) ? padding.length : typeof padding}`,
     )
   }
-  const pairs = padding.map((entry) =>
+  const pairs = (padding as readonly (number | readonly [number, number])[]).map((entry) =>
     perDirection(typeof entry === 'number' ? [entry, entry] : entry, 2, 0, `${name}: padding`),
   )
   return { lo: pairs.map((pair) => pair[0] as number), hi: pairs.map((pair) => pair[1] as number) }
 }
 
-/** floor((n + lo + hi − dilation·(kernel − 1) − 1) / stride) + 1 for each direction. @throws ShapeError when a window does not fit. */
-export function outputExtents(windows: Omit<Windows, 'output'>, name: string): number[] {
+/**
+ * floor((n + lo + hi − dilation·(kernel − 1) − 1) / stride) + 1 for each direction. With `ceil` the last, partial
+ * window is kept too, provided that it starts inside the input or the padding before it.
+ * @throws ShapeError when no window fits.
+ */
+export function outputExtents(windows: Omit<Windows, 'output'>, name: string, ceil = false): number[] {
   const { input, kernel, stride, dilation, lo, hi } = windows
   return input.map((n, axis) => {
     const padded = n + (lo[axis] as number) + (hi[axis] as number)
     const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
-    if (reach > padded) {
+    const step = stride[axis] as number
+    const whole = Math.floor((padded - reach) / step) + 1
+    const partial = Math.ceil((padded - reach) / step) + 1
+    const count = ceil ? ((partial - 1) * step >= n + (lo[axis] as number) ? partial - 1 : partial) : whole
+    if (count < 1) {
       const zeros = padded === n ? '' : ` padded to ${padded}`
       throw new ShapeError(
         `${name}: a kernel of ${showShape(kernel)} reaches over ${reach} elements along direction ${axis}, but the input has ${n}${zeros}; use a smaller kernel or dilation, or more padding`,
       )
     }
-    return Math.floor((padded - reach) / (stride[axis] as number)) + 1
+    return count
   })
 }
 

@@ -113,7 +113,7 @@ export async function loadCore(source: ModuleSource): Promise<LoadedCore> {
     checkMagic(source, 'module')
     bytes = source
   } else {
-    const response = (await source) as Response | undefined
+    const response = await Promise.resolve<Response | undefined>(source as Response | PromiseLike<Response>)
     if (typeof response?.arrayBuffer !== 'function') {
       throw new UnsupportedError('init: module must be a WebAssembly.Module, its bytes, or a Response with them')
     }
@@ -121,7 +121,7 @@ export async function loadCore(source: ModuleSource): Promise<LoadedCore> {
   }
   const { memory, imports: given } = imports()
   try {
-    const { exports } = await instantiate<Record<string, unknown>>(bytes as ArrayBuffer, given)
+    const { exports } = await instantiate<Record<string, unknown>>(bytes, given)
     return checkCore(exports, memory)
   } catch (error) {
     return error instanceof FormatError ? Promise.reject(error) : explain(error)
@@ -141,7 +141,7 @@ export function loadCoreSync(source: WebAssembly.Module | BufferSource): LoadedC
       return checkCore(new WebAssembly.Instance(source, given).exports, memory)
     }
     if (!isModule(source)) checkMagic(source, 'module')
-    return checkCore(instantiateSync<Record<string, unknown>>(source as WebAssembly.Module, given).exports, memory)
+    return checkCore(instantiateSync<Record<string, unknown>>(source, given).exports, memory)
   } catch (error) {
     if (error instanceof FormatError) throw error
     return explain(error)

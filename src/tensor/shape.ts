@@ -33,7 +33,7 @@ export function checkShape(shape: Shape, what: string): number[] {
       )
     }
   }
-  return [...shape]
+  return Array.from(shape as readonly number[])
 }
 
 /** Axis counted from the end when negative. @throws ShapeError when there is no such axis. */

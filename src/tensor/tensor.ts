@@ -62,13 +62,18 @@ export class Tensor {
     return this.#disposed
   }
 
-  /** The memory under the tensor. @throws DisposedError */
-  get storage(): Storage {
+  /** @throws DisposedError when the tensor has been disposed. */
+  assertLive(): void {
     if (this.#disposed) {
       throw new DisposedError(
         `a tensor of shape ${showShape(this.shape)} was used after it was disposed; return it from its scope() or dispose it later`,
       )
     }
+  }
+
+  /** The memory under the tensor. @throws DisposedError */
+  get storage(): Storage {
+    this.assertLive()
     return this.#storage
   }
 

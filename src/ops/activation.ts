@@ -1,0 +1,209 @@
+/**
+ * Nonlinearities, element by element, with PyTorch's meanings. Gradients read the output where that is enough, so that
+ * the input, often a large sum that nothing else needs, is freed early.
+ */
+import { ShapeError } from '../runtime/errors.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { add, exp, mul, neg, slope, square, sub, unary } from './elementwise.js'
+
+const rectify = unary<void>('relu', {
+  forward: (k, y, x, size) => k.relu_fwd(y, x, 0, size),
+  keeps: 'y',
+  gradient: (dy, y) => rectifySlope(dy, y),
+})
+
+/** dy, or 0 where y ≤ 0. */
+const rectifySlope = slope<void>('reluGradient', {
+  forward: (k, dx, dy, y, size) => k.relu_dx(dx, dy, y, 0, size),
+})
+
+/** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
+export const relu = (x: Tensor): Tensor => rectify(x)
+
+export interface LeakyReluOptions {
+  /** Slope below 0, from 0 on; default 0.01. */
+  readonly negativeSlope?: number | undefined
+}
+
+/** The sign of the output must tell that of the input. */
+function checkFactor(value: number, what: string): void {
+  if (!(value >= 0 && value < Infinity)) {
+    throw new ShapeError(`${what} must be a finite number from 0 on, given ${String(value)}`)
+  }
+}
+
+const leak = unary<number>('leakyRelu', {
+  check: (value) => checkFactor(value, 'leakyRelu: negativeSlope'),
+  forward: (k, y, x, size, value) => k.leakyRelu_fwd(y, x, value, 0, size),
+  keeps: 'y',
+  gradient: (dy, y, value) => leakSlope(dy, y, value),
+})
+
+const leakSlope = slope<number>('leakyReluGradient', {
+  forward: (k, dx, dy, y, size, value) => k.leakyRelu_dx(dx, dy, y, value, 0, size),
+})
+
+/** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
+export const leakyRelu = (x: Tensor, { negativeSlope = 0.01 }: LeakyReluOptions = {}): Tensor => leak(x, negativeSlope)
+
+export interface EluOptions {
+  /** −alpha is the limit at −∞; from 0 on, default 1. */
+  readonly alpha?: number | undefined
+}
+
+const exponentialUnit = unary<number>('elu', {
+  check: (alpha) => checkFactor(alpha, 'elu: alpha'),
+  forward: (k, y, x, size, alpha) => k.elu_fwd(y, x, alpha, 0, size),
+  keeps: 'y',
+  gradient: (dy, y, alpha) => exponentialSlope(dy, y, alpha),
+})
+
+const exponentialSlope = slope<number>('eluGradient', {
+  forward: (k, dx, dy, y, size, alpha) => k.elu_dx(dx, dy, y, alpha, 0, size),
+  // dy·ddx where y < 0.
+  second: (ddx, dy, y) => rectifySlope(mul(ddx, dy), neg(y)),
+})
+
+/** x, or alpha · (eˣ − 1) below 0. @throws ShapeError when alpha is negative. */
+export const elu = (x: Tensor, { alpha = 1 }: EluOptions = {}): Tensor => exponentialUnit(x, alpha)
+
+const logistic = unary<void>('sigmoid', {
+  forward: (k, y, x, size) => k.sigmoid_fwd(y, x, 0, size),
+  keeps: 'y',
+  gradient: (dy, y) => logisticSlope(dy, y),
+})
+
+const logisticSlope = slope<void>('sigmoidGradient', {
+  forward: (k, dx, dy, y, size) => k.sigmoid_dx(dx, dy, y, 0, size),
+  // d(y − y²)/dy = 1 − 2y.
+  second: (ddx, dy, y) => mul(mul(ddx, dy), add(mul(y, -2), 1)),
+})
+
+/** 1 / (1 + e⁻ˣ). */
+export const sigmoid = (x: Tensor): Tensor => logistic(x)
+
+/** y = amplitude · tanh(slope · x). */
+interface Curve {
+  readonly amplitude: number
+  readonly slope: number
+}
+
+/* @__NO_SIDE_EFFECTS__ */
+function hyperbolic(name: string): (x: Tensor, curve: Curve) => Tensor {
+  // dx = dy · (slope / amplitude) · (amplitude² − y²).
+  const tangentSlope = slope<Curve>(`${name}Gradient`, {
+    forward: (k, dx, dy, y, size, curve) =>
+      k.tanh_dx(dx, dy, y, curve.amplitude, curve.slope / curve.amplitude, 0, size),
+    second: (ddx, dy, y, curve) => mul(mul(mul(ddx, dy), y), (-2 * curve.slope) / curve.amplitude),
+  })
+  return unary<Curve>(name, {
+    forward: (k, y, x, size, curve) => k.tanh_fwd(y, x, curve.amplitude, curve.slope, 0, size),
+    keeps: 'y',
+    gradient: tangentSlope,
+  })
+}
+
+const tangent = hyperbolic('tanh')
+const scaledTangent = hyperbolic('scaledTanh')
+
+/** tanh x. */
+export const tanh = (x: Tensor): Tensor => tangent(x, { amplitude: 1, slope: 1 })
+
+/** 1.7159 · tanh(2x/3): f(±1) = ±1, LeCun, Bottou, Bengio & Haffner, "Gradient-based learning", 1998. */
+export const scaledTanh = (x: Tensor): Tensor => scaledTangent(x, { amplitude: 1.7159, slope: 2 / 3 })
+
+export interface SoftplusOptions {
+  /** Sharpness, above 0; default 1. */
+  readonly beta?: number | undefined
+}
+
+const smoothRelu = unary<number>('softplus', {
+  check: (beta) => {
+    if (!(beta > 0 && beta < Infinity)) {
+      throw new ShapeError(`softplus: beta must be a finite number above 0, given ${String(beta)}`)
+    }
+  },
+  forward: (k, y, x, size, beta) => k.softplus_fwd(y, x, beta, 0, size),
+  keeps: 'x',
+  gradient: (dy, x, beta) => mul(dy, sigmoid(beta === 1 ? x : mul(x, beta))),
+})
+
+/** ln(1 + e^(beta·x)) / beta, without overflow. @throws ShapeError when beta is not above 0. */
+export const softplus = (x: Tensor, { beta = 1 }: SoftplusOptions = {}): Tensor => smoothRelu(x, beta)
+
+export interface GeluOptions {
+  /** 'none' (default): x·Φ(x). 'tanh': ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
+  readonly approximate?: 'none' | 'tanh' | undefined
+}
+
+const normalUnit = unary<void>('gelu', {
+  forward: (k, y, x, size) => k.gelu_fwd(y, x, 0, size),
+  keeps: 'x',
+  gradient: (dy, x) => normalSlope(dy, x),
+})
+
+const normalSlope = slope<void>('geluGradient', {
+  forward: (k, dx, dy, x, size) => k.gelu_dx(dx, dy, x, 0, size),
+  // (Φ + xφ)′ = φ·(2 − x²), φ = e^(−x²/2) / √(2π).
+  second: (ddx, dy, x) => {
+    const squared = square(x)
+    const density = mul(exp(mul(squared, -0.5)), 0.3989422804014327)
+    return mul(mul(ddx, dy), mul(density, sub(mul(squared, -1), -2)))
+  },
+})
+
+const cubicUnit = unary<void>('gelu', {
+  forward: (k, y, x, size) => k.gelu_tanh_fwd(y, x, 0, size),
+  keeps: 'x',
+  gradient: (dy, x) => cubicSlope(dy, x),
+})
+
+const cubicSlope = slope<void>('geluGradient', {
+  forward: (k, dx, dy, x, size) => k.gelu_tanh_dx(dx, dy, x, 0, size),
+  // (σ + xσ′u′)′ = σ′·(2u′ + x·u″ + x·u′²·(1 − 2σ)), u = 2√(2/π)·(x + 0.044715·x³), σ = σ(u).
+  second: (ddx, dy, x) => {
+    const slopeAtZero = 1.5957691216057308
+    const cubic = 0.044715
+    const squared = square(x)
+    const gate = sigmoid(mul(mul(x, add(mul(squared, cubic), 1)), slopeAtZero))
+    const first = mul(add(mul(squared, 3 * cubic), 1), slopeAtZero)
+    const second = mul(squared, 6 * cubic * slopeAtZero)
+    const third = mul(mul(x, square(first)), add(mul(gate, -2), 1))
+    return mul(mul(ddx, dy), mul(mul(gate, add(neg(gate), 1)), add(add(mul(first, 2), second), third)))
+  },
+})
+
+/**
+ * x·Φ(x), Φ the normal distribution function, or its approximation by tanh; −0 at −∞.
+ * Hendrycks & Gimpel, "Gaussian error linear units", 2016.
+ * @throws ShapeError when `approximate` is neither 'none' nor 'tanh'.
+ */
+export function gelu(x: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
+  if (approximate === 'none') return normalUnit(x)
+  if (approximate === 'tanh') return cubicUnit(x)
+  throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${JSON.stringify(approximate)}`)
+}
+
+const gated = unary<void>('silu', {
+  forward: (k, y, x, size) => k.silu_fwd(y, x, 0, size),
+  keeps: 'x',
+  gradient: (dy, x) => gatedSlope(dy, x),
+})
+
+const gatedSlope = slope<void>('siluGradient', {
+  forward: (k, dx, dy, x, size) => k.silu_dx(dx, dy, x, 0, size),
+  // (σ + xσ′)′ = σ′·(2 + x·(1 − 2σ)), σ′ = σ·(1 − σ).
+  second: (ddx, dy, x) => {
+    const gate = sigmoid(x)
+    const bend = add(mul(x, add(mul(gate, -2), 1)), 2)
+    return mul(mul(ddx, dy), mul(mul(gate, add(neg(gate), 1)), bend))
+  },
+})
+
+/** x·σ(x), also called swish; −0 at −∞. */
+export const silu = (x: Tensor): Tensor => gated(x)
+
+/** The nonlinearities by name, with their default options. */
+export const activations = { relu, leakyRelu, elu, sigmoid, tanh, scaledTanh, softplus, gelu, silu } as const
+
+export type Activation = keyof typeof activations

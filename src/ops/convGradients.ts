@@ -1,0 +1,103 @@
+/**
+ * The book's g and h as functions: the gradients of a convolution with respect to its kernel (9.11) and to its input
+ * (9.13), for every option of conv1d, conv2d and conv3d. Both are linear in both arguments and differentiable.
+ */
+import { vjp } from '../autodiff/vjp.js'
+import { perDirection } from '../plan/window.js'
+import { ShapeError } from '../runtime/errors.js'
+import { zeros } from '../tensor/create.js'
+import { sameShape, showShape, type Shape } from '../tensor/shape.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+import {
+  convolution,
+  describeConv,
+  inputGradient,
+  padInput,
+  weightGradient,
+  type Conv,
+  type ConvOptions,
+} from './conv.js'
+
+/** Options of the convolution that is differentiated; its bias and activation play no part. */
+export type ConvGradientOptions = Omit<ConvOptions, 'bias' | 'activation'>
+
+function checkGradient(name: string, dy: Tensor, conv: Conv): void {
+  if (!sameShape(dy.shape, conv.yShape)) {
+    throw new ShapeError(
+      `${name}: dy must be ${showShape(conv.yShape)}, the shape of the convolution's output, given ${showShape(dy.shape)}`,
+    )
+  }
+}
+
+function checkRank(name: string, argument: string, shape: Shape, directions: number, letters: string): void {
+  if (shape.length !== directions + 2)
+    throw new ShapeError(`${name}: ${argument} must be ${letters}, given ${showShape(shape)}`)
+}
+
+export interface WeightGradOptions extends ConvGradientOptions {
+  /** Extents of the kernel. */
+  readonly kernel: readonly number[]
+}
+
+function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: WeightGradOptions) => Tensor {
+  const name = `conv${directions}dWeightGrad`
+  return (x, dy, { kernel, ...options }) => {
+    checkRank(name, 'x', x.shape, directions, '(N, C, …)')
+    checkRank(name, 'dy', dy.shape, directions, '(N, K, …)')
+    const extents = perDirection(kernel, directions, 1, `${name}: kernel`)
+    const { groups = 1 } = options
+    const C = x.shape[1] as number
+    if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
+      throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${groups}`)
+    }
+    const wShape = [dy.shape[1] as number, C / groups, ...extents]
+    checkGradient(name, dy, describeConv(name, directions, x.shape, wShape, options))
+    return scope(() => {
+      const { x: padded, options: rest } = padInput(name, x, wShape, options)
+      return weightGradient({ dy, x: padded }, describeConv(name, directions, padded.shape, wShape, rest))
+    })
+  }
+}
+
+export interface InputGradOptions extends ConvGradientOptions {
+  /** Extents of the convolution's input: several give one output size, so it must be told. */
+  readonly inputSize: readonly number[]
+}
+
+function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGradOptions) => Tensor {
+  const name = `conv${directions}dInputGrad`
+  const operation = convolution(directions)
+  return (w, dy, { inputSize, ...options }) => {
+    checkRank(name, 'w', w.shape, directions, '(K, C/groups, …)')
+    checkRank(name, 'dy', dy.shape, directions, '(N, K, …)')
+    const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)
+    const { groups = 1, paddingMode = 'zeros' } = options
+    if (!Number.isInteger(groups) || groups < 1)
+      throw new ShapeError(`${name}: groups must be a whole number from 1 on, given ${groups}`)
+    const xShape = [dy.shape[0] as number, (w.shape[1] as number) * groups, ...extents]
+    const conv = describeConv(name, directions, xShape, w.shape, options)
+    checkGradient(name, dy, conv)
+    if (paddingMode === 'zeros') return inputGradient({ dy, w }, conv)
+    // Padding by input values has an adjoint of its own: the tape knows it.
+    return scope(() => {
+      const { pullback, dispose } = vjp((x) => operation(x as Tensor, w, options), zeros(xShape))
+      const [dx] = pullback(dy)
+      dispose()
+      return dx as Tensor
+    })
+  }
+}
+
+/** g (9.11): x (N, C, W), dy (N, K, Q) -> dw (K, C/groups, S). @throws ShapeError when shapes or options do not fit. */
+export const conv1dWeightGrad = weightGrad(1)
+/** g (9.11): x (N, C, H, W), dy (N, K, P, Q) -> dw (K, C/groups, R, S). @throws ShapeError when shapes or options do not fit. */
+export const conv2dWeightGrad = weightGrad(2)
+/** g (9.11): x (N, C, D, H, W), dy (N, K, O, P, Q) -> dw (K, C/groups, T, R, S). @throws ShapeError when shapes or options do not fit. */
+export const conv3dWeightGrad = weightGrad(3)
+
+/** h (9.13): w (K, C/groups, S), dy (N, K, Q) -> dx (N, C, W). @throws ShapeError when shapes or options do not fit. */
+export const conv1dInputGrad = inputGrad(1)
+/** h (9.13): w (K, C/groups, R, S), dy (N, K, P, Q) -> dx (N, C, H, W). @throws ShapeError when shapes or options do not fit. */
+export const conv2dInputGrad = inputGrad(2)
+/** h (9.13): w (K, C/groups, T, R, S), dy (N, K, O, P, Q) -> dx (N, C, D, H, W). @throws ShapeError when shapes or options do not fit. */
+export const conv3dInputGrad = inputGrad(3)

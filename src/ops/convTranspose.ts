@@ -1,0 +1,144 @@
+/**
+ * Transposed convolution in one, two and three dimensions: the adjoint of a convolution, used as a forward pass.
+ * x (N, C, …), w (C, K/groups, …) -> (N, K, …) with extents (n − 1)·stride − lo − hi + dilation·(kernel − 1) + 1 +
+ * outputPadding. With w read as the kernel of a convolution from K to C channels, y = h(w, x), equation (9.13).
+ */
+import type { ConvProblem } from '../plan/conv.js'
+import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
+import { ShapeError } from '../runtime/errors.js'
+import { showShape, type Shape } from '../tensor/shape.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+import { biasKind, inputGradient, type Conv, type ConvOptions } from './conv.js'
+import { add } from './elementwise.js'
+
+export interface ConvTransposeOptions extends Pick<
+  ConvOptions,
+  'bias' | 'stride' | 'dilation' | 'groups' | 'flip' | 'algorithm'
+> {
+  /** Zeros that the convolution would have put around; they are cut off the output. Default 0. */
+  readonly padding?: number | readonly (number | readonly [lo: number, hi: number])[]
+  /** Rows and columns added at the end, 0 up to stride − 1 (or dilation − 1): several inputs have one output size. */
+  readonly outputPadding?: PerDirection
+  /** The extents of the output, instead of `outputPadding`. */
+  readonly outputSize?: readonly number[]
+}
+
+function outputExtents(
+  name: string,
+  smallest: readonly number[],
+  room: readonly number[],
+  { outputPadding, outputSize }: ConvTransposeOptions,
+): number[] {
+  if (outputSize !== undefined && outputPadding !== undefined) {
+    throw new ShapeError(`${name}: give outputSize or outputPadding, not both`)
+  }
+  if (outputSize !== undefined) {
+    const size = perDirection(outputSize, smallest.length, 1, `${name}: outputSize`)
+    size.forEach((extent, axis) => {
+      const low = smallest[axis] as number
+      const high = low + (room[axis] as number) - 1
+      if (extent < low || extent > high) {
+        throw new ShapeError(
+          `${name}: outputSize ${showShape(size)} cannot be: direction ${axis} gives ${low === high ? String(low) : `${low} to ${high}`} with this input, kernel, stride and padding`,
+        )
+      }
+    })
+    return size
+  }
+  const extra = perDirection(outputPadding ?? 0, smallest.length, 0, `${name}: outputPadding`)
+  return smallest.map((extent, axis) => {
+    const added = extra[axis] as number
+    if (added >= (room[axis] as number)) {
+      throw new ShapeError(
+        `${name}: outputPadding ${added} along direction ${axis} must be below the stride or the dilation (${room[axis]})`,
+      )
+    }
+    return extent + added
+  })
+}
+
+/** Checks a transposed convolution and describes the convolution it is the adjoint of. */
+export function describeTranspose(
+  name: string,
+  directions: number,
+  x: Shape,
+  w: Shape,
+  options: ConvTransposeOptions,
+): Conv {
+  const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
+  const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
+  const { groups = 1, flip = false, algorithm = 'auto' } = options
+  if (x.length !== directions + 2) throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
+  if (w.length !== directions + 2)
+    throw new ShapeError(`${name}: w must be (C, K/groups, ${taps}), given ${showShape(w)}`)
+  const [N, C, ...output] = x as [number, number, ...number[]]
+  const [inputs, groupK, ...kernel] = w as [number, number, ...number[]]
+  if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
+    throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${groups}`)
+  }
+  if (inputs !== C)
+    throw new ShapeError(
+      `${name}: x ${showShape(x)} has ${C} channels, so w must be (${C}, K/groups, ${taps}), given ${showShape(w)}`,
+    )
+  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${String(flip)}`)
+  const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
+  const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
+  const { padding = 0 } = options
+  if (typeof padding === 'string') {
+    throw new ShapeError(
+      `${name}: padding '${String(padding)}' has no meaning here; give numbers or [lo, hi] pairs, and outputSize for the size`,
+    )
+  }
+  const { lo, hi } = resolvePadding(padding, output, kernel, stride, dilation, name)
+  const smallest = output.map(
+    (n, axis) =>
+      (n - 1) * (stride[axis] as number) -
+      (lo[axis] as number) -
+      (hi[axis] as number) +
+      (dilation[axis] as number) * ((kernel[axis] as number) - 1) +
+      1,
+  )
+  const room = stride.map((step, axis) => Math.max(step, dilation[axis] as number))
+  const input = outputExtents(name, smallest, room, options)
+  if (input.some((extent) => extent < 1)) {
+    throw new ShapeError(
+      `${name}: padding ${showShape(lo)}, ${showShape(hi)} leaves nothing of the output ${showShape(input)}; use less padding`,
+    )
+  }
+  const K = groupK * groups
+  // The convolution goes from y to x: its input channels are ours to make.
+  const problem: ConvProblem = { N, C: K, K: C, groups, flip, input, kernel, stride, dilation, lo, hi, output }
+  const yShape = [N, K, ...input]
+  return { problem, xShape: yShape, wShape: w, yShape: x, bias: biasKind(name, options.bias, K, input), algorithm }
+}
+
+function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTransposeOptions) => Tensor {
+  const name = `convTranspose${directions}d`
+  return (x, w, options = {}) => {
+    const conv = describeTranspose(name, directions, x.shape, w.shape, options)
+    const { bias } = options
+    if (!bias) return inputGradient({ dy: x, w }, conv)
+    return scope(() => {
+      const broadcast = conv.bias === 'channel' ? bias.reshape([bias.size, ...conv.problem.input.map(() => 1)]) : bias
+      return add(inputGradient({ dy: x, w }, conv), broadcast)
+    })
+  }
+}
+
+/**
+ * Transposed convolution: x (N, C, W), w (C, K/groups, S) -> (N, K, …).
+ * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
+ */
+export const convTranspose1d = transposed(1)
+
+/**
+ * Transposed convolution: x (N, C, H, W), w (C, K/groups, R, S) -> (N, K, …).
+ * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
+ */
+export const convTranspose2d = transposed(2)
+
+/**
+ * Transposed convolution: x (N, C, D, H, W), w (C, K/groups, T, R, S) -> (N, K, …).
+ * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
+ */
+export const convTranspose3d = transposed(3)

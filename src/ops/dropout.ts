@@ -1,0 +1,57 @@
+/**
+ * Dropout (Srivastava et al., 2014), scaled while training so that nothing is left to do afterwards. The mask is
+ * a function of (seed, stream) and the position of the element: it is drawn again for the gradient, not kept.
+ */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { kernels } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { checkSeed, type RandomOptions } from '../tensor/create.js'
+import { empty, type Tensor } from '../tensor/tensor.js'
+
+export interface DropoutOptions extends RandomOptions {
+  /** Probability with which an element becomes zero, from 0 to 1; default 0.5. */
+  readonly p?: number | undefined
+}
+
+interface Mask {
+  readonly seed: number
+  readonly stream: number
+  /** Elements whose random 32-bit word lies below this are dropped. */
+  readonly threshold: number
+  /** What the others are multiplied by. */
+  readonly scale: number
+}
+
+function describe({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Mask {
+  if (typeof p !== 'number' || !(p >= 0 && p <= 1)) {
+    throw new ShapeError(`dropout: p must be a number from 0 to 1, given ${String(p)}`)
+  }
+  checkSeed(seed, 'dropout')
+  if (!Number.isInteger(stream) || stream < 0 || stream > 0xffffffff) {
+    throw new ShapeError(`dropout: a stream is a whole number from 0 to 4294967295, not ${String(stream)}`)
+  }
+  if (p === 1) return { seed, stream, threshold: 0, scale: 0 }
+  return { seed, stream, threshold: Math.floor(p * 2 ** 32), scale: 1 / (1 - p) }
+}
+
+/** Linear in x, and its own adjoint. */
+const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
+  shape: (_: { x: Tensor }, options: DropoutOptions | Mask) => ('threshold' in options ? options : describe(options)),
+  forward: ({ x }, { seed, stream, threshold, scale }) => {
+    const y = empty(x.shape)
+    const blocks = Math.ceil(x.size / 16)
+    kernels().dropout_fwd(y.pointer, x.pointer, x.size, seed, stream, threshold, scale, 0, blocks)
+    return y
+  },
+  keeps: [],
+  gradient: ({ need }, dy, given): { x: Tensor | false } => ({ x: need.x && mask({ x: dy }, given) }),
+})
+
+/**
+ * Sets elements of x (any shape) to zero with probability p and multiplies the others by 1 / (1 − p). The same seed and
+ * stream drop the same elements everywhere: give each layer its stream, and each step its seed.
+ * @throws ShapeError when p, seed or stream do not fit.
+ */
+export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return mask({ x }, options)
+}

@@ -1,0 +1,285 @@
+/**
+ * Arithmetic with broadcasting as in NumPy, and functions of one variable, element by element.
+ *
+ * `unary` and `slope` are how every such function is defined, here and in activation.ts: one pass forward, one pass
+ * for the gradient, which is an operation itself and so can be differentiated again.
+ */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { planBroadcast } from '../plan/strided.js'
+import { floatsAt, integersAt, kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import type { Kernels } from '../runtime/generated/kernels.js'
+import { broadcastShapes, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { sumTo } from './reduce.js'
+
+interface Unary<O> {
+  /** Checks the options; allocates nothing. */
+  check?(options: O): void
+  forward(k: Kernels, y: number, x: number, size: number, options: O): void
+  /** What the gradient reads: the input, the output, or nothing. The other is freed early. */
+  readonly keeps?: 'x' | 'y'
+  gradient(dy: Tensor, kept: Tensor, options: O): Tensor
+}
+
+/** Makes a function of one tensor, element by element. */
+/* @__NO_SIDE_EFFECTS__ */
+export function unary<O>(
+  name: string,
+  { check, forward, keeps, gradient }: Unary<O>,
+): (x: Tensor, options: O) => Tensor {
+  const op: Op<{ x: Tensor }, O> = defineOp(name, {
+    shape: (_, options: O) => {
+      check?.(options)
+      return options
+    },
+    forward: ({ x }, options) => {
+      const y = empty(x.shape, name)
+      forward(kernels(), y.pointer, x.pointer, y.size, options)
+      return y
+    },
+    keeps: keeps ? [keeps] : [],
+    gradient: ({ inputs: { x }, y }, dy, options) => ({
+      x: scope(() => gradient(dy, keeps === 'x' ? x : y, options)),
+    }),
+  })
+  return (x, options) => op({ x }, options)
+}
+
+interface Slope<O> {
+  /** dx = dy·f′, f′ read off `kept`. */
+  forward(k: Kernels, dx: number, dy: number, kept: number, size: number, options: O): void
+  /** The gradient with respect to `kept`; left out where it is zero. */
+  second?(ddx: Tensor, dy: Tensor, kept: Tensor, options: O): Tensor
+}
+
+/** Makes the gradient of a function of one tensor: linear in dy, so that it is its own derivative there. */
+/* @__NO_SIDE_EFFECTS__ */
+export function slope<O>(
+  name: string,
+  { forward, second }: Slope<O>,
+): (dy: Tensor, kept: Tensor, options: O) => Tensor {
+  const op: Op<{ dy: Tensor; kept: Tensor }, O> = defineOp(name, {
+    shape: (_, options: O) => options,
+    forward: ({ dy, kept }, options) => {
+      const dx = empty(kept.shape, name)
+      forward(kernels(), dx.pointer, dy.pointer, kept.pointer, dx.size, options)
+      return dx
+    },
+    keeps: second ? ['dy', 'kept'] : ['kept'],
+    gradient: ({ inputs: { dy, kept }, need }, ddx, options) => ({
+      dy: need.dy && op({ dy: ddx, kept }, options),
+      kept: need.kept && second && scope(() => second(ddx, dy, kept, options)),
+    }),
+  })
+  return (dy, kept, options) => op({ dy, kept }, options)
+}
+
+/** Two operands laid over each other. */
+interface Broadcast {
+  readonly shape: Shape
+  /** What the kernels read, see assembly/ops/elementwise.ts; undefined where the shapes are equal. */
+  readonly record: readonly number[] | undefined
+}
+
+function layOver(a: Shape, b: Shape, name: string): Broadcast {
+  const shape = broadcastShapes(a, b, name)
+  if (sizeOf(shape) * 4 > 2 ** 32) {
+    throw new ShapeError(`${name}: the output ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory`)
+  }
+  return { shape, record: planBroadcast(shape, a, b) }
+}
+
+type Arithmetic = 'add' | 'sub' | 'mul' | 'div'
+
+/* @__NO_SIDE_EFFECTS__ */
+function byTensor(
+  name: Arithmetic,
+  keeps: readonly ('a' | 'b' | 'y')[],
+  gradientA: (dy: Tensor, b: Tensor) => Tensor,
+  gradientB: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => Tensor,
+): (a: Tensor, b: Tensor) => Tensor {
+  const op: Op<{ a: Tensor; b: Tensor }, undefined> = defineOp(name, {
+    shape: ({ a, b }) => layOver(a.shape, b.shape, name),
+    forward: ({ a, b }, { shape, record }) => {
+      const y = empty(shape, name)
+      const run = (pointer: number): void =>
+        kernels()[`${name}_fwd`](y.pointer, a.pointer, b.pointer, pointer, 0, y.size)
+      if (record) withIntegers(record, run)
+      else run(0)
+      return y
+    },
+    keeps,
+    gradient: ({ inputs: { a, b }, y, need }, dy) => ({
+      a: need.a && scope(() => sumTo(gradientA(dy, b), a.shape)),
+      b: need.b && scope(() => sumTo(gradientB(dy, a, b, y), b.shape)),
+    }),
+  })
+  return (a, b) => op({ a, b }, undefined)
+}
+
+/** Arithmetic with one number: nothing needs to be kept. */
+/* @__NO_SIDE_EFFECTS__ */
+function byNumber(
+  name: string,
+  operation: Arithmetic,
+  gradient: (dy: Tensor, value: number) => Tensor,
+): (a: Tensor, value: number) => Tensor {
+  const op: Op<{ a: Tensor }, number> = defineOp(name, {
+    shape: (_, value: number) => value,
+    forward: ({ a }, value) => {
+      const y = empty(a.shape, name)
+      withWorkspace(20, (ws) => {
+        integersAt(ws, 4).set([1, y.size, 1, 0])
+        floatsAt(ws + 16, 1)[0] = value
+        kernels()[`${operation}_fwd`](y.pointer, a.pointer, ws + 16, ws, 0, y.size)
+      })
+      return y
+    },
+    keeps: [],
+    gradient: (_, dy, value) => ({ a: gradient(dy, value) }),
+  })
+  return (a, value) => op({ a }, value)
+}
+
+const addTensor = byTensor(
+  'add',
+  [],
+  (dy) => dy.alias(),
+  (dy) => dy.alias(),
+)
+const subTensor = byTensor(
+  'sub',
+  [],
+  (dy) => dy.alias(),
+  (dy) => neg(dy),
+)
+const mulTensor = byTensor(
+  'mul',
+  ['a', 'b'],
+  (dy, b) => mul(dy, b),
+  (dy, a) => mul(dy, a),
+)
+const divTensor = byTensor(
+  'div',
+  ['b', 'y'],
+  (dy, b) => div(dy, b),
+  (dy, _, b, y) => neg(div(mul(dy, y), b)),
+)
+const addNumber = byNumber('add', 'add', (dy) => dy.alias())
+const subNumber = byNumber('sub', 'sub', (dy) => dy.alias())
+const mulNumber = byNumber('mul', 'mul', (dy, value) => mul(dy, value))
+const divNumber = byNumber('div', 'div', (dy, value) => div(dy, value))
+const negate = byNumber('neg', 'mul', (dy) => neg(dy))
+
+/** a + b, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+export const add = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === 'number' ? addNumber(a, b) : addTensor(a, b)
+
+/** a − b, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+export const sub = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === 'number' ? subNumber(a, b) : subTensor(a, b)
+
+/** a · b element by element, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+export const mul = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === 'number' ? mulNumber(a, b) : mulTensor(a, b)
+
+/** a / b element by element, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+export const div = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === 'number' ? divNumber(a, b) : divTensor(a, b)
+
+/** −x. */
+export const neg = (x: Tensor): Tensor => negate(x, -1)
+
+const exponential = unary<void>('exp', {
+  forward: (k, y, x, size) => k.exp_fwd(y, x, 0, size),
+  keeps: 'y',
+  gradient: (dy, y) => mul(dy, y),
+})
+
+const logarithm = unary<void>('log', {
+  forward: (k, y, x, size) => k.log_fwd(y, x, 0, size),
+  keeps: 'x',
+  gradient: (dy, x) => div(dy, x),
+})
+
+const squareRoot = unary<void>('sqrt', {
+  forward: (k, y, x, size) => k.sqrt_fwd(y, x, 0, size),
+  keeps: 'y',
+  gradient: (dy, y) => mul(div(dy, y), 0.5),
+})
+
+const squared = unary<void>('square', {
+  forward: (k, y, x, size) => k.mul_fwd(y, x, x, 0, 0, size),
+  keeps: 'x',
+  gradient: (dy, x) => mul(mul(dy, x), 2),
+})
+
+const absolute = unary<void>('abs', {
+  forward: (k, y, x, size) => k.abs_fwd(y, x, 0, size),
+  keeps: 'x',
+  gradient: (dy, x) => absoluteSlope(dy, x),
+})
+
+const absoluteSlope = slope<void>('absGradient', {
+  forward: (k, dx, dy, x, size) => k.abs_dx(dx, dy, x, 0, size),
+})
+
+/** eˣ, within 1 ulp; infinite above 88.72. */
+export const exp = (x: Tensor): Tensor => exponential(x)
+
+/** The natural logarithm, within 1 ulp; −∞ at 0, NaN below. */
+export const log = (x: Tensor): Tensor => logarithm(x)
+
+/** √x; NaN below 0. The gradient is infinite at 0. */
+export const sqrt = (x: Tensor): Tensor => squareRoot(x)
+
+/** x². */
+export const square = (x: Tensor): Tensor => squared(x)
+
+/** |x|; the gradient is 0 at 0. */
+export const abs = (x: Tensor): Tensor => absolute(x)
+
+const power = unary<number>('pow', {
+  check: (p) => {
+    if (!Number.isFinite(p)) throw new ShapeError(`pow: the exponent must be a finite number, given ${String(p)}`)
+  },
+  forward: (k, y, x, size, p) => k.pow_fwd(y, x, p, 0, size),
+  keeps: 'x',
+  gradient: (dy, x, p) => (p === 0 ? mul(dy, 0) : mul(mul(dy, pow(x, p - 1)), p)),
+})
+
+/** xᵖ, within 1 ulp; NaN where x is negative and p is not whole. @throws ShapeError when p is not a finite number. */
+export const pow = (x: Tensor, p: number): Tensor => power(x, p)
+
+export interface ClampOptions {
+  /** Smallest value; default −∞. */
+  readonly min?: number | undefined
+  /** Largest value; default ∞. */
+  readonly max?: number | undefined
+}
+
+type Range = Required<{ [name in keyof ClampOptions]: number }>
+
+const limited = unary<Range>('clamp', {
+  check: ({ min, max }) => {
+    if (!(min <= max)) {
+      throw new ShapeError(
+        `clamp: min and max must be numbers, min not above max; given ${String(min)} and ${String(max)}`,
+      )
+    }
+  },
+  forward: (k, y, x, size, { min, max }) => k.clamp_fwd(y, x, min, max, 0, size),
+  keeps: 'x',
+  gradient: (dy, x, range) => limitedSlope(dy, x, range),
+})
+
+const limitedSlope = slope<Range>('clampGradient', {
+  forward: (k, dx, dy, x, size, { min, max }) => k.clamp_dx(dx, dy, x, min, max, 0, size),
+})
+
+/**
+ * x limited to [min, max]; NaN stays. The gradient passes where min ≤ x ≤ max.
+ * @throws ShapeError when min is above max or one is not a number.
+ */
+export const clamp = (x: Tensor, { min = -Infinity, max = Infinity }: ClampOptions): Tensor => limited(x, { min, max })

@@ -1,0 +1,439 @@
+/**
+ * Joining, cutting, padding, permuting and enlarging. All are linear, and each has its adjoint here as an operation,
+ * so that all can be differentiated again.
+ */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { planCopy } from '../plan/strided.js'
+import { perDirection } from '../plan/window.js'
+import { floatsAt, kernels, withIntegers } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import { empty, scope, Tensor } from '../tensor/tensor.js'
+import { sum } from './reduce.js'
+
+/** Copies `extents` elements between pointers with strides in elements. */
+function copyStrided(
+  extents: readonly number[],
+  y: number,
+  yStrides: readonly number[],
+  x: number,
+  xStrides: readonly number[],
+): void {
+  const { record, planes } = planCopy(extents, yStrides, xStrides)
+  withIntegers(record, (pointer) => {
+    kernels().copy_fwd(y, x, pointer, 0, planes)
+  })
+}
+
+/** `shape` with another extent along one axis. */
+const resized = (shape: Shape, axis: number, extent: number): number[] =>
+  shape.map((own, index) => (index === axis ? extent : own))
+
+/** The shape of x, for checks that come before an operation's own. */
+function shapeOf(x: Tensor, name: string): Shape {
+  if (!(x instanceof Tensor))
+    throw new ShapeError(`${name}: x must be a Tensor, not ${typeof x}; make one with tensor()`)
+  return x.shape
+}
+
+function checkSize(shape: Shape, name: string): void {
+  if (sizeOf(shape) * 4 > 2 ** 32) {
+    throw new ShapeError(`${name}: the output ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory`)
+  }
+}
+
+/** A box `inner` at place `begin` of a larger box `outer`. */
+interface Box {
+  readonly outer: Shape
+  readonly inner: Shape
+  readonly begin: readonly number[]
+}
+
+/** Address of the box's first element in the larger box at `pointer`. */
+function corner(pointer: number, { outer, begin }: Box): number {
+  return stridesOf(outer).reduce((address, stride, axis) => address + 4 * stride * (begin[axis] as number), pointer)
+}
+
+/** Makes the cutting of a box out of x. */
+/* @__NO_SIDE_EFFECTS__ */
+function cutting<O>(name: string, describe: (x: Shape, options: O) => Box): Op<{ x: Tensor }, O> {
+  return defineOp(name, {
+    shape: ({ x }: { x: Tensor }, options: O) => describe(x.shape, options),
+    forward: ({ x }, box) => {
+      const y = empty(box.inner, name)
+      copyStrided(box.inner, y.pointer, stridesOf(box.inner), corner(x.pointer, box), stridesOf(box.outer))
+      return y
+    },
+    keeps: [],
+    gradient: (_, dy, box) => ({ x: embed({ x: dy }, { ...box, value: 0 }) }),
+  })
+}
+
+const cut = cutting<Box>('slice', (_, box) => box)
+
+/** x set into a larger box filled with `value`. */
+const embed: Op<{ x: Tensor }, Box & { readonly value: number }> = defineOp('pad', {
+  shape: (_, box: Box & { readonly value: number }) => box,
+  forward: ({ x }, box) => {
+    const y = empty(box.outer, 'pad')
+    floatsAt(y.pointer, y.size).fill(box.value)
+    copyStrided(box.inner, corner(y.pointer, box), stridesOf(box.outer), x.pointer, stridesOf(box.inner))
+    return y
+  },
+  keeps: [],
+  gradient: (_, dy, box) => ({ x: cut({ x: dy }, box) }),
+})
+
+export interface SliceOptions {
+  /** First index of each axis, from the first axis on; negative numbers count from the end. Default 0. */
+  readonly begin?: readonly number[] | undefined
+  /** One past the last index of each axis; negative numbers count from the end. Default: the extent. */
+  readonly end?: readonly number[] | undefined
+}
+
+/** Bounds as indices from 0 to the extents. */
+function bounds(x: Shape, given: readonly number[], otherwise: readonly number[], argument: string): number[] {
+  if (!Array.isArray(given) || given.length > x.length) {
+    const found = Array.isArray(given) ? `${given.length} numbers` : typeof given
+    throw new ShapeError(`slice: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
+  }
+  return x.map((extent, axis) => {
+    const bound = (given as readonly (number | undefined)[])[axis] ?? (otherwise[axis] as number)
+    if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
+      throw new ShapeError(
+        `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${bound}`,
+      )
+    }
+    return bound < 0 ? bound + extent : bound
+  })
+}
+
+const sliced = cutting<SliceOptions>('slice', (x, { begin = [], end = [] }) => {
+  const first = bounds(
+    x,
+    begin,
+    x.map(() => 0),
+    'begin',
+  )
+  const last = bounds(x, end, x, 'end')
+  const inner = last.map((bound, axis) => bound - (first[axis] as number))
+  if (inner.some((extent) => extent < 1)) {
+    throw new ShapeError(
+      `slice: of ${showShape(x)}, from ${showShape(first)} to ${showShape(last)} holds nothing; begin must lie before end`,
+    )
+  }
+  return { outer: x, inner, begin: first }
+})
+
+/**
+ * The elements with begin ≤ index < end along each axis, for example `slice(x, { begin: [0, 1], end: [4] })`.
+ * @throws ShapeError when a bound lies outside x or nothing is left.
+ */
+export const slice = (x: Tensor, options: SliceOptions): Tensor => sliced({ x }, options)
+
+interface Join {
+  readonly yShape: Shape
+  readonly boxes: readonly Box[]
+}
+
+const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
+  shape: (inputs: Record<string, Tensor>, given: number): Join => {
+    const shapes = Object.values(inputs).map(({ shape }) => shape)
+    const [first] = shapes
+    if (!first) throw new ShapeError('concat: tensors is empty; give one tensor or more')
+    const axis = checkAxis(given, first.length, 'concat')
+    const apart = shapes.findIndex((shape) => !sameShape(resized(shape, axis, 1), resized(first, axis, 1)))
+    if (apart >= 0) {
+      throw new ShapeError(
+        `concat: shapes ${showShape(first)} and ${showShape(shapes[apart] as Shape)} differ outside axis ${axis}; tensors must agree in every other axis`,
+      )
+    }
+    const yShape = resized(
+      first,
+      axis,
+      shapes.reduce((extent, shape) => extent + (shape[axis] as number), 0),
+    )
+    checkSize(yShape, 'concat')
+    let begin = 0
+    const boxes = shapes.map((inner) => {
+      const box = { outer: yShape, inner, begin: inner.map((_, index) => (index === axis ? begin : 0)) }
+      begin += inner[axis] as number
+      return box
+    })
+    return { yShape, boxes }
+  },
+  forward: (inputs, { yShape, boxes }) => {
+    const y = empty(yShape, 'concat')
+    Object.values(inputs).forEach((x, index) => {
+      const box = boxes[index] as Box
+      copyStrided(box.inner, corner(y.pointer, box), stridesOf(yShape), x.pointer, stridesOf(box.inner))
+    })
+    return y
+  },
+  keeps: [],
+  gradient: ({ inputs, need }, dy, { boxes }) =>
+    Object.fromEntries(
+      Object.keys(inputs).map((name, index) => [name, need[name] && cut({ x: dy }, boxes[index] as Box)]),
+    ),
+})
+
+/**
+ * Tensors one after another along `axis`; every other extent must be equal.
+ * @throws ShapeError when shapes differ elsewhere or there is no tensor.
+ */
+export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+  if (!Array.isArray(tensors)) throw new ShapeError(`concat: tensors must be an array, given ${typeof tensors}`)
+  return join(
+    Object.fromEntries((tensors as readonly Tensor[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
+    axis,
+  )
+}
+
+const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('transpose', {
+  shape: ({ x }: { x: Tensor }, permutation: readonly number[] | undefined) => {
+    const axes = (permutation ?? x.shape.map((_, axis) => axis - x.ndim).reverse()).map((axis) =>
+      checkAxis(axis, x.ndim, 'transpose'),
+    )
+    if (axes.length !== x.ndim || new Set(axes).size !== x.ndim) {
+      throw new ShapeError(
+        `transpose: permutation must name each of the ${x.ndim} axes of ${showShape(x.shape)} once, given ${showShape(axes)}`,
+      )
+    }
+    return { axes, yShape: axes.map((axis) => x.shape[axis] as number) }
+  },
+  forward: ({ x }, { axes, yShape }) => {
+    const y = empty(yShape, 'transpose')
+    const xStrides = stridesOf(x.shape)
+    copyStrided(
+      yShape,
+      y.pointer,
+      stridesOf(yShape),
+      x.pointer,
+      axes.map((axis) => xStrides[axis] as number),
+    )
+    return y
+  },
+  keeps: [],
+  gradient: (_, dy, { axes }) => ({
+    x: transpose(
+      dy,
+      axes.map((_, axis) => axes.indexOf(axis)),
+    ),
+  }),
+})
+
+/**
+ * Axes in another order: axis i of the result is axis permutation[i] of x. Default: all axes reversed.
+ * @throws ShapeError when `permutation` does not name each axis once.
+ */
+export const transpose = (x: Tensor, permutation?: readonly number[]): Tensor => permute({ x }, permutation)
+
+/**
+ * The axes from `startAxis` (default 1) on as one: (N, C, H, W) becomes (N, C·H·W). Shares memory with x.
+ * @throws ShapeError when there is no such axis.
+ */
+export function flatten(x: Tensor, startAxis = 1): Tensor {
+  const shape = shapeOf(x, 'flatten')
+  const axis = checkAxis(startAxis, shape.length, 'flatten')
+  return x.reshape([...shape.slice(0, axis), -1])
+}
+
+/** A linear map along one axis: x seen as (outer, n, inner), y as (outer, length, inner). */
+interface AlongAxis {
+  readonly xShape: Shape
+  readonly axis: number
+  readonly length: number
+}
+
+const outerOf = ({ xShape, axis }: AlongAxis): number => sizeOf(xShape.slice(0, axis))
+const innerOf = ({ xShape, axis }: AlongAxis): number => sizeOf(xShape.slice(axis + 1))
+const extentOf = ({ xShape, axis }: AlongAxis): number => xShape[axis] as number
+
+/** A map along an axis and its adjoint, as operations that are each other's gradients. */
+/* @__NO_SIDE_EFFECTS__ */
+function adjoints<D extends AlongAxis>(
+  name: string,
+  forward: (y: number, x: number, d: D) => void,
+  adjoint: (dx: number, dy: number, d: D) => void,
+): Op<{ x: Tensor }, D> {
+  const direct: Op<{ x: Tensor }, D> = defineOp(name, {
+    shape: (_, d: D) => d,
+    forward: ({ x }, d) => {
+      const y = empty(resized(d.xShape, d.axis, d.length), name)
+      forward(y.pointer, x.pointer, d)
+      return y
+    },
+    keeps: [],
+    gradient: (_, dy, d) => ({ x: reverse({ dy }, d) }),
+  })
+  const reverse: Op<{ dy: Tensor }, D> = defineOp(`${name}Gradient`, {
+    shape: (_, d: D) => d,
+    forward: ({ dy }, d) => {
+      const dx = empty(d.xShape, `${name}Gradient`)
+      adjoint(dx.pointer, dy.pointer, d)
+      return dx
+    },
+    keeps: [],
+    gradient: (_, ddx, d) => ({ dy: direct({ x: ddx }, d) }),
+  })
+  return direct
+}
+
+/** Numbers of the modes in the kernels. */
+const modes = { reflect: 0, replicate: 1, circular: 2 } as const
+
+export type PaddingMode = 'zeros' | keyof typeof modes
+
+interface Continuation extends AlongAxis {
+  readonly lo: number
+  readonly hi: number
+  readonly mode: keyof typeof modes
+}
+
+const continued = adjoints<Continuation>(
+  'pad',
+  (y, x, d) => {
+    kernels().pad_fwd(y, x, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode], 0, outerOf(d))
+  },
+  (dx, dy, d) => {
+    kernels().pad_dx(dx, dy, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode], 0, outerOf(d))
+  },
+)
+
+export interface PadOptions {
+  /** What lies beyond the ends; default 'zeros'. 'reflect' leaves out the edge element, as PyTorch does. */
+  readonly mode?: PaddingMode | undefined
+  /** The constant to pad with; only for mode 'zeros'. Default 0. */
+  readonly value?: number | undefined
+}
+
+/** Pairs (lo, hi) of the last axes. */
+function padPairs(padding: number | readonly (number | readonly [lo: number, hi: number])[], x: Shape): number[][] {
+  if (typeof padding === 'number') {
+    if (x.length < 3) {
+      throw new ShapeError(
+        `pad: one number pads the axes after (N, C), which ${showShape(x)} does not have; give an array for the last axes`,
+      )
+    }
+    return x.slice(2).map(() => perDirection([padding, padding], 2, 0, 'pad: padding'))
+  }
+  if (!Array.isArray(padding) || padding.length > x.length) {
+    const found = Array.isArray(padding) ? `${padding.length} entries` : typeof padding
+    throw new ShapeError(
+      `pad: padding must be a number or at most ${x.length} numbers or [lo, hi] pairs for the last axes, given ${found}`,
+    )
+  }
+  return (padding as readonly (number | readonly number[])[]).map((entry) =>
+    perDirection(typeof entry === 'number' ? [entry, entry] : entry, 2, 0, 'pad: padding'),
+  )
+}
+
+/**
+ * More elements around the last axes. `padding`: for each of the last axes, in their order, a number for both ends or a
+ * pair [lo, hi]; one number alone pads every axis after (N, C).
+ * @throws ShapeError when padding is negative, or wider than 'reflect' (extent − 1) or 'circular' (extent) allow.
+ */
+export function pad(
+  x: Tensor,
+  padding: number | readonly (number | readonly [lo: number, hi: number])[],
+  { mode = 'zeros', value = 0 }: PadOptions = {},
+): Tensor {
+  if (mode !== 'zeros' && !Object.hasOwn(modes, mode)) {
+    throw new ShapeError(
+      `pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${JSON.stringify(mode)}`,
+    )
+  }
+  if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
+    throw new ShapeError(
+      `pad: value must be a number, and is for mode 'zeros' only; given ${String(value)} with '${mode}'`,
+    )
+  }
+  const shape = shapeOf(x, 'pad')
+  const pairs = padPairs(padding, shape)
+  const first = shape.length - pairs.length
+  const lows = shape.map((_, axis) => pairs[axis - first]?.[0] ?? 0)
+  const highs = shape.map((_, axis) => pairs[axis - first]?.[1] ?? 0)
+  const outer = shape.map((extent, axis) => extent + (lows[axis] as number) + (highs[axis] as number))
+  checkSize(outer, 'pad')
+  if (mode === 'zeros') return embed({ x }, { outer, inner: shape, begin: lows, value })
+  shape.forEach((extent, axis) => {
+    const widest = Math.max(lows[axis] as number, highs[axis] as number)
+    const room = mode === 'reflect' ? extent - 1 : mode === 'circular' ? extent : Infinity
+    if (widest > room) {
+      throw new ShapeError(
+        `pad: axis ${axis} of ${showShape(shape)} can be padded by at most ${room} with '${mode}', given ${widest}`,
+      )
+    }
+  })
+  return scope(() =>
+    outer.reduce(
+      (y, length, axis) =>
+        length === y.shape[axis]
+          ? y
+          : continued(
+              { x: y },
+              { xShape: y.shape, axis, length, lo: lows[axis] as number, hi: highs[axis] as number, mode },
+            ),
+      x.alias(),
+    ),
+  )
+}
+
+interface Enlargement extends AlongAxis {
+  readonly scale: number
+}
+
+const interpolate = adjoints<Enlargement>(
+  'upsample2d',
+  (y, x, d) => {
+    kernels().interpolate_fwd(y, x, extentOf(d), innerOf(d), d.scale, 0, outerOf(d))
+  },
+  (dx, dy, d) => {
+    kernels().interpolate_dx(dx, dy, extentOf(d), innerOf(d), d.scale, 0, outerOf(d))
+  },
+)
+
+/** Every pixel of x (N, C, H, W) as a block of `scale`. */
+const repeat: Op<{ x: Tensor }, readonly [number, number]> = defineOp('upsample2d', {
+  shape: ({ x }: { x: Tensor }, [rows, columns]: readonly [number, number]) => {
+    const [N, C, H, W] = x.shape as readonly [number, number, number, number]
+    return { blocks: [N * C, H, rows, W, columns], yShape: [N, C, H * rows, W * columns] } as const
+  },
+  forward: ({ x }, { blocks, yShape }) => {
+    const y = empty(yShape, 'upsample2d')
+    const [, H, , W] = blocks
+    copyStrided(blocks, y.pointer, stridesOf(blocks), x.pointer, [H * W, W, 0, 1, 0])
+    return y
+  },
+  keeps: [],
+  gradient: ({ inputs: { x } }, dy, { blocks }) => ({
+    x: scope(() => sum(dy.reshape(blocks), [2, 4]).reshape(x.shape)),
+  }),
+})
+
+export interface Upsample2dOptions {
+  /** Whole number, or one for rows and one for columns. */
+  readonly scale: number | readonly [rows: number, columns: number]
+  /** Default 'nearest'. 'bilinear' compares the centres of pixels (PyTorch's align_corners = false). */
+  readonly mode?: 'nearest' | 'bilinear' | undefined
+}
+
+/**
+ * Feature maps enlarged by whole factors: x (N, C, H, W) -> (N, C, H·rows, W·columns).
+ * @throws ShapeError when x is not (N, C, H, W) or a factor is not a whole number from 1 on.
+ */
+export function upsample2d(x: Tensor, { scale, mode = 'nearest' }: Upsample2dOptions): Tensor {
+  const shape = shapeOf(x, 'upsample2d')
+  if (shape.length !== 4) throw new ShapeError(`upsample2d: x must be (N, C, H, W), given ${showShape(shape)}`)
+  const [rows, columns] = perDirection(scale, 2, 1, 'upsample2d: scale') as [number, number]
+  const [, , H, W] = shape as readonly [number, number, number, number]
+  checkSize([...shape.slice(0, 2), H * rows, W * columns], 'upsample2d')
+  if (mode === 'nearest') return repeat({ x }, [rows, columns])
+  if (mode !== 'bilinear') {
+    throw new ShapeError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${JSON.stringify(mode)}`)
+  }
+  return scope(() => {
+    const tall = interpolate({ x }, { xShape: shape, axis: 2, length: H * rows, scale: rows })
+    return interpolate({ x: tall }, { xShape: tall.shape, axis: 3, length: W * columns, scale: columns })
+  })
+}

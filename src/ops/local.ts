@@ -1,0 +1,213 @@
+/**
+ * Convolution whose kernel depends on the output pixel. Locally connected (9.9): each pixel has a kernel of its own.
+ * Tiled (9.10): kernels repeat with a period in each direction. Both are one operation on classes of pixels that
+ * share a kernel; it is linear in both arguments, and its three forms are closed under differentiation.
+ */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { encodeConv, type ConvProblem } from '../plan/conv.js'
+import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { transpose } from './layout.js'
+
+export interface LocalOptions {
+  /** locallyConnected: (K, …output extents); tiled: (K, …periods). */
+  readonly bias?: Tensor | undefined
+  readonly stride?: PerDirection
+  readonly padding?: Padding
+}
+
+/** A validated operation: weights (K, classes, taps). */
+interface Local {
+  readonly problem: ConvProblem
+  readonly xShape: Shape
+  readonly wShape: Shape
+  readonly yShape: Shape
+  readonly biasShape: Shape
+  readonly classes: number
+  /** Class of each output pixel. */
+  readonly classOf: Int32Array
+}
+
+type Pass = 'fwd' | 'dx' | 'dw' | 'db'
+
+function run(d: Local, pass: Pass, left: Tensor, right: Tensor | undefined, bias?: Tensor): Tensor {
+  const k = kernels()
+  const { problem, classes } = d
+  const { N, K } = problem
+  const out = empty({ fwd: d.yShape, dx: d.xShape, dw: d.wShape, db: d.biasShape }[pass])
+  const a = left.pointer
+  const b = right?.pointer ?? 0
+  withIntegers(encodeConv(problem, 'none'), (shape) =>
+    withIntegers(d.classOf, (classOf) =>
+      withWorkspace(k.local_workspace(shape) >>> 0, (ws) => {
+        if (pass === 'fwd') k.local_fwd(out.pointer, a, b, bias?.pointer ?? 0, ws, shape, classOf, classes, 0, N)
+        else if (pass === 'dx') k.local_dx(out.pointer, a, b, ws, shape, classOf, classes, 0, N)
+        else if (pass === 'dw') k.local_dw(out.pointer, a, b, ws, shape, classOf, classes, 0, K)
+        else k.local_db(out.pointer, a, shape, classOf, classes, 0, K)
+      }),
+    ),
+  )
+  return out
+}
+
+const forward: Op<{ x: Tensor; w: Tensor; bias: Tensor | undefined }, Local> = defineOp('localConv', {
+  shape: (_, d) => d,
+  forward: ({ x, w, bias }, d) => run(d, 'fwd', x, w, bias),
+  keeps: ['x', 'w'],
+  gradient: ({ inputs: { x, w }, need }, dy, d) => ({
+    x: need.x && inputGradient({ dy, w }, d),
+    w: need.w && weightGradient({ dy, x }, d),
+    bias: need.bias && biasGradient({ dy }, d),
+  }),
+})
+
+const inputGradient: Op<{ dy: Tensor; w: Tensor }, Local> = defineOp('localConvInputGrad', {
+  shape: (_, d) => d,
+  forward: ({ dy, w }, d) => run(d, 'dx', dy, w),
+  gradient: ({ inputs: { dy, w }, need }, ddx, d) => ({
+    dy: need.dy && forward({ x: ddx, w, bias: undefined }, d),
+    w: need.w && weightGradient({ dy, x: ddx }, d),
+  }),
+})
+
+const weightGradient: Op<{ dy: Tensor; x: Tensor }, Local> = defineOp('localConvWeightGrad', {
+  shape: (_, d) => d,
+  forward: ({ dy, x }, d) => run(d, 'dw', dy, x),
+  gradient: ({ inputs: { dy, x }, need }, ddw, d) => ({
+    dy: need.dy && forward({ x, w: ddw, bias: undefined }, d),
+    x: need.x && inputGradient({ dy, w: ddw }, d),
+  }),
+})
+
+const biasGradient: Op<{ dy: Tensor }, Local> = defineOp('localConvBiasGrad', {
+  shape: (_, d) => d,
+  forward: ({ dy }, d) => run(d, 'db', dy, undefined),
+})
+
+/** Either operation for weights of one input's extents, with the class and the weight of each connection. */
+interface Described {
+  readonly problem: ConvProblem
+  /** Extents of the classes: those of the output, or the periods. */
+  readonly periods: readonly number[]
+  classAt(pixel: readonly number[]): number[]
+  /** Position in w of tap (c, …) of output map k at a pixel. */
+  weightAt(k: number, c: number, tap: readonly number[], pixel: readonly number[]): number
+}
+
+export type LocalVariant = 'locallyConnected' | 'tiled'
+
+/** Checks x and w of one variant and derives the output. `x` are the extents of the input without batch and channels. */
+export function describeLocal(
+  name: string,
+  variant: LocalVariant,
+  x: readonly number[],
+  w: Shape,
+  options: LocalOptions,
+  N = 1,
+  channels?: number,
+): Described {
+  const directions = x.length
+  const own = variant === 'locallyConnected'
+  const letters = own
+    ? ['(K, Q, C, S)', '(K, P, Q, C, R, S)'][directions - 1]
+    : ['(K, C, S, T)', '(K, C, R, S, T, U)'][directions - 1]
+  if (letters === undefined) throw new ShapeError(`${name}: ${variant} has one or two directions, given ${directions}`)
+  if (w.length !== 2 * directions + 2) throw new ShapeError(`${name}: w must be ${letters}, given ${showShape(w)}`)
+  const K = w[0] as number
+  const C = (own ? w[directions + 1] : w[1]) as number
+  const kernel = own ? w.slice(directions + 2) : w.slice(2, directions + 2)
+  const periods = own ? w.slice(1, directions + 1) : w.slice(directions + 2)
+  if (channels !== undefined && channels !== C) {
+    throw new ShapeError(`${name}: x has ${channels} channels, w ${showShape(w)} takes ${C}`)
+  }
+  const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
+  const dilation = kernel.map(() => 1)
+  const { lo, hi } = resolvePadding(options.padding ?? 'valid', x, kernel, stride, dilation, name)
+  const windows = { input: x, kernel, stride, dilation, lo, hi }
+  const output = outputExtents(windows, name)
+  if (own && !sameShape(periods, output)) {
+    throw new ShapeError(
+      `${name}: the output has ${showShape(output)} locations, w ${showShape(w)} has kernels for ${showShape(periods)}`,
+    )
+  }
+  const classAt = (pixel: readonly number[]): number[] => pixel.map((p, axis) => p % (periods[axis] as number))
+  const strides = stridesOf(w)
+  return {
+    problem: { ...windows, output, N, C, K, groups: 1, flip: false },
+    periods,
+    classAt,
+    weightAt(k, c, tap, pixel) {
+      const index = own ? [k, ...pixel, c, ...tap] : [k, c, ...tap, ...classAt(pixel)]
+      return index.reduce((total, value, axis) => total + value * (strides[axis] as number), 0)
+    },
+  }
+}
+
+function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor, options?: LocalOptions) => Tensor {
+  const name = variant === 'tiled' ? `tiledConv${directions}d` : `locallyConnected${directions}d`
+  return (x, w, options = {}) => {
+    if (x.ndim !== directions + 2) {
+      throw new ShapeError(
+        `${name}: x must be ${directions === 1 ? '(N, C, W)' : '(N, C, H, W)'}, given ${showShape(x.shape)}`,
+      )
+    }
+    const [N, channels, ...input] = x.shape as readonly [number, number, ...number[]]
+    const { problem, periods, classAt } = describeLocal(name, variant, input, w.shape, options, N, channels)
+    const { C, K, kernel, output } = problem
+    const biasShape = [K, ...periods]
+    if (options.bias && !sameShape(options.bias.shape, biasShape)) {
+      throw new ShapeError(
+        `${name}: bias must be ${showShape(biasShape)}, one for each kernel, given ${showShape(options.bias.shape)}`,
+      )
+    }
+    const periodStrides = stridesOf(periods)
+    const outputStrides = stridesOf(output)
+    const classOf = Int32Array.from({ length: sizeOf(output) }, (_, i) =>
+      classAt(output.map((extent, axis) => Math.floor(i / (outputStrides[axis] as number)) % extent)).reduce(
+        (total, value, axis) => total + value * (periodStrides[axis] as number),
+        0,
+      ),
+    )
+    const d = {
+      problem,
+      classOf,
+      classes: sizeOf(periods),
+      xShape: x.shape,
+      wShape: [K, ...periods, C, ...kernel],
+      yShape: [N, K, ...output],
+      biasShape,
+    }
+    if (variant === 'locallyConnected') return forward({ x, w, bias: options.bias }, d)
+    // Kernels of one class together: (K, C, R, S, T, U) -> (K, T, U, C, R, S).
+    const order = [0, ...periods.map((_, axis) => 2 + directions + axis), 1, ...kernel.map((_, axis) => 2 + axis)]
+    return scope(() => forward({ x, w: transpose(w, order), bias: options.bias }, d))
+  }
+}
+
+/**
+ * Locally connected layer (9.9): x (N, C, W), w (K, Q, C, S), bias (K, Q) -> (N, K, Q).
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export const locallyConnected1d = local('locallyConnected', 1)
+
+/**
+ * Locally connected layer (9.9): x (N, C, H, W), w (K, P, Q, C, R, S), bias (K, P, Q) -> (N, K, P, Q).
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export const locallyConnected2d = local('locallyConnected', 2)
+
+/**
+ * Tiled convolution (9.10): x (N, C, W), w (K, C, S, T), bias (K, T) -> (N, K, Q); column q uses kernel q mod T.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export const tiledConv1d = local('tiled', 1)
+
+/**
+ * Tiled convolution (9.10): x (N, C, H, W), w (K, C, R, S, T, U), bias (K, T, U) -> (N, K, P, Q); pixel (p, q) uses
+ * kernel (p mod T, q mod U).
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export const tiledConv2d = local('tiled', 2)

@@ -1,0 +1,269 @@
+/**
+ * Losses: how far an output is from what was wanted. One pass computes the loss and, where a gradient may follow,
+ * its derivative; the gradient is that times dy. Sums are float64 in a fixed order.
+ */
+import { defineOp, type Definition, type Op } from '../autodiff/op.js'
+import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { empty, Tensor } from '../tensor/tensor.js'
+
+/** Whole numbers from 0 on, one for each row, in row-major order. A Tensor must have the shape of the rows. */
+export type Labels = readonly number[] | Int32Array | Uint8Array | Tensor
+
+/** 'mean' and 'sum' over all losses give a scalar, 'none' leaves them apart. */
+export type Reduction = 'mean' | 'sum' | 'none'
+
+export interface LossOptions {
+  /** Default 'mean'. */
+  readonly reduction?: Reduction
+}
+
+export interface CrossEntropyOptions extends LossOptions {
+  /** Share of the target, 0 to 1, that is spread evenly over all classes (section 7.5.1); default 0. */
+  readonly labelSmoothing?: number
+}
+
+export interface HingeOptions extends LossOptions {
+  /** How far the score of the label must be above the others; default 1. */
+  readonly margin?: number
+}
+
+/** The extents of x as (outer, classes, inner), with one loss for each outer and inner. */
+interface Loss {
+  readonly outer: number
+  readonly classes: number
+  readonly inner: number
+  readonly xShape: Shape
+  /** Shape of the losses before reduction. */
+  readonly rows: Shape
+  readonly reduction: Reduction
+}
+
+/** Pointers that a kernel writes to: losses and delta are 0 where they are not wanted. */
+interface Outputs {
+  readonly losses: number
+  readonly delta: number
+  readonly sums: number
+}
+
+function checkReduction(name: string, reduction: Reduction): Reduction {
+  if (reduction === 'mean' || reduction === 'sum' || reduction === 'none') return reduction
+  throw new ShapeError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${String(reduction)}`)
+}
+
+function checkRange(name: string, option: string, value: number, largest: number): number {
+  if (typeof value === 'number' && value >= 0 && value <= largest && value < Infinity) return value
+  const range = largest === Infinity ? 'a finite number from 0 on' : `a number from 0 to ${largest}`
+  throw new ShapeError(`${name}: ${option} must be ${range}, given ${String(value)}`)
+}
+
+/** Runs a kernel over `items` independent items and reduces what it leaves. */
+function reduceLosses(
+  { xShape, rows, reduction }: Loss,
+  items: number,
+  differentiate: boolean,
+  run: (outputs: Outputs) => void,
+): { readonly y: Tensor; readonly saved: { readonly delta?: Tensor } } {
+  const apart = reduction === 'none'
+  const y = empty(apart ? rows : [], 'a loss')
+  const delta = differentiate ? empty(xShape, 'the derivative of a loss') : undefined
+  withWorkspace(items * 8, (sums) => {
+    run({ losses: apart ? y.pointer : 0, delta: delta?.pointer ?? 0, sums })
+    if (!apart) kernels().loss_total(y.pointer, sums, items, reduction === 'mean' ? 1 / sizeOf(rows) : 1)
+  })
+  return { y, saved: delta ? { delta } : {} }
+}
+
+/**
+ * dx = sign · delta · dy / (number of rows, for the mean). The loss y is among the inputs so that tapes see that the
+ * gradient depends on it: it cannot be differentiated again.
+ */
+function defineGradient(
+  name: string,
+): Op<{ y: Tensor; delta: Tensor; dy: Tensor }, { readonly loss: Loss; readonly sign: 1 | -1 }> {
+  return defineOp(`${name}Gradient`, {
+    shape: (_, d) => d,
+    forward: ({ delta, dy }, { loss: { outer, classes, inner, xShape, rows, reduction }, sign }) => {
+      const dx = empty(xShape)
+      const k = kernels()
+      if (reduction === 'none') {
+        k.loss_each_dx(dx.pointer, delta.pointer, dy.pointer, sign, classes, inner, 0, outer)
+      } else {
+        const scale = reduction === 'mean' ? sign / sizeOf(rows) : sign
+        k.loss_dx(dx.pointer, delta.pointer, dy.pointer, scale, 0, dx.size)
+      }
+      return dx
+    },
+  })
+}
+
+/** Labels as int32, each one checked: one for each of `rows`, smaller than `classes`. */
+function checkLabels(name: string, labels: Labels, rows: Shape, classes: number): Int32Array {
+  const count = sizeOf(rows)
+  if (labels instanceof Tensor && !sameShape(labels.shape, rows)) {
+    throw new ShapeError(`${name}: target must be ${showShape(rows)}, given ${showShape(labels.shape)}`)
+  }
+  const values: ArrayLike<unknown> = labels instanceof Tensor ? labels.data() : labels
+  if (values?.length !== count) {
+    throw new ShapeError(
+      `${name}: target must be ${count} labels, rows of ${showShape(rows)}, given ${values?.length ?? typeof values}`,
+    )
+  }
+  const checked = new Int32Array(count)
+  for (let row = 0; row < count; row++) {
+    const label = values[row]
+    if (!Number.isInteger(label) || (label as number) < 0 || (label as number) >= classes) {
+      throw new ShapeError(
+        `${name}: row ${row} has the label ${String(label)}; with ${classes} classes a label is a whole number from 0 to ${classes - 1}`,
+      )
+    }
+    checked[row] = label as number
+  }
+  return checked
+}
+
+interface ClassLoss<O> extends Loss {
+  readonly labels: Int32Array
+  readonly options: O
+}
+
+type ClassKernel<O> = (outputs: Outputs, x: number, labels: number, d: ClassLoss<O>) => void
+
+/** A loss of scores (N, classes, …) and labels (N, …). */
+function defineClassLoss<O extends LossOptions, R extends object>(
+  name: string,
+  resolve: (options: O) => R,
+  kernel: ClassKernel<R>,
+): (logits: Tensor, target: Labels, options?: O) => Tensor {
+  const gradient = defineGradient(name)
+  const definition: Definition<{ logits: Tensor }, { target: Labels; options: O }, ClassLoss<R>, { delta?: Tensor }> = {
+    shape: ({ logits: { shape } }, { target, options }) => {
+      if (shape.length < 2) {
+        throw new ShapeError(`${name}: logits must be (N, classes, …), given ${showShape(shape)}`)
+      }
+      const [N, classes, ...spatial] = shape as [number, number, ...number[]]
+      const rows = [N, ...spatial]
+      const reduction = checkReduction(name, options.reduction ?? 'mean')
+      const resolved = resolve(options)
+      const labels = checkLabels(name, target, rows, classes)
+      return {
+        outer: N,
+        classes,
+        inner: sizeOf(spatial),
+        xShape: shape,
+        rows,
+        reduction,
+        labels,
+        options: resolved,
+      }
+    },
+    forward: ({ logits }, d, differentiate) =>
+      withIntegers(d.labels, (labels) =>
+        reduceLosses(d, d.outer, differentiate, (outputs) => {
+          kernel(outputs, logits.pointer, labels, d)
+        }),
+      ),
+    keeps: ['y'],
+    gradient: ({ y, saved: { delta } }, dy, loss) => ({
+      logits: gradient({ y, delta: delta as Tensor, dy }, { loss, sign: 1 }),
+    }),
+  }
+  const op = defineOp(name, definition)
+  return (logits, target, options = {} as O) => op({ logits }, { target, options })
+}
+
+/**
+ * Cross-entropy of softmax(logits) and labels, in nats: −ln p[label], from logits (N, classes, …) and one label for
+ * each (N, …); equations (6.29) and (6.30). With `labelSmoothing` ε: (1 − ε) · −ln p[label] + ε · mean of −ln p.
+ * @returns a scalar, or the losses (N, …) with reduction 'none'.
+ * @throws ShapeError when shapes or options do not fit, or a label is no class.
+ */
+export const crossEntropy = defineClassLoss(
+  'crossEntropy',
+  ({ labelSmoothing = 0 }: CrossEntropyOptions) => ({
+    smoothing: checkRange('crossEntropy', 'labelSmoothing', labelSmoothing, 1),
+  }),
+  ({ losses, delta, sums }, x, labels, { options: { smoothing }, classes, inner, outer }) => {
+    const k = kernels()
+    withWorkspace(k.crossentropy_workspace() >>> 0, (ws) => {
+      k.crossentropy_fwd(losses, delta, sums, x, labels, ws, smoothing, classes, inner, 0, outer)
+    })
+  },
+)
+
+/**
+ * Multi-class hinge loss (Weston & Watkins 1999): Σ over j ≠ label of max(0, s[j] − s[label] + margin), from scores s
+ * (N, classes, …), the logits, and one label for each (N, …). Not divided by the number of classes.
+ * @returns a scalar, or the losses (N, …) with reduction 'none'.
+ * @throws ShapeError when shapes or options do not fit, or a label is no class.
+ */
+export const hingeLoss = defineClassLoss(
+  'hingeLoss',
+  ({ margin = 1 }: HingeOptions) => ({ margin: checkRange('hingeLoss', 'margin', margin, Infinity) }),
+  ({ losses, delta, sums }, x, labels, { options: { margin }, classes, inner, outer }) => {
+    kernels().hinge_fwd(losses, delta, sums, x, labels, margin, classes, inner, 0, outer)
+  },
+)
+
+/** Shape rule of losses of two tensors, element by element; `argument` names the first. */
+function describePair(name: string, argument: string, x: Shape, target: Shape, options: LossOptions): Loss {
+  if (!sameShape(x, target)) {
+    throw new ShapeError(`${name}: target must be ${showShape(x)} as ${argument}, given ${showShape(target)}`)
+  }
+  const reduction = checkReduction(name, options.reduction ?? 'mean')
+  return { outer: 1, classes: 1, inner: sizeOf(x), xShape: x, rows: x, reduction }
+}
+
+const runPair = (kernel: 'mse_fwd' | 'bce_fwd', x: Tensor, target: Tensor, loss: Loss, differentiate: boolean) => {
+  const k = kernels()
+  const blocks = k.loss_blocks(x.size)
+  return reduceLosses(loss, blocks, differentiate, ({ losses, delta, sums }) => {
+    k[kernel](losses, delta, sums, x.pointer, target.pointer, x.size, 0, blocks)
+  })
+}
+
+const mseGradient = defineGradient('mseLoss')
+
+const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, { delta?: Tensor }>('mseLoss', {
+  shape: ({ x, target }, options) => describePair('mseLoss', 'x', x.shape, target.shape, options),
+  forward: ({ x, target }, loss, differentiate) => runPair('mse_fwd', x, target, loss, differentiate),
+  keeps: ['y'],
+  gradient: ({ y, saved: { delta }, need }, dy, loss) => ({
+    x: need.x && mseGradient({ y, delta: delta as Tensor, dy }, { loss, sign: 1 }),
+    target: need.target && mseGradient({ y, delta: delta as Tensor, dy }, { loss, sign: -1 }),
+  }),
+})
+
+/**
+ * Squared error (x − target)², of two tensors of one shape.
+ * @returns a scalar, or the errors in that shape with reduction 'none'.
+ * @throws ShapeError when the shapes differ.
+ */
+export const mseLoss = (x: Tensor, target: Tensor, options: LossOptions = {}): Tensor =>
+  squaredError({ x, target }, options)
+
+const bceGradient = defineGradient('bceWithLogits')
+
+const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOptions, Loss, { delta?: Tensor }>(
+  'bceWithLogits',
+  {
+    shape: ({ logits, target }, options) =>
+      describePair('bceWithLogits', 'logits', logits.shape, target.shape, options),
+    forward: ({ logits, target }, loss, differentiate) => runPair('bce_fwd', logits, target, loss, differentiate),
+    keeps: ['logits', 'y'],
+    gradient: ({ inputs: { logits }, y, saved: { delta }, need }, dy, loss) => ({
+      logits: need.logits && bceGradient({ y, delta: delta as Tensor, dy }, { loss, sign: 1 }),
+      target: need.target && bceGradient({ y, delta: logits, dy }, { loss, sign: -1 }),
+    }),
+  },
+)
+
+/**
+ * Binary cross-entropy of σ(logits) and targets from 0 to 1, in nats, of two tensors of one shape:
+ * −target · ln σ(x) − (1 − target) · ln(1 − σ(x)), computed without overflow.
+ * @returns a scalar, or the losses in that shape with reduction 'none'.
+ * @throws ShapeError when the shapes differ.
+ */
+export const bceWithLogits = (logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor =>
+  binaryCrossEntropy({ logits, target }, options)

@@ -1,0 +1,248 @@
+/** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
+import { defineOp, type Op } from '../autodiff/op.js'
+import { kernels, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { empty, Tensor } from '../tensor/tensor.js'
+
+export interface LocalResponseNormOptions {
+  /** Number of neighbouring channels in the sum, the channel itself included. */
+  readonly size: number
+  /** Default 1e-4. */
+  readonly alpha?: number | undefined
+  /** Default 0.75. */
+  readonly beta?: number | undefined
+  /** Default 1. */
+  readonly k?: number | undefined
+  /** Whether alpha is divided by `size` (default, as PyTorch and Caffe do) or not (as in the paper). */
+  readonly normalize?: 'size' | 'none' | undefined
+}
+
+export interface BatchNormOptions {
+  /** true: by the statistics of the batch, which also move the running ones; false (default): by the running ones. */
+  readonly training?: boolean | undefined
+  /** Added to the variance; default 1e-5. */
+  readonly eps?: number | undefined
+  /** (C): updated in place when training, needed otherwise. */
+  readonly runningMean?: Tensor | undefined
+  readonly runningVar?: Tensor | undefined
+  /** Share of the new statistics in the running ones, from 0 to 1; default 0.1. */
+  readonly momentum?: number | undefined
+}
+
+/** x as (N, C, pixels). */
+interface Layout {
+  readonly shape: Shape
+  readonly N: number
+  readonly C: number
+  readonly pixels: number
+}
+
+function layoutOf(name: string, x: Shape): Layout {
+  if (x.length < 2) throw new ShapeError(`${name}: x must be (N, C, …), given ${showShape(x)}`)
+  const [N, C, ...spatial] = x as readonly [number, number, ...number[]]
+  return { shape: x, N, C, pixels: sizeOf(spatial) }
+}
+
+interface LocalResponse extends Layout {
+  readonly size: number
+  /** Divided by size where that is asked for. */
+  readonly alpha: number
+  readonly beta: number
+  readonly k: number
+}
+
+function describeLocalResponse(x: Shape, options: LocalResponseNormOptions): LocalResponse {
+  const name = 'localResponseNorm'
+  const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
+  const layout = layoutOf(name, x)
+  if (!Number.isInteger(size) || size < 1 || size > 0x7fffffff) {
+    throw new ShapeError(`${name}: size must be a whole number from 1 on, given ${String(size)}`)
+  }
+  for (const [argument, value] of Object.entries({ alpha, beta, k })) {
+    if (!Number.isFinite(value)) {
+      throw new ShapeError(`${name}: ${argument} must be a finite number, given ${String(value)}`)
+    }
+  }
+  if (normalize !== 'size' && normalize !== 'none') {
+    throw new ShapeError(`${name}: normalize must be 'size' or 'none', given ${String(normalize)}`)
+  }
+  // Windows much wider than the channels would overflow the index of their last channel.
+  const reach = Math.min(size, 2 * layout.C + 2 - (size % 2))
+  return { ...layout, size: reach, alpha: normalize === 'size' ? alpha / size : alpha, beta, k }
+}
+
+const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalResponse> = defineOp(
+  'localResponseNormGradient',
+  {
+    shape: (_, d) => d,
+    forward: ({ dy, x, scale }, { shape, N, C, pixels, size, alpha, beta }) => {
+      const dx = empty(shape)
+      const k = kernels()
+      withWorkspace(k.lrn_dx_workspace(C, pixels) >>> 0, (ws) => {
+        k.lrn_dx(dx.pointer, dy.pointer, x.pointer, scale.pointer, ws, C, pixels, size, alpha, beta, 0, N)
+      })
+      return dx
+    },
+  },
+)
+
+const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('localResponseNorm', {
+  shape: ({ x }: { x: Tensor }, options: LocalResponseNormOptions) => describeLocalResponse(x.shape, options),
+  forward: ({ x }, { shape, N, C, pixels, size, alpha, beta, k }, differentiate) => {
+    const y = empty(shape)
+    const scale = differentiate ? empty(shape) : undefined
+    kernels().lrn_fwd(y.pointer, scale?.pointer ?? 0, x.pointer, C, pixels, size, alpha, beta, k, 0, N * C)
+    return scale ? { y, saved: { scale } } : y
+  },
+  keeps: ['x'],
+  gradient: ({ inputs: { x }, saved, need }, dy, d) => ({
+    x: need.x && localResponseGradient({ dy, x, scale: saved.scale as Tensor }, d),
+  }),
+})
+
+/**
+ * Local response normalization: y = x / (k + α·Σ x²)^β, the sum over `size` neighbouring channels, α divided by `size`
+ * unless `normalize` is 'none'. x (N, C, …) -> the same shape. Channel c sees the channels from c − ⌊size / 2⌋ on.
+ * (Krizhevsky, Sutskever & Hinton, 2012, section 3.3: size 5, alpha 1e-4, beta 0.75, k 2, normalize 'none'.)
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function localResponseNorm(x: Tensor, options: LocalResponseNormOptions): Tensor {
+  return localResponse({ x }, options ?? {})
+}
+
+interface BatchInputs {
+  readonly x: Tensor
+  readonly gamma: Tensor | undefined
+  readonly beta: Tensor | undefined
+  readonly [name: string]: Tensor | undefined
+}
+
+interface Batch extends Layout {
+  readonly training: boolean
+  readonly eps: number
+  readonly momentum: number
+  readonly runningMean: Tensor | undefined
+  readonly runningVar: Tensor | undefined
+}
+
+function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOptions): Batch {
+  const name = 'batchNorm'
+  const { training = false, eps = 1e-5, momentum = 0.1, runningMean, runningVar } = options
+  const layout = layoutOf(name, x.shape)
+  const { N, C, pixels } = layout
+  if (typeof training !== 'boolean') {
+    throw new ShapeError(`${name}: training must be true or false, given ${String(training)}`)
+  }
+  if (!Number.isFinite(eps) || eps < 0) {
+    throw new ShapeError(`${name}: eps must be a number from 0 on, given ${String(eps)}`)
+  }
+  if (!Number.isFinite(momentum) || momentum < 0 || momentum > 1) {
+    throw new ShapeError(`${name}: momentum must be a number from 0 to 1, given ${String(momentum)}`)
+  }
+  for (const [argument, value] of Object.entries({ gamma, beta, runningMean, runningVar })) {
+    if (value === undefined) continue
+    if (!(value instanceof Tensor)) {
+      throw new ShapeError(`${name}: ${argument} must be a Tensor (${C}), given ${typeof value}`)
+    }
+    value.assertLive()
+    if (!sameShape(value.shape, [C])) {
+      throw new ShapeError(
+        `${name}: ${argument} must be (${C}), one for each channel of x ${showShape(x.shape)}, given ${showShape(value.shape)}`,
+      )
+    }
+  }
+  if (training && N * pixels < 2) {
+    throw new ShapeError(
+      `${name}: training needs at least 2 elements for each channel, but x ${showShape(x.shape)} has 1; use a larger batch`,
+    )
+  }
+  if (!training && !(runningMean && runningVar)) {
+    throw new ShapeError(
+      `${name}: give runningMean and runningVar (${C}), or training: true to use the statistics of the batch`,
+    )
+  }
+  return { ...layout, training, eps, momentum, runningMean, runningVar }
+}
+
+/** dgamma (first C elements) and dbeta (the others). */
+const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Layout> = defineOp('batchNormSumsGradient', {
+  shape: (_, d) => d,
+  forward: ({ dy, x, stats }, { N, C, pixels }) => {
+    const sums = empty([2, C])
+    const { pointer } = sums
+    kernels().batchnorm_dw(pointer, pointer + 4 * C, dy.pointer, x.pointer, stats.pointer, N, C, pixels, 0, C)
+    return sums
+  },
+})
+
+const batchInputGradient: Op<
+  { dy: Tensor; x: Tensor; gamma: Tensor | undefined; sums: Tensor | undefined; stats: Tensor },
+  Batch
+> = defineOp('batchNormGradient', {
+  shape: (_, d) => d,
+  forward: ({ dy, x, gamma, sums, stats }, { shape, N, C, pixels }) => {
+    const dx = empty(shape)
+    const dgamma = sums?.pointer ?? 0
+    const dbeta = sums ? dgamma + 4 * C : 0
+    const count = sums ? N * pixels : 0
+    const scale = gamma?.pointer ?? 0
+    const from = [dy.pointer, x.pointer, scale, dgamma, dbeta, stats.pointer] as const
+    kernels().batchnorm_dx(dx.pointer, ...from, C, pixels, count, 0, N * C)
+    return dx
+  },
+})
+
+/** One row of a (2, C) tensor. */
+const rowOf: Op<{ x: Tensor }, number> = defineOp('batchNormRowGradient', {
+  shape: ({ x }: { x: Tensor }, row: number) => ({ C: x.shape[1] as number, row }),
+  forward: ({ x }, { C, row }) => {
+    const y = empty([C])
+    kernels().copy_floats(y.pointer, x.pointer + 4 * C * row, C)
+    return y
+  },
+})
+
+const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
+  shape: (inputs: BatchInputs, options: BatchNormOptions) => describeBatch(inputs, options),
+  forward: ({ x, gamma, beta }, { shape, N, C, pixels, training, eps, momentum, runningMean, runningVar }) => {
+    const y = empty(shape)
+    const stats = empty([3, C])
+    const k = kernels()
+    const [mean, variance] = [runningMean?.pointer ?? 0, runningVar?.pointer ?? 0]
+    if (training) {
+      k.batchnorm_statistics(stats.pointer, mean, variance, x.pointer, N, C, pixels, eps, momentum, 0, C)
+    } else {
+      k.batchnorm_frozen(stats.pointer, mean, variance, C, eps, 0, C)
+    }
+    const [scale, shift] = [gamma?.pointer ?? 0, beta?.pointer ?? 0]
+    k.batchnorm_fwd(y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels, 0, N * C)
+    return { y, saved: { stats } }
+  },
+  keeps: ['x', 'gamma'],
+  gradient: ({ inputs: { x, gamma }, saved, need }, dy, d) => {
+    const stats = saved.stats as Tensor
+    const sums = need.gamma || need.beta || (need.x && d.training) ? batchSums({ dy, x, stats }, d) : undefined
+    return {
+      x: need.x && batchInputGradient({ dy, x, gamma, sums: d.training ? sums : undefined, stats }, d),
+      gamma: need.gamma && sums && rowOf({ x: sums }, 0),
+      beta: need.beta && sums && rowOf({ x: sums }, 1),
+    }
+  },
+})
+
+/**
+ * Batch normalization: y = gamma·(x − mean) / √(variance + eps) + beta for each channel; x (N, C, …) -> the same shape,
+ * gamma and beta (C), 1 and 0 where they are left out. When training, mean and (biased) variance are those of the
+ * batch, and runningMean and runningVar, if given, are moved towards the mean and the unbiased variance in place.
+ * (Ioffe & Szegedy, 2015.)
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function batchNorm(
+  x: Tensor,
+  gamma: Tensor | undefined,
+  beta: Tensor | undefined,
+  options: BatchNormOptions = {},
+): Tensor {
+  return batch({ x, gamma, beta }, options)
+}

@@ -1,0 +1,119 @@
+/** Kernels that are outer products, and connection tables between channels. */
+import { ShapeError } from '../runtime/errors.js'
+import { tensor } from '../tensor/create.js'
+import { showShape } from '../tensor/shape.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+import { conv2d, type ConvOptions } from './conv.js'
+import { mul } from './elementwise.js'
+
+export type SeparableOptions = Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'> & {
+  readonly stride?: number | readonly [number, number]
+  readonly padding?:
+    | 'valid'
+    | 'same'
+    | 'full'
+    | number
+    | readonly [number | readonly [number, number], number | readonly [number, number]]
+  readonly dilation?: number | readonly [number, number]
+}
+
+const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | undefined =>
+  Array.isArray(option) ? (option as readonly [T, T])[axis] : (option as T | undefined)
+
+/**
+ * Every channel of x (N, C, H, W) convolved with the outer product column · rowᵀ, as two one-dimensional passes:
+ * R + S multiplications per pixel in place of R·S. column is (R) or (C, R), row (S) or (C, S); bias (C).
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function separableConv2d(
+  x: Tensor,
+  { column, row }: { readonly column: Tensor; readonly row: Tensor },
+  options: SeparableOptions = {},
+): Tensor {
+  if (x.ndim !== 4) throw new ShapeError(`separableConv2d: x must be (N, C, H, W), given ${showShape(x.shape)}`)
+  const C = x.shape[1] as number
+  const spread = (vector: Tensor, name: string, place: 'rows' | 'columns'): Tensor => {
+    const taps = vector.shape.at(-1)
+    const fits = vector.ndim === 1 || (vector.ndim === 2 && vector.shape[0] === C)
+    if (!fits || taps === undefined) {
+      throw new ShapeError(`separableConv2d: ${name} must be (taps) or (${C}, taps), given ${showShape(vector.shape)}`)
+    }
+    const [R, S] = place === 'rows' ? [taps, 1] : [1, taps]
+    const kernel = vector.reshape([vector.ndim === 1 ? 1 : C, 1, R, S])
+    return vector.ndim === 2 ? kernel : mul(kernel, tensor(new Float32Array(C).fill(1), [C, 1, 1, 1]))
+  }
+  const { bias, flip = false, paddingMode = 'zeros', stride, padding, dilation } = options
+  const pass = (axis: 0 | 1): ConvOptions => {
+    const pick = <T>(value: T, neutral: T): [T, T] => (axis === 0 ? [value, neutral] : [neutral, value])
+    const zeros = along<number | readonly [number, number] | string>(padding, axis) ?? 0
+    return {
+      groups: C,
+      flip,
+      paddingMode,
+      stride: pick(along(stride, axis) ?? 1, 1),
+      dilation: pick(along(dilation, axis) ?? 1, 1),
+      padding: typeof zeros === 'string' ? (zeros as 'same') : pick<number | readonly [number, number]>(zeros, 0),
+    }
+  }
+  return scope(() => {
+    const down = conv2d(x, spread(column, 'column', 'rows'), pass(0))
+    return conv2d(down, spread(row, 'row', 'columns'), bias ? { ...pass(1), bias } : pass(1))
+  })
+}
+
+/**
+ * Factors a kernel (R, S) into column (R) and row (S) when it is an outer product, within `tolerance` of its largest
+ * element; undefined when it is not.
+ */
+export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor; row: Tensor } | undefined {
+  if (kernel.ndim !== 2)
+    throw new ShapeError(`factorKernel: the kernel must be (R, S), given ${showShape(kernel.shape)}`)
+  const [R, S] = kernel.shape as readonly [number, number]
+  const values = kernel.data()
+  let pivot = 0
+  values.forEach((value, i) => {
+    if (Math.abs(value) > Math.abs(values[pivot] as number)) pivot = i
+  })
+  const largest = values[pivot] as number
+  if (!Number.isFinite(largest)) return undefined
+  // The cross through the largest element spans the kernel if anything does.
+  const [p, q] = [Math.floor(pivot / S), pivot % S]
+  const scale = Math.sqrt(Math.abs(largest)) || 1
+  const column = Float32Array.from({ length: R }, (_, r) =>
+    largest === 0 ? 0 : ((values[r * S + q] as number) / largest) * scale,
+  )
+  const row = Float32Array.from({ length: S }, (_, s) => (values[p * S + s] as number) / scale)
+  const product = (i: number): number => (column[Math.floor(i / S)] as number) * (row[i % S] as number)
+  const fits = values.every((value, i) => Math.abs(product(i) - value) <= tolerance * Math.abs(largest))
+  return fits ? { column: tensor(column), row: tensor(row) } : undefined
+}
+
+/**
+ * Convolution in which output map k sees input channel c only where `table` says so, as LeNet-5's C3: the weights of
+ * missing connections count as zero and get none of the gradient. x (N, C, H, W), w (K, C, R, S), table K × C.
+ * @throws ShapeError when the table does not have K rows of C booleans.
+ */
+export function connectedConv2d(
+  x: Tensor,
+  w: Tensor,
+  table: readonly (readonly boolean[])[],
+  options: Omit<ConvOptions, 'groups'> = {},
+): Tensor {
+  if (w.ndim !== 4) throw new ShapeError(`connectedConv2d: w must be (K, C, R, S), given ${showShape(w.shape)}`)
+  const [K, C] = w.shape as readonly [number, number, number, number]
+  if (!Array.isArray(table) || table.length !== K || !table.every((row) => Array.isArray(row) && row.length === C)) {
+    const given = Array.isArray(table)
+      ? `${table.length} × ${Array.isArray(table[0]) ? table[0].length : '?'}`
+      : typeof table
+    throw new ShapeError(
+      `connectedConv2d: the table must be ${K} × ${C} booleans, as w is ${showShape(w.shape)}; given ${given}`,
+    )
+  }
+  return scope(() => {
+    const mask = tensor(
+      (table as readonly (readonly boolean[])[]).flatMap((row) => row.map((connected) => (connected ? 1 : 0))),
+      [K, C, 1, 1],
+    )
+    return conv2d(x, mul(w, mask), options)
+  })
+}

@@ -1,0 +1,34 @@
+/** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
+import { kernels } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { empty, Tensor } from '../tensor/tensor.js'
+import { checkOption } from './optimizer.js'
+
+export interface ClippedGradients {
+  /** In the order given, each to be disposed on its own; where nothing was clipped they share the given memory. */
+  readonly gradients: Tensor[]
+  /** The L2 norm of all gradients together, before clipping. */
+  readonly norm: number
+}
+
+/**
+ * Scales all gradients by maxNorm / (norm + 1e-6) if that is below 1, as PyTorch does. The norm is accumulated in
+ * float64. A NaN makes every gradient NaN; an infinite element becomes NaN and the finite ones 0.
+ * @throws ShapeError when maxNorm is not a finite number from 0 on, or a gradient is no Tensor.
+ */
+export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): ClippedGradients {
+  const k = kernels('clipGradNorm')
+  checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
+  gradients.forEach((gradient: unknown, index) => {
+    if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
+  })
+  const norm = Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + k.norm_squares(pointer, size), 0))
+  const factor = maxNorm / (norm + 1e-6)
+  if (factor >= 1) return { gradients: gradients.map((gradient) => gradient.alias()), norm }
+  const scaled = gradients.map((gradient) => {
+    const result = empty(gradient.shape, 'clipGradNorm')
+    k.norm_scale(result.pointer, gradient.pointer, factor, 0, gradient.size)
+    return result
+  })
+  return { gradients: scaled, norm }
+}
