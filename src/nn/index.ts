@@ -1,0 +1,10 @@
+/** Layers and models. */
+export * from './activation.js'
+export * from './conv.js'
+export * from './initialize.js'
+export * from './layer.js'
+export * from './linear.js'
+export * from './pool.js'
+export * from './registry.js'
+export * from './sequential.js'
+export * from './summary.js'

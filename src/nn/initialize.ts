@@ -1,0 +1,116 @@
+/**
+ * Seeded initializers. fanIn and fanOut are the products of a weight's extents that feed one output and are fed by
+ * one input: for w (K, C, R, S), C·R·S and K·R·S.
+ */
+import { ShapeError } from '../runtime/errors.js'
+import { full, normal, uniform } from '../tensor/create.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
+import { empty, type Tensor } from '../tensor/tensor.js'
+
+export interface InitializerOptions {
+  /** `constant`: the value. */
+  readonly value?: number
+  /** `normal`: mean and standard deviation. */
+  readonly mean?: number
+  readonly std?: number
+  /** `uniform`: the interval. */
+  readonly low?: number
+  readonly high?: number
+  /** `glorot he lecun`: which distribution of that variance. Default 'normal'. */
+  readonly distribution?: 'normal' | 'uniform'
+  /** `glorot he lecun orthogonal`: factor on the standard deviation. Default 1. */
+  readonly gain?: number
+}
+
+export type InitializerName = 'zeros' | 'constant' | 'normal' | 'uniform' | 'glorot' | 'he' | 'lecun' | 'orthogonal'
+/** A name, or a name with its options. */
+export type Initializer = InitializerName | ({ readonly name: InitializerName } & InitializerOptions)
+
+/** Where random numbers come from: a seed and one stream for each parameter. */
+export interface Source {
+  readonly seed: number
+  readonly stream: number
+}
+
+function fans(shape: Shape): { fanIn: number; fanOut: number } {
+  const [outputs = 1, inputs = 1, ...kernel] = shape
+  return { fanIn: inputs * sizeOf(kernel), fanOut: outputs * sizeOf(kernel) }
+}
+
+/** A tensor of zero mean and the variance given: normal, or uniform in ±√(3·variance). */
+function ofVariance(shape: Shape, variance: number, options: InitializerOptions, source: Source): Tensor {
+  const std = Math.sqrt(variance) * (options.gain ?? 1)
+  if (options.distribution === 'uniform') {
+    const bound = std * Math.sqrt(3)
+    return uniform(shape, { ...source, low: -bound, high: bound })
+  }
+  return normal(shape, { ...source, std })
+}
+
+/** Rows (or columns) orthonormal: Gram-Schmidt, twice, on a normal matrix (outputs, fanIn), in float64. */
+function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
+  const rows = shape[0] ?? 1
+  const columns = sizeOf(shape) / rows
+  const transposed = rows > columns
+  const count = Math.min(rows, columns)
+  const length = Math.max(rows, columns)
+  const random = normal(shape, source)
+  const values = Float64Array.from(random.data())
+  random.dispose()
+  const vectors = Array.from({ length: count }, (_, i) => values.subarray(i * length, (i + 1) * length))
+  vectors.forEach((vector, i) => {
+    for (let round = 0; round < 2; round++) {
+      for (const other of vectors.slice(0, i)) {
+        let dot = 0
+        for (let j = 0; j < length; j++) dot += (vector[j] as number) * (other[j] as number)
+        for (let j = 0; j < length; j++) vector[j] = (vector[j] as number) - dot * (other[j] as number)
+      }
+      let square = 0
+      for (const value of vector) square += value * value
+      const norm = Math.sqrt(square)
+      for (let j = 0; j < length; j++) vector[j] = (vector[j] as number) / norm
+    }
+  })
+  const result = empty(shape)
+  result.assign(
+    Float32Array.from({ length: rows * columns }, (_, i) => {
+      const row = Math.floor(i / columns)
+      const column = i % columns
+      return gain * ((transposed ? vectors[column]?.[row] : vectors[row]?.[column]) as number)
+    }),
+  )
+  return result
+}
+
+/**
+ * A new tensor filled by an initializer. he: variance 2/fanIn (He et al. 2015); glorot: 2/(fanIn + fanOut) (Glorot &
+ * Bengio 2010); lecun: 1/fanIn (LeCun et al. 1998).
+ * @throws ShapeError for an unknown name.
+ */
+export function initialize(shape: Shape, initializer: Initializer, source: Source): Tensor {
+  const options: { readonly name: InitializerName } & InitializerOptions =
+    typeof initializer === 'string' ? { name: initializer } : initializer
+  const { fanIn, fanOut } = fans(shape)
+  switch (options.name) {
+    case 'zeros':
+      return full(shape, 0)
+    case 'constant':
+      return full(shape, options.value ?? 0)
+    case 'normal':
+      return normal(shape, { ...source, mean: options.mean ?? 0, std: options.std ?? 0.01 })
+    case 'uniform':
+      return uniform(shape, { ...source, low: options.low ?? -0.05, high: options.high ?? 0.05 })
+    case 'glorot':
+      return ofVariance(shape, 2 / (fanIn + fanOut), options, source)
+    case 'he':
+      return ofVariance(shape, 2 / fanIn, options, source)
+    case 'lecun':
+      return ofVariance(shape, 1 / fanIn, options, source)
+    case 'orthogonal':
+      return orthogonal(shape, options.gain ?? 1, source)
+    default:
+      throw new ShapeError(
+        `initializer '${String((options as { name: unknown }).name)}' does not exist; use zeros, constant, normal, uniform, glorot, he, lecun or orthogonal`,
+      )
+  }
+}

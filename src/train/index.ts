@@ -1,0 +1,3 @@
+/** Training and measuring. */
+export * from './fit.js'
+export * from './metrics.js'

@@ -1,0 +1,35 @@
+/** The lecture's ConvNets. */
+import { Conv2d } from '../nn/conv.js'
+import { Flatten, ReLU } from '../nn/activation.js'
+import { Linear } from '../nn/linear.js'
+import { MaxPool2d } from '../nn/pool.js'
+import { Sequential } from '../nn/sequential.js'
+
+export interface ConvNetOptions {
+  /** (C, H, W) of the images. Default (1, 28, 28), MNIST's. */
+  readonly input?: readonly [C: number, H: number, W: number]
+  readonly classes?: number
+  readonly seed?: number
+}
+
+/**
+ * conv(5, 32) - pool(2) - conv(5, 64) - pool(2) - fc(100) - fc(10), with ReLU after each convolution and the hidden
+ * layer. The output are logits: softmax is part of the loss.
+ */
+export function convnet({ input = [1, 28, 28], classes = 10, seed = 0 }: ConvNetOptions = {}): Sequential {
+  return new Sequential(
+    [
+      new Conv2d({ outChannels: 32, kernel: 5 }),
+      new ReLU(),
+      new MaxPool2d({ kernel: 2 }),
+      new Conv2d({ outChannels: 64, kernel: 5 }),
+      new ReLU(),
+      new MaxPool2d({ kernel: 2 }),
+      new Flatten(),
+      new Linear({ outFeatures: 100 }),
+      new ReLU(),
+      new Linear({ outFeatures: classes }),
+    ],
+    { input, seed },
+  )
+}

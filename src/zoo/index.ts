@@ -1,0 +1,2 @@
+/** Architectures by name. */
+export * from './convnet.js'

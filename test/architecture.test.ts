@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const root = resolve(import.meta.dirname, '..')
+
+function filesIn(folder: string): string[] {
+  return readdirSync(join(root, folder)).flatMap((name) => {
+    const path = join(folder, name)
+    return statSync(join(root, path)).isDirectory() ? filesIn(path) : [path]
+  })
+}
+
+const importsOf = (file: string): string[] =>
+  [...readFileSync(join(root, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map((match) =>
+    relative(root, resolve(root, dirname(file), match[1]!)),
+  )
+
+/** Floors from the ground up: a file may import its own floor and those below it. */
+const floors = [
+  ['src/runtime'],
+  ['src/tensor'],
+  ['src/autodiff'],
+  ['src/plan'],
+  ['src/ops'],
+  ['src/nn', 'src/optim'],
+  ['src/train'],
+  ['src/zoo', 'src/vision', 'src/io', 'src/data', 'src/node'],
+  ['src/cli'],
+]
+
+/** Byte formats that know no tensors: any floor may use them. */
+const formats = ['src/io/safetensors', 'src/io/crc32']
+
+const floorOf = (path: string): number =>
+  floors.findIndex((rooms) => rooms.some((room) => path === room || path.startsWith(`${room}/`)))
+
+describe('the house', () => {
+  const sources = filesIn('src').filter((file) => file.endsWith('.ts') && !file.includes('/generated/'))
+
+  it('has every source file on a floor', () => {
+    expect(sources.filter((file) => floorOf(file) < 0)).toEqual(['src/index.ts'])
+  })
+
+  it('imports downwards only', () => {
+    const upward = sources
+      .filter((file) => file !== 'src/index.ts')
+      .flatMap((file) =>
+        importsOf(file)
+          .filter((target) => !formats.some((format) => target.startsWith(format)))
+          .filter((target) => floorOf(target) > floorOf(file))
+          .map((target) => `${file} -> ${target}`),
+      )
+    expect(upward).toEqual([])
+  })
+
+  it('keeps Node out of everything but src/node and src/cli', () => {
+    const reaching = sources.filter(
+      (file) =>
+        !file.startsWith('src/node/') &&
+        !file.startsWith('src/cli/') &&
+        /from 'node:/.test(readFileSync(join(root, file), 'utf8')),
+    )
+    expect(reaching).toEqual([])
+  })
+
+  it('keeps libraries out of the core entry, except the loader', () => {
+    const core = floors.slice(0, 7).flat()
+    const packages = sources
+      .filter((file) => core.some((room) => file.startsWith(`${room}/`)))
+      .flatMap((file) =>
+        [...readFileSync(join(root, file), 'utf8').matchAll(/from '([^.'][^']*)'/g)].map((match) => match[1]!),
+      )
+    expect([...new Set(packages)]).toEqual(['@assemblyscript/loader'])
+  })
+
+  it('has a test for every operation and optimizer', () => {
+    const missing = [...filesIn('src/ops'), ...filesIn('src/optim')]
+      .filter((file) => !file.endsWith('/index.ts'))
+      .map((file) => file.replace(/^src/, 'test').replace(/\.ts$/, '.test.ts'))
+      .filter((file) => !statSync(join(root, file), { throwIfNoEntry: false }))
+    expect(missing).toEqual([])
+  })
+
+  it('has no mutable globals in the core', () => {
+    const mutable = filesIn('assembly')
+      .filter((file) => file.endsWith('.ts'))
+      .flatMap((file) =>
+        readFileSync(join(root, file), 'utf8')
+          .split('\n')
+          .filter((line) => /^(export )?(let|var) /.test(line))
+          .map((line) => `${file}: ${line}`),
+      )
+    expect(mutable).toEqual([])
+  })
+})
