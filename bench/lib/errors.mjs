@@ -1,0 +1,12 @@
+// @ts-check
+
+/** Something that is told in one line, without a stack trace. */
+export class BenchError extends Error {
+  exitCode = 1
+}
+
+/** The command line asks for something that does not exist. */
+export class UsageError extends BenchError {
+  /** @override */
+  exitCode = 2
+}

@@ -1,0 +1,46 @@
+// @ts-check
+// Where and with what a result was measured. A time without these says nothing.
+import { readFileSync } from 'node:fs'
+import { arch, availableParallelism, cpus, loadavg, platform } from 'node:os'
+
+/**
+ * `load` is the system's load average when the run began: well above 0, others were using the processor.
+ * @typedef {{
+ *   cpu: string,
+ *   cores: number,
+ *   load: number,
+ *   platform: string,
+ *   versions: Record<string, string>,
+ *   date: string,
+ * }} Machine
+ */
+
+/**
+ * @param {readonly string[]} peers names of the npm packages measured against
+ * @returns {Machine}
+ */
+export function describeMachine(peers) {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
+    cores: availableParallelism(),
+    load: loadavg()[0] ?? 0,
+    platform: `${platform()} ${arch()}`,
+    versions: {
+      node: process.versions.node,
+      v8: process.versions.v8,
+      toeplitz: versionIn(new URL('../../package.json', import.meta.url)),
+      ...Object.fromEntries(
+        peers.map((name) => [name, versionIn(new URL(`../node_modules/${name}/package.json`, import.meta.url))]),
+      ),
+    },
+    date: new Date().toISOString(),
+  }
+}
+
+/** @param {URL} file */
+function versionIn(file) {
+  /** @type {unknown} */
+  const manifest = JSON.parse(readFileSync(file, 'utf8'))
+  const version = manifest !== null && typeof manifest === 'object' && 'version' in manifest ? manifest.version : ''
+  return String(version)
+}

@@ -1,0 +1,60 @@
+// @ts-check
+// Committed results, and the tables of the README that are generated from them.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { formatJson } from './table.mjs'
+
+const readme = new URL('../../README.md', import.meta.url)
+const folder = new URL('../results/', import.meta.url)
+
+/**
+ * A table in Markdown: what was measured, and the line that says where.
+ * @param {readonly (import('./row.mjs').Row & { machine: import('./machine.mjs').Machine })[]} rows
+ */
+function markdown(rows) {
+  const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))]
+  const withImages = rows.some((row) => row.images_per_second !== undefined)
+  const names = ['ours', ...peers]
+  const titles = ['case', ...names.flatMap((name) => [`${name}, ms`, ...(withImages ? ['images/s'] : [])]), 'ratio']
+  const lines = rows.map((row) => [
+    row.case,
+    ...names.flatMap((name) => {
+      const time = name === 'ours' ? row.ours_ms : row.peers[name]
+      return [
+        time?.toPrecision(3) ?? '',
+        ...(withImages ? [String(Math.round(row.images_per_second?.[name] ?? 0))] : []),
+      ]
+    }),
+    row.ratio === null ? '' : `${row.ratio.toPrecision(3)} ×`,
+  ])
+  const machine = rows[0]?.machine
+  const where = machine
+    ? [
+        `${machine.cpu}, ${rows[0]?.threads} thread`,
+        `Node ${machine.versions['node']}`,
+        ...peers.map((name) => `${name} ${machine.versions[name]}`),
+        machine.date.slice(0, 10),
+      ].join(', ')
+    : ''
+  const align = titles.map((_, column) => (column === 0 ? '---' : '--:'))
+  return [titles, align, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n') + `\n\n${where}.`
+}
+
+/**
+ * Writes bench/results/<bench>.json and the README's table between its marks.
+ * @param {readonly import('./row.mjs').Row[]} rows of one bench
+ * @param {import('./machine.mjs').Machine} machine
+ */
+export function saveResults(rows, machine) {
+  const name = rows[0]?.bench
+  if (name === undefined) return
+  mkdirSync(folder, { recursive: true })
+  const json = formatJson(rows, machine)
+  writeFileSync(new URL(`${name}.json`, folder), json)
+  const begin = `<!-- bench:${name} -->`
+  const end = `<!-- /bench:${name} -->`
+  const text = readFileSync(readme, 'utf8')
+  const [head, rest] = text.split(begin)
+  const tail = rest?.split(end)[1]
+  if (head === undefined || tail === undefined) return
+  writeFileSync(readme, `${head}${begin}\n\n${markdown(JSON.parse(json))}\n\n${end}${tail}`)
+}

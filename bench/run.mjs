@@ -1,0 +1,174 @@
+// @ts-check
+// `npm run bench`: reads the command line, sees to it that what the benches need is there, runs them and prints.
+// The benches and their peers are imported only once a check has passed: before `npm ci` they cannot be.
+import { spawnSync } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { BenchError, UsageError } from './lib/errors.mjs'
+
+/**
+ * One bench: what it can be run with, and how. A bench imports its peers and the library inside `run`.
+ * @typedef {{
+ *   description: string,
+ *   peers: readonly string[],
+ *   run: (options: BenchOptions) => Promise<import('./lib/row.mjs').Row[]>,
+ * }} Bench
+ * @typedef {{
+ *   batch: number | undefined,
+ *   rounds: number | undefined,
+ *   peers: readonly string[],
+ *   log: (line: string) => void,
+ * }} BenchOptions
+ */
+
+/** @type {Record<string, () => Promise<{ bench: Bench }>>} */
+const benches = {
+  'train-step': () => import('./train-step.mjs'),
+}
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+
+async function usage() {
+  const lines = await Promise.all(
+    Object.entries(benches).map(async ([name, load]) => {
+      const { bench } = await load()
+      return `  ${name.padEnd(14)}${bench.description}; peers: ${bench.peers.join(', ')}`
+    }),
+  )
+  return `Usage: npm run bench -- [bench…] [options]     (npm run -s …: without npm's own lines, as --json wants)
+
+Measures toeplitz against its peers in the same process, taking turns. Without a name: every bench.
+
+${lines.join('\n')}
+
+Options:
+  --json          print only the results, an array of { bench, case, ours_ms, peers: { name: ms }, ratio }
+  --batch <n>     images in a batch (default: the bench's own)
+  --rounds <n>    measured rounds, of which the median is reported (default: what fits into about a minute)
+  --peers <a,b>   only these peers; none: only ours
+  --save          also write bench/results/<bench>.json, and the README's table from it
+  -h, --help      this text
+`
+}
+
+/**
+ * @param {string} option
+ * @param {string | undefined} text
+ */
+function positiveInteger(option, text) {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new UsageError(`--${option} ${text}: expected a whole number of at least 1`)
+  }
+  return value
+}
+
+/** @param {string[]} args */
+async function readCommandLine(args) {
+  const { values, positionals } = parse(args)
+  if (values.help) return { help: true, chosen: [], json: false, save: false, batch: undefined, rounds: undefined }
+  const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
+  if (unknown !== undefined) {
+    throw new UsageError(`unknown bench ${unknown}: expected ${Object.keys(benches).join(', ')}`)
+  }
+  const names = positionals.length > 0 ? [...new Set(positionals)] : Object.keys(benches)
+  const loaded = await Promise.all(names.map(async (name) => (await benches[name]?.())?.bench))
+  const found = loaded.filter((bench) => bench !== undefined)
+  const known = [...new Set(found.flatMap((bench) => bench.peers))]
+  const wanted = values.peers === undefined ? known : values.peers.split(',').map((name) => name.trim())
+  const peers = wanted.length === 1 && wanted[0] === 'none' ? [] : [...new Set(wanted)]
+  const stranger = peers.find((name) => !known.includes(name))
+  if (stranger !== undefined) {
+    throw new UsageError(`--peers ${values.peers}: no peer "${stranger}" here, expected ${known.join(', ')} or none`)
+  }
+  return {
+    help: false,
+    chosen: found.map((bench) => ({ bench, peers: peers.filter((name) => bench.peers.includes(name)) })),
+    json: values.json ?? false,
+    save: values.save ?? false,
+    batch: positiveInteger('batch', values.batch),
+    rounds: positiveInteger('rounds', values.rounds),
+  }
+}
+
+/** @param {string[]} args */
+function parse(args) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean' },
+        save: { type: 'boolean' },
+        batch: { type: 'string' },
+        rounds: { type: 'string' },
+        peers: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    throw new UsageError(`${error.message.split(/[.\n]/)[0]} (--help lists the options)`)
+  }
+}
+
+function requireLibrary() {
+  if (!existsSync(new URL('../dist/index.js', import.meta.url))) {
+    throw new BenchError('the library is not built, dist/index.js is missing: run npm run build first')
+  }
+}
+
+/** Installs the peers when they are missing or older than the lock file. */
+function installPeers() {
+  const lock = statSync(new URL('package-lock.json', import.meta.url))
+  const installed = statSync(new URL('node_modules/.package-lock.json', import.meta.url), { throwIfNoEntry: false })
+  if (installed !== undefined && installed.mtimeMs >= lock.mtimeMs) return
+  process.stderr.write('bench: installing the peers (npm ci --prefix bench)\n')
+  const npm = process.env['npm_execpath']
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error', '--prefix', here]
+  const result =
+    npm !== undefined && basename(npm) === 'npm-cli.js'
+      ? spawnSync(process.execPath, [npm, ...args], { cwd: here, encoding: 'utf8' })
+      : spawnSync('npm', args, { cwd: here, encoding: 'utf8', shell: process.platform === 'win32' })
+  if (result.status === 0) return
+  const reasons = (result.stderr ?? '').split('\n').filter((line) => line.trim() !== '')
+  throw new BenchError(
+    `npm ci --prefix bench failed: ${result.error?.message ?? reasons[0] ?? `exit ${result.status}`}`,
+  )
+}
+
+/** @param {string[]} args */
+async function main(args) {
+  const { help, chosen, json, save, batch, rounds } = await readCommandLine(args)
+  if (help) {
+    process.stdout.write(await usage())
+    return
+  }
+  requireLibrary()
+  installPeers()
+  const { describeMachine } = await import('./lib/machine.mjs')
+  const { formatJson, formatTable } = await import('./lib/table.mjs')
+  const { saveResults } = await import('./lib/results.mjs')
+  const log = (/** @type {string} */ line) => void process.stderr.write(`${line}\n`)
+  const machine = describeMachine([...new Set(chosen.flatMap(({ peers }) => peers))])
+  const rows = []
+  for (const { bench, peers } of chosen) {
+    const measured = await bench.run({ batch, rounds, peers, log })
+    rows.push(...measured)
+    if (save) saveResults(measured, machine)
+  }
+  process.stdout.write(json ? formatJson(rows, machine) : formatTable(rows, machine))
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    await main(process.argv.slice(2))
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error
+    process.stderr.write(`bench: ${error.message}\n`)
+    process.exitCode = error.exitCode
+  }
+}

@@ -1,0 +1,73 @@
+/** `toeplitz predict`: what a trained model sees in PNG files. */
+import { imageTensor } from '../data/images.js'
+import { resizeGrayscale, toGrayscale, type GrayscaleImage } from '../io/grayscale.js'
+import { decodePng } from '../io/png.js'
+import { readFileOrExplain } from '../node/files.js'
+import { softmax } from '../ops/softmax.js'
+import { init } from '../runtime/core.js'
+import { UnsupportedError } from '../runtime/errors.js'
+import { scope } from '../tensor/tensor.js'
+import { readTrainedModel } from './models.js'
+import type { CliStream, PredictOptions } from './program.js'
+
+interface Prediction {
+  readonly image: string
+  readonly label: string
+  readonly probability: number
+  readonly probabilities: Readonly<Record<string, number>>
+}
+
+/** Light strokes on a dark ground, as MNIST has them: a picture with a light border is inverted. */
+function lightOnDark({ width, height, data }: GrayscaleImage): GrayscaleImage {
+  let sum = 0
+  let count = 0
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (y > 0 && y < height - 1 && x > 0 && x < width - 1) continue
+      sum += data[y * width + x] as number
+      count++
+    }
+  }
+  return sum / count <= 127 ? { width, height, data } : { width, height, data: data.map((value) => 255 - value) }
+}
+
+/** The action behind `toeplitz predict`. */
+export async function predictCommand(
+  modelPath: string,
+  images: readonly string[],
+  { json }: PredictOptions,
+  { stdout }: { readonly stdout: CliStream } = process,
+): Promise<undefined> {
+  await init()
+  const { file, model } = await readTrainedModel(modelPath)
+  const [C, H, W] = model.input as [number, number, number]
+  if (C !== 1)
+    throw new UnsupportedError(
+      `${modelPath}: the model takes ${C} channels; predict reads pictures for models of one channel`,
+    )
+  const predictions: Prediction[] = []
+  for (const image of images) {
+    const gray = lightOnDark(toGrayscale(decodePng(await readFileOrExplain(image), image)))
+    const { data } = gray.width === W && gray.height === H ? gray : resizeGrayscale(gray, W, H)
+    const probabilities = scope(() => softmax(model.forward(imageTensor(data, [1, H, W], file.normalization))).data())
+    let best = 0
+    probabilities.forEach((value, index) => {
+      if (value > (probabilities[best] as number)) best = index
+    })
+    predictions.push({
+      image,
+      label: file.classes[best] as string,
+      probability: probabilities[best] as number,
+      probabilities: Object.fromEntries(file.classes.map((label, index) => [label, probabilities[index] as number])),
+    })
+  }
+  model.dispose()
+  if (json) {
+    stdout.write(`${JSON.stringify(predictions, null, 2)}\n`)
+    return
+  }
+  const width = Math.max(...images.map((image) => image.length))
+  for (const { image, label, probability } of predictions) {
+    stdout.write(`${image.padEnd(width)}  ${label}  ${(100 * probability).toFixed(1).padStart(5)} %\n`)
+  }
+}

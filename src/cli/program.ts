@@ -1,0 +1,217 @@
+/** The commands, options and exit codes of `toeplitz`. What the commands do is handed in as {@link CliActions}. */
+
+import { inspect } from 'node:util'
+import { Command, CommanderError, Option } from 'commander'
+import { ToeplitzError } from '../runtime/errors.js'
+import { packageVersion } from './assets.js'
+import { UsageError } from './errors.js'
+import {
+  choiceOf,
+  parseFraction,
+  parseNonNegativeNumber,
+  parsePath,
+  parsePositiveInteger,
+  parsePositiveNumber,
+  parseSeed,
+} from './options.js'
+
+export const modelNames: readonly string[] = ['convnet']
+export const dataNames: readonly string[] = ['mnist']
+
+/** What `toeplitz train` uses where nothing else is asked for. */
+export const trainDefaults = {
+  model: 'convnet',
+  data: 'mnist',
+  epochs: 2,
+  batchSize: 64,
+  lr: 0.05,
+  momentum: 0.9,
+  weightDecay: 5e-4,
+  seed: 1,
+} as const
+
+export interface TrainSettings {
+  readonly model: string
+  readonly data: string
+  readonly epochs: number
+  readonly batchSize: number
+  readonly lr: number
+  readonly momentum: number
+  readonly weightDecay: number
+  readonly seed: number
+  /** Folder for the results; left out, the action chooses one. */
+  readonly out?: string
+  /** Folder of the run to go on with; true when `--resume` was given without one. */
+  readonly resume?: string | true
+  /** Folder with the files of the data set; left out, the installed package. */
+  readonly dataDir?: string
+}
+
+export interface TrainOptions extends TrainSettings {
+  readonly debug: boolean
+  /** The settings that were typed, as opposed to defaults: a resumed run takes the others from its checkpoint. */
+  readonly given: ReadonlySet<keyof TrainSettings>
+}
+
+export interface PredictOptions {
+  readonly json: boolean
+  readonly debug: boolean
+}
+
+export interface SummaryOptions {
+  readonly json: boolean
+  readonly debug: boolean
+}
+
+/** What the commands do. A returned number is the exit code (130 after an interrupt); undefined means 0. */
+export interface CliActions {
+  train(options: TrainOptions): Promise<number | undefined>
+  predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
+  summary(model: string, options: SummaryOptions): Promise<number | undefined>
+}
+
+export interface CliStream {
+  write(text: string): unknown
+}
+
+export interface CliStreams {
+  readonly stdout: CliStream
+  readonly stderr: CliStream
+}
+
+export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const
+
+export function createProgram(actions: CliActions, streams: CliStreams = process): Command {
+  const program = new Command('toeplitz')
+  program
+    .description('Train and run convolutional networks in WebAssembly.')
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .option('--debug', 'show the stack of an error')
+    .showSuggestionAfterError(true)
+    // Before the commands are made: they inherit both.
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+      outputError: (text, write) => write(`toeplitz: ${onOneLine(text.replace(/^error: /, ''))}\n`),
+    })
+  addTrain(program, actions)
+  addPredict(program, actions)
+  addSummary(program, actions)
+  program.addHelpText(
+    'after',
+    `
+Examples:
+  $ toeplitz train                          train the ConvNet on MNIST, with defaults
+  $ toeplitz train --epochs 5 --lr 0.02     longer, in smaller steps
+  $ toeplitz train --resume                 go on after an interrupt
+  $ toeplitz predict runs/convnet-mnist/model.json digit.png
+  $ toeplitz summary runs/convnet-mnist/model.json
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
+  )
+  return program
+}
+
+/** Runs one command line (without the interpreter and the script, as `process.argv.slice(2)`); gives the exit code. */
+export async function runCli(
+  argv: readonly string[],
+  actions: CliActions,
+  streams: CliStreams = process,
+): Promise<number> {
+  let exitCode: number = exitCodes.success
+  const keep = (code: number | undefined) => (exitCode = code ?? exitCodes.success)
+  const program = createProgram(
+    {
+      train: async (options) => keep(await actions.train(options)),
+      predict: async (model, images, options) => keep(await actions.predict(model, images, options)),
+      summary: async (model, options) => keep(await actions.summary(model, options)),
+    },
+    streams,
+  )
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed the help, the version or the one line already.
+      return error.exitCode === 0 ? exitCodes.success : exitCodes.usage
+    }
+    streams.stderr.write(describeFailure(error, flags(program).debug))
+    return error instanceof UsageError ? exitCodes.usage : exitCodes.failure
+  }
+  return exitCode
+}
+
+function addTrain(program: Command, actions: CliActions): void {
+  const { model, data, epochs, batchSize, lr, momentum, weightDecay, seed } = trainDefaults
+  program
+    .command('train')
+    .description('train a model, test it, and leave the weights and a report in a folder')
+    .addOption(new Option('--model <name>', 'architecture').argParser(choiceOf(modelNames)).default(model))
+    .addOption(new Option('--data <name>', 'data set').argParser(choiceOf(dataNames)).default(data))
+    .option('--epochs <count>', 'passes over the training images', parsePositiveInteger, epochs)
+    .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
+    .option('--lr <rate>', 'learning rate at the start', parsePositiveNumber, lr)
+    .option('--momentum <fraction>', 'share of the last update that is kept, 0 up to 1', parseFraction, momentum)
+    .option('--weight-decay <factor>', 'pull of the weights towards 0', parseNonNegativeNumber, weightDecay)
+    .option('--seed <number>', 'initial weights and order of images; same seed, same bits', parseSeed, seed)
+    .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
+    .option('--resume [dir]', 'go on from the checkpoint in this folder (default: that of --out)', parsePath)
+    .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ toeplitz train
+  $ toeplitz train --epochs 5 --batch-size 128 --lr 0.1 --out runs/longer
+  $ toeplitz train --resume runs/longer`,
+    )
+    .action(async (settings: TrainSettings, command: Command) => {
+      const names = Object.keys(settings) as (keyof TrainSettings)[]
+      const given = new Set(names.filter((name) => command.getOptionValueSource(name) === 'cli'))
+      await actions.train({ ...settings, debug: flags(command).debug, given })
+    })
+}
+
+function addPredict(program: Command, actions: CliActions): void {
+  program
+    .command('predict')
+    .description('say what a trained model sees in pictures')
+    .argument('<model>', 'model.json of a trained model, or the folder with it')
+    .argument('<image...>', 'PNG files')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ toeplitz predict runs/convnet-mnist/model.json one.png two.png')
+    .action(async (model: string, images: string[], _options: unknown, command: Command) => {
+      await actions.predict(model, images, flags(command))
+    })
+}
+
+function addSummary(program: Command, actions: CliActions): void {
+  program
+    .command('summary')
+    .description('list the layers of a model: output, parameters, operations')
+    .argument('<model>', 'model.json of a model, the folder with it, or the name of an architecture')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ toeplitz summary convnet --json')
+    .action(async (model: string, _options: unknown, command: Command) => {
+      await actions.summary(model, flags(command))
+    })
+}
+
+/** A flag that was not typed is absent in commander: a default of false would show in the help. */
+function flags(command: Command): { json: boolean; debug: boolean } {
+  const { json = false, debug = false } = command.optsWithGlobals<{ json?: boolean; debug?: boolean }>()
+  return { json, debug }
+}
+
+function describeFailure(error: unknown, debug: boolean): string {
+  if (debug) return `toeplitz: ${inspect(error)}\n`
+  const message = onOneLine(error instanceof Error && error.message !== '' ? error.message : String(error))
+  const hint = error instanceof ToeplitzError ? '' : ' (run again with --debug for the stack)'
+  return `toeplitz: ${message}${hint}\n`
+}
+
+function onOneLine(text: string): string {
+  return text.trim().replace(/\s*[\r\n]+\s*/g, ' ')
+}

@@ -1,0 +1,568 @@
+/**
+ * The page that a training run leaves behind: one HTML document with everything in it, which opens from a disk, in a
+ * mail or on a server, and never asks the network for anything.
+ */
+
+import { encode } from 'fast-png'
+import { chartScript, plotAssets, reportStyle } from './assets.js'
+
+/** One training step. */
+export interface StepRecord {
+  /** Counted from 1 over all epochs. */
+  readonly step: number
+  /** Counted from 1. */
+  readonly epoch: number
+  /** Mean loss of the batch. */
+  readonly loss: number
+  /** Running training accuracy, 0 to 1. */
+  readonly accuracy: number
+  readonly learningRate: number
+}
+
+/** One finished epoch. Accuracies are 0 to 1; validation is null where there is none. */
+export interface EpochRecord {
+  /** Counted from 1. */
+  readonly epoch: number
+  readonly trainingLoss: number
+  readonly trainingAccuracy: number
+  readonly validationLoss: number | null
+  readonly validationAccuracy: number | null
+  readonly seconds: number
+  readonly imagesPerSecond: number
+}
+
+export interface LayerRow {
+  readonly layer: string
+  /** Output volume of one image, such as `32 × 28 × 28`. */
+  readonly output: string
+  readonly parameters: number
+  readonly operations: number
+}
+
+/** A test image whose predicted class is not the true one. */
+export interface Mistake {
+  /** Channel by channel, 0 to 255. */
+  readonly pixels: Uint8Array
+  /** [C, H, W]; C is 1 (gray) or 3 (red, green, blue). */
+  readonly shape: readonly [number, number, number]
+  /** True class. */
+  readonly label: number
+  readonly predicted: number
+  /** Probability that the model gave to `predicted`, 0 to 1. */
+  readonly probability: number
+}
+
+export interface ReportData {
+  readonly model: string
+  readonly dataset: string
+  /** Names of the classes, in the order of their numbers. */
+  readonly classes: readonly string[]
+  /** An interrupted run has no test result. */
+  readonly status: 'finished' | 'interrupted'
+  /** Result on the test images, null where they were not used. */
+  readonly test: { readonly images: number; readonly errors: number; readonly loss: number } | null
+  /** Duration of the training, validation included. */
+  readonly seconds: number
+  /** Training images a second over the whole run, validation left out. */
+  readonly imagesPerSecond: number
+  /** The exact command line, to be run again. */
+  readonly command: string
+  readonly seed: number
+  /** SHA-256 of the weights, hexadecimal. */
+  readonly weightsHash: string
+  /** Version of toeplitz. */
+  readonly version: string
+  /** Where it ran, such as `Node 20.19, strict SIMD, 1 thread`. */
+  readonly environment?: string
+  /** More facts for the header, such as the learning rate: name and value. */
+  readonly settings?: readonly (readonly [name: string, value: string])[]
+  readonly layers: readonly LayerRow[]
+  readonly batchSize: number
+  readonly stepsPerEpoch: number
+  readonly steps: readonly StepRecord[]
+  readonly epochs: readonly EpochRecord[]
+  /** Weights of the first convolution, (K, C, R, S), null where the model has none. */
+  readonly filters: { readonly values: Float32Array; readonly shape: readonly number[] } | null
+  /** Test images by true class (rows) and predicted class (columns), null where they were not used. */
+  readonly confusion: readonly (readonly number[])[] | null
+  /** The mistakes with the highest loss, worst first. The first 36 are shown. */
+  readonly mistakes: readonly Mistake[]
+}
+
+/** Points of a chart's line. More than pixels are wide is more than can be seen. */
+const largestChartPoints = 1600
+const largestFilters = 256
+const largestMistakes = 36
+
+export function renderReport(data: ReportData): string {
+  const plots = data.steps.length > 0
+  const assets = plots ? plotAssets() : { script: '', style: '' }
+  const title = `${data.model} on ${data.dataset}`
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<title>${escapeHtml(title)} – training report</title>
+<link rel="icon" href="data:,">
+<style>${assets.style}${reportStyle}</style>
+</head>
+<body>
+${renderHeader(data)}
+<main>
+${renderTraining(data)}
+${renderConfusion(data)}
+${renderMistakes(data)}
+${renderFilters(data)}
+${renderLayers(data.layers)}
+</main>
+<footer>Made by toeplitz ${escapeHtml(data.version)}.</footer>
+${plots ? `<script type="application/json" id="chart-data">${JSON.stringify(chartData(data))}</script>` : ''}
+${plots ? `<script>${inlineScript(assets.script)}</script>\n<script>${inlineScript(chartScript)}</script>` : ''}
+</body>
+</html>
+`
+}
+
+function renderHeader(data: ReportData): string {
+  const parameters = data.layers.reduce((sum, row) => sum + row.parameters, 0)
+  const figures: [string, string, string][] = [
+    data.test === null
+      ? ['Test error', '–', 'not tested']
+      : [
+          'Test error',
+          formatPercent(data.test.errors / data.test.images),
+          `${formatCount(data.test.errors)} of ${formatCount(data.test.images)} wrong`,
+        ],
+    ['Training time', formatDuration(data.seconds), `${counted(data.epochs.length, 'epoch')} finished`],
+    ['Images a second', formatRate(data.imagesPerSecond), 'in training'],
+    [
+      'Parameters',
+      formatCount(parameters),
+      `in ${counted(data.layers.filter((row) => row.parameters > 0).length, 'layer')}`,
+    ],
+  ]
+  const facts: (readonly [string, string])[] = [
+    [
+      'Command',
+      `<code>${data.command
+        .split(' ')
+        .map((word) => `<span>${escapeHtml(word)}</span>`)
+        .join(' ')}</code>`,
+    ],
+    ...(data.settings ?? []).map(([name, value]) => [escapeHtml(name), escapeHtml(value)] as const),
+    ['Seed', `<code>${data.seed}</code>`],
+    ['SHA-256 of the weights', `<code>${escapeHtml(data.weightsHash)}</code>`],
+  ]
+  if (data.test !== null && Number.isFinite(data.test.loss)) {
+    facts.splice(1, 0, ['Test loss', `${data.test.loss.toFixed(4)} (mean over the test images)`])
+  }
+  if (data.environment !== undefined) facts.push(['Ran in', escapeHtml(data.environment)])
+  const notice =
+    data.status === 'interrupted'
+      ? `<p class="notice">Training was interrupted after ${counted(lastStep(data), 'step')}. What follows is what was known by then.</p>`
+      : ''
+  return `<header>
+<h1>${escapeHtml(data.model)} <span>on ${escapeHtml(data.dataset)}</span></h1>
+${notice}
+<dl class="figures">
+${figures.map(([name, value, note]) => `<div><dt>${name}</dt><dd>${value}<small>${note}</small></dd></div>`).join('\n')}
+</dl>
+<dl class="facts">
+${facts.map(([name, value]) => `<dt>${name}</dt><dd>${value}</dd>`).join('\n')}
+</dl>
+</header>`
+}
+
+function renderTraining(data: ReportData): string {
+  return `<section>
+<h2>Training</h2>
+${data.steps.length === 0 ? '<p class="lead">No training step was recorded.</p>' : renderCharts(data)}
+${data.epochs.length === 0 ? '' : renderEpochs(data.epochs)}
+</section>`
+}
+
+function renderCharts(data: ReportData): string {
+  const { lossRange, accuracyRange, smoothing, hidden } = chartData(data)
+  const final = data.steps[data.steps.length - 1]
+  const validation = data.epochs.findLast((row) => row.validationAccuracy !== null)
+  const lossText = [
+    `Training loss over ${counted(lastStep(data), 'step')}, ending at ${formatLoss(final?.loss ?? Number.NaN)}`,
+    ...(validation?.validationLoss == null
+      ? []
+      : [`validation loss ending at ${formatLoss(validation.validationLoss)}`]),
+  ]
+  const accuracyText = [
+    `Running training accuracy over ${counted(lastStep(data), 'step')}, ending at ${formatPercent(final?.accuracy ?? Number.NaN)}`,
+    ...(validation?.validationAccuracy == null
+      ? []
+      : [`validation accuracy ending at ${formatPercent(validation.validationAccuracy)}`]),
+  ]
+  const missing = data.epochs.some((row) => row.validationAccuracy !== null) ? '' : ' There is no validation result.'
+  const smoothed = smoothing > 1 ? `Smoothed: mean of ${smoothing} steps around each.` : ''
+  const logarithmic = lossRange === null ? '' : ' The axis is logarithmic.'
+  const cut =
+    hidden > 0
+      ? `The axis begins at ${accuracyRange[0]} %; ${counted(hidden, 'step')} lie${hidden === 1 ? 's' : ''} below it.`
+      : ''
+  return `<p class="lead">Move over a chart to read values; drag to zoom, double-click to zoom out.${missing}</p>
+<noscript><p class="notice">The charts need JavaScript; the table below has the numbers of each epoch.</p></noscript>
+<div class="charts">
+<figure><h3>Loss</h3>
+<div class="chart" id="loss-chart" role="img" aria-label="${escapeHtml(lossText.join('; '))}"></div>
+<figcaption>${smoothed}${logarithmic}</figcaption></figure>
+<figure><h3>Accuracy</h3>
+<div class="chart" id="accuracy-chart" role="img" aria-label="${escapeHtml(accuracyText.join('; '))}"></div>
+<figcaption>${cut}</figcaption></figure>
+</div>`
+}
+
+function renderEpochs(epochs: readonly EpochRecord[]): string {
+  const rows = epochs.map(
+    (row) => `<tr><th scope="row">${row.epoch}</th>\
+<td>${formatLoss(row.trainingLoss)}</td><td>${formatPercent(row.trainingAccuracy)}</td>\
+<td>${formatLoss(row.validationLoss)}</td><td>${formatPercent(row.validationAccuracy)}</td>\
+<td>${formatDuration(row.seconds)}</td><td>${formatRate(row.imagesPerSecond)}</td></tr>`,
+  )
+  return scrollable(
+    'Epochs',
+    `<table class="plain">
+<thead><tr><th scope="col">Epoch</th><th scope="col">Training loss</th><th scope="col">Training accuracy</th>\
+<th scope="col">Validation loss</th><th scope="col">Validation accuracy</th><th scope="col">Time</th>\
+<th scope="col">Images/s</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody>
+</table>`,
+  )
+}
+
+function renderLayers(layers: readonly LayerRow[]): string {
+  if (layers.length === 0) return ''
+  const rows = layers.map(
+    (row, index) => `<tr><td>${index + 1}</td><th scope="row" class="text">${escapeHtml(row.layer)}</th>\
+<td class="text">${escapeHtml(row.output)}</td><td>${formatCount(row.parameters)}</td>\
+<td>${formatCount(row.operations)}</td></tr>`,
+  )
+  const parameters = layers.reduce((sum, row) => sum + row.parameters, 0)
+  const operations = layers.reduce((sum, row) => sum + row.operations, 0)
+  return `<section>
+<h2>Layers</h2>
+<p class="lead">Output volume and operations are those of one image.</p>
+${scrollable(
+  'Layers',
+  `<table class="plain">
+<thead><tr><th scope="col"><abbr title="number">#</abbr></th><th scope="col" class="text">Layer</th>\
+<th scope="col" class="text">Output</th><th scope="col">Parameters</th><th scope="col">Operations</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody>
+<tfoot><tr><td></td><th scope="row" class="text" colspan="2">Together</th><td>${formatCount(parameters)}</td>\
+<td>${formatCount(operations)}</td></tr></tfoot>
+</table>`,
+)}
+</section>`
+}
+
+function renderFilters(data: ReportData): string {
+  if (data.filters === null) return ''
+  const { values, shape } = data.filters
+  const [filters = 0, channels = 0, rows = 0, columns = 0] = shape
+  const size = rows * columns
+  const all = filters * channels
+  if (all === 0 || size === 0) return ''
+  let limit = 0
+  for (const value of values) if (Math.abs(value) > limit) limit = Math.abs(value)
+  // A whole number of screen pixels for a weight, or the squares come out unequal.
+  const zoom = Math.max(1, Math.floor(56 / Math.max(rows, columns)))
+  const pictures: string[] = []
+  for (let index = 0; index < Math.min(all, largestFilters); index++) {
+    const weights = values.subarray(index * size, (index + 1) * size)
+    const channel = channels > 1 ? `, input channel ${(index % channels) + 1}` : ''
+    const name = `Filter ${Math.floor(index / channels) + 1}${channel}: weights from ${formatWeight(Math.min(...weights))} to ${formatWeight(Math.max(...weights))}`
+    const source = pngSource(columns, rows, 3, divergingPixels(weights, limit))
+    pictures.push(
+      `<li><img src="${source}" width="${columns * zoom}" height="${rows * zoom}" alt="${name}" title="${name}"></li>`,
+    )
+  }
+  const cut = all > largestFilters ? ` The first ${largestFilters} of ${formatCount(all)} are shown.` : ''
+  const gradient = [-1, -0.5, 0, 0.5, 1].map((value) => `rgb(${divergingColour(value).join(' ')})`).join(', ')
+  return `<section>
+<h2>Filters of the first layer</h2>
+<p class="lead">${counted(filters, 'filter')} of ${rows} × ${columns}${channels > 1 ? ` over ${channels} channels` : ''}, all on one scale.${cut}</p>
+<p class="scale"><span>${formatWeight(-limit)}</span><i style="background:linear-gradient(to right, ${gradient})"></i>\
+<span>${formatWeight(limit)}</span></p>
+<ul class="pictures filters">
+${pictures.join('\n')}
+</ul>
+</section>`
+}
+
+function renderConfusion(data: ReportData): string {
+  const { confusion } = data
+  if (confusion === null || confusion.length === 0) return ''
+  const names = confusion.map((_, index) => escapeHtml(className(data, index)))
+  const rowSums = confusion.map((row) => sum(row))
+  const columnSums = confusion.map((_, column) => sum(confusion.map((row) => row[column] ?? 0)))
+  let worst = 0
+  confusion.forEach((row, label) =>
+    row.forEach((count, predicted) => {
+      if (label !== predicted) worst = Math.max(worst, count)
+    }),
+  )
+  const cell = (count: number, label: number, predicted: number): string => {
+    if (count === 0) return `<td class="none">0</td>`
+    const right = label === predicted
+    // The shade stays weak enough for the text on it to be read in both colour schemes.
+    const share = right ? count / (rowSums[label] || 1) : count / worst
+    return `<td class="${right ? 'good' : 'bad'}" style="--shade:${(0.12 + 0.33 * share).toFixed(2)}">${formatCount(count)}</td>`
+  }
+  const rate = (count: number, total: number) =>
+    `<td class="rate">${total === 0 ? '<abbr title="none">–</abbr>' : (100 * (count / total)).toFixed(1)}</td>`
+  const rows = confusion.map(
+    (row, label) => `<tr><th scope="row">${names[label]}</th>\
+${row.map((count, predicted) => cell(count, label, predicted)).join('')}${rate(row[label] ?? 0, rowSums[label] ?? 0)}</tr>`,
+  )
+  const precision = columnSums.map((total, column) => rate(confusion[column]?.[column] ?? 0, total))
+  return `<section>
+<h2>Confusion matrix</h2>
+<p class="lead">${formatCount(sum(rowSums))} test images: rows are the true class, columns the class that was predicted. \
+Recall is the share of a true class that was found, precision the share of a predicted class that was right.</p>
+${scrollable(
+  'Confusion matrix',
+  `<table class="confusion">
+<thead>
+<tr><th scope="col" rowspan="2" class="axis">true</th><th scope="colgroup" colspan="${names.length}" class="axis">predicted</th>\
+<th scope="col" rowspan="2" class="rate">recall, %</th></tr>
+<tr>${names.map((name) => `<th scope="col">${name}</th>`).join('')}</tr>
+</thead>
+<tbody>${rows.join('\n')}</tbody>
+<tfoot><tr><th scope="row">precision, %</th>${precision.join('')}<td class="rate"></td></tr></tfoot>
+</table>`,
+)}
+</section>`
+}
+
+function renderMistakes(data: ReportData): string {
+  if (data.test === null) return ''
+  const shown = data.mistakes.slice(0, largestMistakes)
+  if (shown.length === 0) {
+    const text = data.test.errors === 0 ? 'Every test image was classified right.' : 'No picture was kept.'
+    return `<section>\n<h2>Worst mistakes</h2>\n<p class="lead">${text}</p>\n</section>`
+  }
+  const pictures = shown.map((mistake) => {
+    const [channels, height, width] = mistake.shape
+    const label = escapeHtml(className(data, mistake.label))
+    const predicted = escapeHtml(className(data, mistake.predicted))
+    const source = pngSource(width, height, channels, interleaved(mistake.pixels, channels))
+    return `<li><figure><img src="${source}" width="${width}" height="${height}" \
+alt="Test image of class ${label}, taken for ${predicted}"><figcaption>true <strong>${label}</strong><br>predicted \
+<strong>${predicted}</strong><br>${formatPercent(mistake.probability, 1)} sure</figcaption></figure></li>`
+  })
+  const of = data.test.errors > shown.length ? ` The worst ${shown.length} of ${formatCount(data.test.errors)}.` : ''
+  return `<section>
+<h2>Worst mistakes</h2>
+<p class="lead">Wrongly classified test images with the highest loss, and the probability that the model gave to its answer.${of}</p>
+<ul class="pictures mistakes">
+${pictures.join('\n')}
+</ul>
+</section>`
+}
+
+interface ChartData {
+  readonly batchSize: number
+  readonly steps: readonly number[]
+  readonly rawLoss: readonly (number | null)[]
+  readonly smoothLoss: readonly (number | null)[]
+  readonly validationLoss: readonly (number | null)[]
+  readonly trainingAccuracy: readonly (number | null)[]
+  readonly validationAccuracy: readonly (number | null)[]
+  /** Range of a logarithmic axis, null for a linear one that fits itself. */
+  readonly lossRange: readonly [number, number] | null
+  /** Per cent. */
+  readonly accuracyRange: readonly [number, number]
+  /** Steps in a mean of the smoothed loss. */
+  readonly smoothing: number
+  /** Steps whose accuracy lies below the axis. */
+  readonly hidden: number
+}
+
+/** Columns for the charts, thinned out to what can be seen. Numbers only: as JSON they need no escaping in a page. */
+function chartData(data: ReportData): ChartData {
+  const losses = data.steps.map((record) => record.loss)
+  const smoothing = Math.max(1, 2 * Math.floor(losses.length / 60) + 1)
+  const smooth = movingMean(losses, (smoothing - 1) / 2)
+  const byStep = new Map(sampleExtremes(losses, largestChartPoints).map((index) => [data.steps[index]?.step, index]))
+  data.steps.forEach((record, index) => {
+    // The ends of epochs stay, where validation has its points.
+    if (record.step % data.stepsPerEpoch === 0) byStep.set(record.step, index)
+  })
+  const validation = new Map(data.epochs.map((row) => [row.epoch * data.stepsPerEpoch, row]))
+  const steps = [...new Set([...byStep.keys(), ...validation.keys()])]
+    .filter((step) => step !== undefined)
+    .sort((first, second) => first - second)
+  const trainingAt = (step: number, read: (index: number) => number | undefined) => {
+    const index = byStep.get(step)
+    return index === undefined ? null : shortNumber(read(index))
+  }
+  const finiteSmooth = smooth.filter((value) => Number.isFinite(value))
+  const validationLosses = data.epochs.flatMap((row) => (row.validationLoss === null ? [] : [row.validationLoss]))
+  const accuracies = data.steps.map((record) => 100 * record.accuracy).filter((value) => Number.isFinite(value))
+  const validationAccuracies = data.epochs.flatMap((row) =>
+    row.validationAccuracy === null ? [] : [100 * row.validationAccuracy],
+  )
+  const floor = accuracyFloor(accuracies, validationAccuracies)
+  return {
+    batchSize: data.batchSize,
+    steps,
+    rawLoss: steps.map((step) => trainingAt(step, (index) => losses[index])),
+    smoothLoss: steps.map((step) => trainingAt(step, (index) => smooth[index])),
+    validationLoss: steps.map((step) => shortNumber(validation.get(step)?.validationLoss)),
+    trainingAccuracy: steps.map((step) => trainingAt(step, (index) => percentOf(data.steps[index]?.accuracy))),
+    validationAccuracy: steps.map((step) => shortNumber(percentOf(validation.get(step)?.validationAccuracy))),
+    lossRange: logarithmicRange([...finiteSmooth, ...validationLosses]),
+    accuracyRange: [floor, 100],
+    smoothing,
+    hidden: accuracies.filter((value) => value < floor).length,
+  }
+}
+
+/** Means over up to `radius` values on either side; as many on the right as on the left, so that a steep start stays. */
+function movingMean(values: readonly number[], radius: number): number[] {
+  const sums = new Float64Array(values.length + 1)
+  const counts = new Int32Array(values.length + 1)
+  values.forEach((value, index) => {
+    const finite = Number.isFinite(value)
+    sums[index + 1] = (sums[index] ?? 0) + (finite ? value : 0)
+    counts[index + 1] = (counts[index] ?? 0) + (finite ? 1 : 0)
+  })
+  return values.map((_, index) => {
+    const begin = Math.max(0, index - radius)
+    const end = Math.min(values.length, index + Math.min(radius, index) + 1)
+    return ((sums[end] ?? 0) - (sums[begin] ?? 0)) / ((counts[end] ?? 0) - (counts[begin] ?? 0))
+  })
+}
+
+/** Indices of at most `limit` values: in each stretch the lowest and the highest, so that no spike is lost. */
+function sampleExtremes(values: readonly number[], limit: number): number[] {
+  if (values.length <= limit) return values.map((_, index) => index)
+  const stretches = Math.floor((limit - 2) / 2)
+  const chosen = new Set([0, values.length - 1])
+  for (let stretch = 0; stretch < stretches; stretch++) {
+    const begin = Math.floor((stretch * values.length) / stretches)
+    const end = Math.floor(((stretch + 1) * values.length) / stretches)
+    let lowest = begin
+    let highest = begin
+    for (let index = begin; index < end; index++) {
+      if ((values[index] ?? 0) < (values[lowest] ?? 0)) lowest = index
+      if ((values[index] ?? 0) > (values[highest] ?? 0)) highest = index
+    }
+    chosen.add(lowest).add(highest)
+  }
+  return [...chosen].sort((first, second) => first - second)
+}
+
+/** A logarithmic axis where the values span more than a power of ten, null where a linear one serves. */
+function logarithmicRange(values: readonly number[]): [number, number] | null {
+  const lowest = values.reduce((least, value) => Math.min(least, value), Infinity)
+  const highest = values.reduce((most, value) => Math.max(most, value), 0)
+  if (!(lowest > 0) || highest / lowest < 10) return null
+  // Room for the raw values, which spread about the smoothed ones.
+  return [lowest / 4, highest * 1.6]
+}
+
+/** Where an accuracy axis begins: as high as shows all validation and nine in ten of the training steps. */
+function accuracyFloor(training: readonly number[], validation: readonly number[]): number {
+  const sorted = [...training].sort((first, second) => first - second)
+  const low = Math.min(sorted[Math.floor(sorted.length / 10)] ?? 0, ...validation)
+  return [95, 90, 80, 60, 40].find((floor) => low >= floor) ?? 0
+}
+
+function divergingPixels(weights: Float32Array, limit: number): Uint8Array {
+  const pixels = new Uint8Array(weights.length * 3)
+  weights.forEach((weight, index) => pixels.set(divergingColour(weight / limit), index * 3))
+  return pixels
+}
+
+/** Blue for -1, nearly white for 0 and for what is no number, red for 1. */
+function divergingColour(value: number): [number, number, number] {
+  const middle = [246, 246, 244] as const
+  const end = value < 0 ? ([16, 78, 150] as const) : ([165, 30, 36] as const)
+  const share = Number.isFinite(value) ? Math.min(1, Math.abs(value)) : 0
+  const mix = (from: number, to: number) => Math.round(from + (to - from) * share)
+  return [mix(middle[0], end[0]), mix(middle[1], end[1]), mix(middle[2], end[2])]
+}
+
+/** (C, H, W) to (H, W, C). */
+function interleaved(pixels: Uint8Array, channels: number): Uint8Array {
+  const size = pixels.length / channels
+  return Uint8Array.from(pixels, (_, index) => pixels[(index % channels) * size + Math.floor(index / channels)] ?? 0)
+}
+
+function pngSource(width: number, height: number, channels: number, data: Uint8Array): string {
+  return `data:image/png;base64,${Buffer.from(encode({ width, height, channels, data })).toString('base64')}`
+}
+
+function scrollable(label: string, table: string): string {
+  return `<div class="scroll" role="region" aria-label="${label}" tabindex="0">\n${table}\n</div>`
+}
+
+function inlineScript(source: string): string {
+  return source.replaceAll('</script', '<\\/script')
+}
+
+function escapeHtml(text: string): string {
+  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
+}
+
+function className(data: ReportData, index: number): string {
+  return data.classes[index] ?? String(index)
+}
+
+function lastStep(data: ReportData): number {
+  return data.steps[data.steps.length - 1]?.step ?? 0
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+/** Five significant figures: more cannot be seen, and the file is shorter. Null where there is no number. */
+function shortNumber(value: number | null | undefined): number | null {
+  return value == null || !Number.isFinite(value) ? null : Number(value.toPrecision(5))
+}
+
+function percentOf(fraction: number | null | undefined): number | undefined {
+  return fraction == null ? undefined : 100 * fraction
+}
+
+function formatCount(count: number): string {
+  return count.toLocaleString('en-US')
+}
+
+function counted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+}
+
+function formatRate(imagesPerSecond: number): string {
+  return Number.isFinite(imagesPerSecond) ? formatCount(Math.round(imagesPerSecond)) : '–'
+}
+
+function formatPercent(fraction: number | null, digits = 2): string {
+  return fraction === null || !Number.isFinite(fraction) ? '–' : `${(100 * fraction).toFixed(digits)}\u00a0%`
+}
+
+function formatLoss(loss: number | null): string {
+  return loss === null || !Number.isFinite(loss) ? '–' : loss.toFixed(4)
+}
+
+function formatWeight(weight: number): string {
+  return weight.toFixed(3).replace('-', '\u2212')
+}
+
+/** 7.25 -> 7.3 s, 133 -> 2 min 13 s, 3725 -> 1 h 2 min. */
+function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '–'
+  if (seconds < 59.95) return `${seconds.toFixed(1)}\u00a0s`
+  const whole = Math.round(seconds)
+  if (whole < 3600) return `${Math.floor(whole / 60)}\u00a0min ${whole % 60}\u00a0s`
+  return `${formatCount(Math.floor(whole / 3600))}\u00a0h ${Math.floor(whole / 60) % 60}\u00a0min`
+}

@@ -1,0 +1,23 @@
+/** `toeplitz summary`: the layers of a model file, or of an architecture by name. */
+import type { Sequential } from '../nn/sequential.js'
+import { init } from '../runtime/core.js'
+import { convnet } from '../zoo/convnet.js'
+import { exists } from './metrics.js'
+import { readModelFile } from './models.js'
+import { modelNames, type CliStream, type SummaryOptions } from './program.js'
+
+const architectures: Readonly<Record<string, () => Sequential>> = { convnet }
+
+/** The action behind `toeplitz summary`. */
+export async function summaryCommand(
+  name: string,
+  { json }: SummaryOptions,
+  { stdout }: { readonly stdout: CliStream } = process,
+): Promise<undefined> {
+  await init()
+  const architecture = modelNames.includes(name) && !(await exists(name)) ? architectures[name] : undefined
+  const model = architecture ? architecture() : (await readModelFile(name)).model
+  const summary = model.summary()
+  model.dispose()
+  stdout.write(json ? `${JSON.stringify(summary, null, 2)}\n` : `${summary.toString()}\n`)
+}

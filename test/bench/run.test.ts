@@ -1,0 +1,54 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+type Measure = (
+  contenders: Record<string, () => unknown>,
+  options: { rounds: number; warmups: number; shortestSample: number },
+) => Promise<Record<string, { median: number; spread: number; samples: number[] }>>
+
+const bench = (...args: string[]) =>
+  spawnSync(process.execPath, [fileURLToPath(new URL('../../bench/run.mjs', import.meta.url)), ...args], {
+    encoding: 'utf8',
+  })
+
+describe('npm run bench', () => {
+  it.each([
+    [['nonsense'], /^bench: unknown bench nonsense: expected train-step\n$/],
+    [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
+    [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
+    [['train-step', '--rounds', '0'], /^bench: --rounds 0: expected a whole number.*\n$/],
+    [
+      ['train-step', '--peers', 'nonsense'],
+      /^bench: --peers nonsense: no peer "nonsense" here, expected convnetjs.*\n$/,
+    ],
+  ])('refuses %j in one line, exit code 2', (args, message) => {
+    const { status, stdout, stderr } = bench(...args)
+    expect(stderr).toMatch(message)
+    expect(stdout).toBe('')
+    expect(status).toBe(2)
+  })
+
+  it('explains itself before anything is built or installed', () => {
+    const { status, stdout } = bench('--help')
+    expect(stdout).toContain('train-step')
+    expect(status).toBe(0)
+  })
+})
+
+describe('measure', () => {
+  it('warms everyone up, then lets them take turns, beginning with another one each round', async () => {
+    const { measure } = (await import(new URL('../../bench/lib/measure.mjs', import.meta.url).href)) as {
+      measure: Measure
+    }
+    const calls: string[] = []
+    const timings = await measure(
+      { a: () => calls.push('a'), b: async () => Promise.resolve(calls.push('b')) },
+      { rounds: 3, warmups: 2, shortestSample: 0 },
+    )
+    expect(calls.join('')).toBe('aabb' + 'ab' + 'ba' + 'ab')
+    expect(Object.keys(timings)).toEqual(['a', 'b'])
+    expect(timings.a?.samples).toHaveLength(3)
+    expect(timings.a?.median).toBe([...(timings.a?.samples ?? [])].sort((x, y) => x - y)[1])
+  })
+})

@@ -1,0 +1,223 @@
+import { describe, expect, it, test } from 'vitest'
+import { packageVersion } from '../../src/cli/assets.js'
+import { runCli, trainDefaults } from '../../src/cli/program.js'
+import type { CliActions, TrainOptions } from '../../src/cli/program.js'
+import { FormatError } from '../../src/runtime/errors.js'
+
+interface Call {
+  readonly name: 'train' | 'predict' | 'summary'
+  readonly values: readonly unknown[]
+}
+
+/** Runs a command line with actions that only take notes, unless others are given. */
+async function run(argv: readonly string[], actions: Partial<CliActions> = {}) {
+  const calls: Call[] = []
+  const note = (name: Call['name'], values: readonly unknown[]) => {
+    calls.push({ name, values })
+    return Promise.resolve(undefined)
+  }
+  const noting: CliActions = {
+    train: (...values) => note('train', values),
+    predict: (...values) => note('predict', values),
+    summary: (...values) => note('summary', values),
+  }
+  let stdout = ''
+  let stderr = ''
+  const code = await runCli(
+    argv,
+    { ...noting, ...actions },
+    { stdout: { write: (text) => (stdout += text) }, stderr: { write: (text) => (stderr += text) } },
+  )
+  return { code, stdout, stderr, calls }
+}
+
+async function trainOptions(...argv: string[]): Promise<TrainOptions> {
+  const { code, calls, stderr } = await run(['train', ...argv])
+  expect(stderr).toBe('')
+  expect(code).toBe(0)
+  return calls[0]?.values[0] as TrainOptions
+}
+
+describe('good command lines', () => {
+  it('train has defaults, and says that none was typed', async () => {
+    expect(await trainOptions()).toEqual({ ...trainDefaults, debug: false, given: new Set() })
+  })
+
+  it('train passes every option on, as numbers', async () => {
+    const options = await trainOptions(
+      ...['--model', 'convnet', '--data', 'mnist', '--epochs', '7', '--batch-size=128', '--lr', '1e-2'],
+      ...['--momentum', '0', '--weight-decay', '0', '--seed', '4294967295', '--out', 'runs/a', '--data-dir', 'd'],
+    )
+    expect(options).toEqual({
+      ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
+      ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false },
+      given: new Set(
+        ['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out', 'dataDir'], //
+      ),
+    })
+  })
+
+  it('an option typed with its default value counts as given', async () => {
+    expect((await trainOptions('--seed', '1')).given).toEqual(new Set(['seed']))
+  })
+
+  it('resume takes a folder or none', async () => {
+    expect((await trainOptions('--resume')).resume).toBe(true)
+    expect((await trainOptions('--resume', '--epochs', '3')).resume).toBe(true)
+    expect((await trainOptions('--resume', 'runs/a')).resume).toBe('runs/a')
+    expect(await trainOptions()).not.toHaveProperty('resume')
+  })
+
+  it('debug may stand before or after the command', async () => {
+    expect((await trainOptions('--debug')).debug).toBe(true)
+    const { calls } = await run(['--debug', 'summary', 'm.json'])
+    expect(calls).toEqual([{ name: 'summary', values: ['m.json', { json: false, debug: true }] }])
+  })
+
+  it('predict takes one image or more', async () => {
+    const { calls, code } = await run(['predict', 'm.json', 'a.png', 'b.png', '--json'])
+    expect(code).toBe(0)
+    expect(calls).toEqual([{ name: 'predict', values: ['m.json', ['a.png', 'b.png'], { json: true, debug: false }] }])
+  })
+
+  it('an action decides on its exit code', async () => {
+    expect((await run(['train'], { train: () => Promise.resolve(130) })).code).toBe(130)
+    expect((await run(['summary', 'm'], { summary: () => Promise.resolve(3) })).code).toBe(3)
+    expect((await run(['predict', 'm', 'i'], { predict: () => Promise.resolve(4) })).code).toBe(4)
+  })
+})
+
+describe('help and version', () => {
+  it.each([[['--help']], [['-h']], [['help']]])('%j', async (argv) => {
+    const { code, stdout, stderr, calls } = await run(argv)
+    expect({ code, stderr, calls }).toEqual({ code: 0, stderr: '', calls: [] })
+    for (const word of ['train', 'predict', 'summary', '--debug', '--version', 'Examples:', 'Exit codes:']) {
+      expect(stdout).toContain(word)
+    }
+  })
+
+  it('train --help lists every option with its default', async () => {
+    const { code, stdout } = await run(['train', '--help'])
+    expect(code).toBe(0)
+    const options = ['--model <name>', '--data <name>', '--epochs <count>', '--batch-size <count>', '--lr <rate>']
+    options.push('--momentum <', '--weight-decay <', '--seed <', '--out <dir>', '--resume [dir]', '--data-dir <dir>')
+    for (const option of options) expect(stdout).toContain(option)
+    expect(stdout.replace(/\s+/g, ' ')).toContain(`(default: ${trainDefaults.batchSize})`)
+    expect(stdout).toContain('Examples:')
+  })
+
+  it('--version prints the version of the package', async () => {
+    const { code, stdout } = await run(['--version'])
+    expect(code).toBe(0)
+    expect(stdout.trim()).toBe(packageVersion())
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+/)
+  })
+
+  it('no command at all shows the help as a usage error', async () => {
+    const { code, stdout, stderr } = await run([])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toContain('Usage: toeplitz')
+  })
+})
+
+describe('wrong usage: exit code 2, one line, nothing started', () => {
+  const train = (...argv: string[]) => ['train', ...argv]
+  const cases: [argv: string[], ...expected: string[]][] = [
+    ...['0', '1.5', 'abc', '1e99', '-1', '', ' 1', '0x10', 'NaN', 'Infinity', '2147483648'].flatMap((value) =>
+      ['--batch-size', '--epochs'].map((option): [string[], ...string[]] => [
+        train(`${option}=${value}`),
+        `'${option} <count>' argument '${value}'`,
+        'whole number from 1 to 2147483647',
+      ]),
+    ),
+    ...['abc', 'NaN', 'Infinity', '-1', '0', '', '0.1x', '1e999', '1e39', '1e-60', '0x1'].map(
+      (value): [string[], ...string[]] => [train(`--lr=${value}`), `'--lr <rate>' argument '${value}'`, 'above 0'],
+    ),
+    [train('--lr', '-1'), "'--lr <rate>' argument '-1'", 'above 0'],
+    [train('--lr'), "'--lr <rate>' argument missing"],
+    ...['1', '-0.1', 'abc', 'NaN', '1.5', '0.9999999999'].map((value): [string[], ...string[]] => [
+      train(`--momentum=${value}`),
+      `'--momentum <fraction>' argument '${value}'`,
+      'from 0 up to, but not including, 1',
+    ]),
+    ...['-1e-4', 'abc', 'NaN', 'Infinity'].map((value): [string[], ...string[]] => [
+      train(`--weight-decay=${value}`),
+      `'--weight-decay <factor>' argument '${value}'`,
+      '0 or a number above it',
+    ]),
+    ...['-1', '4294967296', '1.5', 'abc'].map((value): [string[], ...string[]] => [
+      train(`--seed=${value}`),
+      `'--seed <number>' argument '${value}'`,
+      'whole number from 0 to 4294967295',
+    ]),
+    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'must be convnet'],
+    [train('--data', 'imagenet'), "'--data <name>' argument 'imagenet'", 'must be mnist'],
+    [train('--out='), "'--out <dir>' argument ''", 'path of a folder'],
+    [train('--resume='), "'--resume [dir]' argument ''", 'path of a folder'],
+    [train('--data-dir', ' '), "'--data-dir <dir>' argument ' '", 'path of a folder'],
+    [train('--lr', 'two\nlines'), "'--lr <rate>' argument 'two lines'"],
+    [train('--epoch', '3'), "unknown option '--epoch'", 'Did you mean --epochs?'],
+    [train('--batchsize', '3'), "unknown option '--batchsize'", 'Did you mean --batch-size?'],
+    [train('convnet'), 'too many arguments'],
+    [['--nonsense'], "unknown option '--nonsense'"],
+    [['trian'], "unknown command 'trian'", 'Did you mean train?'],
+    [['predict'], "missing required argument 'model'"],
+    [['predict', 'm.json'], "missing required argument 'image'"],
+    [['summary'], "missing required argument 'model'"],
+    [['summary', 'a', 'b'], 'too many arguments'],
+    [['summary', 'a', '--jsn'], "unknown option '--jsn'", 'Did you mean --json?'],
+  ]
+
+  test.each(cases)('%j', async (argv, ...expected) => {
+    const { code, stdout, stderr, calls } = await run(argv)
+    expect({ code, stdout, calls }).toEqual({ code: 2, stdout: '', calls: [] })
+    expect(stderr).toMatch(/^toeplitz: [^\n]+\n$/)
+    for (const part of expected) expect(stderr).toContain(part)
+  })
+})
+
+describe('failures: exit code 1, one line', () => {
+  const formatError = new FormatError('digit.png: not a PNG file; expected the signature 89 50 4e 47')
+  const typeError = new TypeError('undefined is not\n  a function')
+  const failing = (error: unknown): Partial<CliActions> => ({
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- anything may be thrown
+    predict: () => Promise.reject(error),
+  })
+  const argv = ['predict', 'm.json', 'digit.png']
+
+  it('an expected error is its message and no more', async () => {
+    const { code, stdout, stderr } = await run(argv, failing(formatError))
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toBe('toeplitz: digit.png: not a PNG file; expected the signature 89 50 4e 47\n')
+  })
+
+  it('an unexpected error says how to see more', async () => {
+    const { code, stderr } = await run(argv, failing(typeError))
+    expect(code).toBe(1)
+    expect(stderr).toBe('toeplitz: undefined is not a function (run again with --debug for the stack)\n')
+  })
+
+  it('what is no error is shown as well', async () => {
+    expect(await run(argv, failing('plain text'))).toMatchObject({
+      code: 1,
+      stderr: 'toeplitz: plain text (run again with --debug for the stack)\n',
+    })
+    expect((await run(argv, failing(undefined))).stderr).toMatch(/^toeplitz: undefined \(.*\n$/)
+    expect((await run(argv, failing(new RangeError()))).stderr).toMatch(/^toeplitz: RangeError \(.*\n$/)
+  })
+
+  it('an action that throws before its promise is caught too', async () => {
+    const summary = () => {
+      throw formatError
+    }
+    expect((await run(['summary', 'm'], { summary })).code).toBe(1)
+  })
+
+  it.each([formatError, typeError])('--debug shows the stack of %s', async (error) => {
+    const { code, stderr } = await run(['--debug', ...argv], failing(error))
+    expect(code).toBe(1)
+    expect(stderr).toContain(error.message)
+    expect(stderr).toMatch(/\n\s+at .*program\.test\.ts/)
+    expect((await run(argv, failing(error))).stderr).not.toContain('program.test.ts')
+  })
+})

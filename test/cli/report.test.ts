@@ -1,0 +1,324 @@
+import { decode } from 'fast-png'
+import { describe, expect, it } from 'vitest'
+import { renderReport } from '../../src/cli/report.js'
+import type { ReportData, StepRecord } from '../../src/cli/report.js'
+
+const stepsPerEpoch = 50
+
+function steps(count: number, perEpoch = stepsPerEpoch): StepRecord[] {
+  return Array.from({ length: count }, (_, index) => ({
+    step: index + 1,
+    epoch: Math.floor(index / perEpoch) + 1,
+    loss: 2.3 / (1 + index / 10) + 0.01 * (index % 7),
+    accuracy: Math.min(0.99, 0.1 + index / 50),
+    learningRate: 0.05,
+  }))
+}
+
+function reportData(overrides: Partial<ReportData> = {}): ReportData {
+  return {
+    model: 'convnet',
+    dataset: 'mnist',
+    classes: ['zero', 'one', 'two'],
+    status: 'finished',
+    test: { images: 10_000, errors: 87, loss: 0.0291 },
+    seconds: 133,
+    imagesPerSecond: 1843.4,
+    command: 'toeplitz train --epochs 2 --seed 7',
+    seed: 7,
+    weightsHash: 'ab'.repeat(32),
+    version: '0.1.0',
+    layers: [
+      { layer: 'Conv2d(1, 32)', output: '32 × 28 × 28', parameters: 832, operations: 1_254_400 },
+      { layer: 'Linear(3136, 10)', output: '10', parameters: 102_500, operations: 627_200 },
+    ],
+    batchSize: 64,
+    stepsPerEpoch,
+    steps: steps(100),
+    epochs: [1, 2].map((epoch) => ({
+      ...{ epoch, trainingLoss: 0.2 / epoch, trainingAccuracy: 0.95, seconds: 30, imagesPerSecond: 1800 },
+      ...{ validationLoss: 0.0654 / epoch, validationAccuracy: 0.9812 },
+    })),
+    filters: { values: Float32Array.from([-0.5, 0, 0.25, 0.5, 0.1, 0.1, 0.1, 0.1]), shape: [2, 1, 2, 2] },
+    confusion: [
+      [8, 0, 0],
+      [2, 6, 0],
+      [1, 0, 3],
+    ],
+    mistakes: [
+      { pixels: Uint8Array.from([0, 50, 100, 255]), shape: [1, 2, 2], label: 1, predicted: 0, probability: 0.983 },
+    ],
+    ...overrides,
+  }
+}
+
+interface Chart {
+  readonly steps: number[]
+  readonly rawLoss: (number | null)[]
+  readonly smoothLoss: (number | null)[]
+  readonly validationLoss: (number | null)[]
+  readonly trainingAccuracy: (number | null)[]
+  readonly validationAccuracy: (number | null)[]
+  readonly lossRange: [number, number] | null
+}
+
+function chartOf(html: string): Chart {
+  const json = /<script type="application\/json" id="chart-data">(.*?)<\/script>/s.exec(html)?.[1]
+  return JSON.parse(json ?? 'null') as Chart
+}
+
+function section(html: string, heading: string): string {
+  return html.split('<section>').find((part) => part.includes(`<h2>${heading}</h2>`)) ?? ''
+}
+
+/** The text of each cell, row by row. */
+function cells(html: string, part: 'thead' | 'tbody' | 'tfoot'): string[][] {
+  const body = new RegExp(`<${part}>(.*?)</${part}>`, 's').exec(html)?.[1] ?? ''
+  return [...body.matchAll(/<tr>(.*?)<\/tr>/gs)].map((row) =>
+    [...(row[1] ?? '').matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/gs)].map((cell) =>
+      (cell[1] ?? '').replace(/<[^>]+>|&nbsp;/g, '').replaceAll('\u00a0', ' '),
+    ),
+  )
+}
+
+function pictures(html: string) {
+  return [...html.matchAll(/<img src="data:image\/png;base64,([^"]+)"[^>]*alt="([^"]+)"/g)].map((match) => ({
+    ...decode(Buffer.from(match[1] ?? '', 'base64')),
+    alt: match[2],
+  }))
+}
+
+describe('the page', () => {
+  it('asks the network for nothing, and forbids it', () => {
+    const html = renderReport(reportData())
+    // Found strings, not matches of the page: a failure would print all of it.
+    const found = (pattern: RegExp) => html.match(pattern)?.[0]
+    expect(found(/<[a-z]+[^>]*\s(src|href|srcset|action|data)=(?!"data:)/i)).toBeUndefined()
+    expect(found(/@import|url\(/i)).toBeUndefined()
+    expect(found(/fetch\(|XMLHttpRequest|sendBeacon|WebSocket|import\(/)).toBeUndefined()
+    expect(html).toContain("default-src 'none'")
+    expect(html).toMatch(/^<!doctype html>\n<html lang="en">/)
+  })
+
+  it('says what was run and what came of it', () => {
+    const html = renderReport(reportData({ environment: 'Node 20', settings: [['Optimizer', 'SGD']] }))
+    const text = html.replace(/<[^>]+>/g, '').replaceAll('\u00a0', ' ')
+    for (const part of ['convnet on mnist', '0.87 %', '87 of 10,000 wrong', '2 min 13 s', '1,843', '103,332']) {
+      expect(text).toContain(part)
+    }
+    for (const part of ['toeplitz train --epochs 2 --seed 7', 'ab'.repeat(32), 'Node 20', 'SGD', 'toeplitz 0.1.0']) {
+      expect(text).toContain(part)
+    }
+  })
+
+  it('is the same for the same data', () => {
+    expect(renderReport(reportData())).toBe(renderReport(reportData()))
+  })
+
+  it('escapes every text', () => {
+    const evil = `</script><script>alert("1")</script>&'`
+    const html = renderReport(
+      reportData({
+        ...{ model: evil, dataset: evil, command: evil, weightsHash: evil, version: evil, environment: evil },
+        classes: [evil, evil, evil],
+        settings: [[evil, evil]],
+        layers: [{ layer: evil, output: evil, parameters: 1, operations: 1 }],
+      }),
+    )
+    expect(html).not.toContain('alert("1")')
+    expect(html.match(/alert\(&quot;1&quot;\)/g)?.length).toBeGreaterThan(12)
+    expect(html.match(/<script/g)).toHaveLength(3)
+    expect(html.match(/<\/script>/g)).toHaveLength(3)
+  })
+
+  it('lists the layers with their sums', () => {
+    const html = section(renderReport(reportData()), 'Layers')
+    expect(cells(html, 'tbody')).toEqual([
+      ['1', 'Conv2d(1, 32)', '32 × 28 × 28', '832', '1,254,400'],
+      ['2', 'Linear(3136, 10)', '10', '102,500', '627,200'],
+    ])
+    expect(cells(html, 'tfoot')).toEqual([['', 'Together', '103,332', '1,881,600']])
+  })
+})
+
+describe('the curves', () => {
+  it('hold every step of a short run, and validation at the end of each epoch', () => {
+    const chart = chartOf(renderReport(reportData()))
+    expect(chart.steps).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
+    expect(chart.rawLoss[0]).toBe(2.3)
+    expect(chart.rawLoss).not.toContain(null)
+    expect(chart.trainingAccuracy[10]).toBe(30)
+    const known = chart.validationLoss.flatMap((value, index) => (value === null ? [] : [[chart.steps[index], value]]))
+    expect(known).toEqual([
+      [50, 0.0654],
+      [100, 0.0327],
+    ])
+    expect(chart.validationAccuracy[49]).toBe(98.12)
+  })
+
+  it('smooth with means that follow the start and keep a constant', () => {
+    const constant = steps(1000).map((record) => ({ ...record, loss: 0.5 + (record.step % 2 === 0 ? 0.1 : -0.1) }))
+    const { smoothLoss, rawLoss } = chartOf(renderReport(reportData({ steps: constant })))
+    expect(smoothLoss[0]).toBe(rawLoss[0])
+    for (const value of smoothLoss.slice(30)) expect(Math.abs((value ?? 0) - 0.5)).toBeLessThan(0.01)
+    // A straight line stays where it is: no lag.
+    const line = steps(1000).map((record) => ({ ...record, loss: record.step / 100 }))
+    const straight = chartOf(renderReport(reportData({ steps: line })))
+    for (let index = 0; index < 950; index++) expect(straight.smoothLoss[index]).toBeCloseTo((index + 1) / 100, 3)
+  })
+
+  it('thin out 50,000 steps without losing a spike or an epoch', () => {
+    const many = steps(50_000, 1000).map((record) => (record.step === 31_337 ? { ...record, loss: 99 } : record))
+    const epochs = Array.from({ length: 50 }, (_, index) => ({
+      ...{ epoch: index + 1, trainingLoss: 0.1, trainingAccuracy: 0.9, seconds: 9, imagesPerSecond: 9 },
+      ...{ validationLoss: 0.1, validationAccuracy: 0.9 },
+    }))
+    const html = renderReport(reportData({ steps: many, stepsPerEpoch: 1000, epochs }))
+    expect(Buffer.byteLength(html)).toBeLessThan(1_500_000)
+    const chart = chartOf(html)
+    expect(chart.steps.length).toBeLessThan(1700)
+    expect(chart.steps.length).toBeGreaterThan(1000)
+    expect([chart.steps[0], chart.steps.at(-1)]).toEqual([1, 50_000])
+    expect(chart.rawLoss[chart.steps.indexOf(31_337)]).toBe(99)
+    expect(chart.validationLoss.filter((value) => value !== null)).toHaveLength(50)
+    expect([...chart.steps].sort((first, second) => first - second)).toEqual(chart.steps)
+  })
+
+  it('leave gaps where the loss was no number', () => {
+    const broken = steps(20).map((record) => (record.step > 10 ? { ...record, loss: Number.NaN } : record))
+    const chart = chartOf(renderReport(reportData({ steps: broken, epochs: [] })))
+    expect(chart.rawLoss[9]).not.toBeNull()
+    expect(chart.rawLoss[10]).toBeNull()
+    expect(chart.lossRange).toBeNull()
+  })
+
+  it('have a logarithmic axis for a loss that falls by a power of ten', () => {
+    expect(chartOf(renderReport(reportData())).lossRange?.[0]).toBeGreaterThan(0)
+    const flat = steps(100).map((record) => ({ ...record, loss: 1 }))
+    expect(chartOf(renderReport(reportData({ steps: flat, epochs: [] }))).lossRange).toBeNull()
+  })
+})
+
+describe('runs with parts missing', () => {
+  it('no step: no chart, no script', () => {
+    const html = renderReport(
+      reportData({ steps: [], epochs: [], filters: null, test: null, confusion: null, mistakes: [] }),
+    )
+    expect(html).toContain('No training step was recorded.')
+    expect(html).toContain('not tested')
+    expect(html).not.toContain('<script')
+    for (const heading of ['Confusion matrix', 'Worst mistakes', 'Filters of the first layer']) {
+      expect(html).not.toContain(heading)
+    }
+    expect(html).not.toMatch(/NaN|undefined|Infinity/)
+  })
+
+  it('no validation', () => {
+    const epochs = reportData().epochs.map((row) => ({ ...row, validationLoss: null, validationAccuracy: null }))
+    const html = renderReport(reportData({ epochs }))
+    expect(html).toContain('There is no validation result.')
+    expect(new Set(chartOf(html).validationLoss)).toEqual(new Set([null]))
+    expect(cells(section(html, 'Training'), 'tbody')[0]).toEqual([
+      '1',
+      '0.2000',
+      '95.00 %',
+      '–',
+      '–',
+      '30.0 s',
+      '1,800',
+    ])
+    expect(renderReport(reportData())).not.toContain('There is no validation result.')
+  })
+
+  it('an interrupted run says so', () => {
+    const html = renderReport(
+      reportData({ status: 'interrupted', steps: steps(12), epochs: [], test: null, confusion: null }),
+    )
+    expect(html).toContain('interrupted after 12 steps')
+    expect(renderReport(reportData())).not.toContain('interrupted after')
+  })
+
+  it('no mistakes', () => {
+    const html = renderReport(reportData({ mistakes: [], test: { images: 10, errors: 0, loss: 0 } }))
+    expect(section(html, 'Worst mistakes')).toContain('Every test image was classified right.')
+    expect(html).toContain('0.00\u00a0%')
+  })
+})
+
+describe('the confusion matrix', () => {
+  it('has counts, recall and precision, and a dash for a class that was never predicted', () => {
+    const confusion = [
+      [8, 2, 0],
+      [1, 1199, 0],
+      [4, 0, 0],
+    ]
+    const html = section(renderReport(reportData({ confusion })), 'Confusion matrix')
+    expect(cells(html, 'thead')).toEqual([
+      ['true', 'predicted', 'recall, %'],
+      ['zero', 'one', 'two'],
+    ])
+    expect(cells(html, 'tbody')).toEqual([
+      ['zero', '8', '2', '0', '80.0'],
+      ['one', '1', '1,199', '0', '99.9'],
+      ['two', '4', '0', '0', '0.0'],
+    ])
+    expect(cells(html, 'tfoot')).toEqual([['precision, %', '61.5', '99.8', '–', '']])
+    expect(html).toContain('1,214 test images')
+    expect(html.match(/scope="row"/g)).toHaveLength(4)
+    expect(html.match(/scope="col"/g)).toHaveLength(5)
+  })
+
+  it('shades what was right, and mistakes by their number', () => {
+    const html = section(renderReport(reportData()), 'Confusion matrix')
+    const shade = (count: number, kind: string) =>
+      Number(new RegExp(`class="${kind}" style="--shade:([0-9.]+)">${count}<`).exec(html)?.[1])
+    expect(shade(2, 'bad')).toBeGreaterThan(shade(1, 'bad'))
+    expect(shade(8, 'good')).toBeGreaterThan(shade(6, 'good'))
+  })
+})
+
+describe('the pictures', () => {
+  it('filters: white for zero, blue below it, red above it, on one scale', () => {
+    const [first, second] = pictures(section(renderReport(reportData()), 'Filters of the first layer'))
+    expect(first).toMatchObject({ width: 2, height: 2, channels: 3, alt: 'Filter 1: weights from −0.500 to 0.500' })
+    const pixel = (index: number) =>
+      [...(first?.data.slice(index * 3, index * 3 + 3) ?? [])] as [number, number, number]
+    const [blueEnd, zero, weak, redEnd] = [pixel(0), pixel(1), pixel(2), pixel(3)]
+    expect(Math.min(...zero)).toBeGreaterThan(240)
+    expect(blueEnd[2]).toBeGreaterThan(2 * blueEnd[0])
+    expect(redEnd[0]).toBeGreaterThan(2 * redEnd[2])
+    expect(weak[2]).toBeGreaterThan(redEnd[2])
+    expect(weak[2]).toBeLessThan(zero[2])
+    // 0.1 of 0.5 is faint: the second filter is not stretched to its own largest weight.
+    expect(Math.min(...(second?.data ?? []))).toBeGreaterThan(180)
+  })
+
+  it('filters: every channel, names them, and all zeros', () => {
+    const filters = { values: new Float32Array(2 * 3 * 4), shape: [2, 3, 2, 2] }
+    const found = pictures(section(renderReport(reportData({ filters })), 'Filters of the first layer'))
+    expect(found).toHaveLength(6)
+    expect(found[4]?.alt).toMatch(/^Filter 2, input channel 2:/)
+    expect(new Set(found.flatMap((picture) => [...picture.data])).size).toBeLessThanOrEqual(2)
+  })
+
+  it('mistakes: the image itself, with both classes and the probability', () => {
+    const html = section(renderReport(reportData()), 'Worst mistakes')
+    const [picture] = pictures(html)
+    expect(picture).toMatchObject({ width: 2, height: 2, channels: 1, alt: 'Test image of class one, taken for zero' })
+    expect([...(picture?.data ?? [])]).toEqual([0, 50, 100, 255])
+    expect(html.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ')).toContain('true one predicted zero 98.3 % sure')
+  })
+
+  it('mistakes: colours are brought from planes to pixels', () => {
+    const mistake = {
+      pixels: Uint8Array.from([1, 2, 3, 4, 5, 6]),
+      shape: [3, 1, 2],
+      label: 0,
+      predicted: 1,
+      probability: 0.5,
+    } as const
+    const [picture] = pictures(section(renderReport(reportData({ mistakes: [mistake] })), 'Worst mistakes'))
+    expect(picture).toMatchObject({ width: 2, height: 1, channels: 3 })
+    expect([...(picture?.data ?? [])]).toEqual([1, 3, 5, 2, 4, 6])
+  })
+})
