@@ -24,6 +24,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unnecessary-type-parameters': 'off',
       // Callers in JavaScript pass what the types forbid; validation looks at it all the same.
       '@typescript-eslint/no-unnecessary-condition': 'off',
+      // Options of operations without any are void.
+      '@typescript-eslint/no-invalid-void-type': 'off',
       // Results of vjp are closures, made to be taken apart.
       '@typescript-eslint/unbound-method': 'off',
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],

@@ -184,7 +184,7 @@ export function padInput(
 ): { readonly x: Tensor; readonly options: ConvOptions } {
   const { paddingMode = 'zeros', ...rest } = options
   if (!paddingModes.includes(paddingMode)) {
-    throw new ShapeError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given '${String(paddingMode)}'`)
+    throw new ShapeError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given '${paddingMode as string}'`)
   }
   if (paddingMode === 'zeros') return { x, options }
   const { lo, hi } = describeConv(name, x.ndim - 2, x.shape, w, options).problem
@@ -199,7 +199,7 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
     const { bias, activation } = options
     if (activation !== undefined && !Object.hasOwn(activations, activation)) {
       throw new ShapeError(
-        `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given '${String(activation)}'`,
+        `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given '${activation as string}'`,
       )
     }
     const conv = describeConv(name, directions, x.shape, w.shape, options)

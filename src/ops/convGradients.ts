@@ -80,7 +80,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
     if (paddingMode === 'zeros') return inputGradient({ dy, w }, conv)
     // Padding by input values has an adjoint of its own: the tape knows it.
     return scope(() => {
-      const { pullback, dispose } = vjp((x) => operation(x as Tensor, w, options), zeros(xShape))
+      const { pullback, dispose } = vjp((x) => operation(x, w, options), zeros(xShape))
       const [dx] = pullback(dy)
       dispose()
       return dx as Tensor

@@ -100,12 +100,12 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
   const name = 'convMatrix'
   const whole = (shape: readonly number[]): number[] => [1, ...shape]
   if (variant === 'conv') {
-    const C = ((letters[1] as number | undefined) ?? 0) * groups
+    const C = (letters[1] ?? 0) * groups
     const { problem } = describeConv(name, directions, whole([C, ...inputSize]), letters, options)
     return { ...problem, weightAt: (k, c, tap) => position(letters, [k, c, ...tap]) }
   }
   if (variant === 'transpose') {
-    const C = (letters[0] as number | undefined) ?? 0
+    const C = letters[0] ?? 0
     const { problem } = describeTranspose(name, directions, whole([C, ...inputSize]), letters, options as object)
     return { ...problem, weightAt: (k, c, tap) => position(letters, [k, c, ...tap]) }
   }

@@ -98,7 +98,7 @@ function bounds(x: Shape, given: readonly number[], otherwise: readonly number[]
     throw new ShapeError(`slice: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
   }
   return x.map((extent, axis) => {
-    const bound = (given as readonly (number | undefined)[])[axis] ?? (otherwise[axis] as number)
+    const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
       throw new ShapeError(
         `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${bound}`,

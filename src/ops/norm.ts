@@ -1,6 +1,6 @@
 /** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { kernels, withWorkspace } from '../runtime/core.js'
+import { floatsAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, Tensor } from '../tensor/tensor.js'
@@ -67,9 +67,8 @@ function describeLocalResponse(x: Shape, options: LocalResponseNormOptions): Loc
   if (normalize !== 'size' && normalize !== 'none') {
     throw new ShapeError(`${name}: normalize must be 'size' or 'none', given ${String(normalize)}`)
   }
-  // Windows much wider than the channels would overflow the index of their last channel.
-  const reach = Math.min(size, 2 * layout.C + 2 - (size % 2))
-  return { ...layout, size: reach, alpha: normalize === 'size' ? alpha / size : alpha, beta, k }
+  // A sum over twice the channels is a sum over all; more would overflow the index of the last.
+  return { ...layout, size: Math.min(size, 2 * layout.C), alpha: normalize === 'size' ? alpha / size : alpha, beta, k }
 }
 
 const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalResponse> = defineOp(
@@ -97,7 +96,7 @@ const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('loc
   },
   keeps: ['x'],
   gradient: ({ inputs: { x }, saved, need }, dy, d) => ({
-    x: need.x && localResponseGradient({ dy, x, scale: saved.scale as Tensor }, d),
+    x: need.x && localResponseGradient({ dy, x, scale: saved.scale }, d),
   }),
 })
 
@@ -198,7 +197,7 @@ const rowOf: Op<{ x: Tensor }, number> = defineOp('batchNormRowGradient', {
   shape: ({ x }: { x: Tensor }, row: number) => ({ C: x.shape[1] as number, row }),
   forward: ({ x }, { C, row }) => {
     const y = empty([C])
-    kernels().copy_floats(y.pointer, x.pointer + 4 * C * row, C)
+    floatsAt(y.pointer, C).set(floatsAt(x.pointer + 4 * C * row, C))
     return y
   },
 })
@@ -221,7 +220,7 @@ const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
   },
   keeps: ['x', 'gamma'],
   gradient: ({ inputs: { x, gamma }, saved, need }, dy, d) => {
-    const stats = saved.stats as Tensor
+    const stats = saved.stats
     const sums = need.gamma || need.beta || (need.x && d.training) ? batchSums({ dy, x, stats }, d) : undefined
     return {
       x: need.x && batchInputGradient({ dy, x, gamma, sums: d.training ? sums : undefined, stats }, d),

@@ -23,6 +23,7 @@ function replay(text: string): { states: string[]; kept: string[] } {
   const states: string[] = []
   const kept: string[] = []
   let line = ''
+  // eslint-disable-next-line no-control-regex -- escape sequences are what it reads
   for (const part of text.match(/\x1b(?:\[[0-9?]*[A-Za-z]|[78])|\n|[^\x1b\n]+/g) ?? []) {
     if (part === '\x1b[1G' || part === '\x1b[2K' || part === '\x1b[0K') line = part === '\x1b[0K' ? line : ''
     else if (part === '\n') line = (kept.push(line), '')

@@ -11,8 +11,6 @@ export interface Reference {
 
 export const size = (shape: readonly number[]): number => shape.reduce((total, extent) => total * extent, 1)
 
-export const zeros = (shape: readonly number[]): Reference => ({ shape, data: new Float64Array(size(shape)) })
-
 /** All index tuples of a shape in row-major order. */
 export function* indices(shape: readonly number[]): Generator<number[]> {
   const index = shape.map(() => 0)

@@ -133,7 +133,7 @@ describe('encodeSafetensors', () => {
       'must be a Float32Array',
     ],
   ])('refuses %s', (_, tensors, metadata, expected) => {
-    const act = () => encodeSafetensors(tensors as Record<string, SafetensorsInput>, metadata as Record<string, string>)
+    const act = () => encodeSafetensors(tensors, metadata)
     expect(act).toThrow(ShapeError)
     expect(act).toThrow(expected)
   })

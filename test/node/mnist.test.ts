@@ -32,7 +32,7 @@ async function failure(promise: Promise<unknown>): Promise<FormatError> {
 describe('findMnist', () => {
   it('finds the npm package', async () => {
     const files = await findMnist()
-    expect(Object.values(files).map((path) => basename(path))).toEqual([
+    expect(Object.values(files as object).map((path: string) => basename(path))).toEqual([
       'train-images-idx3-ubyte',
       'train-labels-idx1-ubyte',
       't10k-images-idx3-ubyte',

@@ -46,7 +46,7 @@ describe.each([1, 2, 3])('g and h in %i directions', (directions) => {
     scope(() => {
       const x = numbersLike([2, 4, ...input], 1)
       const w = numbersLike([6, 4 / (options.groups ?? 1), ...kernel], 2)
-      const { value, pullback } = vjp((a, b) => conv(a!, b!, options), x, w)
+      const { value, pullback } = vjp((a, b) => conv(a, b, options), x, w)
       const dy = numbersLike(value.shape, 3)
       const [dx, dw] = pullback(dy)
       expect(g(x, dy, { kernel, ...options }).data()).toEqual(dw!.data())
@@ -59,8 +59,8 @@ describe.each([1, 2, 3])('g and h in %i directions', (directions) => {
       const x = numbersLike([1, 4, ...input], 1)
       const w = numbersLike([2, 4 / (options.groups ?? 1), ...kernel], 2)
       const dy = numbersLike(conv(x, w, options).shape, 3)
-      expectAdjoint((a, b) => g(a!, b!, { kernel, ...options }), [x, dy])
-      expectAdjoint((a, b) => h(a!, b!, { inputSize: input, ...options }), [w, dy])
+      expectAdjoint((a, b) => g(a, b, { kernel, ...options }), [x, dy])
+      expectAdjoint((a, b) => h(a, b, { inputSize: input, ...options }), [w, dy])
     })
   })
 })
@@ -73,7 +73,7 @@ describe('an autoencoder that reconstructs with h (9.14)', () => {
       scope(() => {
         const x = normal([8, 1, 6, 6], { seed: 5 })
         const step = valueAndGrad((kernels) =>
-          mseLoss(conv2dInputGrad(kernels!, conv2d(x, kernels!, { padding: 1 }), { inputSize: [6, 6], padding: 1 }), x),
+          mseLoss(conv2dInputGrad(kernels, conv2d(x, kernels, { padding: 1 }), { inputSize: [6, 6], padding: 1 }), x),
         )
         const { value, gradients } = step(w)
         optimizer.step(gradients)

@@ -61,7 +61,7 @@ describe.each(Object.entries(variants))('%s', (variant, { operations, w: shapeOf
         const options = { stride, padding }
         scope(() => {
           const w = numbersLike(shapeOf(K, C, kernel, periods, output), seed)
-          expectAdjoint((x, kernels) => operation(x!, kernels!, options), [numbersLike([N, C, ...input], seed + 1), w])
+          expectAdjoint((x, kernels) => operation(x, kernels, options), [numbersLike([N, C, ...input], seed + 1), w])
           expectMatrix(
             convMatrix(w, input, { variant: variant as 'tiled', ...options }),
             (x) => operation(x, w, options),
@@ -103,10 +103,10 @@ describe('kernels that depend on the place', () => {
       const x = normal([2, 2, 5, 4], { seed: 1 })
       const bias = normal([3, 2, 2], { seed: 3 })
       expect(
-        gradcheck((a, w, b) => tiledConv2d(a!, w!, { bias: b }), [x, normal([3, 2, 2, 2, 2, 2], { seed: 2 }), bias]).ok,
+        gradcheck((a, w, b) => tiledConv2d(a, w, { bias: b }), [x, normal([3, 2, 2, 2, 2, 2], { seed: 2 }), bias]).ok,
       ).toBe(true)
       const local = gradcheck(
-        (a, w, b) => locallyConnected2d(a!, w!, { bias: b }),
+        (a, w, b) => locallyConnected2d(a, w, { bias: b }),
         [x, normal([3, 4, 3, 2, 2, 2], { seed: 2 }), normal([3, 4, 3])],
       )
       expect(local.ok).toBe(true)

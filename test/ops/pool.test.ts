@@ -29,37 +29,9 @@ import { init, memoryUsage } from '../../src/runtime/core.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { normal, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
+import { expectOracle, numbers } from '../helpers/linear.js'
+import { oracleCases } from '../helpers/oracle.js'
 import { at, difference, indices, size } from '../helpers/reference.js'
-import { readFileSync } from 'node:fs'
-import { decodeSafetensors } from '../../src/io/safetensors.js'
-
-function oracleCases(name: string) {
-  const path = `test/fixtures/${name}.safetensors`
-  const { tensors, metadata } = decodeSafetensors(readFileSync(path), path)
-  const list = JSON.parse(metadata['cases']!) as { id: string; options: unknown; inputs: string[]; grads: string[] }[]
-  return list.map(({ id, options, inputs, grads }) => ({
-    options,
-    check(fn: TensorFunction) {
-      scope(() => {
-        const get = (n: string) => tensors.get(`${id}.${n}`)!
-        const { value, pullback, dispose } = vjp(
-          fn,
-          ...inputs.map((n) => tensor(get(n).data as Float32Array, get(n).shape)),
-        )
-        expect(value.shape).toEqual(get('y').shape)
-        const found = pullback(tensor(get('dy').data as Float32Array, get('dy').shape))
-        const near = (a: Float32Array, n: string) => {
-          const { error, scale } = difference(a, get(n).data as Float32Array)
-          expect(error, `${name} ${id} ${n} ${JSON.stringify(options)}`).toBeLessThanOrEqual(1e-4 * scale + 1e-6)
-        }
-        near(value.data(), 'y')
-        grads.forEach((n, i) => near(found[i]!.data(), n))
-        dispose()
-      })
-    },
-  }))
-}
-
 beforeAll(() => init())
 
 const maxPools = [maxPool1d, maxPool2d, maxPool3d]
@@ -142,15 +114,6 @@ function* visitWindows(x: readonly number[], ranges: readonly Range[][]): Genera
       countedTaps: chosen.map(({ extent }) => extent),
     }
   }
-}
-
-/** Numbers of a small generator: integers from -4 to 4 (with many ties), or fractions. */
-function numbers(count: number, seed: number, integers: boolean): Float32Array {
-  let state = seed
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return integers ? ((state >>> 8) % 9) - 4 : (state >>> 8) / 2 ** 23 - 1
-  })
 }
 
 /** A pooling's value and gradient by definition, given the windows. */
@@ -310,7 +273,7 @@ describe('PyTorch', () => {
   it.each(Object.entries(pools))('%s has the same values and gradients', (name, pool) => {
     const all = oracleCases(name)
     expect(all.length).toBeGreaterThan(0)
-    for (const test of all) test.check((x) => pool(x!, test.options as never))
+    for (const test of all) expectOracle(test, ({ x }, options) => pool(x!, options as never))
   })
 })
 
@@ -321,7 +284,7 @@ describe('max pooling', () => {
         const xShape = [...test.maps, ...test.input]
         const x = numbers(size(xShape), test.seed, test.integers)
         const pool = maxPools[test.directions - 1]!
-        compare((input) => pool(input!, options(test)), naiveMax, x, xShape, rangesOf(test))
+        compare((input) => pool(input, options(test)), naiveMax, x, xShape, rangesOf(test))
       }),
       { numRuns: 250 },
     )
@@ -342,15 +305,12 @@ describe('max pooling', () => {
           ceil: false,
         }
         const ranges = [sliding(height, windows, 0), sliding(width, windows, 1)]
-        compare((x) => maxPool2d(x!, { kernel: 2 }), naiveMax, numbers(size(xShape), width, true), xShape, ranges)
+        compare((x) => maxPool2d(x, { kernel: 2 }), naiveMax, numbers(size(xShape), width, true), xShape, ranges)
         const partial = { ...windows, ceil: true }
-        compare(
-          (x) => maxPool2d(x!, { kernel: 2, ceil: true }),
-          naiveMax,
-          numbers(size(xShape), width, false),
-          xShape,
-          [sliding(height, partial, 0), sliding(width, partial, 1)],
-        )
+        compare((x) => maxPool2d(x, { kernel: 2, ceil: true }), naiveMax, numbers(size(xShape), width, false), xShape, [
+          sliding(height, partial, 0),
+          sliding(width, partial, 1),
+        ])
       }
     }
   })
@@ -386,7 +346,7 @@ describe('max pooling', () => {
       const { y, indices: positions } = maxPool2dWithIndices(x, { kernel: [1, 2] })
       expect([...y.data()]).toEqual([-Infinity, Infinity])
       expect([...positions.data()]).toEqual([0, 3])
-      const { pullback } = vjp((input) => maxPool2d(input!, { kernel: [1, 2] }), x)
+      const { pullback } = vjp((input) => maxPool2d(input, { kernel: [1, 2] }), x)
       expect([...pullback(tensor([[[[5, 7]]]]))[0]!.data()]).toEqual([5, 0, 0, 7])
     })
   })
@@ -394,7 +354,7 @@ describe('max pooling', () => {
   it('gives -∞ and no gradient where dilation leaves a window without elements', () => {
     scope(() => {
       const x = tensor([[[3]]])
-      const { value, pullback } = vjp((input) => maxPool1d(input!, { kernel: 2, dilation: 2, padding: 1 }), x)
+      const { value, pullback } = vjp((input) => maxPool1d(input, { kernel: 2, dilation: 2, padding: 1 }), x)
       expect([...value.data()]).toEqual([-Infinity])
       expect([...pullback(tensor([[[1]]]))[0]!.data()]).toEqual([0])
     })
@@ -444,7 +404,7 @@ describe('mean pooling', () => {
         const x = numbers(size(xShape), test.seed, test.integers)
         const pool = avgPools[test.directions - 1]!
         compare(
-          (input) => pool(input!, { ...options(test), countIncludePad }),
+          (input) => pool(input, { ...options(test), countIncludePad }),
           naiveMean(countIncludePad),
           x,
           xShape,
@@ -490,7 +450,7 @@ describe('p-norm pooling', () => {
         const ranges = test.input.map((n, axis) => sliding(n, windows, axis))
         fc.pre(ranges.every(({ length }) => length > 0))
         compare(
-          (input) => pool(input!, { kernel, stride, ceil, p }),
+          (input) => pool(input, { kernel, stride, ceil, p }),
           naivePower(p, size(kernel)),
           x,
           xShape,
@@ -505,7 +465,7 @@ describe('p-norm pooling', () => {
   it('has the gradient 0 where the norm is 0', () => {
     scope(() => {
       const { value, pullback } = vjp(
-        (x) => lpPool2d(x!, { kernel: 2 }),
+        (x) => lpPool2d(x, { kernel: 2 }),
         tensor([
           [
             [
@@ -545,7 +505,7 @@ describe('weighted pooling', () => {
           const { kernel, stride, padding, ceil } = test
           const how = gaussian ? { kernel, sigma } : { weights }
           compare(
-            (input) => weightedPool2d(input!, { ...how, stride, padding, ceil, countIncludePad }),
+            (input) => weightedPool2d(input, { ...how, stride, padding, ceil, countIncludePad }),
             naiveWeighted(weights, countIncludePad),
             x,
             xShape,
@@ -559,7 +519,7 @@ describe('weighted pooling', () => {
 
   it('gives less weight to what is farther from the centre', () => {
     scope(() => {
-      const { pullback } = vjp((x) => weightedPool2d(x!, { kernel: 5, sigma: 1.2 }), zeros([1, 1, 5, 5]))
+      const { pullback } = vjp((x) => weightedPool2d(x, { kernel: 5, sigma: 1.2 }), zeros([1, 1, 5, 5]))
       const weights = pullback(tensor([[[[1]]]]))[0]!.data()
       const byDistance = [...weights.entries()]
         .map(([i, weight]) => ({ distance: (Math.floor(i / 5) - 2) ** 2 + ((i % 5) - 2) ** 2, weight }))
@@ -631,7 +591,7 @@ describe('adaptive pooling', () => {
           const x = numbers(size(xShape), seed, maximum)
           const pool = (maximum ? adaptiveMaxPools : adaptiveAvgPools)[input.length - 1]!
           const ranges = input.map((n, axis) => adaptive(n, output[axis]!))
-          compare((given) => pool(given!, output), maximum ? naiveMax : naiveMean(false), x, xShape, ranges)
+          compare((given) => pool(given, output), maximum ? naiveMax : naiveMean(false), x, xShape, ranges)
         },
       ),
       { numRuns: 150 },
@@ -661,8 +621,8 @@ describe('adaptive pooling', () => {
         const spatial = shape.slice(2)
         const x = numbers(size(shape), 11, false)
         const ranges = spatial.map((n) => adaptive(n, 1))
-        compare((given) => globalAvgPool(given!), naiveMean(false), x, shape, ranges)
-        compare((given) => globalMaxPool(given!), naiveMax, x, shape, ranges)
+        compare((given) => globalAvgPool(given), naiveMean(false), x, shape, ranges)
+        compare((given) => globalMaxPool(given), naiveMax, x, shape, ranges)
       }
     })
   })
@@ -677,7 +637,7 @@ describe('maxout', () => {
           const pixels = size(spatial)
           const x = numbers(N * groups * groupSize * pixels, groupSize + pixels, true)
           const { value, pullback } = vjp(
-            (given) => maxout(given!, groupSize),
+            (given) => maxout(given, groupSize),
             tensor(x, [N, groups * groupSize, ...spatial]),
           )
           expect(value.shape).toEqual([N, groups, ...spatial])
@@ -727,7 +687,7 @@ describe('unpooling', () => {
     scope(() => {
       const positions = [3, 0, 3, -1]
       const { value, pullback } = vjp(
-        (x) => maxUnpool2d(x!, positions, { outputSize: [2, 2] }),
+        (x) => maxUnpool2d(x, positions, { outputSize: [2, 2] }),
         tensor([
           [
             [
@@ -782,15 +742,15 @@ describe('pooling', () => {
         [2, 2, 6, 6],
       )
       const functions: TensorFunction[] = [
-        (t) => maxPool2d(t!, { kernel: 3, stride: 1, padding: 1 }),
-        (t) => maxPool2dWithIndices(t!, { kernel: 2 }).y,
-        (t) => avgPool2d(t!, { kernel: 3, stride: 2, ceil: true }),
-        (t) => lpPool2d(t!, { kernel: 2, stride: 1 }),
-        (t) => weightedPool2d(t!, { kernel: 3, sigma: 1, padding: 1 }),
-        (t) => adaptiveAvgPool2d(t!, [4, 5]),
-        (t) => adaptiveMaxPool2d(t!, [4, 5]),
-        (t) => maxout(t!, 2),
-        (t) => globalMaxPool(t!),
+        (t) => maxPool2d(t, { kernel: 3, stride: 1, padding: 1 }),
+        (t) => maxPool2dWithIndices(t, { kernel: 2 }).y,
+        (t) => avgPool2d(t, { kernel: 3, stride: 2, ceil: true }),
+        (t) => lpPool2d(t, { kernel: 2, stride: 1 }),
+        (t) => weightedPool2d(t, { kernel: 3, sigma: 1, padding: 1 }),
+        (t) => adaptiveAvgPool2d(t, [4, 5]),
+        (t) => adaptiveMaxPool2d(t, [4, 5]),
+        (t) => maxout(t, 2),
+        (t) => globalMaxPool(t),
       ]
       for (const fn of functions) expect(gradcheck(fn, [x], { samples: 40 }).ok).toBe(true)
     })
@@ -800,16 +760,16 @@ describe('pooling', () => {
     scope(() => {
       const x = normal([1, 2, 6, 6], { seed: 1 })
       const functions: TensorFunction[] = [
-        (t) => maxPool2d(t!, { kernel: 3, stride: 2 }),
-        (t) => avgPool2d(t!, { kernel: 3, stride: 2 }),
-        (t) => weightedPool2d(t!, { kernel: 3, sigma: 1 }),
-        (t) => maxUnpool2d(t!, new Int32Array(72), { outputSize: [3, 3] }),
+        (t) => maxPool2d(t, { kernel: 3, stride: 2 }),
+        (t) => avgPool2d(t, { kernel: 3, stride: 2 }),
+        (t) => weightedPool2d(t, { kernel: 3, sigma: 1 }),
+        (t) => maxUnpool2d(t, new Int32Array(72), { outputSize: [3, 3] }),
       ]
       for (const fn of functions) {
         const value = fn(x)
         const dy = normal(value.shape, { seed: 2 })
         // ⟨gradient(dy), v⟩ is linear in dy, with the coefficients J·v.
-        const outer = vjp((given) => vjp(fn, x).pullback(given!)[0]!, dy)
+        const outer = vjp((given) => vjp(fn, x).pullback(given)[0]!, dy)
         const [second] = outer.pullback(x)
         const { error, scale } = difference(second!.data(), value.data())
         expect(error).toBeLessThanOrEqual(1e-5 * scale)
@@ -956,7 +916,7 @@ describe('pooling', () => {
   it('returns all memory after a pass and its gradient', () => {
     const before = memoryUsage().liveBytes
     scope(() => {
-      const { pullback, dispose } = vjp((t) => maxPool2d(t!, { kernel: 2 }), zeros([2, 3, 8, 8]))
+      const { pullback, dispose } = vjp((t) => maxPool2d(t, { kernel: 2 }), zeros([2, 3, 8, 8]))
       pullback(zeros([2, 3, 4, 4]))
       dispose()
     })

@@ -39,7 +39,7 @@ describe('separable convolution', () => {
         [3, 1, 3, 2],
       )
       const bias = numbersLike([3], 4)
-      const expected = conv2d(x, kernel, { ...options, bias, groups: 3 } as object)
+      const expected = conv2d(x, kernel, { ...options, bias, groups: 3 })
       expect(separableConv2d(x, { column, row }, { ...options, bias }).data()).toEqual(expected.data())
     })
   })
@@ -47,7 +47,7 @@ describe('separable convolution', () => {
   it('takes a kernel for each channel and has gradients for everything', () => {
     scope(() => {
       const check = gradcheck(
-        (x, column, row, bias) => separableConv2d(x!, { column: column!, row: row! }, { padding: 1, bias }),
+        (x, column, row, bias) => separableConv2d(x, { column: column, row: row }, { padding: 1, bias }),
         [normal([1, 2, 5, 4], { seed: 1 }), normal([2, 3], { seed: 2 }), normal([3], { seed: 3 }), normal([2])],
       )
       expect(check.ok).toBe(true)
@@ -99,7 +99,7 @@ describe('a connection table', () => {
   it('gives missing connections no gradient', () => {
     scope(() => {
       const { pullback, value } = vjp(
-        (w) => connectedConv2d(ones([1, 6, 4, 4]), w!, table),
+        (w) => connectedConv2d(ones([1, 6, 4, 4]), w, table),
         numbersLike([16, 6, 2, 2], 1),
       )
       const dw = pullback(ones(value.shape))[0]!.data()

@@ -11,6 +11,7 @@ function firstTap(origin: i32, dilation: i32): i32 {
   return origin >= 0 ? 0 : (-origin + dilation - 1) / dilation
 }
 
+
 @inline
 function endTap(origin: i32, dilation: i32, extent: i32, taps: i32): i32 {
   return origin >= extent ? 0 : min(taps, (extent - 1 - origin) / dilation + 1)

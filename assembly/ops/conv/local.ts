@@ -14,7 +14,7 @@ import { ConvShape, align, fillPixels, fillTaps, padImage, pixelTableBytes, tapT
 /** Workspace of every pass: the padded image, the tables, and one patch. */
 export function local_workspace(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
-  return align(d.paddedBytes) + tapTableBytes(d) + pixelTableBytes(d) + align((<usize>d.taps) * F32)
+  return align(d.paddedBytes) + tapTableBytes(d) + pixelTableBytes(d) + align(<usize>d.taps * F32)
 }
 
 /** patch[t] = image[tap t], the window of one pixel. */
@@ -85,15 +85,15 @@ export function local_fwd(
   fillTaps(tapTable, d)
   fillPixels(pixelTable, d)
   for (let n = begin; n < end; n++) {
-    const image = padImage(ws, x + (<usize>n) * (<usize>d.C) * (<usize>d.inputPixels) * F32, d)
+    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
     for (let i = 0; i < pixels; i++) {
       const j = <i32>load<u32>(classOf + ((<usize>i) << 2))
       gatherPatch(patch, image + <usize>load<u32>(pixelTable + ((<usize>i) << 2)), tapTable, taps)
       for (let k = 0; k < d.K; k++) {
         const own = <usize>(k * classes + j)
         const start = bias ? load<f32>(bias + own * F32) : 0
-        const value = start + dot(w + own * (<usize>taps) * F32, patch, taps)
-        store<f32>(y + (<usize>(n * d.K + k)) * (<usize>pixels) * F32 + (<usize>i) * F32, value)
+        const value = start + dot(w + own * <usize>taps * F32, patch, taps)
+        store<f32>(y + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>i * F32, value)
       }
     }
   }
@@ -117,24 +117,24 @@ export function local_dx(
   const tapTable = ws + align(d.paddedBytes)
   const pixelTable = tapTable + tapTableBytes(d)
   const patch = pixelTable + pixelTableBytes(d)
-  const imageBytes = (<usize>d.C) * (<usize>d.inputPixels) * F32
+  const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   fillTaps(tapTable, d)
   fillPixels(pixelTable, d)
   for (let n = begin; n < end; n++) {
-    const target = dx + (<usize>n) * imageBytes
+    const target = dx + <usize>n * imageBytes
     const image = d.padded ? ws : target
     memory.fill(image, 0, d.padded ? d.paddedBytes : imageBytes)
     for (let i = 0; i < pixels; i++) {
       const j = <i32>load<u32>(classOf + ((<usize>i) << 2))
-      memory.fill(patch, 0, (<usize>taps) * F32)
+      memory.fill(patch, 0, <usize>taps * F32)
       for (let k = 0; k < d.K; k++) {
-        const gradient = load<f32>(dy + (<usize>(n * d.K + k)) * (<usize>pixels) * F32 + (<usize>i) * F32)
-        accumulate(patch, w + (<usize>(k * classes + j)) * (<usize>taps) * F32, gradient, taps)
+        const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>i * F32)
+        accumulate(patch, w + <usize>(k * classes + j) * <usize>taps * F32, gradient, taps)
       }
       const window = image + <usize>load<u32>(pixelTable + ((<usize>i) << 2))
       for (let t = 0; t < taps; t++) {
         const to = window + <usize>load<u32>(tapTable + ((<usize>t) << 2))
-        store<f32>(to, load<f32>(to) + load<f32>(patch + (<usize>t) * F32))
+        store<f32>(to, load<f32>(to) + load<f32>(patch + <usize>t * F32))
       }
     }
     if (d.padded) unpadImage(target, image, d)
@@ -159,38 +159,30 @@ export function local_dw(
   const tapTable = ws + align(d.paddedBytes)
   const pixelTable = tapTable + tapTableBytes(d)
   const patch = pixelTable + pixelTableBytes(d)
-  const filterBytes = (<usize>classes) * (<usize>taps) * F32
+  const filterBytes = <usize>classes * <usize>taps * F32
   fillTaps(tapTable, d)
   fillPixels(pixelTable, d)
-  memory.fill(dw + (<usize>begin) * filterBytes, 0, (<usize>(end - begin)) * filterBytes)
+  memory.fill(dw + <usize>begin * filterBytes, 0, <usize>(end - begin) * filterBytes)
   for (let n = 0; n < d.N; n++) {
-    const image = padImage(ws, x + (<usize>n) * (<usize>d.C) * (<usize>d.inputPixels) * F32, d)
+    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
     for (let i = 0; i < pixels; i++) {
       const j = <i32>load<u32>(classOf + ((<usize>i) << 2))
       gatherPatch(patch, image + <usize>load<u32>(pixelTable + ((<usize>i) << 2)), tapTable, taps)
       for (let k = begin; k < end; k++) {
-        const gradient = load<f32>(dy + (<usize>(n * d.K + k)) * (<usize>pixels) * F32 + (<usize>i) * F32)
-        accumulate(dw + (<usize>(k * classes + j)) * (<usize>taps) * F32, patch, gradient, taps)
+        const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>i * F32)
+        accumulate(dw + <usize>(k * classes + j) * <usize>taps * F32, patch, gradient, taps)
       }
     }
   }
 }
 
 /** db[k, j] = Σ_n Σ_{i of class j} dy[n, k, i], for begin ≤ k < end. */
-export function local_db(
-  db: usize,
-  dy: usize,
-  shape: usize,
-  classOf: usize,
-  classes: i32,
-  begin: i32,
-  end: i32,
-): void {
+export function local_db(db: usize, dy: usize, shape: usize, classOf: usize, classes: i32, begin: i32, end: i32): void {
   const d = changetype<ConvShape>(shape)
-  memory.fill(db + (<usize>(begin * classes)) * F32, 0, (<usize>((end - begin) * classes)) * F32)
+  memory.fill(db + <usize>(begin * classes) * F32, 0, <usize>((end - begin) * classes) * F32)
   for (let n = 0; n < d.N; n++) {
     for (let k = begin; k < end; k++) {
-      let from = dy + (<usize>(n * d.K + k)) * (<usize>d.pixels) * F32
+      let from = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
       for (let i = 0; i < d.pixels; i++) {
         const to = db + (<usize>(k * classes) + <usize>load<u32>(classOf + ((<usize>i) << 2))) * F32
         store<f32>(to, load<f32>(to) + load<f32>(from))

@@ -44,6 +44,7 @@ export class ConvShape {
     return this.C / this.G
   }
 
+
   @inline
   get groupK(): i32 {
     return this.K / this.G
@@ -59,6 +60,7 @@ export class ConvShape {
     return this.O * this.P * this.Q
   }
 
+
   @inline
   get inputPixels(): i32 {
     return this.D * this.H * this.W
@@ -69,10 +71,12 @@ export class ConvShape {
     return (this.O - 1) * this.strideD + (this.T - 1) * this.dilationD + 1
   }
 
+
   @inline
   get reachH(): i32 {
     return (this.P - 1) * this.strideH + (this.R - 1) * this.dilationH + 1
   }
+
 
   @inline
   get reachW(): i32 {
@@ -90,6 +94,7 @@ export class ConvShape {
   get arrayH(): i32 {
     return this.padded ? this.reachH : this.H
   }
+
 
   @inline
   get arrayW(): i32 {
@@ -118,6 +123,7 @@ export function align(bytes: usize): usize {
 export function tapTableBytes(d: ConvShape): usize {
   return align((<usize>d.taps + 8) << 2)
 }
+
 
 @inline
 export function pixelTableBytes(d: ConvShape): usize {
