@@ -56,24 +56,30 @@ export function expm1Negative(x: v128): v128 {
   return madd(scale, q, f32x4.sub(scale, f32x4.splat(1)))
 }
 
-/** ln x; 1 ulp. ln 0 = −∞, of negative numbers NaN. */
+/** ln of finite positive numbers that are not subnormal, given as bits, plus `shift`·ln 2. */
 @inline
-export function log(x: v128): v128 {
-  // Subnormal numbers are scaled by 2²³ first.
-  const small = f32x4.lt(x, f32x4.splat(1.17549435e-38))
-  const bits = v128.bitselect(f32x4.mul(x, f32x4.splat(8388608)), x, small)
+function logNormal(bits: v128, shift: v128): v128 {
   // x = 2^n·(1 + f) with 1 + f from √½ to √2.
   const n = i32x4.shr_s(i32x4.sub(bits, i32x4.splat(0x3f3504f3)), 23)
   const f = f32x4.sub(i32x4.sub(bits, i32x4.shl(n, 23)), f32x4.splat(1))
-  const k = f32x4.sub(f32x4.convert_i32x4_s(n), v128.and(small, f32x4.splat(23)))
+  const k = f32x4.add(f32x4.convert_i32x4_s(n), shift)
   // ln(1 + f) = f − f²/2 + s·(f²/2 + R(s²)), s = f/(2 + f); |error of R| ≤ 1.6e-9.
   const s = f32x4.div(f, f32x4.add(f, f32x4.splat(2)))
   const z = f32x4.mul(s, s)
   let r = madd(z, f32x4.splat(0.2987079620361328), f32x4.splat(0.39977583289146423))
   r = madd(r, z, f32x4.splat(0.6666677594184875))
   const square = f32x4.mul(f32x4.mul(f, f), f32x4.splat(0.5))
-  let y = madd(s, madd(r, z, square), f32x4.mul(k, f32x4.splat(LN2_LOW)))
-  y = madd(k, f32x4.splat(LN2_HIGH), f32x4.add(f32x4.sub(y, square), f))
+  const y = madd(s, madd(r, z, square), f32x4.mul(k, f32x4.splat(LN2_LOW)))
+  return madd(k, f32x4.splat(LN2_HIGH), f32x4.add(f32x4.sub(y, square), f))
+}
+
+/** ln x; 1 ulp. ln 0 = −∞, of negative numbers NaN. */
+@inline
+export function log(x: v128): v128 {
+  // Subnormal numbers are scaled by 2²³ first.
+  const small = f32x4.lt(x, f32x4.splat(1.17549435e-38))
+  const bits = v128.bitselect(f32x4.mul(x, f32x4.splat(8388608)), x, small)
+  let y = logNormal(bits, v128.and(small, f32x4.splat(-23)))
   const infinite = f32x4.splat(f32.POSITIVE_INFINITY)
   y = v128.bitselect(infinite, y, f32x4.eq(x, infinite))
   y = v128.bitselect(f32x4.splat(f32.NEGATIVE_INFINITY), y, f32x4.eq(x, f32x4.splat(0)))
@@ -85,7 +91,7 @@ export function log(x: v128): v128 {
 export function log1pUnit(u: v128): v128 {
   const w = f32x4.add(u, f32x4.splat(1))
   const lost = f32x4.sub(u, f32x4.sub(w, f32x4.splat(1)))
-  return f32x4.add(log(w), f32x4.div(lost, w))
+  return f32x4.add(logNormal(w, f32x4.splat(0)), f32x4.div(lost, w))
 }
 
 /** 1 / (1 + e^−x); 3 ulp. */

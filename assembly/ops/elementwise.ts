@@ -81,8 +81,8 @@ function broadcast<F>(y: usize, a: usize, b: usize, shape: usize, begin: i32, en
     }
     const to = y + <usize>begin * F32
     if (aStep == bStep) zipLight<F>(to, p, q, 0, 0, 0, count)
-    else if (aStep) map<RightFixed<F>>(to, p, load<f32>(q), 0, 0, count)
-    else map<LeftFixed<F>>(to, q, load<f32>(p), 0, 0, count)
+    else if (aStep) mapLight<RightFixed<F>>(to, p, load<f32>(q), 0, 0, count)
+    else mapLight<LeftFixed<F>>(to, q, load<f32>(p), 0, 0, count)
     begin += count
   }
 }
@@ -176,7 +176,7 @@ export function log_fwd(y: usize, x: usize, begin: i32, end: i32): void {
 
 /** y = √x. */
 export function sqrt_fwd(y: usize, x: usize, begin: i32, end: i32): void {
-  map<Sqrt>(y, x, 0, 0, begin, end)
+  mapLight<Sqrt>(y, x, 0, 0, begin, end)
 }
 
 /** y = |x|. */

@@ -32,30 +32,35 @@ function copySteps(y: usize, x: usize, count: i32, yStep: usize, xStep: usize): 
   }
 }
 
-/** y (rows, columns) = x, where rows of x are adjacent: 4 × 4 blocks are transposed in registers. */
+/** Columns that are transposed together: one cache line of y, and few enough lines of x to stay near. */
+const STRIP: i32 = 16
+
+/** y (rows, columns) = x, where rows of x are adjacent: 4 × 4 blocks are transposed in registers, strip by strip. */
 function transposePlane(y: usize, x: usize, rows: i32, columns: i32, yRow: usize, xColumn: usize): void {
   const wholeRows = rows & ~3
-  const wholeColumns = columns & ~3
-  for (let row = 0; row < wholeRows; row += 4) {
-    let from = x + ((<usize>row) << 2)
-    let to = y + <usize>row * yRow
-    for (let column = 0; column < wholeColumns; column += 4) {
-      const from2 = from + 2 * xColumn
-      storeTransposed(
-        to,
-        yRow,
-        v128.load(from),
-        v128.load(from + xColumn),
-        v128.load(from2),
-        v128.load(from2 + xColumn),
-      )
-      from += 4 * xColumn
-      to += 16
-    }
-    for (let column = wholeColumns; column < columns; column++) {
-      copySteps(to, from, 4, yRow, F32)
-      from += xColumn
-      to += F32
+  for (let strip = 0; strip < columns; strip += STRIP) {
+    const width = min(STRIP, columns - strip)
+    for (let row = 0; row < wholeRows; row += 4) {
+      let from = x + <usize>strip * xColumn + ((<usize>row) << 2)
+      let to = y + <usize>row * yRow + ((<usize>strip) << 2)
+      for (let column = 0; column < (width & ~3); column += 4) {
+        const from2 = from + 2 * xColumn
+        storeTransposed(
+          to,
+          yRow,
+          v128.load(from),
+          v128.load(from + xColumn),
+          v128.load(from2),
+          v128.load(from2 + xColumn),
+        )
+        from += 4 * xColumn
+        to += 16
+      }
+      for (let column = width & ~3; column < width; column++) {
+        copySteps(to, from, 4, yRow, F32)
+        from += xColumn
+        to += F32
+      }
     }
   }
   for (let row = wholeRows; row < rows; row++) {
@@ -182,62 +187,74 @@ export function pad_dx(
   }
 }
 
-/** Where element i of an axis enlarged by `scale` lies in the axis: pixels are areas, their centres are compared. */
-@inline
-function coordinate(i: i32, scale: i32): f64 {
-  return max<f64>((<f64>i + 0.5) / <f64>scale - 0.5, 0)
-}
-
-/** y (outer, n·scale, inner) = x (outer, n, inner), interpolated linearly. */
+/**
+ * y (outer, n·scale, inner) = x (outer, n, inner), interpolated linearly. Pixels are areas and their centres are
+ * compared: element q·scale + r lies at q + (r + ½)/scale − ½, so all elements of one r have the same weights.
+ */
 export function interpolate_fwd(y: usize, x: usize, n: i32, inner: i32, scale: i32, begin: i32, end: i32): void {
   const row = <usize>inner * F32
-  let to = y + <usize>begin * <usize>(n * scale) * row
   for (let item = begin; item < end; item++) {
     const from = x + <usize>item * <usize>n * row
-    for (let i = 0; i < n * scale; i++) {
-      const place = coordinate(i, scale)
-      const low = <i32>place
-      const part = <f32>(place - <f64>low)
-      let p = from + <usize>low * row
-      const toHigh = low + 1 < n ? row : 0
-      const stop = to + row
-      const whole = stop - 12
-      const weight = f32x4.splat(part)
-      const rest = f32x4.splat(1 - part)
-      while (to < whole) {
-        v128.store(to, f32x4.add(f32x4.mul(rest, v128.load(p)), f32x4.mul(weight, v128.load(p + toHigh))))
-        to += 16
-        p += 16
-      }
-      while (to < stop) {
-        store<f32>(to, (1 - part) * load<f32>(p) + part * load<f32>(p + toHigh))
-        to += F32
-        p += F32
+    for (let r = 0; r < scale; r++) {
+      const place = (<f64>r + 0.5) / <f64>scale - 0.5
+      const before = place < 0 ? 1 : 0
+      const part = <f32>(place + <f64>before)
+      const rest = <f32>1 - part
+      let to = y + <usize>(item * n * scale + r) * row
+      for (let q = 0; q < n; q++) {
+        let low = from + <usize>max(q - before, 0) * row
+        let high = from + <usize>min(q - before + 1, n - 1) * row
+        if (inner == 1) {
+          store<f32>(to, rest * load<f32>(low) + part * load<f32>(high))
+          to += <usize>scale * F32
+          continue
+        }
+        const stop = to + row
+        const whole = stop - 12
+        let p = to
+        while (p < whole) {
+          const left = f32x4.mul(f32x4.splat(rest), v128.load(low))
+          v128.store(p, f32x4.add(left, f32x4.mul(f32x4.splat(part), v128.load(high))))
+          p += 16
+          low += 16
+          high += 16
+        }
+        while (p < stop) {
+          store<f32>(p, rest * load<f32>(low) + part * load<f32>(high))
+          p += F32
+          low += F32
+          high += F32
+        }
+        to += <usize>scale * row
       }
     }
   }
 }
 
-/** dx (outer, n, inner) = the adjoint of interpolate_fwd at dy (outer, n·scale, inner), in rising order. */
+/** dx (outer, n, inner) = the adjoint of interpolate_fwd at dy (outer, n·scale, inner), in the order of r, then q. */
 export function interpolate_dx(dx: usize, dy: usize, n: i32, inner: i32, scale: i32, begin: i32, end: i32): void {
   const row = <usize>inner * F32
-  let from = dy + <usize>begin * <usize>(n * scale) * row
   for (let item = begin; item < end; item++) {
     const to = dx + <usize>item * <usize>n * row
     memory.fill(to, 0, <usize>n * row)
-    for (let i = 0; i < n * scale; i++) {
-      const place = coordinate(i, scale)
-      const low = <i32>place
-      const part = <f32>(place - <f64>low)
-      let p = to + <usize>low * row
-      const toHigh = low + 1 < n ? row : 0
-      const stop = from + row
-      while (from < stop) {
-        const value = load<f32>(from)
-        store<f32>(p, load<f32>(p) + (1 - part) * value)
-        store<f32>(p + toHigh, load<f32>(p + toHigh) + part * value)
-        from += F32
-        p += F32
+    for (let r = 0; r < scale; r++) {
+      const place = (<f64>r + 0.5) / <f64>scale - 0.5
+      const before = place < 0 ? 1 : 0
+      const part = <f32>(place + <f64>before)
+      const rest = <f32>1 - part
+      let from = dy + <usize>(item * n * scale + r) * row
+      for (let q = 0; q < n; q++) {
+        let low = to + <usize>max(q - before, 0) * row
+        let high = to + <usize>min(q - before + 1, n - 1) * row
+        const stop = from + row
+        for (let p = from; p < stop; p += F32) {
+          const value = load<f32>(p)
+          store<f32>(low, load<f32>(low) + rest * value)
+          store<f32>(high, load<f32>(high) + part * value)
+          low += F32
+          high += F32
+        }
+        from += <usize>scale * row
       }
     }
   }

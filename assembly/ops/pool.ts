@@ -31,7 +31,6 @@ class Axis {
   }
 
   /** First tap of window i that lies in the input. */
-  @inline
   tap(i: i32): i32 {
     if (this.kernel == 0) return 0
     const origin = this.origin(i)
@@ -39,14 +38,12 @@ class Axis {
   }
 
   /** Its position in the input. */
-  @inline
   first(i: i32): i32 {
     if (this.kernel == 0) return <i32>((<i64>i * this.n) / this.output)
     return this.origin(i) + this.tap(i) * this.dilation
   }
 
   /** Taps of window i that lie in the input; 0 or less if there is none. */
-  @inline
   count(i: i32): i32 {
     if (this.kernel == 0) {
       return <i32>(((<i64>i + 1) * this.n + this.output - 1) / this.output) - <i32>((<i64>i * this.n) / this.output)
@@ -57,7 +54,6 @@ class Axis {
   }
 
   /** Taps of window i that a mean divides by: those in the input, or also those in its padding. */
-  @inline
   extent(i: i32, countPadding: bool): i32 {
     if (this.kernel == 0 || !countPadding) return this.count(i)
     return min(this.kernel, this.n + this.hi - this.origin(i))
@@ -70,14 +66,11 @@ class Axis {
   }
 
   /** The windows insideBegin ≤ i < insideEnd lie in the input as a whole. */
-  @inline
   get insideBegin(): i32 {
     if (this.kernel == 0) return this.output
     return min(this.output, (this.lo + this.stride - 1) / this.stride)
   }
 
-
-  @inline
   get insideEnd(): i32 {
     const last = this.n + this.lo - this.reach
     if (this.kernel == 0 || last < 0) return this.insideBegin
@@ -111,27 +104,21 @@ class PoolShape {
     return changetype<Axis>(changetype<usize>(this) + 64)
   }
 
-
-  @inline
   get inputPixels(): i32 {
     return this.depth.n * this.height.n * this.width.n
   }
 
-
-  @inline
   get pixels(): i32 {
     return this.depth.output * this.height.output * this.width.output
   }
 
   /** Whether sums run along the window, in float64: adaptive and large windows. */
-  @inline
   get wide(): bool {
     const taps = <i64>this.depth.kernel * this.height.kernel * this.width.kernel
     return taps == 0 || this.width.kernel > 16 || taps > 512
   }
 
   /** Whether windows are 2 × 2, side by side, inside the input, and at least four in a row. */
-  @inline
   get halving(): bool {
     const h = this.height
     const w = this.width

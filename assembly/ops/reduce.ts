@@ -138,7 +138,8 @@ export function extremum_fwd(y: usize, index: usize, x: usize, shape: usize, sig
       let p = from + offsetOf(reduced + DIMENSION, last, row)
       for (let i = 0; i < inner; i++) {
         const value = load<f32>(p) * sign
-        if (value > best || (value != value && best == best)) {
+        // Greater, or one of the two is NaN: the first NaN stays.
+        if (!(value <= best) && best == best) {
           best = value
           place = p
         }

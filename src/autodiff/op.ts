@@ -47,8 +47,8 @@ function shapeOnly(tensor: Tensor): Tensor {
   return ghost
 }
 
-/** Checks that an argument is a live tensor. */
-function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
+/** Checks that an argument is a live tensor. @throws ShapeError, DisposedError */
+export function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
   if (!(value instanceof Tensor)) {
     throw new ShapeError(
       `${name}: ${argument} must be a Tensor, not ${value === null ? 'null' : typeof value}; make one with tensor()`,

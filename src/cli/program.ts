@@ -24,7 +24,7 @@ export const trainDefaults = {
   data: 'mnist',
   epochs: 2,
   batchSize: 64,
-  lr: 0.05,
+  lr: 0.04,
   momentum: 0.9,
   weightDecay: 5e-4,
   seed: 1,
@@ -152,7 +152,7 @@ function addTrain(program: Command, actions: CliActions): void {
     .addOption(new Option('--data <name>', 'data set').argParser(choiceOf(dataNames)).default(data))
     .option('--epochs <count>', 'passes over the training images', parsePositiveInteger, epochs)
     .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
-    .option('--lr <rate>', 'learning rate at the start', parsePositiveNumber, lr)
+    .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls to 0', parsePositiveNumber, lr)
     .option('--momentum <fraction>', 'share of the last update that is kept, 0 up to 1', parseFraction, momentum)
     .option('--weight-decay <factor>', 'pull of the weights towards 0', parseNonNegativeNumber, weightDecay)
     .option('--seed <number>', 'initial weights and order of images; same seed, same bits', parseSeed, seed)

@@ -10,7 +10,7 @@ import { ensureDirectory, writeFileAtomically } from '../node/files.js'
 import { loadMnist } from '../node/mnist.js'
 import { crossEntropy } from '../ops/loss.js'
 import { softmax } from '../ops/softmax.js'
-import { cosine } from '../optim/schedule.js'
+import { cosine, warmup, type Schedule } from '../optim/schedule.js'
 import { SGD } from '../optim/sgd.js'
 import { init, runtimeInfo } from '../runtime/core.js'
 import { evaluate, fit, type EpochEvent, type FitState, type StepEvent } from '../train/fit.js'
@@ -36,6 +36,8 @@ import { renderReport, type Mistake, type ReportData } from './report.js'
 const CHECKPOINT_STEPS = 100
 /** Share of the training images held out for validation: MNIST's 5,000 of 60,000. */
 const VALIDATION_SHARE = 1 / 12
+/** Steps of rising learning rate: at most these, and at most a tenth of the run. */
+const WARMUP_STEPS = 200
 /** Images in one forward pass when measuring. */
 const EVALUATION_BATCH = 250
 /** Wrongly classified images in the report. */
@@ -277,6 +279,13 @@ function onInterrupt(note: (line: string) => void): { signal: AbortSignal; stop:
   }
 }
 
+/** A rise from 0, since the first weights are far from any good ones, and half a cosine down to 0. */
+function learningRates(lr: number, steps: number): Schedule {
+  const rise = Math.min(WARMUP_STEPS, Math.floor(steps / 10))
+  const fall = cosine({ lr, steps: steps - rise })
+  return rise > 0 ? warmup(rise, fall) : fall
+}
+
 /** Trains until the end or an interrupt; gives whether it finished. */
 async function train(run: Run, start: FitState | undefined, stdout: ProgressStream): Promise<boolean> {
   const { settings, data, model, optimizer, metrics, directory } = run
@@ -319,7 +328,7 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
       seed,
       optimizer,
       loss: crossEntropy,
-      schedule: cosine({ lr, steps: epochs * stepsPerEpoch }),
+      schedule: learningRates(lr, epochs * stepsPerEpoch),
       metrics: { accuracy },
       validation: imageExamples(data.validation, data.normalization),
       callbacks: { onStep, onEpoch },

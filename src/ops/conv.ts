@@ -8,7 +8,7 @@
  * Each is linear in both arguments and their derivatives are each other, so the three are closed under
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
-import { defineOp, type Op } from '../autodiff/op.js'
+import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
 import { encodeConv, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
@@ -197,6 +197,9 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
   const name = `conv${directions}d`
   return (x, w, options = {}) => {
     const { bias, activation } = options
+    checkTensor(x, name, 'x')
+    checkTensor(w, name, 'w')
+    if (bias) checkTensor(bias, name, 'bias')
     if (activation !== undefined && !Object.hasOwn(activations, activation)) {
       throw new ShapeError(
         `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given '${activation as string}'`,

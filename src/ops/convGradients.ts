@@ -2,11 +2,12 @@
  * The book's g and h as functions: the gradients of a convolution with respect to its kernel (9.11) and to its input
  * (9.13), for every option of conv1d, conv2d and conv3d. Both are linear in both arguments and differentiable.
  */
+import { checkTensor } from '../autodiff/op.js'
 import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { zeros } from '../tensor/create.js'
-import { sameShape, showShape, type Shape } from '../tensor/shape.js'
+import { sameShape, showShape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import {
   convolution,
@@ -29,7 +30,9 @@ function checkGradient(name: string, dy: Tensor, conv: Conv): void {
   }
 }
 
-function checkRank(name: string, argument: string, shape: Shape, directions: number, letters: string): void {
+function checkRank(name: string, argument: string, value: Tensor, directions: number, letters: string): void {
+  checkTensor(value, name, argument)
+  const { shape } = value
   if (shape.length !== directions + 2)
     throw new ShapeError(`${name}: ${argument} must be ${letters}, given ${showShape(shape)}`)
 }
@@ -42,8 +45,8 @@ export interface WeightGradOptions extends ConvGradientOptions {
 function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: WeightGradOptions) => Tensor {
   const name = `conv${directions}dWeightGrad`
   return (x, dy, { kernel, ...options }) => {
-    checkRank(name, 'x', x.shape, directions, '(N, C, …)')
-    checkRank(name, 'dy', dy.shape, directions, '(N, K, …)')
+    checkRank(name, 'x', x, directions, '(N, C, …)')
+    checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(kernel, directions, 1, `${name}: kernel`)
     const { groups = 1 } = options
     const C = x.shape[1] as number
@@ -68,8 +71,8 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
   const name = `conv${directions}dInputGrad`
   const operation = convolution(directions)
   return (w, dy, { inputSize, ...options }) => {
-    checkRank(name, 'w', w.shape, directions, '(K, C/groups, …)')
-    checkRank(name, 'dy', dy.shape, directions, '(N, K, …)')
+    checkRank(name, 'w', w, directions, '(K, C/groups, …)')
+    checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)
     const { groups = 1, paddingMode = 'zeros' } = options
     if (!Number.isInteger(groups) || groups < 1)

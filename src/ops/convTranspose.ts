@@ -3,6 +3,7 @@
  * x (N, C, …), w (C, K/groups, …) -> (N, K, …) with extents (n − 1)·stride − lo − hi + dilation·(kernel − 1) + 1 +
  * outputPadding. With w read as the kernel of a convolution from K to C channels, y = h(w, x), equation (9.13).
  */
+import { checkTensor } from '../autodiff/op.js'
 import type { ConvProblem } from '../plan/conv.js'
 import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
@@ -115,6 +116,9 @@ export function describeTranspose(
 function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTransposeOptions) => Tensor {
   const name = `convTranspose${directions}d`
   return (x, w, options = {}) => {
+    checkTensor(x, name, 'x')
+    checkTensor(w, name, 'w')
+    if (options.bias) checkTensor(options.bias, name, 'bias')
     const conv = describeTranspose(name, directions, x.shape, w.shape, options)
     const { bias } = options
     if (!bias) return inputGradient({ dy: x, w }, conv)

@@ -432,8 +432,12 @@ export function upsample2d(x: Tensor, { scale, mode = 'nearest' }: Upsample2dOpt
   if (mode !== 'bilinear') {
     throw new ShapeError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${JSON.stringify(mode)}`)
   }
-  return scope(() => {
-    const tall = interpolate({ x }, { xShape: shape, axis: 2, length: H * rows, scale: rows })
-    return interpolate({ x: tall }, { xShape: tall.shape, axis: 3, length: W * columns, scale: columns })
-  })
+  const enlarge = (map: Tensor, axis: number, factor: number): Tensor =>
+    factor === 1
+      ? map
+      : interpolate(
+          { x: map },
+          { xShape: map.shape, axis, length: (map.shape[axis] as number) * factor, scale: factor },
+        )
+  return scope(() => enlarge(enlarge(x.alias(), 2, rows), 3, columns))
 }

@@ -2,7 +2,7 @@
  * Matrix products. linear: y = x · wᵀ + bias, x (N, in), w (out, in), y (N, out); matmul: a (M, K) · b (K, N).
  * Both are one kernel that reads its operands by strides, so that nothing is ever transposed in memory.
  */
-import { defineOp, type Op } from '../autodiff/op.js'
+import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
 import { kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape } from '../tensor/shape.js'
@@ -63,8 +63,10 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
 const multiply = (a: Tensor, b: Tensor, orientation: Orientation): Tensor =>
   product({ a, b, bias: undefined }, orientation)
 
-function checkMatrix(value: Tensor, name: string, expected: string): readonly [number, number] {
-  if (value.ndim !== 2) throw new ShapeError(`${name}: ${expected}, given ${showShape(value.shape)}`)
+function checkMatrix(value: Tensor, name: string, argument: string, expected: string): readonly [number, number] {
+  checkTensor(value, name, argument)
+  if (value.ndim !== 2)
+    throw new ShapeError(`${name}: ${argument} must be ${expected}, given ${showShape(value.shape)}`)
   return value.shape as readonly [number, number]
 }
 
@@ -73,13 +75,14 @@ function checkMatrix(value: Tensor, name: string, expected: string): readonly [n
  * @throws ShapeError when the inner extents differ, or bias is not (out).
  */
 export function linear(x: Tensor, w: Tensor, bias?: Tensor): Tensor {
-  const [, features] = checkMatrix(x, 'linear', 'x must be (N, in); flatten() it first')
-  const [units, inputs] = checkMatrix(w, 'linear', 'w must be (out, in)')
+  const [, features] = checkMatrix(x, 'linear', 'x', '(N, in); flatten() it first')
+  const [units, inputs] = checkMatrix(w, 'linear', 'w', '(out, in)')
   if (features !== inputs) {
     throw new ShapeError(
       `linear: x ${showShape(x.shape)} has ${features} features, w ${showShape(w.shape)} takes ${inputs}; w must be (out, ${features})`,
     )
   }
+  if (bias) checkTensor(bias, 'linear', 'bias')
   if (bias && !sameShape(bias.shape, [units])) {
     throw new ShapeError(`linear: bias must be (${units}) as w has ${units} rows, given ${showShape(bias.shape)}`)
   }
@@ -88,8 +91,8 @@ export function linear(x: Tensor, w: Tensor, bias?: Tensor): Tensor {
 
 /** Matrix product: a (M, K) · b (K, N) -> (M, N). @throws ShapeError when the inner extents differ. */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  const [, K] = checkMatrix(a, 'matmul', 'a must be (M, K)')
-  const [rows] = checkMatrix(b, 'matmul', 'b must be (K, N)')
+  const [, K] = checkMatrix(a, 'matmul', 'a', '(M, K)')
+  const [rows] = checkMatrix(b, 'matmul', 'b', '(K, N)')
   if (K !== rows)
     throw new ShapeError(`matmul: a ${showShape(a.shape)} and b ${showShape(b.shape)} do not fit; b must be (${K}, N)`)
   return multiply(a, b, { transposeA: false, transposeB: false })

@@ -3,7 +3,7 @@
  * Tiled (9.10): kernels repeat with a period in each direction. Both are one operation on classes of pixels that
  * share a kernel; it is linear in both arguments, and its three forms are closed under differentiation.
  */
-import { defineOp, type Op } from '../autodiff/op.js'
+import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
 import { encodeConv, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
@@ -149,6 +149,9 @@ export function describeLocal(
 function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor, options?: LocalOptions) => Tensor {
   const name = variant === 'tiled' ? `tiledConv${directions}d` : `locallyConnected${directions}d`
   return (x, w, options = {}) => {
+    checkTensor(x, name, 'x')
+    checkTensor(w, name, 'w')
+    if (options.bias) checkTensor(options.bias, name, 'bias')
     if (x.ndim !== directions + 2) {
       throw new ShapeError(
         `${name}: x must be ${directions === 1 ? '(N, C, W)' : '(N, C, H, W)'}, given ${showShape(x.shape)}`,

@@ -1,4 +1,5 @@
 /** Kernels that are outer products, and connection tables between channels. */
+import { checkTensor } from '../autodiff/op.js'
 import { ShapeError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
 import { showShape } from '../tensor/shape.js'
@@ -30,6 +31,9 @@ export function separableConv2d(
   { column, row }: { readonly column: Tensor; readonly row: Tensor },
   options: SeparableOptions = {},
 ): Tensor {
+  checkTensor(x, 'separableConv2d', 'x')
+  checkTensor(column, 'separableConv2d', 'column')
+  checkTensor(row, 'separableConv2d', 'row')
   if (x.ndim !== 4) throw new ShapeError(`separableConv2d: x must be (N, C, H, W), given ${showShape(x.shape)}`)
   const C = x.shape[1] as number
   const spread = (vector: Tensor, name: string, place: 'rows' | 'columns'): Tensor => {
@@ -99,6 +103,7 @@ export function connectedConv2d(
   table: readonly (readonly boolean[])[],
   options: Omit<ConvOptions, 'groups'> = {},
 ): Tensor {
+  checkTensor(w, 'connectedConv2d', 'w')
   if (w.ndim !== 4) throw new ShapeError(`connectedConv2d: w must be (K, C, R, S), given ${showShape(w.shape)}`)
   const [K, C] = w.shape as readonly [number, number, number, number]
   if (!Array.isArray(table) || table.length !== K || !table.every((row) => Array.isArray(row) && row.length === C)) {

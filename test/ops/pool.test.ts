@@ -340,6 +340,26 @@ describe('max pooling', () => {
     }
   })
 
+  it('gives NaN also at borders, in small maps and in adaptive windows', () => {
+    scope(() => {
+      const x = tensor([
+        [
+          [
+            [1, 2, 3],
+            [4, NaN, 6],
+            [7, 8, 9],
+          ],
+        ],
+      ])
+      const padded = maxPool2dWithIndices(x, { kernel: 2, padding: 1 })
+      expect([...padded.y.data()]).toEqual([1, 3, 7, NaN])
+      expect([...padded.indices.data()]).toEqual([0, 2, 6, 4])
+      expect([...adaptiveMaxPool2d(x, [3, 1]).data()]).toEqual([3, NaN, 9])
+      expect(globalMaxPool(x).item()).toBeNaN()
+      expect(avgPool2d(x, { kernel: 3 }).item()).toBeNaN()
+    })
+  })
+
   it('lets infinities through, also where all elements are -∞', () => {
     scope(() => {
       const x = tensor([[[[-Infinity, -Infinity, 1, Infinity]]]])
@@ -423,6 +443,40 @@ describe('mean pooling', () => {
       expect(globalAvgPool(x).item()).toBe(Math.fround(mean))
       expect(avgPool1d(x, { kernel: n }).item()).toBe(Math.fround(mean))
     })
+  })
+
+  it('agrees with the definition for wide and for tall windows', () => {
+    for (const [input, kernel] of [
+      [
+        [3, 50],
+        [2, 17],
+      ],
+      [
+        [5, 40],
+        [5, 40],
+      ],
+      [
+        [70, 9],
+        [66, 8],
+      ],
+    ] as const) {
+      for (const countIncludePad of [true, false]) {
+        const xShape = [1, 2, ...input]
+        const windows: Windows = {
+          kernel,
+          stride: [1, 3],
+          padding: [
+            [1, 0],
+            [2, 4],
+          ],
+          dilation: [1, 1],
+          ceil: true,
+        }
+        const ranges = input.map((n, axis) => sliding(n, windows, axis))
+        const pool: TensorFunction = (x) => avgPool2d(x, { ...options(windows), countIncludePad })
+        compare(pool, naiveMean(countIncludePad), numbers(size(xShape), 5, false), xShape, ranges)
+      }
+    }
   })
 
   it('moves with its input, bit for bit', () => {
