@@ -118,7 +118,7 @@ export function softplus(x: v128): v128 {
   return f32x4.add(f32x4.pmax(x, f32x4.splat(0)), tail)
 }
 
-/** e^(−x²/2) for |x| ≤ 15; 3 ulp. The rounding error of x² is put back, or the tail would lose digits. */
+/** e^(−x²/2) for |x| ≤ 15. The rounding error of x² is put back, or the tail would lose digits. */
 @inline
 export function gaussian(x: v128): v128 {
   const square = f32x4.mul(x, x)
@@ -131,7 +131,7 @@ export function gaussian(x: v128): v128 {
   return f32x4.sub(e, f32x4.mul(f32x4.mul(e, lost), f32x4.splat(0.5)))
 }
 
-/** Φ(x), the normal distribution function, given g = gaussian(x), |x| ≤ 15; 7 ulp, in the tail too. */
+/** Φ(x), the normal distribution function, given g = gaussian(x), |x| ≤ 15; x·Φ(x) is within 8 ulp, in the tail too. */
 @inline
 export function normalCdf(x: v128, g: v128): v128 {
   // Φ(−u) = e^(−u²/2)·t·P(t), t = 1 / (1 + 0.35·u), for 0 ≤ u ≤ 15; relative error 3.3e-8.
@@ -178,7 +178,7 @@ function powHalf(a: v128, p: f64): v128 {
   return i64x2.add(e, i64x2.shl(exponent, 52))
 }
 
-/** x^p for a finite p, as IEEE 754 has it: signs follow odd whole p, negative x with a fractional p gives NaN; 1 ulp. */
+/** x^p for a finite p, as IEEE 754 has it: signs follow odd whole p, negative x with a fractional p gives NaN; 0.51 ulp. */
 @inline
 export function pow(x: v128, p: f64): v128 {
   if (p == 0) return f32x4.splat(1)

