@@ -1,7 +1,7 @@
 /** How an operation is defined: a shape rule, a forward pass and a gradient, in one place. */
 import { kernels } from '../runtime/core.js'
 import { ShapeError, UnsupportedError } from '../runtime/errors.js'
-import { keep, scope, Tensor, type Storage } from '../tensor/tensor.js'
+import { keep, scope, Tensor } from '../tensor/tensor.js'
 import { tapesTracking, type Step } from './tape.js'
 
 /** Tensor arguments by name; optional ones may be undefined. */
@@ -110,16 +110,12 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
   ) as unknown as I
   const ownY = keeps.has('y') ? hold(y) : shapeOnly(y)
   const ownSaved = Object.fromEntries(Object.entries(saved).map(([key, tensor]) => [key, hold(tensor)])) as unknown as S
-  const storages: (readonly [string, Storage])[] = present.map(([argument, { storage }]) => [
-    argument,
-    storage.retain(),
-  ])
-  const output = y.storage.retain()
+  const storages = present.map(([argument, { storage }]) => [argument, storage] as const)
   for (const tensor of held) keep(tensor)
   return {
     name,
     inputs: new Map(storages),
-    output,
+    output: y.storage,
     outputShape: y.shape,
     pullback(dy, need) {
       const { gradient } = definition
@@ -136,8 +132,6 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
     },
     dispose() {
       for (const tensor of held) tensor.dispose()
-      for (const [, storage] of storages) storage.release()
-      output.release()
     },
   }
 }

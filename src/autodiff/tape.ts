@@ -11,7 +11,7 @@ import { empty, scope, Tensor, type Storage } from '../tensor/tensor.js'
 /** One recorded operation. */
 export interface Step {
   readonly name: string
-  /** Tensors by argument name; `undefined` where the optional argument was absent. */
+  /** Storages of the arguments by name, and of the output: they tell which is which, their memory may be gone. */
   readonly inputs: ReadonlyMap<string, Storage>
   readonly output: Storage
   readonly outputShape: Shape
@@ -28,9 +28,9 @@ export class Tape {
   #steps: Step[] = []
   #disposed = false
 
-  /** Tracks tensors; their storages live as long as the tape. */
+  /** Tracks storages by identity: it keeps none of their memory, only the steps do, of what their gradients read. */
   constructor(inputs: readonly Tensor[]) {
-    for (const { storage } of inputs) if (!this.#tracked.has(storage)) this.#tracked.add(storage.retain())
+    for (const { storage } of inputs) this.#tracked.add(storage)
   }
 
   tracks(storage: Storage): boolean {
@@ -39,7 +39,7 @@ export class Tape {
 
   add(step: Step): void {
     this.#steps.push(step)
-    this.#tracked.add(step.output.retain())
+    this.#tracked.add(step.output)
   }
 
   /** Runs `use` with the tape open. */
@@ -84,7 +84,10 @@ export class Tape {
   }
 
   #accumulate(gradients: Map<Storage, Tensor>, step: Step, dy: Tensor, need: ReadonlySet<string>): void {
-    const results = step.pullback(dy.reshape(step.outputShape), need)
+    const shaped = dy.reshape(step.outputShape)
+    const results = step.pullback(shaped, need)
+    // Unless it was passed on, so that the gradient's memory is free as soon as its own handle is.
+    if (![...results.values()].includes(shaped)) shaped.dispose()
     for (const [name, gradient] of results) {
       const storage = step.inputs.get(name)
       if (!storage || !need.has(name)) continue
@@ -98,7 +101,6 @@ export class Tape {
     this.#disposed = true
     for (const step of this.#steps) step.dispose()
     this.#steps = []
-    for (const storage of this.#tracked) storage.release()
     this.#tracked.clear()
   }
 }

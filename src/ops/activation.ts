@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../runtime/errors.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { add, exp, mul, neg, slope, square, sub, unary } from './elementwise.js'
+import { add, exp, mul, neg, slope, square, unary } from './elementwise.js'
 
 const rectify = unary<void>('relu', {
   forward: (k, y, x, size) => k.relu_fwd(y, x, 0, size),
@@ -148,7 +148,7 @@ const normalSlope = slope<void>('geluGradient', {
   second: (ddx, dy, x) => {
     const squared = square(x)
     const density = mul(exp(mul(squared, -0.5)), 0.3989422804014327)
-    return mul(mul(ddx, dy), mul(density, sub(mul(squared, -1), -2)))
+    return mul(mul(ddx, dy), mul(density, add(neg(squared), 2)))
   },
 })
 
