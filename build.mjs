@@ -10,6 +10,14 @@ import { build } from 'esbuild'
 
 const run = promisify(execFile)
 const generated = 'src/runtime/generated'
+const entries = {
+  index: 'src/index.ts',
+  data: 'src/data/index.ts',
+  io: 'src/io/index.ts',
+  zoo: 'src/zoo/index.ts',
+  node: 'src/node/index.ts',
+  'cli/main': 'src/cli/main.ts',
+}
 const variants = ['strict', 'relaxed']
 
 /** Compiles one target of asconfig.json to build/<target>.wasm and build/<target>.d.ts. */
@@ -49,14 +57,7 @@ async function buildLibrary() {
   const { version } = JSON.parse(await readFile('package.json', 'utf8'))
   await rm('dist', { recursive: true, force: true })
   await build({
-    entryPoints: {
-      index: 'src/index.ts',
-      data: 'src/data/index.ts',
-      io: 'src/io/index.ts',
-      zoo: 'src/zoo/index.ts',
-      node: 'src/node/index.ts',
-      'cli/main': 'src/cli/main.ts',
-    },
+    entryPoints: entries,
     outdir: 'dist',
     bundle: true,
     splitting: true,
@@ -73,6 +74,10 @@ async function buildLibrary() {
   })
   await chmod('dist/cli/main.js', 0o755)
   await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
+  for (const [entry, source] of Object.entries(entries)) {
+    if (entry !== 'cli/main')
+      await writeFile(`dist/${entry}.d.ts`, `export * from './types/${source.slice(4, -3)}.js'\n`)
+  }
   await copyFile('build/strict.wasm', 'dist/core.wasm')
   await copyFile('build/relaxed.wasm', 'dist/relaxed.wasm')
 }
