@@ -212,7 +212,6 @@ async function writeReport(
     weightsHash,
     version: packageVersion(),
     environment: `Node ${process.versions.node}, ${runtimeInfo().simd} SIMD, ${runtimeInfo().threads} thread`,
-    settings: settingNames.map((name) => [name, String(settings[name])]),
     layers: model.summary().layers.map((row) => ({ ...row, output: row.output.join(' × ') })),
     batchSize: settings.batchSize,
     stepsPerEpoch: Math.ceil(data.training.size / settings.batchSize),
