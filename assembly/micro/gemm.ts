@@ -16,22 +16,26 @@ export const TILE_BYTES: usize = 128
 export const A_STEP: usize = 16
 export const B_STEP: usize = 32
 
+/** Two vectors of zeros, never written. */
+const ZEROS = memory.data(32, 16)
+
 /**
- * One register tile: c (4, 8) with rows `ld` bytes apart += panel a · panel b, while b < end.
- * One flat loop with accumulators loaded from C: a remainder loop or a nested one costs 15-35 %.
+ * One register tile: c (4, 8) with rows `ld` bytes apart = start + panel a · panel b, while b < end. The rows of
+ * `start` are `startLd` bytes apart: 0 repeats one row.
+ * One flat loop with accumulators loaded from memory: a remainder loop or a nested one costs 15-35 %.
  */
-function tile4x8(c: usize, ld: usize, a: usize, b: usize, end: usize): void {
-  const c1 = c + ld
-  const c2 = c1 + ld
-  const c3 = c2 + ld
-  let c00 = v128.load(c)
-  let c01 = v128.load(c, 16)
-  let c10 = v128.load(c1)
-  let c11 = v128.load(c1, 16)
-  let c20 = v128.load(c2)
-  let c21 = v128.load(c2, 16)
-  let c30 = v128.load(c3)
-  let c31 = v128.load(c3, 16)
+function tile4x8(c: usize, ld: usize, start: usize, startLd: usize, a: usize, b: usize, end: usize): void {
+  let c00 = v128.load(start)
+  let c01 = v128.load(start, 16)
+  start += startLd
+  let c10 = v128.load(start)
+  let c11 = v128.load(start, 16)
+  start += startLd
+  let c20 = v128.load(start)
+  let c21 = v128.load(start, 16)
+  start += startLd
+  let c30 = v128.load(start)
+  let c31 = v128.load(start, 16)
   while (b < end) {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
@@ -52,12 +56,15 @@ function tile4x8(c: usize, ld: usize, a: usize, b: usize, end: usize): void {
   }
   v128.store(c, c00)
   v128.store(c, c01, 16)
-  v128.store(c1, c10)
-  v128.store(c1, c11, 16)
-  v128.store(c2, c20)
-  v128.store(c2, c21, 16)
-  v128.store(c3, c30)
-  v128.store(c3, c31, 16)
+  c += ld
+  v128.store(c, c10)
+  v128.store(c, c11, 16)
+  c += ld
+  v128.store(c, c20)
+  v128.store(c, c21, 16)
+  c += ld
+  v128.store(c, c30)
+  v128.store(c, c31, 16)
 }
 
 /** Copies a (rows, columns) block of floats between two row pitches (bytes). */
@@ -86,22 +93,21 @@ export function accumulateTile(
 ): void {
   const end = b + <usize>depth * B_STEP
   if (rows >= ROWS && columns >= COLUMNS) {
-    tile4x8(c, ld, a, b, end)
+    tile4x8(c, ld, c, ld, a, b, end)
     return
   }
   rows = min(rows, ROWS)
   columns = min(columns, COLUMNS)
   memory.fill(scratch, 0, TILE_BYTES)
   copyBlock(scratch, B_STEP, c, ld, rows, columns)
-  tile4x8(scratch, B_STEP, a, b, end)
+  tile4x8(scratch, B_STEP, scratch, B_STEP, a, b, end)
   copyBlock(c, ld, scratch, B_STEP, rows, columns)
 }
 
-/** tile (4, 8) at `scratch` = a · b over `depth` steps. */
+/** A packed tile (4, 8) at `to` = a · b over `depth` steps. */
 @inline
-export function multiplyTile(scratch: usize, a: usize, b: usize, depth: i32): void {
-  memory.fill(scratch, 0, TILE_BYTES)
-  tile4x8(scratch, B_STEP, a, b, b + <usize>depth * B_STEP)
+export function multiplyTile(to: usize, a: usize, b: usize, depth: i32): void {
+  tile4x8(to, B_STEP, ZEROS, 0, a, b, b + <usize>depth * B_STEP)
 }
 
 /** Transposes four vectors and stores them at `to`, `pitch` bytes apart. */

@@ -9,13 +9,14 @@
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
-import { encodeConv, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { activations, type Activation } from './activation.js'
+import { runConv } from './convKernels.js'
+import { add } from './elementwise.js'
 import { pad, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
 
@@ -97,41 +98,23 @@ export function biasKind(name: string, bias: Tensor | undefined, K: number, outp
   )
 }
 
-/** Runs one pass: `out` is y, dx or dw; `left` and `right` are its two tensor arguments in the order of the kernels. */
+/** Runs one pass: the result is y, dx or dw; `left` and `right` are its two tensors in the order of the kernels. */
 function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor): Tensor {
   const { problem } = conv
-  const { N, C, K } = problem
-  const shapes = { fwd: conv.yShape, dx: conv.xShape, dw: conv.wShape }
   const algorithm = planConv(problem, pass, conv.algorithm)
-  const out = empty(shapes[pass])
-  const k = kernels()
-  withIntegers(encodeConv(problem, bias ? conv.bias : 'none'), (shape) => {
-    const biasPointer = bias?.pointer ?? 0
-    if (algorithm === 'direct') {
-      if (pass === 'fwd') k.conv_direct_fwd(out.pointer, left.pointer, right.pointer, biasPointer, shape, 0, N * K)
-      else if (pass === 'dx') k.conv_direct_dx(out.pointer, left.pointer, right.pointer, shape, 0, N * C)
-      else k.conv_direct_dw(out.pointer, left.pointer, right.pointer, shape, 0, K)
-    } else if (pass === 'fwd') {
-      withWorkspace(k.conv_gemm_packed(shape) >>> 0, (packed) => {
-        k.conv_gemm_pack(packed, right.pointer, shape)
-        withWorkspace(k.conv_gemm_fwd_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_fwd(out.pointer, left.pointer, packed, biasPointer, ws, shape, 0, N)
-        })
-      })
-    } else if (pass === 'dx') {
-      withWorkspace(k.conv_gemm_packed_transposed(shape) >>> 0, (packed) => {
-        k.conv_gemm_pack_transposed(packed, right.pointer, shape)
-        withWorkspace(k.conv_gemm_dx_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_dx(out.pointer, left.pointer, packed, ws, shape, 0, N)
-        })
-      })
-    } else {
-      withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
-        k.conv_gemm_dw(out.pointer, left.pointer, right.pointer, ws, shape, 0, k.conv_gemm_dw_items(shape))
-      })
-    }
+  const out = empty({ fwd: conv.yShape, dx: conv.xShape, dw: conv.wShape }[pass])
+  // Transformed tiles do not line up with a bias for each location: it is added afterwards.
+  const later = bias && conv.bias === 'location' && algorithm === 'winograd' ? bias : undefined
+  const now = later ? undefined : bias
+  runConv(algorithm, pass, {
+    problem,
+    out: out.pointer,
+    left: left.pointer,
+    right: right.pointer,
+    bias: now?.pointer ?? 0,
+    biasKind: now ? conv.bias : 'none',
   })
-  return out
+  return later ? add(out, later) : out
 }
 
 /** Gradient of a bias: dy (N, K, …) summed over what the bias does not distinguish. */

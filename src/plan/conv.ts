@@ -25,6 +25,8 @@ interface Algorithm {
 
 const product = (values: readonly number[]): number => values.reduce((total, value) => total * value, 1)
 
+const up = (value: number, to: number): number => Math.ceil(value / to) * to
+
 /** Multiply-adds of one pass. */
 export function multiplyAdds(problem: ConvProblem): number {
   const { N, C, K, groups, kernel, output } = problem
@@ -45,7 +47,6 @@ export const algorithms = {
       const taps = (C / groups) * product(kernel)
       const pixels = product(output)
       const rows = K / groups
-      const up = (value: number, to: number): number => Math.ceil(value / to) * to
       const tile = {
         fwd: up(rows, 4) * up(pixels, 8) * taps,
         dx: up(taps, 4) * up(pixels, 8) * rows,
@@ -53,6 +54,25 @@ export const algorithms = {
       }
       const gathered = { fwd: taps * up(pixels, 8), dx: 2 * up(taps, 4) * up(pixels, 8), dw: up(taps, 8) * pixels }
       return N * groups * (tile[pass] + 6 * gathered[pass]) + 4 * groups * rows * taps + 2000
+    },
+  },
+  /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) or F(2×2, 5×5): fewer multiplications, transforms before and after. */
+  winograd: {
+    unsupported: ({ kernel, stride, dilation, lo }, pass) => {
+      const r = kernel[0]
+      if (pass === 'dw') return 'it has no filter gradient yet'
+      if (kernel.length !== 2 || r !== kernel[1] || (r !== 3 && r !== 5)) return 'the kernel must be 3 × 3 or 5 × 5'
+      if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
+      if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
+      return undefined
+    },
+    cost: ({ N, C, K, groups, kernel, input, output }, pass) => {
+      const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
+      const m = 7 - (kernel[0] as number)
+      const tiles = product(extents.map((extent) => Math.ceil(extent / m)))
+      const products = 36 * up(tiles, 8) * up(rows / groups, 4) * inputs
+      // Transforms of tiles, four at a time, and of the weights, in float64.
+      return N * (products + 220 * up(tiles, 4) * inputs + 180 * up(tiles, 4) * rows) + 1500 * (inputs / groups) * rows
     },
   },
 } as const satisfies Record<string, Algorithm>
@@ -65,7 +85,11 @@ const names = Object.keys(algorithms) as ConvAlgorithm[]
 export const algorithmsFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
   names.filter((name) => (algorithms[name] as Algorithm).unsupported(problem, pass) === undefined)
 
-/** The cheapest algorithm, or the one that was asked for. @throws UnsupportedError when that one cannot do it. */
+/**
+ * The cheapest algorithm, or the one that was asked for. What is asked for must be able to do the forward pass; for a
+ * gradient that it cannot do, the cheapest takes its place.
+ * @throws UnsupportedError when there is no such algorithm, or it cannot do the shape.
+ */
 export function planConv(
   problem: ConvProblem,
   pass: ConvPass,
@@ -74,6 +98,7 @@ export function planConv(
   const possible = algorithmsFor(problem, pass)
   if (requested !== 'auto') {
     if (possible.includes(requested)) return requested
+    if (pass !== 'fwd' && algorithmsFor(problem, 'fwd').includes(requested)) return planConv(problem, pass)
     const reason = names.includes(requested)
       ? (algorithms[requested] as Algorithm).unsupported(problem, pass)
       : 'there is no such algorithm'

@@ -1,0 +1,180 @@
+/**
+ * Transforms of Winograd's minimal filtering on 6 × 6 tiles, four tiles at a time, one in each lane.
+ *
+ * With the points 0, ±a, ±b, ∞, a = √½ and b = √2, the five finite ones are the roots of x⁵ − 5/2·x³ + x, and
+ * y = Aᵀ [(G g) ⊙ (Bᵀ d)] gives m outputs of a correlation with r taps for every m + r = 7:
+ *
+ *         | 1   0  -5/2  0   1  0 |        | 1   1   1   1   1  0 |              | 1   0   0  … |
+ *         | 0  -b   -2   a   1  0 |        | 0   a  -a   b  -b  · |              | 1   a   a² … | / -3/2
+ *    Bᵀ = | 0   b   -2  -a   1  0 |   Aᵀ = | 0   a²  a²  b²  b² · |          G = | 1  -a   a² … | / -3/2
+ *         | 0  -a  -1/2  b   1  0 |        | 0   a³ -a³  b³ -b³ · |              | 1   b   b² … | / 6
+ *         | 0   a  -1/2 -b   1  0 |                                              | 1  -b   b² … | / 6
+ *         | 0   1   0  -5/2  0  1 |        (m rows; the last column is 1 in      | 0   …  0   1 |
+ *                                           the last row, else 0)                 (r columns)
+ *
+ * These points lose half of what the usual 0, ±1, ±2, ∞ do. Lavin & Gray, "Fast algorithms for convolutional neural
+ * networks", 2016; points after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution",
+ * 2020.
+ */
+import { storeTransposed } from './gemm'
+
+/** Frequencies of a tile, and bytes of the scratch of one transform. */
+export const FREQUENCIES: usize = 36
+export const SCRATCH_BYTES: usize = 576
+
+const A: f32 = 0.7071067811865476
+const B: f32 = 1.4142135623730951
+
+/** One transform Bᵀ d of six vectors `step` bytes apart at `from`, written `stride` bytes apart at `to`. */
+@inline
+function transformInput(to: usize, stride: usize, from: usize, step: usize): void {
+  const a = f32x4.splat(A)
+  const b = f32x4.splat(B)
+  const d0 = v128.load(from)
+  const d1 = v128.load(from + step)
+  const d2 = v128.load(from + 2 * step)
+  const d3 = v128.load(from + 3 * step)
+  const d4 = v128.load(from + 4 * step)
+  const d5 = v128.load(from + 5 * step)
+  const half = f32x4.splat(2.5)
+  v128.store(to, f32x4.add(f32x4.sub(d0, f32x4.mul(half, d2)), d4))
+  let even = f32x4.sub(d4, f32x4.add(d2, d2))
+  let odd = f32x4.sub(f32x4.mul(a, d3), f32x4.mul(b, d1))
+  v128.store(to + stride, f32x4.add(even, odd))
+  v128.store(to + 2 * stride, f32x4.sub(even, odd))
+  even = f32x4.sub(d4, f32x4.mul(f32x4.splat(0.5), d2))
+  odd = f32x4.sub(f32x4.mul(b, d3), f32x4.mul(a, d1))
+  v128.store(to + 3 * stride, f32x4.add(even, odd))
+  v128.store(to + 4 * stride, f32x4.sub(even, odd))
+  v128.store(to + 5 * stride, f32x4.add(f32x4.sub(d1, f32x4.mul(half, d3)), d5))
+}
+
+/**
+ * The input tiles of four windows (6, 6) at p0 … p3, rows `pitch` bytes apart, into frequency f at
+ * to + f·stride: 16 bytes, one lane for each tile.
+ */
+export function transformTiles(
+  to: usize,
+  stride: usize,
+  scratch: usize,
+  p0: usize,
+  p1: usize,
+  p2: usize,
+  p3: usize,
+  pitch: usize,
+): void {
+  for (let row: usize = 0; row < SCRATCH_BYTES; row += 96) {
+    const columns = scratch + row
+    storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
+    const low = i8x16.shuffle(
+      v128.load64_zero(p0, 16),
+      v128.load64_zero(p1, 16),
+      0,
+      1,
+      2,
+      3,
+      16,
+      17,
+      18,
+      19,
+      4,
+      5,
+      6,
+      7,
+      20,
+      21,
+      22,
+      23,
+    )
+    const high = i8x16.shuffle(
+      v128.load64_zero(p2, 16),
+      v128.load64_zero(p3, 16),
+      0,
+      1,
+      2,
+      3,
+      16,
+      17,
+      18,
+      19,
+      4,
+      5,
+      6,
+      7,
+      20,
+      21,
+      22,
+      23,
+    )
+    v128.store(columns, i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), 64)
+    v128.store(columns, i8x16.shuffle(low, high, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31), 80)
+    transformInput(columns, 16, columns, 16)
+    p0 += pitch
+    p1 += pitch
+    p2 += pitch
+    p3 += pitch
+  }
+  for (let column: usize = 0; column < 6; column++) {
+    transformInput(to + column * stride, 6 * stride, scratch + column * 16, 96)
+  }
+}
+
+/** One transform Aᵀ of six vectors `step` bytes apart at `from` to m = 4 or 2, 16·`spread` bytes apart at `to`. */
+@inline
+function transformOutput(to: usize, spread: usize, from: usize, step: usize, m: i32): void {
+  const m0 = v128.load(from)
+  const m1 = v128.load(from + step)
+  const m2 = v128.load(from + 2 * step)
+  const m3 = v128.load(from + 3 * step)
+  const m4 = v128.load(from + 4 * step)
+  const m5 = v128.load(from + 5 * step)
+  const sumA = f32x4.add(m1, m2)
+  const sumB = f32x4.add(m3, m4)
+  const differenceA = f32x4.mul(f32x4.splat(A), f32x4.sub(m1, m2))
+  const differenceB = f32x4.mul(f32x4.splat(B), f32x4.sub(m3, m4))
+  v128.store(to, f32x4.add(f32x4.add(m0, sumA), sumB))
+  const first = f32x4.add(differenceA, differenceB)
+  if (m == 2) {
+    v128.store(to + spread, f32x4.add(first, m5))
+    return
+  }
+  const half = f32x4.splat(0.5)
+  v128.store(to + spread, first)
+  v128.store(to + 2 * spread, f32x4.add(f32x4.mul(half, sumA), f32x4.add(sumB, sumB)))
+  const third = f32x4.add(f32x4.mul(half, differenceA), f32x4.add(differenceB, differenceB))
+  v128.store(to + 3 * spread, f32x4.add(third, m5))
+}
+
+/**
+ * Output tiles (m, m) of four windows from frequency f at from + f·stride, with `bias` added, into `scratch`:
+ * tile i's row j at scratch + 64·j + 16·i for m = 4, or 8 bytes of it for m = 2.
+ */
+export function inverseTiles(scratch: usize, from: usize, stride: usize, bias: f32, m: i32): void {
+  const columns = scratch + 256
+  for (let column: usize = 0; column < 6; column++) {
+    transformOutput(columns + column * 16, 96, from + column * stride, 6 * stride, m)
+  }
+  const start = f32x4.splat(bias)
+  for (let row = 0; row < m; row++) {
+    const to = scratch + ((<usize>row) << 6)
+    transformOutput(to, 16, columns + <usize>row * 96, 16, m)
+    const v0 = f32x4.add(v128.load(to), start)
+    const v1 = f32x4.add(v128.load(to, 16), start)
+    if (m == 2) storeTransposed(to, 16, v0, v1, v0, v1)
+    else storeTransposed(to, 16, v0, v1, f32x4.add(v128.load(to, 32), start), f32x4.add(v128.load(to, 48), start))
+  }
+}
+
+/** G g of r taps (3 or 5) `step` bytes apart at `from`, six results `stride` bytes apart at `to`, in float64. */
+export function transformFilter(to: usize, stride: usize, from: usize, step: usize, r: i32): void {
+  for (let i = 0; i < 6; i++) {
+    let value: f64 = 0
+    if (i == 5) value = load<f64>(from + <usize>(r - 1) * step)
+    else {
+      const point: f64 = i == 0 ? 0 : (i < 3 ? 0.7071067811865476 : 1.4142135623730951) * (i & 1 ? 1 : -1)
+      for (let j = r - 1; j >= 0; j--) value = value * point + load<f64>(from + <usize>j * step)
+      if (i > 0) value /= i < 3 ? -1.5 : 6
+    }
+    store<f64>(to + <usize>i * stride, value)
+  }
+}

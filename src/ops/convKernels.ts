@@ -1,0 +1,104 @@
+/**
+ * How each algorithm of src/plan/conv.ts calls its kernels: one entry for each, with the passes it has. `left` and
+ * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
+ */
+import { encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+
+export interface PassArguments {
+  readonly problem: ConvProblem
+  /** Addresses of the result, the two tensors, and the bias or 0. */
+  readonly out: number
+  readonly left: number
+  readonly right: number
+  readonly bias: number
+  readonly biasKind: 'none' | 'channel' | 'location'
+}
+
+/** `shape` is the address of the encoded problem. */
+type Runner = (pass: PassArguments, shape: number) => void
+
+/** The convolution whose forward pass is the input gradient of this one: stride 1, no dilation. */
+export function adjointProblem(problem: ConvProblem): ConvProblem {
+  const { C, K, input, output, kernel, lo, flip } = problem
+  return {
+    ...problem,
+    C: K,
+    K: C,
+    input: output,
+    output: input,
+    lo: lo.map((zeros, axis) => (kernel[axis] as number) - 1 - zeros),
+    flip: !flip,
+  }
+}
+
+function winograd({ out, left, right, bias }: PassArguments, shape: number, N: number, transposed: 0 | 1): void {
+  const k = kernels()
+  withWorkspace(k.conv_winograd_packed(shape) >>> 0, (packed) => {
+    withWorkspace(640, (ws) => {
+      k.conv_winograd_pack(packed, right, ws, shape, transposed)
+    })
+    withWorkspace(k.conv_winograd_fwd_workspace(shape) >>> 0, (ws) => {
+      k.conv_winograd_fwd(out, left, packed, bias, ws, shape, 0, N)
+    })
+  })
+}
+
+const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]?: Runner } } = {
+  direct: {
+    fwd({ problem: { N, K }, out, left, right, bias }, shape) {
+      kernels().conv_direct_fwd(out, left, right, bias, shape, 0, N * K)
+    },
+    dx({ problem: { N, C }, out, left, right }, shape) {
+      kernels().conv_direct_dx(out, left, right, shape, 0, N * C)
+    },
+    dw({ problem: { K }, out, left, right }, shape) {
+      kernels().conv_direct_dw(out, left, right, shape, 0, K)
+    },
+  },
+  gemm: {
+    fwd({ problem: { N }, out, left, right, bias }, shape) {
+      const k = kernels()
+      withWorkspace(k.conv_gemm_packed(shape) >>> 0, (packed) => {
+        k.conv_gemm_pack(packed, right, shape)
+        withWorkspace(k.conv_gemm_fwd_workspace(shape) >>> 0, (ws) => {
+          k.conv_gemm_fwd(out, left, packed, bias, ws, shape, 0, N)
+        })
+      })
+    },
+    dx({ problem: { N }, out, left, right }, shape) {
+      const k = kernels()
+      withWorkspace(k.conv_gemm_packed_transposed(shape) >>> 0, (packed) => {
+        k.conv_gemm_pack_transposed(packed, right, shape)
+        withWorkspace(k.conv_gemm_dx_workspace(shape) >>> 0, (ws) => {
+          k.conv_gemm_dx(out, left, packed, ws, shape, 0, N)
+        })
+      })
+    },
+    dw({ out, left, right }, shape) {
+      const k = kernels()
+      withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
+        k.conv_gemm_dw(out, left, right, ws, shape, 0, k.conv_gemm_dw_items(shape))
+      })
+    },
+  },
+  winograd: {
+    fwd(pass, shape) {
+      winograd(pass, shape, pass.problem.N, 0)
+    },
+    dx(pass) {
+      withIntegers(encodeConv(adjointProblem(pass.problem), 'none'), (shape) => {
+        winograd(pass, shape, pass.problem.N, 1)
+      })
+    },
+  },
+}
+
+/** Runs one pass by one algorithm, which must support it. */
+export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: PassArguments): void {
+  const runner = runners[algorithm][pass]
+  if (!runner) throw new Error(`internal: ${algorithm} has no ${pass}`)
+  withIntegers(encodeConv(given.problem, given.biasKind), (shape) => {
+    runner(given, shape)
+  })
+}
