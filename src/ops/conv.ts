@@ -111,6 +111,7 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
     out: out.pointer,
     left: left.pointer,
     right: right.pointer,
+    weights: right.storage,
     bias: now?.pointer ?? 0,
     biasKind: now ? conv.bias : 'none',
   })

@@ -4,6 +4,7 @@
  */
 import { encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import type { Storage } from '../tensor/tensor.js'
 
 export interface PassArguments {
   readonly problem: ConvProblem
@@ -11,6 +12,8 @@ export interface PassArguments {
   readonly out: number
   readonly left: number
   readonly right: number
+  /** The memory at `right`, which keeps packed weights that are used again. */
+  readonly weights: Storage
   readonly bias: number
   readonly biasKind: 'none' | 'channel' | 'location'
 }
@@ -32,16 +35,35 @@ export function adjointProblem(problem: ConvProblem): ConvProblem {
   }
 }
 
-function winograd({ out, left, right, bias }: PassArguments, shape: number, N: number, transposed: 0 | 1): void {
+/** Runs `use` with the weights packed for one algorithm and pass; the packing depends on these extents alone. */
+function withPacked(
+  { problem: { C, K, groups, kernel, flip }, weights }: PassArguments,
+  layout: string,
+  bytes: number,
+  pack: (packed: number) => void,
+  use: (packed: number) => void,
+): void {
+  weights.withDerived(`${layout} ${K} ${C} ${groups} ${kernel.join('x')} ${flip}`, bytes, pack, use)
+}
+
+function winograd(pass: PassArguments, shape: number, transposed: 0 | 1): void {
+  const { out, left, right, bias, problem } = pass
   const k = kernels()
-  withWorkspace(k.conv_winograd_packed(shape) >>> 0, (packed) => {
-    withWorkspace(640, (ws) => {
-      k.conv_winograd_pack(packed, right, ws, shape, transposed)
-    })
-    withWorkspace(k.conv_winograd_fwd_workspace(shape) >>> 0, (ws) => {
-      k.conv_winograd_fwd(out, left, packed, bias, ws, shape, 0, N)
-    })
-  })
+  withPacked(
+    pass,
+    transposed ? 'winograd dx' : 'winograd',
+    k.conv_winograd_packed(shape) >>> 0,
+    (packed) => {
+      withWorkspace(2048, (ws) => {
+        k.conv_winograd_pack(packed, right, ws, shape, transposed)
+      })
+    },
+    (packed) => {
+      withWorkspace(k.conv_winograd_fwd_workspace(shape) >>> 0, (ws) => {
+        k.conv_winograd_fwd(out, left, packed, bias, ws, shape, 0, problem.N)
+      })
+    },
+  )
 }
 
 const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]?: Runner } } = {
@@ -57,21 +79,23 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
     },
   },
   gemm: {
-    fwd({ problem: { N }, out, left, right, bias }, shape) {
+    fwd(pass, shape) {
       const k = kernels()
-      withWorkspace(k.conv_gemm_packed(shape) >>> 0, (packed) => {
-        k.conv_gemm_pack(packed, right, shape)
+      const { out, left, right, bias, problem } = pass
+      const pack = (packed: number): void => k.conv_gemm_pack(packed, right, shape)
+      withPacked(pass, 'gemm', k.conv_gemm_packed(shape) >>> 0, pack, (packed) => {
         withWorkspace(k.conv_gemm_fwd_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_fwd(out, left, packed, bias, ws, shape, 0, N)
+          k.conv_gemm_fwd(out, left, packed, bias, ws, shape, 0, problem.N)
         })
       })
     },
-    dx({ problem: { N }, out, left, right }, shape) {
+    dx(pass, shape) {
       const k = kernels()
-      withWorkspace(k.conv_gemm_packed_transposed(shape) >>> 0, (packed) => {
-        k.conv_gemm_pack_transposed(packed, right, shape)
+      const { out, left, right, problem } = pass
+      const pack = (packed: number): void => k.conv_gemm_pack_transposed(packed, right, shape)
+      withPacked(pass, 'gemm dx', k.conv_gemm_packed_transposed(shape) >>> 0, pack, (packed) => {
         withWorkspace(k.conv_gemm_dx_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_dx(out, left, packed, ws, shape, 0, N)
+          k.conv_gemm_dx(out, left, packed, ws, shape, 0, problem.N)
         })
       })
     },
@@ -84,11 +108,11 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
   },
   winograd: {
     fwd(pass, shape) {
-      winograd(pass, shape, pass.problem.N, 0)
+      winograd(pass, shape, 0)
     },
     dx(pass) {
       withIntegers(encodeConv(adjointProblem(pass.problem), 'none'), (shape) => {
-        winograd(pass, shape, pass.problem.N, 1)
+        winograd(pass, shape, 1)
       })
     },
   },

@@ -93,6 +93,7 @@ export abstract class Optimizer {
     this.prepare(this.#step)
     this.parameters.forEach((parameter, index) => {
       this.update(parameter, gradients[index] as Tensor, index)
+      parameter.storage.changed()
     })
   }
 

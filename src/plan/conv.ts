@@ -72,7 +72,7 @@ export const algorithms = {
       const tiles = product(extents.map((extent) => Math.ceil(extent / m)))
       const products = 36 * up(tiles, 8) * up(rows / groups, 4) * inputs
       // Transforms of tiles, four at a time, and of the weights, in float64.
-      return N * (products + 220 * up(tiles, 4) * inputs + 180 * up(tiles, 4) * rows) + 1500 * (inputs / groups) * rows
+      return N * (products + 220 * up(tiles, 4) * inputs + 180 * up(tiles, 4) * rows) + 700 * (inputs / groups) * rows
     },
   },
 } as const satisfies Record<string, Algorithm>

@@ -11,6 +11,8 @@ import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 export class Storage {
   readonly pointer: number
   #references = 1
+  #version = 0
+  readonly #derived = new Map<string, Derived>()
 
   constructor(bytes: number, what?: string) {
     this.pointer = allocate(bytes, what)
@@ -22,8 +24,50 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#references === 0) release(this.pointer)
+    if (--this.#references > 0) return
+    this.changed()
+    release(this.pointer)
   }
+
+  /** To be called after the memory was written in place: what was derived from it is out of date. */
+  changed(): void {
+    this.#version++
+    for (const { pointer } of this.#derived.values()) if (pointer !== undefined) release(pointer)
+    this.#derived.clear()
+  }
+
+  /**
+   * Runs `use` with `bytes` bytes that `fill` computes from this memory, such as weights packed for a kernel. They are
+   * computed each time while the memory changes between calls, as in training; from the second call on without a change
+   * they are kept until it changes or is freed.
+   */
+  withDerived(key: string, bytes: number, fill: (pointer: number) => void, use: (pointer: number) => void): void {
+    const known = this.#derived.get(key)
+    if (known?.pointer !== undefined) {
+      use(known.pointer)
+      return
+    }
+    const pointer = allocate(bytes, 'packed weights')
+    const version = this.#version
+    try {
+      fill(pointer)
+      use(pointer)
+    } catch (error) {
+      release(pointer)
+      throw error
+    }
+    if (known && version === this.#version) {
+      known.pointer = pointer
+      return
+    }
+    release(pointer)
+    this.#derived.set(key, { pointer: undefined })
+  }
+}
+
+/** What was computed from a storage: remembered at first, kept from the second time on. */
+interface Derived {
+  pointer: number | undefined
 }
 
 /** Disposes what is unreachable: a safety net, since collection comes late and never within synchronous work. */
@@ -112,6 +156,7 @@ export class Tensor {
       )
     }
     floatsAt(this.pointer, this.size).set(values)
+    this.#storage.changed()
   }
 
   /** Returns the memory. A second call does nothing. */

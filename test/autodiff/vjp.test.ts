@@ -89,11 +89,13 @@ describe('gradients', () => {
     const before = memoryUsage().liveBytes
     const x = normal([2, 1, 8, 8])
     const w = normal([3, 1, 3, 3])
-    const live = memoryUsage().liveBytes
-    for (let i = 0; i < 3; i++) {
+    let live = 0
+    for (let i = 0; i < 4; i++) {
       const { value, gradients } = valueAndGrad((a, b) => sum(mul(conv2d(a, b), conv2d(a, b))))(x, w)
       for (const item of [value, ...gradients]) item.dispose()
-      expect(memoryUsage().liveBytes).toBe(live)
+      // From the second use on, weights that do not change keep their packed form.
+      if (i > 1) expect(memoryUsage().liveBytes).toBe(live)
+      live = memoryUsage().liveBytes
     }
     const { value, pullback, dispose } = vjp((a) => matmul(a.reshape([2, 64]), a.reshape([64, 2])), x)
     const dy = ones([2, 2])

@@ -9,7 +9,7 @@
  * gradient is this convolution too, with transposed and rotated weights.
  */
 import { A_STEP, B_STEP, COLUMNS, ROWS, TILE_BYTES, multiplyTile } from '../../micro/gemm'
-import { FREQUENCIES, SCRATCH_BYTES, inverseTiles, transformFilter, transformTiles } from '../../micro/winograd'
+import { FREQUENCIES, SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
 import { F32, storeTail } from '../../simd'
 import { ConvShape, align, padImage } from './shape'
 
@@ -44,45 +44,65 @@ export function conv_winograd_packed(shape: usize): usize {
 
 /**
  * Transforms the weights: (K, C/G, R, R), or with `transposed` (C, K/G, R, R), those of the convolution whose input
- * gradient this one computes. Flipping is done here. In float64, rounded once. `ws` holds 640 bytes.
+ * gradient this one computes. Flipping is done here. In float64, rounded once. `ws` holds 2,048 bytes.
  */
 export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: usize, transposed: i32): void {
   const d = changetype<ConvShape>(shape)
-  const R = d.R
   const groupC = d.groupC
   const groupK = d.groupK
   const stride = filterStride(d)
-  memory.fill(packed, 0, conv_winograd_packed(shape))
+  const filterBytes = <usize>(d.R * d.R) * F32
+  // Bytes from one filter to the next along k and along c.
+  const alongK = transposed ? filterBytes : <usize>groupC * filterBytes
+  const alongC = transposed ? <usize>groupK * filterBytes : filterBytes
   for (let g = 0; g < d.G; g++) {
-    for (let k = 0; k < groupK; k++) {
+    let to = packed
+    for (let k = 0; k < groupK; k += ROWS) {
+      let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK) + <usize>k * alongK
       for (let c = 0; c < groupC; c++) {
-        const filter = transposed ? (g * groupC + c) * groupK + k : (g * groupK + k) * groupC + c
-        const taps = w + <usize>filter * <usize>(R * R) * F32
-        winogradFilter(ws, taps, R, d.flip)
-        let to = packed + (<usize>(k / ROWS) * <usize>groupC + <usize>c) * A_STEP + ((<usize>(k % ROWS)) << 2)
-        for (let f: usize = 0; f < 36; f++) {
-          store<f32>(to, <f32>load<f64>(ws + f * 8))
-          to += stride
-        }
+        winogradFilters(to, stride, from, alongK, groupK - k, ws, d.R, d.flip)
+        from += alongC
+        to += A_STEP
       }
     }
     packed += FREQUENCIES * stride
   }
 }
 
-/** scratch (6, 6) = G g Gᵀ, in float64. */
-function winogradFilter(scratch: usize, taps: usize, R: i32, flip: i32): void {
-  const values = scratch + 288
-  for (let r = 0; r < R; r++) {
-    // One row of taps, as float64 in the first line of the result, whose turn to be written comes later.
-    for (let s = 0; s < R; s++) {
-      const tap = flip ? (R - 1 - r) * R + R - 1 - s : r * R + s
-      store<f64>(scratch + ((<usize>s) << 3), <f64>load<f32>(taps + <usize>tap * F32))
+/** U of four filters `along` bytes apart, of which `count` exist, into frequency f at to + f·stride. */
+function winogradFilters(
+  to: usize,
+  stride: usize,
+  from: usize,
+  along: usize,
+  count: i32,
+  ws: usize,
+  R: i32,
+  flip: i32,
+): void {
+  const taps = R * R
+  const rows = ws + 400
+  const result = rows + 480
+  for (let pair: usize = 0; pair < 2; pair++) {
+    const first = from + 2 * pair * along
+    const lanes = count - 2 * <i32>pair
+    for (let t = 0; t < taps; t++) {
+      const tap = <usize>(flip ? taps - 1 - t : t) * F32
+      const low: f64 = lanes > 0 ? <f64>load<f32>(first + tap) : 0
+      const high: f64 = lanes > 1 ? <f64>load<f32>(first + along + tap) : 0
+      v128.store(ws + ((<usize>t) << 4), f64x2.replace_lane(f64x2.splat(low), 1, high))
     }
-    transformFilter(values + <usize>r * 48, 8, scratch, 8, R)
+    for (let r = 0; r < R; r++) transformFilters(rows + <usize>r * 96, 16, ws + ((<usize>(r * R)) << 4), 16, R)
+    const half = result + pair * 576
+    for (let column: usize = 0; column < 6; column++)
+      transformFilters(half + column * 16, 96, rows + column * 16, 96, R)
   }
-  for (let column: usize = 0; column < 6; column++)
-    transformFilter(scratch + column * 8, 48, values + column * 8, 48, R)
+  for (let f: usize = 0; f < 576; f += 16) {
+    const low = f32x4.demote_f64x2_zero(v128.load(result + f))
+    const high = f32x4.demote_f64x2_zero(v128.load(result + 576 + f))
+    v128.store(to, i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+    to += stride
+  }
 }
 
 /** Tiles in one block: as many as stay in the second-level cache, or all where the weights are what must be streamed. */

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import { algorithms, algorithmsFor, encodeConv, multiplyAdds, planConv, type ConvProblem } from '../../src/plan/conv.js'
+import { UnsupportedError } from '../../src/runtime/errors.js'
+
+const problem = (
+  N: number,
+  C: number,
+  H: number,
+  K: number,
+  R: number,
+  more: Partial<ConvProblem> = {},
+): ConvProblem => {
+  const base = {
+    N,
+    C,
+    K,
+    groups: 1,
+    flip: false,
+    input: [H, H],
+    kernel: [R, R],
+    stride: [1, 1],
+    dilation: [1, 1],
+    lo: [0, 0],
+    hi: [0, 0],
+  }
+  const merged = { ...base, ...more }
+  const output = merged.input.map(
+    (n, i) =>
+      Math.floor(
+        (n + merged.lo[i]! + merged.hi[i]! - merged.dilation[i]! * (merged.kernel[i]! - 1) - 1) / merged.stride[i]!,
+      ) + 1,
+  )
+  return { ...merged, output }
+}
+
+const same = { lo: [1, 1], hi: [1, 1] }
+
+describe('the choice of an algorithm', () => {
+  it.each<[string, ConvProblem, string]>([
+    ['VGG 64 × 224²', problem(1, 64, 224, 64, 3, same), 'winograd'],
+    ['VGG 512 × 14²', problem(1, 512, 14, 512, 3, same), 'winograd'],
+    ['MNIST 32 × 12², 5 × 5', problem(128, 32, 12, 64, 5), 'winograd'],
+    ['MNIST 1 × 28², 5 × 5', problem(128, 1, 28, 32, 5), 'gemm'],
+    ['1 × 1', problem(1, 64, 56, 64, 1), 'gemm'],
+    ['stride 2', problem(1, 64, 56, 64, 3, { stride: [2, 2] }), 'gemm'],
+  ])('takes the fastest measured for %s', (_, given, expected) => {
+    expect(planConv(given, 'fwd')).toBe(expected)
+  })
+
+  it('leaves out what cannot do a pass, and says why when it is asked for', () => {
+    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(Object.keys(algorithms))
+    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'dw')).toEqual(['direct', 'gemm'])
+    const strided = problem(1, 8, 8, 8, 3, { stride: [2, 1] })
+    expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(UnsupportedError)
+    expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(
+      "algorithm 'winograd' cannot do this (stride and dilation must be 1); use direct, gemm or auto",
+    )
+    expect(() => planConv(problem(1, 8, 8, 8, 4), 'fwd', 'winograd')).toThrow(/the kernel must be 3 × 3 or 5 × 5/)
+  })
+
+  it('lets a gradient fall back where the forward pass can do what was asked for', () => {
+    const given = problem(1, 8, 8, 8, 3)
+    expect(planConv(given, 'dx', 'winograd')).toBe('winograd')
+    expect(['direct', 'gemm']).toContain(planConv(given, 'dw', 'winograd'))
+  })
+
+  it('counts the work of the definition, and encodes every field', () => {
+    expect(multiplyAdds(problem(2, 3, 5, 4, 3))).toBe(2 * 4 * 3 * 9 * 9)
+    expect(encodeConv(problem(2, 3, 5, 4, 3, same), 'location')).toEqual([
+      2, 3, 4, 1, 1, 5, 5, 1, 3, 3, 1, 5, 5, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 2,
+    ])
+  })
+})
