@@ -1,5 +1,6 @@
 /** Table of contents: every kernel of the core, by family. See README.md for names and argument order. */
 export * from './ops/activation'
+export * from './ops/conv/depthwise'
 export * from './ops/conv/direct'
 export * from './ops/conv/gemm'
 export * from './ops/conv/local'

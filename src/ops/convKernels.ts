@@ -21,16 +21,16 @@ export interface PassArguments {
 /** `shape` is the address of the encoded problem. */
 type Runner = (pass: PassArguments, shape: number) => void
 
-/** The convolution whose forward pass is the input gradient of this one: stride 1, no dilation. */
+/** The convolution whose forward pass, with the same weights, is the input gradient of this one: stride 1. */
 export function adjointProblem(problem: ConvProblem): ConvProblem {
-  const { C, K, input, output, kernel, lo, flip } = problem
+  const { C, K, input, output, kernel, lo, dilation, flip } = problem
   return {
     ...problem,
     C: K,
     K: C,
     input: output,
     output: input,
-    lo: lo.map((zeros, axis) => (kernel[axis] as number) - 1 - zeros),
+    lo: lo.map((zeros, axis) => (dilation[axis] as number) * ((kernel[axis] as number) - 1) - zeros),
     flip: !flip,
   }
 }
@@ -64,6 +64,13 @@ function winograd(pass: PassArguments, shape: number, transposed: 0 | 1): void {
       })
     },
   )
+}
+
+function depthwise(out: number, x: number, w: number, bias: number, shape: number, N: number): void {
+  const k = kernels()
+  withWorkspace(k.conv_depthwise_workspace(shape) >>> 0, (ws) => {
+    k.conv_depthwise_fwd(out, x, w, bias, ws, shape, 0, N)
+  })
 }
 
 const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]?: Runner } } = {
@@ -103,6 +110,22 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       const k = kernels()
       withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
         k.conv_gemm_dw(out, left, right, ws, shape, 0, k.conv_gemm_dw_items(shape))
+      })
+    },
+  },
+  depthwise: {
+    fwd({ problem: { N }, out, left, right, bias }, shape) {
+      depthwise(out, left, right, bias, shape, N)
+    },
+    dx({ problem, out, left, right }) {
+      withIntegers(encodeConv(adjointProblem(problem), 'none'), (shape) => {
+        depthwise(out, left, right, 0, shape, problem.N)
+      })
+    },
+    dw({ problem: { K }, out, left, right }, shape) {
+      const k = kernels()
+      withWorkspace(k.conv_depthwise_workspace(shape) >>> 0, (ws) => {
+        k.conv_depthwise_dw(out, left, right, ws, shape, 0, K)
       })
     },
   },

@@ -7,7 +7,7 @@ import { perDirection, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { describeConv, type ConvOptions } from './conv.js'
+import { checkPaddingMode, describeConv, type ConvOptions } from './conv.js'
 import { describeTranspose } from './convTranspose.js'
 import { describeLocal } from './local.js'
 
@@ -102,6 +102,7 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
   if (variant === 'conv') {
     const C = (letters[1] ?? 0) * groups
     const { problem } = describeConv(name, directions, whole([C, ...inputSize]), letters, options)
+    checkPaddingMode(name, problem, options.paddingMode ?? 'zeros')
     return { ...problem, weightAt: (k, c, tap) => position(letters, [k, c, ...tap]) }
   }
   if (variant === 'transpose') {
@@ -133,14 +134,6 @@ export function convMatrix(w: Tensor, inputSize: readonly number[], options: Con
   const { C, K, groups, flip, input, output, kernel, stride, dilation, lo, weightAt } = connections
   if (table && (table.length !== K || table.some((row) => row.length !== C))) {
     throw new ShapeError(`convMatrix: the table must be ${K} × ${C} booleans for w ${showShape(w.shape)}`)
-  }
-  if (paddingMode === 'reflect') {
-    input.forEach((n, axis) => {
-      if ((lo[axis] as number) >= n)
-        throw new ShapeError(
-          `convMatrix: padding ${lo[axis]} cannot be reflected from ${n} elements; use less than the input`,
-        )
-    })
   }
   const weights = w.data()
   const rows = K * sizeOf(output)

@@ -46,6 +46,15 @@ export function separableConv2d(
     const kernel = vector.reshape([vector.ndim === 1 ? 1 : C, 1, R, S])
     return vector.ndim === 2 ? kernel : mul(kernel, tensor(new Float32Array(C).fill(1), [C, 1, 1, 1]))
   }
+  for (const [name, option] of Object.entries({
+    stride: options.stride,
+    padding: options.padding,
+    dilation: options.dilation,
+  })) {
+    if (Array.isArray(option) && option.length !== 2) {
+      throw new ShapeError(`separableConv2d: ${name} must be a number or 2 entries, given ${option.length}`)
+    }
+  }
   const { bias, flip = false, paddingMode = 'zeros', stride, padding, dilation } = options
   const pass = (axis: 0 | 1): ConvOptions => {
     const pick = <T>(value: T, neutral: T): [T, T] => (axis === 0 ? [value, neutral] : [neutral, value])
@@ -92,6 +101,9 @@ export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor
   return fits ? { column: tensor(column), row: tensor(row) } : undefined
 }
 
+const isRow = (row: unknown, C: number): boolean =>
+  Array.isArray(row) && row.length === C && row.every((connected) => typeof connected === 'boolean')
+
 /**
  * Convolution in which output map k sees input channel c only where `table` says so, as LeNet-5's C3: the weights of
  * missing connections count as zero and get none of the gradient. x (N, C, H, W), w (K, C, R, S), table K × C.
@@ -106,7 +118,7 @@ export function connectedConv2d(
   checkTensor(w, 'connectedConv2d', 'w')
   if (w.ndim !== 4) throw new ShapeError(`connectedConv2d: w must be (K, C, R, S), given ${showShape(w.shape)}`)
   const [K, C] = w.shape as readonly [number, number, number, number]
-  if (!Array.isArray(table) || table.length !== K || !table.every((row) => Array.isArray(row) && row.length === C)) {
+  if (!Array.isArray(table) || table.length !== K || !table.every((row) => isRow(row, C))) {
     const given = Array.isArray(table)
       ? `${table.length} × ${Array.isArray(table[0]) ? table[0].length : '?'}`
       : typeof table

@@ -19,6 +19,8 @@ export interface ConvProblem extends Windows {
 interface Algorithm {
   /** Why the algorithm cannot do this, or undefined if it can. */
   unsupported(problem: ConvProblem, pass: ConvPass): string | undefined
+  /** Whether it is taken unasked; default yes. */
+  automatic?(problem: ConvProblem): boolean
   /** Estimated time in arbitrary units, comparable between algorithms. */
   cost(problem: ConvProblem, pass: ConvPass): number
 }
@@ -56,6 +58,19 @@ export const algorithms = {
       return N * groups * (tile[pass] + 6 * gathered[pass]) + 4 * groups * rows * taps + 2000
     },
   },
+  /** Rows of each channel for itself. */
+  depthwise: {
+    unsupported: ({ C, K, groups, kernel, stride, dilation, lo }, pass) => {
+      if (C !== groups) return 'each group must have one input channel'
+      if (pass !== 'dx') return undefined
+      if (K !== groups) return 'its input gradient needs one output channel for each group'
+      if (stride.some((step) => step !== 1)) return 'its input gradient needs stride 1'
+      const reach = (axis: number): number => (dilation[axis] as number) * ((kernel[axis] as number) - 1)
+      if (lo.some((zeros, axis) => zeros > reach(axis))) return 'padding must be below the kernel'
+      return undefined
+    },
+    cost: (problem) => multiplyAdds(problem) * (problem.stride.at(-1) === 1 ? 1.5 : 3),
+  },
   /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) or F(2×2, 5×5): fewer multiplications, transforms before and after. */
   winograd: {
     unsupported: ({ kernel, stride, dilation, lo }, pass) => {
@@ -66,6 +81,8 @@ export const algorithms = {
       if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
       return undefined
     },
+    // It spreads NaN over its tiles and does not shift bit for bit: small layers, which gain little, keep both.
+    automatic: ({ C, K, groups }) => Math.min(C, K) / groups >= 16,
     cost: ({ N, C, K, groups, kernel, input, output }, pass) => {
       const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
       const m = 7 - (kernel[0] as number)
@@ -107,7 +124,9 @@ export function planConv(
     )
   }
   const cost = (name: ConvAlgorithm): number => (algorithms[name] as Algorithm).cost(problem, pass)
-  return possible.reduce((best, name) => (cost(name) < cost(best) ? name : best))
+  return possible
+    .filter((name) => (algorithms[name] as Algorithm).automatic?.(problem) ?? true)
+    .reduce((best, name) => (cost(name) < cost(best) ? name : best))
 }
 
 /** Position of each field of ConvShape in assembly/ops/conv/shape.ts. */

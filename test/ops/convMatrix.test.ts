@@ -82,3 +82,29 @@ describe('the matrix of a convolution', () => {
     })
   })
 })
+
+describe('padding that the input cannot give', () => {
+  it('is refused as by the operation, and so are list options of another length', () => {
+    scope(() => {
+      const w = zeros([1, 1, 3])
+      expect(() => convMatrix(w, [3], { padding: [[0, 4]], paddingMode: 'reflect' })).toThrow(
+        /convMatrix: padding along direction 0 can be at most 2 with 'reflect', given 4/,
+      )
+      expect(() => convMatrix(w, [3], { padding: 4, paddingMode: 'circular' })).toThrow(
+        /at most 3 with 'circular', given 4/,
+      )
+      expect(() => convMatrix(w, [3], { paddingMode: 'mirror' as 'reflect' })).toThrow(
+        /paddingMode must be zeros, reflect, replicate, circular, given 'mirror'/,
+      )
+    })
+  })
+})
+
+describe('infinite weights on padded zeros', () => {
+  it.each(['direct', 'gemm'] as const)('give NaN, as infinity times zero does, by %s', (algorithm) => {
+    scope(() => {
+      const y = conv1d(tensor([[[1, 2, 3]]]), tensor([[[Infinity, 1, 1]]]), { padding: 1, algorithm })
+      expect([...y.data()]).toEqual([NaN, Infinity, Infinity])
+    })
+  })
+})

@@ -118,3 +118,20 @@ describe('a connection table', () => {
     })
   })
 })
+
+describe('what is refused', () => {
+  it('are lists of another length, and tables of other things than booleans', () => {
+    scope(() => {
+      const [x, column, row] = [zeros([1, 1, 4, 4]), ones([2]), ones([2])]
+      expect(() => separableConv2d(x, { column, row }, { padding: [1, 1, 1] as never })).toThrow(
+        /separableConv2d: padding must be a number or 2 entries, given 3/,
+      )
+      expect(() => separableConv2d(x, { column, row }, { stride: [1] as never })).toThrow(
+        /stride must be a number or 2 entries, given 1/,
+      )
+      expect(() => connectedConv2d(zeros([1, 1, 4, 4]), zeros([1, 1, 2, 2]), [[1]] as never)).toThrow(
+        /must be 1 × 1 booleans/,
+      )
+    })
+  })
+})

@@ -1,0 +1,141 @@
+/** Every example of docs/chapter-9.md runs against the source and prints what the page says it prints. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { format } from 'node:util'
+import { beforeAll, describe, expect, it } from 'vitest'
+import * as toeplitz from '../../src/index.js'
+
+interface Example {
+  readonly heading: string
+  /** Line of the page where the code begins, from 1. */
+  readonly line: number
+  readonly code: string
+  /** The ```text block right below; undefined when there is none. */
+  readonly output: string | undefined
+}
+
+/** The ```js blocks of a page. */
+function examplesIn(page: string): Example[] {
+  return [...page.matchAll(/^```js\n([\s\S]*?)^```\n(?:\n*^```text\n([\s\S]*?)^```$)?/gm)].map((match) => {
+    const before = page.slice(0, match.index)
+    return {
+      heading: [...before.matchAll(/^#+ (.*)$/gm)].at(-1)?.[1] ?? '',
+      line: before.split('\n').length + 1,
+      code: match[1]!,
+      output: match[2],
+    }
+  })
+}
+
+type Compiled = (
+  library: Readonly<Record<string, unknown>>,
+  console: { log(...items: unknown[]): void },
+) => Promise<void>
+const { constructor: AsyncFunction } = Object.getPrototypeOf(async () => Promise.resolve()) as {
+  readonly constructor: new (...parametersAndBody: string[]) => Compiled
+}
+
+/** Runs a module whose only import is the library; gives what it printed. */
+async function run(code: string): Promise<string> {
+  const library: Readonly<Record<string, unknown>> = toeplitz
+  const body = code.replace(/^import \{([^}]*)\} from 'toeplitz'$/gm, (_, names: string) => {
+    const missing = names
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '' && !(name in library))
+    if (missing.length > 0) throw new Error(`the library does not export ${missing.join(', ')}`)
+    return `const {${names}} = library`
+  })
+  let printed = ''
+  await new AsyncFunction('library', 'console', body)(library, {
+    log: (...items) => {
+      printed += `${format(...items)}\n`
+    },
+  })
+  return printed
+}
+
+/** Runs an example. @throws an assertion error when it has no output block, or prints something else. */
+async function check({ code, output }: Example): Promise<void> {
+  expect(output, 'a ```text block must follow the code').toBeDefined()
+  expect(await run(code)).toBe(output)
+}
+
+const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'chapter-9.md'), 'utf8')
+
+/** The anchor that a heading gets: lower case, without punctuation, hyphens for spaces. */
+const anchor = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{Letter}\p{Number} -]/gu, '')
+    .replaceAll(' ', '-')
+
+beforeAll(() => toeplitz.init())
+
+describe('docs/chapter-9.md', () => {
+  const examples = examplesIn(page)
+
+  it.each(examples)('$heading (line $line) prints what it says', check)
+
+  it('leaves no block of code out', () => {
+    expect(examples.length).toBeGreaterThan(30)
+    expect(examples).toHaveLength([...page.matchAll(/^ *(?:```|~~~)(?:js|javascript|mjs|ts)\b/gm)].length)
+  })
+
+  const rows = [...page.matchAll(/^\| ((?:Equation|Figure|Table|Section)s? .*?) +\|(.*)\|(.*)\| \[↓\]\(#(.*)\) +\|$/gm)]
+
+  it('has every numbered equation, figure and table in its contents', () => {
+    const numbers = (word: string): string[] =>
+      rows.flatMap(([, name]) => {
+        const [, first, , last] = new RegExp(`^${word}s? 9\\.(\\d+)((?:–| and )9\\.(\\d+))?$`).exec(name!) ?? []
+        if (first === undefined) return []
+        const from = Number(first)
+        return Array.from({ length: Number(last ?? first) - from + 1 }, (_, i) => `9.${from + i}`)
+      })
+    const upTo = (count: number): string[] => Array.from({ length: count }, (_, i) => `9.${i + 1}`)
+    expect(numbers('Equation')).toEqual(upTo(19))
+    expect(numbers('Figure')).toEqual(upTo(19))
+    expect(numbers('Table')).toEqual(upTo(1))
+  })
+
+  it('links each row of the contents to a part, and each part from a row', () => {
+    const anchors = [...page.matchAll(/^### (.*)$/gm)].map((match) => anchor(match[1]!))
+    expect(new Set(rows.map((row) => row[4]))).toEqual(new Set(anchors))
+  })
+
+  it('names only functions that exist, and gives each row its code or says "not yet"', () => {
+    for (const [, name, , functions, target] of rows) {
+      const mentioned = [...functions!.matchAll(/`([a-z]\w+)`/gi)].map((match) => match[1]!)
+      const options = ['flip', 'stride', 'padding', 'bias', 'groups', 'ceil']
+      expect(
+        mentioned.filter((word) => !options.includes(word) && !(word in toeplitz)),
+        name,
+      ).toEqual([])
+      const withCode = examples.some(({ heading }) => anchor(heading) === target)
+      expect(withCode, name).toBe(functions!.trim() !== 'not yet')
+    }
+  })
+})
+
+describe('the check of examples', () => {
+  const fence = '```'
+  const block = (code: string, after: string): Example =>
+    examplesIn(`# Title\n\n${fence}js\n${code}\n${fence}\n\n${after}`)[0]!
+  const text = (output: string): string => `${fence}text\n${output}\n${fence}\n`
+  const code = "import { init, tensor } from 'toeplitz'\n\nawait init()\nconsole.log(String(tensor([1, 2])))"
+
+  it('passes when the output is the same', async () => {
+    await check(block(code, text('Tensor (2) [1, 2]')))
+  })
+
+  it.each<[string, Example]>([
+    ['the output differs', block(code, text('Tensor (2) [1, 3]'))],
+    ['more is printed than the page says', block(`${code}\nconsole.log(1)`, text('Tensor (2) [1, 2]'))],
+    ['there is no output block', block(code, 'Text.\n')],
+    ['the output block comes after other text', block(code, `Text.\n\n${text('Tensor (2) [1, 2]')}`)],
+    ['the code throws', block('throw new Error()', text(''))],
+    ['the code uses what the library does not export', block("import { magic } from 'toeplitz'", text(''))],
+  ])('fails when %s', async (_, example) => {
+    await expect(check(example)).rejects.toThrow()
+  })
+})
