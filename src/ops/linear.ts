@@ -3,6 +3,7 @@
  * Both are one kernel that reads its operands by strides, so that nothing is ever transposed in memory.
  */
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
+import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
 import { kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape } from '../tensor/shape.js'
@@ -15,15 +16,9 @@ interface Orientation {
   readonly transposeB: boolean
 }
 
-interface Product extends Orientation {
-  readonly M: number
-  readonly N: number
-  readonly K: number
-}
-
 /** op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]. */
 const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientation> = defineOp('matmul', {
-  shape: ({ a, b }, { transposeA, transposeB }): Product => {
+  shape: ({ a, b }, { transposeA, transposeB }): MatmulProblem => {
     const [aRows, aColumns] = a.shape as [number, number]
     const [bRows, bColumns] = b.shape as [number, number]
     return {
@@ -34,9 +29,14 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
       N: transposeB ? bRows : bColumns,
     }
   },
-  forward: ({ a, b, bias }, { M, N, K, transposeA, transposeB }) => {
+  forward: ({ a, b, bias }, problem) => {
+    const { M, N, K, transposeA, transposeB } = problem
     const y = empty([M, N])
     const k = kernels()
+    if (planMatmul(problem) === 'dot') {
+      k.matmul_dot_fwd(y.pointer, a.pointer, b.pointer, bias?.pointer ?? 0, M, N, K, 0, N)
+      return y
+    }
     const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
     const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
     withWorkspace(k.matmul_workspace(M, N, K) >>> 0, (ws) => {
