@@ -9,14 +9,18 @@ import { parseArgs } from 'node:util'
 import { BenchError, UsageError } from './lib/errors.mjs'
 
 /**
- * One bench: what it can be run with, and how. A bench imports its peers and the library inside `run`.
+ * One bench: what it can be run with, and how. A bench imports its peers and the library inside `run`. `options` are
+ * those of the command line that not every bench has; `checkLayers` throws a UsageError when one is unknown.
  * @typedef {{
  *   description: string,
  *   peers: readonly string[],
+ *   options: readonly ('batch' | 'layer')[],
+ *   checkLayers?: (queries: readonly string[]) => void,
  *   run: (options: BenchOptions) => Promise<import('./lib/row.mjs').Row[]>,
  * }} Bench
  * @typedef {{
  *   batch: number | undefined,
+ *   layers: readonly string[] | undefined,
  *   rounds: number | undefined,
  *   peers: readonly string[],
  *   log: (line: string) => void,
@@ -26,6 +30,8 @@ import { BenchError, UsageError } from './lib/errors.mjs'
 /** @type {Record<string, () => Promise<{ bench: Bench }>>} */
 const benches = {
   'train-step': () => import('./train-step.mjs'),
+  layers: () => import('./layers.mjs'),
+  gemm: () => import('./gemm.mjs'),
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -34,7 +40,8 @@ async function usage() {
   const lines = await Promise.all(
     Object.entries(benches).map(async ([name, load]) => {
       const { bench } = await load()
-      return `  ${name.padEnd(14)}${bench.description}; peers: ${bench.peers.join(', ')}`
+      const peers = bench.peers.length > 0 ? `; peers: ${bench.peers.join(', ')}` : ''
+      return `  ${name.padEnd(14)}${bench.description}${peers}`
     }),
   )
   return `Usage: npm run bench -- [bench…] [options]     (npm run -s …: without npm's own lines, as --json wants)
@@ -44,9 +51,10 @@ Measures toeplitz against its peers in the same process, taking turns. Without a
 ${lines.join('\n')}
 
 Options:
-  --json          print only the results, an array of { bench, case, ours_ms, peers: { name: ms }, ratio }
-  --batch <n>     images in a batch (default: the bench's own)
-  --rounds <n>    measured rounds, of which the median is reported (default: what fits into about a minute)
+  --json          print only the results, an array of { bench, case, ours_ms, peers: { name: ms }, ratio, … }
+  --layer <a,b>   layers: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected
+  --batch <n>     train-step: images in a batch (default: 128)
+  --rounds <n>    measured rounds, of which the median is reported (default: what fits into the bench's budget of time)
   --peers <a,b>   only these peers; none: only ours
   --save          also write bench/results/<bench>.json, and the README's table from it
   -h, --help      this text
@@ -66,10 +74,13 @@ function positiveInteger(option, text) {
   return value
 }
 
-/** @param {string[]} args */
+/**
+ * What is to be done, or undefined when help is asked for.
+ * @param {string[]} args
+ */
 async function readCommandLine(args) {
   const { values, positionals } = parse(args)
-  if (values.help) return { help: true, chosen: [], json: false, save: false, batch: undefined, rounds: undefined }
+  if (values.help) return undefined
   const unknown = positionals.find((name) => !Object.hasOwn(benches, name))
   if (unknown !== undefined) {
     throw new UsageError(`unknown bench ${unknown}: expected ${Object.keys(benches).join(', ')}`)
@@ -77,18 +88,29 @@ async function readCommandLine(args) {
   const names = positionals.length > 0 ? [...new Set(positionals)] : Object.keys(benches)
   const loaded = await Promise.all(names.map(async (name) => (await benches[name]?.())?.bench))
   const found = loaded.filter((bench) => bench !== undefined)
+  for (const option of /** @type {const} */ (['batch', 'layer'])) {
+    if (values[option] !== undefined && !found.some((bench) => bench.options.includes(option))) {
+      throw new UsageError(`--${option} ${values[option]}: not an option of ${names.join(' or ')}`)
+    }
+  }
+  const layers = values.layer?.split(',').map((name) => name.trim())
+  if (layers !== undefined) {
+    for (const bench of found) bench.checkLayers?.(layers)
+    if (values.save) throw new UsageError(`--save with --layer ${values.layer}: only results of all layers are kept`)
+  }
   const known = [...new Set(found.flatMap((bench) => bench.peers))]
   const wanted = values.peers === undefined ? known : values.peers.split(',').map((name) => name.trim())
   const peers = wanted.length === 1 && wanted[0] === 'none' ? [] : [...new Set(wanted)]
   const stranger = peers.find((name) => !known.includes(name))
   if (stranger !== undefined) {
-    throw new UsageError(`--peers ${values.peers}: no peer "${stranger}" here, expected ${known.join(', ')} or none`)
+    const expected = [...known, 'none'].join(', ').replace(/, none$/, ' or none')
+    throw new UsageError(`--peers ${values.peers}: no peer "${stranger}" here, expected ${expected}`)
   }
   return {
-    help: false,
     chosen: found.map((bench) => ({ bench, peers: peers.filter((name) => bench.peers.includes(name)) })),
     json: values.json ?? false,
     save: values.save ?? false,
+    layers,
     batch: positiveInteger('batch', values.batch),
     rounds: positiveInteger('rounds', values.rounds),
   }
@@ -103,6 +125,7 @@ function parse(args) {
       options: {
         json: { type: 'boolean' },
         save: { type: 'boolean' },
+        layer: { type: 'string' },
         batch: { type: 'string' },
         rounds: { type: 'string' },
         peers: { type: 'string' },
@@ -142,11 +165,12 @@ function installPeers() {
 
 /** @param {string[]} args */
 async function main(args) {
-  const { help, chosen, json, save, batch, rounds } = await readCommandLine(args)
-  if (help) {
+  const commandLine = await readCommandLine(args)
+  if (commandLine === undefined) {
     process.stdout.write(await usage())
     return
   }
+  const { chosen, json, save, layers, batch, rounds } = commandLine
   requireLibrary()
   installPeers()
   const { describeMachine } = await import('./lib/machine.mjs')
@@ -156,7 +180,7 @@ async function main(args) {
   const machine = describeMachine([...new Set(chosen.flatMap(({ peers }) => peers))])
   const rows = []
   for (const { bench, peers } of chosen) {
-    const measured = await bench.run({ batch, rounds, peers, log })
+    const measured = await bench.run({ batch, layers, rounds, peers, log })
     rows.push(...measured)
     if (save) saveResults(measured, machine)
   }

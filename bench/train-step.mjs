@@ -36,6 +36,7 @@ const peerModules = {
 export const bench = {
   description: 'a training step of conv(5,32) pool conv(5,64) pool fc(100) fc(10), batch 128',
   peers: Object.keys(peerModules),
+  options: ['batch'],
   async run({ batch = 128, rounds, peers: names, log }) {
     if (batch * batches > trainingImages) {
       throw new UsageError(`--batch ${batch}: expected at most ${Math.floor(trainingImages / batches)}`)

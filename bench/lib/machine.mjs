@@ -1,6 +1,6 @@
 // @ts-check
 // Where and with what a result was measured. A time without these says nothing.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, platform } from 'node:os'
 
 /**
@@ -15,8 +15,11 @@ import { arch, availableParallelism, cpus, loadavg, platform } from 'node:os'
  * }} Machine
  */
 
+/** The npm packages of the peers that are called otherwise. @type {Record<string, string>} */
+const packages = { 'tfjs-wasm': '@tensorflow/tfjs-backend-wasm' }
+
 /**
- * @param {readonly string[]} peers names of the npm packages measured against
+ * @param {readonly string[]} peers measured against
  * @returns {Machine}
  */
 export function describeMachine(peers) {
@@ -30,7 +33,10 @@ export function describeMachine(peers) {
       v8: process.versions.v8,
       toeplitz: versionIn(new URL('../../package.json', import.meta.url)),
       ...Object.fromEntries(
-        peers.map((name) => [name, versionIn(new URL(`../node_modules/${name}/package.json`, import.meta.url))]),
+        peers.map((name) => [
+          name,
+          versionIn(new URL(`../node_modules/${packages[name] ?? name}/package.json`, import.meta.url)),
+        ]),
       ),
     },
     date: new Date().toISOString(),
@@ -39,6 +45,7 @@ export function describeMachine(peers) {
 
 /** @param {URL} file */
 function versionIn(file) {
+  if (!existsSync(file)) return 'not installed'
   /** @type {unknown} */
   const manifest = JSON.parse(readFileSync(file, 'utf8'))
   const version = manifest !== null && typeof manifest === 'object' && 'version' in manifest ? manifest.version : ''

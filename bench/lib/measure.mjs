@@ -11,13 +11,14 @@
  *   mostRounds?: number,
  *   budgetMilliseconds?: number,
  *   warmups?: number,
+ *   warmupMilliseconds?: number,
  *   shortestSample?: number,
  *   onRound?: (round: number) => void,
  * }} MeasureOptions
  */
 
 /**
- * Calls every contender `warmups` times unmeasured, then once a round. A contender that is done sooner than
+ * Calls every contender `warmups` times unmeasured and until `warmupMilliseconds` have passed, then once a round. A contender that is done sooner than
  * `shortestSample` milliseconds is called several times in a row and the round counts the mean of them. Without
  * `rounds`, measuring goes on until another round would overrun the budget.
  *
@@ -29,13 +30,17 @@
 export async function measure(contenders, options = {}) {
   const { rounds, fewestRounds = 3, mostRounds = 15, budgetMilliseconds = 60_000, onRound } = options
   const warmups = Math.max(1, options.warmups ?? 2)
+  const warmupMilliseconds = options.warmupMilliseconds ?? 0
   const shortestSample = options.shortestSample ?? 200
   const names = /** @type {Name[]} */ (Object.keys(contenders))
 
   const repeats = /** @type {Record<Name, number>} */ ({})
   for (const name of names) {
-    let once = 0
-    for (let warmup = 0; warmup < warmups; warmup++) once = await time(contenders[name], 1)
+    let once = Infinity
+    const begin = performance.now()
+    for (let warmup = 0; warmup < warmups || performance.now() - begin < warmupMilliseconds; warmup++) {
+      once = Math.min(once, await time(contenders[name], 1))
+    }
     repeats[name] = Math.min(1e6, Math.max(1, Math.ceil(shortestSample / Math.max(once, 1e-4))))
   }
 

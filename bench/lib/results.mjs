@@ -1,20 +1,28 @@
 // @ts-check
 // Committed results, and the tables of the README that are generated from them.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { formatJson } from './table.mjs'
+import { geometricMeans } from './summary.mjs'
+import { formatJson, percentOfPeak } from './table.mjs'
 
 const readme = new URL('../../README.md', import.meta.url)
 const folder = new URL('../results/', import.meta.url)
 
 /**
- * A table in Markdown: what was measured, and the line that says where.
+ * Tables in Markdown: what was measured, its geometric means, and the line that says where.
  * @param {readonly (import('./row.mjs').Row & { machine: import('./machine.mjs').Machine })[]} rows
  */
 function markdown(rows) {
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))]
-  const withImages = rows.some((row) => row.images_per_second !== undefined)
+  const has = (/** @type {keyof import('./row.mjs').Row} */ key) => rows.some((row) => row[key] !== undefined)
+  const withImages = has('images_per_second')
   const names = ['ours', ...peers]
-  const titles = ['case', ...names.flatMap((name) => [`${name}, ms`, ...(withImages ? ['images/s'] : [])]), 'ratio']
+  const titles = [
+    'case',
+    ...names.flatMap((name) => [`${name}, ms`, ...(withImages ? ['images/s'] : [])]),
+    ...(peers.length > 0 ? ['ratio'] : []),
+    ...(has('gflops') ? ['GFLOPS'] : []),
+    ...(has('peak_gflops') ? ['of peak'] : []),
+  ]
   const lines = rows.map((row) => [
     row.case,
     ...names.flatMap((name) => {
@@ -24,7 +32,9 @@ function markdown(rows) {
         ...(withImages ? [String(Math.round(row.images_per_second?.[name] ?? 0))] : []),
       ]
     }),
-    row.ratio === null ? '' : `${row.ratio.toPrecision(3)} ×`,
+    ...(peers.length > 0 ? [row.ratio === null ? '' : `${row.ratio.toPrecision(3)} ×`] : []),
+    ...(has('gflops') ? [row.gflops?.toPrecision(3) ?? ''] : []),
+    ...(has('peak_gflops') ? [percentOfPeak(row)] : []),
   ])
   const machine = rows[0]?.machine
   const where = machine
@@ -35,8 +45,25 @@ function markdown(rows) {
         machine.date.slice(0, 10),
       ].join(', ')
     : ''
+  const means = geometricMeans(rows).map(({ name, rows: count, ratio }) => [
+    name,
+    String(count),
+    `${ratio.toPrecision(3)} ×`,
+  ])
+  return [
+    markdownTable(titles, lines),
+    ...(means.length > 0 ? [markdownTable(['geometric mean', 'rows', 'ratio'], means)] : []),
+    `${where}.`,
+  ].join('\n\n')
+}
+
+/**
+ * @param {readonly string[]} titles the first column is text, the others are numbers
+ * @param {readonly (readonly string[])[]} lines
+ */
+function markdownTable(titles, lines) {
   const align = titles.map((_, column) => (column === 0 ? '---' : '--:'))
-  return [titles, align, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n') + `\n\n${where}.`
+  return [titles, align, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 /**

@@ -3,28 +3,44 @@
 
 /**
  * One measured case. `ratio` is the fastest peer's time divided by ours: above 1, ours is faster; null without peers.
- * `spread_ms` is half the distance between the quartiles of the rounds.
+ * `gflops` is ours, `peak_gflops` what the processor could do at most, measured in the same run.
+ * `spread_ms` is half the distance between the quartiles of the rounds. `left_out`: why a peer has no time.
  * @typedef {{
  *   bench: string,
  *   case: string,
+ *   family?: string,
+ *   selected?: boolean,
  *   ours_ms: number,
  *   peers: Record<string, number>,
+ *   left_out?: Record<string, string>,
  *   ratio: number | null,
  *   images_per_second?: Record<string, number>,
+ *   gflops?: number,
+ *   peak_gflops?: number,
+ *   algorithm?: string,
  *   spread_ms: Record<string, number>,
  *   rounds: number,
  *   threads: number,
- *   checked?: string,
+ *   simd?: string,
+ *   checked?: string | undefined,
  * }} Row
  */
 
 /**
+ * What a bench says of a case, besides its timings. `operations`: the floating-point operations of one call.
+ * @typedef {Pick<Row, 'bench' | 'case' | 'threads'>
+ *   & { images?: number, operations?: number }
+ *   & Partial<Pick<Row, 'family' | 'selected' | 'left_out' | 'peak_gflops' | 'algorithm' | 'simd' | 'checked'>>
+ * } About
+ */
+
+/**
  * Makes the row of a case from its timings.
- * @param {{ bench: string, case: string, threads: number, images?: number, checked?: string | undefined }} about
+ * @param {About} about
  * @param {Record<string, import('./measure.mjs').Timing>} timings `ours` and every peer
  * @returns {Row}
  */
-export function toRow({ bench, case: name, threads, images, checked }, timings) {
+export function toRow({ bench, case: name, family, images, operations, threads, ...about }, timings) {
   const { ours, ...others } = timings
   if (ours === undefined) throw new Error(`${bench} ${name} has no timing of ours`)
   const peers = mapValues(others, ({ median }) => median)
@@ -32,14 +48,16 @@ export function toRow({ bench, case: name, threads, images, checked }, timings) 
   return {
     bench,
     case: name,
+    ...(family === undefined ? {} : { family }),
     ours_ms: ours.median,
     peers,
     ratio: Number.isFinite(fastest) ? fastest / ours.median : null,
     ...(images === undefined ? {} : { images_per_second: mapValues(timings, ({ median }) => (images / median) * 1e3) }),
+    ...(operations === undefined ? {} : { gflops: operations / ours.median / 1e6 }),
     spread_ms: mapValues(timings, ({ spread }) => spread),
     rounds: ours.samples.length,
     threads,
-    ...(checked === undefined ? {} : { checked }),
+    ...about,
   }
 }
 

@@ -1,6 +1,7 @@
 // @ts-check
 // The rows of the benches as a table for people and as JSON for programs.
 import Table from 'cli-table3'
+import { geometricMeans } from './summary.mjs'
 
 /** @typedef {import('./row.mjs').Row} Row */
 
@@ -19,31 +20,11 @@ export function formatJson(rows, machine) {
 }
 
 /**
+ * A table for every bench, with what is special about it: speeds, families, geometric means.
  * @param {readonly Row[]} rows
  * @param {import('./machine.mjs').Machine} machine
  */
 export function formatTable(rows, machine) {
-  const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))]
-  const withImages = rows.some((row) => row.images_per_second !== undefined)
-  const names = ['ours', ...peers]
-  const table = new Table({
-    head: ['bench', 'case', ...names.flatMap((name) => [`${name} ms`, ...(withImages ? ['images/s'] : [])]), 'ratio'],
-    colAligns: ['left', 'left', ...names.flatMap(() => rightAligned(withImages ? 2 : 1)), 'right'],
-    style: { head: [], border: [], compact: true },
-  })
-  for (const row of rows) {
-    const cells = names.flatMap((name) => {
-      const milliseconds = name === 'ours' ? row.ours_ms : row.peers[name]
-      const images = row.images_per_second?.[name]
-      const time =
-        milliseconds === undefined ? '' : `${number(milliseconds)} ± ${number(row.spread_ms[name] ?? 0, milliseconds)}`
-      return [time, ...(withImages ? [images === undefined ? '' : number(images)] : [])]
-    })
-    table.push([row.bench, row.case, ...cells, row.ratio === null ? '' : `${number(row.ratio)} ×`])
-  }
-  const checked = rows.flatMap((row) =>
-    row.checked === undefined ? [] : [`Checked before timing (${row.case}): ${row.checked}.`],
-  )
   const { versions } = machine
   const machineLine = [
     `${machine.cpu}, ${machine.cores} cores (load ${machine.load.toFixed(1)})`,
@@ -51,12 +32,72 @@ export function formatTable(rows, machine) {
     ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
     machine.date,
   ].join('; ')
+  const benches = [...new Set(rows.map((row) => row.bench))]
+  return `${benches.map((bench) => formatBench(rows.filter((row) => row.bench === bench))).join('\n')}${machineLine}\n`
+}
+
+/** @param {readonly Row[]} rows of one bench */
+function formatBench(rows) {
+  const peers = [...new Set(rows.flatMap((row) => [...Object.keys(row.peers), ...Object.keys(row.left_out ?? {})]))]
+  const has = (/** @type {keyof Row} */ key) => rows.some((row) => row[key] !== undefined)
+  const withImages = has('images_per_second')
+  const withFamily = has('family')
+  const withPeak = has('peak_gflops')
+  const names = ['ours', ...peers]
+  const table = new Table({
+    head: [
+      withFamily ? 'family' : 'bench',
+      'case',
+      ...names.flatMap((name) => [`${name} ms`, ...(withImages ? ['images/s'] : [])]),
+      ...(peers.length > 0 ? ['ratio'] : []),
+      ...(has('gflops') ? ['GFLOPS'] : []),
+      ...(withPeak ? ['of peak'] : []),
+      ...(has('algorithm') ? ['algorithm'] : []),
+    ],
+    colAligns: ['left', 'left', ...rightAligned(names.length * (withImages ? 2 : 1) + 3)],
+    style: { head: [], border: [], compact: true },
+  })
+  for (const row of rows) {
+    const cells = names.flatMap((name) => {
+      const milliseconds = name === 'ours' ? row.ours_ms : row.peers[name]
+      const images = row.images_per_second?.[name]
+      const time =
+        milliseconds === undefined
+          ? (row.left_out?.[name] ?? '')
+          : `${number(milliseconds)} ± ${number(row.spread_ms[name] ?? 0, milliseconds)}`
+      return [time, ...(withImages ? [images === undefined ? '' : number(images)] : [])]
+    })
+    table.push([
+      (withFamily ? row.family : row.bench) ?? '',
+      row.case,
+      ...cells,
+      ...(peers.length > 0 ? [row.ratio === null ? '' : `${number(row.ratio)} ×`] : []),
+      ...(has('gflops') ? [row.gflops === undefined ? '' : number(row.gflops)] : []),
+      ...(withPeak ? [percentOfPeak(row)] : []),
+      ...(has('algorithm') ? [row.algorithm ?? ''] : []),
+    ])
+  }
   const rounds = [...new Set(rows.map((row) => row.rounds))].join('/')
   const threads = [...new Set(rows.map((row) => row.threads))].join('/')
-  return `${table.toString()}
-Median of ${rounds} rounds ± half the interquartile range; ${threads} thread${threads === '1' ? '' : 's'}; ratio: fastest peer / ours.
-${[...checked, machineLine].join('\n')}
-`
+  const ratio = peers.length > 0 ? '; ratio: fastest peer / ours' : ''
+  const lines = [
+    table.toString(),
+    `${rows[0]?.bench}: median of ${rounds} rounds ± half the interquartile range; ${threads} thread${threads === '1' ? '' : 's'}${ratio}.`,
+    ...geometricMeans(rows).map(
+      ({ name, rows: count, ratio: mean }) =>
+        `Geometric mean, ${name} (${count} row${count === 1 ? '' : 's'}): ${number(mean)} ×`,
+    ),
+    ...(withFamily ? [] : rows).flatMap((row) =>
+      row.checked === undefined ? [] : [`Checked before timing (${row.case}): ${row.checked}.`],
+    ),
+    ...(withFamily && has('checked') ? ["Checked before timing: every peer's output against ours."] : []),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** @param {Row} row */
+export function percentOfPeak({ gflops, peak_gflops: peak }) {
+  return gflops === undefined || peak === undefined ? '' : `${Math.round((gflops / peak) * 100)} %`
 }
 
 /**

@@ -14,7 +14,7 @@ const bench = (...args: string[]) =>
 
 describe('npm run bench', () => {
   it.each([
-    [['nonsense'], /^bench: unknown bench nonsense: expected train-step\n$/],
+    [['nonsense'], /^bench: unknown bench nonsense: expected train-step, layers, gemm\n$/],
     [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
     [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
     [['train-step', '--rounds', '0'], /^bench: --rounds 0: expected a whole number.*\n$/],
@@ -22,6 +22,11 @@ describe('npm run bench', () => {
       ['train-step', '--peers', 'nonsense'],
       /^bench: --peers nonsense: no peer "nonsense" here, expected convnetjs.*\n$/,
     ],
+    [['train-step', '--layer', 'vgg16'], /^bench: --layer vgg16: not an option of train-step\n$/],
+    [['layers', 'gemm', '--batch', '2'], /^bench: --batch 2: not an option of layers or gemm\n$/],
+    [['layers', '--layer', 'vgg16,nonsense'], /^bench: --layer vgg16,nonsense: no layer "nonsense", expected .*\n$/],
+    [['layers', '--layer', 'vgg16', '--save'], /^bench: --save with --layer vgg16: .*\n$/],
+    [['gemm', '--peers', 'tfjs-wasm'], /^bench: --peers tfjs-wasm: no peer "tfjs-wasm" here, expected none\n$/],
   ])('refuses %j in one line, exit code 2', (args, message) => {
     const { status, stdout, stderr } = bench(...args)
     expect(stderr).toMatch(message)
@@ -31,7 +36,7 @@ describe('npm run bench', () => {
 
   it('explains itself before anything is built or installed', () => {
     const { status, stdout } = bench('--help')
-    expect(stdout).toContain('train-step')
+    for (const name of ['train-step', 'layers', 'gemm']) expect(stdout).toContain(name)
     expect(status).toBe(0)
   })
 })

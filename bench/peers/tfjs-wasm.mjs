@@ -1,0 +1,71 @@
+// @ts-check
+// TensorFlow.js's side of a layer: its WebAssembly backend (SIMD; in Node always one thread), in its own order NHWC.
+// Convolutions are XNNPACK's: the operator is made, and the weights are packed, on the first call, and kept while the
+// tensor of weights lives. Kernels are eager and synchronous: when the call returns, the output is there.
+import { setThreadsCount } from '@tensorflow/tfjs-backend-wasm'
+import * as tf from '@tensorflow/tfjs-core'
+
+setThreadsCount(1)
+await tf.setBackend('wasm')
+
+/** @type {import('../layers.mjs').CreateLayer} */
+export function createLayer(layer, data) {
+  const { C, H, W, K, R, S, groups } = layer
+  const x = tf.tidy(() => tf.transpose(tf.tensor4d(data.x, [1, C, H, W]), [0, 2, 3, 1]))
+  const b = tf.tensor1d(data.bias)
+  const w = tf.tensor4d(data.weights, [K, C / groups, R, S])
+  const { forward, tensors } =
+    groups === 1 ? dense(layer, x, w, b) : groups === C ? depthwise(layer, x, w, b) : grouped(layer, x, w, b)
+  w.dispose()
+  return {
+    run: () => forward().dispose(),
+    output() {
+      const y = tf.tidy(() => tf.transpose(forward(), [0, 3, 1, 2]))
+      const values = y.dataSync()
+      y.dispose()
+      return Float32Array.from(values)
+    },
+    dispose: () => tf.dispose([x, b, ...tensors]),
+  }
+}
+
+/**
+ * What computes a layer, and the tensors it keeps.
+ * @typedef {{ forward: () => tf.Tensor4D, tensors: tf.Tensor[] }} Prepared
+ * @typedef {(layer: import('../layers/table.mjs').Layer, x: tf.Tensor4D, w: tf.Tensor4D, bias: tf.Tensor1D) => Prepared} Prepare
+ */
+
+/** @type {Prepare} */
+function dense({ stride: strides, padding: pad }, x, w, bias) {
+  const filter = tf.tidy(() => tf.transpose(w, [2, 3, 1, 0]))
+  return { forward: () => tf.fused.conv2d({ x, filter, strides, pad, bias }), tensors: [filter] }
+}
+
+/** @type {Prepare} */
+function depthwise({ stride: strides, padding: pad }, x, w, bias) {
+  const filter = tf.tidy(() => tf.transpose(w, [2, 3, 0, 1]))
+  return { forward: () => tf.fused.depthwiseConv2d({ x, filter, strides, pad, bias }), tensors: [filter] }
+}
+
+/**
+ * There is no grouped convolution: the channels are split, convolved group by group and put together again.
+ * @type {Prepare}
+ */
+function grouped({ stride: strides, padding: pad, groups }, x, w, bias) {
+  /** @type {tf.Tensor4D[]} */
+  const filters = tf.tidy(() => tf.split(tf.transpose(w, [2, 3, 1, 0]), groups, 3))
+  /** @type {tf.Tensor1D[]} */
+  const biases = tf.split(bias, groups)
+  const forward = () =>
+    tf.tidy(() => {
+      /** @type {tf.Tensor4D[]} */
+      const parts = tf.split(x, groups, 3)
+      const outputs = filters.map((filter, group) => {
+        const [part, partOfBias] = [parts[group], biases[group]]
+        if (part === undefined || partOfBias === undefined) throw new Error(`group ${group} is missing`)
+        return tf.fused.conv2d({ x: part, filter, strides, pad, bias: partOfBias })
+      })
+      return tf.concat4d(outputs, 3)
+    })
+  return { forward, tensors: [...filters, ...biases] }
+}
