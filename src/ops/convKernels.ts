@@ -3,7 +3,9 @@
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
 import { encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { multiply } from './matmulKernels.js'
 import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
 
 export interface PassArguments {
@@ -111,6 +113,17 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
         k.conv_gemm_dw(out, left, right, ws, shape, 0, k.conv_gemm_dw_items(shape))
       })
+    },
+  },
+  dense: {
+    fwd({ problem: { N, C, K, kernel }, out, left, right, bias }) {
+      multiply(out, left, right, bias, { M: N, N: K, K: C * sizeOf(kernel), transposeA: false, transposeB: true })
+    },
+    dx({ problem: { N, C, K, kernel }, out, left, right }) {
+      multiply(out, left, right, 0, { M: N, N: C * sizeOf(kernel), K, transposeA: false, transposeB: false })
+    },
+    dw({ problem: { N, C, K, kernel }, out, left, right }) {
+      multiply(out, left, right, 0, { M: K, N: C * sizeOf(kernel), K: N, transposeA: true, transposeB: false })
     },
   },
   depthwise: {

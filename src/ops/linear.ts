@@ -3,11 +3,11 @@
  * Both are one kernel that reads its operands by strides, so that nothing is ever transposed in memory.
  */
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
-import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
-import { kernels, withWorkspace } from '../runtime/core.js'
+import type { MatmulProblem } from '../plan/matmul.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
+import { multiply } from './matmulKernels.js'
 import { sumRows } from './reduce.js'
 
 /** Which of the operands are read transposed. */
@@ -30,18 +30,8 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
     }
   },
   forward: ({ a, b, bias }, problem) => {
-    const { M, N, K, transposeA, transposeB } = problem
-    const y = empty([M, N])
-    const k = kernels()
-    if (planMatmul(problem) === 'dot') {
-      k.matmul_dot_fwd(y.pointer, a.pointer, b.pointer, bias?.pointer ?? 0, M, N, K, 0, N)
-      return y
-    }
-    const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
-    const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
-    withWorkspace(k.matmul_workspace(M, N, K) >>> 0, (ws) => {
-      k.matmul_fwd(y.pointer, a.pointer, b.pointer, bias?.pointer ?? 0, ws, N, K, aRow, aColumn, bRow, bColumn, 0, M)
-    })
+    const y = empty([problem.M, problem.N])
+    multiply(y.pointer, a.pointer, b.pointer, bias?.pointer ?? 0, problem)
     return y
   },
   keeps: ['a', 'b'],
@@ -49,18 +39,18 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
     a:
       need.a &&
       (transposeA
-        ? multiply(b, dy, { transposeA: transposeB, transposeB: true })
-        : multiply(dy, b, { transposeA: false, transposeB: !transposeB })),
+        ? orient(b, dy, { transposeA: transposeB, transposeB: true })
+        : orient(dy, b, { transposeA: false, transposeB: !transposeB })),
     b:
       need.b &&
       (transposeB
-        ? multiply(dy, a, { transposeA: true, transposeB: transposeA })
-        : multiply(a, dy, { transposeA: !transposeA, transposeB: false })),
+        ? orient(dy, a, { transposeA: true, transposeB: transposeA })
+        : orient(a, dy, { transposeA: !transposeA, transposeB: false })),
     bias: need.bias && sumRows(dy),
   }),
 })
 
-const multiply = (a: Tensor, b: Tensor, orientation: Orientation): Tensor =>
+const orient = (a: Tensor, b: Tensor, orientation: Orientation): Tensor =>
   product({ a, b, bias: undefined }, orientation)
 
 function checkMatrix(value: Tensor, name: string, argument: string, expected: string): readonly [number, number] {
@@ -95,5 +85,5 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const [rows] = checkMatrix(b, 'matmul', 'b', '(K, N)')
   if (K !== rows)
     throw new ShapeError(`matmul: a ${showShape(a.shape)} and b ${showShape(b.shape)} do not fit; b must be (${K}, N)`)
-  return multiply(a, b, { transposeA: false, transposeB: false })
+  return orient(a, b, { transposeA: false, transposeB: false })
 }

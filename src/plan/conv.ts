@@ -58,6 +58,15 @@ export const algorithms = {
       return N * groups * (tile[pass] + 6 * gathered[pass]) + 4 * groups * rows * taps + 2000
     },
   },
+  /** One window that covers the whole input: a fully connected layer. */
+  dense: {
+    unsupported: ({ groups, kernel, input, lo, hi, dilation, flip }) => {
+      if (groups !== 1 || flip) return 'groups must be 1, and the kernel not flipped'
+      const whole = kernel.every((extent, axis) => extent === input[axis] && lo[axis] === 0 && hi[axis] === 0)
+      return whole && dilation.every((step) => step === 1) ? undefined : 'the kernel must be as large as the input'
+    },
+    cost: (problem) => multiplyAdds(problem),
+  },
   /** Rows of each channel for itself. */
   depthwise: {
     unsupported: ({ C, K, groups, kernel, stride, dilation, lo }, pass) => {
@@ -88,8 +97,11 @@ export const algorithms = {
       const m = 7 - (kernel[0] as number)
       const tiles = product(extents.map((extent) => Math.ceil(extent / m)))
       const products = 36 * up(tiles, 8) * up(rows / groups, 4) * inputs
-      // Transforms of tiles, four at a time, and of the weights, in float64.
-      return N * (products + 220 * up(tiles, 4) * inputs + 180 * up(tiles, 4) * rows) + 700 * (inputs / groups) * rows
+      // Transforms of tiles, four at a time, and of the weights, in float64: once for many calls at batch 1.
+      const filter = N === 1 ? 100 : 700
+      return (
+        N * (products + 220 * up(tiles, 4) * inputs + 180 * up(tiles, 4) * rows) + filter * (inputs / groups) * rows
+      )
     },
   },
 } as const satisfies Record<string, Algorithm>

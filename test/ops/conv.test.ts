@@ -152,7 +152,7 @@ function check(test: Case, algorithm: ConvAlgorithm): void {
 }
 
 /** Algorithms that add up the very products of the definition: exact for small whole numbers. */
-const exact: ReadonlySet<ConvAlgorithm> = new Set(['depthwise', 'direct', 'gemm'])
+const exact: ReadonlySet<ConvAlgorithm> = new Set(['dense', 'depthwise', 'direct', 'gemm'])
 
 /** A case of Winograd's kind: 3 × 3 or 5 × 5, stride 1, padding below the kernel. */
 function forWinograd(test: Case): Case {
@@ -174,6 +174,10 @@ function forWinograd(test: Case): Case {
 describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (algorithm) => {
   const suited = (test: Case): Case => {
     if (algorithm === 'winograd') return forWinograd(test)
+    if (algorithm === 'dense') {
+      const padding = test.padding.map(() => [0, 0] as [number, number])
+      return { ...test, groups: 1, kernel: test.input, dilation: test.input.map(() => 1), padding, flip: false }
+    }
     if (algorithm !== 'depthwise') return test
     // Wide rows too, for the blocks of sixteen; half of the cases with the stride that has an input gradient.
     const stride = test.seed % 2 === 0 ? test.stride.map(() => 1) : test.stride

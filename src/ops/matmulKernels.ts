@@ -1,0 +1,19 @@
+/** How each algorithm of src/plan/matmul.ts calls its kernel. */
+import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
+import { kernels, withWorkspace } from '../runtime/core.js'
+
+/** out (M, N) = op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]: addresses, the bias's 0 for none. */
+export function multiply(out: number, a: number, b: number, bias: number, problem: MatmulProblem): void {
+  const { M, N, K, transposeA, transposeB } = problem
+  const k = kernels()
+  if (planMatmul(problem) === 'dot') {
+    k.matmul_dot_fwd(out, a, b, bias, M, N, K, 0, N)
+    return
+  }
+  // Strides in bytes: an operand that is read transposed lies as it is.
+  const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
+  const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
+  withWorkspace(k.matmul_workspace(M, N, K) >>> 0, (ws) => {
+    k.matmul_fwd(out, a, b, bias, ws, N, K, aRow, aColumn, bRow, bColumn, 0, M)
+  })
+}
