@@ -1,5 +1,5 @@
 /** Pooling layers. */
-import { maxPool2d } from '../ops/pool.js'
+import { maxPool2d } from '../ops/pool/max.js'
 import { outputExtents, perDirection, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'

@@ -1,0 +1,170 @@
+/**
+ * What every pooling kernel is told about its windows, and how it loads the same tap of four of them.
+ *
+ * Maps x (maps, D, H, W) become y (maps, O, P, Q), where a map is one channel of one image; one and two dimensions are
+ * three with extents of 1. A window is the product of one range of elements for each direction; `Axis` gives that
+ * range, for sliding and for adaptive windows alike. Along a row of output, windows that lie inside the input are taken
+ * four at a time; those at the borders one by one, in the same order of summation.
+ */
+import { F32 } from '../../simd'
+
+/** Windows along one direction, filled by src/plan/pool.ts in this order. */
+@unmanaged
+class Axis {
+  /** Elements of the input. */
+  n: i32
+  /** Taps of a window; 0: adaptive, window i of the output's m covers floor(i·n / m) to ceil((i + 1)·n / m). */
+  kernel: i32
+  /** Number of windows. */
+  output: i32
+  stride: i32
+  lo: i32
+  hi: i32
+  dilation: i32
+
+
+  @inline
+  origin(i: i32): i32 {
+    return i * this.stride - this.lo
+  }
+
+  /** First tap of window i that lies in the input. */
+  tap(i: i32): i32 {
+    if (this.kernel == 0) return 0
+    const origin = this.origin(i)
+    return origin >= 0 ? 0 : (this.dilation - 1 - origin) / this.dilation
+  }
+
+  /** Its position in the input. */
+  first(i: i32): i32 {
+    if (this.kernel == 0) return <i32>((<i64>i * this.n) / this.output)
+    return this.origin(i) + this.tap(i) * this.dilation
+  }
+
+  /** Taps of window i that lie in the input; 0 or less if there is none. */
+  count(i: i32): i32 {
+    if (this.kernel == 0) {
+      return <i32>(((<i64>i + 1) * this.n + this.output - 1) / this.output) - <i32>((<i64>i * this.n) / this.output)
+    }
+    const origin = this.origin(i)
+    if (origin >= this.n) return 0
+    return min(this.kernel, (this.n - 1 - origin) / this.dilation + 1) - this.tap(i)
+  }
+
+  /** Taps of window i that a mean divides by: those in the input, or also those in its padding. */
+  extent(i: i32, countPadding: bool): i32 {
+    if (this.kernel == 0 || !countPadding) return this.count(i)
+    return min(this.kernel, this.n + this.hi - this.origin(i))
+  }
+
+  /** Elements from the first tap to the last. */
+  @inline
+  get reach(): i32 {
+    return (this.kernel - 1) * this.dilation + 1
+  }
+
+  /** The windows insideBegin ≤ i < insideEnd lie in the input as a whole. */
+  get insideBegin(): i32 {
+    if (this.kernel == 0) return this.output
+    return min(this.output, (this.lo + this.stride - 1) / this.stride)
+  }
+
+  get insideEnd(): i32 {
+    const last = this.n + this.lo - this.reach
+    if (this.kernel == 0 || last < 0) return this.insideBegin
+    return max(this.insideBegin, min(this.output, last / this.stride + 1))
+  }
+}
+
+/** 23 integers. */
+@unmanaged
+export class PoolShape {
+  /** A mean is sum · numerator / extent; a p-norm takes the sum of a full window, as torch.nn.LPPool2d does. */
+  numerator: i32
+  /** 1: the extent of a window includes padding. */
+  countPadding: i32
+
+
+  @inline
+  get depth(): Axis {
+    return changetype<Axis>(changetype<usize>(this) + 8)
+  }
+
+
+  @inline
+  get height(): Axis {
+    return changetype<Axis>(changetype<usize>(this) + 36)
+  }
+
+
+  @inline
+  get width(): Axis {
+    return changetype<Axis>(changetype<usize>(this) + 64)
+  }
+
+  /** Elements of one map of x and of y, and the bytes they take. */
+  get inputPixels(): i32 {
+    return this.depth.n * this.height.n * this.width.n
+  }
+
+  get pixels(): i32 {
+    return this.depth.output * this.height.output * this.width.output
+  }
+
+
+  @inline
+  get inputBytes(): usize {
+    return <usize>this.inputPixels * F32
+  }
+
+
+  @inline
+  get bytes(): usize {
+    return <usize>this.pixels * F32
+  }
+
+  /** Elements of x from one tap to the next along D and along H. */
+  @inline
+  get planePitch(): i32 {
+    return this.depth.dilation * this.height.n * this.width.n
+  }
+
+
+  @inline
+  get rowPitch(): i32 {
+    return this.height.dilation * this.width.n
+  }
+
+  /** Where the first row that windows (o, p) cover begins in the map, in elements. */
+  row(o: i32, p: i32): i32 {
+    return (this.depth.first(o) * this.height.n + this.height.first(p)) * this.width.n
+  }
+}
+
+/** Elements p, p + step, p + 2·step, p + 3·step (bytes); each class reads no byte beyond the last of them. */
+export class Adjacent {
+
+  @inline
+  load(p: usize, step: usize): v128 {
+    return v128.load(p)
+  }
+}
+
+export class EverySecond {
+
+  @inline
+  load(p: usize, step: usize): v128 {
+    return i8x16.shuffle(v128.load(p), v128.load(p, 12), 0, 1, 2, 3, 8, 9, 10, 11, 20, 21, 22, 23, 28, 29, 30, 31)
+  }
+}
+
+export class Strided {
+
+  @inline
+  load(p: usize, step: usize): v128 {
+    let v = v128.load32_zero(p)
+    v = v128.load32_lane(p + step, v, 1)
+    v = v128.load32_lane(p + 2 * step, v, 2)
+    return v128.load32_lane(p + 3 * step, v, 3)
+  }
+}

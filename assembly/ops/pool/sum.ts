@@ -1,0 +1,232 @@
+/**
+ * Sums over windows, the core of the mean, the weighted mean and the p-norm: y = Σ x · numerator / extent for
+ * x (maps, D, H, W) and y (maps, O, P, Q), one map at a time, and the adjoint of the sum without weights.
+ *
+ * Rows of a window are summed first, then their sums. Adaptive and large windows are summed along the window in float64.
+ */
+import { zipLight } from '../../micro/map'
+import { F32 } from '../../simd'
+import { sumOf } from '../reduce'
+import { Adjacent, EverySecond, PoolShape, Strided } from './shape'
+
+/** How the elements of a window enter its sum, and what the sum is divided by: here without weights. */
+export class Plain {
+
+  @inline
+  add(sum: v128, value: v128, weight: usize): v128 {
+    return f32x4.add(sum, value)
+  }
+
+
+  @inline
+  addOne(sum: f32, value: f32, weight: usize): f32 {
+    return sum + value
+  }
+
+  /** Number of elements that count. */
+  @inline
+  extent(d: PoolShape, weights: usize, o: i32, p: i32, q: i32): f32 {
+    const countPadding = d.countPadding != 0
+    return <f32>(
+      (<i64>d.depth.extent(o, countPadding) * d.height.extent(p, countPadding) * d.width.extent(q, countPadding))
+    )
+  }
+}
+
+/** Address of the weight of tap (t, r, s), of weights (T, R, S). */
+@inline
+export function weightAt(d: PoolShape, weights: usize, t: i32, r: i32, s: i32): usize {
+  return weights + ((<usize>((t * d.height.kernel + r) * d.width.kernel + s)) << 2)
+}
+
+/** Sum over window (o, p, q): rows first, in the order of `sumRow`. */
+function sumWindow<Tap>(map: usize, weights: usize, d: PoolShape, o: i32, p: i32, q: i32): f32 {
+  const w = d.width
+  const planes = d.depth.count(o)
+  const rows = d.height.count(p)
+  const columns = w.count(q)
+  const spacing = <usize>w.dilation * F32
+  const corner = d.row(o, p) + w.first(q)
+  let sum: f32 = 0
+  for (let t = 0; t < planes; t++) {
+    for (let r = 0; r < rows; r++) {
+      let from = map + ((<usize>(corner + t * d.planePitch + r * d.rowPitch)) << 2)
+      let weight = weightAt(d, weights, d.depth.tap(o) + t, d.height.tap(p) + r, w.tap(q))
+      let rowSum: f32 = 0
+      for (let s = 0; s < columns; s++) {
+        rowSum = changetype<Tap>(0).addOne(rowSum, load<f32>(from), weight)
+        from += spacing
+        weight += F32
+      }
+      sum += rowSum
+    }
+  }
+  return sum
+}
+
+/** Whether sums run along the window, in float64: adaptive and large windows. */
+function isWide(d: PoolShape): bool {
+  const taps = <i64>d.depth.kernel * d.height.kernel * d.width.kernel
+  return taps == 0 || d.width.kernel > 16 || taps > 512
+}
+
+/** Sum over window (o, p, q) in float64, for windows whose elements are neighbours. */
+function sumWide(map: usize, d: PoolShape, o: i32, p: i32, q: i32): f64 {
+  const w = d.width
+  const planes = d.depth.count(o)
+  const rows = d.height.count(p)
+  const columns = w.count(q)
+  if (columns <= 0) return 0
+  const corner = d.row(o, p) + w.first(q)
+  let sum: f64 = 0
+  for (let t = 0; t < planes; t++) {
+    const from = map + ((<usize>(corner + t * d.planePitch)) << 2)
+    if (columns == w.n) {
+      sum += sumOf(from, rows * columns)
+      continue
+    }
+    for (let r = 0; r < rows; r++) sum += sumOf(from + ((<usize>(r * w.n)) << 2), columns)
+  }
+  return sum
+}
+
+/** Sums over windows begin ≤ q < end (at least four) of output row (o, p), all inside along W. */
+function sumRow<L, Tap>(
+  y: usize,
+  map: usize,
+  weights: usize,
+  d: PoolShape,
+  o: i32,
+  p: i32,
+  begin: i32,
+  end: i32,
+): void {
+  const w = d.width
+  const planes = d.depth.count(o)
+  const rows = d.height.count(p)
+  const left = d.row(o, p) - w.lo
+  const pitch = <usize>d.rowPitch * F32
+  const planePitch = <usize>d.planePitch * F32
+  const step = <usize>w.stride * F32
+  const spacing = <usize>w.dilation * F32
+  const rowBytes = <usize>w.kernel * spacing
+  const extent = changetype<Tap>(0).extent(d, weights, o, p, begin)
+  const numerator = <f32>d.numerator
+  for (let q = begin; q < end; q += 4) {
+    // The last block overlaps the one before it rather than leave a remainder.
+    if (q > end - 4) q = end - 4
+    let plane = map + ((<usize>(left + q * w.stride)) << 2)
+    let sum = f32x4.splat(0)
+    for (let t = 0; t < planes; t++) {
+      let start = plane
+      for (let r = 0; r < rows; r++) {
+        const stop = start + rowBytes
+        let weight = weightAt(d, weights, d.depth.tap(o) + t, d.height.tap(p) + r, 0)
+        let rowSum = f32x4.splat(0)
+        for (let from = start; from < stop; from += spacing) {
+          rowSum = changetype<Tap>(0).add(rowSum, changetype<L>(0).load(from, step), weight)
+          weight += F32
+        }
+        sum = f32x4.add(sum, rowSum)
+        start += pitch
+      }
+      plane += planePitch
+    }
+    if (extent != numerator) sum = f32x4.div(f32x4.mul(sum, f32x4.splat(numerator)), f32x4.splat(extent))
+    v128.store(y + ((<usize>q) << 2), sum)
+  }
+}
+
+/** y = Σ x · numerator / extent over all windows of one map. */
+export function sumMap<Tap>(y: usize, map: usize, weights: usize, d: PoolShape): void {
+  const w = d.width
+  const Q = w.output
+  const insideBegin = w.insideBegin
+  const insideEnd = w.insideEnd
+  const wide = !weights && isWide(d)
+  const blocks = !wide && insideEnd - insideBegin >= 4
+  const numerator = <f32>d.numerator
+  let out = y
+  for (let o = 0; o < d.depth.output; o++) {
+    for (let p = 0; p < d.height.output; p++) {
+      for (let q = 0; q < Q; q++) {
+        if (blocks && q == insideBegin) {
+          if (w.stride == 1) sumRow<Adjacent, Tap>(out, map, weights, d, o, p, insideBegin, insideEnd)
+          else if (w.stride == 2) sumRow<EverySecond, Tap>(out, map, weights, d, o, p, insideBegin, insideEnd)
+          else sumRow<Strided, Tap>(out, map, weights, d, o, p, insideBegin, insideEnd)
+          q = insideEnd
+          if (q == Q) break
+        }
+        const extent = changetype<Tap>(0).extent(d, weights, o, p, q)
+        let value: f32
+        if (wide) {
+          value = <f32>((sumWide(map, d, o, p, q) * <f64>numerator) / <f64>extent)
+        } else {
+          value = sumWindow<Tap>(map, weights, d, o, p, q)
+          if (extent != numerator) value = (value * numerator) / extent
+        }
+        store<f32>(out + ((<usize>q) << 2), value)
+      }
+      out += <usize>Q * F32
+    }
+  }
+}
+
+class Add {
+
+  @inline
+  apply(left: v128, right: v128, a: v128, b: v128): v128 {
+    return f32x4.add(left, right)
+  }
+}
+
+/** Bytes of workspace for spreadMap: one row. */
+@inline
+export function spreadWorkspace(d: PoolShape): usize {
+  return <usize>d.width.n * F32
+}
+
+/** The adjoint of sumMap<Plain>: each row of dy is spread along W into `row`, which is then added along D and H. */
+export function spreadMap(dx: usize, dy: usize, row: usize, d: PoolShape): void {
+  const w = d.width
+  const rowBytes = <usize>w.n * F32
+  const spacing = <usize>w.dilation * F32
+  const numerator = <f32>d.numerator
+  const insideBegin = w.insideBegin
+  const insideEnd = w.insideEnd
+  memory.fill(dx, 0, d.inputBytes)
+  for (let o = 0; o < d.depth.output; o++) {
+    const planes = d.depth.count(o)
+    for (let p = 0; p < d.height.output; p++) {
+      const rows = d.height.count(p)
+      memory.fill(row, 0, rowBytes)
+      const insideExtent = insideBegin < insideEnd ? changetype<Plain>(0).extent(d, 0, o, p, insideBegin) : numerator
+      for (let q = 0; q < w.output; q++) {
+        let extent = insideExtent
+        let count = w.kernel
+        let to = row
+        if (q >= insideBegin && q < insideEnd) {
+          to += (<usize>w.origin(q)) << 2
+        } else {
+          extent = changetype<Plain>(0).extent(d, 0, o, p, q)
+          count = w.count(q)
+          to += (<usize>w.first(q)) << 2
+        }
+        const gradient = load<f32>(dy)
+        dy += F32
+        const share = extent == numerator ? gradient : (gradient * numerator) / extent
+        for (; count > 0; count--) {
+          store<f32>(to, load<f32>(to) + share)
+          to += spacing
+        }
+      }
+      const first = d.row(o, p)
+      for (let t = 0; t < planes; t++) {
+        for (let r = 0; r < rows; r++) {
+          const to = dx + ((<usize>(first + t * d.planePitch + r * d.rowPitch)) << 2)
+          zipLight<Add>(to, to, row, 0, 0, 0, w.n)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Mean over sliding windows: x (N, C, …) -> y (N, C, …output extents), y = Σ x / extent, where the extent counts padding
+ * or not. The gradient spreads dy / extent over the window. The kernels are those of assembly/ops/pool/average.ts.
+ */
+import { defineOp, type Op } from '../../autodiff/op.js'
+import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
+import { kernels, withIntegers, withWorkspace } from '../../runtime/core.js'
+import { empty, type Tensor } from '../../tensor/tensor.js'
+
+export interface AvgPoolOptions extends PoolOptions {
+  /** Whether the divisor counts padding (default), or only elements of the input. */
+  readonly countIncludePad?: boolean | undefined
+}
+
+/** An operation that takes the mean over the windows that `describe` derives. */
+export function averaging<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, O> {
+  return defineOp(name, {
+    shape: ({ x }: { x: Tensor }, options: O) => describe(name, x.shape, options),
+    forward: ({ x }, { yShape, maps, record }) => {
+      const y = empty(yShape)
+      withIntegers(record, (shape) => {
+        kernels().avgpool_fwd(y.pointer, x.pointer, shape, 0, maps)
+      })
+      return y
+    },
+    keeps: [],
+    gradient: ({ need }, dy, pool) => ({ x: need.x && spread({ dy }, pool) }),
+  })
+}
+
+const average: Op<{ x: Tensor }, Pool> = averaging('avgPool', (_, __, pool: Pool) => pool)
+
+const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
+  shape: (_, pool) => pool,
+  forward: ({ dy }, { xShape, maps, record }) => {
+    const dx = empty(xShape)
+    const k = kernels()
+    withIntegers(record, (shape) => {
+      withWorkspace(k.avgpool_dx_workspace(shape), (ws) => {
+        k.avgpool_dx(dx.pointer, dy.pointer, ws, shape, 0, maps)
+      })
+    })
+    return dx
+  },
+  keeps: [],
+  gradient: ({ need }, ddx, pool) => ({ dy: need.dy && average({ x: ddx }, pool) }),
+})
+
+const avgPool = (directions: number): Op<{ x: Tensor }, AvgPoolOptions> =>
+  averaging(`avgPool${directions}d`, (name, x, options) =>
+    slide(name, directions, x, { ...options, dilation: 1 }, { countIncludePad: options.countIncludePad }),
+  )
+
+const avg1d = avgPool(1)
+const avg2d = avgPool(2)
+const avg3d = avgPool(3)
+
+/** Mean over windows: x (N, C, W) -> (N, C, Q). @throws ShapeError when shapes or options do not fit. */
+export function avgPool1d(x: Tensor, options: AvgPoolOptions): Tensor {
+  return avg1d({ x }, options ?? {})
+}
+
+/** Mean over windows: x (N, C, H, W) -> (N, C, P, Q). @throws ShapeError when shapes or options do not fit. */
+export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
+  return avg2d({ x }, options ?? {})
+}
+
+/** Mean over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). @throws ShapeError when shapes or options do not fit. */
+export function avgPool3d(x: Tensor, options: AvgPoolOptions): Tensor {
+  return avg3d({ x }, options ?? {})
+}

@@ -1,0 +1,82 @@
+/**
+ * p-norm over sliding windows: x (N, C, …) -> y (N, C, …output extents), y = (Σ xᵖ)^(1/p); the sum of a partial window is
+ * scaled up to a full one's. dx = xᵖ⁻¹ · Σ dy · y¹⁻ᵖ over the windows of x. The kernels are those of
+ * assembly/ops/pool/lp.ts.
+ */
+import { defineOp, type Op } from '../../autodiff/op.js'
+import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
+import { kernels, withIntegers, withWorkspace } from '../../runtime/core.js'
+import { ShapeError } from '../../runtime/errors.js'
+import { empty, type Tensor } from '../../tensor/tensor.js'
+
+export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
+  /** Keep the last, partial window; its sum is scaled up to a full window's. */
+  readonly ceil?: boolean | undefined
+  /** Positive; default 2. */
+  readonly p?: number | undefined
+}
+
+interface LpPool {
+  readonly pool: Pool
+  readonly p: number
+}
+
+/** dx of lpPool. */
+const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('lpPoolGradient', {
+  shape: (_, described) => described,
+  forward: ({ dy, x, y }, { pool: { xShape, maps, record }, p }) => {
+    const dx = empty(xShape)
+    const k = kernels()
+    withIntegers(record, (shape) => {
+      withWorkspace(k.lppool_dx_workspace(shape), (ws) => {
+        k.lppool_dx(dx.pointer, dy.pointer, x.pointer, y.pointer, ws, p, shape, 0, maps)
+      })
+    })
+    return dx
+  },
+})
+
+function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
+  const name = `lpPool${directions}d`
+  return defineOp(name, {
+    shape: ({ x }: { x: Tensor }, { kernel, stride, ceil, p = 2 }: LpPoolOptions): LpPool => {
+      const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
+      if (!Number.isFinite(p) || p <= 0)
+        throw new ShapeError(`${name}: p must be a positive number, given ${String(p)}`)
+      return { pool, p }
+    },
+    forward: ({ x }, { pool: { yShape, maps, record }, p }) => {
+      const y = empty(yShape)
+      const k = kernels()
+      withIntegers(record, (shape) => {
+        withWorkspace(k.lppool_fwd_workspace(shape), (ws) => {
+          k.lppool_fwd(y.pointer, x.pointer, ws, p, shape, 0, maps)
+        })
+      })
+      return y
+    },
+    keeps: ['x', 'y'],
+    gradient: ({ inputs: { x }, y, need }, dy, described) => ({ x: need.x && lpGradient({ dy, x, y }, described) }),
+  })
+}
+
+const lp1d = lpPool(1)
+const lp2d = lpPool(2)
+
+/**
+ * (Σ xᵖ)^(1/p) over windows: x (N, C, W) -> (N, C, Q). The powers keep signs, as torch.nn.LPPool1d does: with an odd p
+ * a negative sum gives NaN. The gradient is 0 where the sum is 0.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function lpPool1d(x: Tensor, options: LpPoolOptions): Tensor {
+  return lp1d({ x }, options ?? {})
+}
+
+/**
+ * (Σ xᵖ)^(1/p) over windows: x (N, C, H, W) -> (N, C, P, Q). The powers keep signs, as torch.nn.LPPool2d does: with an
+ * odd p a negative sum gives NaN. The gradient is 0 where the sum is 0.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function lpPool2d(x: Tensor, options: LpPoolOptions): Tensor {
+  return lp2d({ x }, options ?? {})
+}

@@ -1,0 +1,136 @@
+/**
+ * Maximum over sliding windows: x (N, C, …) -> y (N, C, …output extents), with the positions of the maxima. The gradient
+ * adds dy at the positions, and the gather that reads x there is the adjoint of that. The kernels are those of
+ * assembly/ops/pool/max.ts.
+ */
+import { defineOp, type Op } from '../../autodiff/op.js'
+import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
+import type { PerDirection } from '../../plan/window.js'
+import { integersAt, kernels, withIntegers } from '../../runtime/core.js'
+import type { Shape } from '../../tensor/shape.js'
+import { empty, keep, type Tensor } from '../../tensor/tensor.js'
+
+export interface MaxPoolOptions extends PoolOptions {
+  /** Distance between the elements of a window; default 1. */
+  readonly dilation?: PerDirection | undefined
+}
+
+/** Where the maximum of each window was found. Belongs to the scope that it was made in, like a tensor. */
+export interface PoolIndices {
+  readonly shape: Shape
+  /** Flat positions in the (H, W) plane of the input, a copy; -1 for a window without elements. */
+  data(): Int32Array
+  /** The memory: 32-bit integers under a tensor's name. */
+  readonly bits: Tensor
+  dispose(): void
+}
+
+/** dx: dy added at the positions of the maxima. */
+const scatter: Op<{ dy: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGradient', {
+  shape: (_, pool) => pool,
+  forward: ({ dy, indices }, { xShape, maps, record }) => {
+    const dx = empty(xShape)
+    withIntegers(record, (shape) => {
+      kernels().maxpool_dx(dx.pointer, dy.pointer, indices.pointer, shape, 0, maps)
+    })
+    return dx
+  },
+  keeps: ['indices'],
+  gradient: ({ inputs: { indices }, need }, ddx, pool) => ({ dy: need.dy && gather({ x: ddx, indices }, pool) }),
+})
+
+/** y: the elements of x at the positions of the maxima. */
+const gather: Op<{ x: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGather', {
+  shape: (_, pool) => pool,
+  forward: ({ x, indices }, { yShape, maps, inputPixels, pixels }) => {
+    const y = empty(yShape)
+    kernels().maxpool_gather(y.pointer, x.pointer, indices.pointer, inputPixels, pixels, 0, maps)
+    return y
+  },
+  keeps: ['indices'],
+  gradient: ({ inputs: { indices }, need }, dy, pool) => ({ x: need.x && scatter({ dy, indices }, pool) }),
+})
+
+export interface MaxRequest<O> {
+  readonly options: O
+  /** Given the indices, which it may keep. */
+  readonly receive?: (indices: Tensor) => void
+}
+
+/** An operation that takes the maximum over the windows that `describe` derives. */
+export function maximum<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, MaxRequest<O>> {
+  return defineOp(name, {
+    shape: ({ x }: { x: Tensor }, { options, receive }: MaxRequest<O>) => ({
+      pool: describe(name, x.shape, options),
+      receive,
+    }),
+    forward: ({ x }, { pool, receive }, differentiate) => {
+      const y = empty(pool.yShape)
+      const indices = differentiate || receive ? empty(pool.yShape) : undefined
+      withIntegers(pool.record, (shape) => {
+        kernels().maxpool_fwd(y.pointer, indices?.pointer ?? 0, x.pointer, shape, 0, pool.maps)
+      })
+      if (indices) receive?.(indices)
+      return indices ? { y, saved: { indices } } : y
+    },
+    keeps: [],
+    gradient: ({ saved, need }, dy, { pool }) => ({
+      x: need.x && scatter({ dy, indices: saved.indices }, pool),
+    }),
+  })
+}
+
+const maxPool = (directions: number): Op<{ x: Tensor }, MaxRequest<MaxPoolOptions>> =>
+  maximum(`maxPool${directions}d`, (name, x, options) => slide(name, directions, x, options))
+
+const max1d = maxPool(1)
+const max2d = maxPool(2)
+const max3d = maxPool(3)
+
+/**
+ * Maximum over windows: x (N, C, W) -> (N, C, Q). Equals go to the first; a NaN in a window gives NaN.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function maxPool1d(x: Tensor, options: MaxPoolOptions): Tensor {
+  return max1d({ x }, { options: options ?? {} })
+}
+
+/**
+ * Maximum over windows: x (N, C, H, W) -> (N, C, P, Q). Equals go to the first, in rows; a NaN in a window gives NaN.
+ * With `ceil` partial windows at the end are kept (figure 9.10).
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function maxPool2d(x: Tensor, options: MaxPoolOptions): Tensor {
+  return max2d({ x }, { options: options ?? {} })
+}
+
+/**
+ * Maximum over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). Equals go to the first; a NaN in a window gives NaN.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function maxPool3d(x: Tensor, options: MaxPoolOptions): Tensor {
+  return max3d({ x }, { options: options ?? {} })
+}
+
+/**
+ * maxPool2d together with the position of each maximum in its (H, W) plane, for `maxUnpool2d`. Gradients flow
+ * through y.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function maxPool2dWithIndices(x: Tensor, options: MaxPoolOptions): { y: Tensor; indices: PoolIndices } {
+  let kept: Tensor | undefined
+  const y = max2d({ x }, { options: options ?? {}, receive: (indices) => (kept = keep(indices.alias())) })
+  const bits = (kept as unknown as Tensor).alias()
+  ;(kept as unknown as Tensor).dispose()
+  return {
+    y,
+    indices: {
+      shape: bits.shape,
+      data: () => integersAt(bits.pointer, bits.size).slice(),
+      bits,
+      dispose: () => {
+        bits.dispose()
+      },
+    },
+  }
+}

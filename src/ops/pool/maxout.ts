@@ -1,0 +1,29 @@
+/**
+ * Maximum over groups of channels: x (N, C, …) -> y (N, C / groupSize, …). A group is a map (groupSize, pixels), pooled
+ * along its first direction by the kernels of max.ts.
+ */
+import { makePool, plainAxis } from '../../plan/pool.js'
+import { ShapeError } from '../../runtime/errors.js'
+import { showShape, sizeOf } from '../../tensor/shape.js'
+import type { Tensor } from '../../tensor/tensor.js'
+import { maximum } from './max.js'
+
+const maxoutOp = maximum('maxout', (name, x, groupSize: number) => {
+  const [N, C, ...spatial] = x as readonly [number, number, ...number[]]
+  if (x.length < 2) throw new ShapeError(`${name}: x must be (N, C, …), given ${showShape(x)}`)
+  if (!Number.isInteger(groupSize) || groupSize < 1 || C % groupSize !== 0) {
+    throw new ShapeError(`${name}: groupSize must divide the ${C} channels of x, given ${String(groupSize)}`)
+  }
+  const pixels = sizeOf(spatial)
+  const axes = [plainAxis(groupSize, groupSize, 1), plainAxis(pixels, 1, pixels)]
+  return makePool(name, x, [N, C / groupSize, ...spatial], axes)
+})
+
+/**
+ * Maximum over groups of `groupSize` neighbouring channels: x (N, C, …) -> (N, C / groupSize, …) (Goodfellow et al.,
+ * "Maxout networks", 2013).
+ * @throws ShapeError when groupSize does not divide C.
+ */
+export function maxout(x: Tensor, groupSize: number): Tensor {
+  return maxoutOp({ x }, { options: groupSize })
+}

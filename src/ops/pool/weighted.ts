@@ -1,0 +1,145 @@
+/**
+ * Weighted mean over sliding windows: x (N, C, H, W) -> y (N, C, P, Q), y = Σ w·x / extent with weights w (R, S) of
+ * sum 1, given or a Gaussian of the distance from the centre. The extent is the sum of the weights that count. The
+ * gradient spreads dy · w / extent. The kernels are those of assembly/ops/pool/weighted.ts.
+ */
+import { defineOp, type Op } from '../../autodiff/op.js'
+import { slide, type SlidingPool } from '../../plan/pool.js'
+import type { PerDirection } from '../../plan/window.js'
+import { floatsAt, kernels, withIntegers, withWorkspace } from '../../runtime/core.js'
+import { ShapeError } from '../../runtime/errors.js'
+import { sameShape, showShape, type Shape } from '../../tensor/shape.js'
+import { empty, Tensor } from '../../tensor/tensor.js'
+import type { AvgPoolOptions } from './average.js'
+
+export interface WeightedPoolOptions extends Omit<AvgPoolOptions, 'kernel'> {
+  /** Extents of a window; default: those of `weights`. */
+  readonly kernel?: PerDirection | undefined
+  /** Weights (R, S) from 0 on, which are divided by their sum. Give these or `sigma`. */
+  readonly weights?: readonly (readonly number[])[] | Tensor | undefined
+  /** Standard deviation, in elements, of a Gaussian around the centre of the window. */
+  readonly sigma?: number | readonly number[] | undefined
+}
+
+interface WeightedPool {
+  readonly pool: SlidingPool
+  /** Normalized weights, or the deviations of a Gaussian. */
+  readonly weights: Float32Array | undefined
+  readonly sigma: readonly number[]
+}
+
+/** Weights (R, S) as rows. */
+function weightRows(name: string, weights: WeightedPoolOptions['weights']): readonly (readonly number[])[] {
+  if (weights instanceof Tensor) {
+    if (weights.ndim !== 2) throw new ShapeError(`${name}: weights must be (R, S), given ${showShape(weights.shape)}`)
+    const [rows, columns] = weights.shape as readonly [number, number]
+    const data = weights.data()
+    return Array.from({ length: rows }, (_, r) => [...data.subarray(r * columns, (r + 1) * columns)])
+  }
+  if (!Array.isArray(weights) || weights.length === 0 || !Array.isArray(weights[0]) || weights[0].length === 0) {
+    throw new ShapeError(`${name}: weights must be R rows of S numbers`)
+  }
+  for (const row of weights as readonly unknown[]) {
+    const length = Array.isArray(row) ? row.length : 0
+    if (length !== weights[0].length) {
+      throw new ShapeError(
+        `${name}: weights must be rows of equal length, given rows of ${weights[0].length} and ${length}`,
+      )
+    }
+  }
+  return weights as readonly (readonly number[])[]
+}
+
+function normalizeWeights(name: string, rows: readonly (readonly number[])[]): Float32Array {
+  const flat = rows.flat()
+  let sum = 0
+  for (const weight of flat) {
+    if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
+      throw new ShapeError(`${name}: weights must be finite numbers from 0 on, given ${String(weight)}`)
+    }
+    sum += weight
+  }
+  if (!(sum > 0)) throw new ShapeError(`${name}: weights must have a sum above 0, given ${sum}`)
+  return Float32Array.from(flat, (weight) => weight / sum)
+}
+
+function checkSigma(name: string, sigma: number | readonly number[]): readonly number[] {
+  const list = typeof sigma === 'number' ? [sigma, sigma] : sigma
+  if (!Array.isArray(list) || list.length !== 2 || !list.every((value) => Number.isFinite(value) && value > 0)) {
+    throw new ShapeError(
+      `${name}: sigma must be a positive number or two, given ${Array.isArray(sigma) ? `[${sigma.join(', ')}]` : String(sigma)}`,
+    )
+  }
+  return list as readonly number[]
+}
+
+function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool {
+  const name = 'weightedPool2d'
+  const { weights, sigma } = options
+  if ((weights === undefined) === (sigma === undefined)) {
+    throw new ShapeError(`${name}: give either weights or sigma, not ${weights === undefined ? 'neither' : 'both'}`)
+  }
+  const rows = weights === undefined ? undefined : weightRows(name, weights)
+  const extents = rows && [rows.length, (rows[0] as readonly number[]).length]
+  const kernel = (options.kernel ?? extents) as PerDirection
+  const pool = slide(name, 2, x, { ...options, kernel, dilation: 1 }, { countIncludePad: options.countIncludePad })
+  if (extents && !sameShape(extents, pool.kernel)) {
+    throw new ShapeError(
+      `${name}: weights must be ${showShape(pool.kernel)} like the kernel, given ${showShape(extents)}`,
+    )
+  }
+  return {
+    pool,
+    weights: rows && normalizeWeights(name, rows),
+    sigma: sigma === undefined ? [1, 1] : checkSigma(name, sigma),
+  }
+}
+
+/** Runs `use` with the weights in linear memory. */
+function withWeights(d: WeightedPool, use: (weights: number, shape: number) => void): void {
+  const [R, S] = d.pool.kernel as readonly [number, number]
+  withIntegers(d.pool.record, (shape) => {
+    withWorkspace(R * S * 4, (weights) => {
+      if (d.weights) floatsAt(weights, R * S).set(d.weights)
+      else kernels().weightedpool_gaussian(weights, R, S, d.sigma[0] as number, d.sigma[1] as number)
+      use(weights, shape)
+    })
+  })
+}
+
+const weighted = defineOp('weightedPool2d', {
+  shape: ({ x }: { x: Tensor }, request: WeightedPoolOptions | WeightedPool) =>
+    'pool' in request ? request : describeWeighted(x.shape, request),
+  forward: ({ x }, d) => {
+    const y = empty(d.pool.yShape)
+    withWeights(d, (weights, shape) => {
+      kernels().weightedpool_fwd(y.pointer, x.pointer, weights, shape, 0, d.pool.maps)
+    })
+    return y
+  },
+  keeps: [],
+  gradient: ({ need }, dy, d): { x: Tensor | false } => ({ x: need.x && weightedGradient({ dy }, d) }),
+})
+
+const weightedGradient: Op<{ dy: Tensor }, WeightedPool> = defineOp('weightedPool2dGradient', {
+  shape: (_, d) => d,
+  forward: ({ dy }, d) => {
+    const dx = empty(d.pool.xShape)
+    withWeights(d, (weights, shape) => {
+      kernels().weightedpool_dx(dx.pointer, dy.pointer, weights, shape, 0, d.pool.maps)
+    })
+    return dx
+  },
+  keeps: [],
+  gradient: ({ need }, ddx, d) => ({ dy: need.dy && weighted({ x: ddx }, d) }),
+})
+
+/**
+ * Mean over windows with weights that fall with the distance from the centre, given as such or as a Gaussian:
+ * x (N, C, H, W) -> (N, C, P, Q). The weights are divided by their sum; padding counts as zeros, unless
+ * `countIncludePad` is false.
+ * @throws ShapeError when shapes or options do not fit.
+ */
+export function weightedPool2d(x: Tensor, options: WeightedPoolOptions): Tensor {
+  return weighted({ x }, options ?? {})
+}

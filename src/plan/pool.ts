@@ -1,0 +1,185 @@
+/**
+ * Windows of pooling: options checked, the output's shape derived, and the record that the core reads (PoolShape in
+ * assembly/ops/pool/shape.ts). Sliding windows, a fixed grid of windows (adaptive), or one window over the whole map.
+ */
+import { ShapeError } from '../runtime/errors.js'
+import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
+
+export interface PoolOptions {
+  /** Extents of a window. */
+  readonly kernel: PerDirection
+  /** Distance between windows; default: the kernel, so that they lie side by side. */
+  readonly stride?: PerDirection | undefined
+  /** Default 0; at most half of what the kernel reaches over. */
+  readonly padding?: Padding | undefined
+  /** Keep the last, partial window, provided that it starts inside the input or the padding before it. */
+  readonly ceil?: boolean | undefined
+}
+
+/** Output extents of adaptive pooling: one number, or one for each direction, where null keeps the input's. */
+export type OutputSize = number | readonly (number | null)[]
+
+/** A validated pooling. */
+export interface Pool {
+  readonly xShape: Shape
+  readonly yShape: Shape
+  /** Number of independent maps, and elements of one map of x and of y. */
+  readonly maps: number
+  readonly inputPixels: number
+  readonly pixels: number
+  /** PoolShape of assembly/ops/pool/shape.ts. */
+  readonly record: readonly number[]
+}
+
+export interface SlidingPool extends Pool {
+  /** Extents of a window. */
+  readonly kernel: readonly number[]
+}
+
+/** Validates the options of operation `name` on a tensor of shape x. */
+export type Describe<O> = (name: string, x: Shape, options: O) => Pool
+
+/** What the sum over a window is divided by. */
+export interface Divisor {
+  /** Whether it counts padding; default true. */
+  readonly countIncludePad?: boolean | undefined
+  /** Whether the sum of a partial window is scaled up to that of a full one, instead of a mean. */
+  readonly scaleUp?: boolean
+}
+
+/** One direction: the fields of Axis in assembly/ops/pool/shape.ts. */
+interface Axis {
+  readonly n: number
+  /** 0: adaptive. */
+  readonly kernel: number
+  readonly output: number
+  readonly stride: number
+  readonly lo: number
+  readonly hi: number
+  readonly dilation: number
+}
+
+/** `output` windows of `kernel` elements, side by side; 0: adaptive windows. */
+export const plainAxis = (n: number, kernel: number, output: number): Axis => ({
+  n,
+  kernel,
+  output,
+  stride: 1,
+  lo: 0,
+  hi: 0,
+  dilation: 1,
+})
+
+/** The pooling of maps along one to three directions. @throws ShapeError when the output is too large. */
+export function makePool(
+  name: string,
+  xShape: Shape,
+  yShape: Shape,
+  axes: readonly Axis[],
+  numerator = 1,
+  countPadding = false,
+): Pool {
+  if (sizeOf(yShape) * 4 > 2 ** 32) {
+    throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
+  }
+  const inputPixels = sizeOf(axes.map(({ n }) => n))
+  const three = [...new Array<Axis>(3 - axes.length).fill(plainAxis(1, 1, 1)), ...axes]
+  return {
+    xShape,
+    yShape,
+    maps: sizeOf(xShape) / inputPixels,
+    inputPixels,
+    pixels: sizeOf(axes.map(({ output }) => output)),
+    record: [
+      numerator,
+      countPadding ? 1 : 0,
+      ...three.flatMap(({ n, kernel, output, stride, lo, hi, dilation }) => [
+        n,
+        kernel,
+        output,
+        stride,
+        lo,
+        hi,
+        dilation,
+      ]),
+    ],
+  }
+}
+
+/** Extents of the maps of x (N, C, …) along `directions`. */
+export function mapExtents(name: string, directions: number, x: Shape): readonly number[] {
+  if (x.length !== directions + 2) {
+    const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
+    throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
+  }
+  return x.slice(2)
+}
+
+/** A boolean option, checked. */
+function flag(value: boolean | undefined, otherwise: boolean, what: string): boolean {
+  if (value === undefined) return otherwise
+  if (typeof value !== 'boolean') throw new ShapeError(`${what} must be true or false, given ${String(value)}`)
+  return value
+}
+
+/** Sliding windows. @throws ShapeError when shapes or options do not fit. */
+export function slide(
+  name: string,
+  directions: number,
+  x: Shape,
+  options: PoolOptions & { readonly dilation?: PerDirection | undefined },
+  { countIncludePad, scaleUp = false }: Divisor = {},
+): SlidingPool {
+  const input = mapExtents(name, directions, x)
+  const kernel = perDirection(options.kernel, directions, 1, `${name}: kernel`)
+  const stride = perDirection(options.stride ?? kernel, directions, 1, `${name}: stride`)
+  const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
+  const { lo, hi } = resolvePadding(options.padding ?? 0, input, kernel, stride, dilation, name)
+  const ceil = flag(options.ceil, false, `${name}: ceil`)
+  kernel.forEach((extent, axis) => {
+    const reach = (dilation[axis] as number) * (extent - 1) + 1
+    const padding = Math.max(lo[axis] as number, hi[axis] as number)
+    if (padding > reach >> 1) {
+      throw new ShapeError(
+        `${name}: padding must be at most half of the kernel, which reaches over ${reach} elements along direction ${axis}, so at most ${reach >> 1}; given ${padding}`,
+      )
+    }
+  })
+  const output = outputExtents({ input, kernel, stride, dilation, lo, hi }, name, ceil)
+  const axes = input.map((n, axis) => ({
+    n,
+    kernel: kernel[axis] as number,
+    output: output[axis] as number,
+    stride: stride[axis] as number,
+    lo: lo[axis] as number,
+    hi: hi[axis] as number,
+    dilation: dilation[axis] as number,
+  }))
+  const yShape = [...x.slice(0, 2), ...output]
+  const countPadding = flag(countIncludePad, true, `${name}: countIncludePad`)
+  return { ...makePool(name, x, yShape, axes, scaleUp ? sizeOf(kernel) : 1, countPadding), kernel }
+}
+
+/** A grid of windows that cover the map, whatever its size. @throws ShapeError when shapes or extents do not fit. */
+export function adapt(name: string, directions: number, x: Shape, outputSize: OutputSize): Pool {
+  const input = mapExtents(name, directions, x)
+  const asked = Array.isArray(outputSize)
+    ? (outputSize as readonly (number | null)[]).map((extent, axis) => extent ?? input[axis] ?? 1)
+    : (outputSize as number)
+  const output = perDirection(asked, directions, 1, `${name}: outputSize`)
+  return makePool(
+    name,
+    x,
+    [...x.slice(0, 2), ...output],
+    input.map((n, axis) => plainAxis(n, 0, output[axis] as number)),
+  )
+}
+
+/** One window over each map. @throws ShapeError when x has not one to three directions. */
+export function cover(name: string, x: Shape): Pool {
+  if (x.length < 3 || x.length > 5) {
+    throw new ShapeError(`${name}: x must be (N, C, W), (N, C, H, W) or (N, C, D, H, W), given ${showShape(x)}`)
+  }
+  return adapt(name, x.length - 2, x, 1)
+}
