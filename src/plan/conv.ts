@@ -54,7 +54,7 @@ export const algorithms = {
         dx: up(taps, 4) * up(pixels, 8) * rows,
         dw: up(rows, 4) * up(taps, 8) * pixels,
       }
-      const gathered = { fwd: taps * up(pixels, 8), dx: 2 * up(taps, 4) * up(pixels, 8), dw: up(taps, 8) * pixels }
+      const gathered = { fwd: taps * up(pixels, 8), dx: up(taps, 4) * up(pixels, 8), dw: up(taps, 8) * pixels }
       return N * groups * (tile[pass] + 6 * gathered[pass]) + 4 * groups * rows * taps + 2000
     },
   },
@@ -78,7 +78,7 @@ export const algorithms = {
       if (lo.some((zeros, axis) => zeros > reach(axis))) return 'padding must be below the kernel'
       return undefined
     },
-    cost: (problem) => multiplyAdds(problem) * (problem.stride.at(-1) === 1 ? 1.5 : 3),
+    cost: (problem, pass) => multiplyAdds(problem) * (pass === 'dw' || problem.stride.at(-1) !== 1 ? 8 : 4),
   },
   /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) or F(2×2, 5×5): fewer multiplications, transforms before and after. */
   winograd: {
@@ -100,7 +100,7 @@ export const algorithms = {
       // Transforms of tiles, four at a time, and of the weights, in float64: once for many calls at batch 1.
       const filter = N === 1 ? 100 : 700
       return (
-        N * (products + 220 * up(tiles, 4) * inputs + 180 * up(tiles, 4) * rows) + filter * (inputs / groups) * rows
+        N * (products + 300 * up(tiles, 4) * inputs + 250 * up(tiles, 4) * rows) + filter * (inputs / groups) * rows
       )
     },
   },

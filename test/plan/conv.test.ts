@@ -48,6 +48,11 @@ describe('the choice of an algorithm', () => {
     expect(planConv(given, 'fwd')).toBe(expected)
   })
 
+  it('keeps gathered panels for the gradients of the MNIST network, where they were measured faster', () => {
+    expect(planConv(problem(128, 1, 28, 32, 5), 'dw')).toBe('gemm')
+    expect(planConv(problem(128, 32, 12, 64, 5), 'dx')).toBe('gemm')
+  })
+
   it('leaves out what cannot do a pass, and says why when it is asked for', () => {
     expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(['direct', 'gemm', 'winograd'])
     expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'dw')).toEqual(['direct', 'gemm'])
