@@ -12,6 +12,7 @@ const folder = new URL('../results/', import.meta.url)
  * @param {readonly (import('./row.mjs').Row & { machine: import('./machine.mjs').Machine })[]} rows
  */
 function markdown(rows) {
+  const shown = rows.some((row) => row.selected) ? rows.filter((row) => row.selected) : rows
   const peers = [...new Set(rows.flatMap((row) => Object.keys(row.peers)))]
   const has = (/** @type {keyof import('./row.mjs').Row} */ key) => rows.some((row) => row[key] !== undefined)
   const withImages = has('images_per_second')
@@ -23,17 +24,14 @@ function markdown(rows) {
     ...(has('gflops') ? ['GFLOPS'] : []),
     ...(has('peak_gflops') ? ['of peak'] : []),
   ]
-  const lines = rows.map((row) => [
+  const lines = shown.map((row) => [
     row.case,
     ...names.flatMap((name) => {
       const time = name === 'ours' ? row.ours_ms : row.peers[name]
-      return [
-        time?.toPrecision(3) ?? '',
-        ...(withImages ? [String(Math.round(row.images_per_second?.[name] ?? 0))] : []),
-      ]
+      return [digits(time), ...(withImages ? [String(Math.round(row.images_per_second?.[name] ?? 0))] : [])]
     }),
-    ...(peers.length > 0 ? [row.ratio === null ? '' : `${row.ratio.toPrecision(3)} ×`] : []),
-    ...(has('gflops') ? [row.gflops?.toPrecision(3) ?? ''] : []),
+    ...(peers.length > 0 ? [row.ratio === null ? '' : `${digits(row.ratio)} ×`] : []),
+    ...(has('gflops') ? [digits(row.gflops)] : []),
     ...(has('peak_gflops') ? [percentOfPeak(row)] : []),
   ])
   const machine = rows[0]?.machine
@@ -45,16 +43,20 @@ function markdown(rows) {
         machine.date.slice(0, 10),
       ].join(', ')
     : ''
-  const means = geometricMeans(rows).map(({ name, rows: count, ratio }) => [
-    name,
-    String(count),
-    `${ratio.toPrecision(3)} ×`,
-  ])
+  const means = geometricMeans(rows).map(({ name, rows: count, ratio }) => [name, String(count), `${digits(ratio)} ×`])
   return [
     markdownTable(titles, lines),
     ...(means.length > 0 ? [markdownTable(['geometric mean', 'rows', 'ratio'], means)] : []),
     `${where}.`,
   ].join('\n\n')
+}
+
+/**
+ * Three digits, never with an exponent.
+ * @param {number | undefined} value
+ */
+function digits(value) {
+  return value === undefined ? '' : value >= 1000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
 }
 
 /**
@@ -67,7 +69,7 @@ function markdownTable(titles, lines) {
 }
 
 /**
- * Writes bench/results/<bench>.json and the README's table between its marks.
+ * Writes bench/results/<bench>.json, and the README's table from it.
  * @param {readonly import('./row.mjs').Row[]} rows of one bench
  * @param {import('./machine.mjs').Machine} machine
  */
@@ -75,8 +77,16 @@ export function saveResults(rows, machine) {
   const name = rows[0]?.bench
   if (name === undefined) return
   mkdirSync(folder, { recursive: true })
-  const json = formatJson(rows, machine)
-  writeFileSync(new URL(`${name}.json`, folder), json)
+  writeFileSync(new URL(`${name}.json`, folder), formatJson(rows, machine))
+  updateReadme(name)
+}
+
+/**
+ * Writes the README's table of one bench from its committed results.
+ * @param {string} name
+ */
+export function updateReadme(name) {
+  const json = readFileSync(new URL(`${name}.json`, folder), 'utf8')
   const begin = `<!-- bench:${name} -->`
   const end = `<!-- /bench:${name} -->`
   const text = readFileSync(readme, 'utf8')
