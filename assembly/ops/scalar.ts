@@ -7,3 +7,11 @@ export function scalar_cos(x: f64): f64 {
 export function scalar_pow(base: f64, exponent: f64): f64 {
   return NativeMath.pow(base, exponent)
 }
+
+export function scalar_sin(x: f64): f64 {
+  return NativeMath.sin(x)
+}
+
+export function scalar_exp(x: f64): f64 {
+  return NativeMath.exp(x)
+}
