@@ -191,3 +191,102 @@ export function transformFilters(to: usize, stride: usize, from: usize, step: us
   v128.store(to + 4 * stride, f64x2.mul(outer, f64x2.sub(even, odd)))
   v128.store(to + 5 * stride, r == 5 ? g4 : g2)
 }
+
+/**
+ * G g of r = 4 or 2 vectors `step` bytes apart at `from` without its factors -2/3 and 1/6, which inverseFilters puts
+ * in; six results `stride` bytes apart at `to`.
+ */
+@inline
+function transformGradient(to: usize, stride: usize, from: usize, step: usize, r: i32): void {
+  const g0 = v128.load(from)
+  const g1 = v128.load(from + step)
+  const g2 = r == 4 ? v128.load(from + 2 * step) : f32x4.splat(0)
+  const g3 = r == 4 ? v128.load(from + 3 * step) : g1
+  const half = f32x4.splat(0.5)
+  let even = r == 4 ? f32x4.add(g0, f32x4.mul(half, g2)) : g0
+  let odd = f32x4.mul(f32x4.splat(A), r == 4 ? f32x4.add(g1, f32x4.mul(half, g3)) : g1)
+  v128.store(to, g0)
+  v128.store(to + stride, f32x4.add(even, odd))
+  v128.store(to + 2 * stride, f32x4.sub(even, odd))
+  even = r == 4 ? f32x4.add(g0, f32x4.add(g2, g2)) : g0
+  odd = f32x4.mul(f32x4.splat(B), r == 4 ? f32x4.add(g1, f32x4.add(g3, g3)) : g1)
+  v128.store(to + 3 * stride, f32x4.add(even, odd))
+  v128.store(to + 4 * stride, f32x4.sub(even, odd))
+  v128.store(to + 5 * stride, g3)
+}
+
+/**
+ * G g Gᵀ, without its factors, of four windows (r, r) at p0 … p3, r = 4 or 2, rows `pitch` bytes apart, into frequency
+ * f at to + f·stride: 16 bytes, one lane for each window.
+ */
+export function transformGradients(
+  to: usize,
+  stride: usize,
+  scratch: usize,
+  p0: usize,
+  p1: usize,
+  p2: usize,
+  p3: usize,
+  pitch: usize,
+  r: i32,
+): void {
+  for (let i = 0; i < r; i++) {
+    const columns = scratch + <usize>i * 96
+    if (r == 4) storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
+    else {
+      const low = v128.load64_lane(p1, v128.load64_zero(p0), 1)
+      const high = v128.load64_lane(p3, v128.load64_zero(p2), 1)
+      v128.store(columns, i8x16.shuffle(low, high, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27))
+      v128.store(columns, i8x16.shuffle(low, high, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31), 16)
+    }
+    transformGradient(columns, 16, columns, 16, r)
+    p0 += pitch
+    p1 += pitch
+    p2 += pitch
+    p3 += pitch
+  }
+  for (let column: usize = 0; column < 6; column++) {
+    transformGradient(to + column * stride, 6 * stride, scratch + column * 16, 96, r)
+  }
+}
+
+/** Aᵀ of six vectors `step` bytes apart at `from`, with the factors of G, to m = 3 or 5, `spread` bytes apart at `to`. */
+@inline
+function inverseFilter(to: usize, spread: usize, from: usize, step: usize, m: i32): void {
+  const m0 = v128.load(from)
+  const m1 = v128.load(from + step)
+  const m2 = v128.load(from + 2 * step)
+  const m3 = v128.load(from + 3 * step)
+  const m4 = v128.load(from + 4 * step)
+  const m5 = v128.load(from + 5 * step)
+  const inner = f32x4.splat(-0.6666666666666666)
+  const outer = f32x4.splat(0.16666666666666666)
+  const sumA = f32x4.mul(inner, f32x4.add(m1, m2))
+  const sumB = f32x4.mul(outer, f32x4.add(m3, m4))
+  const differenceA = f32x4.mul(f32x4.splat(-0.4714045207910317), f32x4.sub(m1, m2))
+  const differenceB = f32x4.mul(f32x4.splat(0.2357022603955158), f32x4.sub(m3, m4))
+  const half = f32x4.splat(0.5)
+  v128.store(to, f32x4.add(f32x4.add(m0, sumA), sumB))
+  v128.store(to + spread, f32x4.add(differenceA, differenceB))
+  const second = f32x4.add(f32x4.mul(half, sumA), f32x4.add(sumB, sumB))
+  if (m == 3) {
+    v128.store(to + 2 * spread, f32x4.add(second, m5))
+    return
+  }
+  v128.store(to + 2 * spread, second)
+  v128.store(to + 3 * spread, f32x4.add(f32x4.mul(half, differenceA), f32x4.add(differenceB, differenceB)))
+  const fourth = f32x4.add(f32x4.mul(f32x4.splat(0.25), sumA), f32x4.mul(f32x4.splat(4), sumB))
+  v128.store(to + 4 * spread, f32x4.add(fourth, m5))
+}
+
+/**
+ * Filter gradients (m, m), m = 3 or 5, of four channels from frequency f at from + f·stride: tap t at scratch + 16·t,
+ * one lane for each channel. `scratch` holds 16·m·(m + 6) bytes.
+ */
+export function inverseFilters(scratch: usize, from: usize, stride: usize, m: i32): void {
+  const columns = scratch + <usize>(m * m) * 16
+  for (let column: usize = 0; column < 6; column++) {
+    inverseFilter(columns + column * 16, 96, from + column * stride, 6 * stride, m)
+  }
+  for (let row = 0; row < m; row++) inverseFilter(scratch + <usize>(row * m) * 16, 16, columns + <usize>row * 96, 16, m)
+}

@@ -1,5 +1,5 @@
 /**
- * How each algorithm of src/plan/conv.ts calls its kernels: one entry for each, with the passes it has. `left` and
+ * How each algorithm of src/plan/conv.ts calls its kernels: one entry for each pass of each. `left` and
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
 import { encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
@@ -75,7 +75,7 @@ function depthwise(out: number, x: number, w: number, bias: number, shape: numbe
   })
 }
 
-const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]?: Runner } } = {
+const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]: Runner } } = {
   direct: {
     fwd({ problem: { N, K }, out, left, right, bias }, shape) {
       kernels().conv_direct_fwd(out, left, right, bias, shape, 0, N * K)
@@ -151,14 +151,18 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
         winograd(pass, shape, 1)
       })
     },
+    dw({ out, left, right }, shape) {
+      const k = kernels()
+      withWorkspace(k.conv_winograd_dw_workspace(shape) >>> 0, (ws) => {
+        k.conv_winograd_dw(out, left, right, ws, shape, 0, k.conv_winograd_dw_items(shape))
+      })
+    },
   },
 }
 
 /** Runs one pass by one algorithm, which must support it. */
 export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: PassArguments): void {
-  const runner = runners[algorithm][pass]
-  if (!runner) throw new Error(`internal: ${algorithm} has no ${pass}`)
   withIntegers(encodeConv(given.problem, given.biasKind), (shape) => {
-    runner(given, shape)
+    runners[algorithm][pass](given, shape)
   })
 }

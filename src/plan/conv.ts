@@ -84,7 +84,6 @@ export const algorithms = {
   winograd: {
     unsupported: ({ kernel, stride, dilation, lo }, pass) => {
       const r = kernel[0]
-      if (pass === 'dw') return 'it has no filter gradient yet'
       if (kernel.length !== 2 || r !== kernel[1] || (r !== 3 && r !== 5)) return 'the kernel must be 3 × 3 or 5 × 5'
       if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
       if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
@@ -93,6 +92,14 @@ export const algorithms = {
     // It spreads NaN over its tiles and does not shift bit for bit: small layers, which gain little, keep both.
     automatic: ({ C, K, groups }) => Math.min(C, K) / groups >= 16,
     cost: ({ N, C, K, groups, kernel, input, output }, pass) => {
+      if (pass === 'dw') {
+        const t = 7 - (kernel[0] as number)
+        const tiles = N * product(output.map((extent) => Math.ceil(extent / t)))
+        const rows = up(K / groups, 4)
+        const columns = up(C / groups, 8)
+        const items = Math.ceil(columns / 64)
+        return groups * (tiles * (36 * rows * columns + 300 * columns + 250 * items * rows) + 400 * rows * columns)
+      }
       const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
       const m = 7 - (kernel[0] as number)
       const tiles = product(extents.map((extent) => Math.ceil(extent / m)))

@@ -260,6 +260,22 @@ describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (
       } as unknown as Case),
       algorithm,
     )
+    check(
+      suited({
+        ...base,
+        N: 40,
+        groups: 2,
+        groupC: 3,
+        groupK: 67,
+        input: [4, 3],
+        kernel: [3, 3],
+        padding: [
+          [0, 1],
+          [2, 0],
+        ],
+      } as unknown as Case),
+      algorithm,
+    )
   })
 })
 

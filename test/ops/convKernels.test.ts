@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
 import { conv2d, conv2dInputGrad } from '../../src/ops/index.js'
-import { adjointProblem, runConv } from '../../src/ops/convKernels.js'
+import { adjointProblem } from '../../src/ops/convKernels.js'
 import { init } from '../../src/runtime/core.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { numbersLike } from '../helpers/linear.js'
@@ -38,11 +38,4 @@ it('the adjoint, as a convolution with the transposed weights, is the input grad
     const expected = conv2dInputGrad(w, dy, { inputSize: input, padding, dilation })
     expect(conv2d(dy, swapped, { padding: around, dilation, flip: true }).data()).toEqual(expected.data())
   })
-})
-
-it('a pass that an algorithm does not have is an internal error', () => {
-  const pass = { problem, out: 0, left: 0, right: 0, weights: undefined as never, bias: 0, biasKind: 'none' as const }
-  expect(() => {
-    runConv('winograd', 'dw', pass)
-  }).toThrow('internal: winograd has no dw')
 })

@@ -53,9 +53,14 @@ describe('the choice of an algorithm', () => {
     expect(planConv(problem(128, 32, 12, 64, 5), 'dx')).toBe('gemm')
   })
 
+  it('takes the filter gradient from Winograd where the forward pass is, with many channels', () => {
+    expect(planConv(problem(32, 64, 32, 64, 3, same), 'dw')).toBe('winograd')
+    expect(planConv(problem(128, 32, 12, 64, 5), 'dw')).toBe('winograd')
+  })
+
   it('leaves out what cannot do a pass, and says why when it is asked for', () => {
     expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(['direct', 'gemm', 'winograd'])
-    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'dw')).toEqual(['direct', 'gemm'])
+    expect(algorithmsFor(problem(1, 8, 8, 8, 7), 'dw')).toEqual(['direct', 'gemm'])
     const strided = problem(1, 8, 8, 8, 3, { stride: [2, 1] })
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(UnsupportedError)
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(
@@ -65,9 +70,9 @@ describe('the choice of an algorithm', () => {
   })
 
   it('lets a gradient fall back where the forward pass can do what was asked for', () => {
-    const given = problem(1, 8, 8, 8, 3)
-    expect(planConv(given, 'dx', 'winograd')).toBe('winograd')
-    expect(['direct', 'gemm']).toContain(planConv(given, 'dw', 'winograd'))
+    const given = problem(1, 8, 8, 8, 3, { groups: 8, stride: [2, 2] })
+    expect(planConv(given, 'dw', 'depthwise')).toBe('depthwise')
+    expect(['direct', 'gemm']).toContain(planConv(given, 'dx', 'depthwise'))
   })
 
   it('counts the work of the definition, and encodes every field', () => {

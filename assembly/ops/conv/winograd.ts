@@ -12,17 +12,10 @@ import { A_STEP, B_STEP, COLUMNS, ROWS, TILE_BYTES, multiplyTile } from '../../m
 import { FREQUENCIES, SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
 import { F32, storeTail } from '../../simd'
 import { ConvShape, align, padImage } from './shape'
+import { ROUNDED_BYTES, panelCount, roundUp } from './tiles'
 
-/** Fields of ConvShape. */
-const SHAPE_BYTES: usize = 96
 /** Bytes of V and M together that a block of tiles should stay within: most of a second-level cache. */
 const BLOCK_BYTES: i32 = 1 << 20
-
-
-@inline
-function panelCount(n: i32, width: i32): i32 {
-  return (n + width - 1) / width
-}
 
 /** Outputs of one tile along each direction: 4 for 3 × 3 kernels, 2 for 5 × 5. */
 @inline
@@ -117,15 +110,6 @@ function tileBlock(d: ConvShape, tiles: i32): i32 {
   return panelCount(panelCount(tiles, blocks), COLUMNS) * COLUMNS
 }
 
-/** A copy of the shape at `to` whose output is rounded up to whole tiles: its padded input holds every tile. */
-function roundUp(to: usize, shape: usize, m: i32): ConvShape {
-  memory.copy(to, shape, SHAPE_BYTES)
-  const d = changetype<ConvShape>(to)
-  d.P = panelCount(d.P, m) * m
-  d.Q = panelCount(d.Q, m) * m
-  return d
-}
-
 /** Bytes of one frequency of a block of V (channels = C/G) or of M (channels = K/G, rounded up). */
 @inline
 function blockStride(tiles: i32, channels: i32): usize {
@@ -144,7 +128,7 @@ export function conv_winograd_fwd_workspace(shape: usize): usize {
   const image = <usize>d.C * <usize>rows * <usize>columns * F32 + 64
   const rowsK = panelCount(d.groupK, ROWS) * ROWS
   return (
-    128 +
+    ROUNDED_BYTES +
     align(image) +
     align(SCRATCH_BYTES + 256) +
     align(FREQUENCIES * blockStride(block, d.groupC)) +
@@ -175,7 +159,7 @@ export function conv_winograd_fwd(
   const strideV = blockStride(block, groupC)
   const strideM = blockStride(block, rowsK)
   const strideU = filterStride(d)
-  const copy = ws + 128
+  const copy = ws + ROUNDED_BYTES
   const scratch = copy + align(rounded.paddedBytes + 64)
   const V = scratch + align(SCRATCH_BYTES + 256)
   const M = V + align(FREQUENCIES * strideV)

@@ -1,0 +1,36 @@
+/** What the tiled algorithms share: counts of panels and tiles, and shapes rounded up to whole tiles. */
+import { ConvShape } from './shape'
+
+/** Fields of ConvShape. */
+const SHAPE_BYTES: usize = 96
+/** Bytes that a rounded shape takes at the start of a workspace. */
+export const ROUNDED_BYTES: usize = 128
+
+/** How many times `width` covers n. */
+@inline
+export function panelCount(n: i32, width: i32): i32 {
+  return (n + width - 1) / width
+}
+
+/** A copy of the shape at `to` whose output is rounded up to whole tiles: its padded input holds every tile. */
+export function roundUp(to: usize, shape: usize, m: i32): ConvShape {
+  memory.copy(to, shape, SHAPE_BYTES)
+  const d = changetype<ConvShape>(to)
+  d.P = panelCount(d.P, m) * m
+  d.Q = panelCount(d.Q, m) * m
+  return d
+}
+
+/** A shape at `to` under which padImage rounds `maps` maps of the output, dy, up to whole tiles with zeros. */
+export function roundUpOutput(to: usize, shape: usize, m: i32, maps: i32): ConvShape {
+  const given = changetype<ConvShape>(shape)
+  const d = roundUp(to, shape, m)
+  d.C = maps
+  d.H = given.P
+  d.W = given.Q
+  d.R = 1
+  d.S = 1
+  d.padH = 0
+  d.padW = 0
+  return d
+}
