@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -12,13 +13,18 @@ const run = promisify(execFile)
 const generated = 'src/runtime/generated'
 const entries = {
   index: 'src/index.ts',
+  slim: 'src/slim.ts',
+  workerd: 'src/workerd.ts',
+  'edge-light': 'src/edge-light.ts',
   data: 'src/data/index.ts',
   io: 'src/io/index.ts',
   zoo: 'src/zoo/index.ts',
+  vision: 'src/vision/index.ts',
   node: 'src/node/index.ts',
   'cli/main': 'src/cli/main.ts',
 }
-const variants = ['strict', 'relaxed']
+/** Targets of asconfig.json, and the files that they are in the package. */
+const variants = { strict: 'core.wasm', relaxed: 'relaxed.wasm' }
 
 /** Compiles one target of asconfig.json to build/<target>.wasm and build/<target>.d.ts. */
 async function compile(target) {
@@ -39,9 +45,9 @@ async function kernelTypes() {
 async function buildWasm() {
   await mkdir('build', { recursive: true })
   await mkdir(generated, { recursive: true })
-  await Promise.all(variants.map(compile))
+  await Promise.all(Object.keys(variants).map(compile))
   await writeFile(`${generated}/kernels.ts`, await kernelTypes())
-  for (const variant of variants) {
+  for (const variant of Object.keys(variants)) {
     const bytes = await readFile(`build/${variant}.wasm`)
     await writeFile(
       `${generated}/${variant}.ts`,
@@ -53,10 +59,16 @@ async function buildWasm() {
   }
 }
 
+/**
+ * `sideEffects: false` promises that no module does anything when it is loaded, but bundlers drop whole files by it, and
+ * a chunk holds many modules: the same is said of each call at the top level, so that unused operations can go.
+ */
+const pure = (text) => text.replace(/^(var [\w$]+ = )(?=(?:new )?[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
+
 async function buildLibrary() {
-  const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+  const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
   await rm('dist', { recursive: true, force: true })
-  await build({
+  const { outputFiles } = await build({
     entryPoints: entries,
     outdir: 'dist',
     bundle: true,
@@ -64,22 +76,27 @@ async function buildLibrary() {
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
-    packages: 'external',
-    external: ['node:*'],
+    // The loader travels inside, so that a page can import the entry without a bundler or an import map.
+    external: ['node:*', '*.wasm', '*.wasm?module', ...Object.keys({ ...dependencies, ...peerDependencies })],
     chunkNames: 'chunks/[name]-[hash]',
-    sourcemap: true,
-    sourcesContent: false,
+    write: false,
     define: { __VERSION__: JSON.stringify(version) },
     logLevel: 'warning',
   })
+  for (const { path, text } of outputFiles) {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, path.includes('/cli/') ? text : pure(text))
+  }
   await chmod('dist/cli/main.js', 0o755)
   await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
   for (const [entry, source] of Object.entries(entries)) {
     if (entry !== 'cli/main')
       await writeFile(`dist/${entry}.d.ts`, `export * from './types/${source.slice(4, -3)}.js'\n`)
   }
-  await copyFile('build/strict.wasm', 'dist/core.wasm')
-  await copyFile('build/relaxed.wasm', 'dist/relaxed.wasm')
+  for (const [variant, file] of Object.entries(variants)) {
+    await copyFile(`build/${variant}.wasm`, `dist/${file}`)
+    await writeFile(`dist/${file}.d.ts`, 'declare const module: WebAssembly.Module\nexport default module\n')
+  }
 }
 
 try {

@@ -26,3 +26,8 @@ export * from './ops/softmax'
 export function heapBase(): usize {
   return __heap_base
 }
+
+/** Whether this is the relaxed core, which fuses multiply and add. */
+export function isRelaxed(): bool {
+  return ASC_FEATURE_RELAXED_SIMD
+}

@@ -4,7 +4,7 @@ import { resizeGrayscale, toGrayscale, type GrayscaleImage } from '../io/graysca
 import { decodePng } from '../io/png.js'
 import { readFileOrExplain } from '../node/files.js'
 import { softmax } from '../ops/softmax.js'
-import { init } from '../runtime/core.js'
+import { init } from '../runtime/embedded.js'
 import { UnsupportedError } from '../runtime/errors.js'
 import { scope } from '../tensor/tensor.js'
 import { readTrainedModel } from './models.js'

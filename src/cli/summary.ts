@@ -1,6 +1,6 @@
 /** `toeplitz summary`: the layers of a model file, or of an architecture by name. */
 import type { Sequential } from '../nn/sequential.js'
-import { init } from '../runtime/core.js'
+import { init } from '../runtime/embedded.js'
 import { convnet } from '../zoo/convnet.js'
 import { exists } from './metrics.js'
 import { readModelFile } from './models.js'

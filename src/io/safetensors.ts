@@ -309,11 +309,11 @@ function dtypeOf(name: string, data: unknown): string {
   )
 }
 
-const littleEndianHost = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+const isLittleEndianHost = (): boolean => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 /** Reverses the bytes of each element in place where the processor is big endian. */
 function toggleEndianness(bytes: Uint8Array, elementBytes: number): void {
-  if (littleEndianHost || elementBytes === 1) return
+  if (isLittleEndianHost() || elementBytes === 1) return
   for (let i = 0; i < bytes.length; i += elementBytes) bytes.subarray(i, i + elementBytes).reverse()
 }
 

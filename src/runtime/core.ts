@@ -1,9 +1,8 @@
 /** The one loaded core: its kernels, its memory, and how it was started. */
 import { NotInitializedError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
-import strictModule from './generated/strict.js'
 import {
-  decodeBase64,
+  checkRuntime,
   loadCore,
   loadCoreSync,
   supportsRelaxedSimd,
@@ -22,8 +21,20 @@ export interface InitOptions {
   readonly simd?: Simd | 'auto'
   /** Worker threads to compute with. Only 1 is available so far. */
   readonly threads?: number
-  /** The core to load instead of the embedded one. */
+  /** The core to load instead of the one that the entry of the package brings. */
   readonly module?: ModuleSource
+}
+
+export interface InitSyncOptions {
+  readonly module?: WebAssembly.Module | BufferSource
+}
+
+/** Where an entry of the package has its cores, for calls of `init` that bring none. */
+export interface Origin {
+  strict(): WebAssembly.Module | BufferSource
+  relaxed(): ModuleSource
+  /** What `auto` takes where the machine has both. */
+  readonly preferred: Simd
 }
 
 export interface RuntimeInfo {
@@ -46,7 +57,15 @@ interface Core {
 let core: Core | undefined
 let loading: Promise<void> | undefined
 
-function start(loaded: LoadedCore, simd: Simd, threads = 1): void {
+function start(loaded: LoadedCore, options: InitOptions): void {
+  const { simd: asked = 'strict', threads = 1 } = options
+  const simd = loaded.kernels.isRelaxed() ? 'relaxed' : 'strict'
+  if (asked !== 'auto' && asked !== simd) {
+    throw new UnsupportedError(
+      `init: module is the ${simd} core; give the ${asked} one, or say simd: '${simd}'` +
+        (simd === 'relaxed' ? ', which is not reproducible across machines' : ''),
+    )
+  }
   core = {
     kernels: loaded.kernels,
     allocator: new Allocator(loaded.memory, loaded.kernels.heapBase()),
@@ -55,36 +74,32 @@ function start(loaded: LoadedCore, simd: Simd, threads = 1): void {
   }
 }
 
-function checkOptions({ simd = 'strict', threads = 1 }: InitOptions): Simd {
+function checkOptions({ simd = 'strict', threads = 1 }: InitOptions): void {
   if (simd !== 'strict' && simd !== 'relaxed' && simd !== 'auto') {
     throw new UnsupportedError(`init: simd must be 'strict', 'relaxed' or 'auto', not ${JSON.stringify(simd)}`)
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw new UnsupportedError(`init: threads must be a whole number from 1 on, not ${threads}`)
   }
-  if (simd === 'strict') return simd
-  if (supportsRelaxedSimd()) return 'relaxed'
-  if (simd === 'auto') return 'strict'
-  throw new UnsupportedError(
-    "init: this runtime has no relaxed SIMD; use simd: 'strict', or 'auto' to take it where it exists",
-  )
+  if (simd === 'relaxed' && !supportsRelaxedSimd()) {
+    throw new UnsupportedError(
+      "init: this runtime has no relaxed SIMD; use simd: 'strict', or 'auto' to take it where it exists",
+    )
+  }
 }
 
-async function load(options: InitOptions): Promise<void> {
-  const simd = checkOptions(options)
-  const embedded = async (): Promise<ModuleSource> =>
-    decodeBase64(simd === 'relaxed' ? (await import('./generated/relaxed.js')).default : strictModule)
-  start(await loadCore(options.module ?? (await embedded())), simd, options.threads)
+async function load(origin: Origin, options: InitOptions): Promise<void> {
+  checkRuntime()
+  checkOptions(options)
+  const { simd = 'strict', module } = options
+  const own = simd !== 'auto' ? simd : supportsRelaxedSimd() ? origin.preferred : 'strict'
+  start(await loadCore(module === undefined ? origin[own]() : module), options)
 }
 
-/**
- * Loads the core. Every operation needs it once before; later calls return at once, and a failed call can be
- * repeated.
- * @throws UnsupportedError when the runtime lacks what was asked for, FormatError when `module` is not the core.
- */
-export async function init(options: InitOptions = {}): Promise<void> {
+/** `init` of an entry. */
+export async function initFrom(origin: Origin, options: InitOptions = {}): Promise<void> {
   if (core) return
-  loading ??= load(options)
+  loading ??= load(origin, options)
   try {
     await loading
   } finally {
@@ -92,10 +107,11 @@ export async function init(options: InitOptions = {}): Promise<void> {
   }
 }
 
-/** Loads the core synchronously from a compiled module (or, outside a browser's main thread, its bytes). */
-export function initSync(options: { readonly module?: WebAssembly.Module | BufferSource } = {}): void {
+/** `initSync` of an entry. */
+export function initSyncFrom(origin: Origin, options: InitSyncOptions = {}): void {
   if (core) return
-  start(loadCoreSync(options.module ?? decodeBase64(strictModule)), 'strict')
+  checkRuntime()
+  start(loadCoreSync(options.module === undefined ? origin.strict() : options.module), { simd: 'auto' })
 }
 
 /** How the core was started. @throws NotInitializedError before `init`. */

@@ -3,8 +3,10 @@ import { instantiate, instantiateSync } from '@assemblyscript/loader'
 import { FormatError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 
-/** What `init({ module })` accepts: a compiled module, its bytes, or a response that delivers them. */
-export type ModuleSource = WebAssembly.Module | BufferSource | Response | PromiseLike<Response>
+type Delivered = WebAssembly.Module | BufferSource | Response
+
+/** What `init({ module })` accepts: a compiled module, its bytes, a response that delivers them, or a promise of one. */
+export type ModuleSource = Delivered | PromiseLike<Delivered>
 
 /** Pages of linear memory at the start: 4 MiB, the data segments and room for a small model. */
 const INITIAL_PAGES = 64
@@ -33,13 +35,15 @@ export interface LoadedCore {
   readonly memory: WebAssembly.Memory
 }
 
-function checkRuntime(): void {
+/** @throws UnsupportedError when the core cannot run here at all. */
+export function checkRuntime(): void {
   if (typeof WebAssembly !== 'object') {
     throw new UnsupportedError('init: this runtime has no WebAssembly; use a current browser, Node, Deno or Bun')
   }
   if (!supportsSimd()) {
     throw new UnsupportedError(
-      'init: this runtime has no WebAssembly SIMD; it came with Chrome 91, Firefox 89, Safari 16.4 and Node 16.4',
+      'init: this runtime has no WebAssembly SIMD; it came with Chrome and Edge 91, Firefox 89, Safari 16.4, Node 16.4, ' +
+        'Deno 1.9 and Bun 0.1',
     )
   }
 }
@@ -72,56 +76,73 @@ function imports(): { memory: WebAssembly.Memory; imports: WebAssembly.Imports }
   return { memory, imports: { env: { memory } } }
 }
 
+/** What engines say when they may not compile, and what helps. */
+const refusals: readonly (readonly [RegExp, string])[] = [
+  [
+    /unsafe-eval|Content Security Policy|blocked by CSP/i,
+    "the page's Content-Security-Policy blocks WebAssembly; add 'wasm-unsafe-eval' to script-src",
+  ],
+  [
+    /disallowed by embedder/i,
+    "this runtime compiles no WebAssembly at run time; import toeplitz with the condition 'workerd' or 'edge-light', " +
+      "or give a module that was imported: import module from 'toeplitz/core.wasm', then init({ module })",
+  ],
+]
+
 function explain(error: unknown): never {
+  const message = error instanceof Error ? error.message : ''
+  const refusal = refusals.find(([pattern]) => pattern.test(message))
+  if (refusal) throw new UnsupportedError(`init: ${refusal[1]}`, { cause: error })
   if (error instanceof WebAssembly.CompileError) {
-    const blocked = /unsafe-eval|Content Security Policy|blocked by CSP/i.test(error.message)
-    throw new UnsupportedError(
-      blocked
-        ? "init: the page's Content-Security-Policy blocks WebAssembly; add 'wasm-unsafe-eval' to script-src"
-        : `init: the core does not compile here (${error.message})`,
-      { cause: error },
-    )
+    throw new UnsupportedError(`init: the core does not compile here (${message})`, { cause: error })
   }
   if (error instanceof WebAssembly.LinkError || error instanceof TypeError) {
-    throw new FormatError(`init: the module is not a toeplitz core (${error.message})`, { cause: error })
+    throw new FormatError(`init: the module is not a toeplitz core (${message})`, { cause: error })
   }
   throw error
 }
 
 function checkCore(exports: object, memory: WebAssembly.Memory): LoadedCore {
-  if (typeof (exports as Partial<Kernels>).heapBase !== 'function') {
-    throw new FormatError('init: the module is not a toeplitz core: it does not export heapBase')
+  const { heapBase, isRelaxed } = exports as Partial<Kernels>
+  if (typeof heapBase !== 'function' || typeof isRelaxed !== 'function') {
+    throw new FormatError(
+      'init: the module is not a toeplitz core of this release: it does not export what a core does',
+    )
   }
   return { kernels: exports as unknown as Kernels, memory }
 }
 
+function notAModule(what: string, given: unknown): UnsupportedError {
+  const shown = given === null ? 'null' : typeof given === 'string' ? `the text ${JSON.stringify(given)}` : typeof given
+  const others = what === 'init' ? ', its bytes, or a Response with them, as from fetch(address)' : ' or its bytes'
+  return new UnsupportedError(`${what}: module must be a WebAssembly.Module${others}; given ${shown}`)
+}
+
 /** Bytes of a response, checked, with its address in the errors. */
 async function responseBytes(response: Response): Promise<ArrayBuffer> {
-  if (!response.ok)
-    throw new FormatError(`init: ${response.url || 'the response'} answered ${response.status}, not 200`)
+  const where = response.url || 'the response'
+  if (!response.ok) throw new FormatError(`init: ${where} answered ${response.status}, not 200`)
+  if (response.bodyUsed) throw new FormatError(`init: ${where} has been read already; fetch it again`)
   const bytes = await response.arrayBuffer()
-  checkMagic(bytes, response.url || 'the response')
+  checkMagic(bytes, where)
   return bytes
 }
 
 /** Loads the core asynchronously. */
-export async function loadCore(source: ModuleSource): Promise<LoadedCore> {
-  checkRuntime()
+export async function loadCore(given: ModuleSource): Promise<LoadedCore> {
+  const source = await given
   if (isModule(source)) return loadCoreSync(source)
   let bytes: BufferSource
   if (isBytes(source)) {
     checkMagic(source, 'module')
     bytes = source
   } else {
-    const response = await Promise.resolve<Response | undefined>(source as Response | PromiseLike<Response>)
-    if (typeof response?.arrayBuffer !== 'function') {
-      throw new UnsupportedError('init: module must be a WebAssembly.Module, its bytes, or a Response with them')
-    }
-    bytes = await responseBytes(response)
+    if (typeof (source as Partial<Response> | undefined)?.arrayBuffer !== 'function') throw notAModule('init', source)
+    bytes = await responseBytes(source)
   }
-  const { memory, imports: given } = imports()
+  const { memory, imports: env } = imports()
   try {
-    const { exports } = await instantiate<Record<string, unknown>>(bytes, given)
+    const { exports } = await instantiate<Record<string, unknown>>(bytes, env)
     return checkCore(exports, memory)
   } catch (error) {
     return error instanceof FormatError ? Promise.reject(error) : explain(error)
@@ -130,10 +151,7 @@ export async function loadCore(source: ModuleSource): Promise<LoadedCore> {
 
 /** Loads the core at once, from a compiled module or from bytes. */
 export function loadCoreSync(source: WebAssembly.Module | BufferSource): LoadedCore {
-  checkRuntime()
-  if (!isModule(source) && !isBytes(source)) {
-    throw new UnsupportedError('initSync: module must be a WebAssembly.Module or its bytes')
-  }
+  if (!isModule(source) && !isBytes(source)) throw notAModule('initSync', source)
   const { memory, imports: given } = imports()
   try {
     // The loader tests `instanceof`, which a module of another realm fails.

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { elu, exp, gelu, log, pow, sigmoid, silu, softplus, sqrt, tanh } from '../../src/ops/index.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { normalCdf, ulps } from '../helpers/special.js'

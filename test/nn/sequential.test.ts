@@ -12,7 +12,8 @@ import {
   type InitializerName,
 } from '../../src/nn/index.js'
 import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, FormatError, ShapeError } from '../../src/runtime/errors.js'
 import { uniform, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'

@@ -14,7 +14,7 @@ import {
   type ConvOptions,
 } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { normal, zeros } from '../../src/tensor/create.js'
 import { keep, scope } from '../../src/tensor/tensor.js'
 import { expectAdjoint, numbersLike } from '../helpers/linear.js'

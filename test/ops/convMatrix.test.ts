@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { conv1d, conv2d, conv3d, convMatrix, multiplyMatrix } from '../../src/ops/index.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { tensor, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'

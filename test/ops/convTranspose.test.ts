@@ -7,7 +7,8 @@ import {
   convTranspose3d,
   type ConvTransposeOptions,
 } from '../../src/ops/index.js'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'

@@ -11,7 +11,8 @@ import {
   type LossOptions,
   type Reduction,
 } from '../../src/ops/loss.js'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
 import { normal, ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'

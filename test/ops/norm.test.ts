@@ -8,7 +8,8 @@ import {
   type BatchNormOptions,
   type LocalResponseNormOptions,
 } from '../../src/ops/norm.js'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
 import { normal, ones, tensor, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Adagrad, type AdagradOptions } from '../../src/optim/index.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { tensor } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { expectSteps, slot, type ReferenceStep } from './steps.js'

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Adagrad, Adam, AdamW, RMSprop, SGD, type Optimizer } from '../../src/optim/index.js'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
 import { normal, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'

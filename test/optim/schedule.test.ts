@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { schedule } from '../../src/optim/index.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 
 beforeAll(() => init())

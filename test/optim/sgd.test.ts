@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { SGD, type SGDOptions } from '../../src/optim/index.js'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { tensor } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'

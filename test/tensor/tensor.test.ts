@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
 import { fromImageData, fromNHWC, full, normal, ones, tensor, toNHWC, uniform, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'

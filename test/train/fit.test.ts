@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Sequential } from '../../src/nn/index.js'
 import { crossEntropy } from '../../src/ops/index.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { DivergedError } from '../../src/runtime/errors.js'
 import { tensor } from '../../src/tensor/create.js'
 import { accuracy, argmax, evaluate, fit, permutation, type FitState } from '../../src/train/index.js'

@@ -1,5 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
-import { init, memoryUsage } from '../../src/runtime/core.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { fit } from '../../src/train/index.js'
 import { examples, options, setting } from '../helpers/bars.js'
 

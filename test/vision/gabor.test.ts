@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { gabor, type GaborOptions } from '../../src/vision/gabor.js'

@@ -11,7 +11,7 @@ import {
   globalMaxPool,
 } from '../../../src/ops/pool/adaptive.js'
 import type { OutputSize } from '../../../src/plan/pool.js'
-import { init } from '../../../src/runtime/core.js'
+import { init } from '../../../src/runtime/embedded.js'
 import { ShapeError } from '../../../src/runtime/errors.js'
 import { tensor, zeros } from '../../../src/tensor/create.js'
 import { scope, type Tensor } from '../../../src/tensor/tensor.js'

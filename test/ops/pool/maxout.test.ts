@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../../src/autodiff/vjp.js'
 import { maxout } from '../../../src/ops/pool/maxout.js'
-import { init } from '../../../src/runtime/core.js'
+import { init } from '../../../src/runtime/embedded.js'
 import { tensor, zeros } from '../../../src/tensor/create.js'
 import { scope, type Tensor } from '../../../src/tensor/tensor.js'
 import { numbers } from '../../helpers/linear.js'

@@ -1,0 +1,22 @@
+/** The public API but for `init`, which each entry of the package brings with its way to the core. */
+export { gradcheck, type GradcheckOptions, type GradcheckResult } from './autodiff/gradcheck.js'
+export { grad, valueAndGrad, vjp, type TensorFunction, type Vjp } from './autodiff/vjp.js'
+export * from './nn/index.js'
+export * from './ops/index.js'
+export * from './optim/index.js'
+export {
+  memoryUsage,
+  runtimeInfo,
+  type InitOptions,
+  type InitSyncOptions,
+  type RuntimeInfo,
+  type Simd,
+} from './runtime/core.js'
+export * from './runtime/errors.js'
+export type { ModuleSource } from './runtime/load.js'
+export type { MemoryUsage } from './runtime/memory.js'
+export * from './tensor/create.js'
+export type { Shape } from './tensor/shape.js'
+export { scope, Tensor } from './tensor/tensor.js'
+export * from './train/index.js'
+export { gabor, type GaborOptions } from './vision/gabor.js'

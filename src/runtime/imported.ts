@@ -1,0 +1,13 @@
+/** Starting with a module that the runtime compiled when it loaded the program: edge functions compile nothing later. */
+import type { Origin } from './core.js'
+import { UnsupportedError } from './errors.js'
+
+export const imported = (strict: WebAssembly.Module): Origin => ({
+  preferred: 'strict',
+  strict: () => strict,
+  relaxed: () => {
+    throw new UnsupportedError(
+      "init: the relaxed core must be imported here: import module from 'toeplitz/relaxed.wasm', then init({ simd: 'relaxed', module })",
+    )
+  },
+})

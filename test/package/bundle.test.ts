@@ -1,0 +1,101 @@
+/** What a bundler makes of the built package: its size, and that what is not used is left out. */
+import { mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, mkdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+let folder: string
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'toeplitz-bundle-'))
+  mkdirSync(join(folder, 'node_modules'))
+  symlinkSync(root, join(folder, 'node_modules/toeplitz'))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** The first output file of a program that imports the package; parts behind `import()` go to files of their own. */
+async function bundle(program: string, minify: boolean): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents: program, resolveDir: folder },
+    outdir: join(folder, 'out'),
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'neutral',
+    preserveSymlinks: true,
+    minify,
+    write: false,
+    logLevel: 'error',
+  })
+  return outputFiles.find(({ path }) => path.endsWith('stdin.js'))!.text
+}
+
+function filesIn(path: string): string[] {
+  return statSync(path).isDirectory() ? readdirSync(path).flatMap((name) => filesIn(join(path, name))) : [path]
+}
+
+const declaration = (prefix: string): RegExp =>
+  new RegExp(`^${prefix}(?:async |abstract )*(?:function\\*?|class|var|let|const) (\\w+)`, 'gm')
+const namesIn = (text: string, prefix = ''): string[] =>
+  [...text.matchAll(declaration(prefix))].map((match) => match[1]!)
+
+/** Names that the files of a room declare at the top level, or only those that they export. */
+const declaredBy = (room: string, prefix = '(?:export )?'): string[] =>
+  filesIn(join(root, 'src', room)).flatMap((file) => namesIn(readFileSync(file, 'utf8'), prefix))
+
+/** Which of the names are declared at the top level of a bundle that was not minified. */
+const declaredIn = (text: string, names: readonly string[]): string[] => {
+  const declared = new Set(namesIn(text))
+  return names.filter((name) => declared.has(name))
+}
+
+const kilobytes = (text: string): number => gzipSync(text, { level: 9 }).length / 1000
+
+describe('the default entry', () => {
+  it('is at most 120 kB, whole, minified and gzipped, with the strict core inside', async () => {
+    const text = await bundle(`export * from 'toeplitz'`, true)
+    expect(text).toContain('AGFzb') // "\0asm" in base64
+    const size = kilobytes(text)
+    expect(size).toBeLessThanOrEqual(120)
+    // A bundle that lost its code would be small as well.
+    expect(size).toBeGreaterThan(60)
+  })
+})
+
+describe('the slim entry', () => {
+  it('holds no module', async () => {
+    const text = await bundle(`export * from 'toeplitz/slim'`, true)
+    expect(text).not.toContain('AGFzb')
+    expect(kilobytes(text)).toBeLessThanOrEqual(60)
+  })
+})
+
+describe('a bundle of conv2d alone', () => {
+  const used = new Set(['runtime', 'tensor', 'autodiff', 'plan', 'ops'].flatMap((room) => declaredBy(room)))
+  const unused = ['nn', 'optim', 'train', 'zoo', 'data', 'io', 'vision']
+    .flatMap((room) => declaredBy(room, 'export '))
+    .filter((name) => !used.has(name))
+  // Their work on tensors is an operation, but none that a convolution needs.
+  const otherOperations = ['crossEntropy', 'batchNorm', 'dropout', 'maxPool2d', 'softmax', 'conv3d', 'convMatrix']
+
+  it('drops layers, zoo, data, files and training', async () => {
+    const text = await bundle(`import { init, tensor, conv2d } from 'toeplitz'; export { init, tensor, conv2d }`, false)
+    expect(declaredIn(text, ['conv2d', 'init', 'Tensor'])).toEqual(['conv2d', 'init', 'Tensor'])
+    expect(declaredIn(text, unused)).toEqual([])
+    expect(declaredIn(text, otherOperations)).toEqual([])
+  })
+
+  it('would show them', async () => {
+    const text = await bundle(
+      `import * as t from 'toeplitz'; import * as zoo from 'toeplitz/zoo'; console.log(t, zoo)`,
+      false,
+    )
+    const found = declaredIn(text, [...unused, ...otherOperations])
+    expect(found).toEqual(
+      expect.arrayContaining(['Sequential', 'SGD', 'fit', 'convnet', 'encodeSafetensors', 'maxPool2d']),
+    )
+  })
+})
