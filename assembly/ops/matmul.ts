@@ -3,20 +3,35 @@
  * An operand is described by the byte strides of its two directions, so transposition costs nothing.
  */
 import { horizontalSum, madd } from '../simd'
-import { A_STEP, B_STEP, COLUMNS, ROWS, TILE_BYTES, accumulateTile, packPanel, packPanels } from '../micro/gemm'
+import { packPanel, packRows, panelCount, panelRows, sweep } from '../micro/gemm'
+import { B_STEP, COLUMNS, TILE_BYTES } from '../micro/tile'
 
-/** Steps of k in one block: a panel of B of 1024 steps (32 kB) stays in the first-level cache. */
-const BLOCK: i32 = 1024
+/** Steps of k in one block: a panel of B of 512 steps (16 kB) stays in the first-level cache. */
+const DEPTH: i32 = 512
+
+/**
+ * Rows and columns of one work item: blocks whose packing costs a few hundredths of their products, and half as large
+ * where there would be fewer than four. Item i is block i / across of the rows and i % across of the columns.
+ */
+@inline
+function blockSize(M: i32, N: i32): i32 {
+  return panelCount(M, 256) * panelCount(N, 256) < 4 ? 128 : 256
+}
+
+/** Work items of `matmul_fwd`. */
+export function matmul_items(M: i32, N: i32): i32 {
+  const block = blockSize(M, N)
+  return panelCount(M, block) * panelCount(N, block)
+}
 
 /** Bytes of workspace for `matmul_fwd`. */
 export function matmul_workspace(M: i32, N: i32, K: i32): usize {
-  const depth = <usize>min(K, BLOCK)
-  const panels = <usize>((M + ROWS - 1) / ROWS)
-  return TILE_BYTES + panels * depth * A_STEP + depth * B_STEP
+  const depth = <usize>min(K, DEPTH)
+  return TILE_BYTES + 64 + ((<usize>min(M, blockSize(M, N)) * depth) << 2) + depth * B_STEP
 }
 
 /**
- * Rows begin ≤ m < end of y. aRow, aColumn, bRow, bColumn: byte strides of a (M, K) and b (K, N).
+ * Items begin ≤ item < end of y. aRow, aColumn, bRow, bColumn: byte strides of a (M, K) and b (K, N).
  * Every element sums over k in rising order, whatever the range.
  */
 export function matmul_fwd(
@@ -25,6 +40,7 @@ export function matmul_fwd(
   b: usize,
   bias: usize,
   ws: usize,
+  M: i32,
   N: i32,
   K: i32,
   aRow: usize,
@@ -34,32 +50,45 @@ export function matmul_fwd(
   begin: i32,
   end: i32,
 ): void {
-  const rows = end - begin
+  const block = blockSize(M, N)
+  const across = panelCount(N, block)
   const pitch = (<usize>N) << 2
-  y += <usize>begin * pitch
-  a += <usize>begin * aRow
-  for (let m = 0; m < rows; m++) {
-    const row = y + <usize>m * pitch
-    if (bias) memory.copy(row, bias, pitch)
-    else memory.fill(row, 0, pitch)
-  }
   const scratch = ws
-  const panelA = ws + TILE_BYTES
-  for (let k = 0; k < K; k += BLOCK) {
-    const depth = min(BLOCK, K - k)
-    const panelB = panelA + <usize>((rows + ROWS - 1) / ROWS) * <usize>depth * A_STEP
-    packPanels(panelA, a + <usize>k * aColumn, ROWS, rows, aRow, depth, aColumn)
-    for (let n = 0; n < N; n += COLUMNS) {
-      packPanel(panelB, b + <usize>k * bRow + <usize>n * bColumn, COLUMNS, N - n, bColumn, depth, bRow)
-      let c = y + ((<usize>n) << 2)
-      let p = panelA
-      for (let m = 0; m < rows; m += ROWS) {
-        accumulateTile(c, pitch, rows - m, N - n, p, panelB, depth, scratch)
-        c += pitch * ROWS
-        p += <usize>depth * A_STEP
+  const first = scratch + TILE_BYTES
+  const panelB = first + 64
+  const panelsA = panelB + <usize>min(K, DEPTH) * B_STEP
+  for (let item = begin; item < end; item++) {
+    const m0 = (item / across) * block
+    const n0 = (item % across) * block
+    const rows = min(block, M - m0)
+    const right = min(N, n0 + block)
+    for (let k = 0; k < K; k += DEPTH) {
+      const depth = min(DEPTH, K - k)
+      packRows(panelsA, a + <usize>m0 * aRow + <usize>k * aColumn, rows, aRow, depth, aColumn)
+      for (let n = n0; n < right; n += COLUMNS) {
+        const columns = min(COLUMNS, N - n)
+        packPanel(panelB, b + <usize>k * bRow + <usize>n * bColumn, COLUMNS, columns, bColumn, depth, bRow)
+        if (k == 0) loadRow(first, bias, n, columns)
+        let c = y + <usize>m0 * pitch + ((<usize>n) << 2)
+        let panel = panelsA
+        for (let m = 0; m < rows;) {
+          const height = panelRows(rows - m)
+          if (k == 0) sweep(c, pitch, 0, first, 0, 0, panel, height, panelB, depth, columns, scratch)
+          else sweep(c, pitch, 0, c, pitch, 32, panel, height, panelB, depth, columns, scratch)
+          c += <usize>height * pitch
+          panel += (<usize>(height * depth)) << 2
+          m += height
+        }
       }
     }
   }
+}
+
+/** The row that a tile starts from: `columns` (1 to 8) floats of the bias from column n on, or zeros. */
+@inline
+function loadRow(to: usize, bias: usize, n: i32, columns: i32): void {
+  memory.fill(to, 0, B_STEP)
+  if (bias) memory.copy(to, bias + ((<usize>n) << 2), (<usize>columns) << 2)
 }
 
 /** Σ a · b over `count` floats: four sums of every sixteenth quadruple, added in the order (0 + 1) + (2 + 3). */

@@ -90,29 +90,39 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
   gemm: {
     fwd(pass, shape) {
       const k = kernels()
-      const { out, left, right, bias, problem } = pass
+      const { out, left, right, bias } = pass
       const pack = (packed: number): void => k.conv_gemm_pack(packed, right, shape)
       withPacked(pass, 'gemm', k.conv_gemm_packed(shape) >>> 0, pack, (packed) => {
         withWorkspace(k.conv_gemm_fwd_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_fwd(out, left, packed, bias, ws, shape, 0, problem.N)
+          k.conv_gemm_fwd(out, left, packed, bias, ws, shape, 0, k.conv_gemm_fwd_items(shape))
         })
       })
     },
     dx(pass, shape) {
       const k = kernels()
-      const { out, left, right, problem } = pass
+      const { out, left, right } = pass
       const pack = (packed: number): void => k.conv_gemm_pack_transposed(packed, right, shape)
       withPacked(pass, 'gemm dx', k.conv_gemm_packed_transposed(shape) >>> 0, pack, (packed) => {
         withWorkspace(k.conv_gemm_dx_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_dx(out, left, packed, ws, shape, 0, problem.N)
+          k.conv_gemm_dx(out, left, packed, ws, shape, 0, k.conv_gemm_dx_items(shape))
         })
       })
     },
-    dw({ out, left, right }, shape) {
+    dw({ problem: { C, K, groups, kernel }, out, left, right }, shape) {
       const k = kernels()
-      withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
-        k.conv_gemm_dw(out, left, right, ws, shape, 0, k.conv_gemm_dw_items(shape))
-      })
+      const run = (sums: number): void => {
+        withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
+          k.conv_gemm_dw(out, sums, left, right, ws, shape, 0, k.conv_gemm_dw_items(shape))
+        })
+      }
+      const bytes = k.conv_gemm_dw_sums(shape) >>> 0
+      if (bytes === 0) run(0)
+      else {
+        withWorkspace(bytes, (sums) => {
+          run(sums)
+          k.conv_gemm_dw_sum(out, sums, shape, 0, (K * C * sizeOf(kernel)) / groups)
+        })
+      }
     },
   },
   dense: {

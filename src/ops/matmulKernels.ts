@@ -14,6 +14,6 @@ export function multiply(out: number, a: number, b: number, bias: number, proble
   const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
   const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
   withWorkspace(k.matmul_workspace(M, N, K) >>> 0, (ws) => {
-    k.matmul_fwd(out, a, b, bias, ws, N, K, aRow, aColumn, bRow, bColumn, 0, M)
+    k.matmul_fwd(out, a, b, bias, ws, M, N, K, aRow, aColumn, bRow, bColumn, 0, k.matmul_items(M, N))
   })
 }

@@ -149,7 +149,7 @@ export function planConv(
 }
 
 /** Position of each field of ConvShape in assembly/ops/conv/shape.ts. */
-export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location'): number[] {
+export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): number[] {
   const { N, C, K, groups, flip, input, kernel, output, stride, lo, dilation } = problem
   return [
     N,
@@ -164,5 +164,6 @@ export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'loc
     ...threeDirections(dilation, 1),
     flip ? 1 : 0,
     ['none', 'channel', 'location'].indexOf(bias),
+    relu ? 1 : 0,
   ]
 }

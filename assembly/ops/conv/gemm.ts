@@ -5,47 +5,45 @@
  *   y[k, i]   = bias + Σ_t w[k, t] · xp[tap t, pixel i]          forward, (9.7) and (9.8)
  *   dw[k, t]  = Σ_n Σ_i dy[k, i] · xp[tap t, pixel i]            (9.11)
  *   dxp[t, i] += Σ_k w[k, t] · dy[k, i]                           (9.13), scattered back to the image
+ *
+ * Work is divided by the shape alone, into items that write different outputs. Each pads what it reads of the image.
  */
-import {
-  A_STEP,
-  B_STEP,
-  COLUMNS,
-  ROWS,
-  TILE_BYTES,
-  accumulateTile,
-  multiplyTile,
-  packPanel,
-  packPanels,
-} from '../../micro/gemm'
+import { packColumns, packPanel, packRows, panelCount, panelRows, sweep } from '../../micro/gemm'
 import { gatherPixels, gatherTaps, scatterTile } from '../../micro/gather'
+import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
 import { F32 } from '../../simd'
-import {
-  ConvShape,
-  align,
-  fillBias,
-  fillPixels,
-  fillTaps,
-  padImage,
-  pixelTableBytes,
-  tapTableBytes,
-  unpadImage,
-} from './shape'
+import { ConvShape, align, fillPixelsOf, fillTaps, fillTapsOf, padRegion, tapTableBytes, unpadImage } from './shape'
 
-/** Bytes of packed weights that stay in the second-level cache while the panels of pixels pass by. */
-const CACHED_WEIGHTS: i32 = 1 << 19
+/** Taps in one block of the forward pass: a panel of eight pixels is 16 kB, one of five output channels 10 kB. */
+const TAP_BLOCK: i32 = 512
+/** Panels of pixels in one item at most, and the bytes that they should stay within. */
+const PANELS: i32 = 16
+const PANEL_BYTES: i32 = 1 << 17
+/** Items of one image that a few threads can share. */
+const SHARES: i32 = 4
 /** Pixels in one block of the filter gradient: eight taps of 512 pixels are 16 kB. */
 const PIXEL_BLOCK: i32 = 512
+/** Taps in one item of a gradient: enough for the other operand, packed once for an item, to cost a few hundredths. */
+const TAP_SHARE: i32 = 128
+/** Bytes of a table of the offsets of one block of pixels. */
+const PIXEL_TABLE: usize = align(4 * (PANELS * COLUMNS + COLUMNS))
 
-
+/** Whole `unit`s from the first to the end of part `part` when n of them are divided evenly into `parts`. */
 @inline
-function panelCount(n: i32, width: i32): i32 {
-  return (n + width - 1) / width
+function partEnd(n: i32, parts: i32, part: i32): i32 {
+  return (n / parts) * part + min(n % parts, part)
 }
 
-/** Steps of k in one block of the forward pass. */
-@inline
-function tapBlock(d: ConvShape): i32 {
-  return min(d.taps, max(128, min(1024, CACHED_WEIGHTS / (4 * d.groupK))))
+/** Sets the lanes below 0 of `rows` rows of `columns` floats to 0; NaN stays NaN. */
+function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {
+  const zero = f32x4.splat(0)
+  for (let i = 0; i < rows; i++) {
+    let p = y
+    const end = y + <usize>columns * F32
+    for (; p + 16 <= end; p += 16) v128.store(p, f32x4.pmax(v128.load(p), zero))
+    for (; p < end; p += 4) store<f32>(p, f32x4.extract_lane(f32x4.pmax(v128.load32_zero(p), zero), 0))
+    y += pitch
+  }
 }
 
 // ---- forward ----------------------------------------------------------------------------------------------
@@ -53,31 +51,83 @@ function tapBlock(d: ConvShape): i32 {
 /** Bytes of weights (G, K/G, taps) packed for the forward pass. */
 export function conv_gemm_packed(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
-  return <usize>d.G * <usize>panelCount(d.groupK, ROWS) * <usize>d.taps * A_STEP
+  return <usize>(d.K * d.taps) * F32
 }
 
-/** Packs w into panels of four output channels, block of taps by block of taps. */
+/** Packs w into panels of output channels, block of taps by block of taps. */
 export function conv_gemm_pack(packed: usize, w: usize, shape: usize): void {
   const d = changetype<ConvShape>(shape)
   const taps = d.taps
-  const block = tapBlock(d)
   const pitch = <usize>taps * F32
   for (let g = 0; g < d.G; g++) {
     const filters = w + <usize>(g * d.groupK) * pitch
-    for (let t = 0; t < taps; t += block) {
-      const depth = min(block, taps - t)
-      packPanels(packed, filters + <usize>t * F32, ROWS, d.groupK, pitch, depth, F32)
-      packed += <usize>panelCount(d.groupK, ROWS) * <usize>depth * A_STEP
+    for (let t = 0; t < taps; t += TAP_BLOCK) {
+      const depth = min(TAP_BLOCK, taps - t)
+      packRows(packed, filters + <usize>t * F32, d.groupK, pitch, depth, F32)
+      packed += <usize>(d.groupK * depth) * F32
     }
   }
 }
 
-export function conv_gemm_fwd_workspace(shape: usize): usize {
-  const d = changetype<ConvShape>(shape)
-  return align(d.paddedBytes) + tapTableBytes(d) + pixelTableBytes(d) + TILE_BYTES + <usize>tapBlock(d) * B_STEP
+/** Blocks of pixels of one map. */
+@inline
+function pixelBlocks(d: ConvShape): i32 {
+  const depth = min(TAP_BLOCK, d.taps)
+  const panels = max(1, min(PANELS, PANEL_BYTES / (depth * <i32>B_STEP)))
+  return panelCount(panelCount(d.pixels, COLUMNS), panels)
 }
 
-/** Images begin ≤ n < end of y (N, K, O, P, Q); `packed` from conv_gemm_pack. */
+/** Blocks of panels of output channels of one group: several only where a map has few pixels. */
+@inline
+function channelBlocks(d: ConvShape): i32 {
+  return min(panelCount(SHARES, pixelBlocks(d)), panelCount(d.groupK, 8 * ROWS))
+}
+
+/** Panels of pixels of the largest block. */
+@inline
+function blockPanels(d: ConvShape): i32 {
+  return panelCount(panelCount(d.pixels, COLUMNS), pixelBlocks(d))
+}
+
+/** Rows (in three dimensions planes) of outputs that a block of pixels can touch. */
+@inline
+function blockLines(d: ConvShape): i32 {
+  const line = d.O > 1 ? d.P * d.Q : d.Q
+  return min(d.O > 1 ? d.O : d.P, panelCount(blockPanels(d) * COLUMNS - 1, line) + 1)
+}
+
+/** Bytes of a plane and of a channel of the padded region that one item reads. */
+@inline
+function regionPlane(d: ConvShape): usize {
+  const rows = d.O > 1 ? d.reachH : (blockLines(d) - 1) * d.strideH + (d.R - 1) * d.dilationH + 1
+  return <usize>(rows * d.reachW) * F32
+}
+
+
+@inline
+function regionPlanes(d: ConvShape): i32 {
+  return d.O > 1 ? (blockLines(d) - 1) * d.strideD + (d.T - 1) * d.dilationD + 1 : d.reachD
+}
+
+/** Work items of conv_gemm_fwd. */
+export function conv_gemm_fwd_items(shape: usize): i32 {
+  const d = changetype<ConvShape>(shape)
+  return d.N * d.G * channelBlocks(d) * pixelBlocks(d)
+}
+
+export function conv_gemm_fwd_workspace(shape: usize): usize {
+  const d = changetype<ConvShape>(shape)
+  const region = d.padded ? <usize>(d.groupC * regionPlanes(d)) * regionPlane(d) + 64 : 0
+  return (
+    tapTableBytes(d) +
+    PIXEL_TABLE +
+    2 * TILE_BYTES +
+    align(region) +
+    <usize>blockPanels(d) * <usize>min(TAP_BLOCK, d.taps) * B_STEP
+  )
+}
+
+/** Items begin ≤ item < end of y (N, K, O, P, Q); `packed` from conv_gemm_pack. */
 export function conv_gemm_fwd(
   y: usize,
   x: usize,
@@ -92,126 +142,196 @@ export function conv_gemm_fwd(
   const taps = d.taps
   const pixels = d.pixels
   const groupK = d.groupK
-  const block = tapBlock(d)
-  const tapTable = ws + align(d.paddedBytes)
+  const groupC = d.groupC
+  const blocks = pixelBlocks(d)
+  const across = channelBlocks(d)
+  const pixelPanels = panelCount(pixels, COLUMNS)
+  const filterPanels = panelCount(groupK, ROWS)
+  const padded = d.padded
+  const rowBytes = <usize>d.arrayW * F32
+  const planeBytes = padded ? regionPlane(d) : <usize>d.H * rowBytes
+  const channelBytes = padded ? <usize>regionPlanes(d) * planeBytes : <usize>d.inputPixels * F32
+  const tapTable = ws
   const pixelTable = tapTable + tapTableBytes(d)
-  const scratch = pixelTable + pixelTableBytes(d)
-  const panel = scratch + TILE_BYTES
+  const scratch = pixelTable + PIXEL_TABLE
+  const start = scratch + TILE_BYTES
+  const region = start + TILE_BYTES
+  const panels = padded ? region + align(<usize>groupC * channelBytes + 64) : region
   const pitch = <usize>pixels * F32
-  fillTaps(tapTable, d)
-  fillPixels(pixelTable, d)
-  for (let n = begin; n < end; n++) {
-    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
-    const maps = y + <usize>n * <usize>d.K * pitch
-    let weights = packed
-    for (let g = 0; g < d.G; g++) {
-      const channels = image + <usize>(g * d.groupC) * <usize>d.arrayPixels * F32
-      const firstK = g * groupK
-      for (let t = 0; t < taps; t += block) {
-        const depth = min(block, taps - t)
-        for (let i = 0; i < pixels; i += COLUMNS) {
-          const columns = min(COLUMNS, pixels - i)
-          gatherPixels(panel, channels, tapTable + ((<usize>t) << 2), depth, pixelTable + ((<usize>i) << 2))
-          let a = weights
-          let c = maps + <usize>firstK * pitch + ((<usize>i) << 2)
-          for (let k = 0; k < groupK; k += ROWS) {
-            if (t == 0) {
-              const rows = min(ROWS, groupK - k)
-              for (let row = 0; row < rows; row++) {
-                fillBias(c + <usize>row * pitch, bias, d, firstK + k + row, i, columns)
-              }
-            }
-            accumulateTile(c, pitch, groupK - k, columns, a, panel, depth, scratch)
-            a += <usize>depth * A_STEP
-            c += pitch * ROWS
-          }
+  fillTapsOf(tapTable, d, groupC, rowBytes, planeBytes, channelBytes)
+  memory.fill(start, 0, TILE_BYTES)
+  for (let item = begin; item < end; item++) {
+    const block = item % blocks
+    const share = (item / blocks) % across
+    const group = item / (blocks * across)
+    const n = group / d.G
+    const g = group % d.G
+    const i = partEnd(pixelPanels, blocks, block) * COLUMNS
+    const count = min(pixels, partEnd(pixelPanels, blocks, block + 1) * COLUMNS) - i
+    let image = x + <usize>(n * d.C + g * groupC) * <usize>d.inputPixels * F32
+    let origin: usize = 0
+    if (padded) {
+      const line = d.O > 1 ? d.P * d.Q : d.Q
+      const first = i / line
+      const last = (i + count - 1) / line
+      if (d.O > 1) {
+        const z = first * d.strideD
+        const z1 = last * d.strideD + (d.T - 1) * d.dilationD + 1
+        padRegion(region, image, d, groupC, z, z1, 0, d.reachH, planeBytes, channelBytes)
+        origin = <usize>z * planeBytes
+      } else {
+        const h = first * d.strideH
+        const h1 = last * d.strideH + (d.R - 1) * d.dilationH + 1
+        padRegion(region, image, d, groupC, 0, d.reachD, h, h1, planeBytes, channelBytes)
+        origin = <usize>h * rowBytes
+      }
+      image = region
+    }
+    fillPixelsOf(pixelTable, d, i, count, rowBytes, planeBytes, origin)
+    const firstPanel = partEnd(filterPanels, across, share)
+    const lastPanel = partEnd(filterPanels, across, share + 1)
+    const firstK = partEnd(groupK, filterPanels, firstPanel)
+    for (let t = 0; t < taps; t += TAP_BLOCK) {
+      const depth = min(TAP_BLOCK, taps - t)
+      let panel = panels
+      for (let j = 0; j < count; j += COLUMNS) {
+        gatherPixels(panel, image, tapTable + ((<usize>t) << 2), depth, pixelTable + ((<usize>j) << 2))
+        panel += <usize>depth * B_STEP
+      }
+      let a = packed + <usize>(g * groupK * taps + groupK * t + firstK * depth) * F32
+      let k = firstK
+      for (let p = firstPanel; p < lastPanel; p++) {
+        const height = panelRows(groupK - k)
+        const channel = g * groupK + k
+        const c = y + (<usize>(n * d.K + channel) * <usize>pixels + <usize>i) * F32
+        if (t > 0) {
+          sweep(c, pitch, B_STEP, c, pitch, B_STEP, a, height, panels, depth, count, scratch)
+        } else if (d.bias == 2) {
+          const from = bias + (<usize>channel * <usize>pixels + <usize>i) * F32
+          sweep(c, pitch, B_STEP, from, pitch, B_STEP, a, height, panels, depth, count, scratch)
+        } else {
+          if (d.bias == 1) fillStart(start, bias + <usize>channel * F32, height)
+          sweep(c, pitch, B_STEP, start, B_STEP, 0, a, height, panels, depth, count, scratch)
         }
-        weights += <usize>panelCount(groupK, ROWS) * <usize>depth * A_STEP
+        if (d.relu && t + depth == taps) relu(c, pitch, height, count)
+        a += <usize>(height * depth) * F32
+        k += height
       }
     }
+  }
+}
+
+/** The packed tile that repeats `rows` values of a bias in its columns. */
+@inline
+function fillStart(start: usize, bias: usize, rows: i32): void {
+  for (let i = 0; i < rows; i++) {
+    const v = v128.load32_splat(bias)
+    v128.store(start, v)
+    v128.store(start, v, 16)
+    start += B_STEP
+    bias += F32
   }
 }
 
 // ---- gradient with respect to the input -------------------------------------------------------------------
 
-/** Bytes of the transposed weights (G, taps, K/G), packed for the input gradient. */
-export function conv_gemm_packed_transposed(shape: usize): usize {
-  const d = changetype<ConvShape>(shape)
-  return <usize>d.G * <usize>panelCount(d.taps, ROWS) * <usize>d.groupK * A_STEP
+/** Input channels of one item: about TAP_SHARE taps. */
+@inline
+function channelShare(d: ConvShape): i32 {
+  return min(d.groupC, panelCount(TAP_SHARE, d.T * d.R * d.S))
 }
 
-/** Packs w transposed: panels of four taps, one after another, each over the output channels of its group. */
+/** Bytes of the transposed weights (G, taps, K/G), packed for the input gradient. */
+export function conv_gemm_packed_transposed(shape: usize): usize {
+  return conv_gemm_packed(shape)
+}
+
+/** Packs w transposed: panels of taps over the output channels of their group, item by item of conv_gemm_dx. */
 export function conv_gemm_pack_transposed(packed: usize, w: usize, shape: usize): void {
   const d = changetype<ConvShape>(shape)
-  const pitch = <usize>d.taps * F32
+  const taps = d.taps
+  const share = channelShare(d) * d.T * d.R * d.S
+  const pitch = <usize>taps * F32
   for (let g = 0; g < d.G; g++) {
-    packPanels(packed, w + <usize>(g * d.groupK) * pitch, ROWS, d.taps, F32, d.groupK, pitch)
-    packed += <usize>panelCount(d.taps, ROWS) * <usize>d.groupK * A_STEP
+    const filters = w + <usize>(g * d.groupK) * pitch
+    for (let t = 0; t < taps; t += share) {
+      packRows(packed, filters + <usize>t * F32, min(share, taps - t), F32, d.groupK, pitch)
+      packed += <usize>(min(share, taps - t) * d.groupK) * F32
+    }
   }
+}
+
+/** Work items of conv_gemm_dx: some input channels of a group of an image. */
+export function conv_gemm_dx_items(shape: usize): i32 {
+  const d = changetype<ConvShape>(shape)
+  return d.N * d.G * panelCount(d.groupC, channelShare(d))
 }
 
 export function conv_gemm_dx_workspace(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
   return (
-    align(d.paddedBytes) +
     tapTableBytes(d) +
-    pixelTableBytes(d) +
-    TILE_BYTES +
-    <usize>panelCount(d.pixels, COLUMNS) * <usize>d.groupK * B_STEP
+    PIXEL_TABLE +
+    <usize>(2 + PANELS) * TILE_BYTES +
+    align(d.padded ? <usize>channelShare(d) * <usize>d.arrayPixels * F32 : 0) +
+    <usize>min(PANELS, panelCount(d.pixels, COLUMNS)) * <usize>d.groupK * B_STEP
   )
 }
 
-/** Images begin ≤ n < end of dx (N, C, D, H, W); `packed` from conv_gemm_pack_transposed. */
+/** Items begin ≤ item < end of dx (N, C, D, H, W); `packed` from conv_gemm_pack_transposed. */
 export function conv_gemm_dx(dx: usize, dy: usize, packed: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<ConvShape>(shape)
-  const taps = d.taps
   const pixels = d.pixels
   const groupK = d.groupK
-  const tapTable = ws + align(d.paddedBytes)
+  const share = channelShare(d)
+  const shares = panelCount(d.groupC, share)
+  const kernel = d.T * d.R * d.S
+  const tapTable = ws
   const pixelTable = tapTable + tapTableBytes(d)
-  const scratch = pixelTable + pixelTableBytes(d)
-  const panels = scratch + TILE_BYTES
+  const scratch = pixelTable + PIXEL_TABLE
+  const zero = scratch + TILE_BYTES
+  const tiles = zero + TILE_BYTES
+  const copy = tiles + <usize>PANELS * TILE_BYTES
+  const panels = copy + align(d.padded ? <usize>share * <usize>d.arrayPixels * F32 : 0)
   const pitch = <usize>pixels * F32
-  const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
-  const panelBytes = <usize>groupK * B_STEP
-  const rowBytes = <usize>groupK * A_STEP
-  // Blocks of taps small enough that their weights stay cached while all pixels pass by.
-  const block = max(ROWS, (CACHED_WEIGHTS / (4 * groupK)) & ~(ROWS - 1))
+  const mapBytes = <usize>d.inputPixels * F32
+  const arrayBytes = <usize>d.arrayPixels * F32
+  const rowBytes = <usize>d.arrayW * F32
+  const planeBytes = <usize>d.arrayH * rowBytes
   fillTaps(tapTable, d)
-  fillPixels(pixelTable, d)
-  for (let n = begin; n < end; n++) {
-    const target = dx + <usize>n * imageBytes
-    const image = d.padded ? ws : target
-    memory.fill(image, 0, d.padded ? d.paddedBytes : imageBytes)
-    let weights = packed
-    for (let g = 0; g < d.G; g++) {
-      const channels = image + <usize>(g * d.groupC) * <usize>d.arrayPixels * F32
-      const maps = dy + <usize>(n * d.K + g * groupK) * pitch
-      packPanels(panels, maps, COLUMNS, pixels, F32, groupK, pitch)
-      for (let first = 0; first < taps; first += block) {
-        const last = min(taps, first + block)
-        let panel = panels
-        for (let i = 0; i < pixels; i += COLUMNS) {
-          const columns = min(COLUMNS, pixels - i)
-          let a = weights + <usize>(first / ROWS) * rowBytes
-          for (let t = first; t < last; t += ROWS) {
-            multiplyTile(scratch, a, panel, groupK)
-            scatterTile(
-              channels,
-              scratch,
-              tapTable + ((<usize>t) << 2),
-              min(ROWS, taps - t),
-              pixelTable + ((<usize>i) << 2),
-              columns,
-            )
-            a += rowBytes
-          }
-          panel += panelBytes
+  memory.fill(zero, 0, TILE_BYTES)
+  for (let item = begin; item < end; item++) {
+    const firstC = (item % shares) * share
+    const channels = min(share, d.groupC - firstC)
+    const taps = channels * kernel
+    const g = (item / shares) % d.G
+    const n = item / (shares * d.G)
+    const target = dx + <usize>(n * d.C + g * d.groupC + firstC) * mapBytes
+    const image = d.padded ? copy : target
+    memory.fill(image, 0, <usize>channels * arrayBytes)
+    const weights = packed + <usize>((g * d.groupC + firstC) * kernel * groupK) * F32
+    const maps = dy + <usize>(n * d.K + g * groupK) * pitch
+    for (let i = 0; i < pixels; i += PANELS * COLUMNS) {
+      const count = min(PANELS * COLUMNS, pixels - i)
+      packColumns(panels, maps + <usize>i * F32, count, F32, groupK, pitch)
+      fillPixelsOf(pixelTable, d, i, count, rowBytes, planeBytes, 0)
+      let a = weights
+      for (let t = 0; t < taps;) {
+        const height = panelRows(taps - t)
+        const tileBytes = <usize>height * B_STEP
+        const whole = panelCount(count, COLUMNS) * COLUMNS
+        sweep(tiles, B_STEP, tileBytes, zero, 0, 0, a, height, panels, groupK, whole, scratch)
+        let tile = tiles
+        for (let j = 0; j < count; j += COLUMNS) {
+          const offsets = pixelTable + ((<usize>j) << 2)
+          scatterTile(image, tile, tapTable + ((<usize>t) << 2), height, offsets, min(COLUMNS, count - j))
+          tile += tileBytes
         }
+        a += <usize>(height * groupK) * F32
+        t += height
       }
-      weights += <usize>panelCount(taps, ROWS) * rowBytes
     }
-    if (d.padded) unpadImage(target, image, d)
+    if (d.padded) unpadImage(target, image, d, channels)
   }
 }
 
@@ -223,93 +343,167 @@ function imageBlock(d: ConvShape): i32 {
   return max(1, min(d.N, PIXEL_BLOCK / d.pixels))
 }
 
+/** Blocks of panels of eight taps of one group. */
+@inline
+function tapBlocks(d: ConvShape): i32 {
+  return panelCount(d.taps, TAP_SHARE)
+}
+
+/** Runs of images whose sums are added up in the end: several only where there are few taps. */
+@inline
+function imageRuns(d: ConvShape): i32 {
+  return min(panelCount(d.N, imageBlock(d)), panelCount(2 * SHARES, d.G * tapBlocks(d)))
+}
+
+/** Most channels that a block of taps can touch. */
+@inline
+function touchedChannels(d: ConvShape): i32 {
+  const panels = panelCount(panelCount(d.taps, COLUMNS), tapBlocks(d))
+  return min(d.groupC, panelCount(panels * COLUMNS - 1, d.T * d.R * d.S) + 1)
+}
+
+/** Bytes of the sums of the runs of images; 0 if there is one run, which is dw itself. */
+export function conv_gemm_dw_sums(shape: usize): usize {
+  const d = changetype<ConvShape>(shape)
+  const runs = imageRuns(d)
+  return runs == 1 ? 0 : <usize>(runs * d.K * d.taps) * F32
+}
+
 export function conv_gemm_dw_workspace(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
-  const depth = <usize>min(PIXEL_BLOCK, imageBlock(d) * d.pixels)
+  const steps = <usize>(imageBlock(d) * min(PIXEL_BLOCK, d.pixels))
+  const region = d.padded ? <usize>touchedChannels(d) * <usize>d.arrayPixels * F32 + 64 : 0
   return (
-    align(d.paddedBytes) * <usize>imageBlock(d) +
+    align(region) * <usize>imageBlock(d) +
     tapTableBytes(d) +
-    pixelTableBytes(d) +
-    TILE_BYTES +
-    depth * B_STEP +
-    depth * <usize>panelCount(d.groupK, ROWS) * A_STEP
+    align(4 * <usize>(PIXEL_BLOCK + COLUMNS)) +
+    2 * TILE_BYTES +
+    steps * B_STEP +
+    steps * <usize>d.groupK * F32
   )
 }
 
-/** Work items of conv_gemm_dw: panels of eight taps, group by group. */
+/** Work items of conv_gemm_dw: blocks of taps of a group, for each run of images. */
 export function conv_gemm_dw_items(shape: usize): i32 {
   const d = changetype<ConvShape>(shape)
-  return d.G * panelCount(d.taps, COLUMNS)
+  return imageRuns(d) * d.G * tapBlocks(d)
 }
 
 /**
- * Panels begin ≤ item < end of dw (K, C/G, T, R, S). Each panel scans all images and pixels in rising order,
- * so the sum does not depend on how the panels are divided.
+ * Items begin ≤ item < end of dw (K, C/G, T, R, S), or of `sums` (runs, K, C/G, T, R, S) when conv_gemm_dw_sums is
+ * not 0. Images, then pixels, are summed in rising order.
  */
-export function conv_gemm_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
+export function conv_gemm_dw(
+  dw: usize,
+  sums: usize,
+  dy: usize,
+  x: usize,
+  ws: usize,
+  shape: usize,
+  begin: i32,
+  end: i32,
+): void {
   const d = changetype<ConvShape>(shape)
-  const taps = d.taps
   const pixels = d.pixels
   const groupK = d.groupK
-  const tapPanels = panelCount(taps, COLUMNS)
+  const kernel = d.T * d.R * d.S
+  const blocks = tapBlocks(d)
+  const runs = imageRuns(d)
+  const tapPanels = panelCount(d.taps, COLUMNS)
   const images = imageBlock(d)
-  const copyBytes = align(d.paddedBytes)
-  const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
+  const padded = d.padded
+  const arrayBytes = <usize>d.arrayPixels * F32
+  const copyBytes = padded ? align(<usize>touchedChannels(d) * arrayBytes + 64) : 0
+  const mapBytes = <usize>d.inputPixels * F32
+  const rowBytes = <usize>d.arrayW * F32
+  const planeBytes = <usize>d.arrayH * rowBytes
   const tapTable = ws + copyBytes * <usize>images
   const pixelTable = tapTable + tapTableBytes(d)
-  const scratch = pixelTable + pixelTableBytes(d)
-  const panel = scratch + TILE_BYTES
-  const gradients = panel + <usize>min(PIXEL_BLOCK, images * pixels) * B_STEP
-  const pitch = <usize>taps * F32
-  const mapBytes = <usize>pixels * F32
+  const scratch = pixelTable + align(4 * <usize>(PIXEL_BLOCK + COLUMNS))
+  const zero = scratch + TILE_BYTES
+  const panel = zero + TILE_BYTES
+  const gradients = panel + <usize>(images * min(PIXEL_BLOCK, pixels)) * B_STEP
+  const pitch = <usize>d.taps * F32
+  const outBytes = <usize>pixels * F32
   fillTaps(tapTable, d)
-  fillPixels(pixelTable, d)
+  memory.fill(zero, 0, TILE_BYTES)
   for (let item = begin; item < end; item++) {
-    const t = (item % tapPanels) * COLUMNS
-    const columns = min(COLUMNS, taps - t)
-    let row = dw + <usize>((item / tapPanels) * groupK) * pitch + ((<usize>t) << 2)
-    for (let k = 0; k < groupK; k++) {
-      memory.fill(row, 0, <usize>columns * F32)
-      row += pitch
-    }
-  }
-  for (let n = 0; n < d.N; n += images) {
-    const count = min(images, d.N - n)
-    for (let j = 0; j < count; j++) padImage(ws + <usize>j * copyBytes, x + <usize>(n + j) * imageBytes, d)
-    const base = d.padded ? ws : x + <usize>n * imageBytes
-    const baseStep = d.padded ? copyBytes : imageBytes
-    for (let i = 0; i < pixels; i += PIXEL_BLOCK) {
-      const depth = min(PIXEL_BLOCK, pixels - i)
-      const steps = depth * count
-      for (let g = begin / tapPanels; g * tapPanels < end; g++) {
-        // dy of this group and block: panels of four channels over all pixels of all images.
-        for (let k = 0; k < groupK; k += ROWS) {
-          let to = gradients + <usize>(k / ROWS) * <usize>steps * A_STEP
-          for (let j = 0; j < count; j++) {
-            const from = dy + <usize>((n + j) * d.K + g * groupK + k) * mapBytes + ((<usize>i) << 2)
-            packPanel(to, from, ROWS, groupK - k, mapBytes, depth, F32)
-            to += <usize>depth * A_STEP
-          }
+    const block = item % blocks
+    const g = (item / blocks) % d.G
+    const run = item / (blocks * d.G)
+    const firstTap = partEnd(tapPanels, blocks, block) * COLUMNS
+    const lastTap = min(d.taps, partEnd(tapPanels, blocks, block + 1) * COLUMNS)
+    const firstC = firstTap / kernel
+    const channels = (lastTap - 1) / kernel + 1 - firstC
+    const target = (runs == 1 ? dw : sums + <usize>(run * d.K) * pitch) + <usize>(g * groupK) * pitch
+    const lastN = partEnd(d.N, runs, run + 1)
+    let fresh = true
+    for (let n = partEnd(d.N, runs, run); n < lastN; n += images) {
+      const count = min(images, lastN - n)
+      // The array that the tap table addresses begins firstC channels before what is copied of it.
+      let base = x + <usize>(n * d.C + g * d.groupC) * mapBytes
+      let baseStep = <usize>d.C * mapBytes
+      if (padded) {
+        for (let j = 0; j < count; j++) {
+          const from = base + <usize>j * baseStep + <usize>firstC * mapBytes
+          const to = ws + <usize>j * copyBytes
+          padRegion(to, from, d, channels, 0, d.reachD, 0, d.reachH, planeBytes, arrayBytes)
         }
-        const lastItem = min(end, (g + 1) * tapPanels)
-        for (let item = max(begin, g * tapPanels); item < lastItem; item++) {
-          const t = (item - g * tapPanels) * COLUMNS
-          let to = panel
-          let image = base + <usize>(g * d.groupC) * <usize>d.arrayPixels * F32
+        base = ws - <usize>firstC * arrayBytes
+        baseStep = copyBytes
+      }
+      for (let i = 0; i < pixels; i += PIXEL_BLOCK) {
+        const depth = min(PIXEL_BLOCK, pixels - i)
+        const steps = depth * count
+        fillPixelsOf(pixelTable, d, i, depth, rowBytes, planeBytes, 0)
+        // dy of this group and block: panels of channels over the pixels of all images.
+        let to = gradients
+        for (let k = 0; k < groupK;) {
+          const height = panelRows(groupK - k)
           for (let j = 0; j < count; j++) {
-            gatherTaps(to, image, tapTable + ((<usize>t) << 2), pixelTable + ((<usize>i) << 2), depth)
-            to += <usize>depth * B_STEP
+            const from = dy + <usize>((n + j) * d.K + g * groupK + k) * outBytes + <usize>i * F32
+            packPanel(to, from, height, height, outBytes, depth, F32)
+            to += <usize>(height * depth) * F32
+          }
+          k += height
+        }
+        for (let t = firstTap; t < lastTap; t += COLUMNS) {
+          let step = panel
+          let image = base
+          for (let j = 0; j < count; j++) {
+            gatherTaps(step, image, tapTable + ((<usize>t) << 2), pixelTable, depth)
+            step += <usize>depth * B_STEP
             image += baseStep
           }
+          const columns = min(COLUMNS, lastTap - t)
           let a = gradients
-          let c = dw + <usize>(g * groupK) * pitch + ((<usize>t) << 2)
-          for (let k = 0; k < groupK; k += ROWS) {
-            accumulateTile(c, pitch, groupK - k, taps - t, a, panel, steps, scratch)
-            a += <usize>steps * A_STEP
-            c += pitch * ROWS
+          for (let k = 0; k < groupK;) {
+            const height = panelRows(groupK - k)
+            const c = target + <usize>k * pitch + <usize>t * F32
+            if (fresh) sweep(c, pitch, 0, zero, 0, 0, a, height, panel, steps, columns, scratch)
+            else sweep(c, pitch, 0, c, pitch, B_STEP, a, height, panel, steps, columns, scratch)
+            a += <usize>(height * steps) * F32
+            k += height
           }
         }
+        fresh = false
       }
     }
+  }
+}
+
+/** Elements begin ≤ item < end of dw = the sums of the runs of images, added in rising order. */
+export function conv_gemm_dw_sum(dw: usize, sums: usize, shape: usize, begin: i32, end: i32): void {
+  const d = changetype<ConvShape>(shape)
+  const bytes = <usize>(d.K * d.taps) * F32
+  const runs = imageRuns(d)
+  for (let item = begin; item < end; item++) {
+    let from = sums + <usize>item * F32
+    let sum = load<f32>(from)
+    for (let run = 1; run < runs; run++) {
+      from += bytes
+      sum += load<f32>(from)
+    }
+    store<f32>(dw + <usize>item * F32, sum)
   }
 }

@@ -137,7 +137,7 @@ export function local_dx(
         store<f32>(to, load<f32>(to) + load<f32>(patch + <usize>t * F32))
       }
     }
-    if (d.padded) unpadImage(target, image, d)
+    if (d.padded) unpadImage(target, image, d, d.C)
   }
 }
 

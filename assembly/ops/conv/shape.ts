@@ -1,5 +1,5 @@
 /**
- * What every convolution kernel is told: one record of 26 integers, filled by src/plan/conv.ts in this order.
+ * What every convolution kernel is told: one record of 25 integers, filled by src/plan/conv.ts in this order.
  * One- and two-dimensional convolutions are three-dimensional ones with extents of 1.
  *
  * A convolution reads xp[tap[t] + pixel[i]] for tap t = (c, t, r, s) of the kernel and output pixel
@@ -37,6 +37,8 @@ export class ConvShape {
   flip: i32
   /** 0: no bias; 1: one per channel (K); 2: one per location (K, O, P, Q). */
   bias: i32
+  /** 1: relu follows; 0: nothing does. */
+  relu: i32
 
   /** Input and output channels of one group. */
   @inline
@@ -130,14 +132,23 @@ export function pixelTableBytes(d: ConvShape): usize {
   return align((<usize>d.pixels + 8) << 2)
 }
 
-/** tap[t] = byte offset of tap t within one group; entries beyond the last repeat tap 0. */
+/** tap[t] = byte offset of tap t within one group; eight more entries repeat the last. */
 export function fillTaps(table: usize, d: ConvShape): void {
   const rowBytes = <usize>d.arrayW * F32
-  const planeBytes = <usize>d.arrayH * rowBytes
-  const channelBytes = <usize>d.arrayPixels * F32
-  const last = table + ((<usize>d.taps) << 2)
+  fillTapsOf(table, d, d.groupC, rowBytes, <usize>d.arrayH * rowBytes, <usize>d.arrayPixels * F32)
+}
+
+/** The same for an array of `channels` channels whose rows, planes and channels are so many bytes apart. */
+export function fillTapsOf(
+  table: usize,
+  d: ConvShape,
+  channels: i32,
+  rowBytes: usize,
+  planeBytes: usize,
+  channelBytes: usize,
+): void {
   let entry = table
-  for (let c = 0; c < d.groupC; c++) {
+  for (let c = 0; c < channels; c++) {
     for (let t = 0; t < d.T; t++) {
       for (let r = 0; r < d.R; r++) {
         for (let s = 0; s < d.S; s++) {
@@ -155,25 +166,122 @@ export function fillTaps(table: usize, d: ConvShape): void {
       }
     }
   }
-  for (let i: usize = 0; i < 32; i += 4) store<u32>(last + i, load<u32>(table))
+  const last = load<u32>(entry - 4)
+  for (let i: usize = 0; i < 32; i += 4) store<u32>(entry + i, last)
 }
 
 /** pixel[i] = byte offset of output pixel i's window; entries beyond the last repeat pixel 0 (offset 0). */
 export function fillPixels(table: usize, d: ConvShape): void {
   const rowBytes = <usize>d.arrayW * F32
-  const planeBytes = <usize>d.arrayH * rowBytes
+  fillPixelsOf(table, d, 0, d.pixels, rowBytes, <usize>d.arrayH * rowBytes, 0)
+}
+
+/**
+ * Offsets of the windows of `count` pixels from `first` on, `origin` bytes less, in an array whose rows and planes are
+ * so many bytes apart; eight more entries repeat the first.
+ */
+export function fillPixelsOf(
+  table: usize,
+  d: ConvShape,
+  first: i32,
+  count: i32,
+  rowBytes: usize,
+  planeBytes: usize,
+  origin: usize,
+): void {
+  const line = first / d.Q
+  let q = first % d.Q
+  let p = line % d.P
+  let o = line / d.P
   let entry = table
-  for (let o = 0; o < d.O; o++) {
-    for (let p = 0; p < d.P; p++) {
-      let offset = <usize>(o * d.strideD) * planeBytes + <usize>(p * d.strideH) * rowBytes
-      for (let q = 0; q < d.Q; q++) {
-        store<u32>(entry, <u32>offset)
-        entry += 4
-        offset += <usize>d.strideW * F32
-      }
+  while (count > 0) {
+    let offset =
+      <usize>(o * d.strideD) * planeBytes + <usize>(p * d.strideH) * rowBytes + <usize>(q * d.strideW) * F32 - origin
+    const inRow = min(count, d.Q - q)
+    for (let j = 0; j < inRow; j++) {
+      store<u32>(entry, <u32>offset)
+      entry += 4
+      offset += <usize>d.strideW * F32
+    }
+    count -= inRow
+    q = 0
+    p++
+    if (p == d.P) {
+      p = 0
+      o++
     }
   }
-  for (let i: usize = 0; i < 32; i += 4) store<u32>(entry + i, 0)
+  for (let i: usize = 0; i < 32; i += 4) store<u32>(entry + i, load<u32>(table))
+}
+
+/** Copies `count` floats. */
+@inline
+function copyRow(to: usize, from: usize, count: i32): void {
+  const end = from + ((<usize>count) << 2)
+  const whole = from + ((<usize>(count & ~3)) << 2)
+  while (from < whole) {
+    v128.store(to, v128.load(from))
+    to += 16
+    from += 16
+  }
+  while (from < end) {
+    store<f32>(to, load<f32>(from))
+    to += 4
+    from += 4
+  }
+}
+
+
+@inline
+function zeroRow(to: usize, count: i32): void {
+  const end = to + ((<usize>count) << 2)
+  while (to < end) {
+    store<f32>(to, 0)
+    to += 4
+  }
+}
+
+/**
+ * Planes z0 ≤ z < z1 and rows h0 ≤ h < h1 of the padded image of x (channels, D, H, W), each row reachW columns wide:
+ * rows follow each other, planes are `planeBytes` apart, channels `channelBytes`.
+ */
+export function padRegion(
+  to: usize,
+  x: usize,
+  d: ConvShape,
+  channels: i32,
+  z0: i32,
+  z1: i32,
+  h0: i32,
+  h1: i32,
+  planeBytes: usize,
+  channelBytes: usize,
+): void {
+  const columns = d.reachW
+  const left = min(d.padW, columns)
+  const inner = max(0, min(d.W, columns - left))
+  const right = columns - left - inner
+  const rowBytes = <usize>columns * F32
+  for (let c = 0; c < channels; c++) {
+    for (let z = z0; z < z1; z++) {
+      const depth = z - d.padD
+      let row = to + <usize>(z - z0) * planeBytes
+      for (let h = h0; h < h1; h++) {
+        const height = h - d.padH
+        if (depth < 0 || depth >= d.D || height < 0 || height >= d.H) {
+          zeroRow(row, columns)
+        } else {
+          zeroRow(row, left)
+          const body = row + <usize>left * F32
+          copyRow(body, x + <usize>((depth * d.H + height) * d.W) * F32, inner)
+          zeroRow(body + <usize>inner * F32, right)
+        }
+        row += rowBytes
+      }
+    }
+    to += channelBytes
+    x += <usize>d.inputPixels * F32
+  }
 }
 
 /**
@@ -183,24 +291,24 @@ export function fillPixels(table: usize, d: ConvShape): void {
 export function padImage(to: usize, x: usize, d: ConvShape): usize {
   if (!d.padded) return x
   memory.fill(to, 0, d.paddedBytes)
-  moveImage(to, x, d, false)
+  moveImage(to, x, d, d.C, false)
   return to
 }
 
-/** x (C, D, H, W) += or = the inner part of the padded image: the adjoint of padImage. */
-export function unpadImage(x: usize, from: usize, d: ConvShape): void {
-  memory.fill(x, 0, <usize>d.C * <usize>d.inputPixels * F32)
-  moveImage(from, x, d, true)
+/** x (channels, D, H, W) = the inner part of the padded image: the adjoint of padImage. */
+export function unpadImage(x: usize, from: usize, d: ConvShape, channels: i32): void {
+  memory.fill(x, 0, <usize>channels * <usize>d.inputPixels * F32)
+  moveImage(from, x, d, channels, true)
 }
 
 /** Copies what the input and the padded array share, to the array or (back) to the input. */
-function moveImage(array: usize, x: usize, d: ConvShape, back: bool): void {
+function moveImage(array: usize, x: usize, d: ConvShape, channels: i32, back: bool): void {
   const rows = min(d.H, d.reachH - d.padH)
   const columns = min(d.W, d.reachW - d.padW)
   const planes = min(d.D, d.reachD - d.padD)
   if (rows <= 0 || columns <= 0) return
   const bytes = <usize>columns * F32
-  for (let c = 0; c < d.C; c++) {
+  for (let c = 0; c < channels; c++) {
     for (let z = 0; z < planes; z++) {
       let inner = x + <usize>((c * d.D + z) * d.H) * <usize>d.W * F32
       let outer =

@@ -1,16 +1,11 @@
-/** What the tiled algorithms share: counts of panels and tiles, and shapes rounded up to whole tiles. */
+/** What the tiled algorithms share: shapes rounded up to whole tiles. */
+import { panelCount } from '../../micro/gemm'
 import { ConvShape } from './shape'
 
 /** Fields of ConvShape. */
-const SHAPE_BYTES: usize = 96
+const SHAPE_BYTES: usize = 100
 /** Bytes that a rounded shape takes at the start of a workspace. */
 export const ROUNDED_BYTES: usize = 128
-
-/** How many times `width` covers n. */
-@inline
-export function panelCount(n: i32, width: i32): i32 {
-  return (n + width - 1) / width
-}
 
 /** A copy of the shape at `to` whose output is rounded up to whole tiles: its padded input holds every tile. */
 export function roundUp(to: usize, shape: usize, m: i32): ConvShape {

@@ -8,11 +8,12 @@
  * power of two would have it, so that the 36 streams of a transform do not meet in the same cache set. The input
  * gradient is this convolution too, with transposed and rotated weights.
  */
-import { A_STEP, B_STEP, COLUMNS, ROWS, TILE_BYTES, multiplyTile } from '../../micro/gemm'
+import { panelCount, panelRows, sweep } from '../../micro/gemm'
+import { B_STEP, COLUMNS, TILE_BYTES } from '../../micro/tile'
 import { FREQUENCIES, SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
 import { F32, storeTail } from '../../simd'
 import { ConvShape, align, padImage } from './shape'
-import { ROUNDED_BYTES, panelCount, roundUp } from './tiles'
+import { ROUNDED_BYTES, roundUp } from './tiles'
 
 /** Bytes of V and M together that a block of tiles should stay within: most of a second-level cache. */
 const BLOCK_BYTES: i32 = 1 << 20
@@ -26,7 +27,7 @@ function outputsOf(d: ConvShape): i32 {
 /** Bytes of one frequency of U. */
 @inline
 function filterStride(d: ConvShape): usize {
-  return <usize>panelCount(d.groupK, ROWS) * <usize>d.groupC * A_STEP + 64
+  return <usize>(d.groupK * d.groupC) * F32 + 64
 }
 
 /** Bytes of the transformed weights (G, 36, K/G, C/G). */
@@ -50,19 +51,25 @@ export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: us
   const alongC = transposed ? <usize>groupK * filterBytes : filterBytes
   for (let g = 0; g < d.G; g++) {
     let to = packed
-    for (let k = 0; k < groupK; k += ROWS) {
-      let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK) + <usize>k * alongK
+    let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK)
+    for (let k = 0; k < groupK;) {
+      const height = panelRows(groupK - k)
       for (let c = 0; c < groupC; c++) {
-        winogradFilters(to, stride, from, alongK, groupK - k, ws, d.R, d.flip)
-        from += alongC
-        to += A_STEP
+        const filters = from + <usize>c * alongC
+        for (let pair = 0; pair < height; pair += 2) {
+          const at = to + <usize>pair * F32
+          winogradFilters(at, stride, filters + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip)
+        }
+        to += <usize>height * F32
       }
+      from += <usize>height * alongK
+      k += height
     }
     packed += FREQUENCIES * stride
   }
 }
 
-/** U of four filters `along` bytes apart, of which `count` exist, into frequency f at to + f·stride. */
+/** U of two filters `along` bytes apart, of which `count` exist, into frequency f at to + f·stride. */
 function winogradFilters(
   to: usize,
   stride: usize,
@@ -76,31 +83,26 @@ function winogradFilters(
   const taps = R * R
   const rows = ws + 400
   const result = rows + 480
-  for (let pair: usize = 0; pair < 2; pair++) {
-    const first = from + 2 * pair * along
-    const lanes = count - 2 * <i32>pair
-    for (let t = 0; t < taps; t++) {
-      const tap = <usize>(flip ? taps - 1 - t : t) * F32
-      const low: f64 = lanes > 0 ? <f64>load<f32>(first + tap) : 0
-      const high: f64 = lanes > 1 ? <f64>load<f32>(first + along + tap) : 0
-      v128.store(ws + ((<usize>t) << 4), f64x2.replace_lane(f64x2.splat(low), 1, high))
-    }
-    for (let r = 0; r < R; r++) transformFilters(rows + <usize>r * 96, 16, ws + ((<usize>(r * R)) << 4), 16, R)
-    const half = result + pair * 576
-    for (let column: usize = 0; column < 6; column++)
-      transformFilters(half + column * 16, 96, rows + column * 16, 96, R)
+  for (let t = 0; t < taps; t++) {
+    const tap = <usize>(flip ? taps - 1 - t : t) * F32
+    const low: f64 = load<f32>(from + tap)
+    const high: f64 = count > 1 ? <f64>load<f32>(from + along + tap) : 0
+    v128.store(ws + ((<usize>t) << 4), f64x2.replace_lane(f64x2.splat(low), 1, high))
   }
+  for (let r = 0; r < R; r++) transformFilters(rows + <usize>r * 96, 16, ws + ((<usize>(r * R)) << 4), 16, R)
+  for (let column: usize = 0; column < 6; column++)
+    transformFilters(result + column * 16, 96, rows + column * 16, 96, R)
   for (let f: usize = 0; f < 576; f += 16) {
-    const low = f32x4.demote_f64x2_zero(v128.load(result + f))
-    const high = f32x4.demote_f64x2_zero(v128.load(result + 576 + f))
-    v128.store(to, i8x16.shuffle(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23))
+    const both = f32x4.demote_f64x2_zero(v128.load(result + f))
+    if (count > 1) v128.store64_lane(to, both, 0)
+    else v128.store32_lane(to, both, 0)
     to += stride
   }
 }
 
 /** Tiles in one block: as many as stay in the second-level cache, or all where the weights are what must be streamed. */
 function tileBlock(d: ConvShape, tiles: i32): i32 {
-  const channels = d.groupC + panelCount(d.groupK, ROWS) * ROWS
+  const channels = d.groupC + d.groupK
   const fitting = BLOCK_BYTES / (36 * 4 * channels)
   const wanted = max(24, min(96, fitting))
   const whole = panelCount(tiles, COLUMNS) * COLUMNS
@@ -126,13 +128,13 @@ export function conv_winograd_fwd_workspace(shape: usize): usize {
   const rows = tilesH * m + d.R - 1
   const columns = tilesW * m + d.R - 1
   const image = <usize>d.C * <usize>rows * <usize>columns * F32 + 64
-  const rowsK = panelCount(d.groupK, ROWS) * ROWS
   return (
     ROUNDED_BYTES +
     align(image) +
     align(SCRATCH_BYTES + 256) +
+    2 * TILE_BYTES +
     align(FREQUENCIES * blockStride(block, d.groupC)) +
-    align(FREQUENCIES * blockStride(block, rowsK))
+    align(FREQUENCIES * blockStride(block, d.groupK))
   )
 }
 
@@ -155,17 +157,19 @@ export function conv_winograd_fwd(
   const block = tileBlock(d, tiles)
   const groupC = d.groupC
   const groupK = d.groupK
-  const rowsK = panelCount(groupK, ROWS) * ROWS
   const strideV = blockStride(block, groupC)
-  const strideM = blockStride(block, rowsK)
+  const strideM = blockStride(block, groupK)
   const strideU = filterStride(d)
   const copy = ws + ROUNDED_BYTES
   const scratch = copy + align(rounded.paddedBytes + 64)
-  const V = scratch + align(SCRATCH_BYTES + 256)
+  const zero = scratch + align(SCRATCH_BYTES + 256)
+  const edge = zero + TILE_BYTES
+  const V = edge + TILE_BYTES
   const M = V + align(FREQUENCIES * strideV)
   const pitch = <usize>rounded.arrayW * F32
   const channelBytes = <usize>rounded.arrayPixels * F32
   const mapBytes = <usize>d.P * <usize>d.Q * F32
+  memory.fill(zero, 0, B_STEP)
   for (let n = begin; n < end; n++) {
     const image = padImage(copy, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, rounded)
     for (let g = 0; g < d.G; g++) {
@@ -176,18 +180,16 @@ export function conv_winograd_fwd(
         const count = min(block, tiles - first)
         const panels = panelCount(count, COLUMNS)
         transformBlock(V, strideV, scratch, channels, channelBytes, groupC, pitch, tilesW, first, count, m)
+        const step = <usize>groupK * B_STEP
         for (let f: usize = 0; f < 36; f++) {
-          const filters = U + f * strideU
-          let panel = V + f * strideV
+          let a = U + f * strideU
           let to = M + f * strideM
-          for (let p = 0; p < panels; p++) {
-            let a = filters
-            for (let k = 0; k < groupK; k += ROWS) {
-              multiplyTile(to, a, panel, groupC)
-              a += <usize>groupC * A_STEP
-              to += TILE_BYTES
-            }
-            panel += <usize>groupC * B_STEP
+          for (let k = 0; k < groupK;) {
+            const height = panelRows(groupK - k)
+            sweep(to, B_STEP, step, zero, 0, 0, a, height, V + f * strideV, groupC, panels * COLUMNS, edge)
+            a += <usize>(height * groupC) * F32
+            to += <usize>height * B_STEP
+            k += height
           }
         }
         for (let k = 0; k < groupK; k++) {
@@ -196,7 +198,7 @@ export function conv_winograd_fwd(
             maps + <usize>k * mapBytes,
             M + <usize>k * B_STEP,
             strideM,
-            rowsK,
+            groupK,
             scratch,
             start,
             d,
@@ -256,7 +258,7 @@ function writeBlock(
   map: usize,
   M: usize,
   stride: usize,
-  rowsK: i32,
+  groupK: i32,
   scratch: usize,
   bias: f32,
   d: ConvShape,
@@ -268,7 +270,7 @@ function writeBlock(
   const pitch = <usize>d.Q * F32
   for (let offset = 0; offset < count; offset += 4) {
     const panel = <usize>(offset / COLUMNS)
-    const from = M + panel * <usize>rowsK * B_STEP + ((<usize>(offset & 4)) << 2)
+    const from = M + panel * <usize>groupK * B_STEP + ((<usize>(offset & 4)) << 2)
     inverseTiles(scratch, from, stride, bias, m)
     const lanes = min(4, count - offset)
     for (let lane = 0; lane < lanes; lane++) {

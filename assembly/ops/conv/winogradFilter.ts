@@ -7,17 +7,23 @@
  *
  * V: [frequency][panel of 8 channels][tile][8]; E: [frequency][panel of 4 channels][tile][4]; M: packed tiles (4, 8).
  */
-import { A_STEP, B_STEP, COLUMNS, ROWS, TILE_BYTES, accumulateTile } from '../../micro/gemm'
+import { panelCount, sweep } from '../../micro/gemm'
+import { B_STEP, COLUMNS } from '../../micro/tile'
 import { FREQUENCIES, SCRATCH_BYTES, inverseFilters, transformGradients, transformTiles } from '../../micro/winograd'
 import { F32 } from '../../simd'
 import { ConvShape, align, padImage } from './shape'
-import { ROUNDED_BYTES, panelCount, roundUp, roundUpOutput } from './tiles'
+import { ROUNDED_BYTES, roundUp, roundUpOutput } from './tiles'
 
 /** Input channels of one work item, and output channels whose tiles are transformed together. */
 const CHANNELS_C: i32 = 64
 const CHANNELS_K: i32 = 64
 /** Tiles in one block: with 64 and 64 channels, V and E of one frequency fill the first-level cache. */
 const TILES: i32 = 64
+
+/** Rows of a tile of M, the four channels that are transformed together; bytes of a step of E, and of a tile. */
+const ROWS: i32 = 4
+const A_STEP: usize = 16
+const TILE_BYTES: usize = 128
 
 /** Bytes of scratch: transforms, the inverse of 5 × 5 filters (880), and a tile. */
 const WORK_BYTES: usize = 1024
@@ -162,7 +168,7 @@ export function conv_winograd_dw(dw: usize, dy: usize, x: usize, ws: usize, shap
               let a = E + f * strideE
               let to = sum
               for (let row = 0; row < maps; row += ROWS) {
-                accumulateTile(to, B_STEP, ROWS, COLUMNS, a, b, depth, scratch)
+                sweep(to, B_STEP, 0, to, B_STEP, B_STEP, a, ROWS, b, depth, COLUMNS, scratch)
                 a += <usize>TILES * A_STEP
                 to += <usize>panelsC * TILE_BYTES
               }
