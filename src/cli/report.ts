@@ -3,7 +3,9 @@
  * mail or on a server, and never asks the network for anything.
  */
 
-import { encode } from 'fast-png'
+import { encodePng, type PngImage } from '../io/png.js'
+import { diverging } from '../vision/palette.js'
+import { rangeOf, tilePictures } from '../vision/tiles.js'
 import { chartScript, plotAssets, reportStyle } from './assets.js'
 
 /** One training step. */
@@ -268,22 +270,19 @@ function renderFilters(data: ReportData): string {
   const size = rows * columns
   const all = filters * channels
   if (all === 0 || size === 0) return ''
-  let limit = 0
-  for (const value of values) if (Math.abs(value) > limit) limit = Math.abs(value)
+  const [, limit] = rangeOf(values)
   // A whole number of screen pixels for a weight, or the squares come out unequal.
   const zoom = Math.max(1, Math.floor(56 / Math.max(rows, columns)))
-  const pictures: string[] = []
-  for (let index = 0; index < Math.min(all, largestFilters); index++) {
+  const count = Math.min(all, largestFilters)
+  const shown = { shape: [count, rows, columns], values: values.subarray(0, count * size) }
+  const pictures = tilePictures(shown, { range: [-limit, limit] }).map((picture, index) => {
     const weights = values.subarray(index * size, (index + 1) * size)
     const channel = channels > 1 ? `, input channel ${(index % channels) + 1}` : ''
     const name = `Filter ${Math.floor(index / channels) + 1}${channel}: weights from ${formatWeight(Math.min(...weights))} to ${formatWeight(Math.max(...weights))}`
-    const source = pngSource(columns, rows, 3, divergingPixels(weights, limit))
-    pictures.push(
-      `<li><img src="${source}" width="${columns * zoom}" height="${rows * zoom}" alt="${name}" title="${name}"></li>`,
-    )
-  }
+    return `<li><img src="${pngSource(picture)}" width="${columns * zoom}" height="${rows * zoom}" alt="${name}" title="${name}"></li>`
+  })
   const cut = all > largestFilters ? ` The first ${largestFilters} of ${formatCount(all)} are shown.` : ''
-  const gradient = [-1, -0.5, 0, 0.5, 1].map((value) => `rgb(${divergingColour(value).join(' ')})`).join(', ')
+  const gradient = Array.from({ length: 11 }, (_, stop) => `rgb(${diverging(stop / 10).join(' ')})`).join(', ')
   return `<section>
 <h2>Filters of the first layer</h2>
 <p class="lead">${counted(filters, 'filter')} of ${rows} × ${columns}${channels > 1 ? ` over ${channels} channels` : ''}, all on one scale.${cut}</p>
@@ -351,7 +350,8 @@ function renderMistakes(data: ReportData): string {
     const [channels, height, width] = mistake.shape
     const label = escapeHtml(className(data, mistake.label))
     const predicted = escapeHtml(className(data, mistake.predicted))
-    const source = pngSource(width, height, channels, interleaved(mistake.pixels, channels))
+    const pixels = interleaved(mistake.pixels, channels)
+    const source = pngSource({ width, height, channels: channels as 1 | 3, data: pixels })
     return `<li><figure><img src="${source}" width="${width}" height="${height}" \
 alt="Test image of class ${label}, taken for ${predicted}"><figcaption>true <strong>${label}</strong><br>predicted \
 <strong>${predicted}</strong><br>${formatPercent(mistake.probability, 1)} sure</figcaption></figure></li>`
@@ -475,29 +475,14 @@ function accuracyFloor(training: readonly number[], validation: readonly number[
   return [95, 90, 80, 60, 40].find((floor) => low >= floor) ?? 0
 }
 
-function divergingPixels(weights: Float32Array, limit: number): Uint8Array {
-  const pixels = new Uint8Array(weights.length * 3)
-  weights.forEach((weight, index) => pixels.set(divergingColour(weight / limit), index * 3))
-  return pixels
-}
-
-/** Blue for -1, nearly white for 0 and for what is no number, red for 1. */
-function divergingColour(value: number): [number, number, number] {
-  const middle = [246, 246, 244] as const
-  const end = value < 0 ? ([16, 78, 150] as const) : ([165, 30, 36] as const)
-  const share = Number.isFinite(value) ? Math.min(1, Math.abs(value)) : 0
-  const mix = (from: number, to: number) => Math.round(from + (to - from) * share)
-  return [mix(middle[0], end[0]), mix(middle[1], end[1]), mix(middle[2], end[2])]
-}
-
 /** (C, H, W) to (H, W, C). */
 function interleaved(pixels: Uint8Array, channels: number): Uint8Array {
   const size = pixels.length / channels
   return Uint8Array.from(pixels, (_, index) => pixels[(index % channels) * size + Math.floor(index / channels)] ?? 0)
 }
 
-function pngSource(width: number, height: number, channels: number, data: Uint8Array): string {
-  return `data:image/png;base64,${Buffer.from(encode({ width, height, channels, data })).toString('base64')}`
+function pngSource(picture: PngImage): string {
+  return `data:image/png;base64,${Buffer.from(encodePng(picture)).toString('base64')}`
 }
 
 function scrollable(label: string, table: string): string {

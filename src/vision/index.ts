@@ -1,2 +1,8 @@
-/** What is learned and what is built in: models of sight. */
+/** Pictures: Gabor functions, filters, feature maps, and where a model looks. */
+export * from './activations.js'
+export type { Classifier } from './classifier.js'
 export * from './gabor.js'
+export * from './occlusion.js'
+export * from './palette.js'
+export * from './saliency.js'
+export * from './tiles.js'

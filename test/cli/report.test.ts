@@ -280,9 +280,9 @@ describe('the confusion matrix', () => {
 describe('the pictures', () => {
   it('filters: white for zero, blue below it, red above it, on one scale', () => {
     const [first, second] = pictures(section(renderReport(reportData()), 'Filters of the first layer'))
-    expect(first).toMatchObject({ width: 2, height: 2, channels: 3, alt: 'Filter 1: weights from −0.500 to 0.500' })
+    expect(first).toMatchObject({ width: 2, height: 2, channels: 4, alt: 'Filter 1: weights from −0.500 to 0.500' })
     const pixel = (index: number) =>
-      [...(first?.data.slice(index * 3, index * 3 + 3) ?? [])] as [number, number, number]
+      [...(first?.data.slice(index * 4, index * 4 + 3) ?? [])] as [number, number, number]
     const [blueEnd, zero, weak, redEnd] = [pixel(0), pixel(1), pixel(2), pixel(3)]
     expect(Math.min(...zero)).toBeGreaterThan(240)
     expect(blueEnd[2]).toBeGreaterThan(2 * blueEnd[0])

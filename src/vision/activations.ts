@@ -1,0 +1,32 @@
+/** What each layer of a model makes of an input. */
+import type { Sequential } from '../nn/sequential.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sameShape, showShape } from '../tensor/shape.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+
+/** The output of one layer. */
+export interface Activation {
+  /** The layer in the notation of the lecture, such as `conv(5, 32)`. */
+  readonly layer: string
+  /** Output of the layer, the batch first. */
+  readonly output: Tensor
+}
+
+/**
+ * The outputs of all layers for x (N, …), in order, as in use, not as in training. They belong to the scope around the
+ * call.
+ * @throws ShapeError when x does not fit the model.
+ */
+export function activations(model: Sequential, x: Tensor): Activation[] {
+  const { input } = model
+  if (input && !sameShape(input, x.shape.slice(1))) {
+    throw new ShapeError(`activations: the model takes (N, ${input.join(', ')}), given ${showShape(x.shape)}`)
+  }
+  return scope(() => {
+    let y = x
+    return model.layers.map((layer) => {
+      y = layer.forward(y, { training: false, seed: 0, step: 0 })
+      return { layer: layer.describe(), output: y }
+    })
+  })
+}

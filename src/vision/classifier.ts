@@ -1,0 +1,32 @@
+/** What the pictures of a model's reasons need of it. */
+import { ShapeError } from '../runtime/errors.js'
+import { showShape } from '../tensor/shape.js'
+import type { Tensor } from '../tensor/tensor.js'
+
+/** A model that gives (N, classes) scores for (N, C, H, W): logits, as `crossEntropy` takes them. */
+export interface Classifier {
+  forward(x: Tensor, context?: { readonly training?: boolean }): Tensor
+}
+
+/** One picture (C, H, W) or (1, C, H, W) as (1, C, H, W). @throws ShapeError otherwise. */
+export function onePicture(x: Tensor, name: string): Tensor {
+  if (x.ndim === 3) return x.reshape([1, ...x.shape])
+  if (x.ndim === 4 && x.shape[0] === 1) return x
+  throw new ShapeError(`${name}: expected one picture, (C, H, W) or (1, C, H, W), given ${showShape(x.shape)}`)
+}
+
+/** The class to explain: the one given, or that of the largest score. @throws ShapeError when there is no such class. */
+export function targetOf(scores: Tensor, target: number | undefined, name: string): number {
+  const [N, classes] = scores.shape
+  if (scores.ndim !== 2 || N !== 1) {
+    throw new ShapeError(
+      `${name}: the model must give (1, classes) for one picture, it gave ${showShape(scores.shape)}`,
+    )
+  }
+  if (target === undefined) {
+    const values = scores.data()
+    return values.indexOf(values.reduce((most, value) => Math.max(most, value), -Infinity))
+  }
+  if (Number.isInteger(target) && target >= 0 && target < (classes as number)) return target
+  throw new ShapeError(`${name}: target must be a class from 0 to ${(classes as number) - 1}, given ${String(target)}`)
+}
