@@ -103,7 +103,9 @@ describe('the occlusion map', () => {
       const best = probabilities.indexOf(Math.max(...probabilities))
       const map = occlusionMap(model(), x.reshape(shape), { size: 3 })
       expect(map).toMatchObject({ target: best, probability: probabilities[best] })
-      expect(map).toEqual(occlusionMap(model(), x, { size: [3, 3], stride: [1, 1], target: best, fill: 0, batchSize: 64 }))
+      expect(map).toEqual(
+        occlusionMap(model(), x, { size: [3, 3], stride: [1, 1], target: best, fill: 0, batchSize: 64 }),
+      )
     })
   })
 
