@@ -1,27 +1,33 @@
-/** Trained models in folders. */
+/** Trained models in folders and files. */
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { decodeModelFile, type ModelFile } from '../io/model-file.js'
+import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
 import type { Sequential } from '../nn/sequential.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 
-/** model.json itself, or that of a folder. */
-async function modelPath(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined)
-  return found?.isDirectory() ? join(path, 'model.json') : path
-}
+/** Whether a path names a whole model in one file. */
+const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 
-/** The architecture of a model.json, with initial weights. */
-export async function readModelFile(path: string): Promise<{ file: ModelFile; model: Sequential; path: string }> {
-  const resolved = await modelPath(path)
+const readWhole = async (path: string): Promise<{ file: ModelDescription; model: Sequential }> =>
+  decodeModel(await readFileOrExplain(path), path)
+
+/** A model.json, itself or that of a folder, and its architecture with initial weights. */
+async function readModelFile(path: string): Promise<{ file: ModelFile; model: Sequential; path: string }> {
+  const found = await stat(path).catch(() => undefined)
+  const resolved = found?.isDirectory() ? join(path, 'model.json') : path
   const text = new TextDecoder().decode(await readFileOrExplain(resolved))
   return { ...decodeModelFile(text, resolved), path: resolved }
 }
 
+/** The architecture of a model.json or of a whole model. */
+export const readArchitecture = async (path: string): Promise<Sequential> =>
+  (await (isWhole(path) ? readWhole(path) : readModelFile(path))).model
+
 /** A trained model: architecture and weights. @throws FormatError when a file is damaged or the two do not belong together. */
-export async function readTrainedModel(path: string): Promise<{ file: ModelFile; model: Sequential }> {
+export async function readTrainedModel(path: string): Promise<{ file: ModelDescription; model: Sequential }> {
+  if (isWhole(path)) return readWhole(path)
   const { file, model, path: resolved } = await readModelFile(path)
   const weightsPath = join(dirname(resolved), file.weights.file)
   const bytes = await readFileOrExplain(weightsPath)

@@ -178,7 +178,7 @@ function addPredict(program: Command, actions: CliActions): void {
   program
     .command('predict')
     .description('say what a trained model sees in pictures')
-    .argument('<model>', 'model.json of a trained model, or the folder with it')
+    .argument('<model>', 'model.safetensors or model.json of a trained model, or the folder with it')
     .argument('<image...>', 'PNG files')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ toeplitz predict runs/convnet-mnist/model.json one.png two.png')
@@ -191,7 +191,10 @@ function addSummary(program: Command, actions: CliActions): void {
   program
     .command('summary')
     .description('list the layers of a model: output, parameters, operations')
-    .argument('<model>', 'model.json of a model, the folder with it, or the name of an architecture')
+    .argument(
+      '<model>',
+      'model.safetensors or model.json of a model, the folder with it, or the name of an architecture',
+    )
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ toeplitz summary convnet --json')
     .action(async (model: string, _options: unknown, command: Command) => {

@@ -3,7 +3,7 @@ import type { Sequential } from '../nn/sequential.js'
 import { init } from '../runtime/embedded.js'
 import { convnet } from '../zoo/convnet.js'
 import { exists } from './metrics.js'
-import { readModelFile } from './models.js'
+import { readArchitecture } from './models.js'
 import { modelNames, type CliStream, type SummaryOptions } from './program.js'
 
 const architectures: Readonly<Record<string, () => Sequential>> = { convnet }
@@ -16,7 +16,7 @@ export async function summaryCommand(
 ): Promise<undefined> {
   await init()
   const architecture = modelNames.includes(name) && !(await exists(name)) ? architectures[name] : undefined
-  const model = architecture ? architecture() : (await readModelFile(name)).model
+  const model = architecture ? architecture() : await readArchitecture(name)
   const summary = model.summary()
   model.dispose()
   stdout.write(json ? `${JSON.stringify(summary, null, 2)}\n` : `${summary.toString()}\n`)

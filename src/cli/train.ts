@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { assertSameImages, holdOut, type ImageDataset } from '../data/dataset.js'
 import { fitNormalization, imageExamples, type Normalization } from '../data/images.js'
-import { encodeModelFile } from '../io/model-file.js'
+import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
 import type { Sequential } from '../nn/sequential.js'
 import { ensureDirectory, writeFileAtomically } from '../node/files.js'
 import { loadMnist } from '../node/mnist.js'
@@ -232,16 +232,16 @@ async function finish(run: Run, stdout: ProgressStream): Promise<void> {
   const { directory, settings, data, model, metrics } = run
   const seconds = secondsOf(run)
   const result = await test(model, data)
-  const weights = model.save({ format: 'toeplitz', model: settings.model })
-  const sha256 = createHash('sha256').update(weights).digest('hex')
-  const modelFile = encodeModelFile({
-    format: 'toeplitz-model',
-    version: 1,
+  const facts = {
     name: `${settings.model}-${settings.data}`,
-    architecture: model.toJSON(),
-    weights: { file: 'model.safetensors', sha256 },
     normalization: data.normalization,
     classes: data.test.classes,
+  }
+  const weights = encodeModel(model, facts)
+  const sha256 = createHash('sha256').update(weights).digest('hex')
+  const modelFile = encodeModelFile({
+    ...describeModel(model, facts),
+    weights: { file: 'model.safetensors', sha256 },
   })
   metrics.add('test', { images: data.test.size, errors: result.errors, loss: result.loss, sha256, seconds })
   await metrics.flush()

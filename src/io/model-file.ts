@@ -1,21 +1,33 @@
-/** model.json: an architecture, and what is needed to use its weights on pictures. */
+/**
+ * Models as files: an architecture, and what is needed to use its weights on pictures. It stands in the header of the
+ * weights file, so that one file is a whole model, and in a model.json beside it, for reading.
+ */
 import { modelFromJSON } from '../nn/registry.js'
 import type { Sequential, SequentialConfig } from '../nn/sequential.js'
 import { FormatError } from '../runtime/errors.js'
+import { decodeSafetensors } from './safetensors.js'
 
-export interface ModelFile {
+/** What a model is, besides its weights. */
+export interface ModelDescription {
   readonly format: 'toeplitz-model'
   readonly version: 1
   /** A name for people. */
   readonly name: string
   readonly architecture: SequentialConfig
-  /** The file with the weights, beside this one, and the SHA-256 of its bytes. */
-  readonly weights: { readonly file: string; readonly sha256: string }
   /** Pixels become (pixel / 255 − mean) / std. */
   readonly normalization: { readonly mean: number; readonly std: number }
   /** Names of the outputs. */
   readonly classes: readonly string[]
 }
+
+/** A model.json. */
+export interface ModelFile extends ModelDescription {
+  /** The file with the weights, beside this one, and the SHA-256 of its bytes. */
+  readonly weights: { readonly file: string; readonly sha256: string }
+}
+
+/** The key of the description in the header of a safetensors file. */
+const metadataKey = 'toeplitz-model'
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -25,11 +37,66 @@ const isFinite = (value: unknown): value is number => typeof value === 'number' 
 /** The text of a model.json, indented for reading. */
 export const encodeModelFile = (file: ModelFile): string => `${JSON.stringify(file, null, 2)}\n`
 
+/** What is known of a model before its weights: all but its architecture, which the model itself tells. */
+export type ModelFacts = Pick<ModelDescription, 'name' | 'normalization' | 'classes'>
+
+/** The description of a model. */
+export const describeModel = (model: Sequential, { name, normalization, classes }: ModelFacts): ModelDescription => ({
+  format: 'toeplitz-model',
+  version: 1,
+  name,
+  architecture: model.toJSON(),
+  normalization,
+  classes,
+})
+
+/** A whole model in one file: its weights as safetensors, with its description in the header. */
+export const encodeModel = (model: Sequential, facts: ModelFacts): Uint8Array =>
+  model.save({ [metadataKey]: JSON.stringify(describeModel(model, facts)) })
+
+/**
+ * Reads a whole model: what `encodeModel` writes, and the model.safetensors of a training run.
+ * @throws FormatError that names the file and the part that does not fit.
+ */
+export function decodeModel(
+  bytes: Uint8Array,
+  name: string,
+): { readonly file: ModelDescription; readonly model: Sequential } {
+  const text = decodeSafetensors(bytes, name).metadata[metadataKey]
+  if (text === undefined) {
+    throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
+  }
+  const file = parseDescription(text, `${name}: ${metadataKey} in its header`)
+  const model = makeModel(file, name)
+  try {
+    model.load(bytes, name)
+  } catch (error) {
+    model.dispose()
+    throw error
+  }
+  return { file, model }
+}
+
 /**
  * Reads a model.json and makes its model, with initial weights.
  * @throws FormatError that names the file and the part that does not fit.
  */
 export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Sequential } {
+  const file = parseDescription(text, name) as Partial<ModelFile> & ModelDescription
+  const { weights } = file
+  if (
+    !isObject(weights) ||
+    typeof weights.file !== 'string' ||
+    !/^[^/\\]+$/.test(weights.file) ||
+    weights.file === '..'
+  ) {
+    throw new FormatError(`${name}: weights.file must be the name of a file beside this one`)
+  }
+  if (typeof weights.sha256 !== 'string') throw new FormatError(`${name}: weights.sha256 must be a text`)
+  return { file: { ...file, weights }, model: makeModel(file, name) }
+}
+
+function parseDescription(text: string, name: string): ModelDescription {
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -46,16 +113,6 @@ export function decodeModelFile(text: string, name: string): { readonly file: Mo
   if (file['version'] !== 1)
     wrong(`version ${JSON.stringify(file['version'])} is not known; this release reads version 1`)
   if (typeof file['name'] !== 'string') wrong('name must be a text')
-  const weights = file['weights']
-  if (
-    !isObject(weights) ||
-    typeof weights['file'] !== 'string' ||
-    !/^[^/\\]+$/.test(weights['file']) ||
-    weights['file'] === '..'
-  ) {
-    wrong('weights.file must be the name of a file beside this one')
-  }
-  if (typeof (weights as Record<string, unknown>)['sha256'] !== 'string') wrong('weights.sha256 must be a text')
   const normalization = file['normalization']
   if (
     !isObject(normalization) ||
@@ -68,17 +125,23 @@ export function decodeModelFile(text: string, name: string): { readonly file: Mo
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))
     wrong('classes must be a list of names')
-  const model = modelFromJSON(file['architecture'], `${name}: architecture`)
+  return file as unknown as ModelDescription
+}
+
+/** The model of a description, with initial weights. */
+function makeModel({ architecture, classes }: ModelDescription, name: string): Sequential {
+  const model = modelFromJSON(architecture, `${name}: architecture`)
+  const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
   try {
     const { input } = model
-    if (!input) wrong('architecture.input must be the shape of one input')
-    const outputs = model.shapes(input as readonly number[]).at(-1) as number[]
-    if (outputs.length !== 1 || outputs[0] !== (classes as string[]).length) {
-      wrong(`the model has outputs (${outputs.join(', ')}), but there are ${(classes as string[]).length} classes`)
+    if (!input) throw wrong('architecture.input must be the shape of one input')
+    const outputs = model.shapes(input).at(-1) as number[]
+    if (outputs.length !== 1 || outputs[0] !== classes.length) {
+      throw wrong(`the model has outputs (${outputs.join(', ')}), but there are ${classes.length} classes`)
     }
+    return model
   } catch (error) {
     model.dispose()
     throw error
   }
-  return { file: file as unknown as ModelFile, model }
 }

@@ -214,6 +214,8 @@ describe('toeplitz predict', () => {
       probabilities: object
     }[]
     expect(json[0]).toMatchObject({ image: 'three.png', label: '3' })
+    expect(JSON.parse(toeplitz('predict', 'whole/model.safetensors', 'three.png', '--json').out)).toEqual(json)
+    expect(toeplitz('summary', 'whole/model.safetensors').out).toBe(toeplitz('summary', 'whole').out)
     expect(Object.values(json[0]!.probabilities).reduce((sum: number, value: number) => sum + value, 0)).toBeCloseTo(
       1,
       5,

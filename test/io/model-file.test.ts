@@ -1,0 +1,105 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import {
+  decodeModel,
+  decodeModelFile,
+  describeModel,
+  encodeModel,
+  encodeModelFile,
+  type ModelDescription,
+} from '../../src/io/model-file.js'
+import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
+import { Flatten, Linear, ReLU, Sequential } from '../../src/nn/index.js'
+import { init, memoryUsage } from '../../src/runtime/core.js'
+import { FormatError } from '../../src/runtime/errors.js'
+import { uniform } from '../../src/tensor/create.js'
+import { scope } from '../../src/tensor/tensor.js'
+
+beforeAll(() => init())
+
+const facts = { name: 'small', normalization: { mean: 0.25, std: 0.5 }, classes: ['a', 'b', 'c'] }
+const make = (seed: number): Sequential =>
+  new Sequential([new Flatten(), new Linear({ outFeatures: 4 }), new ReLU(), new Linear({ outFeatures: 3 })], {
+    input: [1, 2, 3],
+    seed,
+  })
+
+describe('a whole model in one file', () => {
+  it('comes back with its weights and what is needed to use them', () => {
+    const model = make(7)
+    const { file, model: read } = decodeModel(encodeModel(model, facts), 'model')
+    expect(file).toEqual({ format: 'toeplitz-model', version: 1, ...facts, architecture: model.toJSON() })
+    scope(() => {
+      const x = uniform([2, 1, 2, 3], { seed: 1 })
+      expect(read.forward(x).data()).toEqual(model.forward(x).data())
+    })
+    model.dispose()
+    read.dispose()
+  })
+
+  it('is a safetensors file of the same bytes for the same model', () => {
+    const bytes = encodeModel(make(7), facts)
+    expect(encodeModel(make(7), facts)).toEqual(bytes)
+    expect([...decodeSafetensors(bytes, 'model').tensors.keys()]).toEqual(['1.weight', '1.bias', '3.weight', '3.bias'])
+  })
+})
+
+/** A file of given tensors and description. */
+function fileOf(description: unknown, change: (tensors: Record<string, SafetensorsInput>) => void = () => undefined) {
+  const { tensors } = decodeSafetensors(encodeModel(make(1), facts), 'model')
+  const kept = Object.fromEntries([...tensors].map(([key, { shape, data }]) => [key, { shape, data }]))
+  change(kept as Record<string, SafetensorsInput>)
+  const metadata: Record<string, string> = description === undefined ? {} : { 'toeplitz-model': description as string }
+  return encodeSafetensors(kept as Record<string, SafetensorsInput>, metadata)
+}
+
+describe('files that do not fit', () => {
+  const good = (): ModelDescription => describeModel(make(1), facts)
+  const changed = (part: object): string => JSON.stringify({ ...good(), ...part })
+
+  it.each<[string, () => Uint8Array, RegExp]>([
+    ['no safetensors', () => new Uint8Array(100), /^m\.safetensors: /],
+    ['nothing but weights', () => fileOf(undefined), /holds weights without their architecture/],
+    ['a header that is no JSON', () => fileOf('{'), /toeplitz-model in its header: not JSON/],
+    ['another version', () => fileOf(changed({ version: 2 })), /version 2 is not known; this release reads version 1/],
+    ['no name', () => fileOf(changed({ name: 1 })), /name must be a text/],
+    ['a std of 0', () => fileOf(changed({ normalization: { mean: 0, std: 0 } })), /a std above 0/],
+    ['classes that are no names', () => fileOf(changed({ classes: [1, 2, 3] })), /classes must be a list of names/],
+    ['too many classes', () => fileOf(changed({ classes: ['a', 'b', 'c', 'd'] })), /outputs \(3\), but there are 4/],
+    [
+      'no input',
+      () => fileOf(changed({ architecture: { ...good().architecture, input: null } })),
+      /architecture.input/,
+    ],
+    [
+      'an unknown layer',
+      () => fileOf(changed({ architecture: { type: 'Sequential', layers: [{ type: 'Magic' }] } })),
+      /no layer type 'Magic'/,
+    ],
+    [
+      'a missing tensor',
+      () => fileOf(JSON.stringify(good()), (tensors) => delete tensors['3.bias']),
+      /3\.bias \(3\) is missing/,
+    ],
+    [
+      'a tensor of another shape',
+      () =>
+        fileOf(JSON.stringify(good()), (tensors) => (tensors['3.bias'] = { shape: [4], data: new Float32Array(4) })),
+      /3\.bias is \(4\), not \(3\)/,
+    ],
+  ])('%s', (_, bytes, message) => {
+    const given = bytes()
+    const before = memoryUsage().liveBytes
+    expect(() => decodeModel(given, 'm.safetensors')).toThrow(FormatError)
+    expect(() => decodeModel(given, 'm.safetensors')).toThrow(message)
+    expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it.each<[string, unknown, RegExp]>([
+    ['no weights', undefined, /model\.json: weights\.file must be the name/],
+    ['weights elsewhere', { file: '../x', sha256: '' }, /weights\.file must be the name of a file beside this one/],
+    ['no hash', { file: 'x' }, /weights\.sha256 must be a text/],
+  ])('a model.json with %s', (_, weights, message) => {
+    const text = encodeModelFile({ ...good(), weights: weights as { file: string; sha256: string } })
+    expect(() => decodeModelFile(text, 'model.json')).toThrow(message)
+  })
+})
