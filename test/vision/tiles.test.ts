@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { decodePng, encodePng } from '../../src/io/png.js'
-import { init } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { fromImageData, tensor } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
