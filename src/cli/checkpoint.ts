@@ -9,7 +9,7 @@ import {
   type SafetensorsInput,
   type SafetensorsTensor,
 } from '../io/safetensors.js'
-import type { Sequential } from '../nn/sequential.js'
+import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { FormatError } from '../runtime/errors.js'
@@ -54,14 +54,13 @@ const FORMAT = 'toeplitz-checkpoint 1'
 
 export async function writeCheckpoint(
   directory: string,
-  model: Sequential,
+  model: Graph,
   optimizer: Optimizer,
   progress: Omit<Progress, 'optimizer'>,
 ): Promise<void> {
   const { tensors, numbers } = optimizer.state()
   const all: Record<string, SafetensorsInput> = {}
-  for (const [name, tensor] of model.namedParameters())
-    all[`model.${name}`] = { shape: tensor.shape, data: tensor.data() }
+  for (const [name, tensor] of model.namedState()) all[`model.${name}`] = { shape: tensor.shape, data: tensor.data() }
   for (const [name, { shape, data }] of Object.entries(tensors)) all[`optimizer.${name}`] = { shape, data }
   const metadata = { format: FORMAT, progress: JSON.stringify({ ...progress, optimizer: numbers }) }
   await writeFileAtomically(checkpointPath(directory), encodeSafetensors(all, metadata))
@@ -107,7 +106,7 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
 }
 
 /** Puts a checkpoint's numbers into a model and an optimizer. @throws FormatError when they do not fit. */
-export function restore(checkpoint: Checkpoint, model: Sequential, optimizer: Optimizer): void {
+export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimizer): void {
   const part = (prefix: string): Map<string, SafetensorsTensor> =>
     new Map(
       [...checkpoint.tensors]

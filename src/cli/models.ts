@@ -3,18 +3,18 @@ import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
-import type { Sequential } from '../nn/sequential.js'
+import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 
 /** Whether a path names a whole model in one file. */
 const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 
-const readWhole = async (path: string): Promise<{ file: ModelDescription; model: Sequential }> =>
+const readWhole = async (path: string): Promise<{ file: ModelDescription; model: Graph }> =>
   decodeModel(await readFileOrExplain(path), path)
 
 /** A model.json, itself or that of a folder, and its architecture with initial weights. */
-async function readModelFile(path: string): Promise<{ file: ModelFile; model: Sequential; path: string }> {
+async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph; path: string }> {
   const found = await stat(path).catch(() => undefined)
   const resolved = found?.isDirectory() ? join(path, 'model.json') : path
   const text = new TextDecoder().decode(await readFileOrExplain(resolved))
@@ -22,11 +22,11 @@ async function readModelFile(path: string): Promise<{ file: ModelFile; model: Se
 }
 
 /** The architecture of a model.json or of a whole model. */
-export const readArchitecture = async (path: string): Promise<Sequential> =>
+export const readArchitecture = async (path: string): Promise<Graph> =>
   (await (isWhole(path) ? readWhole(path) : readModelFile(path))).model
 
 /** A trained model: architecture and weights. @throws FormatError when a file is damaged or the two do not belong together. */
-export async function readTrainedModel(path: string): Promise<{ file: ModelDescription; model: Sequential }> {
+export async function readTrainedModel(path: string): Promise<{ file: ModelDescription; model: Graph }> {
   if (isWhole(path)) return readWhole(path)
   const { file, model, path: resolved } = await readModelFile(path)
   const weightsPath = join(dirname(resolved), file.weights.file)

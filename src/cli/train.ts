@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { assertSameImages, holdOut, type ImageDataset } from '../data/dataset.js'
 import { fitNormalization, imageExamples, type Normalization } from '../data/images.js'
 import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
-import type { Sequential } from '../nn/sequential.js'
+import type { Graph } from '../nn/graph.js'
 import { ensureDirectory, writeFileAtomically } from '../node/files.js'
 import { loadMnist } from '../node/mnist.js'
 import { crossEntropy } from '../ops/loss.js'
@@ -128,7 +128,7 @@ const commandOf = (settings: RunSettings): string =>
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`
 
-async function test(model: Sequential, { test: images, normalization }: Data): Promise<TestResult> {
+async function test(model: Graph, { test: images, normalization }: Data): Promise<TestResult> {
   const classes = images.classes.length
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
   const wrong: { index: number; label: number; predicted: number; probability: number; ofLabel: number }[] = []
@@ -170,7 +170,7 @@ interface Run {
   readonly directory: string
   readonly settings: RunSettings
   readonly data: Data
-  readonly model: Sequential
+  readonly model: Graph
   readonly optimizer: SGD
   readonly metrics: MetricsFile
   /** Seconds of training before this process. */

@@ -3,7 +3,7 @@
  * weights file, so that one file is a whole model, and in a model.json beside it, for reading.
  */
 import { modelFromJSON } from '../nn/registry.js'
-import type { Sequential, SequentialConfig } from '../nn/sequential.js'
+import type { Graph } from '../nn/graph.js'
 import { FormatError } from '../runtime/errors.js'
 import { decodeSafetensors } from './safetensors.js'
 
@@ -13,7 +13,7 @@ export interface ModelDescription {
   readonly version: 1
   /** A name for people. */
   readonly name: string
-  readonly architecture: SequentialConfig
+  readonly architecture: { readonly type: string }
   /** Pixels become (pixel / 255 − mean) / std. */
   readonly normalization: { readonly mean: number; readonly std: number }
   /** Names of the outputs. */
@@ -41,7 +41,7 @@ export const encodeModelFile = (file: ModelFile): string => `${JSON.stringify(fi
 export type ModelFacts = Pick<ModelDescription, 'name' | 'normalization' | 'classes'>
 
 /** The description of a model. */
-export const describeModel = (model: Sequential, { name, normalization, classes }: ModelFacts): ModelDescription => ({
+export const describeModel = (model: Graph, { name, normalization, classes }: ModelFacts): ModelDescription => ({
   format: 'toeplitz-model',
   version: 1,
   name,
@@ -51,7 +51,7 @@ export const describeModel = (model: Sequential, { name, normalization, classes 
 })
 
 /** A whole model in one file: its weights as safetensors, with its description in the header. */
-export const encodeModel = (model: Sequential, facts: ModelFacts): Uint8Array =>
+export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array =>
   model.save({ [metadataKey]: JSON.stringify(describeModel(model, facts)) })
 
 /**
@@ -61,7 +61,7 @@ export const encodeModel = (model: Sequential, facts: ModelFacts): Uint8Array =>
 export function decodeModel(
   bytes: Uint8Array,
   name: string,
-): { readonly file: ModelDescription; readonly model: Sequential } {
+): { readonly file: ModelDescription; readonly model: Graph } {
   const text = decodeSafetensors(bytes, name).metadata[metadataKey]
   if (text === undefined) {
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
@@ -81,7 +81,7 @@ export function decodeModel(
  * Reads a model.json and makes its model, with initial weights.
  * @throws FormatError that names the file and the part that does not fit.
  */
-export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Sequential } {
+export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Graph } {
   const file = parseDescription(text, name) as Partial<ModelFile> & ModelDescription
   const { weights } = file
   if (
@@ -129,13 +129,13 @@ function parseDescription(text: string, name: string): ModelDescription {
 }
 
 /** The model of a description, with initial weights. */
-function makeModel({ architecture, classes }: ModelDescription, name: string): Sequential {
+function makeModel({ architecture, classes }: ModelDescription, name: string): Graph {
   const model = modelFromJSON(architecture, `${name}: architecture`)
   const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
   try {
     const { input } = model
     if (!input) throw wrong('architecture.input must be the shape of one input')
-    const outputs = model.shapes(input).at(-1) as number[]
+    const outputs = model.outputShape()
     if (outputs.length !== 1 || outputs[0] !== classes.length) {
       throw wrong(`the model has outputs (${outputs.join(', ')}), but there are ${classes.length} classes`)
     }

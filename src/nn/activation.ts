@@ -1,57 +1,147 @@
-/** Layers without parameters that keep the shape, and Flatten. */
-import { relu } from '../ops/activation.js'
-import { softmax } from '../ops/softmax.js'
+/** Nonlinearities: layers without weights that keep the shape. */
+import {
+  elu,
+  gelu,
+  leakyRelu,
+  relu,
+  scaledTanh,
+  sigmoid,
+  silu,
+  softplus,
+  tanh,
+  type EluOptions,
+  type GeluOptions,
+  type LeakyReluOptions,
+  type SoftplusOptions,
+} from '../ops/activation.js'
+import { logSoftmax, softmax } from '../ops/softmax.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Layer } from './layer.js'
 
-/** max(x, 0). */
-export class ReLU extends Layer {
-  readonly type = 'ReLU'
-
+/** A layer that maps each element, or the channels at each place, to as many. */
+abstract class Pointwise<Options extends object = object> extends Layer<Options> {
   outputShape(input: Shape): number[] {
     return [...input]
   }
+
+  describe(): string {
+    return this.type.toLowerCase()
+  }
+}
+
+/** max(x, 0). */
+export class ReLU extends Pointwise {
+  readonly type = 'ReLU'
 
   forward(x: Tensor): Tensor {
     return relu(x)
   }
+}
 
-  describe(): string {
-    return 'relu'
+/** x, or negativeSlope · x below 0. */
+export class LeakyReLU extends Pointwise<LeakyReluOptions> {
+  readonly type = 'LeakyReLU'
+
+  forward(x: Tensor): Tensor {
+    return leakyRelu(x, this.options)
   }
 }
 
-/** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, which takes logits. */
-export class Softmax extends Layer {
+/** x, or alpha · (eˣ − 1) below 0. */
+export class ELU extends Pointwise<EluOptions> {
+  readonly type = 'ELU'
+
+  forward(x: Tensor): Tensor {
+    return elu(x, this.options)
+  }
+}
+
+/** x·Φ(x). */
+export class GELU extends Pointwise<GeluOptions> {
+  readonly type = 'GELU'
+
+  forward(x: Tensor): Tensor {
+    return gelu(x, this.options)
+  }
+}
+
+/** x·σ(x). */
+export class SiLU extends Pointwise {
+  readonly type = 'SiLU'
+
+  forward(x: Tensor): Tensor {
+    return silu(x)
+  }
+}
+
+/** ln(1 + e^(beta·x)) / beta. */
+export class Softplus extends Pointwise<SoftplusOptions> {
+  readonly type = 'Softplus'
+
+  forward(x: Tensor): Tensor {
+    return softplus(x, this.options)
+  }
+}
+
+/** 1 / (1 + e⁻ˣ). */
+export class Sigmoid extends Pointwise {
+  readonly type = 'Sigmoid'
+
+  forward(x: Tensor): Tensor {
+    return sigmoid(x)
+  }
+}
+
+/** tanh x. */
+export class Tanh extends Pointwise {
+  readonly type = 'Tanh'
+
+  forward(x: Tensor): Tensor {
+    return tanh(x)
+  }
+}
+
+/** 1.7159 · tanh(2x/3), LeNet-5's. */
+export class ScaledTanh extends Pointwise {
+  readonly type = 'ScaledTanh'
+
+  forward(x: Tensor): Tensor {
+    return scaledTanh(x)
+  }
+}
+
+export interface SoftmaxOptions {
+  /** true: the layer hands logits on, because the loss (`crossEntropy`) takes the softmax itself. Default false. */
+  readonly inLoss?: boolean
+}
+
+/** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`. */
+export class Softmax extends Pointwise<SoftmaxOptions> {
   readonly type = 'Softmax'
 
-  outputShape(input: Shape): number[] {
-    return [...input]
-  }
-
   forward(x: Tensor): Tensor {
-    return softmax(x, 1)
+    return this.options.inLoss ? x : softmax(x, 1)
   }
 
-  describe(): string {
-    return 'softmax'
+  override operations(input: Shape): number {
+    return this.options.inLoss ? 0 : sizeOf(input)
+  }
+
+  override sharesInput(): boolean {
+    return this.options.inLoss ?? false
   }
 }
 
-/** (N, C, H, W) -> (N, C·H·W). */
-export class Flatten extends Layer {
-  readonly type = 'Flatten'
-
-  outputShape(input: Shape): number[] {
-    return [sizeOf(input)]
-  }
+/** Logarithms of the probabilities over the channels. */
+export class LogSoftmax extends Pointwise {
+  readonly type = 'LogSoftmax'
 
   forward(x: Tensor): Tensor {
-    return x.reshape([x.shape[0] as number, -1])
+    return logSoftmax(x, 1)
   }
 
-  describe(): string {
-    return 'flatten'
+  override operations(input: Shape): number {
+    return sizeOf(input)
   }
 }

@@ -1,24 +1,30 @@
-/** Convolutional layers. */
-import { conv2d, type ConvOptions } from '../ops/conv.js'
-import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
-import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+/** Convolutional layers: one kernel for all places, in one to three dimensions, and its adjoint. */
+import { conv1d, conv2d, conv3d, describeConv, type Conv, type ConvOptions } from '../ops/conv.js'
+import { convFootprint, type Footprint } from '../ops/convKernels.js'
+import {
+  convTranspose1d,
+  convTranspose2d,
+  convTranspose3d,
+  describeTranspose,
+  type ConvTransposeOptions,
+} from '../ops/convTranspose.js'
+import { planConv } from '../plan/conv.js'
+import { perDirection, type PerDirection } from '../plan/window.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { Layer, type ForwardContext, type LayerConfig } from './layer.js'
-import type { Initializer, Source } from './initialize.js'
+import { defined, expectChannels, expectMaps, Layer, type WeightSpec } from './layer.js'
+import type { Initializer } from './initialize.js'
+import { notation } from './notation.js'
+import { windowOf, type Window } from './receptive.js'
 
-export interface Conv2dOptions {
+interface KernelOptions {
   /** Number of feature maps. */
   readonly outChannels: number
-  /** Extent of the kernel, one number or (R, S). */
+  /** Extents of the kernel: one number, or one for each direction. */
   readonly kernel: PerDirection
   /** Inferred from the input when left out. */
   readonly inChannels?: number
-  readonly stride?: PerDirection
-  readonly padding?: Padding
-  readonly dilation?: PerDirection
-  readonly groups?: number
-  /** Default true. */
+  /** Default true: one bias for each feature map. */
   readonly bias?: boolean
   /** Default 'he'. */
   readonly weightInit?: Initializer
@@ -26,64 +32,198 @@ export interface Conv2dOptions {
   readonly biasInit?: Initializer
 }
 
-/** Two-dimensional convolution with trained kernels (K, C/groups, R, S) and one bias for each feature map. */
-export class Conv2d extends Layer {
-  readonly type = 'Conv2d'
-  readonly options: Conv2dOptions
-  readonly #kernel: readonly [number, number]
+export type Conv1dOptions = KernelOptions & Omit<ConvOptions, 'bias' | 'activation'>
+export type Conv2dOptions = Conv1dOptions
+export type Conv3dOptions = Conv1dOptions
 
-  constructor(options: Conv2dOptions) {
-    super()
-    this.options = { ...options }
-    perDirection(options.outChannels, 1, 1, 'Conv2d: outChannels')
-    this.#kernel = perDirection(options.kernel, 2, 1, 'Conv2d: kernel') as [number, number]
+export type ConvTranspose1dOptions = KernelOptions & Omit<ConvTransposeOptions, 'bias'>
+export type ConvTranspose2dOptions = ConvTranspose1dOptions
+export type ConvTranspose3dOptions = ConvTranspose1dOptions
+
+/** A layer with weights `weight` and `bias` over a kernel. */
+abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
+  protected abstract readonly directions: 1 | 2 | 3
+
+  constructor(options: Options) {
+    super(options)
+    perDirection(options.outChannels, 1, 1, `${new.target.name}: outChannels`)
+  }
+
+  protected get kernel(): number[] {
+    return perDirection(this.options.kernel, this.directions, 1, `${this.type}: kernel`)
+  }
+
+  /** Extents of the weights. */
+  protected abstract weightShape(input: Shape): number[]
+
+  protected abstract transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor
+
+  override weights(input: Shape): readonly WeightSpec[] {
+    const { outChannels, bias = true, weightInit = 'he', biasInit = 'zeros' } = this.options
+    const weight = { name: 'weight', shape: this.weightShape(input), init: weightInit }
+    return bias ? [weight, { name: 'bias', shape: [outChannels], init: biasInit }] : [weight]
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.transform(x, this.weight('weight'), this.options.bias === false ? undefined : this.weight('bias'))
+  }
+}
+
+/** The convolution that is left when the input has its padding. */
+function withoutPadding(conv: Conv): Conv {
+  const { lo, hi, input } = conv.problem
+  const zeros = lo.map(() => 0)
+  const padded = input.map((n, axis) => n + (lo[axis] as number) + (hi[axis] as number))
+  return { ...conv, problem: { ...conv.problem, input: padded, lo: zeros, hi: zeros } }
+}
+
+/** A kernel that slides: weights (K, C/groups, …kernel). */
+abstract class Convolution extends Kernel<Conv1dOptions> {
+  #describe(input: Shape, N = 1): Conv {
+    expectMaps(this.type, this.directions, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    return describeConv(this.type, this.directions, [N, ...input], this.weightShape(input), this.#operation())
+  }
+
+  #operation(): Omit<ConvOptions, 'bias'> {
+    const { stride, padding, dilation, groups, flip, paddingMode, algorithm } = this.options
+    return defined({ stride, padding, dilation, groups, flip, paddingMode, algorithm })
+  }
+
+  protected weightShape(input: Shape): number[] {
+    return [this.options.outChannels, (input[0] as number) / (this.options.groups ?? 1), ...this.kernel]
   }
 
   outputShape(input: Shape): number[] {
-    const { outChannels, inChannels, groups = 1 } = this.options
-    if (input.length !== 3) throw new ShapeError(`Conv2d: the input must be (C, H, W), given ${showShape(input)}`)
-    const [C, ...plane] = input as [number, number, number]
-    if (inChannels !== undefined && inChannels !== C) {
-      throw new ShapeError(`Conv2d: inChannels is ${inChannels}, but the input ${showShape(input)} has ${C} channels`)
-    }
-    if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0 || outChannels % groups !== 0) {
-      throw new ShapeError(
-        `Conv2d: groups must divide the ${C} input and the ${outChannels} output channels, given ${groups}`,
-      )
-    }
-    const stride = perDirection(this.options.stride ?? 1, 2, 1, 'Conv2d: stride')
-    const dilation = perDirection(this.options.dilation ?? 1, 2, 1, 'Conv2d: dilation')
-    const { lo, hi } = resolvePadding(this.options.padding ?? 'valid', plane, this.#kernel, stride, dilation, 'Conv2d')
-    return [outChannels, ...outputExtents({ input: plane, kernel: this.#kernel, stride, dilation, lo, hi }, 'Conv2d')]
+    return this.#describe(input).yShape.slice(1)
   }
 
-  protected override make(input: Shape, source: () => Source): void {
-    const { outChannels, groups = 1, bias = true, weightInit = 'he', biasInit = 'zeros' } = this.options
-    this.addParameter('weight', [outChannels, (input[0] as number) / groups, ...this.#kernel], weightInit, source)
-    if (bias) this.addParameter('bias', [outChannels], biasInit, source)
-  }
-
-  forward(x: Tensor, _context: ForwardContext): Tensor {
-    const { stride, padding, dilation, groups, bias = true } = this.options
-    const options = Layer.defined({ stride, padding, dilation, groups }) as ConvOptions
-    return conv2d(x, this.parameter('weight'), bias ? { ...options, bias: this.parameter('bias') } : options)
+  protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor {
+    const convolve = [conv1d, conv2d, conv3d][this.directions - 1] as typeof conv2d
+    return convolve(x, w, defined({ ...this.#operation(), bias }))
   }
 
   override operations(input: Shape): number {
-    const { groups = 1 } = this.options
-    return ((sizeOf(this.#kernel) * (input[0] as number)) / groups + 1) * sizeOf(this.outputShape(input))
+    const { yShape, wShape } = this.#describe(input)
+    return (sizeOf(wShape.slice(1)) + 1) * sizeOf(yShape)
+  }
+
+  override window(input: Shape): Window {
+    return windowOf(this.#describe(input))
+  }
+
+  override footprint(N: number, input: Shape): Footprint {
+    const conv = this.#describe(input, N)
+    const { lo, hi } = conv.problem
+    const { problem, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
+    const { workspace, packed } = convFootprint(planConv(problem, 'fwd', algorithm), problem)
+    // Padding with the input's own values is made before the convolution.
+    const made = problem === conv.problem || [...lo, ...hi].every((zeros) => zeros === 0) ? 0 : sizeOf(problem.input)
+    return { workspace: workspace + 4 * N * (input[0] as number) * made, packed }
   }
 
   describe(): string {
-    const [R, S] = this.#kernel
-    const { outChannels, padding, stride = 1 } = this.options
-    const parts = [R === S ? String(R) : `${R}×${S}`, String(outChannels)]
-    if (padding !== undefined && padding !== 0 && padding !== 'valid') parts.push(`p${JSON.stringify(padding)}`)
-    if (stride !== 1) parts.push(`s${JSON.stringify(stride)}`)
-    return `conv(${parts.join(', ')})`
+    return notation('conv', this.options, [this.options.kernel, this.options.outChannels])
+  }
+}
+
+/** One-dimensional convolution: x (N, C, W), weights (K, C/groups, S). */
+export class Conv1d extends Convolution {
+  readonly type = 'Conv1d'
+  protected readonly directions = 1
+}
+
+/** Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S). */
+export class Conv2d extends Convolution {
+  readonly type = 'Conv2d'
+  protected readonly directions = 2
+}
+
+/** Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S). */
+export class Conv3d extends Convolution {
+  readonly type = 'Conv3d'
+  protected readonly directions = 3
+}
+
+/** The adjoint of a convolution: weights (C, K/groups, …kernel). */
+abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
+  #describe(input: Shape, N = 1): Conv {
+    expectMaps(this.type, this.directions, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    return describeTranspose(this.type, this.directions, [N, ...input], this.weightShape(input), this.#operation())
   }
 
-  override config(): LayerConfig {
-    return { type: this.type, ...Layer.defined(this.options) }
+  #operation(): Omit<ConvTransposeOptions, 'bias'> {
+    const { stride, padding, outputPadding, outputSize, dilation, groups, flip, algorithm } = this.options
+    return defined({
+      stride,
+      padding,
+      outputPadding,
+      outputSize,
+      dilation,
+      groups,
+      flip,
+      algorithm,
+    })
   }
+
+  protected weightShape(input: Shape): number[] {
+    return [input[0] as number, this.options.outChannels / (this.options.groups ?? 1), ...this.kernel]
+  }
+
+  outputShape(input: Shape): number[] {
+    perDirection(this.options.outChannels / (this.options.groups ?? 1), 1, 1, `${this.type}: outChannels / groups`)
+    return this.#describe(input).xShape.slice(1)
+  }
+
+  protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor {
+    const convolve = [convTranspose1d, convTranspose2d, convTranspose3d][this.directions - 1] as typeof convTranspose2d
+    return convolve(x, w, defined({ ...this.#operation(), bias }))
+  }
+
+  /** Multiply-adds of the convolution that it is the adjoint of, and one addition of the bias for each output. */
+  override operations(input: Shape): number {
+    const { wShape, xShape, yShape } = this.#describe(input)
+    return sizeOf(wShape.slice(1)) * sizeOf(yShape) + sizeOf(xShape.slice(1))
+  }
+
+  /** An output sees the inputs whose windows reach it: at most ⌈reach / stride⌉, at a stride of 1 / stride. */
+  override window(input: Shape): Window {
+    const { reach, stride, lo } = windowOf(this.#describe(input))
+    const step = (axis: number): number => stride[axis] as number
+    return {
+      reach: reach.map((extent, axis) => Math.ceil(extent / step(axis))),
+      stride: stride.map((value) => 1 / value),
+      lo: lo.map((zeros, axis) => ((reach[axis] as number) - 1 - zeros) / step(axis)),
+    }
+  }
+
+  override footprint(N: number, input: Shape): Footprint {
+    const { problem, xShape, algorithm } = this.#describe(input, N)
+    const { workspace, packed } = convFootprint(planConv(problem, 'dx', algorithm), problem, 'dx')
+    // The bias is added to the result, into another tensor.
+    return { workspace: this.options.bias === false ? workspace : Math.max(workspace, 4 * sizeOf(xShape)), packed }
+  }
+
+  describe(): string {
+    return notation('convT', this.options, [this.options.kernel, this.options.outChannels])
+  }
+}
+
+/** Transposed convolution: x (N, C, W), weights (C, K/groups, S). */
+export class ConvTranspose1d extends Transposed {
+  readonly type = 'ConvTranspose1d'
+  protected readonly directions = 1
+}
+
+/** Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S). */
+export class ConvTranspose2d extends Transposed {
+  readonly type = 'ConvTranspose2d'
+  protected readonly directions = 2
+}
+
+/** Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S). */
+export class ConvTranspose3d extends Transposed {
+  readonly type = 'ConvTranspose3d'
+  protected readonly directions = 3
 }

@@ -1,10 +1,33 @@
 /** Layers and models. */
 export * from './activation.js'
-export * from './conv.js'
+export {
+  Conv1d,
+  Conv2d,
+  Conv3d,
+  ConvTranspose1d,
+  ConvTranspose2d,
+  ConvTranspose3d,
+  type Conv1dOptions,
+  type Conv2dOptions,
+  type Conv3dOptions,
+  type ConvTranspose1dOptions,
+  type ConvTranspose2dOptions,
+  type ConvTranspose3dOptions,
+} from './conv.js'
+export * from './dropout.js'
+export * from './graph.js'
 export * from './initialize.js'
-export * from './layer.js'
-export * from './linear.js'
+export { Layer, type ForwardContext, type Json, type LayerConfig, type WeightSpec } from './layer.js'
+export * from './layout.js'
+export { Linear, type LinearOptions } from './linear.js'
+export * from './local.js'
+export * from './norm.js'
 export * from './pool.js'
+export * from './rbf.js'
+export type { ReceptiveField, Window } from './receptive.js'
 export * from './registry.js'
+export type { ModelMemory } from './schedule.js'
 export * from './sequential.js'
-export * from './summary.js'
+export type { DecodedTensor } from './state.js'
+export { Summary, type LayerMemory, type SummaryData, type SummaryRow, type SummaryTotal } from './summary.js'
+export type { GraphNode } from './wiring.js'

@@ -1,8 +1,10 @@
-/** What a layer is: shapes without the batch, parameters made when the input is known, a forward pass. */
+/** What a layer is: a rule for shapes without the batch, weights made when the input is known, a forward pass. */
+import type { Footprint } from '../ops/convKernels.js'
 import { ShapeError } from '../runtime/errors.js'
-import type { Shape } from '../tensor/shape.js'
-import { keep, type Tensor } from '../tensor/tensor.js'
+import { sameShape, showShape, type Shape } from '../tensor/shape.js'
+import { empty, keep, type Tensor } from '../tensor/tensor.js'
 import { initialize, type Initializer, type Source } from './initialize.js'
+import type { Window } from './receptive.js'
 
 /** Values of a layer's JSON form. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
@@ -15,26 +17,54 @@ export interface ForwardContext {
   /** Seed and number of the training step, for layers that draw random numbers. */
   readonly seed: number
   readonly step: number
+  /** Stream of random numbers that no other node and no other step uses. */
+  readonly stream: number
 }
 
-export abstract class Layer {
+/** One tensor that a layer keeps. */
+export interface WeightSpec {
+  readonly name: string
+  readonly shape: Shape
+  /** An initializer, or the values themselves. */
+  readonly init: Initializer | Float32Array
+  /** false: state that is saved with the model and not trained, such as running statistics. Default true. */
+  readonly trained?: boolean
+}
+
+const noFootprint: Footprint = { workspace: 0, packed: 0 }
+
+export abstract class Layer<Options extends object = object> {
   /** The name of the class, in JSON and in summaries. */
   abstract readonly type: string
-  readonly #parameters = new Map<string, Tensor>()
-  #input: Shape | undefined
+  readonly options: Options
+  /** Whether the layer takes any number of inputs, as Add and Concat do. */
+  readonly many: boolean = false
+  readonly #tensors = new Map<string, Tensor>()
+  #specs: readonly WeightSpec[] | undefined
+
+  constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
+    this.options = { ...options } as Options
+  }
 
   /** Extents of one output, without the batch, for one input. @throws ShapeError when the input does not fit. */
-  abstract outputShape(input: Shape): number[]
+  abstract outputShape(input: Shape, ...others: Shape[]): number[]
 
   /** y for x, both with the batch first. */
-  abstract forward(x: Tensor, context: ForwardContext): Tensor
+  abstract forward(x: Tensor, context: ForwardContext, ...others: Tensor[]): Tensor
 
   /** The layer in the notation of the lecture: `conv(5, 32)`. */
   abstract describe(): string
 
-  /** Options as JSON, from which the layer can be made again. */
-  config(): LayerConfig {
-    return { type: this.type }
+  /** The tensors that the layer keeps for inputs of this shape. */
+  weights(_input: Shape): readonly WeightSpec[] {
+    return []
+  }
+
+  /** Trained numbers for inputs of this shape. */
+  parameterCount(input: Shape): number {
+    return this.weights(input)
+      .filter(({ trained = true }) => trained)
+      .reduce((total, { shape }) => total + shape.reduce((size, extent) => size * extent, 1), 0)
   }
 
   /** Operations for one input, as the lecture counts them; 0 for layers that cost next to nothing. */
@@ -42,31 +72,66 @@ export abstract class Layer {
     return 0
   }
 
-  /** Makes the parameters for an input of this shape; `source` gives each its random numbers. */
-  protected make(_input: Shape, _source: () => Source): void {}
+  /** The part of the input that one output sees; left out, the same place of the input. */
+  window(_input: Shape): Window | undefined {
+    return undefined
+  }
 
-  /** Prepares the layer for inputs of this shape, without the batch. A second call changes nothing. */
-  build(input: Shape, source: () => Source): number[] {
-    const output = this.outputShape(input)
-    if (!this.#input) {
-      this.#input = [...input]
-      this.make(input, source)
+  /** Whether the output in use is the input's memory under another shape. */
+  sharesInput(): boolean {
+    return false
+  }
+
+  /** Bytes that a forward pass of N inputs needs besides weights, input and output. */
+  footprint(_N: number, _input: Shape): Footprint {
+    return noFootprint
+  }
+
+  /** Options as JSON, from which the layer can be made again. */
+  config(): LayerConfig {
+    const set = Object.entries(this.options).filter((entry): entry is [string, Json] => entry[1] !== undefined)
+    return { type: this.type, ...Object.fromEntries(set) }
+  }
+
+  /** Output shape for inputs of these shapes. @throws ShapeError when their number, shape or the weights do not fit. */
+  check(inputs: readonly Shape[]): number[] {
+    const [first, ...others] = inputs
+    if (!first || (others.length > 0 && !this.many)) {
+      throw new ShapeError(`${this.type}: the layer takes one input, given ${inputs.length}`)
+    }
+    const output = this.outputShape(first, ...others)
+    if (!this.#specs) return output
+    const needed = new Map(this.weights(first).map(({ name, shape }) => [name, shape]))
+    for (const { name, shape } of this.#specs) {
+      if (!sameShape(shape, needed.get(name) ?? [])) {
+        throw new ShapeError(
+          `${this.type}: the layer's ${name} is ${showShape(shape)}, but an input ${showShape(first)} needs ${showShape(needed.get(name) ?? [])}`,
+        )
+      }
     }
     return output
   }
 
   get built(): boolean {
-    return this.#input !== undefined
+    return this.#specs !== undefined
   }
 
-  /** Adds a parameter; its handle lives until the layer is disposed. */
-  protected addParameter(name: string, shape: Shape, initializer: Initializer, source: () => Source): void {
-    this.#parameters.set(name, keep(initialize(shape, initializer, source())))
+  /**
+   * Makes the weights for inputs of this shape, each from its source of random numbers; without one they are left to be
+   * assigned. A second call changes nothing.
+   */
+  build(input: Shape, source?: () => Source): void {
+    if (this.#specs) return
+    const specs = this.weights(input)
+    for (const { name, shape, init } of specs) {
+      this.#tensors.set(name, keep(source ? made(shape, init, source()) : empty(shape, `${this.type} ${name}`)))
+    }
+    this.#specs = specs
   }
 
-  /** A parameter by name. @throws ShapeError before the layer was built. */
-  protected parameter(name: string): Tensor {
-    const found = this.#parameters.get(name)
+  /** A weight by name. @throws ShapeError before the layer was built. */
+  protected weight(name: string): Tensor {
+    const found = this.#tensors.get(name)
     if (!found) {
       throw new ShapeError(
         `${this.type}: the layer has no ${name} yet; build the model by its input option or a first forward pass`,
@@ -77,17 +142,49 @@ export abstract class Layer {
 
   /** Trained tensors by name, in a fixed order. */
   parameters(): ReadonlyMap<string, Tensor> {
-    return this.#parameters
+    return this.#select(true)
+  }
+
+  /** Tensors that are saved and not trained, by name, in a fixed order. */
+  buffers(): ReadonlyMap<string, Tensor> {
+    return this.#select(false)
+  }
+
+  #select(wanted: boolean): ReadonlyMap<string, Tensor> {
+    const specs = (this.#specs ?? []).filter(({ trained = true }) => trained === wanted)
+    return new Map(specs.map(({ name }) => [name, this.#tensors.get(name) as Tensor]))
   }
 
   dispose(): void {
-    for (const tensor of this.#parameters.values()) tensor.dispose()
+    for (const tensor of this.#tensors.values()) tensor.dispose()
   }
+}
 
-  /** The parts of an options object that are set. */
-  protected static defined(options: object): { readonly [key: string]: Json } {
-    return Object.fromEntries(
-      Object.entries(options).filter((entry): entry is [string, Json] => entry[1] !== undefined),
+function made(shape: Shape, init: Initializer | Float32Array, source: Source): Tensor {
+  if (!(init instanceof Float32Array)) return initialize(shape, init, source)
+  const values = empty(shape)
+  values.assign(init)
+  return values
+}
+
+/** The parts of an options object that are set, for operations that tell absent from undefined. */
+export function defined<T extends object>(options: T): { [key in keyof T]: Exclude<T[key], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
+}
+
+/** Checks that the input is one or more maps. @throws ShapeError */
+export function expectMaps(type: string, directions: number, input: Shape): void {
+  if (input.length !== directions + 1) {
+    const letters = ['C, W', 'C, H, W', 'C, D, H, W'][directions - 1] as string
+    throw new ShapeError(`${type}: the input must be (${letters}), given ${showShape(input)}`)
+  }
+}
+
+/** Checks the number of input channels against what the layer was told. @throws ShapeError */
+export function expectChannels(type: string, inChannels: number | undefined, input: Shape): void {
+  if (inChannels !== undefined && inChannels !== input[0]) {
+    throw new ShapeError(
+      `${type}: inChannels is ${inChannels}, but the input ${showShape(input)} has ${input[0]} channels`,
     )
   }
 }

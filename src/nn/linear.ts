@@ -1,11 +1,15 @@
 /** Fully connected layers. */
+import { conv2d } from '../ops/conv.js'
+import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import { linear } from '../ops/linear.js'
+import { multiplyWorkspace } from '../ops/matmulKernels.js'
+import { planConv, type ConvProblem } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import type { Tensor } from '../tensor/tensor.js'
-import { Layer, type ForwardContext, type LayerConfig } from './layer.js'
-import type { Initializer, Source } from './initialize.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+import { expectMaps, Layer, type WeightSpec } from './layer.js'
+import type { Initializer } from './initialize.js'
 
 export interface LinearOptions {
   /** Number of units. */
@@ -14,26 +18,41 @@ export interface LinearOptions {
   readonly inFeatures?: number
   /** Default true. */
   readonly bias?: boolean
+  /**
+   * true: the input is (C, H, W) and the units stand at each of its places, reading the C channels there, with the same
+   * weights (out, C). So a network for one size of images runs over larger ones. Default false.
+   */
+  readonly everyPlace?: boolean
   /** Default 'he'. */
   readonly weightInit?: Initializer
   /** Default 'zeros'. */
   readonly biasInit?: Initializer
 }
 
+/** The convolution by a kernel of one pixel that a fully connected layer is at every place of (C, H, W). */
+export function placeProblem(N: number, input: Shape, units: number): ConvProblem {
+  const [C, ...plane] = input as [number, number, number]
+  const [ones, zeros] = [
+    [1, 1],
+    [0, 0],
+  ]
+  const windows = { kernel: ones, stride: ones, dilation: ones, lo: zeros, hi: zeros, input: plane, output: plane }
+  return { ...windows, N, C, K: units, groups: 1, flip: false }
+}
+
 /** Fully connected layer with weights (out, in): y = x · wᵀ + bias. */
-export class Linear extends Layer {
+export class Linear extends Layer<LinearOptions> {
   readonly type = 'Linear'
-  readonly options: LinearOptions
 
   constructor(options: LinearOptions) {
-    super()
-    this.options = { ...options }
+    super(options)
     perDirection(options.outFeatures, 1, 1, 'Linear: outFeatures')
   }
 
   outputShape(input: Shape): number[] {
-    const { inFeatures, outFeatures } = this.options
-    if (input.length !== 1) {
+    const { inFeatures, outFeatures, everyPlace = false } = this.options
+    if (everyPlace) expectMaps('Linear', 2, input)
+    else if (input.length !== 1) {
       throw new ShapeError(
         `Linear: the input must be (features), given ${showShape(input)}; put a Flatten layer before it`,
       )
@@ -41,28 +60,38 @@ export class Linear extends Layer {
     if (inFeatures !== undefined && inFeatures !== input[0]) {
       throw new ShapeError(`Linear: inFeatures is ${inFeatures}, but the input has ${input[0]} features`)
     }
-    return [outFeatures]
+    return [outFeatures, ...input.slice(1)]
   }
 
-  protected override make(input: Shape, source: () => Source): void {
+  override weights(input: Shape): readonly WeightSpec[] {
     const { outFeatures, bias = true, weightInit = 'he', biasInit = 'zeros' } = this.options
-    this.addParameter('weight', [outFeatures, input[0] as number], weightInit, source)
-    if (bias) this.addParameter('bias', [outFeatures], biasInit, source)
+    const weight = { name: 'weight', shape: [outFeatures, input[0] as number], init: weightInit }
+    return bias ? [weight, { name: 'bias', shape: [outFeatures], init: biasInit }] : [weight]
   }
 
-  forward(x: Tensor, _context: ForwardContext): Tensor {
-    return linear(x, this.parameter('weight'), this.options.bias === false ? undefined : this.parameter('bias'))
+  forward(x: Tensor): Tensor {
+    const { everyPlace = false, bias = true } = this.options
+    const [w, b] = [this.weight('weight'), bias ? this.weight('bias') : undefined]
+    if (!everyPlace) return linear(x, w, b)
+    return scope(() => conv2d(x, w.reshape([...w.shape, 1, 1]), b ? { bias: b } : {}))
   }
 
   override operations(input: Shape): number {
-    return (sizeOf(input) + 1) * this.options.outFeatures
+    const [features, ...places] = input as [number, ...number[]]
+    return (features + 1) * this.options.outFeatures * sizeOf(places)
+  }
+
+  override footprint(N: number, input: Shape): Footprint {
+    const { outFeatures, everyPlace = false } = this.options
+    if (everyPlace) {
+      const problem = placeProblem(N, input, outFeatures)
+      return convFootprint(planConv(problem, 'fwd'), problem)
+    }
+    const product = { M: N, N: outFeatures, K: input[0] as number, transposeA: false, transposeB: true }
+    return { workspace: multiplyWorkspace(product), packed: 0 }
   }
 
   describe(): string {
     return `fc(${this.options.outFeatures})`
-  }
-
-  override config(): LayerConfig {
-    return { type: this.type, ...Layer.defined(this.options) }
   }
 }

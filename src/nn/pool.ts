@@ -1,51 +1,270 @@
-/** Pooling layers. */
-import { maxPool2d } from '../ops/pool/max.js'
-import { outputExtents, perDirection, type PerDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
-import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import type { Tensor } from '../tensor/tensor.js'
-import { Layer, type ForwardContext, type LayerConfig } from './layer.js'
+/** Pooling layers: a summary of each window of each feature map. */
+import {
+  adaptiveAvgPool2d,
+  adaptiveMaxPool2d,
+  avgPool2d,
+  globalAvgPool,
+  globalMaxPool,
+  lpPool2d,
+  maxout,
+  maxPool2d,
+  type AvgPoolOptions,
+  type LpPoolOptions,
+  type MaxPoolOptions,
+  type OutputSize,
+} from '../ops/pool/index.js'
+import type { Footprint } from '../ops/convKernels.js'
+import { add, mul } from '../ops/elementwise.js'
+import { describeMaxout } from '../ops/pool/maxout.js'
+import { adapt, slide } from '../plan/pool.js'
+import { perDirection, resolvePadding } from '../plan/window.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+import { expectMaps, Layer, type WeightSpec } from './layer.js'
+import type { Initializer } from './initialize.js'
+import { notation } from './notation.js'
+import { wholeWindow, type Window } from './receptive.js'
 
-export interface MaxPool2dOptions {
-  readonly kernel: PerDirection
-  /** Default: the kernel. */
-  readonly stride?: PerDirection
+export type MaxPool2dOptions = MaxPoolOptions
+export type AvgPool2dOptions = AvgPoolOptions
+export type LPPool2dOptions = LpPoolOptions
+
+/** Every pooling reads its input once: that is what the lecture counts. */
+abstract class Pooling<Options extends object> extends Layer<Options> {
+  override operations(input: Shape): number {
+    return sizeOf(input)
+  }
 }
 
-/** The largest value of each window. */
-export class MaxPool2d extends Layer {
-  readonly type = 'MaxPool2d'
-  readonly options: MaxPool2dOptions
+/** Windows that slide over (C, H, W). */
+abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> {
+  protected abstract readonly verb: string
 
-  constructor(options: MaxPool2dOptions) {
-    super()
-    this.options = { ...options }
-    perDirection(options.kernel, 2, 1, 'MaxPool2d: kernel')
+  constructor(options: Options) {
+    super(options)
+    perDirection(options.kernel, 2, 1, `${new.target.name}: kernel`)
   }
 
   outputShape(input: Shape): number[] {
-    if (input.length !== 3) throw new ShapeError(`MaxPool2d: the input must be (C, H, W), given ${showShape(input)}`)
-    const [C, ...plane] = input as [number, number, number]
-    const kernel = perDirection(this.options.kernel, 2, 1, 'MaxPool2d: kernel')
-    const stride = perDirection(this.options.stride ?? kernel, 2, 1, 'MaxPool2d: stride')
-    const none = [0, 0]
-    return [C, ...outputExtents({ input: plane, kernel, stride, dilation: [1, 1], lo: none, hi: none }, 'MaxPool2d')]
+    expectMaps(this.type, 2, input)
+    return slide(this.type, 2, [1, ...input], this.options).yShape.slice(1)
   }
 
-  forward(x: Tensor, _context: ForwardContext): Tensor {
-    return maxPool2d(x, this.options)
-  }
-
-  override operations(input: Shape): number {
-    return sizeOf(input)
+  override window(input: Shape): Window {
+    const { kernel, padding = 0 } = this.options
+    const extents = perDirection(kernel, 2, 1, `${this.type}: kernel`)
+    const stride = perDirection(this.options.stride ?? kernel, 2, 1, `${this.type}: stride`)
+    const dilation = perDirection(this.options.dilation ?? 1, 2, 1, `${this.type}: dilation`)
+    const { lo } = resolvePadding(padding, input.slice(1), extents, stride, dilation, this.type)
+    return { reach: extents.map((extent, axis) => (dilation[axis] as number) * (extent - 1) + 1), stride, lo }
   }
 
   describe(): string {
     const { kernel, stride } = this.options
-    return `pool(${JSON.stringify(kernel)}${stride === undefined ? '' : `, ${JSON.stringify(stride)}`})`
+    return notation(this.verb, this.options, stride === undefined ? [kernel] : [kernel, stride], ['stride'])
+  }
+}
+
+/** The largest value of each window. */
+export class MaxPool2d extends Sliding<MaxPool2dOptions> {
+  readonly type = 'MaxPool2d'
+  protected readonly verb = 'pool'
+
+  forward(x: Tensor): Tensor {
+    return maxPool2d(x, this.options)
+  }
+}
+
+/** The mean of each window. */
+export class AvgPool2d extends Sliding<AvgPool2dOptions> {
+  readonly type = 'AvgPool2d'
+  protected readonly verb = 'avg'
+
+  forward(x: Tensor): Tensor {
+    return avgPool2d(x, this.options)
+  }
+}
+
+/** The p-norm of each window. */
+export class LPPool2d extends Sliding<LPPool2dOptions> {
+  readonly type = 'LPPool2d'
+  protected readonly verb = 'lp'
+
+  forward(x: Tensor): Tensor {
+    return lpPool2d(x, this.options)
+  }
+}
+
+export interface Subsample2dOptions {
+  /** Extents of a window; windows lie side by side. */
+  readonly kernel: MaxPoolOptions['kernel']
+  /** Default: the sum of a window, 'constant' with the number of its elements. */
+  readonly weightInit?: Initializer
+  /** Default 'zeros'. */
+  readonly biasInit?: Initializer
+}
+
+/**
+ * Trainable subsampling, as LeNet-5's S2 and S4: the mean of each window times one trained weight for each map, plus one
+ * trained bias. (LeCun, Bottou, Bengio & Haffner, 1998: they add the elements of the window, which a weight as large as the
+ * window, the default, does.)
+ */
+export class Subsample2d extends Pooling<Subsample2dOptions> {
+  readonly type = 'Subsample2d'
+
+  constructor(options: Subsample2dOptions) {
+    super(options)
+    perDirection(options.kernel, 2, 1, 'Subsample2d: kernel')
   }
 
-  override config(): LayerConfig {
-    return { type: this.type, ...Layer.defined(this.options) }
+  #kernel(): number[] {
+    return perDirection(this.options.kernel, 2, 1, 'Subsample2d: kernel')
+  }
+
+  outputShape(input: Shape): number[] {
+    expectMaps('Subsample2d', 2, input)
+    return slide('Subsample2d', 2, [1, ...input], { kernel: this.options.kernel }).yShape.slice(1)
+  }
+
+  override weights(input: Shape): readonly WeightSpec[] {
+    const { weightInit = { name: 'constant', value: sizeOf(this.#kernel()) }, biasInit = 'zeros' } = this.options
+    const shape = [input[0] as number]
+    return [
+      { name: 'weight', shape, init: weightInit },
+      { name: 'bias', shape, init: biasInit },
+    ]
+  }
+
+  forward(x: Tensor): Tensor {
+    return scope(() => {
+      const perMap = (name: string): Tensor => this.weight(name).reshape([-1, 1, 1])
+      return add(mul(avgPool2d(x, this.options), perMap('weight')), perMap('bias'))
+    })
+  }
+
+  override window(): Window {
+    const kernel = this.#kernel()
+    return { reach: kernel, stride: kernel, lo: [0, 0] }
+  }
+
+  /** Means and products. */
+  override footprint(N: number, input: Shape): Footprint {
+    return { workspace: 8 * N * sizeOf(this.outputShape(input)), packed: 0 }
+  }
+
+  describe(): string {
+    return notation('avg', {}, [this.options.kernel])
+  }
+}
+
+export interface AdaptivePool2dOptions {
+  /** Rows and columns of the output: one number, or one for each direction, where null keeps the input's. */
+  readonly outputSize: OutputSize
+}
+
+/** A fixed grid of windows that covers (C, H, W), whatever its size. */
+abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
+  protected abstract readonly verb: string
+
+  outputShape(input: Shape): number[] {
+    expectMaps(this.type, 2, input)
+    return adapt(this.type, 2, [1, ...input], this.options.outputSize).yShape.slice(1)
+  }
+
+  /** Exact where the output's extents divide the input's; the largest window otherwise. */
+  override window(input: Shape): Window {
+    const [, ...output] = this.outputShape(input)
+    const ratio = input.slice(1).map((extent, axis) => extent / (output[axis] as number))
+    const reach = ratio.map((value) => (Number.isInteger(value) ? value : Math.floor(value) + 2))
+    return { reach, stride: ratio, lo: [0, 0] }
+  }
+
+  describe(): string {
+    return `${this.verb}(→ ${JSON.stringify(this.options.outputSize)})`
+  }
+}
+
+/** Means over a grid of windows that covers the input. */
+export class AdaptiveAvgPool2d extends Adaptive {
+  readonly type = 'AdaptiveAvgPool2d'
+  protected readonly verb = 'avg'
+
+  forward(x: Tensor): Tensor {
+    return adaptiveAvgPool2d(x, this.options.outputSize)
+  }
+}
+
+/** Maxima over a grid of windows that covers the input: a fixed number of features from images of any size. */
+export class AdaptiveMaxPool2d extends Adaptive {
+  readonly type = 'AdaptiveMaxPool2d'
+  protected readonly verb = 'pool'
+
+  forward(x: Tensor): Tensor {
+    return adaptiveMaxPool2d(x, this.options.outputSize)
+  }
+}
+
+/** One window over each map: (C, H, W) -> (C, 1, 1). */
+abstract class Global extends Pooling<object> {
+  outputShape(input: Shape): number[] {
+    expectMaps(this.type, 2, input)
+    return [input[0] as number, 1, 1]
+  }
+
+  override window(input: Shape): Window {
+    return wholeWindow(input)
+  }
+}
+
+/** The mean of each map. */
+export class GlobalAvgPool extends Global {
+  readonly type = 'GlobalAvgPool'
+
+  forward(x: Tensor): Tensor {
+    return globalAvgPool(x)
+  }
+
+  describe(): string {
+    return 'avg(global)'
+  }
+}
+
+/** The largest value of each map. */
+export class GlobalMaxPool extends Global {
+  readonly type = 'GlobalMaxPool'
+
+  forward(x: Tensor): Tensor {
+    return globalMaxPool(x)
+  }
+
+  describe(): string {
+    return 'pool(global)'
+  }
+}
+
+export interface MaxoutOptions {
+  /** Channels in a group; divides the number of channels. */
+  readonly groupSize: number
+}
+
+/** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
+export class Maxout extends Pooling<MaxoutOptions> {
+  readonly type = 'Maxout'
+
+  constructor(options: MaxoutOptions) {
+    super(options)
+    perDirection(options.groupSize, 1, 1, 'Maxout: groupSize')
+  }
+
+  outputShape(input: Shape): number[] {
+    return describeMaxout('Maxout', [1, ...input], this.options.groupSize).yShape.slice(1)
+  }
+
+  forward(x: Tensor): Tensor {
+    return maxout(x, this.options.groupSize)
+  }
+
+  describe(): string {
+    return `maxout(${this.options.groupSize})`
   }
 }

@@ -1,23 +1,43 @@
 /** Models from their JSON form. */
 import { FormatError, ToeplitzError } from '../runtime/errors.js'
-import { Flatten, ReLU, Softmax } from './activation.js'
-import { Conv2d, type Conv2dOptions } from './conv.js'
-import type { Layer, LayerConfig } from './layer.js'
-import { Linear, type LinearOptions } from './linear.js'
-import { MaxPool2d, type MaxPool2dOptions } from './pool.js'
+import type { Shape } from '../tensor/shape.js'
+import * as activations from './activation.js'
+import * as convolutions from './conv.js'
+import { Dropout } from './dropout.js'
+import { Graph, type NodeOptions } from './graph.js'
+import { Layer, type LayerConfig } from './layer.js'
+import * as layouts from './layout.js'
+import { Linear } from './linear.js'
+import { ConnectedConv2d, LocallyConnected2d, TiledConv2d } from './local.js'
+import * as norms from './norm.js'
+import * as pools from './pool.js'
+import { RBF } from './rbf.js'
 import { Sequential } from './sequential.js'
 
-type Options = { readonly [key: string]: unknown }
+type LayerClass = new (options: never) => Layer
 
-/** Makers by the `type` of the JSON form. */
-const makers: { readonly [type: string]: (options: Options) => Layer } = {
-  Conv2d: (options) => new Conv2d(options as unknown as Conv2dOptions),
-  Flatten: () => new Flatten(),
-  Linear: (options) => new Linear(options as unknown as LinearOptions),
-  MaxPool2d: (options) => new MaxPool2d(options as unknown as MaxPool2dOptions),
-  ReLU: () => new ReLU(),
-  Softmax: () => new Softmax(),
-}
+const isLayer = (entry: readonly [string, unknown]): entry is [string, LayerClass] =>
+  typeof entry[1] === 'function' && entry[1].prototype instanceof Layer
+
+/** Classes by the `type` of the JSON form, which is their name in the public API. */
+const classes = new Map<string, LayerClass>(
+  Object.entries({
+    ...convolutions,
+    ...pools,
+    ...activations,
+    ...norms,
+    ...layouts,
+    Linear,
+    LocallyConnected2d,
+    TiledConv2d,
+    ConnectedConv2d,
+    Dropout,
+    RBF,
+  }).filter(isLayer),
+)
+
+/** The types that a model's JSON form may name. */
+export const layerTypes: readonly string[] = [...classes.keys()]
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -26,29 +46,89 @@ function layerFrom(config: unknown, where: string): Layer {
   if (!isObject(config) || typeof config['type'] !== 'string')
     throw new FormatError(`${where}: a layer must be an object with a type`)
   const { type, ...options } = config as LayerConfig
-  const make = Object.hasOwn(makers, type) ? makers[type] : undefined
-  if (!make)
-    throw new FormatError(`${where}: there is no layer type '${type}'; known are ${Object.keys(makers).join(', ')}`)
-  return make(options)
+  const Class = classes.get(type)
+  if (!Class) throw new FormatError(`${where}: there is no layer type '${type}'; known are ${layerTypes.join(', ')}`)
+  return new Class(options as never)
 }
 
-/**
- * A model from the JSON form that `Sequential.toJSON` gives, with initial weights; `load` sets the trained ones.
- * @throws FormatError that names `name` and the part that does not fit.
- */
-export function modelFromJSON(config: unknown, name = 'model'): Sequential {
-  if (!isObject(config) || config['type'] !== 'Sequential')
-    throw new FormatError(`${name}: expected an object of type 'Sequential'`)
-  const { layers, input } = config
+function chainFrom({ layers, input }: Record<string, unknown>, name: string): Sequential {
   if (!Array.isArray(layers) || layers.length === 0)
     throw new FormatError(`${name}: layers must be a list of at least one layer`)
   if (!Array.isArray(input) && input !== null && input !== undefined) {
     throw new FormatError(`${name}: input must be a shape such as [1, 28, 28], or null`)
   }
   const made: Layer[] = []
+  for (const [index, layer] of layers.entries()) {
+    const shared: unknown = isObject(layer) ? layer['shares'] : undefined
+    const earlier = typeof shared === 'number' ? made[shared] : undefined
+    if (shared !== undefined && !earlier) {
+      throw new FormatError(
+        `${name}: layer ${index} shares layer ${JSON.stringify(shared)}, which does not come before it`,
+      )
+    }
+    made.push(earlier ?? layerFrom(layer, `${name}: layer ${index}`))
+  }
+  return new Sequential(made, input ? { input: input as number[] } : {})
+}
+
+const isStrings = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string')
+
+function nodeFrom(config: unknown, made: ReadonlyMap<string, Layer>, name: string, index: number): NodeOptions {
+  if (!isObject(config) || typeof config['name'] !== 'string' || !isStrings(config['inputs'])) {
+    throw new FormatError(`${name}: node ${index} must be an object with a name and a list of inputs`)
+  }
+  const { name: own, inputs, layer, shares, block } = config
+  const earlier = typeof shares === 'string' ? made.get(shares) : undefined
+  if (shares !== undefined && !earlier) {
+    throw new FormatError(`${name}: node '${own}' shares ${JSON.stringify(shares)}, which does not come before it`)
+  }
+  return {
+    name: own,
+    inputs,
+    layer: earlier ?? layerFrom(layer, `${name}: node '${own}'`),
+    ...(typeof block === 'string' ? { block } : {}),
+  }
+}
+
+/** A record whose values all pass `is`; absent: empty. */
+function recordOf<T>(value: unknown, is: (item: unknown) => item is T, what: string): Record<string, T> {
+  if (value === undefined) return {}
+  if (isObject(value) && Object.values(value).every(is)) return value as Record<string, T>
+  throw new FormatError(what)
+}
+
+const isShape = (value: unknown): value is Shape | null => value === null || Array.isArray(value)
+const isNumber = (value: unknown): value is number => typeof value === 'number'
+const isText = (value: unknown): value is string => typeof value === 'string'
+
+function graphFrom({ nodes, inputs, outputs, auxiliary, blocks }: Record<string, unknown>, name: string): Graph {
+  if (!Array.isArray(nodes) || nodes.length === 0)
+    throw new FormatError(`${name}: nodes must be a list of at least one node`)
+  if (!isStrings(outputs)) throw new FormatError(`${name}: outputs must be a list of names of nodes`)
+  const layers = new Map<string, Layer>()
+  const made = nodes.map((config: unknown, index) => {
+    const node = nodeFrom(config, layers, name, index)
+    layers.set(node.name, node.layer)
+    return node
+  })
+  return new Graph(made, {
+    inputs: recordOf(inputs, isShape, `${name}: inputs must have a shape such as [1, 28, 28], or null, for each name`),
+    outputs,
+    auxiliary: recordOf(auxiliary, isNumber, `${name}: auxiliary must have a weight for each name`),
+    blocks: recordOf(blocks, isText, `${name}: blocks must have a text for each name`),
+  })
+}
+
+/**
+ * A model from the JSON form that `toJSON` gives, with initial weights; `load` sets the trained ones.
+ * @throws FormatError that names `name` and the part that does not fit.
+ */
+export function modelFromJSON(config: unknown, name = 'model'): Graph {
+  if (!isObject(config) || (config['type'] !== 'Sequential' && config['type'] !== 'Graph'))
+    throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'`)
   try {
-    for (const [index, layer] of layers.entries()) made.push(layerFrom(layer, `${name}: layer ${index}`))
-    return new Sequential(made, input ? { input: input as number[] } : {})
+    return config['type'] === 'Graph' ? graphFrom(config, name) : chainFrom(config, name)
   } catch (error) {
     if (error instanceof FormatError || !(error instanceof ToeplitzError)) throw error
     throw new FormatError(`${name}: ${error.message}`, { cause: error })

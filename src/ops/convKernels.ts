@@ -3,7 +3,7 @@
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
 import { encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
-import { multiply } from './matmulKernels.js'
+import { multiply, multiplyWorkspace } from './matmulKernels.js'
 import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
 import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
@@ -18,6 +18,14 @@ export interface PassArguments {
   readonly weights: Storage
   readonly bias: number
   readonly biasKind: 'none' | 'channel' | 'location'
+}
+
+/** Bytes that a forward pass needs besides its tensors. */
+export interface Footprint {
+  /** Returned when it ends. */
+  readonly workspace: number
+  /** Weights packed for its kernel: made in the first pass, kept from the second on. */
+  readonly packed: number
 }
 
 /** `shape` is the address of the encoded problem. */
@@ -168,6 +176,60 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       })
     },
   },
+}
+
+type FootprintRule = (problem: ConvProblem, shape: number) => Footprint
+
+const nothing: Footprint = { workspace: 0, packed: 0 }
+
+/** The same pass of the problem whose forward pass is this one's input gradient. */
+const ofAdjoint =
+  (rule: FootprintRule): FootprintRule =>
+  (problem) => {
+    const adjoint = adjointProblem(problem)
+    return withIntegers(encodeConv(adjoint, 'none'), (shape) => rule(adjoint, shape))
+  }
+
+const depthwiseFootprint: FootprintRule = (_, shape) => ({
+  workspace: kernels().conv_depthwise_workspace(shape) >>> 0,
+  packed: 0,
+})
+
+const winogradFootprint: FootprintRule = (_, shape) => {
+  const k = kernels()
+  return { workspace: k.conv_winograd_fwd_workspace(shape) >>> 0, packed: k.conv_winograd_packed(shape) >>> 0 }
+}
+
+/** What the passes of each algorithm that compute a layer's output ask for, as their runners do. */
+const footprints: { readonly [name in ConvAlgorithm]: { readonly fwd: FootprintRule; readonly dx: FootprintRule } } = {
+  direct: { fwd: () => nothing, dx: () => nothing },
+  gemm: {
+    fwd(_, shape) {
+      const k = kernels()
+      return { workspace: k.conv_gemm_fwd_workspace(shape) >>> 0, packed: k.conv_gemm_packed(shape) >>> 0 }
+    },
+    dx(_, shape) {
+      const k = kernels()
+      return { workspace: k.conv_gemm_dx_workspace(shape) >>> 0, packed: k.conv_gemm_packed_transposed(shape) >>> 0 }
+    },
+  },
+  dense: {
+    fwd: ({ N, C, K, kernel }) => ({
+      workspace: multiplyWorkspace({ M: N, N: K, K: C * sizeOf(kernel), transposeA: false, transposeB: true }),
+      packed: 0,
+    }),
+    dx: ({ N, C, K, kernel }) => ({
+      workspace: multiplyWorkspace({ M: N, N: C * sizeOf(kernel), K, transposeA: false, transposeB: false }),
+      packed: 0,
+    }),
+  },
+  depthwise: { fwd: depthwiseFootprint, dx: ofAdjoint(depthwiseFootprint) },
+  winograd: { fwd: winogradFootprint, dx: ofAdjoint(winogradFootprint) },
+}
+
+/** Bytes that a pass by one algorithm needs besides its tensors. */
+export function convFootprint(algorithm: ConvAlgorithm, problem: ConvProblem, pass: 'fwd' | 'dx' = 'fwd'): Footprint {
+  return withIntegers(encodeConv(problem, 'none'), (shape) => footprints[algorithm][pass](problem, shape))
 }
 
 /** Runs one pass by one algorithm, which must support it. */

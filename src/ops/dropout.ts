@@ -22,7 +22,8 @@ interface Mask {
   readonly scale: number
 }
 
-function describe({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Mask {
+/** Checks the options of dropout. @throws ShapeError */
+export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Mask {
   if (typeof p !== 'number' || !(p >= 0 && p <= 1)) {
     throw new ShapeError(`dropout: p must be a number from 0 to 1, given ${String(p)}`)
   }
@@ -36,7 +37,8 @@ function describe({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Mask {
 
 /** Linear in x, and its own adjoint. */
 const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
-  shape: (_: { x: Tensor }, options: DropoutOptions | Mask) => ('threshold' in options ? options : describe(options)),
+  shape: (_: { x: Tensor }, options: DropoutOptions | Mask) =>
+    'threshold' in options ? options : describeDropout(options),
   forward: ({ x }, { seed, stream, threshold, scale }) => {
     const y = empty(x.shape)
     const blocks = Math.ceil(x.size / 16)

@@ -2,6 +2,12 @@
 import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
 import { kernels, withWorkspace } from '../runtime/core.js'
 
+/** Bytes that the product needs besides its operands. */
+export function multiplyWorkspace(problem: MatmulProblem): number {
+  const { M, N, K } = problem
+  return planMatmul(problem) === 'dot' ? 0 : kernels().matmul_workspace(M, N, K) >>> 0
+}
+
 /** out (M, N) = op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]: addresses, the bias's 0 for none. */
 export function multiply(out: number, a: number, b: number, bias: number, problem: MatmulProblem): void {
   const { M, N, K, transposeA, transposeB } = problem
@@ -13,7 +19,7 @@ export function multiply(out: number, a: number, b: number, bias: number, proble
   // Strides in bytes: an operand that is read transposed lies as it is.
   const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
   const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
-  withWorkspace(k.matmul_workspace(M, N, K) >>> 0, (ws) => {
+  withWorkspace(multiplyWorkspace(problem), (ws) => {
     k.matmul_fwd(out, a, b, bias, ws, M, N, K, aRow, aColumn, bRow, bColumn, 0, k.matmul_items(M, N))
   })
 }

@@ -52,7 +52,8 @@ interface LocalResponse extends Layout {
   readonly k: number
 }
 
-function describeLocalResponse(x: Shape, options: LocalResponseNormOptions): LocalResponse {
+/** Checks shape and options of local response normalization. @throws ShapeError */
+export function describeLocalResponse(x: Shape, options: LocalResponseNormOptions): LocalResponse {
   const name = 'localResponseNorm'
   const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
   const layout = layoutOf(name, x)

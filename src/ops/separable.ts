@@ -2,7 +2,7 @@
 import { checkTensor } from '../autodiff/op.js'
 import { ShapeError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
-import { showShape } from '../tensor/shape.js'
+import { showShape, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { conv2d, type ConvOptions } from './conv.js'
 import { mul } from './elementwise.js'
@@ -104,6 +104,20 @@ export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor
 const isRow = (row: unknown, C: number): boolean =>
   Array.isArray(row) && row.length === C && row.every((connected) => typeof connected === 'boolean')
 
+/** Checks a table of connections for weights w (K, C, R, S). @throws ShapeError */
+export function checkTable(w: Shape, table: readonly (readonly boolean[])[]): void {
+  if (w.length !== 4) throw new ShapeError(`connectedConv2d: w must be (K, C, R, S), given ${showShape(w)}`)
+  const [K, C] = w as readonly [number, number, number, number]
+  if (!Array.isArray(table) || table.length !== K || !table.every((row) => isRow(row, C))) {
+    const given = Array.isArray(table)
+      ? `${table.length} × ${Array.isArray(table[0]) ? table[0].length : '?'}`
+      : typeof table
+    throw new ShapeError(
+      `connectedConv2d: the table must be ${K} × ${C} booleans, as w is ${showShape(w)}; given ${given}`,
+    )
+  }
+}
+
 /**
  * Convolution in which output map k sees input channel c only where `table` says so, as LeNet-5's C3: the weights of
  * missing connections count as zero and get none of the gradient. x (N, C, H, W), w (K, C, R, S), table K × C.
@@ -116,19 +130,11 @@ export function connectedConv2d(
   options: Omit<ConvOptions, 'groups'> = {},
 ): Tensor {
   checkTensor(w, 'connectedConv2d', 'w')
-  if (w.ndim !== 4) throw new ShapeError(`connectedConv2d: w must be (K, C, R, S), given ${showShape(w.shape)}`)
+  checkTable(w.shape, table)
   const [K, C] = w.shape as readonly [number, number, number, number]
-  if (!Array.isArray(table) || table.length !== K || !table.every((row) => isRow(row, C))) {
-    const given = Array.isArray(table)
-      ? `${table.length} × ${Array.isArray(table[0]) ? table[0].length : '?'}`
-      : typeof table
-    throw new ShapeError(
-      `connectedConv2d: the table must be ${K} × ${C} booleans, as w is ${showShape(w.shape)}; given ${given}`,
-    )
-  }
   return scope(() => {
     const mask = tensor(
-      (table as readonly (readonly boolean[])[]).flatMap((row) => row.map((connected) => (connected ? 1 : 0))),
+      table.flatMap((row) => row.map((connected) => (connected ? 1 : 0))),
       [K, C, 1, 1],
     )
     return conv2d(x, mul(w, mask), options)

@@ -10,6 +10,8 @@ import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
 export class Storage {
   readonly pointer: number
+  /** Whether `withDerived` may keep what was computed. */
+  keepsDerived = true
   #references = 1
   #version = 0
   readonly #derived = new Map<string, Derived>()
@@ -56,7 +58,7 @@ export class Storage {
       release(pointer)
       throw error
     }
-    if (known && version === this.#version) {
+    if (known && version === this.#version && this.keepsDerived) {
       known.pointer = pointer
       return
     }

@@ -5,7 +5,7 @@
 import { valueAndGrad } from '../autodiff/vjp.js'
 import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
-import type { Sequential } from '../nn/sequential.js'
+import type { Graph } from '../nn/graph.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { turnTaker } from './host.js'
@@ -162,7 +162,7 @@ function measure<Target>(
 
 /** Averages of the loss and the metrics over examples, without training. */
 export async function evaluate<Target>(
-  model: Sequential,
+  model: Graph,
   examples: Examples<Target>,
   options: {
     readonly batchSize: number
@@ -200,7 +200,7 @@ function checkFit(size: number, epochs: number, batchSize: number): void {
 
 /** One step: forward, loss, gradients, update. The update is left out when the loss is not a number. */
 function trainStep<Target>(
-  model: Sequential,
+  model: Graph,
   options: FitOptions<Target>,
   batch: { readonly x: Tensor; readonly target: Target },
   context: { readonly seed: number; readonly step: number },
@@ -227,7 +227,7 @@ function diverged(loss: number, step: number, learningRate: number): DivergedErr
 }
 
 async function* steps<Target>(
-  model: Sequential,
+  model: Graph,
   data: Examples<Target>,
   options: FitOptions<Target>,
 ): AsyncGenerator<FitEvent, 'finished' | 'aborted'> {
@@ -322,7 +322,7 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
  * Trains a model: for each epoch, mini-batches in a seeded random order, each one step of the optimizer.
  * @throws (while it runs) DivergedError when the loss is no longer finite; the update of that step is not made.
  */
-export function fit<Target>(model: Sequential, data: Examples<Target>, options: FitOptions<Target>): FitRun {
+export function fit<Target>(model: Graph, data: Examples<Target>, options: FitOptions<Target>): FitRun {
   return new FitRun(async function* () {
     const { callbacks = {}, start, metrics = {} } = options
     const history = { steps: [] as StepEvent[], epochs: [] as EpochEvent[] }

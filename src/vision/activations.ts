@@ -1,5 +1,5 @@
 /** What each layer of a model makes of an input. */
-import type { Sequential } from '../nn/sequential.js'
+import type { Graph } from '../nn/graph.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
@@ -17,7 +17,7 @@ export interface Activation {
  * call.
  * @throws ShapeError when x does not fit the model.
  */
-export function activations(model: Sequential, x: Tensor): Activation[] {
+export function activations(model: Graph, x: Tensor): Activation[] {
   const { input } = model
   if (input && !sameShape(input, x.shape.slice(1))) {
     throw new ShapeError(`activations: the model takes (N, ${input.join(', ')}), given ${showShape(x.shape)}`)

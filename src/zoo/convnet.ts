@@ -1,6 +1,7 @@
 /** The lecture's ConvNets. */
 import { Conv2d } from '../nn/conv.js'
-import { Flatten, ReLU } from '../nn/activation.js'
+import { ReLU } from '../nn/activation.js'
+import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { Sequential } from '../nn/sequential.js'

@@ -13,6 +13,6 @@ export {
 export { avgPool1d, avgPool2d, avgPool3d, type AvgPoolOptions } from './average.js'
 export * from './lp.js'
 export { maxPool1d, maxPool2d, maxPool2dWithIndices, maxPool3d, type MaxPoolOptions, type PoolIndices } from './max.js'
-export * from './maxout.js'
+export { maxout } from './maxout.js'
 export * from './unpool.js'
 export * from './weighted.js'

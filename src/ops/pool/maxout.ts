@@ -2,13 +2,14 @@
  * Maximum over groups of channels: x (N, C, …) -> y (N, C / groupSize, …). A group is a map (groupSize, pixels), pooled
  * along its first direction by the kernels of max.ts.
  */
-import { makePool, plainAxis } from '../../plan/pool.js'
+import { makePool, plainAxis, type Pool } from '../../plan/pool.js'
 import { ShapeError } from '../../runtime/errors.js'
-import { showShape, sizeOf } from '../../tensor/shape.js'
+import { showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import { maximum } from './max.js'
 
-const maxoutOp = maximum('maxout', (name, x, groupSize: number) => {
+/** The pooling that maxout is. @throws ShapeError when groupSize does not divide the channels. */
+export function describeMaxout(name: string, x: Shape, groupSize: number): Pool {
   const [N, C, ...spatial] = x as readonly [number, number, ...number[]]
   if (x.length < 2) throw new ShapeError(`${name}: x must be (N, C, …), given ${showShape(x)}`)
   if (!Number.isInteger(groupSize) || groupSize < 1 || C % groupSize !== 0) {
@@ -17,7 +18,9 @@ const maxoutOp = maximum('maxout', (name, x, groupSize: number) => {
   const pixels = sizeOf(spatial)
   const axes = [plainAxis(groupSize, groupSize, 1), plainAxis(pixels, 1, pixels)]
   return makePool(name, x, [N, C / groupSize, ...spatial], axes)
-})
+}
+
+const maxoutOp = maximum('maxout', describeMaxout)
 
 /**
  * Maximum over groups of `groupSize` neighbouring channels: x (N, C, …) -> (N, C / groupSize, …) (Goodfellow et al.,

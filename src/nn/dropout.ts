@@ -1,0 +1,39 @@
+/** Dropout. */
+import { describeDropout, dropout } from '../ops/dropout.js'
+import type { Shape } from '../tensor/shape.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { Layer, type ForwardContext } from './layer.js'
+
+export interface DropoutLayerOptions {
+  /** Probability with which an element becomes zero, from 0 to 1; default 0.5. */
+  readonly p?: number
+}
+
+/**
+ * In training, sets elements to zero with probability p and scales the others by 1 / (1 − p); in use it changes nothing.
+ * The mask is a function of the seed, the step and the layer's place in the model.
+ */
+export class Dropout extends Layer<DropoutLayerOptions> {
+  readonly type = 'Dropout'
+
+  constructor(options: DropoutLayerOptions = {}) {
+    super(options)
+    describeDropout(this.options)
+  }
+
+  outputShape(input: Shape): number[] {
+    return [...input]
+  }
+
+  forward(x: Tensor, { training, seed, stream }: ForwardContext): Tensor {
+    return training ? dropout(x, { p: this.options.p, seed, stream }) : x
+  }
+
+  override sharesInput(): boolean {
+    return true
+  }
+
+  describe(): string {
+    return `dropout(${this.options.p ?? 0.5})`
+  }
+}

@@ -1,0 +1,404 @@
+/**
+ * Models: directed acyclic graphs of layers. Shapes are inferred before anything is allocated; weights are made when they
+ * are first needed; a forward pass frees each value after its last use.
+ */
+import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
+import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { checkSeed } from '../tensor/create.js'
+import { checkShape, sameShape, showShape, type Shape } from '../tensor/shape.js'
+import { scope, Tensor } from '../tensor/tensor.js'
+import type { ForwardContext, Layer, LayerConfig } from './layer.js'
+import {
+  assertFits,
+  inferShapes,
+  measureMemory,
+  planSteps,
+  splitBatch,
+  weightBytes,
+  type Shapes,
+  type Step,
+} from './schedule.js'
+import { checkState, type DecodedTensor } from './state.js'
+import { summarize, type Summary } from './summary.js'
+import { checkWiring, neededFor, type GraphNode } from './wiring.js'
+
+export interface ModelOptions {
+  /** Seed of the initial weights and of dropout. Default 0. */
+  readonly seed?: number
+  /**
+   * Whether repeated forward passes keep weights packed for the fast algorithms: faster, and as much memory as
+   * `summary().total.memory.packed` says. Default true.
+   */
+  readonly keepPacked?: boolean
+}
+
+export interface GraphOptions extends ModelOptions {
+  /** Shape of each input without the batch, by name; null: the first forward pass tells. Default: { input: null }. */
+  readonly inputs?: Readonly<Record<string, Shape | null>>
+  /** Names of the nodes whose values the model gives; the first is what `forward` returns. Default: the last node. */
+  readonly outputs?: readonly string[]
+  /**
+   * Outputs that are computed in training only, with the weights of their losses beside that of the first output, as the
+   * auxiliary classifiers of GoogLeNet.
+   */
+  readonly auxiliary?: Readonly<Record<string, number>>
+  /** What the summary calls each block. */
+  readonly blocks?: Readonly<Record<string, string>>
+}
+
+/** A node as it is written down: one input needs no list, and none at all means the node before. */
+export interface NodeOptions extends Omit<GraphNode, 'inputs'> {
+  readonly inputs?: string | readonly string[]
+}
+
+/** The JSON form of a node: its layer, or the earlier node whose layer it shares. */
+export interface NodeConfig {
+  readonly name: string
+  readonly inputs: readonly string[]
+  readonly layer?: LayerConfig
+  readonly shares?: string
+  readonly block?: string
+}
+
+/** The JSON form of a model: what `modelFromJSON` reads. */
+export interface GraphConfig {
+  readonly type: 'Graph'
+  readonly inputs: Readonly<Record<string, readonly number[] | null>>
+  readonly nodes: readonly NodeConfig[]
+  readonly outputs: readonly string[]
+  readonly auxiliary?: Readonly<Record<string, number>>
+  readonly blocks?: Readonly<Record<string, string>>
+}
+
+/** What else a forward pass may be told. Left out: the model's own mode and seed, and the next step. */
+export type ForwardOptions = Partial<Pick<ForwardContext, 'training' | 'seed' | 'step'>>
+
+/** One tensor, or one for each input by name. */
+export type ModelInput = Tensor | Readonly<Record<string, Tensor>>
+
+/** A forward pass for inputs of certain shapes. */
+interface Pass {
+  readonly key: string
+  readonly steps: readonly Step[]
+}
+
+/** Streams below this one belong to initial weights, shuffling and augmentation. */
+const DROPOUT_STREAM = 0x80000000
+
+export class Graph {
+  /** In an order in which each node comes after what it reads. */
+  readonly nodes: readonly GraphNode[]
+  readonly outputs: readonly string[]
+  readonly auxiliary: Readonly<Record<string, number>>
+  readonly blocks: Readonly<Record<string, string>>
+  /** As declared, which is the order of weights and of their random numbers. */
+  readonly #declared: readonly GraphNode[]
+  readonly #inputs: Map<string, Shape | null>
+  readonly #seed: number
+  readonly #keepPacked: boolean
+  #built = false
+  #training = false
+  #disposed = false
+  #steps = 0
+  #pass: Pass | undefined
+
+  constructor(nodes: readonly NodeOptions[], options: GraphOptions = {}) {
+    const { inputs = { input: null }, outputs, auxiliary = {}, blocks = {}, seed = 0, keepPacked = true } = options
+    const names = Object.keys(inputs)
+    this.#declared = nodes.map(({ inputs: read, ...node }, index) => ({
+      ...node,
+      inputs: typeof read === 'string' ? [read] : [...(read ?? [nodes[index - 1]?.name ?? (names[0] as string)])],
+    }))
+    this.outputs = [...(outputs ?? nodes.slice(-1).map(({ name }) => name))]
+    this.auxiliary = { ...auxiliary }
+    this.blocks = { ...blocks }
+    this.nodes = checkWiring(names, this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
+    this.#inputs = new Map(
+      Object.entries(inputs).map(([name, shape]) => [name, shape && checkShape(shape, `input '${name}'`)]),
+    )
+    this.#seed = checkSeed(seed, 'model')
+    this.#keepPacked = keepPacked
+    if (this.#known) this.#check(this.#known)
+  }
+
+  /** Shape of the first input without the batch, once it is known. */
+  get input(): Shape | undefined {
+    return [...this.#inputs.values()][0] ?? undefined
+  }
+
+  /** Every layer once, in the order of declaration. */
+  get layers(): readonly Layer[] {
+    return [...new Set(this.#declared.map(({ layer }) => layer))]
+  }
+
+  get #known(): Shapes | undefined {
+    const all = [...this.#inputs]
+    return all.every(([, shape]) => shape) ? (this.#inputs as Shapes) : undefined
+  }
+
+  /** Shapes of everything, and whether the weights fit: nothing is allocated. */
+  #check(inputs: Shapes): Map<string, Shape> {
+    const shapes = inferShapes(inputs, this.nodes)
+    const bytes = weightBytes(shapes, this.nodes)
+    assertFits(bytes, 'the weights of this model take', 'use fewer or narrower layers')
+    return shapes
+  }
+
+  /** Output shape of every node, in the order of `nodes`, for one input. @throws ShapeError that names the layer. */
+  shapes(input?: Shape | Readonly<Record<string, Shape>>): number[][] {
+    const shapes = inferShapes(this.#resolve(input, 'shapes'), this.nodes)
+    return this.nodes.map(({ name }) => [...(shapes.get(name) as Shape)])
+  }
+
+  /** Shape of the first output without the batch. */
+  outputShape(input?: Shape): number[] {
+    const index = this.nodes.findIndex(({ name }) => name === this.outputs[0])
+    return this.shapes(input)[index] as number[]
+  }
+
+  /** Input shapes as given, or those of the model. */
+  #resolve(input: Shape | Readonly<Record<string, Shape>> | undefined, what: string): Shapes {
+    if (input === undefined) {
+      if (this.#known) return this.#known
+      throw new ShapeError(`${what}: the input is not known yet; give it, as in ${what}([1, 28, 28])`)
+    }
+    const given: Shapes = Array.isArray(input)
+      ? new Map([[this.#onlyInput(what), input as Shape]])
+      : new Map(Object.entries(input as Readonly<Record<string, Shape>>))
+    this.#checkNames([...given.keys()], what)
+    return given
+  }
+
+  #onlyInput(what: string): string {
+    const names = [...this.#inputs.keys()]
+    if (names.length === 1) return names[0] as string
+    throw new ShapeError(`${what}: the model has the inputs ${names.join(', ')}; give an object with one for each`)
+  }
+
+  #checkNames(given: readonly string[], what: string): void {
+    const names = [...this.#inputs.keys()]
+    if (names.every((name) => given.includes(name)) && given.length === names.length) return
+    throw new ShapeError(`${what}: the model has the inputs ${names.join(', ')}; given ${given.join(', ') || 'none'}`)
+  }
+
+  /** Makes the weights, if they are not there; without `random` they are left to be assigned. */
+  #build(random = true): void {
+    if (this.#built) return
+    if (!this.#known) {
+      throw new ShapeError('model: the input is not known yet; give it by the input option, or by a first forward pass')
+    }
+    const shapes = this.#check(this.#known)
+    let stream = 0
+    const source = (): { seed: number; stream: number } => ({ seed: this.#seed, stream: stream++ })
+    for (const { layer, inputs } of this.#declared) {
+      layer.build(shapes.get(inputs[0] as string) as Shape, random ? source : undefined)
+    }
+    this.#built = true
+    if (this.#keepPacked) return
+    for (const layer of this.layers) for (const { storage } of layer.parameters().values()) storage.keepsDerived = false
+  }
+
+  /** The pass for these tensors, checked once for each change of shapes. */
+  #prepare(given: ReadonlyMap<string, Tensor>, wanted: readonly string[]): Pass {
+    const full = new Map([...given].map(([name, { shape }]) => [name, shape]))
+    const key = `${[...full].map(([name, shape]) => `${name}${showShape(shape)}`).join()}>${wanted.join()}`
+    if (this.#pass?.key === key) return this.#pass
+    const { batch, shapes: inputs } = splitBatch(full)
+    for (const [name, shape] of inputs) if (!this.#inputs.get(name)) this.#inputs.set(name, [...shape])
+    const shapes = inferShapes(inputs, this.nodes)
+    const steps = planSteps(neededFor(this.nodes, wanted), wanted)
+    const weights = weightBytes(shapes, this.nodes)
+    const { firstPeak } = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
+    assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
+    this.#build()
+    this.#pass = { key, steps }
+    return this.#pass
+  }
+
+  #given(x: ModelInput): Map<string, Tensor> {
+    if (x instanceof Tensor) return new Map([[this.#onlyInput('forward'), x]])
+    if (x === null || typeof x !== 'object') {
+      throw new ShapeError(`forward: x must be a Tensor, or an object with one for each input, not ${typeof x}`)
+    }
+    this.#checkNames(Object.keys(x), 'forward')
+    return new Map(Object.entries(x))
+  }
+
+  /**
+   * The first output for x (N, …). In training, `step` numbers the step, so that dropout draws new numbers.
+   * @throws ShapeError that names the layer when x does not fit, DisposedError after dispose().
+   */
+  forward(x: ModelInput, options: ForwardOptions = {}): Tensor {
+    const [output] = this.outputs as [string]
+    return scope(() => this.run(x, [output], options)[output] as Tensor)
+  }
+
+  /** Values of some nodes by name; by default all outputs. Only what they need is computed. */
+  run(x: ModelInput, wanted: readonly string[] = this.outputs, options: ForwardOptions = {}): Record<string, Tensor> {
+    this.#live()
+    for (const name of wanted) {
+      if (!this.nodes.some((node) => node.name === name)) {
+        throw new ShapeError(
+          `run: there is no node '${name}'; nodes are ${this.nodes.map((node) => node.name).join(', ')}`,
+        )
+      }
+    }
+    const given = this.#given(x)
+    const { steps } = this.#prepare(given, wanted)
+    const { training = this.#training, seed = this.#seed } = options
+    const step = options.step ?? (training ? this.#steps++ : 0)
+    return scope(() => {
+      const values = new Map(given)
+      for (const [index, { node, last }] of steps.entries()) {
+        const stream = (DROPOUT_STREAM + ((step * this.nodes.length + index) % DROPOUT_STREAM)) >>> 0
+        const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
+        const [first, ...others] = read
+        const y = node.layer.forward(first, { training, seed, step, stream }, ...others)
+        // A layer that hands its input on gives it a handle of its own.
+        values.set(node.name, read.includes(y) ? y.alias() : y)
+        for (const name of last) {
+          values.get(name)?.dispose()
+          values.delete(name)
+        }
+      }
+      return Object.fromEntries(wanted.map((name) => [name, values.get(name) as Tensor]))
+    })
+  }
+
+  /** Trained tensors with their names, `conv1.weight`, …, in order; shared ones once. */
+  namedParameters(): Map<string, Tensor> {
+    return this.#named((layer) => layer.parameters())
+  }
+
+  parameters(): Tensor[] {
+    return [...this.namedParameters().values()]
+  }
+
+  /** Everything that is saved: parameters, and state such as running statistics. */
+  namedState(): Map<string, Tensor> {
+    return this.#named((layer) => new Map([...layer.parameters(), ...layer.buffers()]))
+  }
+
+  #named(of: (layer: Layer) => ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+    this.#live()
+    this.#build()
+    const named = new Map<string, Tensor>()
+    for (const [layer, node] of this.#owners()) {
+      for (const [name, tensor] of of(layer)) named.set(`${node.name}.${name}`, tensor)
+    }
+    return named
+  }
+
+  /** Each layer with the node that it is named after: the first that uses it. */
+  #owners(): Map<Layer, GraphNode> {
+    const owners = new Map<Layer, GraphNode>()
+    for (const node of this.#declared) if (!owners.has(node.layer)) owners.set(node.layer, node)
+    return owners
+  }
+
+  /** Layers behave as in training from now on. */
+  train(): this {
+    this.#training = true
+    return this
+  }
+
+  /** Layers behave as in use from now on: the state of a new model. */
+  eval(): this {
+    this.#training = false
+    return this
+  }
+
+  get training(): boolean {
+    return this.#training
+  }
+
+  /**
+   * Table of the layers for the model's input, or for another: output volume, parameters, operations, receptive field and
+   * memory. Layers that are computed in training only are left out unless `training` asks for them.
+   */
+  summary(
+    input?: Shape | Readonly<Record<string, Shape>>,
+    { batch = 1, training = false }: { readonly batch?: number; readonly training?: boolean } = {},
+  ): Summary {
+    const inputs = this.#resolve(input, 'summary')
+    const shapes = inferShapes(inputs, this.nodes)
+    const shown = training ? [...this.outputs, ...Object.keys(this.auxiliary)] : this.outputs
+    return summarize(inputs, neededFor(this.nodes, shown), shapes, {
+      batch,
+      outputs: shown,
+      blocks: this.blocks,
+      weights: weightBytes(shapes, this.nodes),
+      keepPacked: this.#keepPacked,
+    })
+  }
+
+  /** The architecture as JSON, without weights. */
+  toJSON(): { readonly type: string } {
+    const owners = this.#owners()
+    const nodes = this.#declared.map((node): NodeConfig => {
+      const { name, layer, inputs, block } = node
+      const owner = owners.get(layer) as GraphNode
+      const own = owner === node ? { layer: layer.config() } : { shares: owner.name }
+      return { name, inputs, ...own, ...(block === undefined ? {} : { block }) }
+    })
+    const optional = { auxiliary: this.auxiliary, blocks: this.blocks }
+    const config: GraphConfig = {
+      type: 'Graph',
+      inputs: Object.fromEntries(this.#inputs),
+      nodes,
+      outputs: this.outputs,
+      ...Object.fromEntries(Object.entries(optional).filter(([, value]) => Object.keys(value).length > 0)),
+    }
+    return config
+  }
+
+  /** The weights as a safetensors file, with `metadata` in its header. */
+  save(metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+    const tensors = [...this.namedState()].map(
+      ([name, tensor]) => [name, { shape: tensor.shape, data: tensor.data() }] as const,
+    )
+    return encodeSafetensors(Object.fromEntries(tensors), metadata)
+  }
+
+  /**
+   * Takes the weights from a safetensors file; nothing is changed unless all of them fit.
+   * @throws FormatError that lists what is missing, left over, of another shape or not finite.
+   */
+  load(bytes: Uint8Array, name = 'weights'): void {
+    this.assign(decodeSafetensors(bytes, name).tensors, name)
+  }
+
+  /** Takes the weights from decoded tensors, checked as `load` does. */
+  assign(tensors: ReadonlyMap<string, DecodedTensor>, name: string): void {
+    this.#live()
+    const shapes = this.#check(this.#resolve(undefined, 'load'))
+    const needed = new Map<string, Shape>()
+    for (const [layer, node] of this.#owners()) {
+      const input = shapes.get(node.inputs[0] as string) as Shape
+      for (const { name: weight, shape } of layer.weights(input)) needed.set(`${node.name}.${weight}`, shape)
+    }
+    checkState(needed, tensors, name)
+    this.#build(false)
+    for (const [key, tensor] of this.namedState())
+      tensor.assign((tensors.get(key) as DecodedTensor).data as Float32Array)
+  }
+
+  /** Copies the weights that another model has under the same names and in the same shapes; gives their names. */
+  copyFrom(other: Graph): string[] {
+    const theirs = other.namedState()
+    const common = [...this.namedState()].filter(([name, { shape }]) => sameShape(theirs.get(name)?.shape ?? [], shape))
+    for (const [name, tensor] of common) tensor.assign((theirs.get(name) as Tensor).data())
+    return common.map(([name]) => name)
+  }
+
+  /** Frees the weights. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    for (const layer of this.layers) layer.dispose()
+  }
+
+  #live(): void {
+    if (this.#disposed) throw new DisposedError('a model was used after dispose()')
+  }
+}

@@ -1,0 +1,225 @@
+/** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
+import { describeConv, type Conv, type ConvOptions } from '../ops/conv.js'
+import { convFootprint, type Footprint } from '../ops/convKernels.js'
+import { describeLocal, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
+import { checkTable, connectedConv2d } from '../ops/separable.js'
+import { planConv } from '../plan/conv.js'
+import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
+import { ShapeError } from '../runtime/errors.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { Conv2dOptions } from './conv.js'
+import { defined, expectChannels, expectMaps, Layer, type WeightSpec } from './layer.js'
+import { notation } from './notation.js'
+import { windowOf, type Window } from './receptive.js'
+
+export type LocallyConnected2dOptions = Pick<
+  Conv2dOptions,
+  'outChannels' | 'kernel' | 'inChannels' | 'bias' | 'weightInit' | 'biasInit' | 'stride' | 'padding'
+>
+
+export interface TiledConv2dOptions extends LocallyConnected2dOptions {
+  /** Places until the kernels repeat, one number or (T, U). */
+  readonly tiles: PerDirection
+}
+
+/** A layer with more than one kernel for each pair of maps. */
+abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Options> {
+  constructor(options: Options) {
+    super(options)
+    perDirection(options.outChannels, 1, 1, `${new.target.name}: outChannels`)
+    perDirection(options.kernel, 2, 1, `${new.target.name}: kernel`)
+  }
+
+  /** Extents (K, …) of the weights and of the bias. */
+  protected abstract shapes(input: Shape): { readonly weight: number[]; readonly bias: number[] }
+
+  protected abstract readonly variant: 'locallyConnected' | 'tiled'
+
+  protected get kernel(): number[] {
+    return perDirection(this.options.kernel, 2, 1, `${this.type}: kernel`)
+  }
+
+  protected describeInput(input: Shape): ReturnType<typeof describeLocal> {
+    expectMaps(this.type, 2, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    const [C, ...plane] = input as [number, ...number[]]
+    return describeLocal(this.type, this.variant, plane, this.shapes(input).weight, this.operation(), 1, C)
+  }
+
+  protected operation(): LocalOptions {
+    const { stride, padding } = this.options
+    return defined({ stride, padding })
+  }
+
+  outputShape(input: Shape): number[] {
+    const { K, output } = this.describeInput(input).problem
+    return [K, ...output]
+  }
+
+  override weights(input: Shape): readonly WeightSpec[] {
+    const { bias = true, weightInit, biasInit = 'zeros' } = this.options
+    const shapes = this.shapes(input)
+    // He's variance by the inputs of one output, which the order of these weights does not show.
+    const fanIn = sizeOf(this.kernel) * (input[0] as number)
+    const init = weightInit ?? { name: 'normal', std: Math.sqrt(2 / fanIn) }
+    const weight = { name: 'weight', shape: shapes.weight, init }
+    return bias ? [weight, { name: 'bias', shape: shapes.bias, init: biasInit }] : [weight]
+  }
+
+  forward(x: Tensor): Tensor {
+    const convolve = this.variant === 'tiled' ? tiledConv2d : locallyConnected2d
+    const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
+    return convolve(x, this.weight('weight'), { ...this.operation(), ...bias })
+  }
+
+  override operations(input: Shape): number {
+    const { C, K, kernel, output } = this.describeInput(input).problem
+    return (sizeOf(kernel) * C + 1) * K * sizeOf(output)
+  }
+
+  override window(input: Shape): Window {
+    return windowOf(this.describeInput(input))
+  }
+
+  /** The padded image, tables of taps and pixels, and for tiles the weights in another order. */
+  override footprint(_N: number, input: Shape): Footprint {
+    const { C, K, kernel, output, input: plane, lo, hi } = this.describeInput(input).problem
+    const padded = C * sizeOf(plane.map((n, axis) => n + (lo[axis] as number) + (hi[axis] as number)))
+    const tables = 2 * C * sizeOf(kernel) + 2 * sizeOf(output)
+    const order = this.variant === 'tiled' ? sizeOf(this.shapes(input).weight) : 0
+    return { workspace: 4 * (padded + tables + order + K), packed: 0 }
+  }
+}
+
+/** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
+export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
+  readonly type = 'LocallyConnected2d'
+  protected readonly variant = 'locallyConnected'
+
+  protected shapes(input: Shape): { weight: number[]; bias: number[] } {
+    const { outChannels, stride = 1, padding = 'valid' } = this.options
+    const [C, ...plane] = input as [number, ...number[]]
+    const { kernel } = this
+    const steps = perDirection(stride, 2, 1, 'LocallyConnected2d: stride')
+    const ones = [1, 1]
+    const { lo, hi } = resolvePadding(padding, plane, kernel, steps, ones, 'LocallyConnected2d')
+    const windows = { input: plane, kernel, stride: steps, dilation: ones, lo, hi }
+    const output = outputExtents(windows, 'LocallyConnected2d')
+    return { weight: [outChannels, ...output, C, ...kernel], bias: [outChannels, ...output] }
+  }
+
+  describe(): string {
+    return notation('local', this.options, [this.options.kernel, this.options.outChannels])
+  }
+}
+
+/** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
+export class TiledConv2d extends Local<TiledConv2dOptions> {
+  readonly type = 'TiledConv2d'
+  protected readonly variant = 'tiled'
+
+  constructor(options: TiledConv2dOptions) {
+    super(options)
+    perDirection(options.tiles, 2, 1, 'TiledConv2d: tiles')
+  }
+
+  protected shapes(input: Shape): { weight: number[]; bias: number[] } {
+    const { outChannels, tiles } = this.options
+    const periods = perDirection(tiles, 2, 1, 'TiledConv2d: tiles')
+    return {
+      weight: [outChannels, input[0] as number, ...this.kernel, ...periods],
+      bias: [outChannels, ...periods],
+    }
+  }
+
+  describe(): string {
+    const { kernel, outChannels, tiles } = this.options
+    return notation('tiled', this.options, [kernel, outChannels, tiles])
+  }
+}
+
+export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels' | 'groups'> {
+  /** One row for each output map, and in it one boolean for each input map: whether the two are connected. */
+  readonly table: readonly (readonly boolean[])[]
+}
+
+/**
+ * Convolution in which an output map sees some of the input maps, as LeNet-5's C3. The weights (K, C, R, S) of missing
+ * connections stay zero and are not counted.
+ */
+export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
+  readonly type = 'ConnectedConv2d'
+
+  constructor(options: ConnectedConv2dOptions) {
+    super(options)
+    if (!Array.isArray(options.table) || options.table.length === 0) {
+      throw new ShapeError('ConnectedConv2d: table must be a list with one row of booleans for each output map')
+    }
+  }
+
+  #weightShape(input: Shape): number[] {
+    const kernel = perDirection(this.options.kernel, 2, 1, 'ConnectedConv2d: kernel')
+    return [this.options.table.length, input[0] as number, ...kernel]
+  }
+
+  #operation(): Omit<ConvOptions, 'groups' | 'bias'> {
+    const { stride, padding, dilation, flip, paddingMode, algorithm } = this.options
+    return defined({ stride, padding, dilation, flip, paddingMode, algorithm })
+  }
+
+  #describe(input: Shape, N = 1): Conv {
+    expectMaps(this.type, 2, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    checkTable(this.#weightShape(input), this.options.table)
+    return describeConv(this.type, 2, [N, ...input], this.#weightShape(input), this.#operation())
+  }
+
+  outputShape(input: Shape): number[] {
+    return this.#describe(input).yShape.slice(1)
+  }
+
+  get #connections(): number {
+    return this.options.table.flat().filter(Boolean).length
+  }
+
+  override weights(input: Shape): readonly WeightSpec[] {
+    const { bias = true, weightInit, biasInit = 'zeros' } = this.options
+    const shape = this.#weightShape(input)
+    const [K, , R, S] = shape as [number, number, number, number]
+    // He's variance by the connections that there are.
+    const std = Math.sqrt((2 * K) / (this.#connections * R * S))
+    const weight = { name: 'weight', shape, init: weightInit ?? ({ name: 'normal', std } as const) }
+    return bias ? [weight, { name: 'bias', shape: [K], init: biasInit }] : [weight]
+  }
+
+  override parameterCount(input: Shape): number {
+    const [K, , R, S] = this.#weightShape(input) as [number, number, number, number]
+    return this.#connections * R * S + (this.options.bias === false ? 0 : K)
+  }
+
+  forward(x: Tensor): Tensor {
+    const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
+    return connectedConv2d(x, this.weight('weight'), this.options.table, { ...this.#operation(), ...bias })
+  }
+
+  override operations(input: Shape): number {
+    const [, , ...output] = this.#describe(input).yShape
+    return this.parameterCount(input) * sizeOf(output)
+  }
+
+  override window(input: Shape): Window {
+    return windowOf(this.#describe(input))
+  }
+
+  /** The weights times the table, packed anew each time. */
+  override footprint(N: number, input: Shape): Footprint {
+    const { problem, wShape, algorithm } = this.#describe(input, N)
+    const { workspace, packed } = convFootprint(planConv(problem, 'fwd', algorithm), problem)
+    return { workspace: workspace + packed + 4 * sizeOf(wShape) + 4 * sizeOf(wShape.slice(0, 2)), packed: 0 }
+  }
+
+  describe(): string {
+    return notation('conv', this.options, [this.options.kernel, this.options.table.length])
+  }
+}

@@ -1,0 +1,119 @@
+/** Normalization layers. */
+import { batchNorm, describeLocalResponse, localResponseNorm, type LocalResponseNormOptions } from '../ops/norm.js'
+import type { Footprint } from '../ops/convKernels.js'
+import { ShapeError } from '../runtime/errors.js'
+import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { expectMaps, Layer, type ForwardContext, type WeightSpec } from './layer.js'
+
+/** Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.) */
+export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
+  readonly type = 'LocalResponseNorm'
+
+  outputShape(input: Shape): number[] {
+    describeLocalResponse([1, ...input], this.options)
+    return [...input]
+  }
+
+  forward(x: Tensor): Tensor {
+    return localResponseNorm(x, this.options)
+  }
+
+  override operations(input: Shape): number {
+    return sizeOf(input)
+  }
+
+  describe(): string {
+    return 'norm'
+  }
+}
+
+export interface BatchNorm2dOptions {
+  /** Number of channels; inferred from the input when left out. */
+  readonly numFeatures?: number
+  /** Added to the variance; default 1e-5. */
+  readonly eps?: number
+  /** Share of the new statistics in the running ones, from 0 to 1; default 0.1. */
+  readonly momentum?: number
+  /** Whether gamma and beta are trained; default true. */
+  readonly affine?: boolean
+}
+
+/**
+ * Batch normalization of each channel: by the statistics of the batch in training, which move `runningMean` and
+ * `runningVar`, and by those in use. The running statistics are saved with the model. (Ioffe & Szegedy, 2015.)
+ */
+abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
+  outputShape(input: Shape): number[] {
+    const { numFeatures, eps = 1e-5, momentum = 0.1 } = this.options
+    if (numFeatures !== undefined && numFeatures !== input[0]) {
+      throw new ShapeError(
+        `${this.type}: numFeatures is ${numFeatures}, but the input ${showShape(input)} has ${input[0]} channels`,
+      )
+    }
+    if (!(eps >= 0 && eps < Infinity))
+      throw new ShapeError(`${this.type}: eps must be a number from 0 on, given ${eps}`)
+    if (!(momentum >= 0 && momentum <= 1))
+      throw new ShapeError(`${this.type}: momentum must be a number from 0 to 1, given ${momentum}`)
+    return [...input]
+  }
+
+  override weights(input: Shape): readonly WeightSpec[] {
+    const shape = [input[0] as number]
+    const one = { name: 'constant', value: 1 } as const
+    const affine: readonly WeightSpec[] = [
+      { name: 'weight', shape, init: one },
+      { name: 'bias', shape, init: 'zeros' },
+    ]
+    return [
+      ...(this.options.affine === false ? [] : affine),
+      { name: 'runningMean', shape, init: 'zeros', trained: false },
+      { name: 'runningVar', shape, init: one, trained: false },
+    ]
+  }
+
+  forward(x: Tensor, { training }: ForwardContext): Tensor {
+    const { eps, momentum, affine = true } = this.options
+    return batchNorm(x, affine ? this.weight('weight') : undefined, affine ? this.weight('bias') : undefined, {
+      training,
+      eps,
+      momentum,
+      runningMean: this.weight('runningMean'),
+      runningVar: this.weight('runningVar'),
+    })
+  }
+
+  override operations(input: Shape): number {
+    return sizeOf(input)
+  }
+
+  override footprint(_N: number, input: Shape): Footprint {
+    return { workspace: 12 * (input[0] as number), packed: 0 }
+  }
+
+  describe(): string {
+    return 'batchnorm'
+  }
+}
+
+/** Batch normalization of features (C). */
+export class BatchNorm1d extends BatchNorm {
+  readonly type = 'BatchNorm1d'
+
+  override outputShape(input: Shape): number[] {
+    if (input.length !== 1 && input.length !== 2) {
+      throw new ShapeError(`BatchNorm1d: the input must be (C) or (C, W), given ${showShape(input)}`)
+    }
+    return super.outputShape(input)
+  }
+}
+
+/** Batch normalization of feature maps (C, H, W). */
+export class BatchNorm2d extends BatchNorm {
+  readonly type = 'BatchNorm2d'
+
+  override outputShape(input: Shape): number[] {
+    expectMaps('BatchNorm2d', 2, input)
+    return super.outputShape(input)
+  }
+}

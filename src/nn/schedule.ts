@@ -1,0 +1,142 @@
+/** What a forward pass does and needs, derived from shapes alone: each node's output, when it is freed, bytes in use. */
+import type { Footprint } from '../ops/convKernels.js'
+import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import type { Layer } from './layer.js'
+import type { GraphNode } from './wiring.js'
+
+/** Shapes of nodes and inputs by name, without the batch. */
+export type Shapes = ReadonlyMap<string, Shape>
+
+export interface Step {
+  readonly node: GraphNode
+  /** Names whose values nothing reads afterwards. */
+  readonly last: readonly string[]
+}
+
+/** Bytes. */
+export interface ModelMemory {
+  /** Trained numbers and running statistics. */
+  readonly weights: number
+  /** Copies of weights, packed or transformed for the fast algorithms: kept from the second pass on. */
+  readonly packed: number
+  /** Most that input, activations and workspace take at one time. */
+  readonly working: number
+  /** All three: the peak of repeated forward passes. */
+  readonly peak: number
+  /** The peak of a single pass, or where packed weights are not kept: each layer's are there while it runs. */
+  readonly firstPeak: number
+  /** The node at which a repeated pass is largest. */
+  readonly at: string
+}
+
+const MEMORY_LIMIT = 2 ** 32
+/** Blocks are whole cache lines. */
+const block = (bytes: number): number => Math.ceil(bytes / 64) * 64
+
+/** The output shape of every node. @throws ShapeError that names the node and the shapes it was given. */
+export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<string, Shape> {
+  const shapes = new Map(inputs)
+  for (const { name, layer, inputs: read } of nodes) {
+    const given = read.map((input) => shapes.get(input) as Shape)
+    try {
+      shapes.set(name, layer.check(given))
+    } catch (error) {
+      if (error instanceof ShapeError) throw new ShapeError(`layer ${name}, ${layer.describe()}: ${error.message}`)
+      throw error
+    }
+  }
+  return shapes
+}
+
+/** The nodes with what can be freed after each. Inputs belong to the caller and outputs are kept. */
+export function planSteps(nodes: readonly GraphNode[], outputs: readonly string[]): Step[] {
+  const kept = new Set(outputs)
+  const seen = new Set<string>()
+  const own = new Set(nodes.map(({ name }) => name))
+  return [...nodes]
+    .reverse()
+    .map((node) => {
+      const last = [...new Set(node.inputs)].filter((name) => own.has(name) && !seen.has(name) && !kept.has(name))
+      for (const name of node.inputs) seen.add(name)
+      return { node, last }
+    })
+    .reverse()
+}
+
+/** Bytes of the weights of some nodes, shared layers once. */
+export function weightBytes(shapes: Shapes, nodes: readonly GraphNode[]): number {
+  const layers = new Map<Layer, Shape>()
+  for (const { layer, inputs } of nodes)
+    if (!layers.has(layer)) layers.set(layer, shapes.get(inputs[0] as string) as Shape)
+  let bytes = 0
+  for (const [layer, input] of layers) for (const { shape } of layer.weights(input)) bytes += block(4 * sizeOf(shape))
+  return bytes
+}
+
+export const footprintOf = ({ layer, inputs }: GraphNode, shapes: Shapes, batch: number): Footprint =>
+  layer.footprint(batch, shapes.get(inputs[0] as string) as Shape)
+
+/** Walks through a forward pass as it will be run and counts what is in use. `weights` are those of the whole model. */
+export function measureMemory(
+  inputs: readonly string[],
+  steps: readonly Step[],
+  shapes: Shapes,
+  batch: number,
+  weights: number,
+): ModelMemory {
+  const bytesOf = (name: string): number => block(4 * batch * sizeOf(shapes.get(name) as Shape))
+  // Nodes that share their input's memory count as the input: it is freed with the last of them.
+  const owner = new Map(inputs.map((name) => [name, name]))
+  const users = new Map<string, number>(inputs.map((name) => [name, 1]))
+  let live = inputs.reduce((sum, name) => sum + bytesOf(name), 0)
+  const packedBy = new Map<Layer, number>()
+  let working = live
+  let firstPeak = weights + live
+  let at = inputs[0] as string
+  for (const { node, last } of steps) {
+    const { name, layer } = node
+    const shared = layer.sharesInput()
+    const memory = shared ? (owner.get(node.inputs[0] as string) as string) : name
+    owner.set(name, memory)
+    users.set(memory, (users.get(memory) ?? 0) + 1)
+    if (!shared) live += bytesOf(name)
+    const { workspace, packed } = footprintOf(node, shapes, batch)
+    packedBy.set(layer, packed)
+    firstPeak = Math.max(firstPeak, weights + live + workspace + packed)
+    if (live + workspace > working) {
+      working = live + workspace
+      at = name
+    }
+    for (const done of last) {
+      const freed = owner.get(done) as string
+      const left = (users.get(freed) as number) - 1
+      users.set(freed, left)
+      if (left === 0) live -= bytesOf(freed)
+    }
+  }
+  const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, 0)
+  return { weights, packed, working, peak: weights + packed + working, firstPeak, at }
+}
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`
+
+/** @throws OutOfMemoryError when a model or a pass cannot fit, before anything is allocated. */
+export function assertFits(bytes: number, what: string, instead: string): void {
+  if (bytes > MEMORY_LIMIT) {
+    throw new OutOfMemoryError(
+      `${what} ${mebibytes(bytes)}, but WebAssembly memory ends at ${mebibytes(MEMORY_LIMIT)}; ${instead}`,
+    )
+  }
+}
+
+/** Checks the shapes of the tensors given to a model against each other. Gives the batch, and the shapes without it. */
+export function splitBatch(given: ReadonlyMap<string, Shape>): { readonly batch: number; readonly shapes: Shapes } {
+  const batches = new Set([...given.values()].map(([N]) => N))
+  const [batch] = batches
+  if (batches.size !== 1 || batch === undefined) {
+    const listed = [...given].map(([name, shape]) => `${name} ${showShape(shape)}`).join(', ')
+    throw new ShapeError(`forward: the inputs must have one batch size as their first extent, given ${listed}`)
+  }
+  return { batch, shapes: new Map([...given].map(([name, shape]) => [name, shape.slice(1)])) }
+}

@@ -1,0 +1,380 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import {
+  Add,
+  BatchNorm2d,
+  Concat,
+  ConnectedConv2d,
+  Conv2d,
+  Dropout,
+  Graph,
+  layerTypes,
+  LocallyConnected2d,
+  modelFromJSON,
+  rbfLoss,
+  RBF,
+  Sequential,
+  Subsample2d,
+  type GraphConfig,
+} from '../../src/nn/index.js'
+import { gradcheck } from '../../src/autodiff/gradcheck.js'
+import { valueAndGrad } from '../../src/autodiff/vjp.js'
+import { avgPool2d } from '../../src/ops/pool/index.js'
+import { sum } from '../../src/ops/reduce.js'
+import { init } from '../../src/runtime/embedded.js'
+import { ShapeError } from '../../src/runtime/errors.js'
+import { ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
+import { sizeOf } from '../../src/tensor/shape.js'
+import { scope } from '../../src/tensor/tensor.js'
+import { peakOf } from '../helpers/memory.js'
+
+beforeAll(() => init())
+
+interface Row {
+  readonly type: string
+  readonly input: number[]
+  readonly options?: object
+  /** Expected: output, parameters, the lecture's notation. */
+  readonly output: number[]
+  readonly parameters: number
+  readonly name: string
+}
+
+const map = [16, 40, 36]
+const table = [
+  [true, false, true, true],
+  [false, true, true, false],
+  [true, true, false, false],
+]
+
+/** Every layer; sizes are large enough that what a pass needs besides tensors shows. */
+const rows: Row[] = [
+  { type: 'Conv1d', input: [3, 900], options: { outChannels: 8, kernel: 5, stride: 2 }, output: [8, 448], parameters: 128, name: 'conv(5, 8, s2)' }, // prettier-ignore
+  { type: 'Conv2d', input: map, options: { outChannels: 24, kernel: 3, padding: 1 }, output: [24, 40, 36], parameters: 3480, name: 'conv(3, 24, p1)' }, // prettier-ignore
+  { type: 'Conv2d', input: map, options: { outChannels: 32, kernel: 5, stride: 2, padding: 2, groups: 2 }, output: [32, 20, 18], parameters: 6432, name: 'conv(5, 32, s2, p2, g2)' }, // prettier-ignore
+  { type: 'Conv2d', input: map, options: { outChannels: 6, kernel: [3, 1], paddingMode: 'reflect', padding: [1, 0], bias: false }, output: [6, 40, 36], parameters: 288, name: 'conv(3×1, 6, p1×0)' }, // prettier-ignore
+  { type: 'Conv3d', input: [2, 9, 20, 20], options: { outChannels: 4, kernel: 3, dilation: 2 }, output: [4, 5, 16, 16], parameters: 220, name: 'conv(3, 4, d2)' }, // prettier-ignore
+  { type: 'ConvTranspose1d', input: [3, 400], options: { outChannels: 4, kernel: 4, stride: 2, padding: 1 }, output: [4, 800], parameters: 52, name: 'convT(4, 4, s2, p1)' }, // prettier-ignore
+  { type: 'ConvTranspose2d', input: map, options: { outChannels: 8, kernel: 3, stride: 2 }, output: [8, 81, 73], parameters: 1160, name: 'convT(3, 8, s2)' }, // prettier-ignore
+  { type: 'ConvTranspose3d', input: [2, 5, 10, 10], options: { outChannels: 3, kernel: 2, stride: 2 }, output: [3, 10, 20, 20], parameters: 51, name: 'convT(2, 3, s2)' }, // prettier-ignore
+  { type: 'LocallyConnected2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3 }, output: [5, 10, 9], parameters: 5 * 90 * 37, name: 'local(3, 5)' }, // prettier-ignore
+  { type: 'TiledConv2d', input: map, options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 40, 36], parameters: 8 * 16 * 36 + 32, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
+  { type: 'ConnectedConv2d', input: [4, 40, 40], options: { kernel: 5, table }, output: [3, 36, 36], parameters: 7 * 25 + 3, name: 'conv(5, 3)' }, // prettier-ignore
+  { type: 'MaxPool2d', input: map, options: { kernel: 3, stride: 2, padding: 1 }, output: [16, 20, 18], parameters: 0, name: 'pool(3, 2, p1)' }, // prettier-ignore
+  { type: 'AvgPool2d', input: map, options: { kernel: 2 }, output: [16, 20, 18], parameters: 0, name: 'avg(2)' },
+  { type: 'LPPool2d', input: map, options: { kernel: 2, p: 2 }, output: [16, 20, 18], parameters: 0, name: 'lp(2)' },
+  { type: 'Subsample2d', input: map, options: { kernel: 2 }, output: [16, 20, 18], parameters: 32, name: 'avg(2)' },
+  {
+    type: 'AdaptiveAvgPool2d',
+    input: map,
+    options: { outputSize: 6 },
+    output: [16, 6, 6],
+    parameters: 0,
+    name: 'avg(→ 6)',
+  },
+  { type: 'AdaptiveMaxPool2d', input: map, options: { outputSize: [2, null] }, output: [16, 2, 36], parameters: 0, name: 'pool(→ [2,null])' }, // prettier-ignore
+  { type: 'GlobalAvgPool', input: map, output: [16, 1, 1], parameters: 0, name: 'avg(global)' },
+  { type: 'GlobalMaxPool', input: map, output: [16, 1, 1], parameters: 0, name: 'pool(global)' },
+  { type: 'Maxout', input: map, options: { groupSize: 4 }, output: [4, 40, 36], parameters: 0, name: 'maxout(4)' },
+  ...['ReLU', 'ELU', 'GELU', 'SiLU', 'Sigmoid', 'Tanh', 'ScaledTanh', 'Softmax', 'LogSoftmax'].map((type) => ({
+    type,
+    input: map,
+    output: map,
+    parameters: 0,
+    name: type.toLowerCase(),
+  })),
+  { type: 'Softmax', input: map, options: { inLoss: true }, output: map, parameters: 0, name: 'softmax' },
+  { type: 'LeakyReLU', input: map, options: { negativeSlope: 0.2 }, output: map, parameters: 0, name: 'leakyrelu' },
+  { type: 'Softplus', input: map, options: { beta: 2 }, output: map, parameters: 0, name: 'softplus' },
+  { type: 'LocalResponseNorm', input: map, options: { size: 5, k: 2 }, output: map, parameters: 0, name: 'norm' },
+  { type: 'BatchNorm1d', input: [3000], options: { eps: 1e-3 }, output: [3000], parameters: 6000, name: 'batchnorm' },
+  { type: 'BatchNorm2d', input: map, options: { momentum: 0.5 }, output: map, parameters: 32, name: 'batchnorm' },
+  { type: 'Dropout', input: map, options: { p: 0.25 }, output: map, parameters: 0, name: 'dropout(0.25)' },
+  { type: 'Flatten', input: map, output: [sizeOf(map)], parameters: 0, name: 'flatten' },
+  { type: 'Upsample2d', input: map, options: { scale: 2, mode: 'bilinear' }, output: [16, 80, 72], parameters: 0, name: 'upsample(2)' }, // prettier-ignore
+  { type: 'Linear', input: [600], options: { outFeatures: 50 }, output: [50], parameters: 30050, name: 'fc(50)' },
+  { type: 'Linear', input: map, options: { outFeatures: 50, everyPlace: true }, output: [50, 40, 36], parameters: 850, name: 'fc(50)' }, // prettier-ignore
+  { type: 'RBF', input: [84], options: { units: 10, bias: true }, output: [10], parameters: 850, name: 'RBF(10)' },
+  { type: 'RBF', input: map, options: { units: 3, codes: ['#.'.repeat(8), '.'.repeat(16), '#'.repeat(16)], trained: false }, output: [3, 40, 36], parameters: 0, name: 'RBF(3)' }, // prettier-ignore
+]
+
+const chain = ({ type, options = {}, input }: Row): Graph =>
+  modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] })
+
+describe('every layer', () => {
+  it('is in the table', () => {
+    expect(layerTypes.filter((type) => !rows.some((row) => row.type === type) && !['Concat', 'Add'].includes(type))).toEqual([]) // prettier-ignore
+  })
+
+  it.each(rows)('$type $options: shape, parameters, notation, JSON, gradients', (row) => {
+    const model = chain(row)
+    const [input, summary] = model.summary().layers
+    expect(input!.output).toEqual(row.input)
+    expect(summary).toMatchObject({ layer: row.name, output: row.output, parameters: row.parameters })
+    const copy = modelFromJSON(JSON.parse(JSON.stringify(model)))
+    copy.load(model.save())
+    expect(JSON.parse(JSON.stringify(copy))).toEqual(JSON.parse(JSON.stringify(model)))
+    scope(() => {
+      const x = uniform([2, ...row.input], { seed: 3, low: -1 })
+      const y = model.forward(x)
+      expect(y.shape).toEqual([2, ...row.output])
+      expect(copy.forward(x).data()).toEqual(y.data())
+      const { gradients } = valueAndGrad((...inputs) => sum(model.forward(inputs[0]!)))(x, ...model.parameters())
+      expect(gradients.map(({ shape }) => shape)).toEqual([x, ...model.parameters()].map(({ shape }) => shape))
+    })
+    model.dispose()
+    copy.dispose()
+  })
+
+  it.each(rows)('$type $options: memory of the first and of later passes, as predicted', (row) => {
+    for (const batch of [1, 3]) {
+      const model = chain(row)
+      model.parameters()
+      const { memory } = model.summary(undefined, { batch }).total
+      const pass = (): number =>
+        peakOf(() => {
+          scope(() => void model.forward(zeros([batch, ...row.input])))
+        })
+      // A pass below a few kilobytes is made of records and tables.
+      const within = (bytes: number, expected: number): void => {
+        expect(bytes).toBeGreaterThan(expected * 0.95 - 4096)
+        expect(bytes).toBeLessThan(expected * 1.05 + 4096)
+      }
+      within(pass(), memory.firstPeak - memory.weights)
+      pass()
+      within(pass(), memory.working)
+      model.dispose()
+    }
+  })
+})
+
+describe('layers of several inputs', () => {
+  it('say which shapes do not join', () => {
+    expect(() => new Concat().outputShape([2, 4, 4], [3, 4, 5])).toThrow(
+      'Concat: inputs (2, 4, 4) and (3, 4, 5) may differ in their channels only',
+    )
+    expect(() => new Add().outputShape([2, 4, 4], [3, 4, 4])).toThrow(ShapeError)
+    expect(new Concat().outputShape([2, 4, 4], [3, 4, 4], [1, 4, 4])).toEqual([6, 4, 4])
+  })
+})
+
+describe('Dropout', () => {
+  const model = (): Sequential => new Sequential([new Dropout({ p: 0.5 }), new Dropout({ p: 0.5 })], { seed: 4 })
+  const values = (training: boolean, step?: number, seed?: number): string => {
+    const chained = model()
+    return scope(() => {
+      const options = { training, ...(step === undefined ? {} : { step }), ...(seed === undefined ? {} : { seed }) }
+      return chained
+        .forward(ones([1, 4000]), options)
+        .data()
+        .join()
+    })
+  }
+
+  it('changes nothing in use and keeps a quarter after two halves in training', () => {
+    expect(new Set(values(false).split(','))).toEqual(new Set(['1']))
+    const kept = values(true)
+      .split(',')
+      .filter((value) => value === '4').length
+    // Layers that shared a mask would keep a half.
+    expect(kept / 4000).toBeGreaterThan(0.22)
+    expect(kept / 4000).toBeLessThan(0.28)
+  })
+
+  it('draws by seed and step, and counts the steps itself when it is not told', () => {
+    expect(values(true, 5)).toBe(values(true, 5))
+    expect(values(true, 5)).not.toBe(values(true, 6))
+    expect(values(true, 5, 1)).not.toBe(values(true, 5, 2))
+    const chained = model().train()
+    const x = ones([1, 400])
+    const [first, second] = [0, 1].map(() => scope(() => chained.forward(x).data().join()))
+    expect(first).not.toBe(second)
+    x.dispose()
+  })
+
+  it('refuses what is no probability', () => {
+    expect(() => new Dropout({ p: 1.5 })).toThrow(/p must be a number from 0 to 1/)
+  })
+})
+
+describe('BatchNorm2d', () => {
+  it('moves its statistics in training, uses them in use, and saves them', () => {
+    const model = new Sequential([new BatchNorm2d({ momentum: 1 })], { input: [2, 8, 8] })
+    scope(() => {
+      const x = uniform([4, 2, 8, 8], { seed: 1, low: 3, high: 5 })
+      const trained = model.forward(x, { training: true }).data()
+      const mean = trained.reduce((total, value) => total + value, 0) / trained.length
+      expect(Math.abs(mean)).toBeLessThan(1e-5)
+      const state = model.namedState()
+      expect([...state.keys()]).toEqual(['0.weight', '0.bias', '0.runningMean', '0.runningVar'])
+      expect([...model.namedParameters().keys()]).toEqual(['0.weight', '0.bias'])
+      expect(state.get('0.runningMean')!.data()[0]).toBeCloseTo(4, 1)
+      const copy = modelFromJSON(JSON.parse(JSON.stringify(model)))
+      copy.load(model.save())
+      expect(copy.forward(x).data()).toEqual(model.forward(x).data())
+      copy.dispose()
+    })
+    model.dispose()
+  })
+})
+
+describe('ConnectedConv2d', () => {
+  it('gives missing connections no gradient', () => {
+    const model = new Sequential([new ConnectedConv2d({ kernel: 3, table })], { input: [4, 6, 6] })
+    scope(() => {
+      const x = uniform([2, 4, 6, 6], { seed: 1 })
+      const { gradients } = valueAndGrad(() => sum(model.forward(x)))(...model.parameters())
+      const weights = gradients[0]!.data()
+      table.forEach((row, k) => {
+        row.forEach((connected, c) => {
+          const kernel = weights.subarray((4 * k + c) * 9, (4 * k + c + 1) * 9)
+          expect(kernel.some((value) => value !== 0)).toBe(connected)
+        })
+      })
+    })
+    model.dispose()
+  })
+})
+
+describe('LocallyConnected2d', () => {
+  it('is Conv2d when all its kernels are the same', () => {
+    const local = new Sequential([new LocallyConnected2d({ outChannels: 2, kernel: 3, stride: 2, padding: 1 })], {
+      input: [3, 7, 6],
+    })
+    const conv = new Sequential([new Conv2d({ outChannels: 2, kernel: 3, stride: 2, padding: 1 })], {
+      input: [3, 7, 6],
+    })
+    const [w, b] = conv.parameters()
+    const [lw, lb] = local.parameters()
+    const places = lw!.shape[1]! * lw!.shape[2]!
+    const kernels = w!.data()
+    lw!.assign(
+      [0, 1].flatMap((k) => Array.from({ length: places }, () => [...kernels.subarray(27 * k, 27 * k + 27)]).flat()),
+    )
+    lb!.assign([0, 1].flatMap((k) => new Array<number>(places).fill(b!.data()[k]!)))
+    scope(() => {
+      const x = uniform([2, 3, 7, 6], { seed: 1 })
+      const expected = conv.forward(x).data()
+      local
+        .forward(x)
+        .data()
+        .forEach((value, i) => {
+          expect(value).toBeCloseTo(expected[i]!, 5)
+        })
+    })
+    local.dispose()
+    conv.dispose()
+  })
+})
+
+describe('Subsample2d', () => {
+  it('starts as the sum of each window', () => {
+    const model = new Sequential([new Subsample2d({ kernel: 2 })], { input: [2, 4, 4] })
+    scope(() => {
+      const x = uniform([1, 2, 4, 4], { seed: 1 })
+      const means = avgPool2d(x, { kernel: 2 }).data()
+      expect([...model.forward(x).data()]).toEqual([...means].map((value) => Math.fround(4 * value)))
+    })
+    model.dispose()
+  })
+})
+
+describe('RBF', () => {
+  const codes = ['##..', '.#.#', '....']
+
+  it('is the negative squared distance to each code, at every place', () => {
+    const model = new Sequential([new RBF({ units: 3, codes })], { input: [4] })
+    const maps = new Sequential([new RBF({ units: 3, codes })], { input: [4, 1, 2] })
+    scope(() => {
+      const x = [
+        [0.5, 1, -1, 0.25],
+        [-1, 1, -1, 1],
+      ]
+      const expected = x.map((row) =>
+        codes.map((code) => -row.reduce((total, value, j) => total + (value - (code[j] === '#' ? 1 : -1)) ** 2, 0)),
+      )
+      expect([...model.forward(tensor(x)).data()]).toEqual(expected.flat().map((value) => value + 0))
+      // (N, C, 1, 2): the rows of x side by side.
+      const sideBySide = tensor(
+        [0, 1, 2, 3].flatMap((j) => x.map((row) => row[j]!)),
+        [1, 4, 1, 2],
+      )
+      const places = maps.forward(sideBySide).data()
+      expect([...places]).toEqual([0, 1, 2].flatMap((unit) => expected.map((row) => row[unit]! + 0)))
+    })
+    model.dispose()
+    maps.dispose()
+  })
+
+  it('has the loss of the paper, equation 9, and its gradient', () => {
+    scope(() => {
+      const answers = tensor([
+        [-1, -3, -2],
+        [-0.5, -4, -1],
+      ])
+      const expected = [
+        [-1, [-1, -3, -2]],
+        [-1, [-0.5, -4, -1]],
+      ].map(
+        ([y, row]) => -(y as number) + Math.log(Math.exp(-2) + (row as number[]).reduce((s, v) => s + Math.exp(v), 0)),
+      )
+      expect(rbfLoss(answers, [0, 2], { rubbish: 2 }).item()).toBeCloseTo((expected[0]! + expected[1]!) / 2, 5)
+      expect(gradcheck((x) => rbfLoss(x, [0, 2]), [answers])).toBeDefined()
+    })
+  })
+
+  it('refuses codes that do not fit', () => {
+    expect(() => new RBF({ units: 2, codes })).toThrow(/codes must be 2 texts/)
+    expect(() => new Sequential([new RBF({ units: 3, codes })], { input: [5] })).toThrow(
+      /the input \(5\) has 5 features, but the code of unit 0 has 4/,
+    )
+  })
+})
+
+describe('graphs as JSON', () => {
+  it('keep blocks, shared layers, auxiliary outputs and several inputs', () => {
+    const shared = new Conv2d({ outChannels: 3, kernel: 1 })
+    const model = new Graph(
+      [
+        { name: 'a', layer: shared, inputs: 'left', block: 'pair' },
+        { name: 'b', layer: shared, inputs: 'right', block: 'pair' },
+        { name: 'join', layer: new Concat(), inputs: ['a', 'b'] },
+        { name: 'side', layer: new Dropout(), inputs: 'b' },
+      ],
+      {
+        inputs: { left: [2, 3, 3], right: [2, 3, 3] },
+        outputs: ['join'],
+        auxiliary: { side: 0.3 },
+        blocks: { pair: 'both' },
+        seed: 2,
+      },
+    )
+    const config = JSON.parse(JSON.stringify(model)) as GraphConfig
+    expect(config.nodes[1]).toEqual({ name: 'b', inputs: ['right'], shares: 'a', block: 'pair' })
+    const copy = modelFromJSON(config)
+    expect(JSON.parse(JSON.stringify(copy))).toEqual(config)
+    copy.load(model.save())
+    scope(() => {
+      const inputs = { left: uniform([1, 2, 3, 3]), right: uniform([1, 2, 3, 3], { seed: 1 }) }
+      expect(copy.forward(inputs).data()).toEqual(model.forward(inputs).data())
+    })
+    expect(copy.layers[0]).toBe(copy.nodes.find(({ name }) => name === 'b')!.layer)
+    model.dispose()
+    copy.dispose()
+  })
+
+  it.each<[string, object, RegExp]>([
+    ['no nodes', { nodes: [] }, /nodes must be a list of at least one node/],
+    ['no outputs', { outputs: 3 }, /outputs must be a list of names/],
+    ['a node without inputs', { nodes: [{ name: 'a' }] }, /node 0 must be an object with a name and a list of inputs/],
+    ['a later layer shared', { nodes: [{ name: 'a', inputs: ['x'], shares: 'b' }] }, /node 'a' shares "b", which does/],
+    ['an unknown layer', { nodes: [{ name: 'a', inputs: ['x'], layer: { type: 'Conv' } }] }, /node 'a': there is no/],
+    ['wrong inputs', { inputs: { x: 3 } }, /inputs must have a shape/],
+    ['a wrong auxiliary', { auxiliary: { a: '1' } }, /auxiliary must have a weight/],
+    ['wrong blocks', { blocks: { a: 1 } }, /blocks must have a text/],
+    ['a cycle', { nodes: [{ name: 'a', inputs: ['a'], layer: { type: 'ReLU' } }] }, /a -> a form a cycle/],
+  ])('refuse %s', (_, wrong, message) => {
+    const nodes = [{ name: 'a', inputs: ['x'], layer: { type: 'ReLU' } }]
+    const config = { type: 'Graph', inputs: { x: [1, 2, 2] }, nodes, outputs: ['a'], ...wrong }
+    expect(() => modelFromJSON(config)).toThrow(message)
+  })
+})
