@@ -2,7 +2,7 @@
 import type { Graph } from '../nn/graph.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** The output of one layer. */
 export interface Activation {
@@ -22,11 +22,7 @@ export function activations(model: Graph, x: Tensor): Activation[] {
   if (input && !sameShape(input, x.shape.slice(1))) {
     throw new ShapeError(`activations: the model takes (N, ${input.join(', ')}), given ${showShape(x.shape)}`)
   }
-  return scope(() => {
-    let y = x
-    return model.layers.map((layer) => {
-      y = layer.forward(y, { training: false, seed: 0, step: 0 })
-      return { layer: layer.describe(), output: y }
-    })
-  })
+  const names = model.nodes.map(({ name }) => name)
+  const outputs = model.run(x, names, { training: false })
+  return model.nodes.map(({ name, layer }) => ({ layer: layer.describe(), output: outputs[name] as Tensor }))
 }
