@@ -19,14 +19,74 @@ function load4(base: usize, pixels: usize): v128 {
   return v128.load32_lane(base + <usize>load<u32>(pixels, 12), v, 3)
 }
 
+/** Ones in the lanes below 1, 2 and 3. */
+const LANES = memory.data<i32>([-1, 0, 0, 0, -1, -1, 0, 0, -1, -1, -1, 0])
+
+/** How many of four pixels lie side by side before a row ends, if the others do too at the start of the next; else 0. */
+@inline
+function rowEnd(pixels: usize): i32 {
+  const p0 = load<u32>(pixels)
+  const p1 = load<u32>(pixels, 4)
+  const p2 = load<u32>(pixels, 8)
+  const p3 = load<u32>(pixels, 12)
+  if (p3 <= p0) return 0
+  if (p3 - p1 == 8) return 1
+  if (p1 - p0 == 4 && p3 - p2 == 4) return 2
+  return p2 - p0 == 8 ? 3 : 0
+}
+
+/** Four pixels at `pixels`, for all taps before `end`, 32 bytes apart. */
+function gatherFour(panel: usize, image: usize, taps: usize, end: usize, pixels: usize): void {
+  const p = image + <usize>load<u32>(pixels)
+  if (adjacent(pixels)) {
+    while (taps < end) {
+      v128.store(panel, v128.load(p + <usize>load<u32>(taps)))
+      taps += 4
+      panel += 32
+    }
+    return
+  }
+  const step = load<u32>(pixels, 4) - load<u32>(pixels)
+  if (
+    step == 8 &&
+    load<u32>(pixels, 8) - load<u32>(pixels, 4) == 8 &&
+    load<u32>(pixels, 12) - load<u32>(pixels) == 24
+  ) {
+    // Every second column; the second load ends with the last pixel.
+    while (taps < end) {
+      const from = p + <usize>load<u32>(taps)
+      const v = v128.load(from)
+      v128.store(panel, i8x16.shuffle(v, v128.load(from, 12), 0, 1, 2, 3, 8, 9, 10, 11, 20, 21, 22, 23, 28, 29, 30, 31))
+      taps += 4
+      panel += 32
+    }
+    return
+  }
+  const left = rowEnd(pixels)
+  if (left > 0) {
+    const mask = v128.load(LANES + ((<usize>(left - 1)) << 4))
+    const right = image + <usize>load<u32>(pixels, 12) - 12
+    while (taps < end) {
+      const tap = <usize>load<u32>(taps)
+      v128.store(panel, v128.bitselect(v128.load(p + tap), v128.load(right + tap), mask))
+      taps += 4
+      panel += 32
+    }
+    return
+  }
+  while (taps < end) {
+    v128.store(panel, load4(image + <usize>load<u32>(taps), pixels))
+    taps += 4
+    panel += 32
+  }
+}
+
 /** panel (taps, 8): the eight pixels at `pixels`, for `count` taps. */
 export function gatherPixels(panel: usize, image: usize, taps: usize, count: i32, pixels: usize): void {
   const end = taps + ((<usize>count) << 2)
-  const p0 = image + <usize>load<u32>(pixels)
-  const p4 = image + <usize>load<u32>(pixels, 16)
-  const low = adjacent(pixels)
-  const high = adjacent(pixels + 16)
-  if (low && high) {
+  if (adjacent(pixels) && adjacent(pixels + 16)) {
+    const p0 = image + <usize>load<u32>(pixels)
+    const p4 = image + <usize>load<u32>(pixels, 16)
     while (taps < end) {
       const tap = <usize>load<u32>(taps)
       v128.store(panel, v128.load(p0 + tap))
@@ -36,13 +96,8 @@ export function gatherPixels(panel: usize, image: usize, taps: usize, count: i32
     }
     return
   }
-  while (taps < end) {
-    const tap = <usize>load<u32>(taps)
-    v128.store(panel, low ? v128.load(p0 + tap) : load4(image + tap, pixels))
-    v128.store(panel, high ? v128.load(p4 + tap) : load4(image + tap, pixels + 16), 16)
-    taps += 4
-    panel += 32
-  }
+  gatherFour(panel, image, taps, end, pixels)
+  gatherFour(panel + 16, image, taps, end, pixels + 16)
 }
 
 /** panel (pixels, 8): the eight taps at `taps`, for `count` pixels: the transposed patch matrix. */

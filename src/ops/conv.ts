@@ -57,8 +57,37 @@ export interface Conv {
   readonly algorithm: ConvAlgorithm | 'auto'
 }
 
+/** The convolutions of late, by all that decides them: a model asks for the same few again and again. */
+const described = new Map<string, Conv>()
+/** How many are remembered. */
+const MEMORY = 1024
+
+/** An option in words that no other value has, or undefined where it is nothing that could be valid. */
+function spell(value: unknown): string | undefined {
+  if (Array.isArray(value)) {
+    const parts = value.map(spell)
+    return parts.includes(undefined) ? undefined : `[${parts.join()}]`
+  }
+  if (typeof value === 'string') return `'${value}'`
+  return typeof value === 'number' || typeof value === 'boolean' || value === undefined ? `${value}` : undefined
+}
+
 /** Checks options and shapes of x and w, and derives the output's. */
 export function describeConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
+  const { bias, stride, padding, dilation, groups, flip, algorithm } = options
+  const given = [bias?.shape, stride, padding, dilation, groups, flip, algorithm].map(spell)
+  if (given.includes(undefined)) return deriveConv(name, directions, x, w, options)
+  const key = `${name} ${x.join()} ${w.join()} ${given.join()}`
+  let conv = described.get(key)
+  if (!conv) {
+    conv = deriveConv(name, directions, x, w, options)
+    if (described.size >= MEMORY) described.clear()
+    described.set(key, conv)
+  }
+  return conv
+}
+
+function deriveConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
   const { groups = 1, flip = false, algorithm = 'auto' } = options
   const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
   const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string

@@ -33,6 +33,14 @@ type Runner = (pass: PassArguments, shape: number) => void
 
 /** The convolution whose forward pass, with the same weights, is the input gradient of this one: stride 1. */
 export function adjointProblem(problem: ConvProblem): ConvProblem {
+  let adjoint = adjoints.get(problem)
+  if (!adjoint) adjoints.set(problem, (adjoint = deriveAdjoint(problem)))
+  return adjoint
+}
+
+const adjoints = new WeakMap<ConvProblem, ConvProblem>()
+
+function deriveAdjoint(problem: ConvProblem): ConvProblem {
   const { C, K, input, output, kernel, lo, dilation, flip } = problem
   return {
     ...problem,

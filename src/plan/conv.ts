@@ -121,8 +121,11 @@ const names = Object.keys(algorithms) as ConvAlgorithm[]
 export const algorithmsFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
   names.filter((name) => (algorithms[name] as Algorithm).unsupported(problem, pass) === undefined)
 
+/** What was decided for a problem, by pass and request. */
+const decided = new WeakMap<ConvProblem, Map<string, ConvAlgorithm>>()
+
 /**
- * The cheapest algorithm, or the one that was asked for. What is asked for must be able to do the forward pass; for a
+ * The cheapest algorithm, or the one that was asked for; decided once for a problem. What is asked for must be able to do the forward pass; for a
  * gradient that it cannot do, the cheapest takes its place.
  * @throws UnsupportedError when there is no such algorithm, or it cannot do the shape.
  */
@@ -131,6 +134,17 @@ export function planConv(
   pass: ConvPass,
   requested: ConvAlgorithm | 'auto' = 'auto',
 ): ConvAlgorithm {
+  const known = decided.get(problem) ?? new Map<string, ConvAlgorithm>()
+  const key = `${pass} ${requested}`
+  let algorithm = known.get(key)
+  if (!algorithm) {
+    algorithm = decide(problem, pass, requested)
+    decided.set(problem, known.set(key, algorithm))
+  }
+  return algorithm
+}
+
+function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm | 'auto'): ConvAlgorithm {
   const possible = algorithmsFor(problem, pass)
   if (requested !== 'auto') {
     if (possible.includes(requested)) return requested
@@ -148,8 +162,23 @@ export function planConv(
     .reduce((best, name) => (cost(name) < cost(best) ? name : best))
 }
 
+/** Records made before, by problem, kind of bias and fused activation. */
+const encoded = new WeakMap<ConvProblem, Map<string, Int32Array>>()
+
+/** The ConvShape of assembly/ops/conv/shape.ts. */
+export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): Int32Array {
+  const known = encoded.get(problem) ?? new Map<string, Int32Array>()
+  const key = relu ? `${bias} relu` : bias
+  let record = known.get(key)
+  if (!record) {
+    record = Int32Array.from(convShape(problem, bias, relu))
+    encoded.set(problem, known.set(key, record))
+  }
+  return record
+}
+
 /** Position of each field of ConvShape in assembly/ops/conv/shape.ts. */
-export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): number[] {
+function convShape(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu: boolean): number[] {
   const { N, C, K, groups, flip, input, kernel, output, stride, lo, dilation } = problem
   return [
     N,

@@ -20,6 +20,9 @@ interface Block {
   /** Neighbours in the order of addresses. */
   previous: Block | undefined
   next: Block | undefined
+  /** Neighbours in the bin of a free block. */
+  before: Block | undefined
+  after: Block | undefined
 }
 
 /** What is in use. `liveBytes` counts whole blocks, so it is a little above the tensors' sizes. */
@@ -46,7 +49,8 @@ function binOf(bytes: number): number {
 
 export class Allocator {
   readonly memory: WebAssembly.Memory
-  readonly #bins: Set<Block>[] = Array.from({ length: 27 * 8 }, () => new Set<Block>())
+  /** The first free block of each bin. */
+  readonly #bins = new Array<Block | undefined>(27 * 8).fill(undefined)
   readonly #blocks = new Map<number, Block>()
   #last: Block | undefined
   #end: number
@@ -93,7 +97,7 @@ export class Allocator {
   #take(size: number): Block | undefined {
     const first = binOf(size)
     for (let bin = first; bin < this.#bins.length; bin++) {
-      for (const block of this.#bins[bin] as Set<Block>) {
+      for (let block = this.#bins[bin]; block; block = block.after) {
         // Blocks of the first bin may be a little smaller than asked for; those of later bins never are.
         if (block.bytes < size) continue
         this.#remove(block)
@@ -112,6 +116,8 @@ export class Allocator {
       free: true,
       previous: block,
       next: block.next,
+      before: undefined,
+      after: undefined,
     }
     if (block.next) block.next.previous = rest
     else this.#last = rest
@@ -131,7 +137,15 @@ export class Allocator {
       tail.bytes = size
       return tail
     }
-    const block: Block = { pointer: start, bytes: size, free: false, previous: this.#last, next: undefined }
+    const block: Block = {
+      pointer: start,
+      bytes: size,
+      free: false,
+      previous: this.#last,
+      next: undefined,
+      before: undefined,
+      after: undefined,
+    }
     if (this.#last) this.#last.next = block
     this.#last = block
     return block
@@ -184,11 +198,19 @@ export class Allocator {
   }
 
   #insert(block: Block): void {
+    const bin = binOf(block.bytes)
+    const first = this.#bins[bin]
     block.free = true
-    this.#bins[binOf(block.bytes)]?.add(block)
+    block.before = undefined
+    block.after = first
+    if (first) first.before = block
+    this.#bins[bin] = block
   }
 
   #remove(block: Block): void {
-    this.#bins[binOf(block.bytes)]?.delete(block)
+    const { before, after } = block
+    if (before) before.after = after
+    else this.#bins[binOf(block.bytes)] = after
+    if (after) after.before = before
   }
 }
