@@ -84,10 +84,10 @@ function winograd(pass: PassArguments, shape: number, transposed: 0 | 1): void {
   )
 }
 
-function depthwise(out: number, x: number, w: number, bias: number, shape: number, N: number): void {
+function depthwise(out: number, x: number, w: number, bias: number, shape: number, maps: number): void {
   const k = kernels()
   withWorkspace(k.conv_depthwise_workspace(shape) >>> 0, (ws) => {
-    k.conv_depthwise_fwd(out, x, w, bias, ws, shape, 0, N)
+    k.conv_depthwise_fwd(out, x, w, bias, ws, shape, 0, maps)
   })
 }
 
@@ -153,12 +153,12 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
     },
   },
   depthwise: {
-    fwd({ problem: { N }, out, left, right, bias }, shape) {
-      depthwise(out, left, right, bias, shape, N)
+    fwd({ problem: { N, K }, out, left, right, bias }, shape) {
+      depthwise(out, left, right, bias, shape, N * K)
     },
     dx({ problem, out, left, right }) {
       withIntegers(encodeConv(adjointProblem(problem), 'none'), (shape) => {
-        depthwise(out, left, right, 0, shape, problem.N)
+        depthwise(out, left, right, 0, shape, problem.N * problem.C)
       })
     },
     dw({ problem: { K }, out, left, right }, shape) {

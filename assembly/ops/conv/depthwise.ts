@@ -1,6 +1,6 @@
 /**
  * Depthwise convolution: groups of one input channel. There is nothing to sum over channels, so a matrix product would
- * waste its rows; here each output row is swept in blocks of 16 or 4 pixels, all taps of a block at a time.
+ * waste its rows; here each output row is swept in blocks of 16 or 4 pixels, all taps of a block at a time, and 3 × 3 kernels by two rows.
  *
  *   y[k, i]  = bias[k] + Σ_t w[k, t] · xp[tap t, pixel i]
  *   dw[k, t] = Σ_n Σ_i dy[k, i] · xp[tap t, pixel i]
@@ -8,12 +8,28 @@
  * The input gradient for stride 1 is the forward pass of the adjoint problem.
  */
 import { F32, horizontalSum, madd } from '../../simd'
-import { ConvShape, align, fillBias, fillTaps, padImage, tapTableBytes } from './shape'
+import { sweep3x3 } from '../../micro/depthwise'
+import { ConvShape, align, fillBias, fillTaps, padRegion, tapTableBytes } from './shape'
 
-/** Workspace of both passes: the padded image and the table of taps. */
+/** Bytes of the padded copy of one map. */
+@inline
+function planeBytesOf(d: ConvShape): usize {
+  return d.padded ? align(<usize>d.arrayPixels * F32 + 64) : 0
+}
+
+/** Workspace of both passes: one padded map, the table of taps, and a kernel of nine. */
 export function conv_depthwise_workspace(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
-  return align(d.paddedBytes) + tapTableBytes(d)
+  return planeBytesOf(d) + tapTableBytes(d) + 64
+}
+
+/** The map to read for one map x (D, H, W): x itself, or its padded copy in `to`. */
+@inline
+function padPlane(to: usize, x: usize, d: ConvShape): usize {
+  if (!d.padded) return x
+  const bytes = <usize>(d.arrayH * d.arrayW) * F32
+  padRegion(to, x, d, 1, 0, d.reachD, 0, d.reachH, bytes, 0)
+  return to
 }
 
 /** Four pixels, `step` bytes apart. */
@@ -70,7 +86,7 @@ function sweep1(y: usize, x: usize, taps: usize, end: usize, w: usize): void {
   store<f32>(y, sum)
 }
 
-/** Images begin ≤ n < end of y (N, K, O, P, Q), for C / G = 1; the bias is one for each channel or location. */
+/** Maps begin ≤ n·K + k < end of y (N, K, O, P, Q), for C / G = 1; the bias is one for each channel or location. */
 export function conv_depthwise_fwd(
   y: usize,
   x: usize,
@@ -82,33 +98,48 @@ export function conv_depthwise_fwd(
   end: i32,
 ): void {
   const d = changetype<ConvShape>(shape)
-  const taps = ws + align(d.paddedBytes)
+  const taps = ws + planeBytesOf(d)
   const last = taps + ((<usize>d.taps) << 2)
   const step = <usize>d.strideW * F32
   const rowBytes = <usize>d.arrayW * F32
   const planeBytes = <usize>d.arrayH * rowBytes
-  const channelBytes = <usize>d.arrayPixels * F32
   const Q = d.Q
+  const pitch = <usize>Q * F32
+  // Two-dimensional 3 × 3 kernels with stride 1: by two rows at a time.
+  const small = d.T == 1 && d.O == 1 && d.R == 3 && d.S == 3 && d.strideH == 1 && d.strideW == 1
+  const near = d.dilationH == 1 && d.dilationW == 1 && d.bias != 2
+  const paired = small && near && d.P > 1 && Q >= 8
   fillTaps(taps, d)
-  for (let n = begin; n < end; n++) {
-    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
-    for (let k = 0; k < d.K; k++) {
-      const weights = w + <usize>k * ((<usize>d.taps) << 2)
-      const plane = image + <usize>(k / d.groupK) * channelBytes
-      const map = y + <usize>(n * d.K + k) * <usize>d.pixels * F32
-      fillBias(map, bias, d, k, 0, d.pixels)
-      let row = map
-      for (let o = 0; o < d.O; o++) {
-        for (let p = 0; p < d.P; p++) {
-          const from = plane + <usize>(o * d.strideD) * planeBytes + <usize>(p * d.strideH) * rowBytes
-          let q = 0
-          if (step == F32) {
-            for (; q + 16 <= Q; q += 16) sweep16(row + <usize>q * F32, from + <usize>q * F32, taps, last, weights)
-          }
-          for (; q + 4 <= Q; q += 4) sweep4(row + <usize>q * F32, from + <usize>q * step, step, taps, last, weights)
-          for (; q < Q; q++) sweep1(row + <usize>q * F32, from + <usize>q * step, taps, last, weights)
-          row += <usize>Q * F32
+  for (let item = begin; item < end; item++) {
+    const k = item % d.K
+    const map = x + <usize>((item / d.K) * d.C + k / d.groupK) * <usize>d.inputPixels * F32
+    const plane = padPlane(ws, map, d)
+    let weights = w + <usize>k * ((<usize>d.taps) << 2)
+    let row = y + <usize>item * <usize>d.pixels * F32
+    if (paired) {
+      const start = d.bias == 1 ? load<f32>(bias + <usize>k * F32) : 0
+      if (d.flip) {
+        const turned = taps + tapTableBytes(d)
+        for (let t: usize = 0; t < 36; t += 4) store<f32>(turned + t, load<f32>(weights + 32 - t))
+        weights = turned
+      }
+      for (let p = 0; p < d.P; p += 2) {
+        const first = min(p, d.P - 2)
+        sweep3x3(row + <usize>first * pitch, pitch, plane + <usize>first * rowBytes, rowBytes, weights, start, Q)
+      }
+      continue
+    }
+    fillBias(row, bias, d, k, 0, d.pixels)
+    for (let o = 0; o < d.O; o++) {
+      for (let p = 0; p < d.P; p++) {
+        const from = plane + <usize>(o * d.strideD) * planeBytes + <usize>(p * d.strideH) * rowBytes
+        let q = 0
+        if (step == F32) {
+          for (; q + 16 <= Q; q += 16) sweep16(row + <usize>q * F32, from + <usize>q * F32, taps, last, weights)
         }
+        for (; q + 4 <= Q; q += 4) sweep4(row + <usize>q * F32, from + <usize>q * step, step, taps, last, weights)
+        for (; q < Q; q++) sweep1(row + <usize>q * F32, from + <usize>q * step, taps, last, weights)
+        row += pitch
       }
     }
   }
@@ -117,19 +148,17 @@ export function conv_depthwise_fwd(
 /** Filters begin ≤ k < end of dw (K, 1, T, R, S); images and rows are summed in rising order, four columns apart. */
 export function conv_depthwise_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<ConvShape>(shape)
-  const taps = ws + align(d.paddedBytes)
+  const taps = ws + planeBytesOf(d)
   const count = d.taps
   const step = <usize>d.strideW * F32
   const rowBytes = <usize>d.arrayW * F32
   const planeBytes = <usize>d.arrayH * rowBytes
-  const channelBytes = <usize>d.arrayPixels * F32
   const Q = d.Q
   fillTaps(taps, d)
   memory.fill(dw + <usize>begin * <usize>count * F32, 0, <usize>(end - begin) * <usize>count * F32)
   for (let n = 0; n < d.N; n++) {
-    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
     for (let k = begin; k < end; k++) {
-      const plane = image + <usize>(k / d.groupK) * channelBytes
+      const plane = padPlane(ws, x + <usize>(n * d.C + k / d.groupK) * <usize>d.inputPixels * F32, d)
       const map = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
       for (let t = 0; t < count; t++) {
         const window = plane + <usize>load<u32>(taps + ((<usize>t) << 2))
