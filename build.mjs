@@ -3,7 +3,9 @@
  * does that and then makes dist/ (ESM with the module embedded, declarations, the .wasm files).
  */
 import { execFile } from 'node:child_process'
-import { mkdir, readFile, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, readdir, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
@@ -26,10 +28,25 @@ const entries = {
 /** Targets of asconfig.json, and the files that they are in the package. */
 const variants = { strict: 'core.wasm', relaxed: 'relaxed.wasm' }
 
-/** Compiles one target of asconfig.json to build/<target>.wasm and build/<target>.d.ts. */
-async function compile(target) {
+/** A hash of all that the compiler reads: its version, its configuration, and assembly/. */
+async function sourcesHash() {
+  const entries = await readdir('assembly', { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => `${entry.parentPath}/${entry.name}`)
+  const hash = createHash('sha256')
+  for (const file of ['node_modules/assemblyscript/package.json', 'asconfig.json', ...files.sort()]) {
+    hash.update(`${file}\n`).update(await readFile(file))
+  }
+  return hash.digest('hex')
+}
+
+/** Compiles one target of asconfig.json to build/<target>.wasm and build/<target>.d.ts, unless they are up to date. */
+async function compile(target, hash) {
+  const stamp = `build/${target}.sha256`
+  const known = await readFile(stamp, 'utf8').catch(() => '')
+  if (known === hash && existsSync(`build/${target}.wasm`) && existsSync(`build/${target}.d.ts`)) return
   const { stderr } = await run(process.execPath, ['node_modules/assemblyscript/bin/asc.js', '--target', target])
   if (stderr.trim()) process.stderr.write(stderr)
+  await writeFile(stamp, hash)
 }
 
 /** The TypeScript type of the exports, taken from the declarations that the compiler writes. */
@@ -45,7 +62,8 @@ async function kernelTypes() {
 async function buildWasm() {
   await mkdir('build', { recursive: true })
   await mkdir(generated, { recursive: true })
-  await Promise.all(Object.keys(variants).map(compile))
+  const hash = await sourcesHash()
+  await Promise.all(Object.keys(variants).map((target) => compile(target, hash)))
   await writeFile(`${generated}/kernels.ts`, await kernelTypes())
   for (const variant of Object.keys(variants)) {
     const bytes = await readFile(`build/${variant}.wasm`)
