@@ -13,6 +13,18 @@ export default tseslint.config(
     languageOptions: { globals: { process: 'readonly', console: 'readonly' } },
   },
   {
+    // What they use exists in every runtime that they start.
+    files: ['test/platform/**/*.mjs', 'examples/**/*.mjs'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...['AbortController', 'AbortSignal', 'Buffer', 'Request', 'Response', 'URL', 'clearTimeout', 'crypto'],
+          ...['document', 'fetch', 'location', 'performance', 'setTimeout', 'TextEncoder', 'ReadableStream'],
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
+  {
     files: ['**/*.ts'],
     extends: [...tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

@@ -1,0 +1,158 @@
+/**
+ * What every runtime runs, from one bundle: all operations forward and backward, and the training of small networks on
+ * fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
+ */
+import * as t from '../../src/index.js'
+import type { Tensor } from '../../src/index.js'
+import { byAlgorithm, cases, type Case } from './cases.js'
+
+/** SHA-256 by the name of what was hashed. */
+export type Hashes = Record<string, string>
+
+export interface Report {
+  readonly info: t.RuntimeInfo
+  readonly hashes: Hashes
+}
+
+type Numbers = Float32Array | Float64Array | Int32Array
+
+/** SHA-256 of arrays of numbers. Bits of NaN differ between engines, so a NaN is an error. */
+async function sha256(name: string, arrays: readonly Numbers[]): Promise<string> {
+  const parts = arrays.map((array) => {
+    if (array.length === 0) throw new Error(`${name}: an array is empty`)
+    if (array.some((value) => Number.isNaN(value))) throw new Error(`${name}: NaN among the results`)
+    return new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
+  })
+  const bytes = new Uint8Array(parts.reduce((total, { length }) => total + length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+const asNumbers = (values: ArrayLike<number>): Numbers =>
+  values instanceof Float32Array || values instanceof Int32Array ? values : Float64Array.from(values)
+
+/** Value and gradients of a case, as copies. */
+function results(make: () => Case): Numbers[] {
+  return t.scope(() => {
+    const made = make()
+    if ('numbers' in made) return made.numbers.map(asNumbers)
+    const { value, pullback, dispose } = t.vjp(made.fn, ...made.inputs)
+    const gradients = pullback(t.normal(value.shape, { seed: 77 }))
+    const data = [value, ...gradients].map((tensor) => tensor.data())
+    dispose()
+    return data
+  })
+}
+
+const images = 96
+const extent = 12
+
+/** Pictures of noise with a bright bar whose place is the class. */
+function examples(): t.Examples<Int32Array> & { readonly x: Tensor } {
+  const x = t.normal([images, 1, extent, extent], { seed: 1, std: 0.3 })
+  const label = (n: number): number => n % 10
+  const values = x.data()
+  for (let n = 0; n < images; n++) for (let i = 0; i < extent; i++) values[(n * extent + label(n)) * extent + i]! += 1
+  x.assign(values)
+  const size = extent * extent
+  return {
+    x,
+    size: images,
+    batch: (indices) => {
+      const batch = new Float32Array(indices.length * size)
+      indices.forEach((index, i) => batch.set(values.subarray(index * size, (index + 1) * size), i * size))
+      return {
+        x: t.tensor(batch, [indices.length, 1, extent, extent]),
+        target: Int32Array.from(indices, label),
+      }
+    },
+  }
+}
+
+const network = (): t.Sequential =>
+  new t.Sequential(
+    [
+      new t.Conv2d({ outChannels: 6, kernel: 3, padding: 'same' }),
+      new t.ReLU(),
+      new t.MaxPool2d({ kernel: 2 }),
+      new t.Conv2d({ outChannels: 17, kernel: 3, weightInit: 'orthogonal' }),
+      new t.ReLU(),
+      new t.Flatten(),
+      new t.Linear({ outFeatures: 20, weightInit: 'lecun' }),
+      new t.ReLU(),
+      new t.Linear({ outFeatures: 10, weightInit: 'glorot' }),
+    ],
+    { input: [1, extent, extent], seed: 5 },
+  )
+
+/** Three epochs through `fit`: losses, weights, and what the trained network says of the images. */
+async function training(): Promise<Record<'losses' | 'weights' | 'outputs', Numbers[]>> {
+  const data = examples()
+  const model = network()
+  const { steps } = await t.fit(model, data, {
+    epochs: 3,
+    batchSize: 16,
+    loss: t.crossEntropy,
+    optimizer: new t.SGD(model.parameters(), { lr: 0.05, momentum: 0.9, nesterov: true, weightDecay: 1e-4 }),
+    schedule: t.schedule.warmup(4, t.schedule.cosine({ lr: 0.05, steps: 14 })),
+    metrics: { accuracy: t.accuracy },
+    seed: 3,
+  })
+  const outputs = t.scope(() => model.forward(data.x).data())
+  const weights = model.parameters().map((parameter) => parameter.data())
+  const losses = [Float64Array.from(steps, ({ loss }) => loss)]
+  if (!(losses[0]!.at(-1)! < losses[0]![0]!)) throw new Error('training: the loss does not fall')
+  model.dispose()
+  data.x.dispose()
+  return { losses, weights, outputs: [outputs] }
+}
+
+const optimizers: Readonly<Record<string, (parameters: Tensor[]) => t.Optimizer>> = {
+  SGD: (parameters) => new t.SGD(parameters, { lr: 0.02 }),
+  Adam: (parameters) => new t.Adam(parameters, { lr: 0.003 }),
+  AdamW: (parameters) => new t.AdamW(parameters, { lr: 0.003, weightDecay: 0.01 }),
+  RMSprop: (parameters) => new t.RMSprop(parameters, { lr: 0.002 }),
+  Adagrad: (parameters) => new t.Adagrad(parameters, { lr: 0.02 }),
+}
+
+/** Weights after ten steps of an optimizer, gradients clipped. */
+function optimized(make: (parameters: Tensor[]) => t.Optimizer): Numbers[] {
+  const data = examples()
+  const model = network()
+  const optimizer = make(model.parameters())
+  for (let step = 0; step < 10; step++) {
+    t.scope(() => {
+      const { x, target } = data.batch(Int32Array.from({ length: 12 }, (_, i) => (step * 12 + i) % images))
+      const { gradients } = t.valueAndGrad(() => t.crossEntropy(model.forward(x), target))(...model.parameters())
+      optimizer.step(t.clipGradNorm(gradients, 1).gradients)
+    })
+  }
+  const weights = model.parameters().map((parameter) => parameter.data())
+  model.dispose()
+  data.x.dispose()
+  return weights
+}
+
+/** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
+export async function run(options: t.InitOptions = {}): Promise<Report> {
+  await t.init(options)
+  const hashes: Hashes = {}
+  for (const [name, makers] of Object.entries(cases)) {
+    hashes[name] = await sha256(name, makers.flatMap(results))
+  }
+  for (const [name, make] of Object.entries(byAlgorithm)) {
+    hashes[`conv2d by ${name}`] = await sha256(name, results(make))
+  }
+  for (const [name, numbers] of Object.entries(await training())) {
+    hashes[`training: ${name}`] = await sha256(name, numbers)
+  }
+  for (const [name, make] of Object.entries(optimizers)) {
+    hashes[`${name}: weights`] = await sha256(name, optimized(make))
+  }
+  return { info: t.runtimeInfo(), hashes }
+}
