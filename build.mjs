@@ -79,9 +79,16 @@ async function buildWasm() {
 
 /**
  * `sideEffects: false` promises that no module does anything when it is loaded, but bundlers drop whole files by it, and
- * a chunk holds many modules: the same is said of each call at the top level, so that unused operations can go.
+ * a chunk holds many modules. So that what is not used can go, each call at the top level is said to be pure, and the
+ * objects behind `import * as`, which esbuild fills by a call, are written as plain ones.
  */
-const pure = (text) => text.replace(/^(var [\w$]+ = )(?=(?:new )?[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
+const pure = (text) =>
+  text
+    .replace(/^var (\w+) = \{\};\n__export\(\1, \{\n([\s\S]*?)\n\}\);/gm, (_, name, members) => {
+      const getters = members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  get $1() {\n    return $2;\n  }')
+      return `var ${name} = {\n${getters}\n};`
+    })
+    .replace(/^(var [\w$]+ = )(?=(?:new )?[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
 
 async function buildLibrary() {
   const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
