@@ -26,7 +26,12 @@ const entries = {
   'cli/main': 'src/cli/main.ts',
 }
 /** Targets of asconfig.json, and the files that they are in the package. */
-const variants = { strict: 'core.wasm', relaxed: 'relaxed.wasm' }
+const variants = {
+  strict: 'core.wasm',
+  relaxed: 'relaxed.wasm',
+  threads: 'threads.wasm',
+  'relaxed-threads': 'relaxed-threads.wasm',
+}
 
 /** A hash of all that the compiler reads: its version, its configuration, and assembly/. */
 async function sourcesHash() {
@@ -59,12 +64,31 @@ async function kernelTypes() {
   return `/** Written by build.mjs from assembly/: pointers, sizes and ranges. */\nexport interface Kernels {\n${members.join('\n')}\n}\n`
 }
 
+/** The script of the worker threads. */
+async function workerScript() {
+  const { outputFiles } = await build({
+    entryPoints: ['src/runtime/worker.ts'],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    target: 'es2022',
+    platform: 'neutral',
+    minify: true,
+    logLevel: 'warning',
+  })
+  return outputFiles[0].text
+}
+
 async function buildWasm() {
   await mkdir('build', { recursive: true })
   await mkdir(generated, { recursive: true })
   const hash = await sourcesHash()
   await Promise.all(Object.keys(variants).map((target) => compile(target, hash)))
   await writeFile(`${generated}/kernels.ts`, await kernelTypes())
+  await writeFile(
+    `${generated}/worker.ts`,
+    `/** Written by build.mjs: src/runtime/worker.ts as one script. */\nexport default ${JSON.stringify(await workerScript())}\n`,
+  )
   for (const variant of Object.keys(variants)) {
     const bytes = await readFile(`build/${variant}.wasm`)
     await writeFile(
@@ -118,6 +142,8 @@ async function buildLibrary() {
     if (entry !== 'cli/main')
       await writeFile(`dist/${entry}.d.ts`, `export * from './types/${source.slice(4, -3)}.js'\n`)
   }
+  await writeFile('dist/worker.js', await workerScript())
+  await writeFile('dist/worker.d.ts', 'export {}\n')
   for (const [variant, file] of Object.entries(variants)) {
     await copyFile(`build/${variant}.wasm`, `dist/${file}`)
     await writeFile(`dist/${file}.d.ts`, 'declare const module: WebAssembly.Module\nexport default module\n')

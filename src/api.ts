@@ -15,6 +15,7 @@ export {
 export * from './runtime/errors.js'
 export type { ModuleSource } from './runtime/load.js'
 export type { MemoryUsage } from './runtime/memory.js'
+export type { WorkerHandle } from './runtime/spawn.js'
 export * from './tensor/create.js'
 export type { Shape } from './tensor/shape.js'
 export { scope, Tensor } from './tensor/tensor.js'

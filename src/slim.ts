@@ -14,6 +14,7 @@ const nothing: Origin = {
   preferred: 'strict',
   strict: () => missing('core.wasm'),
   relaxed: () => missing('relaxed.wasm'),
+  threads: (simd) => missing(simd === 'strict' ? 'threads.wasm' : 'relaxed-threads.wasm'),
 }
 
 /** As in the main entry, but `module` must be given. @throws UnsupportedError without it. */

@@ -3,7 +3,8 @@
  * adds a step; the pullback walks the steps backwards. Steps are keyed by storage, so reshaping costs nothing
  * and needs no gradient. Tapes nest: a pullback runs ordinary operations, which outer tapes record in turn.
  */
-import { kernels } from '../runtime/core.js'
+import { parallel } from '../runtime/core.js'
+import { LIGHT } from '../runtime/work.js'
 import { DisposedError } from '../runtime/errors.js'
 import type { Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor, type Storage } from '../tensor/tensor.js'
@@ -115,7 +116,7 @@ export const tapesTracking = (storages: readonly Storage[]): Tape[] =>
  */
 function sumOfGradients(a: Tensor, b: Tensor): Tensor {
   const y = empty(a.shape, 'the sum of two gradients')
-  kernels().add_fwd(y.pointer, a.pointer, b.pointer, 0, 0, y.size)
+  parallel('add_fwd', y.size, LIGHT, y.pointer, a.pointer, b.pointer, 0)
   for (const tape of tapesTracking([a.storage, b.storage])) {
     const held = [a, b, y].map(({ storage }) => storage.retain()) as [Storage, Storage, Storage]
     tape.add({

@@ -2,19 +2,21 @@
  * Nonlinearities, element by element, with PyTorch's meanings. Gradients read the output where that is enough, so that
  * the input, often a large sum that nothing else needs, is freed early.
  */
+import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { HEAVY, LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { add, exp, mul, neg, slope, square, unary } from './elementwise.js'
 
 const rectify = unary<void>('relu', {
-  forward: (k, y, x, size) => k.relu_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('relu_fwd', size, LIGHT, y, x),
   keeps: 'y',
   gradient: (dy, y) => rectifySlope(dy, y),
 })
 
 /** dy, or 0 where y ≤ 0. */
 const rectifySlope = slope<void>('reluGradient', {
-  forward: (k, dx, dy, y, size) => k.relu_dx(dx, dy, y, 0, size),
+  forward: (dx, dy, y, size) => parallel('relu_dx', size, LIGHT, dx, dy, y),
 })
 
 /** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
@@ -34,13 +36,13 @@ function checkFactor(value: number, what: string): void {
 
 const leak = unary<number>('leakyRelu', {
   check: (value) => checkFactor(value, 'leakyRelu: negativeSlope'),
-  forward: (k, y, x, size, value) => k.leakyRelu_fwd(y, x, value, 0, size),
+  forward: (y, x, size, value) => parallel('leakyRelu_fwd', size, LIGHT, y, x, value),
   keeps: 'y',
   gradient: (dy, y, value) => leakSlope(dy, y, value),
 })
 
 const leakSlope = slope<number>('leakyReluGradient', {
-  forward: (k, dx, dy, y, size, value) => k.leakyRelu_dx(dx, dy, y, value, 0, size),
+  forward: (dx, dy, y, size, value) => parallel('leakyRelu_dx', size, LIGHT, dx, dy, y, value),
 })
 
 /** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
@@ -53,13 +55,13 @@ export interface EluOptions {
 
 const exponentialUnit = unary<number>('elu', {
   check: (alpha) => checkFactor(alpha, 'elu: alpha'),
-  forward: (k, y, x, size, alpha) => k.elu_fwd(y, x, alpha, 0, size),
+  forward: (y, x, size, alpha) => parallel('elu_fwd', size, HEAVY, y, x, alpha),
   keeps: 'y',
   gradient: (dy, y, alpha) => exponentialSlope(dy, y, alpha),
 })
 
 const exponentialSlope = slope<number>('eluGradient', {
-  forward: (k, dx, dy, y, size, alpha) => k.elu_dx(dx, dy, y, alpha, 0, size),
+  forward: (dx, dy, y, size, alpha) => parallel('elu_dx', size, LIGHT, dx, dy, y, alpha),
   // dy·ddx where y < 0.
   second: (ddx, dy, y) => rectifySlope(mul(ddx, dy), neg(y)),
 })
@@ -68,13 +70,13 @@ const exponentialSlope = slope<number>('eluGradient', {
 export const elu = (x: Tensor, { alpha = 1 }: EluOptions = {}): Tensor => exponentialUnit(x, alpha)
 
 const logistic = unary<void>('sigmoid', {
-  forward: (k, y, x, size) => k.sigmoid_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('sigmoid_fwd', size, HEAVY, y, x),
   keeps: 'y',
   gradient: (dy, y) => logisticSlope(dy, y),
 })
 
 const logisticSlope = slope<void>('sigmoidGradient', {
-  forward: (k, dx, dy, y, size) => k.sigmoid_dx(dx, dy, y, 0, size),
+  forward: (dx, dy, y, size) => parallel('sigmoid_dx', size, LIGHT, dx, dy, y),
   // d(y − y²)/dy = 1 − 2y.
   second: (ddx, dy, y) => mul(mul(ddx, dy), add(mul(y, -2), 1)),
 })
@@ -92,12 +94,12 @@ interface Curve {
 function hyperbolic(name: string): (x: Tensor, curve: Curve) => Tensor {
   // dx = dy · (slope / amplitude) · (amplitude² − y²).
   const tangentSlope = slope<Curve>(`${name}Gradient`, {
-    forward: (k, dx, dy, y, size, curve) =>
-      k.tanh_dx(dx, dy, y, curve.amplitude, curve.slope / curve.amplitude, 0, size),
+    forward: (dx, dy, y, size, curve) =>
+      parallel('tanh_dx', size, LIGHT, dx, dy, y, curve.amplitude, curve.slope / curve.amplitude),
     second: (ddx, dy, y, curve) => mul(mul(mul(ddx, dy), y), (-2 * curve.slope) / curve.amplitude),
   })
   return unary<Curve>(name, {
-    forward: (k, y, x, size, curve) => k.tanh_fwd(y, x, curve.amplitude, curve.slope, 0, size),
+    forward: (y, x, size, curve) => parallel('tanh_fwd', size, HEAVY, y, x, curve.amplitude, curve.slope),
     keeps: 'y',
     gradient: tangentSlope,
   })
@@ -123,7 +125,7 @@ const smoothRelu = unary<number>('softplus', {
       throw new ShapeError(`softplus: beta must be a finite number above 0, given ${String(beta)}`)
     }
   },
-  forward: (k, y, x, size, beta) => k.softplus_fwd(y, x, beta, 0, size),
+  forward: (y, x, size, beta) => parallel('softplus_fwd', size, HEAVY, y, x, beta),
   keeps: 'x',
   gradient: (dy, x, beta) => mul(dy, sigmoid(beta === 1 ? x : mul(x, beta))),
 })
@@ -137,13 +139,13 @@ export interface GeluOptions {
 }
 
 const normalUnit = unary<void>('gelu', {
-  forward: (k, y, x, size) => k.gelu_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('gelu_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => normalSlope(dy, x),
 })
 
 const normalSlope = slope<void>('geluGradient', {
-  forward: (k, dx, dy, x, size) => k.gelu_dx(dx, dy, x, 0, size),
+  forward: (dx, dy, x, size) => parallel('gelu_dx', size, HEAVY, dx, dy, x),
   // (Φ + xφ)′ = φ·(2 − x²), φ = e^(−x²/2) / √(2π).
   second: (ddx, dy, x) => {
     const squared = square(x)
@@ -153,13 +155,13 @@ const normalSlope = slope<void>('geluGradient', {
 })
 
 const cubicUnit = unary<void>('gelu', {
-  forward: (k, y, x, size) => k.gelu_tanh_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('gelu_tanh_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => cubicSlope(dy, x),
 })
 
 const cubicSlope = slope<void>('geluGradient', {
-  forward: (k, dx, dy, x, size) => k.gelu_tanh_dx(dx, dy, x, 0, size),
+  forward: (dx, dy, x, size) => parallel('gelu_tanh_dx', size, HEAVY, dx, dy, x),
   // (σ + xσ′u′)′ = σ′·(2u′ + x·u″ + x·u′²·(1 − 2σ)), u = 2√(2/π)·(x + 0.044715·x³), σ = σ(u).
   second: (ddx, dy, x) => {
     const slopeAtZero = 1.5957691216057308
@@ -185,13 +187,13 @@ export function gelu(x: Tensor, { approximate = 'none' }: GeluOptions = {}): Ten
 }
 
 const gated = unary<void>('silu', {
-  forward: (k, y, x, size) => k.silu_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('silu_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => gatedSlope(dy, x),
 })
 
 const gatedSlope = slope<void>('siluGradient', {
-  forward: (k, dx, dy, x, size) => k.silu_dx(dx, dy, x, 0, size),
+  forward: (dx, dy, x, size) => parallel('silu_dx', size, HEAVY, dx, dy, x),
   // (σ + xσ′)′ = σ′·(2 + x·(1 − 2σ)), σ′ = σ·(1 − σ).
   second: (ddx, dy, x) => {
     const gate = sigmoid(x)

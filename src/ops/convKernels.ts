@@ -2,13 +2,19 @@
  * How each algorithm of src/plan/conv.ts calls its kernels: one entry for each pass of each. `left` and
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
-import { encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { algorithms, encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
-import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
+import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
 
-export interface PassArguments {
+export interface PassArguments extends Given {
+  /** Time that the pass takes, in ns. */
+  readonly work: number
+}
+
+interface Given {
   readonly problem: ConvProblem
   /** Addresses of the result, the two tensors, and the bias or 0. */
   readonly out: number
@@ -65,7 +71,7 @@ function withPacked(
 }
 
 function winograd(pass: PassArguments, shape: number, transposed: 0 | 1): void {
-  const { out, left, right, bias, problem } = pass
+  const { out, left, right, bias, problem, work } = pass
   const k = kernels()
   withPacked(
     pass,
@@ -77,66 +83,64 @@ function winograd(pass: PassArguments, shape: number, transposed: 0 | 1): void {
       })
     },
     (packed) => {
-      withWorkspace(k.conv_winograd_fwd_workspace(shape) >>> 0, (ws) => {
-        k.conv_winograd_fwd(out, left, packed, bias, ws, shape, 0, problem.N)
-      })
+      const ws = perThread(k.conv_winograd_fwd_workspace(shape) >>> 0)
+      parallel('conv_winograd_fwd', problem.N, work / problem.N, out, left, packed, bias, ws, shape)
     },
   )
 }
 
-function depthwise(out: number, x: number, w: number, bias: number, shape: number, maps: number): void {
-  const k = kernels()
-  withWorkspace(k.conv_depthwise_workspace(shape) >>> 0, (ws) => {
-    k.conv_depthwise_fwd(out, x, w, bias, ws, shape, 0, maps)
-  })
+function depthwise({ problem: { N }, out, left, right, bias, work }: PassArguments, shape: number, maps: number): void {
+  const ws = perThread(kernels().conv_depthwise_workspace(shape) >>> 0)
+  parallel('conv_depthwise_fwd', N * maps, work / (N * maps), out, left, right, bias, ws, shape)
 }
 
 const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]: Runner } } = {
   direct: {
-    fwd({ problem: { N, K }, out, left, right, bias }, shape) {
-      kernels().conv_direct_fwd(out, left, right, bias, shape, 0, N * K)
+    fwd({ problem: { N, K }, out, left, right, bias, work }, shape) {
+      parallel('conv_direct_fwd', N * K, work / (N * K), out, left, right, bias, shape)
     },
-    dx({ problem: { N, C }, out, left, right }, shape) {
-      kernels().conv_direct_dx(out, left, right, shape, 0, N * C)
+    dx({ problem: { N, C }, out, left, right, work }, shape) {
+      parallel('conv_direct_dx', N * C, work / (N * C), out, left, right, shape)
     },
-    dw({ problem: { K }, out, left, right }, shape) {
-      kernels().conv_direct_dw(out, left, right, shape, 0, K)
+    dw({ problem: { K }, out, left, right, work }, shape) {
+      parallel('conv_direct_dw', K, work / K, out, left, right, shape)
     },
   },
   gemm: {
     fwd(pass, shape) {
       const k = kernels()
-      const { out, left, right, bias } = pass
+      const { out, left, right, bias, work } = pass
+      const items = k.conv_gemm_fwd_items(shape)
       const pack = (packed: number): void => k.conv_gemm_pack(packed, right, shape)
       withPacked(pass, 'gemm', k.conv_gemm_packed(shape) >>> 0, pack, (packed) => {
-        withWorkspace(k.conv_gemm_fwd_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_fwd(out, left, packed, bias, ws, shape, 0, k.conv_gemm_fwd_items(shape))
-        })
+        const ws = perThread(k.conv_gemm_fwd_workspace(shape) >>> 0)
+        parallel('conv_gemm_fwd', items, work / items, out, left, packed, bias, ws, shape)
       })
     },
     dx(pass, shape) {
       const k = kernels()
-      const { out, left, right } = pass
+      const { out, left, right, work } = pass
+      const items = k.conv_gemm_dx_items(shape)
       const pack = (packed: number): void => k.conv_gemm_pack_transposed(packed, right, shape)
       withPacked(pass, 'gemm dx', k.conv_gemm_packed_transposed(shape) >>> 0, pack, (packed) => {
-        withWorkspace(k.conv_gemm_dx_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_dx(out, left, packed, ws, shape, 0, k.conv_gemm_dx_items(shape))
-        })
+        const ws = perThread(k.conv_gemm_dx_workspace(shape) >>> 0)
+        parallel('conv_gemm_dx', items, work / items, out, left, packed, ws, shape)
       })
     },
-    dw({ problem: { C, K, groups, kernel }, out, left, right }, shape) {
+    dw({ problem: { C, K, groups, kernel }, out, left, right, work }, shape) {
       const k = kernels()
+      const items = k.conv_gemm_dw_items(shape)
+      const ws = perThread(k.conv_gemm_dw_workspace(shape) >>> 0)
       const run = (sums: number): void => {
-        withWorkspace(k.conv_gemm_dw_workspace(shape) >>> 0, (ws) => {
-          k.conv_gemm_dw(out, sums, left, right, ws, shape, 0, k.conv_gemm_dw_items(shape))
-        })
+        parallel('conv_gemm_dw', items, work / items, out, sums, left, right, ws, shape)
       }
       const bytes = k.conv_gemm_dw_sums(shape) >>> 0
       if (bytes === 0) run(0)
       else {
         withWorkspace(bytes, (sums) => {
           run(sums)
-          k.conv_gemm_dw_sum(out, sums, shape, 0, (K * C * sizeOf(kernel)) / groups)
+          const size = (K * C * sizeOf(kernel)) / groups
+          parallel('conv_gemm_dw_sum', size, (LIGHT * bytes) / (4 * size), out, sums, shape)
         })
       }
     },
@@ -153,19 +157,17 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
     },
   },
   depthwise: {
-    fwd({ problem: { N, K }, out, left, right, bias }, shape) {
-      depthwise(out, left, right, bias, shape, N * K)
+    fwd(pass, shape) {
+      depthwise(pass, shape, pass.problem.K)
     },
-    dx({ problem, out, left, right }) {
-      withIntegers(encodeConv(adjointProblem(problem), 'none'), (shape) => {
-        depthwise(out, left, right, 0, shape, problem.N * problem.C)
+    dx(pass) {
+      withIntegers(encodeConv(adjointProblem(pass.problem), 'none'), (shape) => {
+        depthwise(pass, shape, pass.problem.C)
       })
     },
-    dw({ problem: { K }, out, left, right }, shape) {
-      const k = kernels()
-      withWorkspace(k.conv_depthwise_workspace(shape) >>> 0, (ws) => {
-        k.conv_depthwise_dw(out, left, right, ws, shape, 0, K)
-      })
+    dw({ problem: { K }, out, left, right, work }, shape) {
+      const ws = perThread(kernels().conv_depthwise_workspace(shape) >>> 0)
+      parallel('conv_depthwise_dw', K, work / K, out, left, right, ws, shape)
     },
   },
   winograd: {
@@ -177,11 +179,11 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
         winograd(pass, shape, 1)
       })
     },
-    dw({ out, left, right }, shape) {
+    dw({ out, left, right, work }, shape) {
       const k = kernels()
-      withWorkspace(k.conv_winograd_dw_workspace(shape) >>> 0, (ws) => {
-        k.conv_winograd_dw(out, left, right, ws, shape, 0, k.conv_winograd_dw_items(shape))
-      })
+      const items = k.conv_winograd_dw_items(shape)
+      const ws = perThread(k.conv_winograd_dw_workspace(shape) >>> 0)
+      parallel('conv_winograd_dw', items, work / items, out, left, right, ws, shape)
     },
   },
 }
@@ -241,8 +243,9 @@ export function convFootprint(algorithm: ConvAlgorithm, problem: ConvProblem, pa
 }
 
 /** Runs one pass by one algorithm, which must support it. */
-export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: PassArguments): void {
+export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: Given): void {
+  const work = MULTIPLY_ADD * algorithms[algorithm].cost(given.problem, pass)
   withIntegers(encodeConv(given.problem, given.biasKind), (shape) => {
-    runners[algorithm][pass](given, shape)
+    runners[algorithm][pass]({ ...given, work }, shape)
   })
 }

@@ -3,8 +3,9 @@
  * a function of (seed, stream) and the position of the element: it is drawn again for the gradient, not kept.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { kernels } from '../runtime/core.js'
+import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { HEAVY } from '../runtime/work.js'
 import { checkSeed, type RandomOptions } from '../tensor/create.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
@@ -42,7 +43,7 @@ const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
   forward: ({ x }, { seed, stream, threshold, scale }) => {
     const y = empty(x.shape)
     const blocks = Math.ceil(x.size / 16)
-    kernels().dropout_fwd(y.pointer, x.pointer, x.size, seed, stream, threshold, scale, 0, blocks)
+    parallel('dropout_fwd', blocks, 16 * HEAVY, y.pointer, x.pointer, x.size, seed, stream, threshold, scale)
     return y
   },
   keeps: [],

@@ -6,9 +6,9 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../plan/strided.js'
-import { floatsAt, integersAt, kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { floatsAt, integersAt, parallel, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import type { Kernels } from '../runtime/generated/kernels.js'
+import { HEAVY, LIGHT } from '../runtime/work.js'
 import { broadcastShapes, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { sumTo } from './reduce.js'
@@ -16,7 +16,7 @@ import { sumTo } from './reduce.js'
 interface Unary<O> {
   /** Checks the options; allocates nothing. */
   check?(options: O): void
-  forward(k: Kernels, y: number, x: number, size: number, options: O): void
+  forward(y: number, x: number, size: number, options: O): void
   /** What the gradient reads: the input, the output, or nothing. The other is freed early. */
   readonly keeps?: 'x' | 'y'
   gradient(dy: Tensor, kept: Tensor, options: O): Tensor
@@ -35,7 +35,7 @@ export function unary<O>(
     },
     forward: ({ x }, options) => {
       const y = empty(x.shape, name)
-      forward(kernels(), y.pointer, x.pointer, y.size, options)
+      forward(y.pointer, x.pointer, y.size, options)
       return y
     },
     keeps: keeps ? [keeps] : [],
@@ -48,7 +48,7 @@ export function unary<O>(
 
 interface Slope<O> {
   /** dx = dy·f′, f′ read off `kept`. */
-  forward(k: Kernels, dx: number, dy: number, kept: number, size: number, options: O): void
+  forward(dx: number, dy: number, kept: number, size: number, options: O): void
   /** The gradient with respect to `kept`; left out where it is zero. */
   second?(ddx: Tensor, dy: Tensor, kept: Tensor, options: O): Tensor
 }
@@ -63,7 +63,7 @@ export function slope<O>(
     shape: (_, options: O) => options,
     forward: ({ dy, kept }, options) => {
       const dx = empty(kept.shape, name)
-      forward(kernels(), dx.pointer, dy.pointer, kept.pointer, dx.size, options)
+      forward(dx.pointer, dy.pointer, kept.pointer, dx.size, options)
       return dx
     },
     keeps: second ? ['dy', 'kept'] : ['kept'],
@@ -104,7 +104,7 @@ function byTensor(
     forward: ({ a, b }, { shape, record }) => {
       const y = empty(shape, name)
       const run = (pointer: number): void =>
-        kernels()[`${name}_fwd`](y.pointer, a.pointer, b.pointer, pointer, 0, y.size)
+        parallel(`${name}_fwd`, y.size, LIGHT, y.pointer, a.pointer, b.pointer, pointer)
       if (record) withIntegers(record, run)
       else run(0)
       return y
@@ -132,7 +132,7 @@ function byNumber(
       withWorkspace(20, (ws) => {
         integersAt(ws, 4).set([1, y.size, 1, 0])
         floatsAt(ws + 16, 1)[0] = value
-        kernels()[`${operation}_fwd`](y.pointer, a.pointer, ws + 16, ws, 0, y.size)
+        parallel(`${operation}_fwd`, y.size, LIGHT, y.pointer, a.pointer, ws + 16, ws)
       })
       return y
     },
@@ -192,37 +192,37 @@ export const div = (a: Tensor, b: Tensor | number): Tensor =>
 export const neg = (x: Tensor): Tensor => negate(x, -1)
 
 const exponential = unary<void>('exp', {
-  forward: (k, y, x, size) => k.exp_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('exp_fwd', size, HEAVY, y, x),
   keeps: 'y',
   gradient: (dy, y) => mul(dy, y),
 })
 
 const logarithm = unary<void>('log', {
-  forward: (k, y, x, size) => k.log_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('log_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => div(dy, x),
 })
 
 const squareRoot = unary<void>('sqrt', {
-  forward: (k, y, x, size) => k.sqrt_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('sqrt_fwd', size, LIGHT, y, x),
   keeps: 'y',
   gradient: (dy, y) => mul(div(dy, y), 0.5),
 })
 
 const squared = unary<void>('square', {
-  forward: (k, y, x, size) => k.mul_fwd(y, x, x, 0, 0, size),
+  forward: (y, x, size) => parallel('mul_fwd', size, LIGHT, y, x, x, 0),
   keeps: 'x',
   gradient: (dy, x) => mul(mul(dy, x), 2),
 })
 
 const absolute = unary<void>('abs', {
-  forward: (k, y, x, size) => k.abs_fwd(y, x, 0, size),
+  forward: (y, x, size) => parallel('abs_fwd', size, LIGHT, y, x),
   keeps: 'x',
   gradient: (dy, x) => absoluteSlope(dy, x),
 })
 
 const absoluteSlope = slope<void>('absGradient', {
-  forward: (k, dx, dy, x, size) => k.abs_dx(dx, dy, x, 0, size),
+  forward: (dx, dy, x, size) => parallel('abs_dx', size, LIGHT, dx, dy, x),
 })
 
 /** eˣ, within 1 ulp; infinite above 88.72. */
@@ -244,7 +244,7 @@ const power = unary<number>('pow', {
   check: (p) => {
     if (!Number.isFinite(p)) throw new ShapeError(`pow: the exponent must be a finite number, given ${String(p)}`)
   },
-  forward: (k, y, x, size, p) => k.pow_fwd(y, x, p, 0, size),
+  forward: (y, x, size, p) => parallel('pow_fwd', size, HEAVY, y, x, p),
   keeps: 'x',
   gradient: (dy, x, p) => (p === 0 ? mul(dy, 0) : mul(mul(dy, pow(x, p - 1)), p)),
 })
@@ -269,13 +269,13 @@ const limited = unary<Range>('clamp', {
       )
     }
   },
-  forward: (k, y, x, size, { min, max }) => k.clamp_fwd(y, x, min, max, 0, size),
+  forward: (y, x, size, { min, max }) => parallel('clamp_fwd', size, LIGHT, y, x, min, max),
   keeps: 'x',
   gradient: (dy, x, range) => limitedSlope(dy, x, range),
 })
 
 const limitedSlope = slope<Range>('clampGradient', {
-  forward: (k, dx, dy, x, size, { min, max }) => k.clamp_dx(dx, dy, x, min, max, 0, size),
+  forward: (dx, dy, x, size, { min, max }) => parallel('clamp_dx', size, LIGHT, dx, dy, x, min, max),
 })
 
 /**

@@ -5,8 +5,9 @@
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planCopy } from '../plan/strided.js'
 import { perDirection } from '../plan/window.js'
-import { floatsAt, kernels, withIntegers } from '../runtime/core.js'
+import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
@@ -21,7 +22,7 @@ function copyStrided(
 ): void {
   const { record, planes } = planCopy(extents, yStrides, xStrides)
   withIntegers(record, (pointer) => {
-    kernels().copy_fwd(y, x, pointer, 0, planes)
+    parallel('copy_fwd', planes, (LIGHT * sizeOf(extents)) / planes, y, x, pointer)
   })
 }
 
@@ -248,6 +249,8 @@ interface AlongAxis {
 const outerOf = ({ xShape, axis }: AlongAxis): number => sizeOf(xShape.slice(0, axis))
 const innerOf = ({ xShape, axis }: AlongAxis): number => sizeOf(xShape.slice(axis + 1))
 const extentOf = ({ xShape, axis }: AlongAxis): number => xShape[axis] as number
+/** Time of one outer index, in ns. */
+const workOf = (d: AlongAxis): number => LIGHT * d.length * innerOf(d)
 
 /** A map along an axis and its adjoint, as operations that are each other's gradients. */
 /* @__NO_SIDE_EFFECTS__ */
@@ -293,10 +296,10 @@ interface Continuation extends AlongAxis {
 const continued = adjoints<Continuation>(
   'pad',
   (y, x, d) => {
-    kernels().pad_fwd(y, x, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode], 0, outerOf(d))
+    parallel('pad_fwd', outerOf(d), workOf(d), y, x, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode])
   },
   (dx, dy, d) => {
-    kernels().pad_dx(dx, dy, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode], 0, outerOf(d))
+    parallel('pad_dx', outerOf(d), workOf(d), dx, dy, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode])
   },
 )
 
@@ -386,10 +389,10 @@ interface Enlargement extends AlongAxis {
 const interpolate = adjoints<Enlargement>(
   'upsample2d',
   (y, x, d) => {
-    kernels().interpolate_fwd(y, x, extentOf(d), innerOf(d), d.scale, 0, outerOf(d))
+    parallel('interpolate_fwd', outerOf(d), workOf(d), y, x, extentOf(d), innerOf(d), d.scale)
   },
   (dx, dy, d) => {
-    kernels().interpolate_dx(dx, dy, extentOf(d), innerOf(d), d.scale, 0, outerOf(d))
+    parallel('interpolate_dx', outerOf(d), workOf(d), dx, dy, extentOf(d), innerOf(d), d.scale)
   },
 )
 

@@ -4,10 +4,11 @@
  * share a kernel; it is linear in both arguments, and its three forms are closed under differentiation.
  */
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
-import { encodeConv, type ConvProblem } from '../plan/conv.js'
+import { encodeConv, multiplyAdds, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { kernels, parallel, perThread, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
@@ -34,21 +35,22 @@ interface Local {
 type Pass = 'fwd' | 'dx' | 'dw' | 'db'
 
 function run(d: Local, pass: Pass, left: Tensor, right: Tensor | undefined, bias?: Tensor): Tensor {
-  const k = kernels()
   const { problem, classes } = d
   const { N, K } = problem
   const out = empty({ fwd: d.yShape, dx: d.xShape, dw: d.wShape, db: d.biasShape }[pass])
   const a = left.pointer
   const b = right?.pointer ?? 0
+  // Each kernel is used once: reading it takes most of the time.
+  const work = 4 * MULTIPLY_ADD * multiplyAdds(problem)
   withIntegers(encodeConv(problem, 'none'), (shape) =>
-    withIntegers(d.classOf, (classOf) =>
-      withWorkspace(k.local_workspace(shape) >>> 0, (ws) => {
-        if (pass === 'fwd') k.local_fwd(out.pointer, a, b, bias?.pointer ?? 0, ws, shape, classOf, classes, 0, N)
-        else if (pass === 'dx') k.local_dx(out.pointer, a, b, ws, shape, classOf, classes, 0, N)
-        else if (pass === 'dw') k.local_dw(out.pointer, a, b, ws, shape, classOf, classes, 0, K)
-        else k.local_db(out.pointer, a, shape, classOf, classes, 0, K)
-      }),
-    ),
+    withIntegers(d.classOf, (classOf) => {
+      const ws = perThread(kernels().local_workspace(shape) >>> 0)
+      const table = [shape, classOf, classes] as const
+      if (pass === 'fwd') parallel('local_fwd', N, work / N, out.pointer, a, b, bias?.pointer ?? 0, ws, ...table)
+      else if (pass === 'dx') parallel('local_dx', N, work / N, out.pointer, a, b, ws, ...table)
+      else if (pass === 'dw') parallel('local_dw', K, work / K, out.pointer, a, b, ws, ...table)
+      else parallel('local_db', K, (LIGHT * left.size) / K, out.pointer, a, ...table)
+    }),
   )
   return out
 }

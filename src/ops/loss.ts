@@ -3,8 +3,9 @@
  * its derivative; the gradient is that times dy. Sums are float64 in a fixed order.
  */
 import { defineOp, type Definition, type Op } from '../autodiff/op.js'
-import { kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { HEAVY, LIGHT } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, Tensor } from '../tensor/tensor.js'
 
@@ -86,12 +87,21 @@ function defineGradient(
     shape: (_, d) => d,
     forward: ({ delta, dy }, { loss: { outer, classes, inner, xShape, rows, reduction }, sign }) => {
       const dx = empty(xShape)
-      const k = kernels()
       if (reduction === 'none') {
-        k.loss_each_dx(dx.pointer, delta.pointer, dy.pointer, sign, classes, inner, 0, outer)
+        parallel(
+          'loss_each_dx',
+          outer,
+          LIGHT * classes * inner,
+          dx.pointer,
+          delta.pointer,
+          dy.pointer,
+          sign,
+          classes,
+          inner,
+        )
       } else {
         const scale = reduction === 'mean' ? sign / sizeOf(rows) : sign
-        k.loss_dx(dx.pointer, delta.pointer, dy.pointer, scale, 0, dx.size)
+        parallel('loss_dx', dx.size, LIGHT, dx.pointer, delta.pointer, dy.pointer, scale)
       }
       return dx
     },
@@ -185,10 +195,9 @@ export const crossEntropy = defineClassLoss(
     smoothing: checkRange('crossEntropy', 'labelSmoothing', labelSmoothing, 1),
   }),
   ({ losses, delta, sums }, x, labels, { options: { smoothing }, classes, inner, outer }) => {
-    const k = kernels()
-    withWorkspace(k.crossentropy_workspace() >>> 0, (ws) => {
-      k.crossentropy_fwd(losses, delta, sums, x, labels, ws, smoothing, classes, inner, 0, outer)
-    })
+    const ws = perThread(kernels().crossentropy_workspace() >>> 0)
+    const work = HEAVY * classes * inner
+    parallel('crossentropy_fwd', outer, work, losses, delta, sums, x, labels, ws, smoothing, classes, inner)
   },
 )
 
@@ -202,7 +211,7 @@ export const hingeLoss = defineClassLoss(
   'hingeLoss',
   ({ margin = 1 }: HingeOptions) => ({ margin: checkRange('hingeLoss', 'margin', margin, Infinity) }),
   ({ losses, delta, sums }, x, labels, { options: { margin }, classes, inner, outer }) => {
-    kernels().hinge_fwd(losses, delta, sums, x, labels, margin, classes, inner, 0, outer)
+    parallel('hinge_fwd', outer, LIGHT * classes * inner, losses, delta, sums, x, labels, margin, classes, inner)
   },
 )
 
@@ -216,10 +225,10 @@ function describePair(name: string, argument: string, x: Shape, target: Shape, o
 }
 
 const runPair = (kernel: 'mse_fwd' | 'bce_fwd', x: Tensor, target: Tensor, loss: Loss, differentiate: boolean) => {
-  const k = kernels()
-  const blocks = k.loss_blocks(x.size)
+  const blocks = kernels().loss_blocks(x.size)
+  const work = ((kernel === 'bce_fwd' ? 2 * HEAVY : LIGHT) * x.size) / blocks
   return reduceLosses(loss, blocks, differentiate, ({ losses, delta, sums }) => {
-    k[kernel](losses, delta, sums, x.pointer, target.pointer, x.size, 0, blocks)
+    parallel(kernel, blocks, work, losses, delta, sums, x.pointer, target.pointer, x.size)
   })
 }
 

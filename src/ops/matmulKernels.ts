@@ -1,6 +1,7 @@
 /** How each algorithm of src/plan/matmul.ts calls its kernel. */
 import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
-import { kernels, withWorkspace } from '../runtime/core.js'
+import { kernels, parallel, perThread } from '../runtime/core.js'
+import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 
 /** Bytes that the product needs besides its operands. */
 export function multiplyWorkspace(problem: MatmulProblem): number {
@@ -13,13 +14,15 @@ export function multiply(out: number, a: number, b: number, bias: number, proble
   const { M, N, K, transposeA, transposeB } = problem
   const k = kernels()
   if (planMatmul(problem) === 'dot') {
-    k.matmul_dot_fwd(out, a, b, bias, M, N, K, 0, N)
+    // Bound by reading b.
+    parallel('matmul_dot_fwd', N, LIGHT * K, out, a, b, bias, M, N, K)
     return
   }
   // Strides in bytes: an operand that is read transposed lies as it is.
   const [aRow, aColumn] = transposeA ? [4, 4 * M] : [4 * K, 4]
   const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
-  withWorkspace(multiplyWorkspace(problem), (ws) => {
-    k.matmul_fwd(out, a, b, bias, ws, M, N, K, aRow, aColumn, bRow, bColumn, 0, k.matmul_items(M, N))
-  })
+  const items = k.matmul_items(M, N)
+  const work = (MULTIPLY_ADD * M * N * K) / items
+  const ws = perThread(multiplyWorkspace(problem))
+  parallel('matmul_fwd', items, work, out, a, b, bias, ws, M, N, K, aRow, aColumn, bRow, bColumn)
 }

@@ -1,7 +1,8 @@
 /** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { floatsAt, kernels, withWorkspace } from '../runtime/core.js'
+import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { HEAVY, LIGHT } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, Tensor } from '../tensor/tensor.js'
 
@@ -78,10 +79,9 @@ const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalR
     shape: (_, d) => d,
     forward: ({ dy, x, scale }, { shape, N, C, pixels, size, alpha, beta }) => {
       const dx = empty(shape)
-      const k = kernels()
-      withWorkspace(k.lrn_dx_workspace(C, pixels) >>> 0, (ws) => {
-        k.lrn_dx(dx.pointer, dy.pointer, x.pointer, scale.pointer, ws, C, pixels, size, alpha, beta, 0, N)
-      })
+      const from = [dy.pointer, x.pointer, scale.pointer] as const
+      const ws = perThread(kernels().lrn_dx_workspace(C, pixels) >>> 0)
+      parallel('lrn_dx', N, 2 * HEAVY * C * pixels, dx.pointer, ...from, ws, C, pixels, size, alpha, beta)
       return dx
     },
   },
@@ -92,7 +92,8 @@ const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('loc
   forward: ({ x }, { shape, N, C, pixels, size, alpha, beta, k }, differentiate) => {
     const y = empty(shape)
     const scale = differentiate ? empty(shape) : undefined
-    kernels().lrn_fwd(y.pointer, scale?.pointer ?? 0, x.pointer, C, pixels, size, alpha, beta, k, 0, N * C)
+    const out = [y.pointer, scale?.pointer ?? 0] as const
+    parallel('lrn_fwd', N * C, 2 * HEAVY * pixels, ...out, x.pointer, C, pixels, size, alpha, beta, k)
     return scale ? { y, saved: { scale } } : y
   },
   keeps: ['x'],
@@ -171,7 +172,8 @@ const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Layout> = defineOp
   forward: ({ dy, x, stats }, { N, C, pixels }) => {
     const sums = empty([2, C])
     const { pointer } = sums
-    kernels().batchnorm_dw(pointer, pointer + 4 * C, dy.pointer, x.pointer, stats.pointer, N, C, pixels, 0, C)
+    const from = [dy.pointer, x.pointer, stats.pointer] as const
+    parallel('batchnorm_dw', C, 2 * LIGHT * N * pixels, pointer, pointer + 4 * C, ...from, N, C, pixels)
     return sums
   },
 })
@@ -188,7 +190,7 @@ const batchInputGradient: Op<
     const count = sums ? N * pixels : 0
     const scale = gamma?.pointer ?? 0
     const from = [dy.pointer, x.pointer, scale, dgamma, dbeta, stats.pointer] as const
-    kernels().batchnorm_dx(dx.pointer, ...from, C, pixels, count, 0, N * C)
+    parallel('batchnorm_dx', N * C, 2 * LIGHT * pixels, dx.pointer, ...from, C, pixels, count)
     return dx
   },
 })
@@ -208,15 +210,15 @@ const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
   forward: ({ x, gamma, beta }, { shape, N, C, pixels, training, eps, momentum, runningMean, runningVar }) => {
     const y = empty(shape)
     const stats = empty([3, C])
-    const k = kernels()
     const [mean, variance] = [runningMean?.pointer ?? 0, runningVar?.pointer ?? 0]
     if (training) {
-      k.batchnorm_statistics(stats.pointer, mean, variance, x.pointer, N, C, pixels, eps, momentum, 0, C)
+      const into = [stats.pointer, mean, variance] as const
+      parallel('batchnorm_statistics', C, 2 * LIGHT * N * pixels, ...into, x.pointer, N, C, pixels, eps, momentum)
     } else {
-      k.batchnorm_frozen(stats.pointer, mean, variance, C, eps, 0, C)
+      parallel('batchnorm_frozen', C, LIGHT, stats.pointer, mean, variance, C, eps)
     }
     const [scale, shift] = [gamma?.pointer ?? 0, beta?.pointer ?? 0]
-    k.batchnorm_fwd(y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels, 0, N * C)
+    parallel('batchnorm_fwd', N * C, LIGHT * pixels, y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels)
     return { y, saved: { stats } }
   },
   keeps: ['x', 'gamma'],

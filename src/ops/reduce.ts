@@ -4,8 +4,9 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planCopy, planReduction, reducedStrides } from '../plan/strided.js'
-import { floatsAt, integersAt, kernels, withIntegers, withWorkspace } from '../runtime/core.js'
+import { floatsAt, integersAt, parallel, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
@@ -60,7 +61,7 @@ function summing<O>(name: string, describeTotal: (x: Shape, options: O) => Total
     forward: ({ x }, { xShape, yShape, axes, divisor }) => {
       const y = empty(yShape, name)
       withIntegers(planReduction(xShape, axes), (record) => {
-        kernels().sum_fwd(y.pointer, x.pointer, record, divisor, 0, y.size)
+        parallel('sum_fwd', y.size, (LIGHT * sizeOf(xShape)) / y.size, y.pointer, x.pointer, record, divisor)
       })
       return y
     },
@@ -79,7 +80,7 @@ const spread: Op<{ y: Tensor }, Total> = defineOp('sumGradient', {
     const { record, planes } = planCopy(xShape, stridesOf(xShape), reducedStrides(xShape, axes))
     const from = divisor === 1 ? y : quotient(y, divisor)
     withIntegers(record, (pointer) => {
-      kernels().copy_fwd(x.pointer, from.pointer, pointer, 0, planes)
+      parallel('copy_fwd', planes, (LIGHT * x.size) / planes, x.pointer, from.pointer, pointer)
     })
     return x
   },
@@ -93,7 +94,7 @@ function quotient(y: Tensor, divisor: number): Tensor {
   withWorkspace(20, (ws) => {
     integersAt(ws, 4).set([1, y.size, 1, 0])
     floatsAt(ws + 16, 1)[0] = divisor
-    kernels().div_fwd(result.pointer, y.pointer, ws + 16, ws, 0, y.size)
+    parallel('div_fwd', y.size, LIGHT, result.pointer, y.pointer, ws + 16, ws)
   })
   return result
 }
@@ -149,7 +150,8 @@ function extremum(name: string, sign: number): Op<{ x: Tensor }, Request> {
       // Places in x, 32-bit integers in the memory of a tensor.
       const index = empty(yShape, name)
       withIntegers(planReduction(xShape, axes), (record) => {
-        kernels().extremum_fwd(y.pointer, index.pointer, x.pointer, record, sign, 0, y.size)
+        const work = (4 * LIGHT * sizeOf(xShape)) / y.size
+        parallel('extremum_fwd', y.size, work, y.pointer, index.pointer, x.pointer, record, sign)
       })
       return { y, saved: { index } }
     },
@@ -164,7 +166,7 @@ const scatter: Op<{ dy: Tensor; index: Tensor }, Reduction> = defineOp('extremum
   forward: ({ dy, index }, { xShape }) => {
     const dx = empty(xShape, 'extremumGradient')
     floatsAt(dx.pointer, dx.size).fill(0)
-    kernels().extremum_dx(dx.pointer, dy.pointer, index.pointer, 0, dy.size)
+    parallel('extremum_dx', dy.size, 4 * LIGHT, dx.pointer, dy.pointer, index.pointer)
     return dx
   },
   keeps: ['index'],
@@ -176,7 +178,7 @@ const gather: Op<{ x: Tensor; index: Tensor }, Reduction> = defineOp('extremumGa
   shape: (_, d: Reduction) => d,
   forward: ({ x, index }, { yShape }) => {
     const y = empty(yShape, 'extremumGather')
-    kernels().extremum_gather(y.pointer, x.pointer, index.pointer, 0, y.size)
+    parallel('extremum_gather', y.size, 4 * LIGHT, y.pointer, x.pointer, index.pointer)
     return y
   },
   keeps: ['index'],

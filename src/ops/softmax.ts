@@ -8,8 +8,8 @@
  * makes the whole row NaN.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { kernels, withWorkspace } from '../runtime/core.js'
-import type { Kernels } from '../runtime/generated/kernels.js'
+import { kernels, parallel, perThread, type PerThread } from '../runtime/core.js'
+import { HEAVY } from '../runtime/work.js'
 import { checkAxis, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
@@ -24,22 +24,21 @@ interface Classes {
 type Forward = 'softmax_fwd' | 'logsoftmax_fwd'
 type Gradient = 'softmax_dx' | 'logsoftmax_dx'
 
-function run(use: (k: Kernels, y: number, ws: number) => void, { shape }: Classes): Tensor {
-  const k = kernels()
-  const y = empty(shape)
-  withWorkspace(k.softmax_workspace() >>> 0, (ws) => {
-    use(k, y.pointer, ws)
-  })
-  return y
-}
+/** Workspace of every thread, and the time that one outer index takes. */
+const needs = ({ classes, inner }: Classes): readonly [PerThread, number] => [
+  perThread(kernels().softmax_workspace() >>> 0),
+  HEAVY * classes * inner,
+]
 
 function defineSoftmax(name: string, forward: Forward, gradient: Gradient): (x: Tensor, axis?: number) => Tensor {
   const inputGradient: Op<{ dy: Tensor; y: Tensor }, Classes> = defineOp(`${name}Gradient`, {
     shape: (_, d) => d,
-    forward: ({ dy, y }, d) =>
-      run((k, dx, ws) => {
-        k[gradient](dx, dy.pointer, y.pointer, ws, d.classes, d.inner, 0, d.outer)
-      }, d),
+    forward: ({ dy, y }, d) => {
+      const dx = empty(d.shape)
+      const [ws, work] = needs(d)
+      parallel(gradient, d.outer, work, dx.pointer, dy.pointer, y.pointer, ws, d.classes, d.inner)
+      return dx
+    },
   })
   const op: Op<{ x: Tensor }, number> = defineOp(name, {
     shape: ({ x: { shape } }, axis): Classes => {
@@ -51,10 +50,12 @@ function defineSoftmax(name: string, forward: Forward, gradient: Gradient): (x: 
         inner: sizeOf(shape.slice(at + 1)),
       }
     },
-    forward: ({ x }, d) =>
-      run((k, y, ws) => {
-        k[forward](y, x.pointer, ws, d.classes, d.inner, 0, d.outer)
-      }, d),
+    forward: ({ x }, d) => {
+      const y = empty(d.shape)
+      const [ws, work] = needs(d)
+      parallel(forward, d.outer, work, y.pointer, x.pointer, ws, d.classes, d.inner)
+      return y
+    },
     keeps: ['y'],
     gradient: ({ y }, dy, d) => ({ x: inputGradient({ dy, y }, d) }),
   })

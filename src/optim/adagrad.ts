@@ -1,5 +1,6 @@
 /** AdaGrad (Duchi, Hazan & Singer 2011; Goodfellow et al., algorithm 8.4). */
-import { kernels } from '../runtime/core.js'
+import { parallel } from '../runtime/core.js'
+import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
@@ -44,6 +45,6 @@ export class Adagrad extends Optimizer {
 
   protected override update(w: Tensor, dw: Tensor, index: number): void {
     const sum = this.slot('sum', index)
-    kernels().adagrad_step(w.pointer, sum, dw.pointer, this.#rate, this.#eps, this.#weightDecay, 0, w.size)
+    parallel('adagrad_step', w.size, LIGHT, w.pointer, sum, dw.pointer, this.#rate, this.#eps, this.#weightDecay)
   }
 }

@@ -1,6 +1,7 @@
 /** Adam (Kingma & Ba 2015; Goodfellow et al., algorithm 8.7) and AdamW (Loshchilov & Hutter 2019). */
-import { kernels } from '../runtime/core.js'
+import { kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
@@ -51,7 +52,10 @@ abstract class AdamFamily extends Optimizer {
   }
 
   protected override update(w: Tensor, dw: Tensor, index: number): void {
-    kernels().adam_step(
+    parallel(
+      'adam_step',
+      w.size,
+      LIGHT,
       w.pointer,
       this.slot('first', index),
       this.slot('second', index),
@@ -65,8 +69,6 @@ abstract class AdamFamily extends Optimizer {
       this.#eps,
       this.#decoupled ? 0 : this.#weightDecay,
       this.#decoupled ? this.lr * this.#weightDecay : 0,
-      0,
-      w.size,
     )
   }
 }

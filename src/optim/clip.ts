@@ -1,6 +1,7 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
-import { kernels } from '../runtime/core.js'
+import { kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import { empty, Tensor } from '../tensor/tensor.js'
 import { checkOption } from './optimizer.js'
 
@@ -27,7 +28,7 @@ export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): Cli
   if (factor >= 1) return { gradients: gradients.map((gradient) => gradient.alias()), norm }
   const scaled = gradients.map((gradient) => {
     const result = empty(gradient.shape, 'clipGradNorm')
-    k.norm_scale(result.pointer, gradient.pointer, factor, 0, gradient.size)
+    parallel('norm_scale', gradient.size, LIGHT, result.pointer, gradient.pointer, factor)
     return result
   })
   return { gradients: scaled, norm }

@@ -1,5 +1,6 @@
 /** RMSProp (Hinton 2012; Goodfellow et al., algorithms 8.5 and 8.6). */
-import { kernels } from '../runtime/core.js'
+import { parallel } from '../runtime/core.js'
+import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
@@ -45,7 +46,10 @@ export class RMSprop extends Optimizer {
   }
 
   protected override update(w: Tensor, dw: Tensor, index: number): void {
-    kernels().rmsprop_step(
+    parallel(
+      'rmsprop_step',
+      w.size,
+      LIGHT,
       w.pointer,
       this.slot('square', index),
       this.#momentum > 0 ? this.slot('velocity', index) : 0,
@@ -56,8 +60,6 @@ export class RMSprop extends Optimizer {
       this.#eps,
       this.#momentum,
       this.#weightDecay,
-      0,
-      w.size,
     )
   }
 }

@@ -1,6 +1,7 @@
 /** Stochastic gradient descent with momentum: Goodfellow et al., section 8.3. */
-import { kernels } from '../runtime/core.js'
+import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
@@ -52,12 +53,14 @@ export class SGD extends Optimizer {
   }
 
   protected override update(w: Tensor, dw: Tensor, index: number): void {
-    const k = kernels()
     if (this.#momentum === 0) {
-      k.sgd_step(w.pointer, dw.pointer, this.lr, this.#weightDecay, 0, w.size)
+      parallel('sgd_step', w.size, LIGHT, w.pointer, dw.pointer, this.lr, this.#weightDecay)
       return
     }
-    k.sgd_momentum_step(
+    parallel(
+      'sgd_momentum_step',
+      w.size,
+      LIGHT,
       w.pointer,
       this.slot('velocity', index),
       dw.pointer,
@@ -66,8 +69,6 @@ export class SGD extends Optimizer {
       this.#share,
       this.#weightDecay,
       this.#nesterov,
-      0,
-      w.size,
     )
   }
 }

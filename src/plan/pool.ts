@@ -3,6 +3,7 @@
  * assembly/ops/pool/shape.ts). Sliding windows, a fixed grid of windows (adaptive), or one window over the whole map.
  */
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
@@ -28,6 +29,8 @@ export interface Pool {
   readonly maps: number
   readonly inputPixels: number
   readonly pixels: number
+  /** Time that one map takes, in ns. */
+  readonly work: number
   /** PoolShape of assembly/ops/pool/shape.ts. */
   readonly record: readonly number[]
 }
@@ -84,13 +87,16 @@ export function makePool(
     throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
   }
   const inputPixels = sizeOf(axes.map(({ n }) => n))
+  const pixels = sizeOf(axes.map(({ output }) => output))
+  const window = sizeOf(axes.map(({ n, kernel, output }) => kernel || n / output))
   const three = [...new Array<Axis>(3 - axes.length).fill(plainAxis(1, 1, 1)), ...axes]
   return {
     xShape,
     yShape,
     maps: sizeOf(xShape) / inputPixels,
     inputPixels,
-    pixels: sizeOf(axes.map(({ output }) => output)),
+    pixels,
+    work: LIGHT * (inputPixels + pixels * window),
     record: [
       numerator,
       countPadding ? 1 : 0,

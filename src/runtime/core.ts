@@ -1,28 +1,40 @@
-/** The one loaded core: its kernels, its memory, and how it was started. */
+/** The one loaded core: its kernels, its memory, its threads, and how it was started. */
 import { NotInitializedError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import {
   checkRuntime,
-  loadCore,
-  loadCoreSync,
+  compileCore,
+  compileCoreSync,
+  instantiateCore,
   supportsRelaxedSimd,
   type LoadedCore,
   type ModuleSource,
 } from './load.js'
-import { Allocator, type MemoryUsage } from './memory.js'
+import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
+import { Pool } from './pool.js'
+import { threadsMissing, type WorkerHandle } from './spawn.js'
 
 declare const __VERSION__: string | undefined
 
 /** `strict` gives the same bits everywhere; `relaxed` uses fused multiply-add where the machine has it. */
 export type Simd = 'strict' | 'relaxed'
 
+/** More threads than this help no shape. */
+const MOST_THREADS = 64
+
 export interface InitOptions {
   /** Default `strict`. `relaxed` is faster and not reproducible across machines; `auto` takes it where it exists. */
   readonly simd?: Simd | 'auto'
-  /** Worker threads to compute with. Only 1 is available so far. */
+  /**
+   * Threads to compute with, this one included; default 1. Results have the same bits for any number. Where there can
+   * be no threads, one computes, and `runtimeInfo()` says why. A later call with another number changes it; 1 ends the
+   * workers.
+   */
   readonly threads?: number
-  /** The core to load instead of the one that the entry of the package brings. */
+  /** The core to load instead of the one that the entry of the package brings; for threads, threads.wasm. */
   readonly module?: ModuleSource
+  /** Makes the workers where pages may not start them from text: `() => new Worker(…the file toeplitz/worker…)`. */
+  readonly createWorker?: () => WorkerHandle
 }
 
 export interface InitSyncOptions {
@@ -33,6 +45,8 @@ export interface InitSyncOptions {
 export interface Origin {
   strict(): WebAssembly.Module | BufferSource
   relaxed(): ModuleSource
+  /** The core for shared memory. */
+  threads(simd: Simd): ModuleSource
   /** What `auto` takes where the machine has both. */
   readonly preferred: Simd
 }
@@ -48,17 +62,19 @@ export interface RuntimeInfo {
 }
 
 interface Core {
+  readonly loaded: LoadedCore
   readonly kernels: Kernels
   readonly allocator: Allocator
   readonly simd: Simd
-  readonly threadsOffBecause: string | undefined
+  pool: Pool | undefined
+  threadsOffBecause: string | undefined
 }
 
 let core: Core | undefined
-let loading: Promise<void> | undefined
+/** The last call of `init`: they run one after another. */
+let loading: Promise<void> = Promise.resolve()
 
-function start(loaded: LoadedCore, options: InitOptions): void {
-  const { simd: asked = 'strict', threads = 1 } = options
+function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Core {
   const simd = loaded.kernels.isRelaxed() ? 'relaxed' : 'strict'
   if (asked !== 'auto' && asked !== simd) {
     throw new UnsupportedError(
@@ -67,19 +83,27 @@ function start(loaded: LoadedCore, options: InitOptions): void {
     )
   }
   core = {
+    loaded,
     kernels: loaded.kernels,
-    allocator: new Allocator(loaded.memory, loaded.kernels.heapBase()),
+    allocator: new Allocator(loaded.memory, loaded.kernels.heapBase(), loaded.maximumPages),
     simd,
-    threadsOffBecause: threads > 1 ? 'this release computes on one thread' : undefined,
+    pool: undefined,
+    threadsOffBecause: undefined,
   }
+  return core
 }
 
-function checkOptions({ simd = 'strict', threads = 1 }: InitOptions): void {
+function checkOptions({ simd = 'strict', threads = 1, createWorker }: InitOptions): void {
   if (simd !== 'strict' && simd !== 'relaxed' && simd !== 'auto') {
     throw new UnsupportedError(`init: simd must be 'strict', 'relaxed' or 'auto', not ${JSON.stringify(simd)}`)
   }
-  if (!Number.isInteger(threads) || threads < 1) {
-    throw new UnsupportedError(`init: threads must be a whole number from 1 on, not ${threads}`)
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS) {
+    throw new UnsupportedError(`init: threads must be a whole number from 1 to ${MOST_THREADS}, not ${threads}`)
+  }
+  if (createWorker !== undefined && typeof createWorker !== 'function') {
+    throw new UnsupportedError(
+      `init: createWorker must be a function that returns a Worker, not ${typeof createWorker}`,
+    )
   }
   if (simd === 'relaxed' && !supportsRelaxedSimd()) {
     throw new UnsupportedError(
@@ -89,37 +113,67 @@ function checkOptions({ simd = 'strict', threads = 1 }: InitOptions): void {
 }
 
 async function load(origin: Origin, options: InitOptions): Promise<void> {
+  if (core && options.threads === undefined) return
   checkRuntime()
   checkOptions(options)
-  const { simd = 'strict', module } = options
-  const own = simd !== 'auto' ? simd : supportsRelaxedSimd() ? origin.preferred : 'strict'
-  start(await loadCore(module === undefined ? origin[own]() : module), options)
+  const { simd = 'strict', module, threads = 1, createWorker } = options
+  const missing = threads > 1 ? threadsMissing(createWorker !== undefined) : undefined
+  const shared = threads > 1 && missing === undefined
+  if (!core) {
+    const own = simd !== 'auto' ? simd : supportsRelaxedSimd() ? origin.preferred : 'strict'
+    const source = module === undefined ? (shared ? origin.threads(own) : origin[own]()) : module
+    start(instantiateCore(await compileCore(source), shared), options)
+  }
+  await startThreads(core as Core, threads, missing, module !== undefined, createWorker)
+}
+
+/** Starts or ends workers, so that `threads` threads compute if that can be. */
+async function startThreads(
+  current: Core,
+  threads: number,
+  missing: string | undefined,
+  givenModule: boolean,
+  createWorker: InitOptions['createWorker'],
+): Promise<void> {
+  if (threads === (current.pool?.threads ?? 1)) return
+  current.pool?.close()
+  current.pool = undefined
+  current.threadsOffBecause = missing
+  if (threads === 1 || missing !== undefined) return
+  const { module, memory, exports, shared } = current.loaded
+  if (!shared) {
+    current.threadsOffBecause = givenModule
+      ? 'the module is made for one thread; give threads.wasm'
+      : 'the core was loaded for one thread before; ask for threads in the first call of init'
+    return
+  }
+  const pool = await Pool.start({ module, memory, exports, threads, createWorker })
+  current.threadsOffBecause = pool.offBecause
+  if (pool.offBecause === undefined) current.pool = pool
 }
 
 /** `init` of an entry. */
 export async function initFrom(origin: Origin, options: InitOptions = {}): Promise<void> {
-  if (core) return
-  loading ??= load(origin, options)
-  try {
-    await loading
-  } finally {
-    loading = undefined
-  }
+  const call = loading.then(() => load(origin, options))
+  loading = call.catch(() => undefined)
+  return call
 }
 
 /** `initSync` of an entry. */
 export function initSyncFrom(origin: Origin, options: InitSyncOptions = {}): void {
   if (core) return
   checkRuntime()
-  start(loadCoreSync(options.module === undefined ? origin.strict() : options.module), { simd: 'auto' })
+  const source = options.module === undefined ? origin.strict() : options.module
+  start(instantiateCore(compileCoreSync(source), false), { simd: 'auto' })
 }
 
 /** How the core was started. @throws NotInitializedError before `init`. */
 export function runtimeInfo(): RuntimeInfo {
-  const { kernels, simd, threadsOffBecause } = need('runtimeInfo')
+  const { kernels, simd, pool, ...rest } = need('runtimeInfo')
+  const threadsOffBecause = pool?.offBecause ?? rest.threadsOffBecause
   return {
     simd,
-    threads: 1,
+    threads: pool?.threads ?? 1,
     ...(threadsOffBecause === undefined ? {} : { threadsOffBecause }),
     version: typeof __VERSION__ === 'string' ? __VERSION__ : 'source',
     kernels: Object.keys(kernels).filter((name) => name.includes('_')),
@@ -166,4 +220,93 @@ export function withIntegers<T>(values: readonly number[] | Int32Array, use: (po
     integersAt(pointer, values.length).set(values)
     return use(pointer)
   })
+}
+
+// ---- threads ------------------------------------------------------------------------------------------------
+
+/** Kernels over a range of independent items: their last two arguments are `begin, end`. */
+type RangeKernel = {
+  [name in keyof Kernels]: ReturnType<Kernels[name]> extends void
+    ? Parameters<Kernels[name]> extends [...unknown[], number, number]
+      ? name
+      : never
+    : never
+}[keyof Kernels]
+
+/** Its other arguments, each of which may be a workspace. */
+type Leading<F extends (...args: never[]) => unknown> =
+  Parameters<F> extends [...infer Rest extends Value[], number, number] ? OrWorkspace<Rest> : never
+type Value = number | boolean
+type OrWorkspace<T extends Value[]> = { [i in keyof T]: T[i] | PerThread }
+
+/** Workspace of which every thread gets its own: an argument of `parallel`. */
+export interface PerThread {
+  readonly bytes: number
+}
+
+export const perThread = (bytes: number): PerThread => ({ bytes })
+
+/** In ns: a chunk of less work costs too much to hand out, a call of less than two is not worth to wake anyone. */
+const CHUNK_WORK = 20_000
+/** A call has at most so many chunks. */
+const MOST_CHUNKS = 64
+/** Floats in a cache line: chunks of elements start at multiples of it. */
+const LINE = 16
+
+let forcedChunk: number | undefined
+
+/** For tests: every call is divided into chunks of so many items, however little work they are. */
+export function forceChunks(items: number | undefined): void {
+  forcedChunk = items
+}
+
+/** Items in a chunk: from the shape alone, never from the number of threads. */
+function chunkOf(items: number, work: number): number {
+  if (forcedChunk !== undefined) return forcedChunk
+  if (items * work < 2 * CHUNK_WORK) return items
+  const chunk = Math.max(1, Math.ceil(CHUNK_WORK / work), Math.ceil(items / MOST_CHUNKS))
+  return chunk < LINE ? chunk : Math.ceil(chunk / LINE) * LINE
+}
+
+/**
+ * Runs a kernel over its items, 0 to `items`, on all threads. `work` is the time that one item takes, in ns, a rough
+ * estimate: small calls stay on this thread. `args` are the kernel's arguments without `begin, end`.
+ * @throws OutOfMemoryError when there is no memory for the workspace, WorkerError when a worker fails.
+ */
+export function parallel<Name extends RangeKernel>(
+  name: Name,
+  items: number,
+  work: number,
+  ...args: Leading<Kernels[Name]>
+): void {
+  const { kernels, pool, allocator } = need(name)
+  const chunk = pool && pool.threads > 1 ? chunkOf(items, work) : items
+  const places = chunk < items ? (pool as Pool).places : 1
+  const given: readonly (Value | PerThread)[] = args
+  const values = new Array<number>(given.length + 2)
+  const steps = new Array<number>(given.length).fill(0)
+  const blocks: number[] = []
+  try {
+    given.forEach((argument, i) => {
+      if (typeof argument !== 'object') {
+        values[i] = Number(argument)
+        return
+      }
+      const step = Math.ceil(argument.bytes / ALIGNMENT) * ALIGNMENT
+      const block = allocator.allocate(step * places)
+      blocks.push(block)
+      values[i] = block
+      steps[i] = step
+    })
+    if (places > 1) {
+      values.length = given.length
+      ;(pool as Pool).run(name, values, steps, items, chunk)
+    } else {
+      values[given.length] = 0
+      values[given.length + 1] = items
+      ;(kernels[name] as (...args: number[]) => void)(...values)
+    }
+  } finally {
+    for (const block of blocks) allocator.release(block)
+  }
 }

@@ -7,11 +7,16 @@ const embedded: Origin = {
   preferred: 'relaxed',
   strict: () => decodeBase64(strict),
   relaxed: async () => decodeBase64((await import('./generated/relaxed.js')).default),
+  threads: async (simd) => {
+    const { default: text } =
+      simd === 'strict' ? await import('./generated/threads.js') : await import('./generated/relaxed-threads.js')
+    return decodeBase64(text)
+  },
 }
 
 /**
- * Loads the core. Every operation needs it once before; later calls return at once, and a failed call can be
- * repeated.
+ * Loads the core. Every operation needs it once before; later calls return at once, unless they ask for another number
+ * of threads, and a failed call can be repeated.
  * @throws UnsupportedError when the runtime lacks what was asked for, FormatError when `module` is not the core.
  */
 export const init = (options?: InitOptions): Promise<void> => initFrom(embedded, options)

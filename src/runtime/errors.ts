@@ -63,3 +63,10 @@ export class DivergedError extends ToeplitzError {
     super('DIVERGED', message)
   }
 }
+
+/** A worker thread failed during an operation, whose result is lost. Every other tensor is intact. */
+export class WorkerError extends ToeplitzError {
+  constructor(message: string) {
+    super('WORKER', message)
+  }
+}

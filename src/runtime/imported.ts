@@ -10,4 +10,9 @@ export const imported = (strict: WebAssembly.Module): Origin => ({
       "init: the relaxed core must be imported here: import module from 'toeplitz/relaxed.wasm', then init({ simd: 'relaxed', module })",
     )
   },
+  threads: () => {
+    throw new UnsupportedError(
+      "init: the core for threads must be imported here: import module from 'toeplitz/threads.wasm', then init({ threads, module })",
+    )
+  },
 })

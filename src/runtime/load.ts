@@ -1,7 +1,8 @@
 /** Compiles and instantiates the core: the only file that knows @assemblyscript/loader. */
-import { instantiate, instantiateSync } from '@assemblyscript/loader'
+import { instantiateSync } from '@assemblyscript/loader'
 import { FormatError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
+import { MAXIMUM_PAGES } from './memory.js'
 
 type Delivered = WebAssembly.Module | BufferSource | Response
 
@@ -33,6 +34,12 @@ export const supportsRelaxedSimd = (): boolean => WebAssembly.validate(new Uint8
 export interface LoadedCore {
   readonly kernels: Kernels
   readonly memory: WebAssembly.Memory
+  /** What the memory may grow to. */
+  readonly maximumPages: number
+  /** For other threads, which instantiate the same module on the same memory. */
+  readonly module: WebAssembly.Module
+  readonly exports: WebAssembly.Exports
+  readonly shared: boolean
 }
 
 /** @throws UnsupportedError when the core cannot run here at all. */
@@ -71,9 +78,18 @@ function checkMagic(source: BufferSource, where: string): void {
   throw new FormatError(`init: ${where} is not a WebAssembly module: ${hint}`)
 }
 
-function imports(): { memory: WebAssembly.Memory; imports: WebAssembly.Imports } {
-  const memory = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: 65536 })
-  return { memory, imports: { env: { memory } } }
+/** Shared memory reserves its maximum at once, which a small device may refuse: then less. */
+function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximumPages: number } {
+  for (let maximum = MAXIMUM_PAGES; ; maximum /= 2) {
+    try {
+      return {
+        memory: new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum, shared }),
+        maximumPages: maximum,
+      }
+    } catch (error) {
+      if (!shared || maximum <= MAXIMUM_PAGES / 16) throw error
+    }
+  }
 }
 
 /** What engines say when they may not compile, and what helps. */
@@ -102,16 +118,6 @@ function explain(error: unknown): never {
   throw error
 }
 
-function checkCore(exports: object, memory: WebAssembly.Memory): LoadedCore {
-  const { heapBase, isRelaxed } = exports as Partial<Kernels>
-  if (typeof heapBase !== 'function' || typeof isRelaxed !== 'function') {
-    throw new FormatError(
-      'init: the module is not a toeplitz core of this release: it does not export what a core does',
-    )
-  }
-  return { kernels: exports as unknown as Kernels, memory }
-}
-
 function notAModule(what: string, given: unknown): UnsupportedError {
   const shown = given === null ? 'null' : typeof given === 'string' ? `the text ${JSON.stringify(given)}` : typeof given
   const others = what === 'init' ? ', its bytes, or a Response with them, as from fetch(address)' : ' or its bytes'
@@ -128,10 +134,10 @@ async function responseBytes(response: Response): Promise<ArrayBuffer> {
   return bytes
 }
 
-/** Loads the core asynchronously. */
-export async function loadCore(given: ModuleSource): Promise<LoadedCore> {
+/** Compiles what `init` was given. */
+export async function compileCore(given: ModuleSource): Promise<WebAssembly.Module> {
   const source = await given
-  if (isModule(source)) return loadCoreSync(source)
+  if (isModule(source)) return source
   let bytes: BufferSource
   if (isBytes(source)) {
     checkMagic(source, 'module')
@@ -140,28 +146,48 @@ export async function loadCore(given: ModuleSource): Promise<LoadedCore> {
     if (typeof (source as Partial<Response> | undefined)?.arrayBuffer !== 'function') throw notAModule('init', source)
     bytes = await responseBytes(source)
   }
-  const { memory, imports: env } = imports()
+  return WebAssembly.compile(bytes).catch(explain)
+}
+
+/** Compiles a module, or its bytes, at once. */
+export function compileCoreSync(source: WebAssembly.Module | BufferSource): WebAssembly.Module {
+  if (isModule(source)) return source
+  if (!isBytes(source)) throw notAModule('initSync', source)
+  checkMagic(source, 'module')
   try {
-    const { exports } = await instantiate<Record<string, unknown>>(bytes, env)
-    return checkCore(exports, memory)
+    return new WebAssembly.Module(source)
   } catch (error) {
-    return error instanceof FormatError ? Promise.reject(error) : explain(error)
+    return explain(error)
   }
 }
 
-/** Loads the core at once, from a compiled module or from bytes. */
-export function loadCoreSync(source: WebAssembly.Module | BufferSource): LoadedCore {
-  if (!isModule(source) && !isBytes(source)) throw notAModule('initSync', source)
-  const { memory, imports: given } = imports()
+/** Instantiates the core on memory of its own: shared as asked for, or else as the module wants it. */
+export function instantiateCore(module: WebAssembly.Module, shared: boolean): LoadedCore {
   try {
-    // The loader tests `instanceof`, which a module of another realm fails.
-    if (isModule(source) && !(source instanceof WebAssembly.Module)) {
-      return checkCore(new WebAssembly.Instance(source, given).exports, memory)
-    }
-    if (!isModule(source)) checkMagic(source, 'module')
-    return checkCore(instantiateSync<Record<string, unknown>>(source, given).exports, memory)
+    return link(module, shared)
   } catch (error) {
-    if (error instanceof FormatError) throw error
+    if (!(error instanceof WebAssembly.LinkError) || typeof SharedArrayBuffer !== 'function') return explain(error)
+  }
+  try {
+    return link(module, !shared)
+  } catch (error) {
     return explain(error)
   }
+}
+
+function link(module: WebAssembly.Module, shared: boolean): LoadedCore {
+  const { memory, maximumPages } = createMemory(shared)
+  const given = { env: { memory } }
+  // The loader tests `instanceof`, which a module of another realm fails.
+  const { exports } =
+    module instanceof WebAssembly.Module
+      ? instantiateSync<Record<string, unknown>>(module, given).instance
+      : new WebAssembly.Instance(module, given)
+  const { heapBase, isRelaxed } = exports as Partial<Kernels>
+  if (typeof heapBase !== 'function' || typeof isRelaxed !== 'function') {
+    throw new FormatError(
+      'init: the module is not a toeplitz core of this release: it does not export what a core does',
+    )
+  }
+  return { kernels: exports as unknown as Kernels, memory, maximumPages, module, exports, shared }
 }

@@ -49,6 +49,7 @@ function binOf(bytes: number): number {
 
 export class Allocator {
   readonly memory: WebAssembly.Memory
+  readonly #maximumPages: number
   /** The first free block of each bin. */
   readonly #bins = new Array<Block | undefined>(27 * 8).fill(undefined)
   readonly #blocks = new Map<number, Block>()
@@ -58,15 +59,16 @@ export class Allocator {
   #peak = 0
 
   /** Manages `memory` from byte `heapBase` on. */
-  constructor(memory: WebAssembly.Memory, heapBase: number) {
+  constructor(memory: WebAssembly.Memory, heapBase: number, maximumPages = MAXIMUM_PAGES) {
     this.memory = memory
+    this.#maximumPages = maximumPages
     this.#end = Math.ceil(heapBase / ALIGNMENT) * ALIGNMENT
   }
 
   /** Pointer to `bytes` bytes. @throws OutOfMemoryError when memory cannot grow; nothing has changed then. */
   allocate(bytes: number): number {
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
-    if (!(size <= MAXIMUM_PAGES * PAGE)) throw this.#outOfMemory(bytes)
+    if (!(size <= this.#maximumPages * PAGE)) throw this.#outOfMemory(bytes)
     const block = this.#take(size) ?? this.#extend(size, bytes)
     block.free = false
     this.#blocks.set(block.pointer, block)
@@ -155,7 +157,7 @@ export class Allocator {
     const pages = this.memory.buffer.byteLength / PAGE
     const needed = Math.ceil(end / PAGE) - pages
     if (needed <= 0) return
-    const room = MAXIMUM_PAGES - pages
+    const room = this.#maximumPages - pages
     const generous = Math.min(room, Math.max(needed, GROWTH_PAGES, pages >>> 3))
     for (const step of generous > needed ? [generous, needed] : [needed]) {
       if (step > room) continue
@@ -171,7 +173,7 @@ export class Allocator {
 
   #outOfMemory(asked: number): OutOfMemoryError {
     return new OutOfMemoryError(
-      `out of memory: ${format(asked)} asked for with ${format(this.#live)} in use; WebAssembly memory ends at 4096.0 MiB, ` +
+      `out of memory: ${format(asked)} asked for with ${format(this.#live)} in use; WebAssembly memory ends at ${format(this.#maximumPages * PAGE)}, ` +
         'so dispose tensors (dispose(), scope()) or use a smaller batch',
     )
   }

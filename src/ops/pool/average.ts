@@ -4,7 +4,7 @@
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
-import { kernels, withIntegers, withWorkspace } from '../../runtime/core.js'
+import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { empty, type Tensor } from '../../tensor/tensor.js'
 
 export interface AvgPoolOptions extends PoolOptions {
@@ -16,10 +16,10 @@ export interface AvgPoolOptions extends PoolOptions {
 export function averaging<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, O> {
   return defineOp(name, {
     shape: ({ x }: { x: Tensor }, options: O) => describe(name, x.shape, options),
-    forward: ({ x }, { yShape, maps, record }) => {
-      const y = empty(yShape)
-      withIntegers(record, (shape) => {
-        kernels().avgpool_fwd(y.pointer, x.pointer, shape, 0, maps)
+    forward: ({ x }, pool) => {
+      const y = empty(pool.yShape)
+      withIntegers(pool.record, (shape) => {
+        parallel('avgpool_fwd', pool.maps, pool.work, y.pointer, x.pointer, shape)
       })
       return y
     },
@@ -32,13 +32,11 @@ const average: Op<{ x: Tensor }, Pool> = averaging('avgPool', (_, __, pool: Pool
 
 const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
   shape: (_, pool) => pool,
-  forward: ({ dy }, { xShape, maps, record }) => {
-    const dx = empty(xShape)
-    const k = kernels()
-    withIntegers(record, (shape) => {
-      withWorkspace(k.avgpool_dx_workspace(shape), (ws) => {
-        k.avgpool_dx(dx.pointer, dy.pointer, ws, shape, 0, maps)
-      })
+  forward: ({ dy }, pool) => {
+    const dx = empty(pool.xShape)
+    withIntegers(pool.record, (shape) => {
+      const ws = perThread(kernels().avgpool_dx_workspace(shape))
+      parallel('avgpool_dx', pool.maps, pool.work, dx.pointer, dy.pointer, ws, shape)
     })
     return dx
   },

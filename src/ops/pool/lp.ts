@@ -5,8 +5,9 @@
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
-import { kernels, withIntegers, withWorkspace } from '../../runtime/core.js'
+import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { HEAVY } from '../../runtime/work.js'
 import { empty, type Tensor } from '../../tensor/tensor.js'
 
 export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
@@ -24,13 +25,12 @@ interface LpPool {
 /** dx of lpPool. */
 const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('lpPoolGradient', {
   shape: (_, described) => described,
-  forward: ({ dy, x, y }, { pool: { xShape, maps, record }, p }) => {
-    const dx = empty(xShape)
-    const k = kernels()
-    withIntegers(record, (shape) => {
-      withWorkspace(k.lppool_dx_workspace(shape), (ws) => {
-        k.lppool_dx(dx.pointer, dy.pointer, x.pointer, y.pointer, ws, p, shape, 0, maps)
-      })
+  forward: ({ dy, x, y }, { pool, p }) => {
+    const dx = empty(pool.xShape)
+    withIntegers(pool.record, (shape) => {
+      const ws = perThread(kernels().lppool_dx_workspace(shape))
+      const work = HEAVY * (pool.inputPixels + pool.pixels)
+      parallel('lppool_dx', pool.maps, work, dx.pointer, dy.pointer, x.pointer, y.pointer, ws, p, shape)
     })
     return dx
   },
@@ -45,13 +45,12 @@ function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
         throw new ShapeError(`${name}: p must be a positive number, given ${String(p)}`)
       return { pool, p }
     },
-    forward: ({ x }, { pool: { yShape, maps, record }, p }) => {
-      const y = empty(yShape)
-      const k = kernels()
-      withIntegers(record, (shape) => {
-        withWorkspace(k.lppool_fwd_workspace(shape), (ws) => {
-          k.lppool_fwd(y.pointer, x.pointer, ws, p, shape, 0, maps)
-        })
+    forward: ({ x }, { pool, p }) => {
+      const y = empty(pool.yShape)
+      withIntegers(pool.record, (shape) => {
+        const ws = perThread(kernels().lppool_fwd_workspace(shape))
+        const work = HEAVY * (pool.inputPixels + pool.pixels)
+        parallel('lppool_fwd', pool.maps, work, y.pointer, x.pointer, ws, p, shape)
       })
       return y
     },

@@ -6,7 +6,8 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
-import { integersAt, kernels, withIntegers } from '../../runtime/core.js'
+import { integersAt, parallel, withIntegers } from '../../runtime/core.js'
+import { LIGHT } from '../../runtime/work.js'
 import type { Shape } from '../../tensor/shape.js'
 import { empty, keep, type Tensor } from '../../tensor/tensor.js'
 
@@ -28,10 +29,10 @@ export interface PoolIndices {
 /** dx: dy added at the positions of the maxima. */
 const scatter: Op<{ dy: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGradient', {
   shape: (_, pool) => pool,
-  forward: ({ dy, indices }, { xShape, maps, record }) => {
+  forward: ({ dy, indices }, { xShape, maps, work, record }) => {
     const dx = empty(xShape)
     withIntegers(record, (shape) => {
-      kernels().maxpool_dx(dx.pointer, dy.pointer, indices.pointer, shape, 0, maps)
+      parallel('maxpool_dx', maps, work, dx.pointer, dy.pointer, indices.pointer, shape)
     })
     return dx
   },
@@ -44,7 +45,7 @@ const gather: Op<{ x: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGather
   shape: (_, pool) => pool,
   forward: ({ x, indices }, { yShape, maps, inputPixels, pixels }) => {
     const y = empty(yShape)
-    kernels().maxpool_gather(y.pointer, x.pointer, indices.pointer, inputPixels, pixels, 0, maps)
+    parallel('maxpool_gather', maps, 2 * LIGHT * pixels, y.pointer, x.pointer, indices.pointer, inputPixels, pixels)
     return y
   },
   keeps: ['indices'],
@@ -68,7 +69,7 @@ export function maximum<O>(name: string, describe: Describe<O>): Op<{ x: Tensor 
       const y = empty(pool.yShape)
       const indices = differentiate || receive ? empty(pool.yShape) : undefined
       withIntegers(pool.record, (shape) => {
-        kernels().maxpool_fwd(y.pointer, indices?.pointer ?? 0, x.pointer, shape, 0, pool.maps)
+        parallel('maxpool_fwd', pool.maps, pool.work, y.pointer, indices?.pointer ?? 0, x.pointer, shape)
       })
       if (indices) receive?.(indices)
       return indices ? { y, saved: { indices } } : y

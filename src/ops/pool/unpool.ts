@@ -5,8 +5,9 @@
 import { checkTensor, defineOp, type Op } from '../../autodiff/op.js'
 import { mapExtents } from '../../plan/pool.js'
 import { perDirection, type PerDirection } from '../../plan/window.js'
-import { integersAt, kernels, withWorkspace } from '../../runtime/core.js'
+import { integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { LIGHT } from '../../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { empty, scope, Tensor } from '../../tensor/tensor.js'
 import type { PoolIndices } from './max.js'
@@ -111,7 +112,8 @@ const place: Op<{ x: Tensor; indices: Tensor }, Unpool> = defineOp(NAME, {
   forward: ({ x, indices }, { xShape, yShape }) => {
     const y = empty(yShape)
     const maps = planeCount(yShape)
-    kernels().maxunpool_fwd(y.pointer, x.pointer, indices.pointer, planeSize(xShape), planeSize(yShape), 0, maps)
+    const [from, to] = [planeSize(xShape), planeSize(yShape)]
+    parallel('maxunpool_fwd', maps, LIGHT * (from + to), y.pointer, x.pointer, indices.pointer, from, to)
     return y
   },
   keeps: ['indices'],
@@ -124,9 +126,9 @@ const unplace: Op<{ dy: Tensor; indices: Tensor }, Unpool> = defineOp('maxUnpool
   forward: ({ dy, indices }, { xShape, yShape }) => {
     const dx = empty(xShape)
     const [to, from] = [planeSize(xShape), planeSize(yShape)]
-    withWorkspace(from * 4, (ws) => {
-      kernels().maxunpool_dx(dx.pointer, dy.pointer, indices.pointer, ws, to, from, 0, planeCount(xShape))
-    })
+    const work = LIGHT * (from + to)
+    const ws = perThread(from * 4)
+    parallel('maxunpool_dx', planeCount(xShape), work, dx.pointer, dy.pointer, indices.pointer, ws, to, from)
     return dx
   },
   keeps: ['indices'],

@@ -6,7 +6,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
-import { floatsAt, kernels, withIntegers, withWorkspace } from '../../runtime/core.js'
+import { floatsAt, kernels, parallel, withIntegers, withWorkspace } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../../tensor/shape.js'
 import { empty, Tensor } from '../../tensor/tensor.js'
@@ -113,7 +113,7 @@ const weighted = defineOp('weightedPool2d', {
   forward: ({ x }, d) => {
     const y = empty(d.pool.yShape)
     withWeights(d, (weights, shape) => {
-      kernels().weightedpool_fwd(y.pointer, x.pointer, weights, shape, 0, d.pool.maps)
+      parallel('weightedpool_fwd', d.pool.maps, d.pool.work, y.pointer, x.pointer, weights, shape)
     })
     return y
   },
@@ -126,7 +126,7 @@ const weightedGradient: Op<{ dy: Tensor }, WeightedPool> = defineOp('weightedPoo
   forward: ({ dy }, d) => {
     const dx = empty(d.pool.xShape)
     withWeights(d, (weights, shape) => {
-      kernels().weightedpool_dx(dx.pointer, dy.pointer, weights, shape, 0, d.pool.maps)
+      parallel('weightedpool_dx', d.pool.maps, d.pool.work, dx.pointer, dy.pointer, weights, shape)
     })
     return dx
   },

@@ -1,0 +1,82 @@
+/** Starting worker threads in every runtime, and telling why there can be none. */
+import workerSource from './generated/worker.js'
+
+/** What `createWorker` returns: a Worker of the web or of node:worker_threads that runs toeplitz/worker. */
+export interface WorkerHandle {
+  postMessage(message: unknown): void
+  terminate(): unknown
+}
+
+/** The two kinds of events: those of the web and those of Node. */
+interface Events {
+  addEventListener?(type: string, listener: (event: { data?: unknown; message?: string }) => void): void
+  on?(type: string, listener: (value: unknown) => void): void
+  /** Lets the process end while the worker runs. */
+  unref?(): void
+}
+
+const nodeWorkers = (): typeof import('node:worker_threads') | undefined =>
+  typeof process === 'object' && typeof process.getBuiltinModule === 'function'
+    ? process.getBuiltinModule('node:worker_threads')
+    : undefined
+
+/** Why this runtime has no threads, or undefined if it has. */
+export function threadsMissing(ownWorkers: boolean): string | undefined {
+  if ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false && !nodeWorkers()) {
+    return (
+      'the page is not cross-origin isolated; serve it with the headers Cross-Origin-Opener-Policy: same-origin and ' +
+      'Cross-Origin-Embedder-Policy: require-corp'
+    )
+  }
+  if (typeof SharedArrayBuffer !== 'function') return 'this runtime has no SharedArrayBuffer'
+  if (!ownWorkers && typeof Worker !== 'function' && !nodeWorkers()) return 'this runtime has no Worker'
+  return undefined
+}
+
+function startWorker(): WorkerHandle {
+  const node = nodeWorkers()
+  // Node's options, such as loaders of the main thread, are none of the worker's.
+  if (node) return new node.Worker(workerSource, { eval: true, execArgv: [], name: 'toeplitz' })
+  const address = URL.createObjectURL(new Blob([workerSource], { type: 'text/javascript' }))
+  try {
+    return new Worker(address, { name: 'toeplitz' })
+  } finally {
+    // The worker may not have fetched it yet: it is let go a little later.
+    setTimeout(() => URL.revokeObjectURL(address), 60_000)
+  }
+}
+
+export interface Watch {
+  ready(): void
+  /** The worker has failed or ended. Called once. */
+  lost(reason: string): void
+}
+
+/** Starts a worker, sends it `invitation` and reports what becomes of it. @throws what the runtime throws. */
+export function spawn(invitation: object, watch: Watch, create: () => WorkerHandle = startWorker): WorkerHandle {
+  const worker = create()
+  if (typeof worker?.postMessage !== 'function' || typeof worker.terminate !== 'function') {
+    throw new TypeError('createWorker must return a Worker')
+  }
+  let over = false
+  const lost = (reason: string): void => {
+    if (over) return
+    over = true
+    watch.lost(reason)
+  }
+  const events = worker as Events
+  if (events.on) {
+    events.on('message', () => watch.ready())
+    events.on('error', (error) => lost(error instanceof Error ? error.message : String(error)))
+    events.on('exit', (code) => lost(`it ended with code ${String(code)}`))
+  } else {
+    events.addEventListener?.('message', () => watch.ready())
+    events.addEventListener?.('error', ({ message }) => {
+      lost(message || 'it could not be started; a Content-Security-Policy needs worker-src blob:, or give createWorker')
+    })
+    events.addEventListener?.('messageerror', () => lost('it could not read the module'))
+  }
+  worker.postMessage(invitation)
+  events.unref?.()
+  return worker
+}
