@@ -14,21 +14,7 @@ import { readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { FormatError } from '../runtime/errors.js'
 import type { FitState } from '../train/fit.js'
-import type { TrainSettings } from './program.js'
-
-/** The settings that decide the bits of a run. */
-export type RunSettings = Omit<TrainSettings, 'out' | 'resume' | 'dataDir'>
-
-export const settingNames = [
-  'model',
-  'data',
-  'epochs',
-  'batchSize',
-  'lr',
-  'momentum',
-  'weightDecay',
-  'seed',
-] as const satisfies readonly (keyof RunSettings)[]
+import { settingNames, type RunSettings } from './settings.js'
 
 /** What a checkpoint holds besides tensors. */
 export interface Progress {
@@ -50,7 +36,7 @@ export interface Checkpoint extends Progress {
 
 export const checkpointPath = (directory: string): string => join(directory, 'checkpoint.safetensors')
 
-const FORMAT = 'toeplitz-checkpoint 1'
+const FORMAT = 'toeplitz-checkpoint 2'
 
 export async function writeCheckpoint(
   directory: string,

@@ -3,7 +3,10 @@
  * commander's InvalidArgumentError saying what would be right; commander puts the name of the option before it.
  */
 
+import { statSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
+import type { Augmentation } from '../data/augment.js'
+import type { Initializer } from '../nn/initialize.js'
 
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
@@ -14,6 +17,10 @@ const decimalPattern = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
 
 export function parsePositiveInteger(text: string): number {
   return parseInteger(text, 1, largestInteger)
+}
+
+export function parseNonNegativeInteger(text: string): number {
+  return parseInteger(text, 0, largestInteger)
 }
 
 export function parseSeed(text: string): number {
@@ -46,6 +53,16 @@ export function parsePath(text: string): string {
   return text
 }
 
+/** A parser that takes one of the names, or the path of a folder. */
+export function choiceOrFolder(names: readonly string[]): (text: string) => string {
+  return (text) => {
+    if (names.includes(text)) return text
+    const path = text.includes('\0') ? undefined : statSync(text, { throwIfNoEntry: false })
+    if (path?.isDirectory() === true) return text
+    throw new InvalidArgumentError(`It must be one of ${names.join(', ')}, or a folder of pictures.`)
+  }
+}
+
 /** A parser that takes one of the names. */
 export function choiceOf(names: readonly string[]): (text: string) => string {
   return (text) => {
@@ -55,6 +72,58 @@ export function choiceOf(names: readonly string[]): (text: string) => string {
     }
     return text
   }
+}
+
+/** Augmentations that are numbers: what they must be, and how they are typed. */
+const augmentations = {
+  crop: { parse: parsePositiveInteger, example: 'crop=24' },
+  shift: { parse: parsePositiveInteger, example: 'shift=4' },
+  brightness: { parse: parseFraction, example: 'brightness=0.2' },
+  contrast: { parse: parseFraction, example: 'contrast=0.2' },
+  saturation: { parse: parseFraction, example: 'saturation=0.2' },
+} as const
+
+/** The augmentation that a text such as `flip,shift=4` stands for; undefined for `none`. */
+export function augmentationOf(text: string): Augmentation | undefined {
+  if (text === 'none') return undefined
+  const values = Object.fromEntries(
+    text.split(',').map((part): [string, boolean | number] => {
+      const [name = '', value] = part.split('=', 2)
+      if (name === 'flip' && value === undefined) return [name, true]
+      if (value === undefined || !Object.hasOwn(augmentations, name)) {
+        const known = ['flip', ...Object.values(augmentations).map(({ example }) => example)].join(', ')
+        throw new InvalidArgumentError(`It must be none, or a list of ${known}, joined by commas.`)
+      }
+      try {
+        return [name, augmentations[name as keyof typeof augmentations].parse(value)]
+      } catch (error) {
+        throw new InvalidArgumentError(`${name}: ${(error as Error).message}`)
+      }
+    }),
+  ) as { crop?: number } & Omit<Augmentation, 'crop'>
+  const { crop, ...rest } = values
+  return crop === undefined ? rest : { ...rest, crop: [crop, crop] }
+}
+
+/** Checks the text of an augmentation, and gives it back. */
+export function parseAugmentation(text: string): string {
+  augmentationOf(text)
+  return text
+}
+
+/** The initializer that a text such as `he` or `gaussian=0.01` stands for; undefined for `default`. */
+export function initializerOf(text: string): Initializer | undefined {
+  if (text === 'default') return undefined
+  if (text === 'he' || text === 'glorot' || text === 'lecun') return text
+  const sigma = Number(/^gaussian=(.+)$/.exec(text)?.[1] ?? Number.NaN)
+  if (sigma > 0 && Number.isFinite(sigma)) return { name: 'normal', std: sigma }
+  throw new InvalidArgumentError('It must be default, he, glorot, lecun, or gaussian=<sigma>, such as gaussian=0.01.')
+}
+
+/** Checks the text of an initializer, and gives it back. */
+export function parseInitializer(text: string): string {
+  initializerOf(text)
+  return text
 }
 
 function parseInteger(text: string, smallest: number, largest: number): number {

@@ -3,49 +3,26 @@
 import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
 import { ToeplitzError } from '../runtime/errors.js'
+import { architectures } from './architectures.js'
 import { packageVersion } from './assets.js'
+import { dataNames } from './data.js'
 import { UsageError } from './errors.js'
 import {
   choiceOf,
+  choiceOrFolder,
+  parseAugmentation,
+  parseInitializer,
   parseFraction,
+  parseNonNegativeInteger,
   parseNonNegativeNumber,
   parsePath,
   parsePositiveInteger,
   parsePositiveNumber,
   parseSeed,
 } from './options.js'
+import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 
-export const modelNames: readonly string[] = ['convnet']
-export const dataNames: readonly string[] = ['mnist']
-
-/** What `toeplitz train` uses where nothing else is asked for. */
-export const trainDefaults = {
-  model: 'convnet',
-  data: 'mnist',
-  epochs: 2,
-  batchSize: 64,
-  lr: 0.04,
-  momentum: 0.9,
-  weightDecay: 5e-4,
-  seed: 1,
-} as const
-
-export interface TrainSettings {
-  readonly model: string
-  readonly data: string
-  readonly epochs: number
-  readonly batchSize: number
-  readonly lr: number
-  readonly momentum: number
-  readonly weightDecay: number
-  readonly seed: number
-  /** Folder for the results; left out, the action chooses one. */
-  readonly out?: string
-  /** Folder of the run to go on with; true when `--resume` was given without one. */
-  readonly resume?: string | true
-  /** Folder with the files of the data set; left out, the installed package. */
-  readonly dataDir?: string
-}
+export const modelNames: readonly string[] = Object.keys(architectures)
 
 export interface TrainOptions extends TrainSettings {
   readonly debug: boolean
@@ -143,34 +120,65 @@ export async function runCli(
   return exitCode
 }
 
+const scheduleNames = ['cosine', 'step', 'constant'] as const
+
 function addTrain(program: Command, actions: CliActions): void {
-  const { model, data, epochs, batchSize, lr, momentum, weightDecay, seed } = trainDefaults
+  const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
+  const { clipNorm, accumulate, earlyStopping, seed } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
     .addOption(new Option('--model <name>', 'architecture').argParser(choiceOf(modelNames)).default(model))
-    .addOption(new Option('--data <name>', 'data set').argParser(choiceOf(dataNames)).default(data))
+    .option(
+      '--data <name>',
+      `data set: ${dataNames.join(', ')}, or a folder of pictures`,
+      choiceOrFolder(dataNames),
+      data,
+    )
     .option('--epochs <count>', 'passes over the training images', parsePositiveInteger, epochs)
     .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
-    .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls to 0', parsePositiveNumber, lr)
+    .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls', parsePositiveNumber, lr)
+    .addOption(
+      new Option('--schedule <name>', 'how it falls: to 0 (cosine), by tenths (step), not at all (constant)')
+        .argParser(choiceOf(scheduleNames))
+        .default(schedule),
+    )
     .option('--momentum <fraction>', 'share of the last update that is kept, 0 up to 1', parseFraction, momentum)
     .option('--weight-decay <factor>', 'pull of the weights towards 0', parseNonNegativeNumber, weightDecay)
-    .option('--seed <number>', 'initial weights and order of images; same seed, same bits', parseSeed, seed)
+    .option('--init <name>', 'initial weights: he, glorot, lecun or gaussian=<sigma>', parseInitializer, init)
+    .option('--augment <list>', 'random changes of training images, such as flip,shift=4', parseAugmentation, augment)
+    .option('--clip-norm <norm>', 'largest norm of the gradients, 0 for any', parseNonNegativeNumber, clipNorm)
+    .option(
+      '--accumulate <parts>',
+      'parts in which a batch is computed, to save memory',
+      parsePositiveInteger,
+      accumulate,
+    )
+    .option(
+      '--early-stopping <epochs>',
+      'epochs without improvement after which to stop, 0 for never',
+      parseNonNegativeInteger,
+      earlyStopping,
+    )
+    .option('--seed <number>', 'initial weights, order and changes of images; same seed, same bits', parseSeed, seed)
     .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
     .option('--resume [dir]', 'go on from the checkpoint in this folder (default: that of --out)', parsePath)
     .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
     .addHelpText(
       'after',
       `
+Some models have better defaults of their own on a data set, such as convnet on cifar10.
+
 Examples:
   $ toeplitz train
   $ toeplitz train --epochs 5 --batch-size 128 --lr 0.1 --out runs/longer
-  $ toeplitz train --resume runs/longer`,
+  $ toeplitz train --resume runs/longer
+  $ toeplitz train --model convnet --data cifar10 --data-dir cifar-10-batches-bin`,
     )
     .action(async (settings: TrainSettings, command: Command) => {
       const names = Object.keys(settings) as (keyof TrainSettings)[]
       const given = new Set(names.filter((name) => command.getOptionValueSource(name) === 'cli'))
-      await actions.train({ ...settings, debug: flags(command).debug, given })
+      await actions.train({ ...withRecipe(settings, given), debug: flags(command).debug, given })
     })
 }
 

@@ -1,12 +1,9 @@
 /** `toeplitz summary`: the layers of a model file, or of an architecture by name. */
-import type { Graph } from '../nn/graph.js'
 import { init } from '../runtime/embedded.js'
-import { convnet } from '../zoo/convnet.js'
+import { architectures } from './architectures.js'
 import { exists } from './metrics.js'
 import { readArchitecture } from './models.js'
 import { modelNames, type CliStream, type SummaryOptions } from './program.js'
-
-const architectures: Readonly<Record<string, () => Graph>> = { convnet }
 
 /** The action behind `toeplitz summary`. */
 export async function summaryCommand(

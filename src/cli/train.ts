@@ -1,43 +1,36 @@
 /** `toeplitz train`: a run from data to report, that can be interrupted at any moment and resumed to the bit. */
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { assertSameImages, holdOut, type ImageDataset } from '../data/dataset.js'
-import { fitNormalization, imageExamples, type Normalization } from '../data/images.js'
+import { arch, availableParallelism, cpus, platform } from 'node:os'
+import { basename, join } from 'node:path'
+import { readImage } from '../data/dataset.js'
+import { imageExamples } from '../data/images.js'
 import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
 import type { Graph } from '../nn/graph.js'
-import { ensureDirectory, writeFileAtomically } from '../node/files.js'
-import { loadMnist } from '../node/mnist.js'
+import { ensureDirectory, readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import { crossEntropy } from '../ops/loss.js'
 import { softmax } from '../ops/softmax.js'
-import { cosine, warmup, type Schedule } from '../optim/schedule.js'
+import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
 import { SGD } from '../optim/sgd.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { init } from '../runtime/embedded.js'
 import { DivergedError } from '../runtime/errors.js'
 import { evaluate, fit, type EpochEvent, type FitState, type StepEvent } from '../train/fit.js'
 import { accuracy, argmax } from '../train/metrics.js'
-import { convnet } from '../zoo/convnet.js'
+import { architectures, type ArchitectureOptions } from './architectures.js'
 import { packageVersion } from './assets.js'
-import {
-  checkpointPath,
-  readCheckpoint,
-  restore,
-  settingNames,
-  writeCheckpoint,
-  type Checkpoint,
-  type RunSettings,
-} from './checkpoint.js'
+import { checkpointPath, readCheckpoint, restore, writeCheckpoint, type Checkpoint } from './checkpoint.js'
+import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { exists, MetricsFile } from './metrics.js'
+import { augmentationOf, initializerOf } from './options.js'
 import { exitCodes, type TrainOptions } from './program.js'
 import { createProgress, type ProgressStream } from './progress.js'
 import { renderReport, type Mistake, type ReportData } from './report.js'
+import { commandOf, flagOf, settingNames, type RunSettings } from './settings.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
 const CHECKPOINT_STEPS = 100
-/** Share of the training images held out for validation: MNIST's 5,000 of 60,000. */
-const VALIDATION_SHARE = 1 / 12
 /** Steps of rising learning rate: at most these, and at most a tenth of the run. */
 const WARMUP_STEPS = 200
 /** Images in one forward pass when measuring. */
@@ -49,26 +42,17 @@ interface Streams {
   readonly stdout: ProgressStream
 }
 
-interface Data {
-  readonly training: ImageDataset
-  readonly validation: ImageDataset
-  readonly test: ImageDataset
-  readonly normalization: Normalization
-}
-
 interface TestResult {
+  /** Images that could be read. */
+  readonly images: number
   readonly loss: number
   readonly errors: number
   readonly confusion: number[][]
   readonly mistakes: Mistake[]
 }
 
-async function loadData(dataDirectory: string | undefined): Promise<Data> {
-  const { training: all, test } = await loadMnist(dataDirectory)
-  assertSameImages(all, test)
-  const { training, validation } = holdOut(all, Math.max(1, Math.round(all.size * VALIDATION_SHARE)))
-  return { training, validation, test, normalization: fitNormalization(training) }
-}
+/** A run's name, as `convnet-mnist`. */
+const nameOf = ({ model, data }: RunSettings): string => `${model}-${basename(data)}`
 
 /** The folder of a new run. Left to us, it is one that nothing is lost in. */
 async function chooseDirectory(options: TrainOptions): Promise<string> {
@@ -80,7 +64,7 @@ async function chooseDirectory(options: TrainOptions): Promise<string> {
     }
     return options.out
   }
-  const base = join('runs', `${options.model}-${options.data}`)
+  const base = join('runs', nameOf(options))
   for (let number = 1; ; number++) {
     const directory = number === 1 ? base : `${base}-${number}`
     if (!(await exists(directory))) return directory
@@ -90,7 +74,7 @@ async function chooseDirectory(options: TrainOptions): Promise<string> {
 /** The run to go on with when `--resume` names none: the last of the numbered folders that is not finished. */
 async function findUnfinished(options: TrainOptions): Promise<string> {
   if (options.out !== undefined) return options.out
-  const base = join('runs', `${options.model}-${options.data}`)
+  const base = join('runs', nameOf(options))
   let found: string | undefined
   for (let number = 1; number === 1 || (await exists(`${base}-${number}`)); number++) {
     const directory = number === 1 ? base : `${base}-${number}`
@@ -111,9 +95,8 @@ async function resumeFrom(options: TrainOptions): Promise<{ directory: string; c
   const checkpoint = await readCheckpoint(directory)
   for (const name of settingNames) {
     if (options.given.has(name) && options[name] !== checkpoint.settings[name]) {
-      const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
       throw new UsageError(
-        `${flag} ${options[name]}: the run was started with ${checkpoint.settings[name]}; leave the option out, or start a new run`,
+        `${flagOf(name)} ${options[name]}: the run was started with ${checkpoint.settings[name]}; leave the option out, or start a new run`,
       )
     }
   }
@@ -123,20 +106,22 @@ async function resumeFrom(options: TrainOptions): Promise<{ directory: string; c
 const settingsOf = (options: RunSettings): RunSettings =>
   Object.fromEntries(settingNames.map((name) => [name, options[name]])) as unknown as RunSettings
 
-const commandOf = (settings: RunSettings): string =>
-  `toeplitz train ${settingNames.map((name) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${settings[name]}`).join(' ')}`
+/** Weights of the best epoch so far, where training may stop early. */
+const bestPath = (directory: string): string => join(directory, 'best.safetensors')
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`
 
 async function test(model: Graph, { test: images, normalization }: Data): Promise<TestResult> {
   const classes = images.classes.length
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+  let measured = 0
   const wrong: { index: number; label: number; predicted: number; probability: number; ofLabel: number }[] = []
   const { loss } = await evaluate(model, imageExamples(images, normalization), {
     batchSize: EVALUATION_BATCH,
     loss: crossEntropy,
     onBatch(output, labels, indices) {
       const probabilities = softmax(output).data()
+      measured += indices.length
       argmax(output).forEach((predicted, n) => {
         const label = labels[n] as number
         const row = confusion[label] as number[]
@@ -153,16 +138,13 @@ async function test(model: Graph, { test: images, normalization }: Data): Promis
       })
     },
   })
-  const size = images.shape[0] * images.shape[1] * images.shape[2]
   wrong.sort((a, b) => a.ofLabel - b.ofLabel || a.index - b.index)
-  const mistakes = wrong.slice(0, MISTAKES).map(({ index, label, predicted, probability }) => ({
-    pixels: images.images.subarray(index * size, (index + 1) * size),
-    shape: images.shape,
-    label,
-    predicted,
-    probability,
-  }))
-  return { loss, errors: wrong.length, confusion, mistakes }
+  const mistakes: Mistake[] = []
+  for (const { index, label, predicted, probability } of wrong.slice(0, MISTAKES)) {
+    const pixels = await readImage(images, index)
+    if (pixels) mistakes.push({ pixels, shape: images.shape, label, predicted, probability })
+  }
+  return { images: measured, loss, errors: wrong.length, confusion, mistakes }
 }
 
 /** Everything a run holds while it goes on. */
@@ -205,7 +187,7 @@ async function writeReport(
     dataset: settings.data,
     classes: data.test.classes,
     status: result ? 'finished' : 'interrupted',
-    test: result ? { images: data.test.size, errors: result.errors, loss: result.loss } : null,
+    test: result ? { images: result.images, errors: result.errors, loss: result.loss } : null,
     seconds,
     imagesPerSecond: trainingSeconds > 0 ? images / trainingSeconds : 0,
     command: commandOf(settings),
@@ -227,13 +209,42 @@ async function writeReport(
   return path
 }
 
+/** What a run gave, how to repeat it, and where it ran. */
+function resultOf({ settings, data, metrics }: Run, result: TestResult, sha256: string, seconds: number): string {
+  const [first] = cpus()
+  const record = {
+    name: nameOf(settings),
+    command: commandOf(settings),
+    seed: settings.seed,
+    test_error: result.errors / result.images,
+    test: { images: result.images, errors: result.errors, loss: result.loss },
+    training_images: data.training.size,
+    epochs: metrics.epochs.map(({ epoch, trainingLoss, trainingAccuracy, validationLoss, validationAccuracy }) => ({
+      ...{ epoch, trainingLoss, trainingAccuracy, validationLoss, validationAccuracy },
+    })),
+    seconds: Math.round(seconds),
+    sha256,
+    machine: {
+      cpu: first?.model.trim() ?? 'unknown processor',
+      cores: availableParallelism(),
+      threads: runtimeInfo().threads,
+      platform: `${platform()} ${arch()}`,
+      versions: { node: process.versions.node, toeplitz: packageVersion() },
+      date: new Date().toISOString(),
+    },
+  }
+  return `${JSON.stringify(record, null, 2)}\n`
+}
+
 /** Tests the model and leaves the results; the checkpoint goes last. */
 async function finish(run: Run, stdout: ProgressStream): Promise<void> {
   const { directory, settings, data, model, metrics } = run
   const seconds = secondsOf(run)
+  const best = bestPath(directory)
+  if (await exists(best)) model.load(await readFileOrExplain(best), best)
   const result = await test(model, data)
   const facts = {
-    name: `${settings.model}-${settings.data}`,
+    name: nameOf(settings),
     normalization: data.normalization,
     classes: data.test.classes,
   }
@@ -243,15 +254,20 @@ async function finish(run: Run, stdout: ProgressStream): Promise<void> {
     ...describeModel(model, facts),
     weights: { file: 'model.safetensors', sha256 },
   })
-  metrics.add('test', { images: data.test.size, errors: result.errors, loss: result.loss, sha256, seconds })
+  metrics.add('test', { images: result.images, errors: result.errors, loss: result.loss, sha256, seconds })
   await metrics.flush()
   await writeFileAtomically(join(directory, 'model.safetensors'), weights)
   await writeFileAtomically(join(directory, 'model.json'), new TextEncoder().encode(modelFile))
   const report = await writeReport(run, result, sha256, seconds)
+  await writeFileAtomically(
+    join(directory, 'result.json'),
+    new TextEncoder().encode(resultOf(run, result, sha256, seconds)),
+  )
+  await rm(best, { force: true })
   await rm(checkpointPath(directory), { force: true })
   stdout.write(
     [
-      `test error   ${percent(result.errors / data.test.size)}  (${result.errors} of ${data.test.size} wrong)`,
+      `test error   ${percent(result.errors / result.images)}  (${result.errors} of ${result.images} wrong)`,
       `time         ${seconds.toFixed(1)} s`,
       `weights      ${join(directory, 'model.safetensors')}`,
       `SHA-256      ${sha256}`,
@@ -280,17 +296,24 @@ function onInterrupt(note: (line: string) => void): { signal: AbortSignal; stop:
   }
 }
 
-/** A rise from 0, since the first weights are far from any good ones, and half a cosine down to 0. */
-function learningRates(lr: number, steps: number): Schedule {
+/** A rise from 0, since the first weights are far from any good ones, and then the schedule by name. */
+function learningRates({ lr, schedule }: RunSettings, steps: number): Schedule {
   const rise = Math.min(WARMUP_STEPS, Math.floor(steps / 10))
-  const fall = cosine({ lr, steps: steps - rise })
-  return rise > 0 ? warmup(rise, fall) : fall
+  const after: Schedule = {
+    // Half a cosine down to 0.
+    cosine: () => cosine({ lr, steps: steps - rise }),
+    // A tenth after each third.
+    step: () => step({ lr, every: Math.ceil((steps - rise) / 3) }),
+    constant: () => constant(lr),
+  }[schedule as 'cosine' | 'step' | 'constant']()
+  return rise > 0 ? warmup(rise, after) : after
 }
 
 /** Trains until the end or an interrupt; gives whether it finished. */
 async function train(run: Run, start: FitState | undefined, stdout: ProgressStream): Promise<boolean> {
   const { settings, data, model, optimizer, metrics, directory } = run
-  const { epochs, batchSize, seed, lr } = settings
+  const { epochs, batchSize, seed, accumulate, clipNorm, earlyStopping } = settings
+  const augmentation = augmentationOf(settings.augment)
   const stepsPerEpoch = Math.ceil(data.training.size / batchSize)
   const progress = createProgress(stdout)
   const interrupt = onInterrupt((line) => {
@@ -319,24 +342,28 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
     }
     metrics.epoch(record)
     progress.epoch(record)
+    if (event.improved) await writeFileAtomically(bestPath(directory), model.save())
     await checkpoint(run, event.state)
   }
   progress.start({ epochs, stepsPerEpoch, batchSize, firstStep: first })
   try {
-    const history = await fit(model, imageExamples(data.training, data.normalization), {
+    const history = await fit(model, imageExamples(data.training, data.normalization, augmentation), {
       epochs,
       batchSize,
       seed,
       optimizer,
       loss: crossEntropy,
-      schedule: learningRates(lr, epochs * stepsPerEpoch),
+      schedule: learningRates(settings, epochs * stepsPerEpoch),
+      accumulate,
+      ...(clipNorm > 0 ? { clipNorm } : {}),
+      ...(earlyStopping > 0 ? { earlyStopping: { patience: earlyStopping, monitor: 'accuracy' } } : {}),
       metrics: { accuracy },
       validation: imageExamples(data.validation, data.normalization),
       callbacks: { onStep, onEpoch },
       signal: interrupt.signal,
       ...(start ? { start } : {}),
     })
-    if (history.stopped === 'finished') return true
+    if (history.stopped !== 'aborted') return true
     await checkpoint(run, history.state)
     progress.stop()
     const report = await writeReport(run, undefined, 'of an unfinished run', secondsOf(run))
@@ -354,15 +381,22 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
   }
 }
 
+function makeModel({ model, augment, init, seed }: RunSettings, { training }: Data): Graph {
+  const [C, H, W] = training.shape
+  const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
+  const weightInit = initializerOf(init)
+  const make = architectures[model] as (options: ArchitectureOptions) => Graph
+  return make({ input: [C, h, w], classes: training.classes.length, seed, ...(weightInit ? { weightInit } : {}) })
+}
+
 /** The action behind `toeplitz train`; gives the exit code. */
 export async function trainCommand(options: TrainOptions, { stdout }: Streams = process): Promise<number> {
   const resumed = options.resume === undefined ? undefined : await resumeFrom(options)
   const settings = settingsOf(resumed?.checkpoint.settings ?? options)
   const directory = resumed?.directory ?? (await chooseDirectory(options))
   await init()
-  const data = await loadData(options.dataDir)
-  const { input, classes } = { input: data.training.shape, classes: data.training.classes.length }
-  const model = convnet({ input, classes, seed: settings.seed })
+  const data = await loadData(settings.data, options.dataDir)
+  const model = makeModel(settings, data)
   const { lr, momentum, weightDecay } = settings
   const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
   let metrics: MetricsFile

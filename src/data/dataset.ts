@@ -1,18 +1,38 @@
 /** Labelled pictures in memory, and what every loader and every training program needs to do with them. */
 import { ShapeError } from '../runtime/errors.js'
 
-/** Labelled pictures of one size, held in memory. */
-export interface ImageDataset {
-  /** Pixels 0..255, shape (N, C, H, W), row-major. */
-  readonly images: Uint8Array
+/** What is known of labelled pictures of one size before any is looked at. */
+interface LabelledImages {
   /** N class numbers, each an index into `classes`. */
-  readonly labels: Uint8Array
+  readonly labels: Uint8Array | Int32Array
   /** N, the number of pictures. */
   readonly size: number
   /** Channels, height and width of every picture, in pixels. */
   readonly shape: readonly [C: number, H: number, W: number]
   /** Names of the classes, by class number. */
   readonly classes: readonly string[]
+}
+
+/** Labelled pictures held in memory. */
+export interface ImageDataset extends LabelledImages {
+  /** Pixels 0..255, shape (N, C, H, W), row-major. */
+  readonly images: Uint8Array
+}
+
+/** Labelled pictures that are read when they are needed. */
+export interface ImageFiles extends LabelledImages {
+  /** Pixels (C, H, W) of one picture; undefined when it is damaged and to be left out. */
+  read(index: number): Promise<Uint8Array | undefined>
+}
+
+/** Labelled pictures, wherever they are. */
+export type ImageSource = ImageDataset | ImageFiles
+
+/** Pixels (C, H, W) of one picture, a view where it is in memory; undefined when it is damaged. */
+export async function readImage(source: ImageSource, index: number): Promise<Uint8Array | undefined> {
+  if (!('images' in source)) return source.read(index)
+  const [C, H, W] = source.shape
+  return source.images.subarray(index * C * H * W, (index + 1) * C * H * W)
 }
 
 /**
@@ -22,8 +42,8 @@ export interface ImageDataset {
  * @throws ShapeError when channels, height, width or the classes differ
  */
 export function assertSameImages(
-  training: ImageDataset,
-  test: ImageDataset,
+  training: ImageSource,
+  test: ImageSource,
   names: { readonly training: string; readonly test: string } = { training: 'training set', test: 'test set' },
 ): void {
   if (training.shape.join() !== test.shape.join()) {
@@ -47,10 +67,10 @@ export function assertSameImages(
  * @param count how many pictures to hold out, 1 to N - 1
  * @throws ShapeError when `count` is not a whole number in that range
  */
-export function holdOut(
-  dataset: ImageDataset,
+export function holdOut<Source extends ImageSource>(
+  dataset: Source,
   count: number,
-): { readonly training: ImageDataset; readonly validation: ImageDataset } {
+): { readonly training: Source; readonly validation: Source } {
   if (!Number.isInteger(count) || count < 1 || count >= dataset.size) {
     throw new ShapeError(
       `holdOut: count is ${count}; it must be a whole number from 1 to ${dataset.size - 1} ` +
@@ -58,17 +78,14 @@ export function holdOut(
     )
   }
   const split = dataset.size - count
-  return { training: range(dataset, 0, split), validation: range(dataset, split, dataset.size) }
+  return { training: imageRange(dataset, 0, split), validation: imageRange(dataset, split, dataset.size) }
 }
 
-function range(dataset: ImageDataset, begin: number, end: number): ImageDataset {
-  const [channels, height, width] = dataset.shape
+/** Pictures begin ≤ i < end as a source of their own. */
+export function imageRange<Source extends ImageSource>(source: Source, begin: number, end: number): Source {
+  const [channels, height, width] = source.shape
   const pixels = channels * height * width
-  return {
-    images: dataset.images.subarray(begin * pixels, end * pixels),
-    labels: dataset.labels.subarray(begin, end),
-    size: end - begin,
-    shape: dataset.shape,
-    classes: dataset.classes,
-  }
+  const part = { ...source, labels: source.labels.subarray(begin, end), size: end - begin }
+  if ('images' in source) return { ...part, images: source.images.subarray(begin * pixels, end * pixels) }
+  return { ...part, read: (index: number) => source.read(begin + index) }
 }

@@ -2,65 +2,176 @@
 import { floatsAt } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
-import type { Examples } from '../train/fit.js'
-import type { ImageDataset } from './dataset.js'
+import { permutation, type Batch, type DistantExamples, type Draw, type Examples } from '../train/examples.js'
+import { Painter, type Augmentation } from './augment.js'
+import type { ImageDataset, ImageFiles, ImageSource } from './dataset.js'
 
-/** Pixels become (pixel / 255 − mean) / std. */
+/** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
 export interface Normalization {
-  readonly mean: number
-  readonly std: number
+  readonly mean: number | readonly number[]
+  readonly std: number | readonly number[]
 }
 
-/** Mean and standard deviation of all pixels, on the scale 0 to 1; sums of whole numbers, so exact everywhere. */
-export function fitNormalization({ images }: ImageDataset): Normalization {
-  let sum = 0
-  let squares = 0
-  for (const pixel of images) {
-    sum += pixel
-    squares += pixel * pixel
+/** Pictures in files that are read for their mean: enough for four digits. */
+const FITTED_FILES = 5000
+
+/** Sums over the pixels of channels: whole numbers, so exact everywhere. */
+class Moments {
+  readonly #plane: number
+  readonly #sums: { pixels: number; sum: number; squares: number }[]
+
+  constructor([C, H, W]: readonly [number, number, number]) {
+    this.#plane = H * W
+    this.#sums = Array.from({ length: C }, () => ({ pixels: 0, sum: 0, squares: 0 }))
   }
-  const mean = sum / images.length
-  const variance = squares / images.length - mean * mean
-  return { mean: mean / 255, std: variance > 0 ? Math.sqrt(variance) / 255 : 1 }
+
+  /** Adds whole pictures (…, C, H, W). */
+  add(images: Uint8Array): void {
+    for (let at = 0; at < images.length; at += this.#plane) {
+      let sum = 0
+      let squares = 0
+      for (let i = at; i < at + this.#plane; i++) {
+        const pixel = images[i] as number
+        sum += pixel
+        squares += pixel * pixel
+      }
+      const channel = this.#sums[(at / this.#plane) % this.#sums.length] as {
+        pixels: number
+        sum: number
+        squares: number
+      }
+      channel.pixels += this.#plane
+      channel.sum += sum
+      channel.squares += squares
+    }
+  }
+
+  /** Mean and standard deviation on the scale 0 to 1: numbers for one channel, lists for more. */
+  normalization(): Normalization {
+    const each = this.#sums.map(({ pixels, sum, squares }) => {
+      const mean = sum / pixels
+      const variance = squares / pixels - mean * mean
+      return { mean: mean / 255, std: variance > 0 ? Math.sqrt(variance) / 255 : 1 }
+    })
+    const [only] = each
+    if (each.length === 1 && only) return only
+    return { mean: each.map(({ mean }) => mean), std: each.map(({ std }) => std) }
+  }
+}
+
+/** Mean and standard deviation of each channel of a training split, to be used for validation and tests too. */
+export function fitNormalization({ images, shape }: ImageDataset): Normalization {
+  const moments = new Moments(shape)
+  moments.add(images)
+  return moments.normalization()
+}
+
+/**
+ * The same for pictures anywhere; of files, 5,000 drawn by the seed 0 are read.
+ * @throws ShapeError when none of them can be read
+ */
+export async function fitNormalizationOf(source: ImageSource): Promise<Normalization> {
+  if ('images' in source) return fitNormalization(source)
+  const moments = new Moments(source.shape)
+  let read = 0
+  for (const index of permutation(source.size, 0, 0).subarray(0, FITTED_FILES)) {
+    const pixels = await source.read(index)
+    if (!pixels) continue
+    moments.add(pixels)
+    read++
+  }
+  if (read === 0) throw new ShapeError('fitNormalization: none of the pictures can be read')
+  return moments.normalization()
 }
 
 /** Pictures (count, C, H, W) from bytes, normalized, as a tensor. */
 export function imageTensor(
   pixels: Uint8Array,
   shape: readonly [number, number, number],
-  { mean, std }: Normalization,
+  normalization: Normalization,
 ): Tensor {
   const size = shape[0] * shape[1] * shape[2]
   if (pixels.length === 0 || pixels.length % size !== 0) {
     throw new ShapeError(`imageTensor: ${pixels.length} bytes are not whole pictures of (${shape.join(', ')})`)
   }
+  const painter = new Painter(shape, normalization)
   const x = empty([pixels.length / size, ...shape], 'imageTensor')
-  const values = normalizedValues({ mean, std })
   const to = floatsAt(x.pointer, x.size)
-  for (let i = 0; i < pixels.length; i++) to[i] = values[pixels[i] as number] as number
+  for (let at = 0; at < pixels.length; at += size) painter.paint(to, at, pixels, at, undefined, 0)
   return x
 }
 
-/** The normalized value of each of the 256 pixels. */
-const normalizedValues = ({ mean, std }: Normalization): Float32Array =>
-  Float32Array.from({ length: 256 }, (_, pixel) => (pixel / 255 - mean) / std)
+/** A batch (count, C, h, w) of pictures, each given as the bytes that it lies in and its place there. */
+function paintBatch(
+  painter: Painter,
+  count: number,
+  draw: Draw | undefined,
+  picture: (n: number) => { readonly pixels: Uint8Array; readonly from: number },
+): Tensor {
+  const [C, h, w] = painter.shape
+  const words = painter.words(count, draw)
+  const x = empty([count, C, h, w], 'a batch of images')
+  const to = floatsAt(x.pointer, x.size)
+  for (let n = 0; n < count; n++) {
+    const { pixels, from } = picture(n)
+    painter.paint(to, n * C * h * w, pixels, from, words, n)
+  }
+  return x
+}
 
-/** A dataset as examples for `fit` and `evaluate`: normalized pictures and their labels. */
-export function imageExamples(dataset: ImageDataset, normalization: Normalization): Examples<Uint8Array> {
-  const { images, labels, shape, size } = dataset
+/** Examples for `fit` and `evaluate`: normalized pictures and their labels. Only in training are they augmented. */
+export function imageExamples(
+  source: ImageDataset,
+  normalization: Normalization,
+  augmentation?: Augmentation,
+): Examples<Int32Array>
+export function imageExamples(
+  source: ImageSource,
+  normalization: Normalization,
+  augmentation?: Augmentation,
+): Examples<Int32Array> | DistantExamples<Int32Array>
+export function imageExamples(
+  source: ImageSource,
+  normalization: Normalization,
+  augmentation?: Augmentation,
+): Examples<Int32Array> | DistantExamples<Int32Array> {
+  const painter = new Painter(source.shape, normalization, augmentation)
+  const drawn = (draw: Draw | undefined): Draw | undefined => (augmentation ? draw : undefined)
+  return 'images' in source ? examplesInMemory(source, painter, drawn) : examplesInFiles(source, painter, drawn)
+}
+
+type Drawn = (draw: Draw | undefined) => Draw | undefined
+
+const labelsOf = ({ labels }: ImageSource, indices: Int32Array): Int32Array =>
+  indices.map((index) => labels[index] as number)
+
+function examplesInMemory(source: ImageDataset, painter: Painter, drawn: Drawn): Examples<Int32Array> {
+  const { images, shape, size } = source
   const pixels = shape[0] * shape[1] * shape[2]
-  const values = normalizedValues(normalization)
   return {
     size,
-    batch(indices) {
-      const x = empty([indices.length, ...shape], 'a batch of images')
-      const to = floatsAt(x.pointer, x.size)
-      let position = 0
-      for (const index of indices) {
-        const first = index * pixels
-        for (let i = first; i < first + pixels; i++) to[position++] = values[images[i] as number] as number
-      }
-      return { x, target: Uint8Array.from(indices, (index) => labels[index] as number) }
+    batch: (indices, draw) => ({
+      x: paintBatch(painter, indices.length, drawn(draw), (n) => ({
+        pixels: images,
+        from: (indices[n] as number) * pixels,
+      })),
+      target: labelsOf(source, indices),
+    }),
+  }
+}
+
+function examplesInFiles(source: ImageFiles, painter: Painter, drawn: Drawn): DistantExamples<Int32Array> {
+  return {
+    size: source.size,
+    async read(indices) {
+      const all = await Promise.all(Array.from(indices, (index) => source.read(index)))
+      const sound = indices.filter((_, n) => all[n] !== undefined)
+      const pictures = all.filter((picture) => picture !== undefined)
+      const batch = (draw?: Draw): Batch<Int32Array> => ({
+        x: paintBatch(painter, sound.length, drawn(draw), (n) => ({ pixels: pictures[n] as Uint8Array, from: 0 })),
+        target: labelsOf(source, sound),
+      })
+      return { indices: sound, batch }
     },
   }
 }

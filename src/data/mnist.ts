@@ -9,17 +9,33 @@ export interface NamedBytes {
   readonly name: string
 }
 
+/** Classes of MNIST. */
 const digits: readonly string[] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
 
+/** Classes of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017), which is published in the files of MNIST. */
+export const fashionClasses: readonly string[] = [
+  'T-shirt/top',
+  'trouser',
+  'pullover',
+  'dress',
+  'coat',
+  'sandal',
+  'shirt',
+  'sneaker',
+  'bag',
+  'ankle boot',
+]
+
 /**
- * Makes a dataset of digits from an image file and its label file, plain or compressed with gzip.
+ * Makes a dataset from an image file and its label file, plain or compressed with gzip.
  *
  * @param images an IDX file of shape (N, H, W), uint8
  * @param labels an IDX file of shape (N), uint8, each 0 to 9
+ * @param names of the ten classes; default: the digits
  * @returns images (N, 1, H, W); H and W are whatever the file holds. The arrays may be views of the bytes given.
  * @throws FormatError when a file is damaged, is of another type or rank, when the counts differ or a label exceeds 9
  */
-export function mnistFromIdx(images: NamedBytes, labels: NamedBytes): ImageDataset {
+export function mnistFromIdx(images: NamedBytes, labels: NamedBytes, names = digits): ImageDataset {
   const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3)
   const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1)
   const [count = 0, height = 0, width = 0] = pixels.shape
@@ -29,11 +45,11 @@ export function mnistFromIdx(images: NamedBytes, labels: NamedBytes): ImageDatas
         'the counts must be equal: are the two files of the same set?',
     )
   }
-  const wrong = classes.data.findIndex((label) => label >= digits.length)
+  const wrong = classes.data.findIndex((label) => label >= names.length)
   if (wrong >= 0) {
     throw new FormatError(`${labels.name}: label ${wrong} is ${classes.data[wrong]}; labels must be 0 to 9`)
   }
-  return { images: pixels.data, labels: classes.data, size: count, shape: [1, height, width], classes: digits }
+  return { images: pixels.data, labels: classes.data, size: count, shape: [1, height, width], classes: names }
 }
 
 function readUint8(file: NamedBytes, wanted: string, rank: number): { shape: number[]; data: Uint8Array } {

@@ -14,8 +14,11 @@ export interface ModelDescription {
   /** A name for people. */
   readonly name: string
   readonly architecture: { readonly type: string }
-  /** Pixels become (pixel / 255 − mean) / std. */
-  readonly normalization: { readonly mean: number; readonly std: number }
+  /** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
+  readonly normalization: {
+    readonly mean: number | readonly number[]
+    readonly std: number | readonly number[]
+  }
   /** Names of the outputs. */
   readonly classes: readonly string[]
 }
@@ -114,13 +117,13 @@ function parseDescription(text: string, name: string): ModelDescription {
     wrong(`version ${JSON.stringify(file['version'])} is not known; this release reads version 1`)
   if (typeof file['name'] !== 'string') wrong('name must be a text')
   const normalization = file['normalization']
+  const numbers = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value])
   if (
     !isObject(normalization) ||
-    !isFinite(normalization['mean']) ||
-    !isFinite(normalization['std']) ||
-    normalization['std'] <= 0
+    !numbers(normalization['mean']).every(isFinite) ||
+    !numbers(normalization['std']).every((std) => isFinite(std) && std > 0)
   ) {
-    wrong('normalization must have a finite mean and a std above 0')
+    wrong('normalization must have a finite mean and a std above 0, or a list of one for each channel')
   }
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))

@@ -55,6 +55,16 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
   }
 }
 
+/** Whether there is a file, or a directory, at the path. */
+export async function isA(kind: 'file' | 'directory', path: string): Promise<boolean> {
+  try {
+    const found = await stat(path)
+    return kind === 'file' ? found.isFile() : found.isDirectory()
+  } catch {
+    return false
+  }
+}
+
 /**
  * Makes a directory and those above it, where they do not exist yet.
  *

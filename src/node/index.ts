@@ -1,3 +1,4 @@
-/** What needs a file system: reading with explanations, writing without half-written files, finding MNIST. */
+/** What needs a file system: reading with explanations, writing without half-written files, data sets. */
+export * from './cifar10.js'
 export * from './files.js'
 export * from './mnist.js'

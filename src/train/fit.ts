@@ -3,22 +3,27 @@
  * function of (seed, epoch, step), so an interrupted run that goes on ends with the weights of one that was not.
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
-import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
-import type { Graph } from '../nn/graph.js'
+import type { ForwardOptions } from '../nn/graph.js'
+import { add, mul } from '../ops/elementwise.js'
+import { clipGradNorm } from '../optim/clip.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
+import { checkBatches, readBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
 import { turnTaker } from './host.js'
 import type { Metric } from './metrics.js'
 
-/** Examples that can be drawn by number. Tensors that `batch` makes belong to the scope around the call. */
-export interface Examples<Target> {
-  readonly size: number
-  batch(indices: Int32Array): { readonly x: Tensor; readonly target: Target }
+/** What `fit` needs of a model: `Sequential`, or anything else with parameters and a forward pass. */
+export interface Trainable<Output = Tensor> {
+  readonly training: boolean
+  train(): unknown
+  eval(): unknown
+  parameters(): Tensor[]
+  forward(x: Tensor, options: ForwardOptions): Output
 }
 
-/** A scalar tensor to make small. */
-export type Loss<Target> = (output: Tensor, target: Target) => Tensor
+/** A scalar tensor to make small: the mean over the batch. */
+export type Loss<Target, Output = Tensor> = (output: Output, target: Target) => Tensor
 
 /** Averages over the examples so far. */
 export interface Averages {
@@ -36,6 +41,8 @@ export interface FitState {
     readonly loss: number
     readonly metrics: Readonly<Record<string, number>>
   }
+  /** With early stopping: the best epoch so far (from 1), and what validation gave after it. */
+  readonly best?: { readonly epoch: number; readonly value: number }
 }
 
 export interface StepEvent {
@@ -46,6 +53,8 @@ export interface StepEvent {
   /** The loss of this batch. */
   readonly loss: number
   readonly learningRate: number
+  /** With `clipNorm`: the L2 norm of all gradients together, before clipping. */
+  readonly gradientNorm?: number
   /** Averages over the epoch so far. */
   readonly running: Averages
   /** Where to go on from. */
@@ -57,19 +66,23 @@ export interface EpochEvent {
   readonly epoch: number
   readonly training: Averages
   readonly validation?: Averages
+  /** With early stopping: whether this epoch is the best so far. */
+  readonly improved?: boolean
   /** Time and speed of the steps of this epoch that this call made, validation left out. */
   readonly seconds: number
   readonly examplesPerSecond: number
   readonly state: FitState
 }
 
+export type Stopped = 'finished' | 'aborted' | 'early'
+
 export type FitEvent = StepEvent | EpochEvent
 
 export interface History {
   readonly steps: readonly StepEvent[]
   readonly epochs: readonly EpochEvent[]
-  /** 'aborted' when the signal ended it after a whole step. */
-  readonly stopped: 'finished' | 'aborted'
+  /** 'aborted' when the signal ended it after a whole step, 'early' when validation had not improved for long enough. */
+  readonly stopped: Stopped
   readonly state: FitState
 }
 
@@ -78,44 +91,44 @@ export interface FitCallbacks {
   onEpoch?(event: EpochEvent): void | Promise<void>
 }
 
-export interface FitOptions<Target> {
+export interface EarlyStopping {
+  /** Epochs without improvement after which training ends. */
+  readonly patience: number
+  /** What must improve on the validation examples: 'loss' (lower is better) or a metric (higher is). Default 'loss'. */
+  readonly monitor?: string
+  /** By how much it must, to count. Default 0. */
+  readonly minimumChange?: number
+}
+
+export interface FitOptions<Target, Output = Tensor> {
   readonly epochs: number
   readonly batchSize: number
   /** Scalar loss of the model's output (N, …) and the batch's target. */
-  readonly loss: Loss<Target>
+  readonly loss: Loss<Target, Output>
   readonly optimizer: Optimizer
   /** Learning rate before each step, counted from 0; default: the optimizer's own. */
   readonly schedule?: (step: number) => number
-  readonly metrics?: Readonly<Record<string, Metric<Target>>>
+  /** Scales gradients down to this L2 norm, all of them together, where it is exceeded. Default: as they are. */
+  readonly clipNorm?: number
+  /**
+   * Number of parts in which a batch passes through the model; their gradients are added up for one step, so that only
+   * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. Default 1.
+   */
+  readonly accumulate?: number
+  readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
   /** Examples to measure after each epoch. */
-  readonly validation?: Examples<Target>
+  readonly validation?: Examples<Target> | DistantExamples<Target>
+  /** Ends training when validation stops improving. */
+  readonly earlyStopping?: EarlyStopping
   readonly callbacks?: FitCallbacks
   /** Ends training after the step in progress. */
   readonly signal?: AbortSignal
-  /** Seed of the order of examples. Default 0. */
+  /** Seed of the order of examples and of what is random in a step. Default 0. */
   readonly seed?: number
   /** State of an earlier run to go on from; weights and optimizer state must be that run's. */
   readonly start?: FitState
-}
-
-/** Streams of random numbers, so that no two uses of a seed share any. */
-const SHUFFLE_STREAM = 0x10000
-
-/** The numbers 0 to size − 1 in the random order of an epoch (Fisher-Yates on the core's generator). */
-export function permutation(size: number, seed: number, epoch: number): Int32Array {
-  const order = Int32Array.from({ length: size }, (_, i) => i)
-  withWorkspace(4 * (size + 3), (pointer) => {
-    kernels('permutation').random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch)
-    const bits = integersAt(pointer, size)
-    for (let i = size - 1; i > 0; i--) {
-      const j = (bits[i] as number) >>> 0
-      const other = j % (i + 1)
-      const kept = order[i] as number
-      order[i] = order[other] as number
-      order[other] = kept
-    }
-  })
-  return order
+  /** Batches that are read ahead, where examples must be read first. Default 2. */
+  readonly prefetch?: number
 }
 
 /** Sums over examples, and their averages. */
@@ -152,71 +165,113 @@ class Running {
   }
 }
 
-function measure<Target>(
-  metrics: Readonly<Record<string, Metric<Target>>>,
-  output: Tensor,
+function measure<Target, Output>(
+  metrics: Readonly<Record<string, Metric<Target, Output>>>,
+  output: Output,
   target: Target,
 ): Record<string, number> {
   return Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, metric(output, target)]))
 }
 
 /** Averages of the loss and the metrics over examples, without training. */
-export async function evaluate<Target>(
-  model: Graph,
-  examples: Examples<Target>,
+export async function evaluate<Target, Output = Tensor>(
+  model: Trainable<Output>,
+  examples: Examples<Target> | DistantExamples<Target>,
   options: {
     readonly batchSize: number
-    readonly loss: Loss<Target>
-    readonly metrics?: Readonly<Record<string, Metric<Target>>>
+    readonly loss: Loss<Target, Output>
+    readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
     /** Called with each batch's output, before it is disposed. */
-    readonly onBatch?: (output: Tensor, target: Target, indices: Int32Array) => void
+    readonly onBatch?: (output: Output, target: Target, indices: Int32Array) => void
   },
 ): Promise<Averages> {
   const { batchSize, loss, metrics = {}, onBatch } = options
   const running = new Running(Object.keys(metrics))
   const turn = turnTaker()
-  for (let begin = 0; begin < examples.size; begin += batchSize) {
-    const indices = Int32Array.from({ length: Math.min(batchSize, examples.size - begin) }, (_, i) => begin + i)
-    scope(() => {
-      const { x, target } = examples.batch(indices)
-      const output = model.forward(x, { training: false })
-      running.add(indices.length, loss(output, target).item(), measure(metrics, output, target))
-      onBatch?.(output, target, indices)
-    })
+  for await (const { parts } of readBatches(examples, { batchSize })) {
+    for (const { indices, batch } of parts.map((part) => part.examples)) {
+      if (indices.length === 0) continue
+      scope(() => {
+        const { x, target } = batch()
+        const output = model.forward(x, { training: false })
+        running.add(indices.length, loss(output, target).item(), measure(metrics, output, target))
+        onBatch?.(output, target, indices)
+      })
+    }
     await turn()
   }
   return running.averages()
 }
 
-function checkFit(size: number, epochs: number, batchSize: number): void {
+function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
+  const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {} } = options
   const check = (value: number, what: string): void => {
     if (!Number.isInteger(value) || value < 1)
       throw new ShapeError(`fit: ${what} must be a whole number from 1 on, given ${value}`)
   }
-  check(size, 'the number of examples')
   check(epochs, 'epochs')
-  check(batchSize, 'batchSize')
+  check(accumulate, 'accumulate')
+  if (clipNorm !== undefined && !(clipNorm > 0))
+    throw new ShapeError(`fit: clipNorm must be a number above 0, given ${clipNorm}`)
+  if (!earlyStopping) return
+  const { patience, monitor = 'loss' } = earlyStopping
+  check(patience, 'earlyStopping.patience')
+  if (!validation) throw new ShapeError('fit: earlyStopping needs validation examples')
+  if (monitor !== 'loss' && !Object.hasOwn(metrics, monitor)) {
+    const known = ['loss', ...Object.keys(metrics)].join(', ')
+    throw new ShapeError(`fit: earlyStopping.monitor must be one of ${known}, given ${monitor}`)
+  }
+}
+
+interface StepResult {
+  readonly examples: number
+  readonly loss: number
+  readonly metrics: Record<string, number>
+  readonly gradientNorm?: number
 }
 
 /** One step: forward, loss, gradients, update. The update is left out when the loss is not a number. */
-function trainStep<Target>(
-  model: Graph,
-  options: FitOptions<Target>,
-  batch: { readonly x: Tensor; readonly target: Target },
+function trainStep<Target, Output>(
+  model: Trainable<Output>,
+  options: FitOptions<Target, Output>,
+  { parts }: ReadBatch<Target>,
   context: { readonly seed: number; readonly step: number },
-): { loss: number; metrics: Record<string, number> } {
-  const { loss, optimizer, metrics = {} } = options
-  const { x, target } = batch
-  let measured: Record<string, number> = {}
-  const lossAndGradients = valueAndGrad(() => {
-    const output = model.forward(x, { training: true, ...context })
-    measured = measure(metrics, output, target)
-    return loss(output, target)
+): StepResult {
+  const { loss, optimizer, metrics = {}, clipNorm, accumulate = 1 } = options
+  const parameters = model.parameters()
+  const read = parts.filter(({ examples }) => examples.indices.length > 0)
+  const examples = read.reduce((total, part) => total + part.examples.indices.length, 0)
+  const sums = new Running(Object.keys(metrics))
+  let gradients: Tensor[] = []
+  read.forEach(({ draw, examples: { indices, batch } }, part) => {
+    const share = indices.length / examples
+    gradients = scope(() => {
+      const { x, target } = batch(draw)
+      let measured: Record<string, number> = {}
+      const lossAndGradients = valueAndGrad(() => {
+        // Each part draws numbers of its own.
+        const output = model.forward(x, { training: true, ...context, step: context.step * accumulate + part })
+        measured = measure(metrics, output, target)
+        return loss(output, target)
+      })
+      const { value, gradients: own } = lossAndGradients(...parameters)
+      sums.add(indices.length, value.item(), measured)
+      if (share === 1) return own
+      const shares = own.map((gradient) => mul(gradient, share))
+      const added = part === 0 ? shares : shares.map((gradient, index) => add(gradients[index] as Tensor, gradient))
+      for (const gradient of gradients) gradient.dispose()
+      return added
+    })
   })
-  const { value, gradients } = lossAndGradients(...model.parameters())
-  const result = value.item()
-  if (Number.isFinite(result)) optimizer.step(gradients)
-  return { loss: result, metrics: measured }
+  const result = { examples, ...sums.averages() }
+  if (!Number.isFinite(result.loss)) return result
+  if (clipNorm === undefined) {
+    optimizer.step(gradients)
+    return result
+  }
+  const clipped = clipGradNorm(gradients, clipNorm)
+  optimizer.step(clipped.gradients)
+  return { ...result, gradientNorm: clipped.norm }
 }
 
 function diverged(loss: number, step: number, learningRate: number): DivergedError {
@@ -226,58 +281,82 @@ function diverged(loss: number, step: number, learningRate: number): DivergedErr
   )
 }
 
-async function* steps<Target>(
-  model: Graph,
-  data: Examples<Target>,
-  options: FitOptions<Target>,
-): AsyncGenerator<FitEvent, 'finished' | 'aborted'> {
+/** What the monitored value of an epoch makes of the best one so far. */
+function judge(
+  best: FitState['best'],
+  epoch: number,
+  measured: Averages,
+  { monitor = 'loss', minimumChange = 0 }: EarlyStopping,
+): { readonly best: NonNullable<FitState['best']>; readonly improved: boolean } {
+  const value = monitor === 'loss' ? measured.loss : (measured.metrics[monitor] as number)
+  const change = best === undefined ? Infinity : monitor === 'loss' ? best.value - value : value - best.value
+  return change > minimumChange || best === undefined
+    ? { best: { epoch, value }, improved: true }
+    : { best, improved: false }
+}
+
+async function* steps<Target, Output>(
+  model: Trainable<Output>,
+  data: Examples<Target> | DistantExamples<Target>,
+  options: FitOptions<Target, Output>,
+): AsyncGenerator<FitEvent, Stopped> {
+  checkBatches(data, options)
+  checkFit(options)
   const { epochs, batchSize, optimizer, schedule, metrics = {}, validation, signal, seed = 0, start } = options
-  checkFit(data.size, epochs, batchSize)
+  const { accumulate: parts = 1, prefetch = 2, earlyStopping } = options
   const names = Object.keys(metrics)
   const stepsPerEpoch = Math.ceil(data.size / batchSize)
   const turn = turnTaker()
   let step = start?.step ?? 0
   let sums = start?.sums
+  let best = start?.best
+  const state = (running: Running): FitState => ({ step, sums: running.sums(), ...(best ? { best } : {}) })
   while (step < epochs * stepsPerEpoch) {
     const epoch = Math.floor(step / stepsPerEpoch)
-    const order = permutation(data.size, seed, epoch)
+    if (earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return 'early'
     const running = new Running(names, sums)
     let seconds = 0
     let examples = 0
-    for (let first = step % stepsPerEpoch; first < stepsPerEpoch; first++) {
+    const batches = readBatches(data, { batchSize, seed, epoch, first: step % stepsPerEpoch, parts, prefetch })
+    for await (const batch of batches) {
       if (signal?.aborted) return 'aborted'
       const began = performance.now()
       const learningRate = schedule ? schedule(step) : optimizer.lr
       optimizer.lr = learningRate
-      const indices = order.subarray(first * batchSize, Math.min(data.size, (first + 1) * batchSize))
-      const result = scope(() => trainStep(model, options, data.batch(indices), { seed, step }))
+      const result = scope(() => trainStep(model, options, batch, { seed, step }))
       step++
+      // Nothing of the batch could be read: there is no step to tell of.
+      if (result.examples === 0) continue
       if (!Number.isFinite(result.loss)) throw diverged(result.loss, step, learningRate)
-      running.add(indices.length, result.loss, result.metrics)
+      running.add(result.examples, result.loss, result.metrics)
       seconds += (performance.now() - began) / 1000
-      examples += indices.length
-      const last = first + 1 === stepsPerEpoch
+      examples += result.examples
+      const last = batch.number + 1 === stepsPerEpoch
       yield {
         type: 'step',
         step,
         epoch: epoch + 1,
         loss: result.loss,
         learningRate,
+        ...(result.gradientNorm === undefined ? {} : { gradientNorm: result.gradientNorm }),
         running: running.averages(),
         // At the end of an epoch its sums are complete: the next starts from nothing.
-        state: { step, sums: last ? new Running(names).sums() : running.sums() },
+        state: state(last ? new Running(names) : running),
       }
       await turn()
     }
     const measured = validation && (await evaluate(model, validation, { ...options, metrics }))
+    const judged = earlyStopping && measured && judge(best, epoch + 1, measured, earlyStopping)
+    best = judged?.best
     yield {
       type: 'epoch',
       epoch: epoch + 1,
       training: running.averages(),
       ...(measured ? { validation: measured } : {}),
+      ...(judged ? { improved: judged.improved } : {}),
       seconds,
       examplesPerSecond: seconds > 0 ? examples / seconds : 0,
-      state: { step, sums: new Running(names).sums() },
+      state: state(new Running(names)),
     }
     sums = undefined
   }
@@ -322,7 +401,11 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
  * Trains a model: for each epoch, mini-batches in a seeded random order, each one step of the optimizer.
  * @throws (while it runs) DivergedError when the loss is no longer finite; the update of that step is not made.
  */
-export function fit<Target>(model: Graph, data: Examples<Target>, options: FitOptions<Target>): FitRun {
+export function fit<Target, Output = Tensor>(
+  model: Trainable<Output>,
+  data: Examples<Target> | DistantExamples<Target>,
+  options: FitOptions<Target, Output>,
+): FitRun {
   return new FitRun(async function* () {
     const { callbacks = {}, start, metrics = {} } = options
     const history = { steps: [] as StepEvent[], epochs: [] as EpochEvent[] }

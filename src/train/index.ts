@@ -1,3 +1,4 @@
 /** Training and measuring. */
+export * from './examples.js'
 export * from './fit.js'
 export * from './metrics.js'

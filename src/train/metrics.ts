@@ -5,7 +5,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import type { Labels } from '../ops/loss.js'
 
 /** A number for a batch, averaged over its examples: output (N, …) of the model, and what was wanted. */
-export type Metric<Target> = (output: Tensor, target: Target) => number
+export type Metric<Target, Output = Tensor> = (output: Output, target: Target) => number
 
 /** Labels as plain numbers. */
 export const labelNumbers = (labels: Labels): ArrayLike<number> => ('shape' in labels ? labels.data() : labels)

@@ -2,34 +2,38 @@
 import { Conv2d } from '../nn/conv.js'
 import { ReLU } from '../nn/activation.js'
 import { Flatten } from '../nn/layout.js'
+import type { Initializer } from '../nn/initialize.js'
 import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { Sequential } from '../nn/sequential.js'
 
 export interface ConvNetOptions {
-  /** (C, H, W) of the images. Default (1, 28, 28), MNIST's. */
+  /** (C, H, W) of the images. Default (1, 28, 28), MNIST's; CIFAR-10's is (3, 32, 32). */
   readonly input?: readonly [C: number, H: number, W: number]
   readonly classes?: number
   readonly seed?: number
+  /** Of the weights; default 'he'. */
+  readonly weightInit?: Initializer
 }
 
 /**
  * conv(5, 32) - pool(2) - conv(5, 64) - pool(2) - fc(100) - fc(10), with ReLU after each convolution and the hidden
  * layer. The output are logits: softmax is part of the loss.
  */
-export function convnet({ input = [1, 28, 28], classes = 10, seed = 0 }: ConvNetOptions = {}): Sequential {
+export function convnet(options: ConvNetOptions = {}): Sequential {
+  const { input = [1, 28, 28], classes = 10, seed = 0, weightInit = 'he' } = options
   return new Sequential(
     [
-      new Conv2d({ outChannels: 32, kernel: 5 }),
+      new Conv2d({ outChannels: 32, kernel: 5, weightInit }),
       new ReLU(),
       new MaxPool2d({ kernel: 2 }),
-      new Conv2d({ outChannels: 64, kernel: 5 }),
+      new Conv2d({ outChannels: 64, kernel: 5, weightInit }),
       new ReLU(),
       new MaxPool2d({ kernel: 2 }),
       new Flatten(),
-      new Linear({ outFeatures: 100 }),
+      new Linear({ outFeatures: 100, weightInit }),
       new ReLU(),
-      new Linear({ outFeatures: classes }),
+      new Linear({ outFeatures: classes, weightInit }),
     ],
     { input, seed },
   )

@@ -1,6 +1,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { packageVersion } from '../../src/cli/assets.js'
-import { runCli, trainDefaults } from '../../src/cli/program.js'
+import { runCli } from '../../src/cli/program.js'
+import { trainDefaults } from '../../src/cli/settings.js'
 import type { CliActions, TrainOptions } from '../../src/cli/program.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
@@ -47,14 +48,24 @@ describe('good command lines', () => {
     const options = await trainOptions(
       ...['--model', 'convnet', '--data', 'mnist', '--epochs', '7', '--batch-size=128', '--lr', '1e-2'],
       ...['--momentum', '0', '--weight-decay', '0', '--seed', '4294967295', '--out', 'runs/a', '--data-dir', 'd'],
+      ...['--schedule', 'step', '--init', 'gaussian=0.01', '--augment', 'flip,shift=4', '--clip-norm', '5'],
+      ...['--accumulate', '2', '--early-stopping', '3'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
-      ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false },
-      given: new Set(
-        ['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out', 'dataDir'], //
-      ),
+      ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
+      ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3 },
+      given: new Set([
+        ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
+        ...(['dataDir', 'schedule', 'init', 'augment', 'clipNorm', 'accumulate', 'earlyStopping'] as const),
+      ]),
     })
+  })
+
+  it('train has better defaults for a model on a data set, where none was typed', async () => {
+    const { epochs, lr, augment } = await trainOptions('--data', 'cifar10', '--lr', '0.5')
+    expect(epochs).toBeGreaterThan(trainDefaults.epochs)
+    expect({ lr, augment }).toEqual({ lr: 0.5, augment: 'flip,shift=3' })
   })
 
   it('an option typed with its default value counts as given', async () => {
@@ -150,8 +161,21 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       `'--seed <number>' argument '${value}'`,
       'whole number from 0 to 4294967295',
     ]),
-    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'must be convnet'],
-    [train('--data', 'imagenet'), "'--data <name>' argument 'imagenet'", 'must be mnist'],
+    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'must be one of convnet, linear, two-layer'],
+    [
+      train('--data', 'imagenet'),
+      "'--data <name>' argument 'imagenet'",
+      'must be one of mnist, fashion-mnist, cifar10, or a folder of pictures',
+    ],
+    ...['', 'flop', 'shift', 'shift=0', 'flip,shift=-1', 'contrast=1', 'flip=1'].map(
+      (value): [string[], ...string[]] => [train(`--augment=${value}`), `'--augment <list>' argument '${value}'`],
+    ),
+    ...['best', 'gaussian', 'gaussian=0', 'gaussian=x'].map((value): [string[], ...string[]] => [
+      train(`--init=${value}`),
+      `'--init <name>' argument '${value}'`,
+      'gaussian=<sigma>',
+    ]),
+    [train('--schedule', 'none'), "'--schedule <name>' argument 'none'", 'cosine, step, constant'],
     [train('--out='), "'--out <dir>' argument ''", 'path of a folder'],
     [train('--resume='), "'--resume [dir]' argument ''", 'path of a folder'],
     [train('--data-dir', ' '), "'--data-dir <dir>' argument ' '", 'path of a folder'],

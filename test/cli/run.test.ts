@@ -83,6 +83,7 @@ describe('toeplitz train', () => {
       'model.json',
       'model.safetensors',
       'report.html',
+      'result.json',
     ])
     const lines = readFileSync(join(folder, 'whole/metrics.jsonl'), 'utf8').trim().split('\n')
     const records = lines.map((line) => JSON.parse(line) as { type: string; step?: number })

@@ -4,7 +4,7 @@ import type { ImageDataset } from '../../src/data/dataset.js'
 import { Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential } from '../../src/nn/index.js'
 import { crossEntropy } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
-import { accuracy, type FitOptions } from '../../src/train/index.js'
+import { accuracy, type Examples, type FitOptions } from '../../src/train/index.js'
 
 /** Pictures of 8 × 8 with a bright bar: class 0 across, class 1 down. */
 export function bars(size: number): ImageDataset {
@@ -18,7 +18,7 @@ export function bars(size: number): ImageDataset {
 }
 
 export const normalization = { mean: 0.1, std: 0.3 }
-export const examples = (size: number): ReturnType<typeof imageExamples> => imageExamples(bars(size), normalization)
+export const examples = (size: number): Examples<Int32Array> => imageExamples(bars(size), normalization)
 
 export function setting(lr = 0.05): { model: Sequential; optimizer: SGD } {
   const model = new Sequential(
@@ -34,7 +34,7 @@ export function setting(lr = 0.05): { model: Sequential; optimizer: SGD } {
   return { model, optimizer: new SGD(model.parameters(), { lr, momentum: 0.9, weightDecay: 1e-3 }) }
 }
 
-export const options = (optimizer: SGD, more: Partial<FitOptions<Uint8Array>> = {}): FitOptions<Uint8Array> => ({
+export const options = (optimizer: SGD, more: Partial<FitOptions<Int32Array>> = {}): FitOptions<Int32Array> => ({
   epochs: 3,
   batchSize: 10,
   loss: crossEntropy,

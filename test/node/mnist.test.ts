@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { writeIdx } from '../../src/data/idx.js'
-import { findMnist, loadMnist } from '../../src/node/mnist.js'
+import { findMnist, loadFashionMnist, loadMnist } from '../../src/node/mnist.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 
 let directory: string
@@ -113,5 +113,18 @@ describe('loadMnist', () => {
     await put('train-labels-idx1-ubyte', labels(1, 2))
     await expect(loadMnist(directory)).rejects.toThrow(ShapeError)
     await expect(loadMnist(directory)).rejects.toThrow('t10k-images-idx3-ubyte: images are (1, 3, 5), those of')
+  })
+})
+
+describe('loadFashionMnist', () => {
+  it('reads the same files with classes of its own, and says where they are published', async () => {
+    await put('train-images-idx3-ubyte', pictures(2, 2, 2))
+    await put('train-labels-idx1-ubyte', labels(0, 9))
+    await put('t10k-images-idx3-ubyte', pictures(1, 2, 2))
+    const error = await failure(loadFashionMnist(directory))
+    expect(error.message).toMatch(/Fashion-MNIST lacks t10k-labels-idx1-ubyte; .*zalandoresearch\/fashion-mnist/)
+    await put('t10k-labels-idx1-ubyte', labels(3))
+    const { training, test } = await loadFashionMnist(directory)
+    expect([training.size, training.classes[9], test.classes[0]]).toEqual([2, 'ankle boot', 'T-shirt/top'])
   })
 })

@@ -1,11 +1,22 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Sequential } from '../../src/nn/index.js'
+import { imageExamples } from '../../src/data/images.js'
+import { Conv2d, Dropout, Flatten, Linear, ReLU, Sequential } from '../../src/nn/index.js'
 import { crossEntropy } from '../../src/ops/index.js'
+import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { DivergedError } from '../../src/runtime/errors.js'
 import { tensor } from '../../src/tensor/create.js'
-import { accuracy, argmax, evaluate, fit, permutation, type FitState } from '../../src/train/index.js'
-import { examples, options, setting } from '../helpers/bars.js'
+import {
+  accuracy,
+  argmax,
+  evaluate,
+  fit,
+  permutation,
+  type EarlyStopping,
+  type FitOptions,
+  type FitState,
+} from '../../src/train/index.js'
+import { bars, examples, normalization, options, setting } from '../helpers/bars.js'
 
 beforeAll(() => init())
 
@@ -100,6 +111,162 @@ describe('fit', () => {
         /must be a whole number from 1 on/,
       )
     }
+  })
+})
+
+describe('parts of a batch', () => {
+  it('make the step of the whole batch, up to rounding', async () => {
+    const run = async (accumulate: number): Promise<{ weights: number[]; losses: number[] }> => {
+      const { model, optimizer } = setting()
+      const { steps } = await fit(model, examples(37), options(optimizer, { epochs: 1, accumulate }))
+      const weights = model.parameters().flatMap((parameter) => [...parameter.data()])
+      return { weights, losses: steps.flatMap(({ loss, running }) => [loss, running.metrics['accuracy']!]) }
+    }
+    const whole = await run(1)
+    for (const accumulate of [2, 3, 10, 25]) {
+      const parts = await run(accumulate)
+      parts.weights.forEach((weight, i) => expect(weight).toBeCloseTo(whole.weights[i]!, 5))
+      parts.losses.forEach((loss, i) => expect(loss).toBeCloseTo(whole.losses[i]!, 5))
+    }
+  })
+
+  it('are augmented as the whole batch is', async () => {
+    const seen = async (accumulate: number): Promise<number[]> => {
+      const { model, optimizer } = setting()
+      const values: number[] = []
+      const data = imageExamples(bars(23), normalization, { flip: true, shift: 2 })
+      const watched = {
+        ...data,
+        batch: (...given: Parameters<typeof data.batch>) => {
+          const batch = data.batch(...given)
+          values.push(...batch.x.data())
+          return batch
+        },
+      }
+      await fit(model, watched, options(optimizer, { epochs: 1, accumulate }))
+      return values
+    }
+    expect(await seen(3)).toEqual(await seen(1))
+  })
+})
+
+describe('clipping', () => {
+  it('tells the norm and limits the step', async () => {
+    const run = async (clipNorm?: number): Promise<{ moved: number; norm: number | undefined }> => {
+      const { model } = setting()
+      const before = model.parameters().flatMap((parameter) => [...parameter.data()])
+      const optimizer = new SGD(model.parameters(), { lr: 1 })
+      const given = options(optimizer, { epochs: 1, batchSize: 10, ...(clipNorm === undefined ? {} : { clipNorm }) })
+      const { steps } = await fit(model, examples(10), given)
+      const after = model.parameters().flatMap((parameter) => [...parameter.data()])
+      return { moved: Math.hypot(...after.map((value, i) => value - before[i]!)), norm: steps[0]!.gradientNorm }
+    }
+    const free = await run()
+    expect(free.norm).toBeUndefined()
+    // With a learning rate of 1 and nothing else, the step is the gradient.
+    const loose = await run(1000)
+    expect(loose.norm).toBeCloseTo(free.moved, 4)
+    expect(loose.moved).toBeCloseTo(free.moved, 4)
+    const tight = await run(free.moved / 4)
+    expect(tight.norm).toBeCloseTo(free.moved, 4)
+    expect(tight.moved).toBeCloseTo(free.moved / 4, 4)
+  })
+})
+
+describe('early stopping', () => {
+  /** Trains with losses of validation as given, one for each epoch. */
+  async function run(values: readonly number[], earlyStopping: EarlyStopping, start?: FitState) {
+    const { model, optimizer } = setting(0.001)
+    let epoch = start ? start.step / 2 : 0
+    const given = options(optimizer, {
+      ...{ epochs: values.length, validation: examples(4), earlyStopping, ...(start ? { start } : {}) },
+      metrics: { score: () => values[epoch]! },
+      callbacks: {
+        onEpoch() {
+          epoch++
+        },
+      },
+    })
+    return fit(model, examples(20), given)
+  }
+
+  it('ends when the monitored value has not improved for long enough', async () => {
+    const values = [1, 3, 2, 3, 2.9, 5, 6]
+    const { stopped, epochs, state } = await run(values, { patience: 3, monitor: 'score' })
+    expect(stopped).toBe('early')
+    expect(epochs.map(({ improved }) => improved)).toEqual([true, true, false, false, false])
+    expect(state.best).toEqual({ epoch: 2, value: 3 })
+    const patient = await run(values, { patience: 4, monitor: 'score' })
+    expect({ stopped: patient.stopped, best: patient.state.best }).toEqual({
+      stopped: 'finished',
+      best: { epoch: 7, value: 6 },
+    })
+    const strict = await run([1, 1.4, 1.8, 2.2], { patience: 2, monitor: 'score', minimumChange: 0.5 })
+    expect(strict.epochs.map(({ improved }) => improved)).toEqual([true, false, true, false])
+  })
+
+  it('knows after a resume what it knew before', async () => {
+    const values = [1, 3, 2, 3, 2.9, 5, 6]
+    const whole = await run(values, { patience: 3, monitor: 'score' })
+    const start = JSON.parse(JSON.stringify(whole.epochs[2]!.state)) as FitState
+    const rest = await run(values, { patience: 3, monitor: 'score' }, start)
+    expect(rest.stopped).toBe('early')
+    expect(rest.epochs.map(({ epoch }) => epoch)).toEqual([4, 5])
+    expect(rest.state).toEqual(whole.state)
+    expect((await run(values, { patience: 3, monitor: 'score' }, whole.state)).epochs).toEqual([])
+  })
+
+  it('looks at the loss of validation, the lower the better', async () => {
+    const { model, optimizer } = setting(0)
+    const given = options(optimizer, { epochs: 5, validation: examples(8), earlyStopping: { patience: 2 } })
+    const { stopped, epochs } = await fit(model, examples(20), given)
+    // Nothing changes at a learning rate of 0.
+    expect([stopped, epochs.map(({ improved }) => improved)]).toEqual(['early', [true, false, false]])
+  })
+
+  it.each<[Partial<FitOptions<Int32Array>>, RegExp]>([
+    [{ earlyStopping: { patience: 0 } }, /earlyStopping.patience must be a whole number from 1 on, given 0/],
+    [{ earlyStopping: { patience: 1 } }, /earlyStopping needs validation examples/],
+    [
+      { earlyStopping: { patience: 1, monitor: 'speed' }, validation: examples(2) },
+      /must be one of loss, accuracy, given speed/,
+    ],
+    [{ clipNorm: 0 }, /clipNorm must be a number above 0, given 0/],
+    [{ accumulate: 1.5 }, /accumulate must be a whole number from 1 on, given 1.5/],
+  ])('refuses %j', async (more, message) => {
+    const { model, optimizer } = setting()
+    await expect(fit(model, examples(20), options(optimizer, more))).rejects.toThrow(message)
+  })
+})
+
+describe('two trainings with one seed', () => {
+  async function train(seed: number, stop?: number): Promise<number[]> {
+    const make = (): { model: Sequential; optimizer: SGD } => {
+      const layers = [new Conv2d({ outChannels: 4, kernel: 3 }), new ReLU(), new Flatten(), new Dropout({ p: 0.3 })]
+      const model = new Sequential([...layers, new Linear({ outFeatures: 2 })], { input: [1, 8, 8], seed: 1 })
+      return { model, optimizer: new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, nesterov: true }) }
+    }
+    const data = imageExamples(bars(50), normalization, { flip: true, shift: 2, brightness: 0.3, contrast: 0.3 })
+    const { model, optimizer } = make()
+    const controller = new AbortController()
+    const onStep = ({ step }: { step: number }): void => {
+      if (step === stop) controller.abort()
+    }
+    const more = { seed, accumulate: 2, clipNorm: 1, signal: controller.signal, callbacks: { onStep } }
+    const { state } = await fit(model, data, options(optimizer, more))
+    if (stop === undefined) return bits(model)
+    const second = make()
+    second.model.load(model.save())
+    second.optimizer.loadState(optimizer.state())
+    await fit(second.model, data, options(second.optimizer, { seed, accumulate: 2, clipNorm: 1, start: state }))
+    return bits(second.model)
+  }
+
+  it('give the same bits with augmentation, dropout, parts and clipping, interrupted or not', async () => {
+    const whole = await train(3)
+    expect(await train(3)).toEqual(whole)
+    expect(await train(3, 7)).toEqual(whole)
+    expect(await train(4)).not.toEqual(whole)
   })
 })
 

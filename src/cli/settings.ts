@@ -1,0 +1,81 @@
+/** What a training run is made of, as typed, and what is taken where nothing is typed. */
+
+export interface TrainSettings {
+  readonly model: string
+  /** Name of a data set, or a folder with one of pictures. */
+  readonly data: string
+  readonly epochs: number
+  readonly batchSize: number
+  readonly lr: number
+  readonly schedule: string
+  readonly momentum: number
+  readonly weightDecay: number
+  /** Initial weights: `default` (the model's own), or as `parseInitializer` reads them. */
+  readonly init: string
+  /** Random changes of the training images: `none`, or as `parseAugmentation` reads them. */
+  readonly augment: string
+  /** Largest L2 norm of the gradients; 0 for any. */
+  readonly clipNorm: number
+  /** Parts in which a batch passes through the model. */
+  readonly accumulate: number
+  /** Epochs without improvement after which training ends; 0 for never. */
+  readonly earlyStopping: number
+  readonly seed: number
+  /** Folder for the results; left out, the action chooses one. */
+  readonly out?: string
+  /** Folder of the run to go on with; true when `--resume` was given without one. */
+  readonly resume?: string | true
+  /** Folder with the files of the data set; left out, the installed package. */
+  readonly dataDir?: string
+  /** Whether a damaged picture ends the run; left out, it is skipped. */
+  readonly strict?: boolean
+}
+
+/** The settings that decide the bits of a run. */
+export type RunSettings = Omit<TrainSettings, 'out' | 'resume' | 'dataDir' | 'strict'>
+
+/** What `toeplitz train` uses where nothing else is asked for. */
+export const trainDefaults = {
+  model: 'convnet',
+  data: 'mnist',
+  epochs: 2,
+  batchSize: 64,
+  lr: 0.04,
+  schedule: 'cosine',
+  momentum: 0.9,
+  weightDecay: 5e-4,
+  init: 'default',
+  augment: 'none',
+  clipNorm: 0,
+  accumulate: 1,
+  earlyStopping: 0,
+  seed: 1,
+} as const satisfies RunSettings
+
+export const settingNames = Object.keys(trainDefaults) as readonly (keyof RunSettings)[]
+
+/** Defaults that are better for a model on a data set, found by search; docs/training.md has the results. */
+const recipes: Readonly<Record<string, Partial<RunSettings>>> = {
+  'convnet/cifar10': { epochs: 20, lr: 0.03, augment: 'flip,shift=3' },
+  'linear/cifar10': { epochs: 8, lr: 0.002, weightDecay: 1e-3 },
+  'two-layer/cifar10': { epochs: 12, lr: 0.02, augment: 'flip' },
+}
+
+/** The settings with a recipe's where none was typed. */
+export function withRecipe<Settings extends RunSettings>(
+  settings: Settings,
+  given: ReadonlySet<keyof TrainSettings>,
+): Settings {
+  const recipe = Object.entries(recipes[`${settings.model}/${settings.data}`] ?? {})
+  return { ...settings, ...Object.fromEntries(recipe.filter(([name]) => !given.has(name as keyof RunSettings))) }
+}
+
+/** `--weight-decay` for `weightDecay`. */
+export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+/** The command that makes a run, without its folders. What is switched off is left out. */
+export function commandOf(settings: RunSettings): string {
+  const off: Partial<RunSettings> = { init: 'default', augment: 'none', clipNorm: 0, accumulate: 1, earlyStopping: 0 }
+  const shown = settingNames.filter((name) => settings[name] !== off[name])
+  return `toeplitz train ${shown.map((name) => `${flagOf(name)} ${settings[name]}`).join(' ')}`
+}

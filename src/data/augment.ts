@@ -1,0 +1,222 @@
+/**
+ * Pictures on their way into a batch: normalized and, in training, changed at random. The random numbers are words of
+ * the core's generator, eight for each picture of a step, so that they depend on (seed, step, place in the batch) alone.
+ */
+import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import type { Draw } from '../train/examples.js'
+import type { Normalization } from './images.js'
+
+/** What may happen to a picture in training. Without training only the crop remains, from the middle. */
+export interface Augmentation {
+  /** Height and width of a window to cut out, at random (Krizhevsky et al. 2012: 224 of 256); default: all of it. */
+  readonly crop?: readonly [height: number, width: number]
+  /** Moves the picture by up to this many pixels along each axis; what comes into sight has the mean. Default 0. */
+  readonly shift?: number
+  /** Mirrors half of the pictures, left to right. Default false. */
+  readonly flip?: boolean
+  /** Colours: factors from 1 − b to 1 + b on the brightness, and likewise. Default 0. */
+  readonly brightness?: number
+  /** Distances of all pixels from the picture's mean grey. Default 0. */
+  readonly contrast?: number
+  /** Distances of the colours from their grey. Default 0. */
+  readonly saturation?: number
+}
+
+/** Words of a picture, by use. */
+const word = {
+  flip: 0,
+  cropRow: 1,
+  cropColumn: 2,
+  shiftRow: 3,
+  shiftColumn: 4,
+  brightness: 5,
+  contrast: 6,
+  saturation: 7,
+}
+const WORDS = 8
+/** Streams of random numbers from here on are those of the steps. */
+const AUGMENTATION_STREAM = 0x80000000
+
+/** Luma of red, green and blue (ITU-R BT.601). */
+const LUMA = [0.299, 0.587, 0.114] as const
+
+/** A whole number from 0 to count − 1 out of a random word. */
+const below = (bits: number, count: number): number => Math.floor((bits / 2 ** 32) * count)
+
+/** A number from 1 − range to 1 + range. */
+const around = (bits: number, range: number): number => 1 + range * ((2 * bits) / 2 ** 32 - 1)
+
+/** Where the output's first pixel lies in the picture, and how its colours change: u = scale · v + grey · luma + offset. */
+interface Change {
+  readonly top: number
+  readonly left: number
+  readonly flip: boolean
+  readonly colour: { readonly scale: number; readonly grey: number; readonly offset: number } | undefined
+}
+
+function checkAugmentation([C, H, W]: readonly [number, number, number], given: Augmentation): Required<Augmentation> {
+  const { crop = [H, W], shift = 0, flip = false, brightness = 0, contrast = 0, saturation = 0 } = given
+  const [h, w] = crop
+  if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {
+    throw new ShapeError(`augmentation: crop ${h} × ${w} must be whole numbers from 1 to the picture's ${H} × ${W}`)
+  }
+  if (!Number.isInteger(shift) || shift < 0 || shift >= Math.min(h, w)) {
+    throw new ShapeError(`augmentation: shift must be a whole number from 0 to ${Math.min(h, w) - 1}, given ${shift}`)
+  }
+  for (const [name, value] of Object.entries({ brightness, contrast, saturation })) {
+    if (!(value >= 0 && value <= 1)) {
+      throw new ShapeError(`augmentation: ${name} must be a number from 0 to 1, given ${value}`)
+    }
+  }
+  if (saturation > 0 && C !== 3) {
+    throw new ShapeError(`augmentation: saturation needs pictures of 3 channels, these have ${C}`)
+  }
+  return { crop, shift, flip, brightness, contrast, saturation }
+}
+
+/** Writes pictures of one size into batches. */
+export class Painter {
+  /** Channels, height and width of what is written. */
+  readonly shape: readonly [number, number, number]
+  readonly #input: readonly [number, number, number]
+  readonly #augmentation: Required<Augmentation>
+  readonly #mean: readonly number[]
+  readonly #scale: readonly number[]
+  /** The normalized value of each of the 256 pixels, for each channel. */
+  readonly #tables: readonly Float32Array[]
+  readonly #line: Float64Array
+
+  /** @throws ShapeError when the augmentation or the normalization does not fit pictures of `shape`. */
+  constructor(shape: readonly [number, number, number], { mean, std }: Normalization, augmentation: Augmentation = {}) {
+    const [C] = shape
+    this.#augmentation = checkAugmentation(shape, augmentation)
+    this.#input = shape
+    this.shape = [C, ...this.#augmentation.crop]
+    const ofChannel = (name: string, value: number | readonly number[]): readonly number[] => {
+      if (typeof value === 'number') return new Array<number>(C).fill(value)
+      if (value.length !== C) {
+        throw new ShapeError(`normalization: ${name} has ${value.length} numbers for pictures of ${C} channels`)
+      }
+      return value
+    }
+    this.#mean = ofChannel('mean', mean)
+    this.#scale = ofChannel('std', std)
+    this.#tables = this.#mean.map((center, c) =>
+      Float32Array.from({ length: 256 }, (_, pixel) => (pixel / 255 - center) / (this.#scale[c] as number)),
+    )
+    this.#line = new Float64Array(3 * shape[2])
+  }
+
+  /** Random words of `count` pictures from place `first` of the step's batch on; none where nothing is random. */
+  words(count: number, draw: Draw | undefined): Uint32Array | undefined {
+    if (!draw) return undefined
+    const { seed, step, first } = draw
+    const needed = (first + count) * WORDS
+    return withWorkspace(needed * 4, (pointer) => {
+      kernels('augmentation').random_bits(pointer, needed, seed, (AUGMENTATION_STREAM + step) >>> 0)
+      return new Uint32Array(integersAt(pointer, needed).slice(first * WORDS).buffer)
+    })
+  }
+
+  /**
+   * Writes one picture: `pixels` (C, H, W) from `from` on, to `to` (C, h, w) from `at` on, changed by the words of
+   * place n.
+   */
+  paint(
+    to: Float32Array,
+    at: number,
+    pixels: Uint8Array,
+    from: number,
+    words: Uint32Array | undefined,
+    n: number,
+  ): void {
+    const [C, H, W] = this.#input
+    const [, h, w] = this.shape
+    const change = this.#change(pixels, from, words, n)
+    const { top, left, flip, colour } = change
+    // Output columns first ≤ q < last lie in the picture: column left + q, or left + w − 1 − q when mirrored.
+    const first = Math.max(0, flip ? left + w - W : -left)
+    const last = Math.min(w, flip ? left + w : W - left)
+    for (let p = 0; p < h; p++) {
+      const row = top + p
+      if (row < 0 || row >= H || first >= last) {
+        for (let c = 0; c < C; c++) to.fill(0, at + (c * h + p) * w, at + (c * h + p + 1) * w)
+        continue
+      }
+      if (colour) this.#colours(pixels, from + row * W, colour)
+      for (let c = 0; c < C; c++) {
+        const line = at + (c * h + p) * w
+        if (first > 0) to.fill(0, line, line + first)
+        if (last < w) to.fill(0, line + last, line + w)
+        const step = flip ? -1 : 1
+        let column = flip ? left + w - 1 - first : left + first
+        if (colour) {
+          const center = 255 * (this.#mean[c] as number)
+          const scale = 255 * (this.#scale[c] as number)
+          for (let q = first; q < last; q++, column += step) {
+            to[line + q] = ((this.#line[c * W + column] as number) - center) / scale
+          }
+        } else {
+          const table = this.#tables[c] as Float32Array
+          column += from + (c * H + row) * W
+          for (let q = first; q < last; q++, column += step) to[line + q] = table[pixels[column] as number] as number
+        }
+      }
+    }
+  }
+
+  #change(pixels: Uint8Array, from: number, words: Uint32Array | undefined, n: number): Change {
+    const [C, H, W] = this.#input
+    const [, h, w] = this.shape
+    if (!words) return { top: (H - h) >> 1, left: (W - w) >> 1, flip: false, colour: undefined }
+    const { shift, flip, brightness, contrast, saturation } = this.#augmentation
+    const bits = (use: number): number => words[n * WORDS + use] as number
+    const change = {
+      top: below(bits(word.cropRow), H - h + 1) + below(bits(word.shiftRow), 2 * shift + 1) - shift,
+      left: below(bits(word.cropColumn), W - w + 1) + below(bits(word.shiftColumn), 2 * shift + 1) - shift,
+      flip: flip && bits(word.flip) >= 0x80000000,
+    }
+    if (brightness === 0 && contrast === 0 && saturation === 0) return { ...change, colour: undefined }
+    const bright = around(bits(word.brightness), brightness)
+    const apart = around(bits(word.contrast), contrast)
+    const vivid = around(bits(word.saturation), saturation)
+    // v · bright, then its distance from the mean grey times apart, then that from its own grey times vivid.
+    const grey = contrast === 0 ? 0 : meanGrey(pixels, from, C, H * W)
+    return {
+      ...change,
+      colour: {
+        scale: vivid * apart * bright,
+        grey: (1 - vivid) * apart * bright,
+        offset: (1 - apart) * bright * grey,
+      },
+    }
+  }
+
+  /** Fills the line (C, W) with the changed colours of the row that begins at `from` in the first channel. */
+  #colours(pixels: Uint8Array, from: number, { scale, grey, offset }: NonNullable<Change['colour']>): void {
+    const [C, H, W] = this.#input
+    const plane = H * W
+    for (let column = 0; column < W; column++) {
+      let base = offset
+      if (grey !== 0) {
+        for (let c = 0; c < C; c++) base += grey * (LUMA[c] as number) * (pixels[from + c * plane + column] as number)
+      }
+      for (let c = 0; c < C; c++) {
+        const value = scale * (pixels[from + c * plane + column] as number) + base
+        this.#line[c * W + column] = value < 0 ? 0 : value > 255 ? 255 : value
+      }
+    }
+  }
+}
+
+/** Mean luma of a picture of three channels, mean of all pixels otherwise. Sums of whole numbers, so exact. */
+function meanGrey(pixels: Uint8Array, from: number, channels: number, plane: number): number {
+  let mean = 0
+  for (let c = 0; c < channels; c++) {
+    let sum = 0
+    for (let i = from + c * plane; i < from + (c + 1) * plane; i++) sum += pixels[i] as number
+    mean += (channels === 3 ? (LUMA[c] as number) : 1 / channels) * (sum / plane)
+  }
+  return mean
+}

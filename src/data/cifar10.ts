@@ -1,0 +1,54 @@
+/**
+ * CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3,073 bytes, one label and the
+ * 32 × 32 pixels, all red ones first, then green, then blue.
+ */
+import { FormatError } from '../runtime/errors.js'
+import type { ImageDataset } from './dataset.js'
+import type { NamedBytes } from './mnist.js'
+
+const classes: readonly string[] = [
+  'airplane',
+  'automobile',
+  'bird',
+  'cat',
+  'deer',
+  'dog',
+  'frog',
+  'horse',
+  'ship',
+  'truck',
+]
+
+const shape = [3, 32, 32] as const
+const pixels = 3 * 32 * 32
+const record = 1 + pixels
+
+/**
+ * Makes a dataset from the records of one or more files, in their order.
+ * @throws FormatError when a file is empty, is not whole records or has a label above 9
+ */
+export function cifar10FromBinary(files: readonly NamedBytes[]): ImageDataset {
+  for (const { bytes, name } of files) {
+    if (bytes.length === 0 || bytes.length % record !== 0) {
+      throw new FormatError(
+        `${name}: ${bytes.length} bytes are not whole records of ${record} (a label, ${pixels} pixels); ` +
+          'is it a file of the binary version, unpacked, and complete?',
+      )
+    }
+  }
+  const size = files.reduce((total, { bytes }) => total + bytes.length / record, 0)
+  const images = new Uint8Array(size * pixels)
+  const labels = new Uint8Array(size)
+  let place = 0
+  for (const { bytes, name } of files) {
+    for (let at = 0; at < bytes.length; at += record, place++) {
+      const label = bytes[at] as number
+      if (label >= classes.length) {
+        throw new FormatError(`${name}: the label of record ${at / record} is ${label}; labels must be 0 to 9`)
+      }
+      labels[place] = label
+      images.set(bytes.subarray(at + 1, at + record), place * pixels)
+    }
+  }
+  return { images, labels, size, shape, classes }
+}

@@ -1,0 +1,157 @@
+/** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
+import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
+import { keep, scope, type Tensor } from '../tensor/tensor.js'
+
+/** Inputs (N, …) and what is wanted for them. */
+export interface Batch<Target> {
+  readonly x: Tensor
+  readonly target: Target
+}
+
+/** What random changes of a batch are drawn from; without it, nothing is random. */
+export interface Draw {
+  readonly seed: number
+  /** Number of the training step, from 0. */
+  readonly step: number
+  /** Place in the step's batch of the first example: not 0 where a batch is made in parts. */
+  readonly first: number
+}
+
+/** Examples that were read. */
+export interface ReadExamples<Target> {
+  /** Those of the examples asked for that could be read. */
+  readonly indices: Int32Array
+  /** Tensors that it makes belong to the scope around the call. Not to be called without examples. */
+  batch(draw?: Draw): Batch<Target>
+}
+
+/** Examples in memory. Tensors that `batch` makes belong to the scope around the call. */
+export interface Examples<Target> {
+  readonly size: number
+  batch(indices: Int32Array, draw?: Draw): Batch<Target>
+}
+
+/** Examples that must be read first, such as pictures in files. */
+export interface DistantExamples<Target> {
+  readonly size: number
+  read(indices: Int32Array): Promise<ReadExamples<Target>>
+}
+
+/** Streams of random numbers, so that no two uses of a seed share any. */
+const SHUFFLE_STREAM = 0x10000
+
+/** The numbers 0 to size − 1 in the random order of an epoch (Fisher-Yates on the core's generator). */
+export function permutation(size: number, seed: number, epoch: number): Int32Array {
+  const order = Int32Array.from({ length: size }, (_, i) => i)
+  withWorkspace(4 * (size + 3), (pointer) => {
+    kernels('permutation').random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch)
+    const bits = integersAt(pointer, size)
+    for (let i = size - 1; i > 0; i--) {
+      const j = (bits[i] as number) >>> 0
+      const other = j % (i + 1)
+      const kept = order[i] as number
+      order[i] = order[other] as number
+      order[other] = kept
+    }
+  })
+  return order
+}
+
+export interface BatchOptions {
+  readonly batchSize: number
+  /** Seed of the order of examples and of their random changes. Default 0. */
+  readonly seed?: number
+  /** Epoch from 0, for an order and changes of its own; left out, the order is that of the numbers and nothing changes. */
+  readonly epoch?: number
+  /** Number of the first batch: where an epoch goes on. Default 0. */
+  readonly first?: number
+  /** Batches that are read ahead. Default 2. */
+  readonly prefetch?: number
+}
+
+/** A batch whose parts (one, unless more were asked for) have been read. */
+export interface ReadBatch<Target> {
+  /** Number in the epoch, from 0. */
+  readonly number: number
+  readonly parts: readonly { readonly draw: Draw | undefined; readonly examples: ReadExamples<Target> }[]
+}
+
+/** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
+export function checkBatches({ size }: { readonly size: number }, options: BatchOptions): void {
+  const { batchSize, first = 0, prefetch = 2 } = options
+  const check = (value: number, what: string, from: number): void => {
+    if (!Number.isInteger(value) || value < from)
+      throw new ShapeError(`batches: ${what} must be a whole number from ${from} on, given ${value}`)
+  }
+  check(size, 'the number of examples', 1)
+  check(batchSize, 'batchSize', 1)
+  check(first, 'first', 0)
+  check(prefetch, 'prefetch', 0)
+}
+
+/** Batches of an epoch as they were read, `prefetch` of them ahead of the one that is being used. */
+export async function* readBatches<Target>(
+  data: Examples<Target> | DistantExamples<Target>,
+  options: BatchOptions & { readonly parts?: number },
+): AsyncGenerator<ReadBatch<Target>, void> {
+  const { batchSize, seed = 0, epoch, first = 0, prefetch = 2, parts = 1 } = options
+  checkBatches(data, options)
+  const order =
+    epoch === undefined ? Int32Array.from({ length: data.size }, (_, i) => i) : permutation(data.size, seed, epoch)
+  const count = Math.ceil(data.size / batchSize)
+  const partSize = Math.ceil(batchSize / parts)
+  const partsOf = (number: number): { draw: Draw | undefined; indices: Int32Array }[] => {
+    const batch = order.subarray(number * batchSize, (number + 1) * batchSize)
+    return Array.from({ length: Math.ceil(batch.length / partSize) }, (_, part) => ({
+      draw: epoch === undefined ? undefined : { seed, step: epoch * count + number, first: part * partSize },
+      indices: batch.subarray(part * partSize, (part + 1) * partSize),
+    }))
+  }
+  if (!('read' in data)) {
+    for (let number = first; number < count; number++) {
+      yield {
+        number,
+        parts: partsOf(number).map(({ draw, indices }) => ({
+          draw,
+          examples: { indices, batch: (given) => data.batch(indices, given) },
+        })),
+      }
+    }
+    return
+  }
+  const ahead: Promise<ReadBatch<Target>['parts']>[] = []
+  for (let number = first, next = first; number < count; number++) {
+    for (; next < count && next <= number + prefetch; next++) {
+      const reading = Promise.all(
+        partsOf(next).map(async ({ draw, indices }) => ({ draw, examples: await data.read(indices) })),
+      )
+      // What fails while an earlier batch is in use is told when its turn comes.
+      reading.catch(() => undefined)
+      ahead.push(reading)
+    }
+    yield { number, parts: await (ahead.shift() as (typeof ahead)[number]) }
+  }
+}
+
+/**
+ * The batches of an epoch, made while the ones after are read. A batch's x is disposed when the next one is asked for, and
+ * its memory is used again. An epoch goes on in the middle by `first`, the number of the first batch.
+ */
+export async function* batches<Target>(
+  data: Examples<Target> | DistantExamples<Target>,
+  options: BatchOptions,
+): AsyncGenerator<Batch<Target> & { readonly number: number; readonly indices: Int32Array }, void> {
+  for await (const { number, parts } of readBatches(data, options)) {
+    for (const { draw, examples } of parts) {
+      if (examples.indices.length === 0) continue
+      const { x, target } = scope(() => examples.batch(draw))
+      keep(x)
+      try {
+        yield { number, indices: examples.indices, x, target }
+      } finally {
+        x.dispose()
+      }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** The linear classifier. */
+import type { Initializer } from '../nn/initialize.js'
+import { Flatten } from '../nn/layout.js'
+import { Linear } from '../nn/linear.js'
+import { Sequential } from '../nn/sequential.js'
+
+export interface LinearClassifierOptions {
+  /** (C, H, W) of the images. Default (3, 32, 32), CIFAR-10's. */
+  readonly input?: readonly [C: number, H: number, W: number]
+  readonly classes?: number
+  readonly seed?: number
+  /** Of the weights; default Gaussian with sigma 0.01. */
+  readonly weightInit?: Initializer
+}
+
+/** One score for each class, s = W · x + b, over all pixels x. */
+export function linearClassifier(options: LinearClassifierOptions = {}): Sequential {
+  const { input = [3, 32, 32], classes = 10, seed = 0, weightInit = { name: 'normal', std: 0.01 } } = options
+  return new Sequential([new Flatten(), new Linear({ outFeatures: classes, weightInit })], { input, seed })
+}

@@ -1,0 +1,31 @@
+/** The two-layer classifier. */
+import { ReLU } from '../nn/activation.js'
+import type { Initializer } from '../nn/initialize.js'
+import { Flatten } from '../nn/layout.js'
+import { Linear } from '../nn/linear.js'
+import { Sequential } from '../nn/sequential.js'
+
+export interface TwoLayerClassifierOptions {
+  /** (C, H, W) of the images. Default (3, 32, 32), CIFAR-10's. */
+  readonly input?: readonly [C: number, H: number, W: number]
+  /** Units of the hidden layer. Default 100. */
+  readonly hidden?: number
+  readonly classes?: number
+  readonly seed?: number
+  /** Of the weights; default 'he'. */
+  readonly weightInit?: Initializer
+}
+
+/** s = W₂ · max(0, W₁ · x + b₁) + b₂ over all pixels x. */
+export function twoLayerClassifier(options: TwoLayerClassifierOptions = {}): Sequential {
+  const { input = [3, 32, 32], hidden = 100, classes = 10, seed = 0, weightInit = 'he' } = options
+  return new Sequential(
+    [
+      new Flatten(),
+      new Linear({ outFeatures: hidden, weightInit }),
+      new ReLU(),
+      new Linear({ outFeatures: classes, weightInit }),
+    ],
+    { input, seed },
+  )
+}
