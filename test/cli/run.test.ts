@@ -72,7 +72,7 @@ let whole: Outcome
 beforeAll(() => {
   writeData(data)
   whole = toeplitz(...training, '--out', 'whole')
-})
+}, 60_000)
 
 describe('toeplitz train', () => {
   it('leaves a model, its weights, metrics and a report', () => {
