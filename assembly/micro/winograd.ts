@@ -18,9 +18,8 @@
  */
 import { storeTransposed } from './gemm'
 
-/** Frequencies of a tile, and bytes of the scratch of one transform. */
-export const FREQUENCIES: usize = 36
-export const SCRATCH_BYTES: usize = 576
+/** Bytes of scratch that any transform takes. */
+export const SCRATCH_BYTES: usize = 640
 
 const A: f32 = 0.7071067811865476
 const B: f32 = 1.4142135623730951
@@ -63,7 +62,7 @@ export function transformTiles(
   p3: usize,
   pitch: usize,
 ): void {
-  for (let row: usize = 0; row < SCRATCH_BYTES; row += 96) {
+  for (let row: usize = 0; row < 576; row += 96) {
     const columns = scratch + row
     storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
     const low = i8x16.shuffle(
@@ -146,23 +145,70 @@ function transformOutput(to: usize, spread: usize, from: usize, step: usize, m: 
 }
 
 /**
- * Output tiles (m, m) of four windows from frequency f at from + f·stride, with `bias` added, into `scratch`:
- * tile i's row j at scratch + 64·j + 16·i for m = 4, or 8 bytes of it for m = 2.
+ * Output tiles (m, m), m = 4 or 2, of four windows from frequency f at from + f·stride: rows of `pitch` bytes at t0 … t3,
+ * with the vector at `bias` added. `scratch` holds 640 bytes.
  */
-export function inverseTiles(scratch: usize, from: usize, stride: usize, bias: f32, m: i32): void {
-  const columns = scratch + 256
+export function inverseTiles(
+  t0: usize,
+  t1: usize,
+  t2: usize,
+  t3: usize,
+  pitch: usize,
+  scratch: usize,
+  from: usize,
+  stride: usize,
+  bias: usize,
+  m: i32,
+): void {
+  const columns = scratch + 64
+  const start = v128.load(bias)
   for (let column: usize = 0; column < 6; column++) {
     transformOutput(columns + column * 16, 96, from + column * stride, 6 * stride, m)
   }
-  const start = f32x4.splat(bias)
   for (let row = 0; row < m; row++) {
-    const to = scratch + ((<usize>row) << 6)
-    transformOutput(to, 16, columns + <usize>row * 96, 16, m)
-    const v0 = f32x4.add(v128.load(to), start)
-    const v1 = f32x4.add(v128.load(to, 16), start)
-    if (m == 2) storeTransposed(to, 16, v0, v1, v0, v1)
-    else storeTransposed(to, 16, v0, v1, f32x4.add(v128.load(to, 32), start), f32x4.add(v128.load(to, 48), start))
+    transformOutput(scratch, 16, columns + <usize>row * 96, 16, m)
+    const v0 = f32x4.add(v128.load(scratch), start)
+    const v1 = f32x4.add(v128.load(scratch, 16), start)
+    if (m == 2) storePairs(t0, t1, t2, t3, v0, v1)
+    else {
+      storeTransposed(
+        scratch,
+        16,
+        v0,
+        v1,
+        f32x4.add(v128.load(scratch, 32), start),
+        f32x4.add(v128.load(scratch, 48), start),
+      )
+      v128.store(t0, v128.load(scratch))
+      v128.store(t1, v128.load(scratch, 16))
+      v128.store(t2, v128.load(scratch, 32))
+      v128.store(t3, v128.load(scratch, 48))
+    }
+    t0 += pitch
+    t1 += pitch
+    t2 += pitch
+    t3 += pitch
   }
+}
+
+/** Two floats at each of p0 … p3: the first ones at `to`, the second ones behind them. */
+@inline
+export function loadPairs(to: usize, p0: usize, p1: usize, p2: usize, p3: usize): void {
+  const low = v128.load64_lane(p1, v128.load64_zero(p0), 1)
+  const high = v128.load64_lane(p3, v128.load64_zero(p2), 1)
+  v128.store(to, i8x16.shuffle(low, high, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27))
+  v128.store(to, i8x16.shuffle(low, high, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31), 16)
+}
+
+/** Lane l of v0 and of v1 side by side, at t0 … t3. */
+@inline
+export function storePairs(t0: usize, t1: usize, t2: usize, t3: usize, v0: v128, v1: v128): void {
+  const low = i8x16.shuffle(v0, v1, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23)
+  const high = i8x16.shuffle(v0, v1, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31)
+  v128.store64_lane(t0, low, 0)
+  v128.store64_lane(t1, low, 1)
+  v128.store64_lane(t2, high, 0)
+  v128.store64_lane(t3, high, 1)
 }
 
 /**
@@ -233,12 +279,7 @@ export function transformGradients(
   for (let i = 0; i < r; i++) {
     const columns = scratch + <usize>i * 96
     if (r == 4) storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
-    else {
-      const low = v128.load64_lane(p1, v128.load64_zero(p0), 1)
-      const high = v128.load64_lane(p3, v128.load64_zero(p2), 1)
-      v128.store(columns, i8x16.shuffle(low, high, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27))
-      v128.store(columns, i8x16.shuffle(low, high, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31), 16)
-    }
+    else loadPairs(columns, p0, p1, p2, p3)
     transformGradient(columns, 16, columns, 16, r)
     p0 += pitch
     p1 += pitch

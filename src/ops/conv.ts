@@ -9,7 +9,7 @@
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
-import { planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -41,6 +41,7 @@ export interface ConvOptions {
    * Default 'auto': the cheapest for the shape. 'direct', 'gemm' and 'depthwise' add the products of the definition, so
    * small whole numbers are exact, NaN and ∞ reach the outputs whose windows hold them, and shifted inputs give shifted
    * bits. 'winograd', which 'auto' takes from 16 channels on, errs about 2.5 times as much and spreads NaN over a tile.
+   * 'winograd2' (3 × 3) is slower and errs no more than the definition.
    */
   readonly algorithm?: ConvAlgorithm | 'auto'
 }
@@ -137,7 +138,7 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
   const algorithm = planConv(problem, pass, conv.algorithm)
   const out = empty({ fwd: conv.yShape, dx: conv.xShape, dw: conv.wShape }[pass])
   // Transformed tiles do not line up with a bias for each location: it is added afterwards.
-  const later = bias && conv.bias === 'location' && algorithm === 'winograd' ? bias : undefined
+  const later = bias && conv.bias === 'location' && isTiled(algorithm) ? bias : undefined
   const now = later ? undefined : bias
   runConv(algorithm, pass, {
     problem,

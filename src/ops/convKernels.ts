@@ -70,23 +70,43 @@ function withPacked(
   weights.withDerived(`${layout} ${K} ${C} ${groups} ${kernel.join('x')} ${flip}`, bytes, pack, use)
 }
 
-function winograd(pass: PassArguments, shape: number, transposed: 0 | 1): void {
+/** `extent`: rows and columns of the transformed tiles. */
+function winograd(pass: PassArguments, shape: number, extent: 4 | 6, transposed: 0 | 1): void {
   const { out, left, right, bias, problem, work } = pass
   const k = kernels()
   withPacked(
     pass,
-    transposed ? 'winograd dx' : 'winograd',
-    k.conv_winograd_packed(shape) >>> 0,
+    `winograd ${extent}${transposed ? ' dx' : ''}`,
+    k.conv_winograd_packed(shape, extent) >>> 0,
     (packed) => {
       withWorkspace(2048, (ws) => {
-        k.conv_winograd_pack(packed, right, ws, shape, transposed)
+        k.conv_winograd_pack(packed, right, ws, shape, transposed, extent)
       })
     },
     (packed) => {
-      const ws = perThread(k.conv_winograd_fwd_workspace(shape) >>> 0)
-      parallel('conv_winograd_fwd', problem.N, work / problem.N, out, left, packed, bias, ws, shape)
+      const ws = perThread(k.conv_winograd_fwd_workspace(shape, extent) >>> 0)
+      parallel('conv_winograd_fwd', problem.N, work / problem.N, out, left, packed, bias, ws, shape, extent)
     },
   )
+}
+
+function winogradPasses(extent: 4 | 6): { readonly [pass in ConvPass]: Runner } {
+  return {
+    fwd(pass, shape) {
+      winograd(pass, shape, extent, 0)
+    },
+    dx(pass) {
+      withIntegers(encodeConv(adjointProblem(pass.problem), 'none'), (shape) => {
+        winograd(pass, shape, extent, 1)
+      })
+    },
+    dw({ out, left, right, work }, shape) {
+      const k = kernels()
+      const items = k.conv_winograd_dw_items(shape)
+      const ws = perThread(k.conv_winograd_dw_workspace(shape, extent) >>> 0)
+      parallel('conv_winograd_dw', items, work / items, out, left, right, ws, shape, extent)
+    },
+  }
 }
 
 function depthwise({ problem: { N }, out, left, right, bias, work }: PassArguments, shape: number, maps: number): void {
@@ -170,22 +190,8 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       parallel('conv_depthwise_dw', K, work / K, out, left, right, ws, shape)
     },
   },
-  winograd: {
-    fwd(pass, shape) {
-      winograd(pass, shape, 0)
-    },
-    dx(pass) {
-      withIntegers(encodeConv(adjointProblem(pass.problem), 'none'), (shape) => {
-        winograd(pass, shape, 1)
-      })
-    },
-    dw({ out, left, right, work }, shape) {
-      const k = kernels()
-      const items = k.conv_winograd_dw_items(shape)
-      const ws = perThread(k.conv_winograd_dw_workspace(shape) >>> 0)
-      parallel('conv_winograd_dw', items, work / items, out, left, right, ws, shape)
-    },
-  },
+  winograd: winogradPasses(6),
+  winograd2: winogradPasses(4),
 }
 
 type FootprintRule = (problem: ConvProblem, shape: number) => Footprint
@@ -205,9 +211,15 @@ const depthwiseFootprint: FootprintRule = (_, shape) => ({
   packed: 0,
 })
 
-const winogradFootprint: FootprintRule = (_, shape) => {
-  const k = kernels()
-  return { workspace: k.conv_winograd_fwd_workspace(shape) >>> 0, packed: k.conv_winograd_packed(shape) >>> 0 }
+function winogradFootprints(extent: 4 | 6): { readonly fwd: FootprintRule; readonly dx: FootprintRule } {
+  const fwd: FootprintRule = (_, shape) => {
+    const k = kernels()
+    return {
+      workspace: k.conv_winograd_fwd_workspace(shape, extent) >>> 0,
+      packed: k.conv_winograd_packed(shape, extent) >>> 0,
+    }
+  }
+  return { fwd, dx: ofAdjoint(fwd) }
 }
 
 /** What the passes of each algorithm that compute a layer's output ask for, as their runners do. */
@@ -234,7 +246,8 @@ const footprints: { readonly [name in ConvAlgorithm]: { readonly fwd: FootprintR
     }),
   },
   depthwise: { fwd: depthwiseFootprint, dx: ofAdjoint(depthwiseFootprint) },
-  winograd: { fwd: winogradFootprint, dx: ofAdjoint(winogradFootprint) },
+  winograd: winogradFootprints(6),
+  winograd2: winogradFootprints(4),
 }
 
 /** Bytes that a pass by one algorithm needs besides its tensors. */

@@ -21,6 +21,8 @@ interface Algorithm {
   unsupported(problem: ConvProblem, pass: ConvPass): string | undefined
   /** Whether it is taken unasked; default yes. */
   automatic?(problem: ConvProblem): boolean
+  /** Computes on transformed tiles: a bias for each location is added afterwards. */
+  readonly tiled?: boolean
   /** Estimated time in arbitrary units, comparable between algorithms. */
   cost(problem: ConvProblem, pass: ConvPass): number
 }
@@ -33,6 +35,43 @@ const up = (value: number, to: number): number => Math.ceil(value / to) * to
 export function multiplyAdds(problem: ConvProblem): number {
   const { N, C, K, groups, kernel, output } = problem
   return N * K * (C / groups) * product(kernel) * product(output)
+}
+
+/** Winograd's minimal filtering on tiles of `extent` × `extent`, for square kernels of one of `sizes`. */
+function minimalFiltering(extent: number, sizes: readonly number[]): Algorithm {
+  return {
+    tiled: true,
+    unsupported: ({ kernel, stride, dilation, lo }, pass) => {
+      const r = kernel[0] as number
+      if (kernel.length !== 2 || r !== kernel[1] || !sizes.includes(r)) {
+        return `the kernel must be ${sizes.map((size) => `${size} × ${size}`).join(' or ')}`
+      }
+      if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
+      if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
+      return undefined
+    },
+    // It spreads NaN over its tiles and does not shift bit for bit: small layers, which gain little, keep both.
+    automatic: ({ C, K, groups }) => Math.min(C, K) / groups >= 16,
+    cost: ({ N, C, K, groups, kernel, input, output }, pass) => {
+      const m = extent + 1 - (kernel[0] as number)
+      const frequencies = extent * extent
+      const transforms = 8 * frequencies
+      const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
+      const tiles = product(extents.map((total) => Math.ceil(total / m)))
+      if (pass === 'dw') {
+        const across = up(C / groups, 8)
+        const down = up(K / groups, 4)
+        const blocks = Math.ceil(across / 64)
+        const each = N * tiles * (frequencies * across * down + transforms * (across + blocks * down))
+        return groups * (each + 11 * frequencies * across * down)
+      }
+      // Tiles of a batch are counted through. Weights are transformed in float64: once for many calls at batch 1.
+      const counted = up(N * tiles, 4)
+      const products = frequencies * up(rows / groups, 8) * inputs * counted
+      const filters = (N === 1 ? 3 : 20) * frequencies * (inputs / groups) * rows
+      return products + transforms * counted * (inputs + rows) + filters
+    },
+  }
 }
 
 export const algorithms = {
@@ -81,41 +120,17 @@ export const algorithms = {
     cost: (problem, pass) => multiplyAdds(problem) * (pass === 'dw' || problem.stride.at(-1) !== 1 ? 8 : 4),
   },
   /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) or F(2×2, 5×5): fewer multiplications, transforms before and after. */
-  winograd: {
-    unsupported: ({ kernel, stride, dilation, lo }, pass) => {
-      const r = kernel[0]
-      if (kernel.length !== 2 || r !== kernel[1] || (r !== 3 && r !== 5)) return 'the kernel must be 3 × 3 or 5 × 5'
-      if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
-      if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
-      return undefined
-    },
-    // It spreads NaN over its tiles and does not shift bit for bit: small layers, which gain little, keep both.
-    automatic: ({ C, K, groups }) => Math.min(C, K) / groups >= 16,
-    cost: ({ N, C, K, groups, kernel, input, output }, pass) => {
-      if (pass === 'dw') {
-        const t = 7 - (kernel[0] as number)
-        const tiles = N * product(output.map((extent) => Math.ceil(extent / t)))
-        const rows = up(K / groups, 4)
-        const columns = up(C / groups, 8)
-        const items = Math.ceil(columns / 64)
-        return groups * (tiles * (36 * rows * columns + 300 * columns + 250 * items * rows) + 400 * rows * columns)
-      }
-      const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
-      const m = 7 - (kernel[0] as number)
-      const tiles = product(extents.map((extent) => Math.ceil(extent / m)))
-      const products = 36 * up(tiles, 8) * up(rows / groups, 4) * inputs
-      // Transforms of tiles, four at a time, and of the weights, in float64: once for many calls at batch 1.
-      const filter = N === 1 ? 100 : 700
-      return (
-        N * (products + 300 * up(tiles, 4) * inputs + 250 * up(tiles, 4) * rows) + filter * (inputs / groups) * rows
-      )
-    },
-  },
+  winograd: minimalFiltering(6, [3, 5]),
+  /** F(2×2, 3×3): as accurate as the definition, for maps of two or three rows, and where it is asked for. */
+  winograd2: minimalFiltering(4, [3]),
 } as const satisfies Record<string, Algorithm>
 
 export type ConvAlgorithm = keyof typeof algorithms
 
 const names = Object.keys(algorithms) as ConvAlgorithm[]
+
+/** Whether an algorithm computes on transformed tiles, with which a bias for each location does not line up. */
+export const isTiled = (name: ConvAlgorithm): boolean => (algorithms[name] as Algorithm).tiled ?? false
 
 /** The algorithms that can do a pass. */
 export const algorithmsFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>

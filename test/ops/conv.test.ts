@@ -156,8 +156,8 @@ function check(test: Case, algorithm: ConvAlgorithm): void {
 const exact: ReadonlySet<ConvAlgorithm> = new Set(['dense', 'depthwise', 'direct', 'gemm'])
 
 /** A case of Winograd's kind: 3 × 3 or 5 × 5, stride 1, padding below the kernel. */
-function forWinograd(test: Case): Case {
-  const r = test.kernel[0]! % 2 === 0 ? 3 : 5
+function forWinograd(test: Case, sizes: readonly number[]): Case {
+  const r = sizes[test.kernel[0]! % sizes.length]!
   const side = (axis: number): number => (test.input[axis] ?? 1) + r
   return {
     ...test,
@@ -174,7 +174,8 @@ function forWinograd(test: Case): Case {
 
 describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (algorithm) => {
   const suited = (test: Case): Case => {
-    if (algorithm === 'winograd') return forWinograd(test)
+    if (algorithm === 'winograd') return forWinograd(test, [3, 5])
+    if (algorithm === 'winograd2') return forWinograd(test, [3])
     if (algorithm === 'dense') {
       const padding = test.padding.map(() => [0, 0] as [number, number])
       return { ...test, groups: 1, kernel: test.input, dilation: test.input.map(() => 1), padding, flip: false }
@@ -191,7 +192,7 @@ describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (
       fc.property(cases, (test) => {
         check(suited(test), algorithm)
       }),
-      { numRuns: algorithm === 'winograd' ? 100 : 300 },
+      { numRuns: algorithm.startsWith('winograd') ? 100 : 300 },
     )
   })
 
@@ -298,7 +299,7 @@ describe('convolution', () => {
     })
   })
 
-  it.each(['gemm', 'winograd'] as const)(
+  it.each(['gemm', 'winograd', 'winograd2'] as const)(
     'keeps packed weights (%s) from their second use until they change',
     (algorithm) => {
       const x = ones([1, 2, 6, 6])
@@ -392,7 +393,9 @@ describe('convolution', () => {
   it('names the algorithms that exist when asked for another', () => {
     scope(() => {
       expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(UnsupportedError)
-      expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(/use direct, gemm, winograd or auto/)
+      expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(
+        /use direct, gemm, winograd, winograd2 or auto/,
+      )
     })
   })
 })

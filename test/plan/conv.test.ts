@@ -40,6 +40,8 @@ describe('the choice of an algorithm', () => {
     ['VGG 64 × 224²', problem(1, 64, 224, 64, 3, same), 'winograd'],
     ['VGG 512 × 14²', problem(1, 512, 14, 512, 3, same), 'winograd'],
     ['MNIST 32 × 12², 5 × 5', problem(128, 32, 12, 64, 5), 'winograd'],
+    ['GoogLeNet 192 × 7²', problem(1, 192, 7, 384, 3, same), 'winograd'],
+    ['64 × 3²', problem(1, 64, 3, 64, 3, same), 'winograd2'],
     ['MNIST 1 × 28², 5 × 5', problem(128, 1, 28, 32, 5), 'gemm'],
     ['1 × 1', problem(1, 64, 56, 64, 1), 'gemm'],
     ['depthwise', problem(1, 128, 56, 128, 3, { ...same, groups: 128 }), 'depthwise'],
@@ -59,7 +61,7 @@ describe('the choice of an algorithm', () => {
   })
 
   it('leaves out what cannot do a pass, and says why when it is asked for', () => {
-    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(['direct', 'gemm', 'winograd'])
+    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(['direct', 'gemm', 'winograd', 'winograd2'])
     expect(algorithmsFor(problem(1, 8, 8, 8, 7), 'dw')).toEqual(['direct', 'gemm'])
     const strided = problem(1, 8, 8, 8, 3, { stride: [2, 1] })
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(UnsupportedError)

@@ -1,27 +1,45 @@
 /**
- * Convolution by Winograd's minimal filtering on 6 × 6 tiles: F(4×4, 3×3) with a quarter of the multiplications of the
- * definition, and F(2×2, 5×5) with 9/25 of them. Two directions, stride 1, dilation 1, any padding and groups.
+ * Convolution by Winograd's minimal filtering on e × e tiles: F(4×4, 3×3) on 6 × 6 with a quarter of the multiplications
+ * of the definition, F(2×2, 5×5) on 6 × 6 with 9/25 and F(2×2, 3×3) on 4 × 4 with 4/9 of them. Two directions, stride 1,
+ * dilation 1, any padding and groups.
  *
  *   U[f][k, c] = (G g Gᵀ)[f]      V[f][c, tile] = (Bᵀ d B)[f]      M[f] = U[f] · V[f]      y = Aᵀ M A
  *
- * V and M hold a block of tiles: [frequency][panel of 8 tiles][channel][8]. Each frequency begins 64 bytes later than a
- * power of two would have it, so that the 36 streams of a transform do not meet in the same cache set. The input
- * gradient is this convolution too, with transposed and rotated weights.
+ * A block of tiles, counted through several images where maps are small, is transformed, multiplied and transformed back
+ * before the next one. U: [frequency][panel of h ≤ ROWS k][c][h]; V: [frequency][panel of 8 tiles][c][8]; M: [frequency]
+ * [panel of 8 tiles][k][8]. Each frequency begins 64 bytes later than a power of two would have it, so that the streams of
+ * a transform do not meet in the same cache set. The input gradient is this convolution too, with transposed and rotated
+ * weights.
  */
 import { panelCount, panelRows, sweep } from '../../micro/gemm'
-import { B_STEP, COLUMNS, TILE_BYTES } from '../../micro/tile'
-import { FREQUENCIES, SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
+import { B_STEP, COLUMNS, ROWS, Rows1, Rows2, Rows3, Rows4, Rows5, Rows6, TILE_BYTES, halfTile } from '../../micro/tile'
+import { SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
+import { inverseTiles4, transformFilters4, transformTiles4 } from '../../micro/winograd4'
 import { F32, storeTail } from '../../simd'
 import { ConvShape, align, padImage } from './shape'
 import { ROUNDED_BYTES, roundUp } from './tiles'
 
 /** Bytes of V and M together that a block of tiles should stay within: most of a second-level cache. */
 const BLOCK_BYTES: i32 = 1 << 20
+/** Tiles in one block: at least and at most, and what an image may have to be taken whole. */
+const FEWEST: i32 = 24
+const MOST: i32 = 96
+const WHOLE: i32 = 64
 
-/** Outputs of one tile along each direction: 4 for 3 × 3 kernels, 2 for 5 × 5. */
+/** Scratch: a transform, tiles of which a part is written, a bias in all lanes, and zeros. */
+const WORK_BYTES: usize = 2 * SCRATCH_BYTES + 64 + TILE_BYTES
+
+/** Outputs of one tile along each direction. */
 @inline
-function outputsOf(d: ConvShape): i32 {
-  return 7 - d.R
+function outputsOf(d: ConvShape, e: i32): i32 {
+  return e + 1 - d.R
+}
+
+
+@inline
+function tilesOf(d: ConvShape, e: i32): i32 {
+  const m = outputsOf(d, e)
+  return panelCount(d.P, m) * panelCount(d.Q, m)
 }
 
 /** Bytes of one frequency of U. */
@@ -30,17 +48,17 @@ function filterStride(d: ConvShape): usize {
   return <usize>(d.groupK * d.groupC) * F32 + 64
 }
 
-/** Bytes of the transformed weights (G, 36, K/G, C/G). */
-export function conv_winograd_packed(shape: usize): usize {
+/** Bytes of the transformed weights (G, e², K/G, C/G). */
+export function conv_winograd_packed(shape: usize, e: i32): usize {
   const d = changetype<ConvShape>(shape)
-  return <usize>d.G * FREQUENCIES * filterStride(d)
+  return <usize>(d.G * e * e) * filterStride(d)
 }
 
 /**
  * Transforms the weights: (K, C/G, R, R), or with `transposed` (C, K/G, R, R), those of the convolution whose input
  * gradient this one computes. Flipping is done here. In float64, rounded once. `ws` holds 2,048 bytes.
  */
-export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: usize, transposed: i32): void {
+export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: usize, transposed: i32, e: i32): void {
   const d = changetype<ConvShape>(shape)
   const groupC = d.groupC
   const groupK = d.groupK
@@ -58,14 +76,14 @@ export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: us
         const filters = from + <usize>c * alongC
         for (let pair = 0; pair < height; pair += 2) {
           const at = to + <usize>pair * F32
-          winogradFilters(at, stride, filters + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip)
+          winogradFilters(at, stride, filters + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
         }
         to += <usize>height * F32
       }
       from += <usize>height * alongK
       k += height
     }
-    packed += FREQUENCIES * stride
+    packed += <usize>(e * e) * stride
   }
 }
 
@@ -79,20 +97,29 @@ function winogradFilters(
   ws: usize,
   R: i32,
   flip: i32,
+  e: i32,
 ): void {
   const taps = R * R
   const rows = ws + 400
   const result = rows + 480
+  const pitch = (<usize>e) << 4
   for (let t = 0; t < taps; t++) {
     const tap = <usize>(flip ? taps - 1 - t : t) * F32
     const low: f64 = load<f32>(from + tap)
     const high: f64 = count > 1 ? <f64>load<f32>(from + along + tap) : 0
     v128.store(ws + ((<usize>t) << 4), f64x2.replace_lane(f64x2.splat(low), 1, high))
   }
-  for (let r = 0; r < R; r++) transformFilters(rows + <usize>r * 96, 16, ws + ((<usize>(r * R)) << 4), 16, R)
-  for (let column: usize = 0; column < 6; column++)
-    transformFilters(result + column * 16, 96, rows + column * 16, 96, R)
-  for (let f: usize = 0; f < 576; f += 16) {
+  for (let r = 0; r < R; r++) {
+    const row = ws + ((<usize>(r * R)) << 4)
+    if (e == 6) transformFilters(rows + <usize>r * pitch, 16, row, 16, R)
+    else transformFilters4(rows + <usize>r * pitch, 16, row, 16)
+  }
+  for (let column: usize = 0; column < pitch; column += 16) {
+    if (e == 6) transformFilters(result + column, pitch, rows + column, pitch, R)
+    else transformFilters4(result + column, pitch, rows + column, pitch)
+  }
+  const end = <usize>e * pitch
+  for (let f: usize = 0; f < end; f += 16) {
     const both = f32x4.demote_f64x2_zero(v128.load(result + f))
     if (count > 1) v128.store64_lane(to, both, 0)
     else v128.store32_lane(to, both, 0)
@@ -100,16 +127,27 @@ function winogradFilters(
   }
 }
 
-/** Tiles in one block: as many as stay in the second-level cache, or all where the weights are what must be streamed. */
-function tileBlock(d: ConvShape, tiles: i32): i32 {
+/** Images whose tiles are taken together. */
+function imageBlock(d: ConvShape, e: i32): i32 {
+  return max(1, min(d.N, wantedTiles(d, e) / tilesOf(d, e)))
+}
+
+/** Tiles in one block, as many as stay in the second-level cache. */
+function wantedTiles(d: ConvShape, e: i32): i32 {
   const channels = d.groupC + d.groupK
-  const fitting = BLOCK_BYTES / (36 * 4 * channels)
-  const wanted = max(24, min(96, fitting))
-  const whole = panelCount(tiles, COLUMNS) * COLUMNS
-  if (whole <= 64) return whole
-  // Blocks of equal size, so that none is left with a few tiles.
-  const blocks = panelCount(tiles, wanted)
-  return panelCount(panelCount(tiles, blocks), COLUMNS) * COLUMNS
+  return max(FEWEST, min(MOST, BLOCK_BYTES / (e * e * 4 * channels)))
+}
+
+/** Tiles in each block of `total`: equal sizes, so that none is left with a few tiles; all of a small map. */
+function tileBlock(d: ConvShape, e: i32, total: i32): i32 {
+  const block = total <= WHOLE ? total : panelCount(total, panelCount(total, wantedTiles(d, e)))
+  return panelCount(block, COLUMNS) * COLUMNS
+}
+
+/** The largest block. */
+@inline
+function largestBlock(d: ConvShape, e: i32): i32 {
+  return tileBlock(d, e, imageBlock(d, e) * tilesOf(d, e))
 }
 
 /** Bytes of one frequency of a block of V (channels = C/G) or of M (channels = K/G, rounded up). */
@@ -118,23 +156,25 @@ function blockStride(tiles: i32, channels: i32): usize {
   return <usize>tiles * <usize>channels * F32 + 64
 }
 
-export function conv_winograd_fwd_workspace(shape: usize): usize {
+/** Bytes of the padded copy of an image. */
+function copyBytes(d: ConvShape, e: i32): usize {
+  const m = outputsOf(d, e)
+  const rows = panelCount(d.P, m) * m + d.R - 1
+  const columns = panelCount(d.Q, m) * m + d.R - 1
+  return align(<usize>d.C * <usize>rows * <usize>columns * F32 + 64)
+}
+
+export function conv_winograd_fwd_workspace(shape: usize, e: i32): usize {
   const d = changetype<ConvShape>(shape)
-  const m = outputsOf(d)
-  const tilesH = panelCount(d.P, m)
-  const tilesW = panelCount(d.Q, m)
-  const block = tileBlock(d, tilesH * tilesW)
-  // The padded image reaches six columns from the last tile's origin; its rows are read by whole vectors.
-  const rows = tilesH * m + d.R - 1
-  const columns = tilesW * m + d.R - 1
-  const image = <usize>d.C * <usize>rows * <usize>columns * F32 + 64
+  const images = imageBlock(d, e)
+  const block = max(largestBlock(d, e), tileBlock(d, e, tilesOf(d, e)))
   return (
     ROUNDED_BYTES +
-    align(image) +
-    align(SCRATCH_BYTES + 256) +
-    2 * TILE_BYTES +
-    align(FREQUENCIES * blockStride(block, d.groupC)) +
-    align(FREQUENCIES * blockStride(block, d.groupK))
+    align(<usize>block * ENTRY_BYTES) +
+    <usize>images * copyBytes(d, e) +
+    WORK_BYTES +
+    align(<usize>(e * e) * blockStride(block, d.groupC)) +
+    align(<usize>(e * e) * blockStride(block, d.groupK))
   )
 }
 
@@ -146,66 +186,80 @@ export function conv_winograd_fwd(
   bias: usize,
   ws: usize,
   shape: usize,
+  e: i32,
   begin: i32,
   end: i32,
 ): void {
   const d = changetype<ConvShape>(shape)
-  const m = outputsOf(d)
+  const m = outputsOf(d, e)
   const rounded = roundUp(ws, shape, m)
-  const tilesW = rounded.Q / m
-  const tiles = (rounded.P / m) * tilesW
-  const block = tileBlock(d, tiles)
+  const tiles = tilesOf(d, e)
+  const images = imageBlock(d, e)
+  const largest = max(largestBlock(d, e), tileBlock(d, e, tiles))
   const groupC = d.groupC
   const groupK = d.groupK
-  const strideV = blockStride(block, groupC)
-  const strideM = blockStride(block, groupK)
+  const frequencies = <usize>(e * e)
+  const strideV = blockStride(largest, groupC)
+  const strideM = blockStride(largest, groupK)
   const strideU = filterStride(d)
-  const copy = ws + ROUNDED_BYTES
-  const scratch = copy + align(rounded.paddedBytes + 64)
-  const zero = scratch + align(SCRATCH_BYTES + 256)
-  const edge = zero + TILE_BYTES
-  const V = edge + TILE_BYTES
-  const M = V + align(FREQUENCIES * strideV)
-  const pitch = <usize>rounded.arrayW * F32
+  const table = ws + ROUNDED_BYTES
+  const copies = table + align(<usize>largest * ENTRY_BYTES)
+  const scratch = copies + <usize>images * copyBytes(d, e)
+  const V = scratch + WORK_BYTES
+  const M = V + align(frequencies * strideV)
+  const zero = V - TILE_BYTES
+  const biases = zero - 64
+  const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
+  const step = rounded.padded ? copyBytes(d, e) : imageBytes
   const channelBytes = <usize>rounded.arrayPixels * F32
-  const mapBytes = <usize>d.P * <usize>d.Q * F32
-  memory.fill(zero, 0, B_STEP)
-  for (let n = begin; n < end; n++) {
-    const image = padImage(copy, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, rounded)
-    for (let g = 0; g < d.G; g++) {
-      const channels = image + <usize>(g * groupC) * channelBytes
-      const maps = y + <usize>(n * d.K + g * groupK) * mapBytes
-      const U = packed + <usize>g * FREQUENCIES * strideU
-      for (let first = 0; first < tiles; first += block) {
-        const count = min(block, tiles - first)
-        const panels = panelCount(count, COLUMNS)
-        transformBlock(V, strideV, scratch, channels, channelBytes, groupC, pitch, tilesW, first, count, m)
-        const step = <usize>groupK * B_STEP
-        for (let f: usize = 0; f < 36; f++) {
-          let a = U + f * strideU
+  const mapBytes = <usize>d.pixels * F32
+  memory.fill(zero, 0, TILE_BYTES)
+  for (let n = begin; n < end; n += images) {
+    const count = min(images, end - n)
+    const from = x + <usize>n * imageBytes
+    for (let j = 0; j < count; j++) padImage(copies + <usize>j * step, from + <usize>j * imageBytes, rounded)
+    const base = rounded.padded ? copies : from
+    const maps = y + <usize>(n * d.K) * mapBytes
+    const total = count * tiles
+    const block = tileBlock(d, e, total)
+    for (let first = 0; first < total; first += block) {
+      const depth = min(block, total - first)
+      fillTiles(table, d, rounded, step, tiles, m, first, depth)
+      // Whole panels of tiles, and whether what is left is at most half of one.
+      const half = ((depth - 1) & 4) == 0
+      const whole = half ? (depth - 1) & ~(COLUMNS - 1) : panelCount(depth, COLUMNS) * COLUMNS
+      const panelM = <usize>groupK * B_STEP
+      for (let g = 0; g < d.G; g++) {
+        transformBlock(V, strideV, scratch, base + <usize>(g * groupC) * channelBytes, rounded, table, depth, e)
+        for (let f: usize = 0; f < frequencies; f++) {
+          let a = packed + (<usize>g * frequencies + f) * strideU
           let to = M + f * strideM
+          const b = V + f * strideV
           for (let k = 0; k < groupK;) {
             const height = panelRows(groupK - k)
-            sweep(to, B_STEP, step, zero, 0, 0, a, height, V + f * strideV, groupC, panels * COLUMNS, edge)
+            sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, groupC, whole, zero)
+            if (half) {
+              const last = <usize>(whole / COLUMNS)
+              halfSweep(to + last * panelM, zero, a, height, b + <usize>(whole * groupC) * F32, groupC)
+            }
             a += <usize>(height * groupC) * F32
             to += <usize>height * B_STEP
             k += height
           }
         }
         for (let k = 0; k < groupK; k++) {
-          const start = d.bias == 1 ? load<f32>(bias + <usize>(g * groupK + k) * F32) : 0
+          const channel = g * groupK + k
+          v128.store(biases, f32x4.splat(d.bias == 1 ? load<f32>(bias + <usize>channel * F32) : 0))
           writeBlock(
-            maps + <usize>k * mapBytes,
+            maps + <usize>channel * mapBytes,
             M + <usize>k * B_STEP,
+            panelM,
             strideM,
-            groupK,
             scratch,
-            start,
             d,
-            tilesW,
-            first,
-            count,
-            m,
+            table,
+            depth,
+            e,
           )
         }
       }
@@ -213,80 +267,131 @@ export function conv_winograd_fwd(
   }
 }
 
-/** V of tiles first ≤ tile < first + count, all channels; lanes beyond the last repeat the first tile. */
+/** A last panel of up to four tiles: rows of c (height, 4) 32 bytes apart = panel a · panel b. */
+@inline
+function halfSweep(c: usize, zero: usize, a: usize, height: i32, b: usize, depth: i32): void {
+  const end = b + <usize>depth * B_STEP
+  if (height == 5) halfTile<Rows5>(c, B_STEP, zero, 0, a, b, end)
+  else if (height == 4) halfTile<Rows4>(c, B_STEP, zero, 0, a, b, end)
+  else if (height == 3) halfTile<Rows3>(c, B_STEP, zero, 0, a, b, end)
+  else if (height == 2) halfTile<Rows2>(c, B_STEP, zero, 0, a, b, end)
+  else if (height == 1) halfTile<Rows1>(c, B_STEP, zero, 0, a, b, end)
+  else if (ROWS > 5) halfTile<Rows6>(c, B_STEP, zero, 0, a, b, end)
+}
+
+/** What a block knows of each of its tiles. */
+
+@unmanaged
+class Tile {
+  /** Bytes from the first image's input and output to the tile's. */
+  input: u32
+  output: u32
+  /** Outputs of the tile that exist: rows, and all of them. */
+  rows: i32
+  pixels: i32
+}
+const ENTRY_BYTES: usize = 16
+
+/** Tiles first ≤ tile < first + count, counted through images `step` bytes apart; the last is repeated to fill a panel. */
+function fillTiles(
+  table: usize,
+  d: ConvShape,
+  rounded: ConvShape,
+  step: usize,
+  tiles: i32,
+  m: i32,
+  first: i32,
+  count: i32,
+): void {
+  const tilesW = rounded.Q / m
+  const whole = panelCount(count, COLUMNS) * COLUMNS
+  for (let i = 0; i < whole; i++) {
+    const tile = first + min(i, count - 1)
+    const image = tile / tiles
+    const p = ((tile % tiles) / tilesW) * m
+    const q = ((tile % tiles) % tilesW) * m
+    const entry = changetype<Tile>(table)
+    entry.input = <u32>(<usize>image * step + <usize>(p * rounded.arrayW + q) * F32)
+    entry.output = <u32>((<usize>(image * d.K) * <usize>d.pixels + <usize>(p * d.Q + q)) * F32)
+    entry.rows = min(m, d.P - p)
+    entry.pixels = entry.rows * min(m, d.Q - q)
+    table += ENTRY_BYTES
+  }
+}
+
+/** V of the table's tiles, all channels of a group, four tiles at a time. */
 function transformBlock(
   V: usize,
   stride: usize,
   scratch: usize,
   channels: usize,
-  channelBytes: usize,
-  groupC: i32,
-  pitch: usize,
-  tilesW: i32,
-  first: i32,
+  d: ConvShape,
+  table: usize,
   count: i32,
-  m: i32,
+  e: i32,
 ): void {
-  const half = panelCount(count, COLUMNS) * 2
-  const down = <usize>m * pitch
-  const across = <usize>m * F32
-  for (let quarter = 0; quarter < half; quarter++) {
-    const tile = first + quarter * 4
-    const last = first + count - 1
-    const t0 = min(tile, last)
-    const t1 = min(tile + 1, last)
-    const t2 = min(tile + 2, last)
-    const t3 = min(tile + 3, last)
-    let p0 = channels + <usize>(t0 / tilesW) * down + <usize>(t0 % tilesW) * across
-    let p1 = channels + <usize>(t1 / tilesW) * down + <usize>(t1 % tilesW) * across
-    let p2 = channels + <usize>(t2 / tilesW) * down + <usize>(t2 % tilesW) * across
-    let p3 = channels + <usize>(t3 / tilesW) * down + <usize>(t3 % tilesW) * across
-    let to = V + <usize>(quarter >> 1) * <usize>groupC * B_STEP + ((<usize>(quarter & 1)) << 4)
-    for (let c = 0; c < groupC; c++) {
-      transformTiles(to, stride, scratch, p0, p1, p2, p3, pitch)
+  const pitch = <usize>d.arrayW * F32
+  const channelBytes = <usize>d.arrayPixels * F32
+  for (let tile = 0; tile < count; tile += 4) {
+    let to = V + <usize>((tile & ~(COLUMNS - 1)) * d.groupC + (tile & 4)) * F32
+    let p0 = channels + <usize>load<u32>(table)
+    let p1 = channels + <usize>load<u32>(table, ENTRY_BYTES)
+    let p2 = channels + <usize>load<u32>(table, 2 * ENTRY_BYTES)
+    let p3 = channels + <usize>load<u32>(table, 3 * ENTRY_BYTES)
+    for (let c = 0; c < d.groupC; c++) {
+      if (e == 6) transformTiles(to, stride, scratch, p0, p1, p2, p3, pitch)
+      else transformTiles4(to, stride, scratch, p0, p1, p2, p3, pitch)
       to += B_STEP
       p0 += channelBytes
       p1 += channelBytes
       p2 += channelBytes
       p3 += channelBytes
     }
+    table += 4 * ENTRY_BYTES
   }
 }
 
-/** One output map of tiles first ≤ tile < first + count from M, cut off at the map's borders. */
+/** One output map of the first `count` tiles of the table, four at a time, cut off at the map's borders. */
 function writeBlock(
   map: usize,
   M: usize,
+  panel: usize,
   stride: usize,
-  groupK: i32,
   scratch: usize,
-  bias: f32,
   d: ConvShape,
-  tilesW: i32,
-  first: i32,
+  table: usize,
   count: i32,
-  m: i32,
+  e: i32,
 ): void {
+  const m = outputsOf(d, e)
   const pitch = <usize>d.Q * F32
-  for (let offset = 0; offset < count; offset += 4) {
-    const panel = <usize>(offset / COLUMNS)
-    const from = M + panel * <usize>groupK * B_STEP + ((<usize>(offset & 4)) << 2)
-    inverseTiles(scratch, from, stride, bias, m)
-    const lanes = min(4, count - offset)
-    for (let lane = 0; lane < lanes; lane++) {
-      const tile = first + offset + lane
-      const p = (tile / tilesW) * m
-      const q = (tile % tilesW) * m
-      const rows = min(m, d.P - p)
-      const columns = min(m, d.Q - q)
-      let to = map + <usize>p * pitch + <usize>q * F32
-      let row = scratch + ((<usize>lane) << 4)
-      for (let i = 0; i < rows; i++) {
-        if (columns == 4) v128.store(to, v128.load(row))
-        else storeTail(to, v128.load(row), columns)
-        to += pitch
-        row += 64
+  const bias = scratch + 2 * SCRATCH_BYTES
+  for (let first = 0; first < count; first += 4) {
+    const from = M + <usize>(first / COLUMNS) * panel + ((<usize>(first & 4)) << 2)
+    const lanes = min(4, count - first)
+    const whole =
+      lanes == 4 &&
+      load<i32>(table, 12) + load<i32>(table, 28) + load<i32>(table, 44) + load<i32>(table, 60) == 4 * m * m
+    const parts = scratch + SCRATCH_BYTES
+    const t0 = whole ? map + <usize>load<u32>(table, 4) : parts
+    const t1 = whole ? map + <usize>load<u32>(table, 20) : parts + 16
+    const t2 = whole ? map + <usize>load<u32>(table, 36) : parts + 32
+    const t3 = whole ? map + <usize>load<u32>(table, 52) : parts + 48
+    const rowPitch = whole ? pitch : 64
+    if (e == 6) inverseTiles(t0, t1, t2, t3, rowPitch, scratch, from, stride, bias, m)
+    else inverseTiles4(t0, t1, t2, t3, rowPitch, scratch, from, stride, bias)
+    const parted = whole ? 0 : lanes
+    for (let lane = 0; lane < parted; lane++) {
+      const tile = changetype<Tile>(table + <usize>lane * ENTRY_BYTES)
+      let row = map + <usize>tile.output
+      const columns = tile.pixels / tile.rows
+      for (let r = 0; r < tile.rows; r++) {
+        const values = v128.load(parts + <usize>((r << 6) + (lane << 4)))
+        if (columns == 4) v128.store(row, values)
+        else storeTail(row, values, columns)
+        row += pitch
       }
     }
+    table += 4 * ENTRY_BYTES
   }
 }

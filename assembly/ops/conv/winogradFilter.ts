@@ -1,97 +1,101 @@
 /**
- * The filter gradient by Winograd's minimal filtering on 6 × 6 tiles: F(3×3, 4×4), a quarter of the multiplications of
- * the definition, and F(5×5, 2×2) with 9/25 of them. It correlates tiles (t, t) of dy, as if they were filters, with
- * the tiles of x that the forward pass transforms too, and adds all tiles and images up before the one inverse:
+ * The filter gradient by Winograd's minimal filtering on e × e tiles: F(3×3, 4×4) on 6 × 6, a quarter of the
+ * multiplications of the definition, F(5×5, 2×2) with 9/25 and, on 4 × 4, F(3×3, 2×2) with 4/9 of them. It correlates
+ * tiles (t, t) of dy, as if they were filters, with the tiles of x that the forward pass transforms too, and adds all
+ * tiles and images up before the one inverse:
  *
  *   E[f][k, tile] = (G dy Gᵀ)[f]   V[f][c, tile] = (Bᵀ x B)[f]   M[f][k, c] = Σ_tile E[f] · V[f]   dw = Aᵀ M A
  *
- * V: [frequency][panel of 8 channels][tile][8]; E: [frequency][panel of 4 channels][tile][4]; M: packed tiles (4, 8).
+ * V: [frequency][panel of 8 c][tile][8]; E: [frequency][panel of h ≤ ROWS k][tile][h]; M: [frequency][panel of 8 c][k][8].
  */
-import { panelCount, sweep } from '../../micro/gemm'
-import { B_STEP, COLUMNS } from '../../micro/tile'
-import { FREQUENCIES, SCRATCH_BYTES, inverseFilters, transformGradients, transformTiles } from '../../micro/winograd'
+import { panelCount, panelRows, sweep } from '../../micro/gemm'
+import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
+import { SCRATCH_BYTES, inverseFilters, transformGradients, transformTiles } from '../../micro/winograd'
+import { inverseFilters4, transformGradients4, transformTiles4 } from '../../micro/winograd4'
 import { F32 } from '../../simd'
 import { ConvShape, align, padImage } from './shape'
-import { ROUNDED_BYTES, roundUp, roundUpOutput } from './tiles'
+import { ROUNDED_BYTES, roundUp, roundUpOutput, scatterLanes } from './tiles'
 
-/** Input channels of one work item, and output channels whose tiles are transformed together. */
+/** Input channels of one work item; output channels that are transformed together: whole panels of five or six. */
 const CHANNELS_C: i32 = 64
-const CHANNELS_K: i32 = 64
-/** Tiles in one block: with 64 and 64 channels, V and E of one frequency fill the first-level cache. */
+const CHANNELS_K: i32 = 60
+/** Tiles in one block: with these channels, V and E of one frequency fill the first-level cache. */
 const TILES: i32 = 64
 
-/** Rows of a tile of M, the four channels that are transformed together; bytes of a step of E, and of a tile. */
-const ROWS: i32 = 4
-const A_STEP: usize = 16
-const TILE_BYTES: usize = 128
+/** Bytes of a panel of E. */
+const PANEL_BYTES: usize = <usize>(ROWS * TILES) * F32
 
-/** Bytes of scratch: transforms, the inverse of 5 × 5 filters (880), and a tile. */
-const WORK_BYTES: usize = 1024
+/** Scratch: a transform or inverse (880 bytes), lanes, their queue, and where each tile of a block begins. */
+const LANES: usize = 960
+const QUEUE: usize = LANES + SCRATCH_BYTES
+const ORIGINS: usize = QUEUE + 64
+const WORK_BYTES: usize = ORIGINS + 256 + TILE_BYTES
 
-/** Sizes that the kernel and its workspace share. */
+/** Input channels of one work item, rounded up to panels. */
 @inline
 function blockC(d: ConvShape): i32 {
   return panelCount(min(CHANNELS_C, d.groupC), COLUMNS) * COLUMNS
 }
 
-
+/** Rows and columns of a tile of dy. */
 @inline
-function blockK(d: ConvShape): i32 {
-  return panelCount(min(CHANNELS_K, d.groupK), ROWS) * ROWS
-}
-
-/** Rows and columns of a tile of dy: 4 for 3 × 3 kernels, 2 for 5 × 5. */
-@inline
-function tileOf(d: ConvShape): i32 {
-  return 7 - d.R
+function tileOf(d: ConvShape, e: i32): i32 {
+  return e + 1 - d.R
 }
 
 
 @inline
-function tilesOf(d: ConvShape): i32 {
-  return panelCount(d.P, tileOf(d)) * panelCount(d.Q, tileOf(d))
+function tilesOf(d: ConvShape, e: i32): i32 {
+  return panelCount(d.P, tileOf(d, e)) * panelCount(d.Q, tileOf(d, e))
 }
 
 /** Images whose tiles are taken together: several where maps are small. */
 @inline
-function imageBlock(d: ConvShape): i32 {
-  return max(1, min(d.N, TILES / tilesOf(d)))
+function imageBlock(d: ConvShape, e: i32): i32 {
+  return max(1, min(d.N, TILES / tilesOf(d, e)))
 }
 
-/** Bytes of one frequency of `channels` channels in a block of tiles, and of M. */
+/** Bytes of one frequency in a block of tiles of V and of E, and of M. */
 @inline
-function blockStride(channels: i32): usize {
-  return <usize>channels * <usize>TILES * F32 + 64
+function inputStride(d: ConvShape): usize {
+  return <usize>(blockC(d) * TILES) * F32 + 64
+}
+
+
+@inline
+function gradientStride(d: ConvShape): usize {
+  return <usize>panelCount(min(CHANNELS_K, d.groupK), ROWS) * PANEL_BYTES + 64
 }
 
 
 @inline
 function sumStride(d: ConvShape): usize {
-  return <usize>(panelCount(d.groupK, ROWS) * (blockC(d) / COLUMNS)) * TILE_BYTES + 64
+  return <usize>(d.groupK * blockC(d)) * F32 + 64
 }
 
 /** Bytes of the rounded copy of one image of x (one block of channels), and of dy. */
-function inputBytes(d: ConvShape): usize {
-  const t = tileOf(d)
+function inputBytes(d: ConvShape, e: i32): usize {
+  const t = tileOf(d, e)
   return align(
     <usize>blockC(d) * <usize>(panelCount(d.P, t) * t + d.R - 1) * <usize>(panelCount(d.Q, t) * t + d.R - 1) * F32 + 64,
   )
 }
 
-function outputBytes(d: ConvShape): usize {
-  const t = tileOf(d)
-  return align(<usize>d.groupK * <usize>(tilesOf(d) * t * t) * F32 + 64)
+function outputBytes(d: ConvShape, e: i32): usize {
+  const t = tileOf(d, e)
+  return align(<usize>d.groupK * <usize>(tilesOf(d, e) * t * t) * F32 + 64)
 }
 
-export function conv_winograd_dw_workspace(shape: usize): usize {
+export function conv_winograd_dw_workspace(shape: usize, e: i32): usize {
   const d = changetype<ConvShape>(shape)
+  const frequencies = <usize>(e * e)
   return (
     2 * ROUNDED_BYTES +
     WORK_BYTES +
-    <usize>imageBlock(d) * (inputBytes(d) + outputBytes(d)) +
-    align(FREQUENCIES * blockStride(blockC(d))) +
-    align(FREQUENCIES * blockStride(blockK(d))) +
-    align(FREQUENCIES * sumStride(d))
+    <usize>imageBlock(d, e) * (inputBytes(d, e) + outputBytes(d, e)) +
+    align(frequencies * inputStride(d)) +
+    align(frequencies * gradientStride(d)) +
+    align(frequencies * sumStride(d))
   )
 }
 
@@ -105,25 +109,35 @@ export function conv_winograd_dw_items(shape: usize): i32 {
  * Blocks begin ≤ item < end of dw (K, C/G, R, R). Each scans all images and tiles in rising order, so the sum does not
  * depend on how the blocks are divided.
  */
-export function conv_winograd_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
+export function conv_winograd_dw(
+  dw: usize,
+  dy: usize,
+  x: usize,
+  ws: usize,
+  shape: usize,
+  e: i32,
+  begin: i32,
+  end: i32,
+): void {
   const d = changetype<ConvShape>(shape)
-  const t = tileOf(d)
+  const frequencies = <usize>(e * e)
+  const t = tileOf(d, e)
   const groupC = d.groupC
   const groupK = d.groupK
-  const tiles = tilesOf(d)
+  const tiles = tilesOf(d, e)
   const tilesW = panelCount(d.Q, t)
-  const images = imageBlock(d)
+  const images = imageBlock(d, e)
   const blocks = panelCount(groupC, CHANNELS_C)
   const input = roundUp(ws, shape, t)
   const output = roundUpOutput(ws + ROUNDED_BYTES, shape, t, groupK)
   const scratch = ws + 2 * ROUNDED_BYTES
   const inputs = scratch + WORK_BYTES
-  const outputs = inputs + <usize>images * inputBytes(d)
-  const V = outputs + <usize>images * outputBytes(d)
-  const strideV = blockStride(blockC(d))
-  const E = V + align(FREQUENCIES * strideV)
-  const strideE = blockStride(blockK(d))
-  const M = E + align(FREQUENCIES * strideE)
+  const outputs = inputs + <usize>images * inputBytes(d, e)
+  const V = outputs + <usize>images * outputBytes(d, e)
+  const strideV = inputStride(d)
+  const E = V + align(frequencies * strideV)
+  const strideE = gradientStride(d)
+  const M = E + align(frequencies * strideE)
   const strideM = sumStride(d)
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
@@ -134,21 +148,21 @@ export function conv_winograd_dw(dw: usize, dy: usize, x: usize, ws: usize, shap
     const channels = min(CHANNELS_C, groupC - firstC)
     const panelsC = panelCount(channels, COLUMNS)
     input.C = channels
-    memory.fill(M, 0, FREQUENCIES * strideM)
+    memory.fill(M, 0, frequencies * strideM)
     for (let n = 0; n < d.N; n += images) {
       const count = min(images, d.N - n)
       let from = x + <usize>n * imageBytes + <usize>(g * groupC + firstC) * <usize>d.inputPixels * F32
       const x0 = input.padded ? inputs : from
-      const stepX = input.padded ? inputBytes(d) : imageBytes
+      const stepX = input.padded ? inputBytes(d, e) : imageBytes
       for (let j = 0; j < count; j++) {
-        padImage(inputs + <usize>j * inputBytes(d), from, input)
+        padImage(inputs + <usize>j * inputBytes(d, e), from, input)
         from += imageBytes
       }
       from = dy + <usize>(n * d.K + g * groupK) * mapBytes
       const dy0 = output.padded ? outputs : from
-      const stepDy = output.padded ? outputBytes(d) : <usize>d.K * mapBytes
+      const stepDy = output.padded ? outputBytes(d, e) : <usize>d.K * mapBytes
       for (let j = 0; j < count; j++) {
-        padImage(outputs + <usize>j * outputBytes(d), from, output)
+        padImage(outputs + <usize>j * outputBytes(d, e), from, output)
         from += <usize>d.K * mapBytes
       }
       // Blocks of equal size, so that none is left with a few tiles.
@@ -156,93 +170,195 @@ export function conv_winograd_dw(dw: usize, dy: usize, x: usize, ws: usize, shap
       const block = panelCount(total, panelCount(total, TILES))
       for (let first = 0; first < total; first += block) {
         const depth = min(block, total - first)
-        transformBlock(V, strideV, scratch, x0, stepX, input, channels, tiles, tilesW, first, depth, t, 0)
+        fillOrigins(scratch + ORIGINS, x0, stepX, input, tiles, tilesW, t, first, depth)
+        transformInputs(V, strideV, scratch, input, channels, depth, e)
+        fillOrigins(scratch + ORIGINS, dy0, stepDy, output, tiles, tilesW, t, first, depth)
         for (let k = 0; k < groupK; k += CHANNELS_K) {
           const maps = min(CHANNELS_K, groupK - k)
-          const dyK = dy0 + <usize>k * mapOut
-          transformBlock(E, strideE, scratch, dyK, stepDy, output, maps, tiles, tilesW, first, depth, t, 1)
-          for (let f: usize = 0; f < FREQUENCIES; f++) {
-            let b = V + f * strideV
-            let sum = M + f * strideM + <usize>(k / ROWS) * <usize>panelsC * TILE_BYTES
-            for (let p = 0; p < panelsC; p++) {
+          transformOutputs(E, strideE, scratch, <usize>k * mapOut, output, maps, depth, t, e)
+          for (let f: usize = 0; f < frequencies; f++) {
+            for (let panel = 0; panel < panelsC; panel++) {
               let a = E + f * strideE
-              let to = sum
-              for (let row = 0; row < maps; row += ROWS) {
-                sweep(to, B_STEP, 0, to, B_STEP, B_STEP, a, ROWS, b, depth, COLUMNS, scratch)
-                a += <usize>TILES * A_STEP
-                to += <usize>panelsC * TILE_BYTES
+              const b = V + f * strideV + <usize>(panel * TILES) * B_STEP
+              let sum = M + f * strideM + <usize>(panel * groupK + k) * B_STEP
+              for (let row = 0; row < maps;) {
+                const height = panelRows(maps - row)
+                sweep(sum, B_STEP, 0, sum, B_STEP, B_STEP, a, height, b, depth, COLUMNS, scratch)
+                a += PANEL_BYTES
+                sum += <usize>height * B_STEP
+                row += height
               }
-              b += <usize>TILES * B_STEP
-              sum += TILE_BYTES
             }
           }
         }
       }
     }
     for (let k = 0; k < groupK; k++) {
-      const tile = M + <usize>(k / ROWS) * <usize>panelsC * TILE_BYTES + <usize>(k % ROWS) * B_STEP
       const to = dw + <usize>((g * groupK + k) * groupC + firstC) * <usize>(d.R * d.R) * F32
-      writeFilters(to, tile, strideM, scratch, channels, d)
+      writeFilters(to, M + <usize>k * B_STEP, strideM, scratch, channels, d, e)
+    }
+  }
+}
+
+/** Where tiles first ≤ tile < first + count begin, counted through images `step` bytes apart. */
+function fillOrigins(
+  table: usize,
+  from: usize,
+  step: usize,
+  d: ConvShape,
+  tiles: i32,
+  tilesW: i32,
+  t: i32,
+  first: i32,
+  count: i32,
+): void {
+  for (let i = first; i < first + count; i++) {
+    const tile = i % tiles
+    const pixel = (tile / tilesW) * t * d.arrayW + (tile % tilesW) * t
+    store<u32>(table, <u32>(from + <usize>(i / tiles) * step + <usize>pixel * F32))
+    table += 4
+  }
+}
+
+/** V of `count` tiles; lanes beyond the last channel repeat it. */
+function transformInputs(
+  V: usize,
+  stride: usize,
+  scratch: usize,
+  d: ConvShape,
+  channels: i32,
+  count: i32,
+  e: i32,
+): void {
+  const pitch = <usize>d.arrayW * F32
+  const map = <usize>d.arrayPixels * F32
+  const last = channels - 1
+  for (let c = 0; c < channels; c += 4) {
+    let to = V + <usize>((c / COLUMNS) * TILES) * B_STEP + ((<usize>(c & 4)) << 2)
+    const o0 = <usize>c * map
+    const o1 = <usize>min(c + 1, last) * map
+    const o2 = <usize>min(c + 2, last) * map
+    const o3 = <usize>min(c + 3, last) * map
+    for (let i = 0; i < count; i++) {
+      const at = <usize>load<u32>(scratch + ORIGINS + ((<usize>i) << 2))
+      if (e == 6) transformTiles(to, stride, scratch, at + o0, at + o1, at + o2, at + o3, pitch)
+      else transformTiles4(to, stride, scratch, at + o0, at + o1, at + o2, at + o3, pitch)
+      to += B_STEP
     }
   }
 }
 
 /**
- * V (of x) or, with `gradient`, E (of dy) of tiles first ≤ tile < first + count, counted through images `step` bytes
- * apart; lanes beyond the last channel repeat it.
+ * E of `count` tiles and `maps` channels from `offset` bytes behind the tiles' beginnings. Four channels of a panel are
+ * transformed at a time; those beyond are collected from four panels.
  */
-function transformBlock(
-  to: usize,
+function transformOutputs(
+  E: usize,
   stride: usize,
   scratch: usize,
-  from: usize,
-  step: usize,
+  offset: usize,
   d: ConvShape,
-  channels: i32,
-  tiles: i32,
-  tilesW: i32,
-  first: i32,
+  maps: i32,
   count: i32,
   t: i32,
-  gradient: i32,
+  e: i32,
 ): void {
-  const pitch = <usize>d.arrayW * F32
   const map = <usize>d.arrayPixels * F32
-  for (let i = 0; i < count; i++) {
-    const tile = (first + i) % tiles
-    const origin =
-      from +
-      <usize>((first + i) / tiles) * step +
-      <usize>((tile / tilesW) * t) * pitch +
-      <usize>((tile % tilesW) * t) * F32
-    for (let c = 0; c < channels; c += 4) {
-      const last = channels - 1
-      const p0 = origin + <usize>c * map
-      const p1 = origin + <usize>min(c + 1, last) * map
-      const p2 = origin + <usize>min(c + 2, last) * map
-      const p3 = origin + <usize>min(c + 3, last) * map
-      if (gradient) {
-        const at = to + <usize>(c / ROWS) * <usize>TILES * A_STEP + <usize>i * A_STEP
-        transformGradients(at, stride, scratch, p0, p1, p2, p3, pitch, t)
-      } else {
-        const at = to + <usize>(c / COLUMNS) * <usize>TILES * B_STEP + <usize>i * B_STEP + ((<usize>(c & 4)) << 2)
-        transformTiles(at, stride, scratch, p0, p1, p2, p3, pitch)
+  const queue = scratch + QUEUE
+  let waiting = 0
+  for (let k = 0; k < maps;) {
+    const height = panelRows(maps - k)
+    const step = <usize>height * F32
+    for (let row = 4; row < height; row++) {
+      const at = queue + ((<usize>waiting) << 4)
+      store<u32>(at, <u32>(E + <usize>row * F32))
+      store<u32>(at, <u32>step, 4)
+      store<u32>(at, <u32>(offset + <usize>(k + row) * map), 8)
+      if (++waiting == 4) {
+        transformOthers(queue, 4, stride, scratch, d, count, t, e)
+        waiting = 0
       }
     }
+    const last = maps - 1
+    const o0 = offset + <usize>k * map
+    const o1 = offset + <usize>min(k + 1, last) * map
+    const o2 = offset + <usize>min(k + 2, last) * map
+    const o3 = offset + <usize>min(k + 3, last) * map
+    let to = E
+    for (let i = 0; i < count; i++) {
+      const at = <usize>load<u32>(scratch + ORIGINS + ((<usize>i) << 2))
+      transformFour(to, stride, scratch, at + o0, at + o1, at + o2, at + o3, d, t, e)
+      to += step
+    }
+    E += PANEL_BYTES
+    k += height
+  }
+  if (waiting) transformOthers(queue, waiting, stride, scratch, d, count, t, e)
+}
+
+/** E of one to four channels of different panels: `queue` has 16 bytes for each, where to write, how far apart, its offset. */
+function transformOthers(
+  queue: usize,
+  waiting: i32,
+  stride: usize,
+  scratch: usize,
+  d: ConvShape,
+  count: i32,
+  t: i32,
+  e: i32,
+): void {
+  for (let lane = waiting; lane < 4; lane++) memory.copy(queue + ((<usize>lane) << 4), queue, 16)
+  const o0 = <usize>load<u32>(queue, 8)
+  const o1 = <usize>load<u32>(queue, 24)
+  const o2 = <usize>load<u32>(queue, 40)
+  const o3 = <usize>load<u32>(queue, 56)
+  for (let i = 0; i < count; i++) {
+    const at = <usize>load<u32>(scratch + ORIGINS + ((<usize>i) << 2))
+    transformFour(scratch + LANES, 16, scratch, at + o0, at + o1, at + o2, at + o3, d, t, e)
+    scatterLanes(queue, scratch + LANES, stride, e)
   }
 }
 
+
+@inline
+function transformFour(
+  to: usize,
+  stride: usize,
+  scratch: usize,
+  p0: usize,
+  p1: usize,
+  p2: usize,
+  p3: usize,
+  d: ConvShape,
+  t: i32,
+  e: i32,
+): void {
+  const pitch = <usize>d.arrayW * F32
+  if (e == 6) transformGradients(to, stride, scratch, p0, p1, p2, p3, pitch, t)
+  else transformGradients4(to, stride, scratch, p0, p1, p2, p3, pitch)
+}
+
 /** Filters (R, R) of one output channel at `to` from its sums: `channels` of them, flipped where the kernel is. */
-function writeFilters(to: usize, sums: usize, stride: usize, scratch: usize, channels: i32, d: ConvShape): void {
+function writeFilters(
+  to: usize,
+  sums: usize,
+  stride: usize,
+  scratch: usize,
+  channels: i32,
+  d: ConvShape,
+  e: i32,
+): void {
   const R = d.R
   const taps = R * R
   for (let c = 0; c < channels; c += 4) {
-    inverseFilters(scratch, sums + <usize>(c / COLUMNS) * TILE_BYTES + ((<usize>(c & 4)) << 2), stride, R)
+    const from = sums + <usize>((c / COLUMNS) * d.groupK) * B_STEP + ((<usize>(c & 4)) << 2)
+    if (e == 6) inverseFilters(scratch, from, stride, R)
+    else inverseFilters4(scratch, from, stride)
     const lanes = min(4, channels - c)
     for (let lane = 0; lane < lanes; lane++) {
       for (let tap = 0; tap < taps; tap++) {
-        const from = scratch + ((<usize>(d.flip ? taps - 1 - tap : tap)) << 4) + ((<usize>lane) << 2)
-        store<f32>(to, load<f32>(from))
+        const value = scratch + ((<usize>(d.flip ? taps - 1 - tap : tap)) << 4) + ((<usize>lane) << 2)
+        store<f32>(to, load<f32>(value))
         to += F32
       }
     }
