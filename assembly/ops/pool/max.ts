@@ -28,17 +28,14 @@ function isHalving(d: PoolShape): bool {
 }
 
 /**
- * Flat position in the map of the largest element of window (o, p, q): the first of equals; the last NaN if there is
- * one; -1 if no tap lies in the input.
+ * The maximum of window q of an output row whose windows have `planes` planes and `rows` rows that lie in the input, the
+ * first of them at `row`; and its flat position: the first of equals, the last NaN if there is one, -1 without elements.
  */
-function argMax(map: usize, d: PoolShape, o: i32, p: i32, q: i32): i32 {
-  const planes = d.depth.count(o)
-  const rows = d.height.count(p)
+function maxOne(y: usize, indices: usize, map: usize, d: PoolShape, planes: i32, rows: i32, row: i32, q: i32): void {
   const columns = d.width.count(q)
-  if (planes <= 0 || rows <= 0 || columns <= 0) return -1
   const step = d.width.dilation
-  const corner = d.row(o, p) + d.width.first(q)
-  let at = corner
+  const corner = row + d.width.first(q)
+  let at = planes > 0 && rows > 0 && columns > 0 ? corner : -1
   let best: f32 = -Infinity
   for (let t = 0; t < planes; t++) {
     for (let r = 0; r < rows; r++) {
@@ -53,14 +50,7 @@ function argMax(map: usize, d: PoolShape, o: i32, p: i32, q: i32): i32 {
       }
     }
   }
-  return at
-}
-
-/** Stores the maximum of one window, and where it was found. */
-@inline
-function maxOne(y: usize, indices: usize, map: usize, d: PoolShape, o: i32, p: i32, q: i32): void {
-  const at = argMax(map, d, o, p, q)
-  store<f32>(y, at < 0 ? <f32>-Infinity : load<f32>(map + ((<usize>at) << 2)))
+  store<f32>(y, best)
   if (indices) store<i32>(indices, at)
 }
 
@@ -113,12 +103,20 @@ function maxBlock<L>(
   v128.store(y, v128.or(best, nan))
 }
 
-/** Maxima of windows begin ≤ q < end (at least four) of output row (o, p), all inside along W. */
-function maxRow<L>(y: usize, indices: usize, map: usize, d: PoolShape, o: i32, p: i32, begin: i32, end: i32): void {
+/** Maxima of windows begin ≤ q < end (at least four) of an output row, all inside along W; the rest as in maxOne. */
+function maxRow<L>(
+  y: usize,
+  indices: usize,
+  map: usize,
+  d: PoolShape,
+  planes: i32,
+  rows: i32,
+  row: i32,
+  begin: i32,
+  end: i32,
+): void {
   const w = d.width
-  const planes = d.depth.count(o)
-  const rows = d.height.count(p)
-  const left = d.row(o, p) - w.lo
+  const left = row - w.lo
   const lanes = i32x4.mul(i32x4(0, 1, 2, 3), i32x4.splat(w.stride))
   for (let q = begin; q < end; q += 4) {
     // The last block overlaps the one before it rather than leave a remainder.
@@ -216,19 +214,21 @@ export function maxpool_fwd(y: usize, indices: usize, x: usize, shape: usize, be
       continue
     }
     for (let o = 0; o < d.depth.output; o++) {
+      const planes = d.depth.count(o)
       for (let p = 0; p < d.height.output; p++) {
+        const rows = d.height.count(p)
+        const row = d.row(o, p)
         for (let q = 0; q < Q; q++) {
-          if (blocks && q == insideBegin) {
-            if (d.depth.count(o) > 0 && d.height.count(p) > 0) {
-              if (w.stride == 1) maxRow<Adjacent>(out, outIndices, map, d, o, p, insideBegin, insideEnd)
-              else if (w.stride == 2) maxRow<EverySecond>(out, outIndices, map, d, o, p, insideBegin, insideEnd)
-              else maxRow<Strided>(out, outIndices, map, d, o, p, insideBegin, insideEnd)
-              q = insideEnd
-              if (q == Q) break
-            }
+          if (q == insideBegin && blocks && planes > 0 && rows > 0) {
+            if (w.stride == 1) maxRow<Adjacent>(out, outIndices, map, d, planes, rows, row, insideBegin, insideEnd)
+            else if (w.stride == 2)
+              maxRow<EverySecond>(out, outIndices, map, d, planes, rows, row, insideBegin, insideEnd)
+            else maxRow<Strided>(out, outIndices, map, d, planes, rows, row, insideBegin, insideEnd)
+            q = insideEnd
+            if (q == Q) break
           }
           const offset = (<usize>q) << 2
-          maxOne(out + offset, outIndices ? outIndices + offset : 0, map, d, o, p, q)
+          maxOne(out + offset, outIndices ? outIndices + offset : 0, map, d, planes, rows, row, q)
         }
         out += <usize>Q * F32
         if (outIndices) outIndices += <usize>Q * F32
