@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // `npm run test:page`, in a browser.
+    exclude: ['test/page/**'],
     testTimeout: 60_000,
     // The two cores of a small machine.
     maxWorkers: 2,

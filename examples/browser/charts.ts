@@ -1,0 +1,179 @@
+/** Loss and accuracy while they are measured. */
+import uPlot from 'uplot'
+
+/** Points about which a line is smoothed, on the side of the past: the future is not known. */
+const SMOOTHING = 0.96
+/** Milliseconds between drawings. */
+const DRAW_EVERY = 200
+
+type Column = (number | null)[]
+
+interface Line {
+  readonly label: string
+  readonly colour: string
+  readonly width: number
+  readonly digits: number
+  readonly sparse?: boolean
+}
+
+const lines: Readonly<Record<'loss' | 'accuracy', readonly Line[]>> = {
+  loss: [
+    { label: 'batch', colour: '--training-raw', width: 1, digits: 4 },
+    { label: 'training', colour: '--training', width: 2, digits: 4 },
+    { label: 'test', colour: '--test', width: 2, digits: 4, sparse: true },
+  ],
+  accuracy: [
+    { label: 'training', colour: '--training', width: 2, digits: 2 },
+    { label: 'test', colour: '--test', width: 2, digits: 2, sparse: true },
+  ],
+}
+
+/** Mean that forgets, without the pull of its start. */
+class Smooth {
+  #sum = 0
+  #weight = 0
+
+  add(value: number): number {
+    this.#sum = SMOOTHING * this.#sum + value
+    this.#weight = SMOOTHING * this.#weight + 1
+    return this.#sum / this.#weight
+  }
+}
+
+export class Charts {
+  readonly #places: Readonly<Record<'loss' | 'accuracy', HTMLElement>>
+  #plots: uPlot[] = []
+  #images: number[] = []
+  #loss: Column[] = [[], [], []]
+  #accuracy: Column[] = [[], []]
+  #smooth = { loss: new Smooth(), accuracy: new Smooth() }
+  #pending = false
+  #drawn = 0
+
+  constructor(loss: HTMLElement, accuracy: HTMLElement) {
+    this.#places = { loss, accuracy }
+    this.rebuild()
+    new ResizeObserver(() => {
+      for (const plot of this.#plots) {
+        const width = widthOf(plot.root.parentElement as HTMLElement)
+        if (width !== plot.width) plot.setSize({ width, height: heightOf(width) })
+      }
+    }).observe(loss)
+  }
+
+  reset(): void {
+    this.#images = []
+    this.#loss = [[], [], []]
+    this.#accuracy = [[], []]
+    this.#smooth = { loss: new Smooth(), accuracy: new Smooth() }
+    this.#draw()
+  }
+
+  /** A training step: its loss, and the share of its images that were right. */
+  step(images: number, loss: number, accuracy: number): void {
+    this.#add(images, [loss, this.#smooth.loss.add(loss), null], [100 * this.#smooth.accuracy.add(accuracy), null])
+  }
+
+  /** A measurement on the test images, which belongs to the step before it. */
+  test(images: number, loss: number, accuracy: number): void {
+    if (this.#images.at(-1) !== images) this.#add(images, [null, null, null], [null, null])
+    const last = this.#images.length - 1
+    ;(this.#loss[2] as Column)[last] = loss
+    ;(this.#accuracy[1] as Column)[last] = 100 * accuracy
+    this.#draw()
+  }
+
+  #add(images: number, loss: Column, accuracy: Column): void {
+    this.#images.push(images)
+    loss.forEach((value, index) => this.#loss[index]?.push(value))
+    accuracy.forEach((value, index) => this.#accuracy[index]?.push(value))
+    if (this.#pending) return
+    this.#pending = true
+    setTimeout(() => this.#draw(), Math.max(0, this.#drawn + DRAW_EVERY - performance.now()))
+  }
+
+  #draw(): void {
+    this.#pending = false
+    this.#drawn = performance.now()
+    const [loss, accuracy] = this.#plots
+    loss?.setData([this.#images, ...this.#loss])
+    accuracy?.setData([this.#images, ...this.#accuracy])
+  }
+
+  /** Makes the charts anew, in the colours of the page as they are now. */
+  rebuild(): void {
+    for (const plot of this.#plots) plot.destroy()
+    const accuracyRange = (): [number, number] => [this.#accuracyFloor(), 100]
+    this.#plots = [
+      chart(this.#places.loss, 'loss', 'Loss (cross-entropy, nats)', {
+        distr: 3,
+        log: 10,
+        range: (_, low, high) => [Math.min(0.1, low ?? 0.1) * 0.8, Math.max(3, high ?? 3)],
+      }),
+      chart(this.#places.accuracy, 'accuracy', 'Accuracy (%)', { range: accuracyRange }),
+    ]
+    this.#draw()
+  }
+
+  /** Where the axis begins: low at first, then as high as shows what goes on near the top. */
+  #accuracyFloor(): number {
+    const known = (this.#accuracy[1] as Column).filter((value) => value !== null)
+    const best = Math.max(0, ...known)
+    return best > 98 ? 90 : best > 95 ? 80 : best > 85 ? 50 : 0
+  }
+}
+
+const widthOf = (place: HTMLElement): number => Math.max(200, place.clientWidth)
+const heightOf = (width: number): number => (width < 400 ? 220 : 260)
+const count = (value: number): string => value.toLocaleString('en-US')
+
+function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, scale: uPlot.Scale): uPlot {
+  const style = getComputedStyle(document.documentElement)
+  const variable = (colour: string): string => style.getPropertyValue(colour).trim()
+  const font = `12px ${getComputedStyle(document.body).fontFamily}`
+  const axis = (text: string, size: number, values: (ticks: number[]) => string[]): uPlot.Axis => ({
+    ...{ label: text, size, labelSize: 20, labelGap: 2, gap: 6, font, labelFont: font },
+    stroke: variable('--muted'),
+    grid: { stroke: variable('--faint'), width: 1 },
+    ticks: { stroke: variable('--line'), width: 1, size: 5 },
+    border: { show: true, stroke: variable('--line'), width: 1 },
+    values: (_, ticks) => values(ticks),
+  })
+  const width = widthOf(place)
+  const options: uPlot.Options = {
+    width,
+    height: heightOf(width),
+    padding: [10, 18, 0, 0],
+    cursor: { y: false, drag: { x: false, y: false } },
+    scales: { x: { time: false, range: (_, _low, high) => [0, Math.max(5000, high ?? 0)] }, y: scale },
+    axes: [
+      axis('Training images seen', 28, (ticks) => ticks.map(count)),
+      axis(label, 46, (ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6)))))),
+    ],
+    series: [
+      { label: 'images', value: (_, value) => (value === null ? '–' : count(value)) },
+      ...lines[name].map((line): uPlot.Series => {
+        const colour = variable(line.colour)
+        return {
+          ...{ label: line.label, stroke: colour, width: line.width, spanGaps: true },
+          points: line.sparse ? { show: true, size: 7, fill: colour } : { show: false },
+          value: (plot, value: number | null, series, index) => {
+            const known = value ?? lastKnown(plot.data[series], index)
+            return known === null ? '–' : known.toFixed(line.digits)
+          },
+        }
+      }),
+    ],
+  }
+  return new uPlot(options, [[], ...lines[name].map(() => [])], place)
+}
+
+/** The latest value up to an index: test results are known now and then only. */
+function lastKnown(values: ArrayLike<number | null | undefined> | undefined, index: number | null): number | null {
+  if (!values) return null
+  for (let i = Math.min(index ?? values.length - 1, values.length - 1); i >= 0; i--) {
+    const value = values[i]
+    if (value !== null && value !== undefined) return value
+  }
+  return null
+}
