@@ -106,6 +106,7 @@ export class Charts {
     const accuracyRange = (): [number, number] => [this.#accuracyFloor(), 100]
     this.#plots = [
       chart(this.#places.loss, 'loss', 'Loss (cross-entropy, nats)', {
+        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- a const enum of declarations only
         distr: 3,
         log: 10,
         range: (_, low, high) => [Math.min(0.1, low ?? 0.1) * 0.8, Math.max(3, high ?? 3)],

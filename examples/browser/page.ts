@@ -253,13 +253,17 @@ function showOcclusion(): void {
     // The strokes lie on the map half transparent, so that both can be seen.
     for (let c = 0; c < 3; c++) {
       const under = colour[c as 0 | 1 | 2]
-      data[4 * i + c] = Math.round(under + (ink - under) * 0.55 * drawn)
+      data[4 * i + c] = Math.round(under + (ink - under) * 0.4 * drawn)
     }
     data[4 * i + 3] = 255
   })
   put(canvas, SIDE, SIDE, data)
-  const most = Math.max(...values)
-  canvas.ariaLabel = `Occlusion map: hiding one place makes ${target} less likely by up to ${percent(most, 1)}`
+  const most = percent(Math.max(0, ...values), 1)
+  canvas.ariaLabel = `Occlusion map: hiding one place makes ${target} less likely by up to ${most}`
+  say(
+    'occlusion-note',
+    `A patch hides every place in turn. Where it is warm, that makes the ${target} less likely, by up to ${most}.`,
+  )
 }
 
 // Looking inside
@@ -373,8 +377,8 @@ function showSight(): void {
   }
   filters.place.hidden = !sight.filters
   // Filters of several channels: one row each would be long; the first channel stands for them.
-  if (sight.filters) drawTiles(filters.canvas, firstChannel(sight.filters), { columns: COLUMNS, pitch: 52 })
-  if (first) drawTiles(maps.canvas, first, { columns: COLUMNS, pitch: 52 })
+  if (sight.filters) drawTiles(filters.canvas, firstChannel(sight.filters), { columns: COLUMNS, pitch: 56 })
+  if (first) drawTiles(maps.canvas, first, { columns: COLUMNS, pitch: 56 })
   drawn.forEach(({ layer, shape, values }, index) => {
     const { canvas } = figureOf(`${index} ${layer}`, layer, shape)
     const flat = shape.length === 1

@@ -11,7 +11,7 @@ import {
   softmax,
   ToeplitzError,
   type FitState,
-  type Sequential,
+  type Graph,
   type Tensor,
 } from 'toeplitz'
 import { imageExamples, imageTensor, mnistFromIdx, type ImageDataset, type Normalization } from 'toeplitz/data'
@@ -38,20 +38,23 @@ const host = self as unknown as {
 const EPOCHS = 10
 const MOMENTUM = 0.9
 /** Steps in which the learning rate rises: the first weights are far from any good ones. */
-const WARMUP = 50
+const WARMUP = 20
 /** Images in one forward pass when testing. */
 const TEST_BATCH = 250
-/** Steps before the first tests; later ones come when training has taken this many times as long as a test. */
+/** Steps before the first tests; later ones come when training has taken this many times as long as a test, or so many ms. */
 const FIRST_TESTS = [20, 60]
 const TRAINING_PER_TEST = 5
+const TEST_EVERY = 10_000
 /** Milliseconds between looks at the digit while training, and between occlusion maps. */
 const LOOK_EVERY = 125
 const OCCLUSION_EVERY = 2500
+/** Milliseconds for which the digit must stay. */
+const OCCLUSION_AFTER = 150
 /** Mean and standard deviation of MNIST's training pixels, on the scale 0 to 1. */
 const mnist: Normalization = { mean: 0.1307, std: 0.3081 }
 
 interface Trainee {
-  readonly model: Sequential
+  readonly model: Graph
   readonly optimizer: SGD
   readonly normalization: Normalization
   state: FitState | undefined
@@ -148,7 +151,7 @@ const testSet = loader('t10k', 1_650_000)
 
 // The model
 
-function use(model: Sequential, normalization: Normalization, source?: string): void {
+function use(model: Graph, normalization: Normalization, source?: string): void {
   trainee?.optimizer.dispose()
   trainee?.model.dispose()
   const optimizer = new SGD(model.parameters(), { lr: rate, momentum: MOMENTUM })
@@ -156,6 +159,7 @@ function use(model: Sequential, normalization: Normalization, source?: string): 
   const { layers, total } = model.summary()
   post({ type: 'model', layers, parameters: total.parameters, ...(source === undefined ? {} : { source }) })
   look(true)
+  occludeSoon()
 }
 
 function loadModel(name: string, bytes: Uint8Array): void {
@@ -219,12 +223,21 @@ function look(fresh: boolean): void {
   })
 }
 
+let occlusionDue: ReturnType<typeof setTimeout> | undefined
+
+/** Sends the occlusion map once the digit has stayed for a moment: it takes as long as hundreds of looks. */
+function occludeSoon(): void {
+  clearTimeout(occlusionDue)
+  occlusionDue = setTimeout(occlude, OCCLUSION_AFTER)
+}
+
 function occlude(): void {
+  clearTimeout(occlusionDue)
   if (!trainee) return
   const { model, normalization } = trainee
   const black = -normalization.mean / normalization.std
   const map = scope(() =>
-    occlusionMap(model, imageTensor(pixels, [1, SIDE, SIDE], normalization), { size: 5, fill: black, batchSize: 112 }),
+    occlusionMap(model, imageTensor(pixels, [1, SIDE, SIDE], normalization), { size: 7, fill: black, batchSize: 112 }),
   )
   post({ type: 'occlusion', target: map.target, shape: map.shape, values: map.values as Float32Array<ArrayBuffer> })
 }
@@ -306,7 +319,10 @@ async function train(): Promise<void> {
         occlude()
         lastOcclusion = now
       }
-      if (FIRST_TESTS.includes(event.step) || (testTook > 0 && trained > TRAINING_PER_TEST * testTook)) {
+      if (
+        FIRST_TESTS.includes(event.step) ||
+        (testTook > 0 && trained > Math.min(TEST_EVERY, TRAINING_PER_TEST * testTook))
+      ) {
         const began = performance.now()
         await test(current, testing)
         ;[testTook, trained] = [performance.now() - began, 0]
@@ -364,7 +380,6 @@ async function answer(message: ToWorker): Promise<void> {
       break
     case 'restart':
       use(convnet({ seed: Math.floor(performance.now()) }), mnist)
-      occlude()
       wake?.()
       break
     case 'rate':
@@ -373,7 +388,7 @@ async function answer(message: ToWorker): Promise<void> {
     case 'look':
       pixels = message.pixels
       look(true)
-      occlude()
+      occludeSoon()
       break
     case 'pick': {
       const { images, labels, size } = await testSet()
