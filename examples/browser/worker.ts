@@ -235,7 +235,8 @@ function occlude(): void {
   clearTimeout(occlusionDue)
   if (!trainee) return
   const { model, normalization } = trainee
-  const black = -normalization.mean / normalization.std
+  const [mean, std] = [normalization.mean, normalization.std].map((value) => [value].flat()[0] as number)
+  const black = -(mean as number) / (std as number)
   const map = scope(() =>
     occlusionMap(model, imageTensor(pixels, [1, SIDE, SIDE], normalization), { size: 7, fill: black, batchSize: 112 }),
   )
