@@ -2,6 +2,7 @@
 import { holdOut, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, type Normalization } from '../data/images.js'
 import { loadCifar10 } from '../node/cifar10.js'
+import { loadImageFolder } from '../node/folder.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
 import { UsageError } from './errors.js'
 
@@ -24,10 +25,30 @@ export interface Data {
   readonly normalization: Normalization
 }
 
-export async function loadData(name: string, dataDirectory: string | undefined): Promise<Data> {
+export interface DataOptions {
+  readonly dataDir?: string | undefined
+  /** Extent of the pictures of a folder; 0 for that of the first. */
+  readonly imageSize: number
+  readonly strict?: boolean | undefined
+  /** Told of each damaged picture that is skipped. */
+  readonly onSkip: (error: Error) => void
+}
+
+async function loadSplit(
+  name: string,
+  { dataDir, imageSize, strict, onSkip }: DataOptions,
+): Promise<Split<ImageSource>> {
   const load = sets[name]
-  if (!load) throw new UsageError(`--data ${name}: it must be one of ${dataNames.join(', ')}`)
-  const { training: all, test } = await load(dataDirectory)
+  if (!load) {
+    const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
+    return loadImageFolder(name, { ...size, strict: strict === true, onSkip })
+  }
+  if (imageSize > 0) throw new UsageError(`--image-size ${imageSize}: only the pictures of a folder can be resized`)
+  return load(dataDir)
+}
+
+export async function loadData(name: string, options: DataOptions): Promise<Data> {
+  const { training: all, test } = await loadSplit(name, options)
   const { training, validation } = holdOut(all, Math.max(1, Math.round(all.size * VALIDATION_SHARE)))
   return { training, validation, test, normalization: await fitNormalizationOf(training) }
 }

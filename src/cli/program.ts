@@ -124,7 +124,7 @@ const scheduleNames = ['cosine', 'step', 'constant'] as const
 
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
-  const { clipNorm, accumulate, earlyStopping, seed } = trainDefaults
+  const { imageSize, clipNorm, accumulate, earlyStopping, seed } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
@@ -134,6 +134,12 @@ function addTrain(program: Command, actions: CliActions): void {
       `data set: ${dataNames.join(', ')}, or a folder of pictures`,
       choiceOrFolder(dataNames),
       data,
+    )
+    .option(
+      '--image-size <pixels>',
+      'size of the pictures of a folder, 0 for the first',
+      parseNonNegativeInteger,
+      imageSize,
     )
     .option('--epochs <count>', 'passes over the training images', parsePositiveInteger, epochs)
     .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
@@ -161,6 +167,7 @@ function addTrain(program: Command, actions: CliActions): void {
       earlyStopping,
     )
     .option('--seed <number>', 'initial weights, order and changes of images; same seed, same bits', parseSeed, seed)
+    .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
     .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
     .option('--resume [dir]', 'go on from the checkpoint in this folder (default: that of --out)', parsePath)
     .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
@@ -173,7 +180,8 @@ Examples:
   $ toeplitz train
   $ toeplitz train --epochs 5 --batch-size 128 --lr 0.1 --out runs/longer
   $ toeplitz train --resume runs/longer
-  $ toeplitz train --model convnet --data cifar10 --data-dir cifar-10-batches-bin`,
+  $ toeplitz train --model convnet --data cifar10 --data-dir cifar-10-batches-bin
+  $ toeplitz train --data photos --image-size 64 --augment flip`,
     )
     .action(async (settings: TrainSettings, command: Command) => {
       const names = Object.keys(settings) as (keyof TrainSettings)[]

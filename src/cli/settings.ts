@@ -4,6 +4,8 @@ export interface TrainSettings {
   readonly model: string
   /** Name of a data set, or a folder with one of pictures. */
   readonly data: string
+  /** Height and width to which the pictures of a folder are brought; 0 for those of the first. */
+  readonly imageSize: number
   readonly epochs: number
   readonly batchSize: number
   readonly lr: number
@@ -38,6 +40,7 @@ export type RunSettings = Omit<TrainSettings, 'out' | 'resume' | 'dataDir' | 'st
 export const trainDefaults = {
   model: 'convnet',
   data: 'mnist',
+  imageSize: 0,
   epochs: 2,
   batchSize: 64,
   lr: 0.04,
@@ -75,7 +78,14 @@ export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (let
 
 /** The command that makes a run, without its folders. What is switched off is left out. */
 export function commandOf(settings: RunSettings): string {
-  const off: Partial<RunSettings> = { init: 'default', augment: 'none', clipNorm: 0, accumulate: 1, earlyStopping: 0 }
+  const off: Partial<RunSettings> = {
+    imageSize: 0,
+    init: 'default',
+    augment: 'none',
+    clipNorm: 0,
+    accumulate: 1,
+    earlyStopping: 0,
+  }
   const shown = settingNames.filter((name) => settings[name] !== off[name])
   return `toeplitz train ${shown.map((name) => `${flagOf(name)} ${settings[name]}`).join(' ')}`
 }

@@ -155,6 +155,8 @@ interface Run {
   readonly model: Graph
   readonly optimizer: SGD
   readonly metrics: MetricsFile
+  /** What was wrong with the pictures that were skipped. */
+  readonly skipped: readonly string[]
   /** Seconds of training before this process. */
   readonly secondsBefore: number
   readonly began: number
@@ -268,6 +270,7 @@ async function finish(run: Run, stdout: ProgressStream): Promise<void> {
   stdout.write(
     [
       `test error   ${percent(result.errors / result.images)}  (${result.errors} of ${result.images} wrong)`,
+      ...(run.skipped.length > 0 ? [`skipped      ${run.skipped.length} damaged pictures`] : []),
       `time         ${seconds.toFixed(1)} s`,
       `weights      ${join(directory, 'model.safetensors')}`,
       `SHA-256      ${sha256}`,
@@ -321,7 +324,12 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
   })
   const first = start?.step ?? 0
   let examples = 0
+  let warned = 0
+  const warn = (): void => {
+    for (; warned < run.skipped.length; warned++) progress.note(`warning: ${run.skipped[warned]}; skipped`)
+  }
   const onStep = async (event: StepEvent): Promise<void> => {
+    warn()
     const { step, epoch, running } = event
     examples += Math.min(batchSize, data.training.size - ((step - 1) % stepsPerEpoch) * batchSize)
     const { accuracy: share = 0 } = running.metrics
@@ -331,6 +339,7 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
     if (step % CHECKPOINT_STEPS === 0 && step % stepsPerEpoch !== 0) await checkpoint(run, event.state)
   }
   const onEpoch = async (event: EpochEvent): Promise<void> => {
+    warn()
     const record = {
       epoch: event.epoch,
       trainingLoss: event.training.loss,
@@ -395,7 +404,11 @@ export async function trainCommand(options: TrainOptions, { stdout }: Streams = 
   const settings = settingsOf(resumed?.checkpoint.settings ?? options)
   const directory = resumed?.directory ?? (await chooseDirectory(options))
   await init()
-  const data = await loadData(settings.data, options.dataDir)
+  const skipped: string[] = []
+  const data = await loadData(settings.data, {
+    ...{ dataDir: options.dataDir, imageSize: settings.imageSize, strict: options.strict },
+    onSkip: ({ message }) => skipped.push(message),
+  })
   const model = makeModel(settings, data)
   const { lr, momentum, weightDecay } = settings
   const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
@@ -419,6 +432,7 @@ export async function trainCommand(options: TrainOptions, { stdout }: Streams = 
     model,
     optimizer,
     metrics,
+    skipped,
     secondsBefore: resumed?.checkpoint.seconds ?? 0,
     began: performance.now(),
   }

@@ -1,5 +1,7 @@
-/** Files: models, safetensors and PNG. */
+/** Files: models, safetensors, PNG and JPEG. */
 export * from './grayscale.js'
+export * from './jpeg.js'
 export * from './model-file.js'
+export * from './planar.js'
 export * from './png.js'
 export * from './safetensors.js'

@@ -49,15 +49,25 @@ describe('good command lines', () => {
       ...['--model', 'convnet', '--data', 'mnist', '--epochs', '7', '--batch-size=128', '--lr', '1e-2'],
       ...['--momentum', '0', '--weight-decay', '0', '--seed', '4294967295', '--out', 'runs/a', '--data-dir', 'd'],
       ...['--schedule', 'step', '--init', 'gaussian=0.01', '--augment', 'flip,shift=4', '--clip-norm', '5'],
-      ...['--accumulate', '2', '--early-stopping', '3'],
+      ...['--accumulate', '2', '--early-stopping', '3', '--image-size', '32', '--strict'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
       ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
-      ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3 },
+      ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
-        ...(['dataDir', 'schedule', 'init', 'augment', 'clipNorm', 'accumulate', 'earlyStopping'] as const),
+        ...([
+          'dataDir',
+          'schedule',
+          'init',
+          'augment',
+          'clipNorm',
+          'accumulate',
+          'earlyStopping',
+          'imageSize',
+          'strict',
+        ] as const),
       ]),
     })
   })

@@ -146,6 +146,41 @@ describe('toeplitz train', () => {
     expect(readdirSync(join(folder, 'diverged'))).toContain('checkpoint.safetensors')
   })
 
+  it('trains on a folder of pictures, skipping damaged ones unless it is strict', () => {
+    for (let n = 0; n < 48; n++) {
+      const directory = join(folder, 'photos', n % 2 ? 'dark' : 'light')
+      mkdirSync(directory, { recursive: true })
+      const data = new Uint8Array(10 * 8 * 3).fill(n % 2 ? n : 255 - n)
+      writeFileSync(join(directory, `${n}.png`), encodePng({ width: 10, height: 8, channels: 3, data }))
+    }
+    const args = [
+      'train',
+      '--model',
+      'linear',
+      '--data',
+      'photos',
+      '--image-size',
+      '8',
+      '--epochs',
+      '8',
+      '--augment',
+      'flip',
+    ]
+    const sound = toeplitz(...args)
+    expect(sound).toMatchObject({ code: 0, error: '' })
+    expect(sound.out).toContain(
+      'linear on photos: 37 training, 3 validation, 8 test images; results in runs/linear-photos',
+    )
+    expect(sound.out).toContain('test error   0.00 %  (0 of 8 wrong)')
+    writeFileSync(join(folder, 'photos/dark/1.png'), 'hello')
+    const skipping = toeplitz(...args, '--out', 'skipping')
+    expect(skipping).toMatchObject({ code: 0, error: '' })
+    expect(skipping.out).toContain('warning: photos/dark/1.png: neither a PNG nor a JPEG; skipped')
+    expect(skipping.out).toContain('skipped      1 damaged pictures')
+    const strict = toeplitz(...args, '--strict', '--out', 'strict')
+    expect(strict).toMatchObject({ code: 1, error: 'toeplitz: photos/dark/1.png: neither a PNG nor a JPEG\n' })
+  })
+
   it.each<[string, (directory: string) => string[], RegExp]>([
     [
       'a folder without data',
@@ -168,6 +203,16 @@ describe('toeplitz train', () => {
         return ['train', '--data-dir', directory]
       },
       /t10k-labels-idx1-ubyte/,
+    ],
+    [
+      'CIFAR-10 that is not there',
+      () => ['train', '--data', 'cifar10', '--data-dir', folder],
+      /data_batch_1\.bin.*cs\.toronto\.edu/,
+    ],
+    [
+      'pictures without classes',
+      (directory) => ['train', '--data', directory],
+      /no folder in it; expected one for each class/,
     ],
     ['a run that is not there', () => ['train', '--resume', 'nowhere'], /nowhere/],
     ['a run that is finished', () => ['train', '--resume', 'whole'], /--resume whole: the run is finished/],

@@ -1,0 +1,79 @@
+import { encode } from 'jpeg-js'
+import { describe, expect, it } from 'vitest'
+import { decodeJpeg } from '../../src/io/jpeg.js'
+import { coverImage, decodeImage, toPlanes } from '../../src/io/planar.js'
+import { encodePng } from '../../src/io/png.js'
+import { FormatError } from '../../src/runtime/errors.js'
+
+/** A gradient of colours, which JPEG keeps well. */
+const width = 24
+const height = 17
+const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) => {
+  const x = (i >> 2) % width
+  const y = Math.floor((i >> 2) / width)
+  return [x * 8, y * 12, 128, 255][i & 3]!
+})
+const file = encode({ width, height, data: rgba }, 95).data
+
+describe('decodeJpeg', () => {
+  it('gives the colours back, nearly', () => {
+    const image = decodeJpeg(file, 'x')
+    expect([image.width, image.height, image.channels]).toEqual([width, height, 3])
+    let worst = 0
+    for (let i = 0; i < width * height; i++)
+      for (let c = 0; c < 3; c++) worst = Math.max(worst, Math.abs(image.data[i * 3 + c]! - rgba[i * 4 + c]!))
+    expect(worst).toBeLessThan(24)
+  })
+
+  it('refuses a file that is cut anywhere, or is none', () => {
+    for (let length = 0; length < file.length - 1; length += 7) {
+      expect(() => decodeJpeg(file.subarray(0, length), 'x'), `${length} bytes`).toThrow(FormatError)
+    }
+    // The end of a thumbnail in the middle of a file does not make it whole.
+    const cut = Uint8Array.of(...file.subarray(0, 2), 0xff, 0xe1, 0, 4, 0xff, 0xd9, ...file.subarray(2, 500))
+    expect(() => decodeJpeg(cut, 'x')).toThrow(/^x: the JPEG is/)
+    expect(() => decodeJpeg(new TextEncoder().encode('hello'), 'x')).toThrow(/^x: not a JPEG/)
+  })
+})
+
+describe('planes', () => {
+  it('separate the channels, over white', () => {
+    const image = { width: 2, height: 1, channels: 4 as const, data: Uint8Array.of(10, 20, 30, 255, 10, 20, 30, 0) }
+    expect(toPlanes(image, 3)).toEqual({ shape: [3, 1, 2], data: Uint8Array.of(10, 255, 20, 255, 30, 255) })
+    const grey = { width: 1, height: 1, channels: 2 as const, data: Uint8Array.of(100, 51) }
+    expect([...toPlanes(grey, 3).data]).toEqual([224, 224, 224])
+    expect([...toPlanes(grey, 1).data]).toEqual([224])
+  })
+
+  it('cover a size from the middle', () => {
+    const planes = { shape: [1, 2, 6] as const, data: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12) }
+    expect([...coverImage(planes, 2, 2).data]).toEqual([3, 4, 9, 10])
+    expect([...coverImage(planes, 1, 1).data]).toEqual([7])
+    expect(coverImage(planes, 2, 6)).toEqual(planes)
+    const random = (n: number): number => (n * 7919) % 251
+    for (const [h, w] of [
+      [3, 5],
+      [7, 2],
+      [1, 9],
+      [4, 4],
+      [13, 11],
+    ] as const) {
+      for (const [H, W] of [
+        [5, 3],
+        [2, 2],
+        [9, 4],
+      ] as const) {
+        const data = Uint8Array.from({ length: 2 * H * W }, (_, i) => random(i))
+        const covered = coverImage({ shape: [2, H, W], data }, h, w)
+        expect(covered.shape).toEqual([2, h, w])
+        expect(covered.data).toHaveLength(2 * h * w)
+      }
+    }
+  })
+
+  it('come from either format', () => {
+    expect(decodeImage(file, 'x').width).toBe(width)
+    expect(decodeImage(encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(3) }), 'x').data[0]).toBe(3)
+    expect(() => decodeImage(new TextEncoder().encode('GIF89a'), 'x')).toThrow(/^x: neither a PNG nor a JPEG/)
+  })
+})

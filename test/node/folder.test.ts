@@ -1,0 +1,143 @@
+import { encode as encodeJpeg } from 'jpeg-js'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { encodePng } from '../../src/io/png.js'
+import { loadImageFolder, openImageFolder } from '../../src/node/folder.js'
+import { FormatError, ShapeError } from '../../src/runtime/errors.js'
+import { init } from '../../src/runtime/embedded.js'
+
+beforeAll(() => init())
+
+let directory: string
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'toeplitz-folder-'))
+})
+afterEach(() => rm(directory, { recursive: true, force: true }))
+
+/** A picture of one colour. */
+const png = (red: number, green: number, blue: number, width = 6, height = 4): Uint8Array => {
+  const data = Uint8Array.from({ length: width * height * 3 }, (_, i) => [red, green, blue][i % 3]!)
+  return encodePng({ width, height, channels: 3, data })
+}
+const jpeg = (value: number, width = 6, height = 4): Uint8Array =>
+  encodeJpeg({ width, height, data: new Uint8Array(width * height * 4).fill(value) }, 95).data
+
+async function put(path: string, bytes: Uint8Array | string): Promise<void> {
+  await mkdir(join(directory, path, '..'), { recursive: true })
+  await writeFile(join(directory, path), bytes)
+}
+
+async function twoClasses(): Promise<void> {
+  for (let i = 0; i < 5; i++) await put(`cat/${i}.png`, png(10 * i, 0, 255))
+  for (let i = 0; i < 4; i++) await put(`dog/${i}.${i % 2 ? 'JPG' : 'jpeg'}`, jpeg(200 + i))
+  await put('cat/notes.txt', 'no picture')
+  await put('README.md', 'no class')
+}
+
+describe('openImageFolder', () => {
+  it('has a class for each folder and reads pictures when they are asked for', async () => {
+    await twoClasses()
+    const source = await openImageFolder(directory)
+    expect({ ...source, labels: [...source.labels].sort(), read: 0 }).toEqual({
+      ...{ labels: [0, 0, 0, 0, 0, 1, 1, 1, 1], size: 9, shape: [3, 4, 6], classes: ['cat', 'dog'], read: 0 },
+    })
+    // Not all of one class first.
+    expect([...source.labels]).not.toEqual([...source.labels].sort())
+    const reds = new Set<number>()
+    for (let i = 0; i < 9; i++) {
+      const pixels = (await source.read(i))!
+      expect(pixels).toHaveLength(72)
+      if (source.labels[i] === 0) {
+        reds.add(pixels[0]!)
+        expect([pixels[23], pixels[24], pixels[71]]).toEqual([pixels[0], 0, 255])
+      } else expect(Math.abs(pixels[5]! - 202)).toBeLessThan(5)
+    }
+    expect([...reds].sort((a, b) => a - b)).toEqual([0, 10, 20, 30, 40])
+    // It was kept in memory.
+    await rm(directory, { recursive: true })
+    expect(await source.read(3)).toHaveLength(72)
+  })
+
+  it('brings other sizes and channels to those asked for', async () => {
+    await put('a/gray.png', encodePng({ width: 8, height: 2, channels: 1, data: new Uint8Array(16).fill(90) }))
+    await put('a/wide.png', png(1, 2, 3, 30, 7))
+    await put('b/tall.png', png(4, 5, 6, 3, 9))
+    const colour = await openImageFolder(directory, { size: [4, 5], channels: 3 })
+    const seen = await Promise.all([0, 1, 2].map(async (i) => [...(await colour.read(i))!]))
+    const expected = [
+      [90, 90, 90],
+      [1, 2, 3],
+      [4, 5, 6],
+    ].map((c) => c.flatMap((v) => new Array<number>(20).fill(v)))
+    expect(seen.sort((p, q) => p[0]! - q[0]!)).toEqual(expected.sort((p, q) => p[0]! - q[0]!))
+    const grey = await openImageFolder(directory, { size: [2, 2], channels: 1, cacheBytes: 0 })
+    expect(grey.shape).toEqual([1, 2, 2])
+    expect(await grey.read(0)).toHaveLength(4)
+    await rm(directory, { recursive: true })
+    // It was not kept, and its file is gone.
+    expect(await grey.read(0)).toBeUndefined()
+  })
+
+  it('skips what is damaged, once told, or ends there under strict', async () => {
+    await twoClasses()
+    await put('cat/empty.png', '')
+    await put('cat/cut.png', png(1, 2, 3).subarray(0, 40))
+    await put('dog/cut.jpg', jpeg(9, 40, 40).subarray(0, 300))
+    await put('dog/text.jpg', 'hello')
+    const told: string[] = []
+    const source = await openImageFolder(directory, { onSkip: ({ message }) => told.push(message) })
+    expect(source.size).toBe(13)
+    const found = await Promise.all(Array.from({ length: 13 }, (_, i) => source.read(i)))
+    await Promise.all(Array.from({ length: 13 }, (_, i) => source.read(i)))
+    expect(found.filter((pixels) => pixels === undefined)).toHaveLength(4)
+    expect(told.map((message) => /(\w+\/\w+\.\w+): /.exec(message)![1]).sort()).toEqual([
+      ...['cat/cut.png', 'cat/empty.png', 'dog/cut.jpg', 'dog/text.jpg'],
+    ])
+    for (const message of told) expect(message).not.toContain('\n')
+    const strict = await openImageFolder(directory, { strict: true, size: [4, 6], channels: 3 })
+    const reading = Promise.all(Array.from({ length: 13 }, (_, i) => strict.read(i)))
+    await expect(reading).rejects.toThrow(FormatError)
+  })
+
+  it('explains an empty class, a folder without classes and one without readable pictures', async () => {
+    await expect(openImageFolder(directory)).rejects.toThrow(/there is no folder in it; expected one for each class/)
+    await put('cat/a.png', 'x')
+    await expect(openImageFolder(directory)).rejects.toThrow(/none of the 1 pictures, such as this one, can be read/)
+    await put('dog/a.txt', 'x')
+    await expect(openImageFolder(directory)).rejects.toThrow(
+      /dog: the class is empty; put pictures .* in it, or remove it/,
+    )
+  })
+})
+
+describe('loadImageFolder', () => {
+  it('takes train and test, which must agree', async () => {
+    for (const [split, count] of [
+      ['train', 4],
+      ['test', 2],
+    ] as const) {
+      for (let i = 0; i < count; i++) {
+        await put(`${split}/cat/${i}.png`, png(i, 0, 0, split === 'train' ? 6 : 12, 4))
+        await put(`${split}/dog/${i}.png`, png(i, 9, 0))
+      }
+    }
+    const { training, test } = await loadImageFolder(directory)
+    expect([training.size, test.size, test.shape]).toEqual([8, 4, training.shape])
+    expect(await test.read(0)).toHaveLength(72)
+    await put('test/cow/0.png', png(1, 1, 1))
+    await expect(loadImageFolder(directory)).rejects.toThrow(ShapeError)
+  })
+
+  it('takes a sixth of the classes to test with where nothing is said', async () => {
+    for (let i = 0; i < 12; i++) await put(`${i % 2 ? 'cat' : 'dog'}/${i}.png`, png(i, 0, 0))
+    const { training, test } = await loadImageFolder(directory)
+    expect([training.size, test.size]).toEqual([10, 2])
+    const reds = await Promise.all(
+      [training, test].flatMap((part) => Array.from({ length: part.size }, async (_, i) => (await part.read(i))![0]!)),
+    )
+    expect(reds.sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, i) => i))
+    await expect(loadImageFolder(join(directory, 'none'))).rejects.toThrow(/none: no such directory/)
+  })
+})
