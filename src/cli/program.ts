@@ -3,7 +3,7 @@
 import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
 import { ToeplitzError } from '../runtime/errors.js'
-import { architectures } from './architectures.js'
+import { architectures } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
 import { UsageError } from './errors.js'

@@ -17,7 +17,7 @@ import { init } from '../runtime/embedded.js'
 import { DivergedError } from '../runtime/errors.js'
 import { evaluate, fit, type EpochEvent, type FitState, type StepEvent } from '../train/fit.js'
 import { accuracy, argmax } from '../train/metrics.js'
-import { architectures, type ArchitectureOptions } from './architectures.js'
+import { createModel } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { checkpointPath, readCheckpoint, restore, writeCheckpoint, type Checkpoint } from './checkpoint.js'
 import { loadData, type Data } from './data.js'
@@ -394,8 +394,7 @@ function makeModel({ model, augment, init, seed }: RunSettings, { training }: Da
   const [C, H, W] = training.shape
   const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
   const weightInit = initializerOf(init)
-  const make = architectures[model] as (options: ArchitectureOptions) => Graph
-  return make({ input: [C, h, w], classes: training.classes.length, seed, ...(weightInit ? { weightInit } : {}) })
+  return createModel(model, { input: [C, h, w], classes: training.classes.length, seed, ...(weightInit ? { weightInit } : {}) })
 }
 
 /** The action behind `toeplitz train`; gives the exit code. */

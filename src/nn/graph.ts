@@ -76,6 +76,12 @@ export type ForwardOptions = Partial<Pick<ForwardContext, 'training' | 'seed' | 
 /** One tensor, or one for each input by name. */
 export type ModelInput = Tensor | Readonly<Record<string, Tensor>>
 
+export interface TrainingOutputs {
+  readonly output: Tensor
+  /** Outputs whose losses are added to that of the first, each times its weight. */
+  readonly auxiliary: readonly { readonly output: Tensor; readonly weight: number }[]
+}
+
 /** A forward pass for inputs of certain shapes. */
 interface Pass {
   readonly key: string
@@ -206,7 +212,7 @@ export class Graph {
     const { batch, shapes: inputs } = splitBatch(full)
     for (const [name, shape] of inputs) if (!this.#inputs.get(name)) this.#inputs.set(name, [...shape])
     const shapes = inferShapes(inputs, this.nodes)
-    const steps = planSteps(neededFor(this.nodes, wanted), wanted)
+    const steps = planSteps(this.nodes, wanted)
     const weights = weightBytes(shapes, this.nodes)
     const { firstPeak } = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
     assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
@@ -233,6 +239,18 @@ export class Graph {
     return scope(() => this.run(x, [output], options)[output] as Tensor)
   }
 
+  /** The first output, and those of the auxiliary nodes with the weights of their losses: what training minimizes. */
+  forwardTraining(x: ModelInput, options: ForwardOptions = {}): TrainingOutputs {
+    const [main] = this.outputs as [string]
+    const auxiliary = Object.entries(this.auxiliary)
+    const values = this.run(x, [main, ...auxiliary.map(([name]) => name)], { training: true, ...options })
+    const outputOf = (name: string): Tensor => values[name] as Tensor
+    return {
+      output: outputOf(main),
+      auxiliary: auxiliary.map(([name, weight]) => ({ output: outputOf(name), weight })),
+    }
+  }
+
   /** Values of some nodes by name; by default all outputs. Only what they need is computed. */
   run(x: ModelInput, wanted: readonly string[] = this.outputs, options: ForwardOptions = {}): Record<string, Tensor> {
     this.#live()
@@ -249,8 +267,8 @@ export class Graph {
     const step = options.step ?? (training ? this.#steps++ : 0)
     return scope(() => {
       const values = new Map(given)
-      for (const [index, { node, last }] of steps.entries()) {
-        const stream = (DROPOUT_STREAM + ((step * this.nodes.length + index) % DROPOUT_STREAM)) >>> 0
+      for (const { node, last, place } of steps) {
+        const stream = (DROPOUT_STREAM + ((step * this.nodes.length + place) % DROPOUT_STREAM)) >>> 0
         const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
         const [first, ...others] = read
         const y = node.layer.forward(first, { training, seed, step, stream }, ...others)
@@ -384,9 +402,11 @@ export class Graph {
   }
 
   /** Copies the weights that another model has under the same names and in the same shapes; gives their names. */
-  copyFrom(other: Graph): string[] {
+  copyFrom(other: Graph, select: (name: string) => boolean = () => true): string[] {
     const theirs = other.namedState()
-    const common = [...this.namedState()].filter(([name, { shape }]) => sameShape(theirs.get(name)?.shape ?? [], shape))
+    const common = [...this.namedState()].filter(
+      ([name, { shape }]) => select(name) && sameShape(theirs.get(name)?.shape ?? [], shape),
+    )
     for (const [name, tensor] of common) tensor.assign((theirs.get(name) as Tensor).data())
     return common.map(([name]) => name)
   }

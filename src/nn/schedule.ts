@@ -3,13 +3,15 @@ import type { Footprint } from '../ops/convKernels.js'
 import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Layer } from './layer.js'
-import type { GraphNode } from './wiring.js'
+import { neededFor, type GraphNode } from './wiring.js'
 
 /** Shapes of nodes and inputs by name, without the batch. */
 export type Shapes = ReadonlyMap<string, Shape>
 
 export interface Step {
   readonly node: GraphNode
+  /** Its place among all nodes of the model. */
+  readonly place: number
   /** Names whose values nothing reads afterwards. */
   readonly last: readonly string[]
 }
@@ -49,17 +51,17 @@ export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<st
   return shapes
 }
 
-/** The nodes with what can be freed after each. Inputs belong to the caller and outputs are kept. */
+/** The nodes that the outputs need, with what can be freed after each. Inputs belong to the caller, outputs are kept. */
 export function planSteps(nodes: readonly GraphNode[], outputs: readonly string[]): Step[] {
   const kept = new Set(outputs)
   const seen = new Set<string>()
   const own = new Set(nodes.map(({ name }) => name))
-  return [...nodes]
+  return neededFor(nodes, outputs)
     .reverse()
     .map((node) => {
       const last = [...new Set(node.inputs)].filter((name) => own.has(name) && !seen.has(name) && !kept.has(name))
       for (const name of node.inputs) seen.add(name)
-      return { node, last }
+      return { node, last, place: nodes.indexOf(node) }
     })
     .reverse()
 }
@@ -102,7 +104,7 @@ export function measureMemory(
     users.set(memory, (users.get(memory) ?? 0) + 1)
     if (!shared) live += bytesOf(name)
     const { workspace, packed } = footprintOf(node, shapes, batch)
-    packedBy.set(layer, packed)
+    packedBy.set(layer, block(packed))
     firstPeak = Math.max(firstPeak, weights + live + workspace + packed)
     if (live + workspace > working) {
       working = live + workspace

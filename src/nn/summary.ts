@@ -159,7 +159,8 @@ export function summarize(
 
 const grouped = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ',')
 
-const megabytes = (bytes: number): string => (bytes === 0 ? '' : (bytes / 1e6).toFixed(bytes < 1e5 ? 3 : 1))
+const megabytes = (bytes: number): string =>
+  bytes === 0 ? '' : bytes < 1e5 ? String(Number((bytes / 1e6).toPrecision(2))) : (bytes / 1e6).toFixed(1)
 
 /** `212 s32 @-90`: size, stride and offset; both directions where they differ. */
 function showField(field: ReceptiveField | null): string {

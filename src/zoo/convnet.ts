@@ -1,6 +1,6 @@
 /** The lecture's ConvNets. */
 import { Conv2d } from '../nn/conv.js'
-import { ReLU } from '../nn/activation.js'
+import { ReLU, Softmax } from '../nn/activation.js'
 import { Flatten } from '../nn/layout.js'
 import type { Initializer } from '../nn/initialize.js'
 import { Linear } from '../nn/linear.js'
@@ -18,7 +18,7 @@ export interface ConvNetOptions {
 
 /**
  * conv(5, 32) - pool(2) - conv(5, 64) - pool(2) - fc(100) - fc(10), with ReLU after each convolution and the hidden
- * layer. The output are logits: softmax is part of the loss.
+ * layer. The outputs are logits: softmax is part of the loss.
  */
 export function convnet(options: ConvNetOptions = {}): Sequential {
   const { input = [1, 28, 28], classes = 10, seed = 0, weightInit = 'he' } = options
@@ -34,6 +34,7 @@ export function convnet(options: ConvNetOptions = {}): Sequential {
       new Linear({ outFeatures: 100, weightInit }),
       new ReLU(),
       new Linear({ outFeatures: classes, weightInit }),
+      new Softmax({ inLoss: true }),
     ],
     { input, seed },
   )

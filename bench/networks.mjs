@@ -1,0 +1,171 @@
+// @ts-check
+// The networks of the lecture at full size: a forward pass (time, and memory against the summary's prediction), and training
+// steps at full width on a few real images until it knows them by heart. Each network runs in a process of its own.
+//
+//   node bench/networks.mjs --cifar DIR [--networks a,b] [--save]     DIR: the binary version of CIFAR-10
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+/**
+ * Images in a training step, and the learning rate. Plain stacks of rectifiers start from He's variance here: a few dozen steps
+ * would not leave the plateau that the papers' small Gaussians begin on.
+ * @type {Record<string, { batch: number, lr: number, steps: number, weightInit?: 'he' }>}
+ */
+const networks = {
+  alexnet: { batch: 8, lr: 0.01, steps: 60, weightInit: 'he' },
+  zfnet: { batch: 8, lr: 0.005, steps: 60, weightInit: 'he' },
+  vgg16: { batch: 4, lr: 0.002, steps: 60 },
+  nin: { batch: 8, lr: 0.01, steps: 80 },
+  googlenet: { batch: 8, lr: 0.01, steps: 80 },
+}
+
+/** Training ends when the loss in use, without dropout, is below this: every image has at least 95 % of the probability. */
+const KNOWN = 0.05
+
+/**
+ * The first images of different classes of CIFAR-10's first batch, enlarged eight times, cut to size, 0 to 1 less the mean.
+ * @param {typeof import('../dist/index.js')} toeplitz
+ * @param {string} folder
+ * @param {number} count
+ * @param {number} size
+ */
+function images(toeplitz, folder, count, size) {
+  const { scope, slice, tensor, upsample2d } = toeplitz
+  const bytes = readFileSync(join(folder, 'data_batch_1.bin'))
+  /** @type {Map<number, Buffer>} */
+  const byClass = new Map()
+  for (let at = 0; byClass.size < count; at += 3073) {
+    const label = bytes[at] ?? 0
+    if (!byClass.has(label)) byClass.set(label, bytes.subarray(at + 1, at + 3073))
+  }
+  const labels = [...byClass.keys()]
+  const pixels = Float32Array.from(
+    [...byClass.values()].flatMap((image) => [...image]),
+    (pixel) => pixel / 64 - 2,
+  )
+  const x = scope(() => {
+    const large = upsample2d(tensor(pixels, [count, 3, 32, 32]), { scale: 8, mode: 'bilinear' })
+    const begin = (256 - size) >> 1
+    return slice(large, { begin: [0, 0, begin, begin], end: [count, 3, begin + size, begin + size] })
+  })
+  return { x, labels }
+}
+
+/**
+ * @param {string} name
+ * @param {string} folder
+ */
+async function measure(name, folder) {
+  const toeplitz = await import('../dist/index.js')
+  const { createModel } = await import('../dist/zoo.js')
+  const { accuracy, add, crossEntropy, init, memoryUsage, mul, scope, SGD, valueAndGrad } = toeplitz
+  const { batch, lr, steps, weightInit } = networks[name] ?? { batch: 1, lr: 0.01, steps: 1 }
+  await init()
+  const MB = (/** @type {number} */ bytes) => Number((bytes / 1e6).toFixed(1))
+  const seconds = (/** @type {() => void} */ run) => {
+    const began = performance.now()
+    run()
+    return (performance.now() - began) / 1000
+  }
+
+  const network = createModel(name, { seed: 1 })
+  const size = network.input?.[1] ?? 224
+  const { memory } = network.summary().total
+  const one = images(toeplitz, folder, 1, size)
+  const forward = () => scope(() => void network.forward(one.x))
+  const first = seconds(forward)
+  const firstPeak = memoryUsage().peakBytes
+  const later = [1, 2, 3, 4, 5].map(() => seconds(forward))
+  const peak = memoryUsage().peakBytes
+  const pass = {
+    input: network.input,
+    first_s: Number(first.toFixed(3)),
+    ms: Number((1000 * Math.min(...later)).toFixed(1)),
+    weights_MB: MB(memory.weights),
+    packed_MB: MB(memory.packed),
+    first_peak_MB: MB(firstPeak),
+    first_peak_predicted_MB: MB(memory.firstPeak),
+    peak_MB: MB(peak),
+    peak_predicted_MB: MB(memory.peak),
+  }
+  process.stderr.write(`${name} ${JSON.stringify(pass)}\n`)
+  one.x.dispose()
+  network.dispose()
+
+  const model = createModel(name, { seed: 1, ...(weightInit ? { weightInit } : {}) })
+  const { x, labels } = images(toeplitz, folder, batch, size)
+  const optimizer = new SGD(model.parameters(), { lr, momentum: 0.9 })
+  /** @type {number[]} */
+  const losses = []
+  const inUse = () =>
+    scope(() => {
+      const output = model.forward(x, { training: false })
+      return { loss: crossEntropy(output, labels).item(), accuracy: accuracy(output, labels) }
+    })
+  const before = inUse()
+  let after = before
+  let total = 0
+  while (losses.length < steps && after.loss > KNOWN) {
+    total += seconds(() =>
+      scope(() => {
+        const lossAndGradients = valueAndGrad(() => {
+          const { output, auxiliary } = model.forwardTraining(x, { seed: 1, step: losses.length })
+          const main = crossEntropy(output, labels)
+          return auxiliary.reduce((sum, head) => add(sum, mul(crossEntropy(head.output, labels), head.weight)), main)
+        })
+        const { value, gradients } = lossAndGradients(...model.parameters())
+        losses.push(Number(value.item().toFixed(4)))
+        optimizer.step(gradients)
+      }),
+    )
+    after = inUse()
+    process.stderr.write(`${name} step ${losses.length}: ${losses.at(-1)}, in use ${after.loss.toFixed(4)}\n`)
+  }
+  const training = {
+    batch,
+    lr,
+    momentum: 0.9,
+    weight_init: weightInit ?? 'default',
+    steps: losses.length,
+    s_per_step: Number((total / losses.length).toFixed(2)),
+    peak_MB: MB(memoryUsage().peakBytes),
+    losses,
+    in_use_before: before,
+    in_use_after: after,
+  }
+  return { network: name, forward: pass, training }
+}
+
+const { values } = parseArgs({
+  options: {
+    cifar: { type: 'string' },
+    networks: { type: 'string' },
+    save: { type: 'boolean' },
+    child: { type: 'string' },
+  },
+})
+if (values.cifar === undefined) {
+  process.stderr.write('networks: --cifar DIR is missing, the folder with data_batch_1.bin of CIFAR-10\n')
+  process.exitCode = 2
+} else if (values.child !== undefined) {
+  process.stdout.write(JSON.stringify(await measure(values.child, values.cifar)))
+} else {
+  const { describeMachine } = await import('./lib/machine.mjs')
+  const names = values.networks?.split(',') ?? Object.keys(networks)
+  const machine = describeMachine([])
+  const results = names.map((name) => {
+    const command = [fileURLToPath(import.meta.url), '--cifar', values.cifar ?? '', '--child', name]
+    const { stdout, status } = spawnSync(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] })
+    if (status !== 0) throw new Error(`${name}: the process ended with ${status}`)
+    return { ...JSON.parse(String(stdout)), machine }
+  })
+  const text = `${JSON.stringify(results, null, 2).replace(/\[\s+([-\d.,\s]+?)\s+\]/g, (_, list) => `[${list.replace(/\s+/g, ' ')}]`)}\n`
+  process.stdout.write(text)
+  if (values.save) {
+    mkdirSync(new URL('results/', import.meta.url), { recursive: true })
+    writeFileSync(new URL('results/networks.json', import.meta.url), text)
+  }
+}

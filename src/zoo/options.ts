@@ -1,0 +1,32 @@
+/** What every architecture of the zoo can be told, and how their nodes are written down. */
+import type { ModelOptions, NodeOptions } from '../nn/graph.js'
+import type { Initializer } from '../nn/initialize.js'
+import type { Layer } from '../nn/layer.js'
+import { ShapeError } from '../runtime/errors.js'
+
+export interface ZooOptions extends ModelOptions {
+  /** (C, H, W) of the images. Default: the paper's. */
+  readonly input?: readonly [C: number, H: number, W: number]
+  /** Default: the paper's. */
+  readonly classes?: number
+  /** Factor on the number of feature maps and hidden units; default 1. */
+  readonly width?: number
+  /** Of all weights; default: the paper's. */
+  readonly weightInit?: Initializer
+}
+
+/** The options of the graph that is made, apart from its structure. */
+export const modelOptions = ({ seed, keepPacked }: ModelOptions): ModelOptions => ({
+  ...(seed === undefined ? {} : { seed }),
+  ...(keepPacked === undefined ? {} : { keepPacked }),
+})
+
+/** Numbers of maps scaled by `width`, to multiples of `multiple`. @throws ShapeError when width is not above 0. */
+export function scaler(width = 1, multiple = 1): (maps: number) => number {
+  if (!(width > 0 && width < Infinity)) throw new ShapeError(`width must be a number above 0, given ${String(width)}`)
+  return (maps) => Math.max(multiple, Math.round((maps * width) / multiple) * multiple)
+}
+
+/** Layers by name, each reading the one before. */
+export const chain = (layers: Readonly<Record<string, Layer>>): NodeOptions[] =>
+  Object.entries(layers).map(([name, layer]) => ({ name, layer }))

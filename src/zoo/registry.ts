@@ -1,0 +1,96 @@
+/** Architectures by name. */
+import { distance } from 'fastest-levenshtein'
+import type { Graph } from '../nn/graph.js'
+import { ShapeError } from '../runtime/errors.js'
+import { alexnet, zfnet } from './alexnet.js'
+import { convnet } from './convnet.js'
+import { googlenet } from './googlenet.js'
+import { lenet5 } from './lenet5.js'
+import { linearClassifier } from './linear.js'
+import { nin } from './nin.js'
+import type { ZooOptions } from './options.js'
+import { twoLayerClassifier } from './twoLayer.js'
+import { vgg } from './vgg.js'
+
+export interface Architecture {
+  /** One line for people. */
+  readonly about: string
+  make(options?: ZooOptions): Graph
+}
+
+/**
+ * Every architecture of the zoo. Plain names are the networks of the lecture's tables; those of papers that differ are beside
+ * them.
+ */
+export const architectures: Readonly<Record<string, Architecture>> = {
+  linear: { about: 'a linear classifier', make: linearClassifier },
+  'two-layer': { about: 'a classifier with one hidden layer', make: twoLayerClassifier },
+  convnet: { about: 'the lecture’s ConvNet, for MNIST unless told otherwise', make: convnet },
+  'convnet-mnist': { about: 'the lecture’s ConvNet for MNIST', make: convnet },
+  'convnet-cifar10': {
+    about: 'the lecture’s ConvNet for CIFAR-10',
+    make: (options) => convnet({ input: [3, 32, 32], ...options }),
+  },
+  lenet5: { about: 'LeNet-5 as in the lecture', make: lenet5 },
+  'lenet5-paper': {
+    about: 'LeNet-5 with trained subsampling, C3’s connections and fixed codes',
+    make: (options) => lenet5({ ...options, variant: 'paper' }),
+  },
+  alexnet: { about: 'AlexNet, pooling before normalization, without groups', make: alexnet },
+  caffenet: { about: 'AlexNet as in Caffe, in two groups', make: (options) => alexnet({ ...options, groups: 2 }) },
+  'alexnet-paper': {
+    about: 'AlexNet as in the paper, in two groups, normalization before pooling',
+    make: (options) => alexnet({ ...options, groups: 2, order: 'paper' }),
+  },
+  zfnet: { about: 'ZFNet, the larger network of section 4.3', make: zfnet },
+  'zfnet-paper': {
+    about: 'ZFNet with 384, 384 and 256 maps',
+    make: (options) => zfnet({ ...options, maps: [384, 384, 256] }),
+  },
+  'vgg-a': { about: 'VGG A, 11 layers', make: (options) => vgg({ ...options, configuration: 'A' }) },
+  'vgg-a-lrn': {
+    about: 'VGG A with local response normalization',
+    make: (options) => vgg({ ...options, configuration: 'A-LRN' }),
+  },
+  'vgg-b': { about: 'VGG B, 13 layers', make: (options) => vgg({ ...options, configuration: 'B' }) },
+  'vgg-c': { about: 'VGG C, 16 layers, three of 1×1', make: (options) => vgg({ ...options, configuration: 'C' }) },
+  vgg16: { about: 'VGG D, 16 layers', make: (options) => vgg({ ...options, configuration: 'D' }) },
+  vgg19: { about: 'VGG E, 19 layers', make: (options) => vgg({ ...options, configuration: 'E' }) },
+  nin: { about: 'Network in Network for ImageNet', make: nin },
+  'nin-cifar10': {
+    about: 'Network in Network for CIFAR-10',
+    make: (options) => nin({ ...options, variant: 'cifar10' }),
+  },
+  googlenet: { about: 'GoogLeNet as in the lecture, with auxiliary classifiers in training', make: googlenet },
+  'googlenet-paper': {
+    about: 'GoogLeNet with local response normalization',
+    make: (options) => googlenet({ ...options, normalize: true }),
+  },
+}
+
+/** Differences in spelling up to which a name is offered: a third of it, two at least. */
+const allowed = (name: string): number => Math.max(2, Math.floor(name.length / 3))
+
+/** The names most like one that does not exist, nearest first. */
+export function nearestNames(name: string): string[] {
+  const lower = name.toLowerCase()
+  return Object.keys(architectures)
+    .map((known) => ({ known, far: distance(lower, known.startsWith(lower) ? lower : known) }))
+    .filter(({ far }) => far <= allowed(name))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, 3)
+    .map(({ known }) => known)
+}
+
+/** An architecture by name. @throws ShapeError that offers the nearest names, or all. */
+export function architecture(name: string): Architecture {
+  const found = Object.hasOwn(architectures, name) ? architectures[name] : undefined
+  if (found) return found
+  const near = nearestNames(name)
+  const offer =
+    near.length > 0 ? `did you mean ${near.join(' or ')}?` : `there are ${Object.keys(architectures).join(', ')}`
+  throw new ShapeError(`zoo: there is no architecture '${name}'; ${offer}`)
+}
+
+/** A model by the name of its architecture. @throws ShapeError that offers the nearest names. */
+export const createModel = (name: string, options: ZooOptions = {}): Graph => architecture(name).make(options)

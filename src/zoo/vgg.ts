@@ -1,0 +1,93 @@
+/**
+ * VGG: blocks of small convolutions, each followed by pooling, and three fully connected layers.
+ *
+ * Simonyan & Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014, table 1.
+ */
+import { ReLU } from '../nn/activation.js'
+import { Conv2d } from '../nn/conv.js'
+import { Graph, type NodeOptions } from '../nn/graph.js'
+import { LocalResponseNorm } from '../nn/norm.js'
+import { MaxPool2d } from '../nn/pool.js'
+import { classifier, classifierOutputs } from './alexnet.js'
+import { modelOptions, scaler, type ZooOptions } from './options.js'
+
+/** Kernels of the convolutions of the five blocks. */
+const configurations = {
+  A: [[3], [3], [3, 3], [3, 3], [3, 3]],
+  'A-LRN': [[3], [3], [3, 3], [3, 3], [3, 3]],
+  B: [
+    [3, 3],
+    [3, 3],
+    [3, 3],
+    [3, 3],
+    [3, 3],
+  ],
+  C: [
+    [3, 3],
+    [3, 3],
+    [3, 3, 1],
+    [3, 3, 1],
+    [3, 3, 1],
+  ],
+  D: [
+    [3, 3],
+    [3, 3],
+    [3, 3, 3],
+    [3, 3, 3],
+    [3, 3, 3],
+  ],
+  E: [
+    [3, 3],
+    [3, 3],
+    [3, 3, 3, 3],
+    [3, 3, 3, 3],
+    [3, 3, 3, 3],
+  ],
+} as const satisfies Record<string, readonly (readonly number[])[]>
+
+/** Feature maps of the five blocks. */
+const MAPS = [64, 128, 256, 512, 512] as const
+
+export type VggConfiguration = keyof typeof configurations
+
+export interface VggOptions extends ZooOptions {
+  /** Column of the paper's table 1; default D, the network of 16 layers. */
+  readonly configuration?: VggConfiguration
+}
+
+/**
+ * VGG in one of the paper's configurations, for (3, 224, 224). Its convolutions are called conv1_1, conv1_2, … as there.
+ * Weights are He's; `initializeFromA` starts a deep one as the paper does. Outputs: `fc8`, the logits, and `softmax`.
+ */
+export function vgg(options: VggOptions = {}): Graph {
+  const { input = [3, 224, 224], classes = 1000, width, configuration = 'D', weightInit = 'he' } = options
+  const of = scaler(width)
+  const features = configurations[configuration].flatMap((kernels, block): NodeOptions[] => {
+    const layers = kernels.flatMap((kernel, place): NodeOptions[] => {
+      const outChannels = of(MAPS[block] as number)
+      const padding = kernel === 3 ? { padding: 1 } : {}
+      const name = `${block + 1}_${place + 1}`
+      return [
+        { name: `conv${name}`, layer: new Conv2d({ outChannels, kernel, ...padding, weightInit }) },
+        { name: `relu${name}`, layer: new ReLU() },
+      ]
+    })
+    if (configuration === 'A-LRN' && block === 0) {
+      const layer = new LocalResponseNorm({ size: 5, alpha: 1e-4, beta: 0.75, k: 2, normalize: 'none' })
+      layers.push({ name: 'norm1', layer })
+    }
+    return [...layers, { name: `pool${block + 1}`, layer: new MaxPool2d({ kernel: 2 }) }]
+  })
+  const head = classifier({ hidden: of(4096), classes, weightInit: () => weightInit })
+  return new Graph([...features, ...head], { ...modelOptions(options), inputs: { input }, outputs: classifierOutputs })
+}
+
+/** The first four convolutions and the fully connected layers. */
+const FROM_A = ['conv1_1', 'conv2_1', 'conv3_1', 'conv3_2', 'fc6', 'fc7', 'fc8']
+
+/**
+ * Starts a deep VGG from a trained configuration A: its first four convolutions and its fully connected layers are copied,
+ * the others stay as they were drawn (section 3.1). Gives the names of the weights that were copied.
+ */
+export const initializeFromA = (model: Graph, trained: Graph): string[] =>
+  model.copyFrom(trained, (name) => FROM_A.includes(name.slice(0, name.lastIndexOf('.'))))

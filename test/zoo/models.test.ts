@@ -1,0 +1,228 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { modelFromJSON, rbfLoss, type Graph } from '../../src/nn/index.js'
+import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js'
+import { crossEntropy } from '../../src/ops/loss.js'
+import { SGD } from '../../src/optim/sgd.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
+import { FormatError, ShapeError } from '../../src/runtime/errors.js'
+import { uniform, zeros } from '../../src/tensor/create.js'
+import { scope } from '../../src/tensor/tensor.js'
+import { fit } from '../../src/train/fit.js'
+import { accuracy } from '../../src/train/metrics.js'
+import {
+  alexnet,
+  architectures,
+  createModel,
+  digitCodes,
+  googlenet,
+  initializeFromA,
+  lenet5,
+  lenet5Table,
+  vgg,
+  type ZooOptions,
+} from '../../src/zoo/index.js'
+import { peakOf } from '../helpers/memory.js'
+
+beforeAll(() => init())
+
+/** Every architecture narrow, for images as small as it takes. */
+function small(name: string, options: ZooOptions = {}): Graph {
+  if (name.startsWith('convnet')) return createModel(name, options)
+  if (name.startsWith('lenet5')) return createModel(name, options)
+  const size = /^(alexnet|caffenet|zfnet)/.test(name) ? 67 : name.startsWith('nin') ? 67 : 64
+  return createModel(name, { input: [3, size, size], classes: 6, width: 1 / 16, ...options })
+}
+
+describe('every model of the zoo', () => {
+  it.each(Object.keys(architectures))('%s comes back from its files with identical outputs', (name) => {
+    const model = small(name, { seed: 3 })
+    const copy = modelFromJSON(JSON.parse(JSON.stringify(model)), name)
+    copy.load(model.save(), name)
+    scope(() => {
+      const x = uniform([2, ...model.input!], { seed: 5 })
+      const y = model.forward(x)
+      expect(y.shape).toEqual([2, ...model.outputShape()])
+      expect(y.data().every(Number.isFinite)).toBe(true)
+      expect(new Set(y.data()).size).toBeGreaterThan(2)
+      expect(copy.forward(x).data()).toEqual(y.data())
+      // Auxiliary classifiers too.
+      const names = Object.keys(model.auxiliary)
+      const [own, theirs] = [model, copy].map((each) => each.run(x, names, { training: true, seed: 1, step: 1 }))
+      for (const output of names) expect(own![output]!.data()).toEqual(theirs![output]!.data())
+    })
+    model.dispose()
+    copy.dispose()
+  })
+
+  it.each(Object.keys(architectures))('%s has the weights of its seed', (name) => {
+    const hash = (seed: number): string => {
+      const model = small(name, { seed })
+      const sums = model.parameters().map((tensor) => tensor.data().reduce((sum, value) => sum + value, 0))
+      model.dispose()
+      return sums.join()
+    }
+    expect(hash(1)).toBe(hash(1))
+    expect(hash(1)).not.toBe(hash(2))
+  })
+
+  it.each(['alexnet', 'zfnet', 'vgg16', 'nin', 'googlenet', 'googlenet-paper', 'lenet5', 'lenet5-paper'])(
+    '%s: memory of passes as predicted',
+    (name) => {
+      const model = small(name, /lenet/.test(name) ? {} : { width: 1 / 4 })
+      model.parameters()
+      const { memory } = model.summary(undefined, { batch: 2 }).total
+      const pass = (): number =>
+        peakOf(() => {
+          scope(() => void model.forward(zeros([2, ...model.input!])))
+        })
+      expect(Math.abs(pass() / (memory.firstPeak - memory.weights) - 1)).toBeLessThan(0.05)
+      const live = memoryUsage().liveBytes
+      pass()
+      expect(Math.abs(pass() / memory.working - 1)).toBeLessThan(0.05)
+      expect(memoryUsage().liveBytes - live).toBe(memory.packed)
+      model.dispose()
+    },
+  )
+})
+
+describe('weights that do not match', () => {
+  it('are listed: missing, left over, of another shape; nothing is changed', () => {
+    const narrow = small('vgg-a')
+    const { tensors } = decodeSafetensors(small('vgg16').save(), 'vgg16')
+    const given = Object.fromEntries(
+      [...tensors].filter(([name]) => name !== 'conv2_1.bias').map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }]), // prettier-ignore
+    )
+    given['fc8.bias'] = { shape: [2, 3], data: given['fc8.bias']!.data }
+    const load = (): void => {
+      narrow.load(encodeSafetensors(given), 'vgg16.safetensors')
+    }
+    expect(load).toThrow(FormatError)
+    expect(load).toThrow(
+      /^vgg16.safetensors: the weights do not match the model: conv2_1.bias \(8\) is missing; fc8.bias is \(2, 3\), not \(6\); conv1_2.weight is not part of the model; .*; and \d+ more$/,
+    )
+  })
+})
+
+describe('LeNet-5', () => {
+  it('has codes of 84 marks, all different, and the paper’s connections', () => {
+    expect(digitCodes.map((code) => code.length)).toEqual(new Array(10).fill(84))
+    expect(new Set(digitCodes).size).toBe(10)
+    expect(lenet5Table.map((row) => row.filter(Boolean).length)).toEqual([
+      3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 6,
+    ])
+    // Each map of S2 is read by ten maps of C3.
+    expect([0, 1, 2, 3, 4, 5].map((map) => lenet5Table.filter((row) => row[map]).length)).toEqual(new Array(6).fill(10))
+  })
+
+  it('runs over larger images with the same weights: each place is what a window of 32 gives', () => {
+    for (const variant of ['lecture', 'paper'] as const) {
+      const one = lenet5({ variant, seed: 2 })
+      const wide = lenet5({ variant, input: [1, 32, 40] })
+      wide.load(one.save())
+      scope(() => {
+        const x = uniform([1, 1, 32, 40], { seed: 1 })
+        const y = wide.forward(x)
+        expect(y.shape).toEqual([1, 10, 1, 3])
+        const pixels = x.data()
+        for (let column = 0; column < 3; column++) {
+          const window = zeros([1, 1, 32, 32])
+          window.assign(Float32Array.from({ length: 1024 }, (_, i) => pixels[40 * (i >> 5) + (i & 31) + 4 * column]!))
+          const expected = one.forward(window).data()
+          expected.forEach((value, unit) => {
+            expect(y.data()[3 * unit + column]! / value).toBeCloseTo(1, 4)
+          })
+        }
+      })
+      one.dispose()
+      wide.dispose()
+    }
+  })
+
+  it('pads smaller images to 32', () => {
+    const model = lenet5({ input: [1, 28, 28] })
+    expect(model.outputShape()).toEqual([10])
+    expect(model.summary().layers[1]).toMatchObject({ layer: 'conv(5, 6, p2)', output: [6, 28, 28] })
+    expect(() => lenet5({ variant: 'paper', width: 2 })).toThrow(/the connections of the paper are for 6 and 16 maps/)
+  })
+
+  it('learns by the paper’s loss', async () => {
+    const model = lenet5({ variant: 'paper', seed: 1 })
+    // The codes themselves as images: 7 × 12 marks, doubled, in the middle of 32 × 32, in the paper's grey levels.
+    const draw = (code: string): Float32Array =>
+      Float32Array.from({ length: 1024 }, (_, i) => {
+        const [row, column] = [((i >> 5) - 4) >> 1, ((i & 31) - 9) >> 1]
+        const inside = row >= 0 && row < 12 && column >= 0 && column < 7
+        return inside && code[7 * row + column] === '#' ? 1.175 : -0.1
+      })
+    const images = digitCodes.map(draw)
+    const { steps } = await fit(
+      model,
+      {
+        size: 10,
+        batch: (indices) => {
+          const x = zeros([indices.length, 1, 32, 32])
+          x.assign([...indices].flatMap((index) => [...images[index]!]))
+          return { x, target: [...indices] }
+        },
+      },
+      {
+        epochs: 150,
+        batchSize: 10,
+        loss: (answers, target: number[]) => rbfLoss(answers, target),
+        optimizer: new SGD(model.parameters(), { lr: 0.002, momentum: 0.9 }),
+        metrics: { accuracy },
+      },
+    )
+    expect(steps[0]!.loss).toBeGreaterThan(50)
+    expect(steps.at(-1)!.loss).toBeLessThan(5)
+    expect(steps.at(-1)!.running.metrics['accuracy']).toBe(1)
+    model.dispose()
+  })
+})
+
+describe('GoogLeNet', () => {
+  it('adds 0.3 of each auxiliary loss in training, and only there', async () => {
+    const make = (auxiliary: boolean): Graph =>
+      googlenet({ input: [3, 64, 64], classes: 4, width: 1 / 16, seed: 1, auxiliary })
+    const [with2, without] = [make(true), make(false)]
+    const data = {
+      size: 2,
+      batch: () => ({ x: uniform([2, 3, 64, 64], { seed: 2 }), target: [1, 3] }),
+    }
+    const lossOf = async (model: Graph): Promise<number> => {
+      const optimizer = new SGD(model.parameters(), { lr: 0 })
+      const run = await fit(model, data, { epochs: 1, batchSize: 2, loss: crossEntropy, optimizer, seed: 4 })
+      return run.steps[0]!.loss
+    }
+    const expected = scope(() => {
+      const { x, target } = data.batch()
+      const names = ['fc', 'aux1/fc2', 'aux2/fc2']
+      const outputs = with2.run(x, names, { training: true, seed: 4, step: 0 })
+      const [main, first, second] = names.map((name) => crossEntropy(outputs[name]!, target).item())
+      expect(without.forward(x).data()).toEqual(with2.forward(x).data())
+      return main! + 0.3 * (first! + second!)
+    })
+    expect(await lossOf(with2)).toBeCloseTo(expected, 5)
+    expect(await lossOf(without)).toBeLessThan(expected - 0.5)
+    with2.dispose()
+    without.dispose()
+  })
+})
+
+describe('VGG', () => {
+  it('starts a deep network from configuration A', () => {
+    const [a, d] = [small('vgg-a', { seed: 1 }), small('vgg16', { seed: 2 })]
+    const copied = initializeFromA(d, a)
+    const layers = ['conv1_1', 'conv2_1', 'conv3_1', 'conv3_2', 'fc6', 'fc7', 'fc8']
+    expect(copied).toEqual(layers.flatMap((name) => [`${name}.weight`, `${name}.bias`]))
+    expect(d.namedParameters().get('conv3_2.weight')!.data()).toEqual(a.namedParameters().get('conv3_2.weight')!.data())
+    a.dispose()
+    d.dispose()
+  })
+
+  it('is what it is made of', () => {
+    expect(() => vgg({ width: 0 })).toThrow(ShapeError)
+    expect(() => alexnet({ input: [3, 20, 20] })).toThrow(/layer \w+, .*: .*kernel/)
+  })
+})
