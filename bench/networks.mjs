@@ -16,8 +16,8 @@ import { parseArgs } from 'node:util'
  */
 const networks = {
   alexnet: { batch: 8, lr: 0.01, steps: 60, weightInit: 'he' },
-  zfnet: { batch: 8, lr: 0.005, steps: 60, weightInit: 'he' },
-  vgg16: { batch: 4, lr: 0.002, steps: 60 },
+  zfnet: { batch: 8, lr: 0.01, steps: 60, weightInit: 'he' },
+  vgg16: { batch: 4, lr: 0.01, steps: 60 },
   nin: { batch: 8, lr: 0.01, steps: 80 },
   googlenet: { batch: 8, lr: 0.01, steps: 80 },
 }
@@ -61,7 +61,7 @@ function images(toeplitz, folder, count, size) {
 async function measure(name, folder) {
   const toeplitz = await import('../dist/index.js')
   const { createModel } = await import('../dist/zoo.js')
-  const { accuracy, add, crossEntropy, init, memoryUsage, mul, scope, SGD, valueAndGrad } = toeplitz
+  const { accuracy, add, clipGradNorm, crossEntropy, init, memoryUsage, mul, scope, SGD, valueAndGrad } = toeplitz
   const { batch, lr, steps, weightInit } = networks[name] ?? { batch: 1, lr: 0.01, steps: 1 }
   await init()
   const MB = (/** @type {number} */ bytes) => Number((bytes / 1e6).toFixed(1))
@@ -118,7 +118,8 @@ async function measure(name, folder) {
         })
         const { value, gradients } = lossAndGradients(...model.parameters())
         losses.push(Number(value.item().toFixed(4)))
-        optimizer.step(gradients)
+        // Clipped, so that the first steps from random weights do not throw them far away.
+        optimizer.step(clipGradNorm(gradients, 1).gradients)
       }),
     )
     after = inUse()
@@ -128,6 +129,7 @@ async function measure(name, folder) {
     batch,
     lr,
     momentum: 0.9,
+    clip_norm: 1,
     weight_init: weightInit ?? 'default',
     steps: losses.length,
     s_per_step: Number((total / losses.length).toFixed(2)),

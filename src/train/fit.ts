@@ -20,6 +20,14 @@ export interface Trainable<Output = Tensor> {
   eval(): unknown
   parameters(): Tensor[]
   forward(x: Tensor, options: ForwardOptions): Output
+  /** The output, and those whose losses are added to its own, each times its weight; left out: `forward` alone. */
+  forwardTraining?(
+    x: Tensor,
+    options: ForwardOptions,
+  ): {
+    readonly output: Output
+    readonly auxiliary: readonly { readonly output: Output; readonly weight: number }[]
+  }
 }
 
 /** A scalar tensor to make small: the mean over the batch. */
@@ -250,9 +258,16 @@ function trainStep<Target, Output>(
       let measured: Record<string, number> = {}
       const lossAndGradients = valueAndGrad(() => {
         // Each part draws numbers of its own.
-        const output = model.forward(x, { training: true, ...context, step: context.step * accumulate + part })
+        const options = { training: true, ...context, step: context.step * accumulate + part }
+        const { output, auxiliary } = model.forwardTraining?.(x, options) ?? {
+          output: model.forward(x, options),
+          auxiliary: [],
+        }
         measured = measure(metrics, output, target)
-        return loss(output, target)
+        return auxiliary.reduce(
+          (total, head) => add(total, mul(loss(head.output, target), head.weight)),
+          loss(output, target),
+        )
       })
       const { value, gradients: own } = lossAndGradients(...parameters)
       sums.add(indices.length, value.item(), measured)

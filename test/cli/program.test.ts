@@ -171,7 +171,7 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       `'--seed <number>' argument '${value}'`,
       'whole number from 0 to 4294967295',
     ]),
-    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'must be one of convnet, linear, two-layer'],
+    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'must be one of linear, two-layer, convnet'],
     [
       train('--data', 'imagenet'),
       "'--data <name>' argument 'imagenet'",

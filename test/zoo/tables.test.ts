@@ -166,7 +166,7 @@ describe('names', () => {
     expect(() => createModel('GoogleNet2')).toThrow(/did you mean googlenet\?/)
     expect(() => createModel('lenet')).toThrow(/did you mean lenet5/)
     expect(() => createModel('toString')).toThrow(/there is no architecture 'toString'/)
-    expect(() => createModel('zzzzzzzzzzzzzz')).toThrow(/there are convnet, .*googlenet/)
+    expect(() => createModel('zzzzzzzzzzzzzz')).toThrow(/there are linear, .*googlenet/)
   })
 
   it('all make models', () => {
