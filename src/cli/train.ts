@@ -394,7 +394,12 @@ function makeModel({ model, augment, init, seed }: RunSettings, { training }: Da
   const [C, H, W] = training.shape
   const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
   const weightInit = initializerOf(init)
-  return createModel(model, { input: [C, h, w], classes: training.classes.length, seed, ...(weightInit ? { weightInit } : {}) })
+  return createModel(model, {
+    input: [C, h, w],
+    classes: training.classes.length,
+    seed,
+    ...(weightInit ? { weightInit } : {}),
+  })
 }
 
 /** The action behind `toeplitz train`; gives the exit code. */
