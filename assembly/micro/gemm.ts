@@ -20,6 +20,12 @@ export function panelCount(n: i32, width: i32): i32 {
   return (n + width - 1) / width
 }
 
+/** Units from the first to the beginning of part `part` when n of them are divided evenly into `parts`. */
+@inline
+export function partEnd(n: i32, parts: i32, part: i32): i32 {
+  return (n / parts) * part + min(n % parts, part)
+}
+
 /** Copies a (rows, columns) block of floats between two row pitches (bytes). */
 function copyBlock(to: usize, toPitch: usize, from: usize, fromPitch: usize, rows: i32, columns: i32): void {
   const bytes = (<usize>columns) << 2

@@ -72,7 +72,7 @@ function withPacked(
 
 /** `extent`: rows and columns of the transformed tiles. */
 function winograd(pass: PassArguments, shape: number, extent: 4 | 6, transposed: 0 | 1): void {
-  const { out, left, right, bias, problem, work } = pass
+  const { out, left, right, bias, work } = pass
   const k = kernels()
   withPacked(
     pass,
@@ -85,7 +85,8 @@ function winograd(pass: PassArguments, shape: number, extent: 4 | 6, transposed:
     },
     (packed) => {
       const ws = perThread(k.conv_winograd_fwd_workspace(shape, extent) >>> 0)
-      parallel('conv_winograd_fwd', problem.N, work / problem.N, out, left, packed, bias, ws, shape, extent)
+      const items = k.conv_winograd_fwd_items(shape, extent)
+      parallel('conv_winograd_fwd', items, work / items, out, left, packed, bias, ws, shape, extent)
     },
   )
 }
@@ -102,9 +103,13 @@ function winogradPasses(extent: 4 | 6): { readonly [pass in ConvPass]: Runner } 
     },
     dw({ out, left, right, work }, shape) {
       const k = kernels()
-      const items = k.conv_winograd_dw_items(shape)
+      const items = k.conv_winograd_dw_items(shape, extent)
       const ws = perThread(k.conv_winograd_dw_workspace(shape, extent) >>> 0)
-      parallel('conv_winograd_dw', items, work / items, out, left, right, ws, shape, extent)
+      withWorkspace(k.conv_winograd_dw_sums(shape, extent) >>> 0, (sums) => {
+        parallel('conv_winograd_dw', items, work / items, sums, left, right, ws, shape, extent)
+        const filters = k.conv_winograd_dw_filters(shape)
+        parallel('conv_winograd_dw_sum', filters, 5000, out, sums, perThread(1024), shape, extent)
+      })
     },
   }
 }

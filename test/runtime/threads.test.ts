@@ -32,6 +32,12 @@ const families: readonly (readonly [string, readonly number[], readonly number[]
         (x: Tensor, w: Tensor) => ops.conv2d(x, w, { padding: 'same', algorithm }),
       ] as const,
   ),
+  [
+    'conv2d of several large images, winograd',
+    [4, 5, 33, 29],
+    [9, 5, 3, 3],
+    (x, w) => ops.conv2d(x, w, { padding: 1, algorithm: 'winograd' }),
+  ],
   ['conv2d 5 × 5, winograd', [4, 4, 9, 10], [6, 4, 5, 5], (x, w) => ops.conv2d(x, w, { algorithm: 'winograd' })],
   ['conv2d in groups', [3, 8, 7, 9], [12, 4, 3, 3], (x, w) => ops.conv2d(x, w, { groups: 2, stride: 2, padding: 1 })],
   ['conv2d of one image', [1, 5, 33, 29], [9, 5, 3, 3], (x, w) => ops.conv2d(x, w, { padding: 1, algorithm: 'gemm' })],

@@ -8,7 +8,7 @@
  *
  * Work is divided by the shape alone, into items that write different outputs. Each pads what it reads of the image.
  */
-import { packColumns, packPanel, packRows, panelCount, panelRows, sweep } from '../../micro/gemm'
+import { packColumns, packPanel, packRows, panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
 import { gatherPixels, gatherTaps, scatterTile } from '../../micro/gather'
 import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
 import { F32 } from '../../simd'
@@ -27,12 +27,6 @@ const PIXEL_BLOCK: i32 = 512
 const TAP_SHARE: i32 = 128
 /** Bytes of a table of the offsets of one block of pixels. */
 const PIXEL_TABLE: usize = align(4 * (PANELS * COLUMNS + COLUMNS))
-
-/** Whole `unit`s from the first to the end of part `part` when n of them are divided evenly into `parts`. */
-@inline
-function partEnd(n: i32, parts: i32, part: i32): i32 {
-  return (n / parts) * part + min(n % parts, part)
-}
 
 /** Sets the lanes below 0 of `rows` rows of `columns` floats to 0; NaN stays NaN. */
 function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {

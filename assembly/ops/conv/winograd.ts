@@ -11,12 +11,12 @@
  * a transform do not meet in the same cache set. The input gradient is this convolution too, with transposed and rotated
  * weights.
  */
-import { panelCount, panelRows, sweep } from '../../micro/gemm'
+import { panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
 import { B_STEP, COLUMNS, ROWS, Rows1, Rows2, Rows3, Rows4, Rows5, Rows6, TILE_BYTES, halfTile } from '../../micro/tile'
 import { SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
 import { inverseTiles4, transformFilters4, transformTiles4 } from '../../micro/winograd4'
 import { F32, storeTail } from '../../simd'
-import { ConvShape, align, padImage } from './shape'
+import { ConvShape, align, padRegion } from './shape'
 import { ROUNDED_BYTES, roundUp } from './tiles'
 
 /** Bytes of V and M together that a block of tiles should stay within: most of a second-level cache. */
@@ -25,6 +25,8 @@ const BLOCK_BYTES: i32 = 1 << 20
 const FEWEST: i32 = 24
 const MOST: i32 = 96
 const WHOLE: i32 = 64
+/** Work items that there should be at least. */
+const SHARES: i32 = 4
 
 /** Scratch: a transform, tiles of which a part is written, a bias in all lanes, and zeros. */
 const WORK_BYTES: usize = 2 * SCRATCH_BYTES + 64 + TILE_BYTES
@@ -127,7 +129,7 @@ function winogradFilters(
   }
 }
 
-/** Images whose tiles are taken together. */
+/** Images whose tiles are taken together: where there are several, they are one block. */
 function imageBlock(d: ConvShape, e: i32): i32 {
   return max(1, min(d.N, wantedTiles(d, e) / tilesOf(d, e)))
 }
@@ -144,41 +146,65 @@ function tileBlock(d: ConvShape, e: i32, total: i32): i32 {
   return panelCount(block, COLUMNS) * COLUMNS
 }
 
-/** The largest block. */
+/** Tiles in each block of the images that are taken together. */
 @inline
 function largestBlock(d: ConvShape, e: i32): i32 {
   return tileBlock(d, e, imageBlock(d, e) * tilesOf(d, e))
 }
 
-/** Bytes of one frequency of a block of V (channels = C/G) or of M (channels = K/G, rounded up). */
+/** Blocks of tiles in the images that are taken together. */
+@inline
+function blocksOf(d: ConvShape, e: i32): i32 {
+  return panelCount(imageBlock(d, e) * tilesOf(d, e), largestBlock(d, e))
+}
+
+/** Parts of the output channels of a group: several only where there are few blocks. */
+function channelShares(d: ConvShape, e: i32): i32 {
+  const blocks = panelCount(d.N, imageBlock(d, e)) * blocksOf(d, e) * d.G
+  return min(panelCount(SHARES, blocks), panelCount(d.groupK, 32))
+}
+
+/** Rows of the padded input that a block of tiles reads. */
+function regionRows(d: ConvShape, e: i32): i32 {
+  const m = outputsOf(d, e)
+  const tilesH = panelCount(d.P, m)
+  const lines = blocksOf(d, e) == 1 ? tilesH : min(tilesH, panelCount(largestBlock(d, e) - 1, panelCount(d.Q, m)) + 1)
+  return (lines - 1) * m + e
+}
+
+/** Bytes of that part of the channels of a group of one image. */
+function regionBytes(d: ConvShape, e: i32): usize {
+  const m = outputsOf(d, e)
+  const columns = panelCount(d.Q, m) * m + d.R - 1
+  return align(<usize>d.groupC * <usize>(regionRows(d, e) * columns) * F32 + 64)
+}
+
+/** Bytes of one frequency of a block of V (channels = C/G) or of M (channels = K/G). */
 @inline
 function blockStride(tiles: i32, channels: i32): usize {
   return <usize>tiles * <usize>channels * F32 + 64
 }
 
-/** Bytes of the padded copy of an image. */
-function copyBytes(d: ConvShape, e: i32): usize {
-  const m = outputsOf(d, e)
-  const rows = panelCount(d.P, m) * m + d.R - 1
-  const columns = panelCount(d.Q, m) * m + d.R - 1
-  return align(<usize>d.C * <usize>rows * <usize>columns * F32 + 64)
-}
-
 export function conv_winograd_fwd_workspace(shape: usize, e: i32): usize {
   const d = changetype<ConvShape>(shape)
-  const images = imageBlock(d, e)
-  const block = max(largestBlock(d, e), tileBlock(d, e, tilesOf(d, e)))
+  const block = largestBlock(d, e)
   return (
     ROUNDED_BYTES +
     align(<usize>block * ENTRY_BYTES) +
-    <usize>images * copyBytes(d, e) +
+    <usize>imageBlock(d, e) * regionBytes(d, e) +
     WORK_BYTES +
     align(<usize>(e * e) * blockStride(block, d.groupC)) +
     align(<usize>(e * e) * blockStride(block, d.groupK))
   )
 }
 
-/** Images begin ≤ n < end of y (N, K, P, Q); `packed` from conv_winograd_pack. The bias may be one for each channel. */
+/** Work items of conv_winograd_fwd: blocks of tiles of each group, each for a share of the output channels. */
+export function conv_winograd_fwd_items(shape: usize, e: i32): i32 {
+  const d = changetype<ConvShape>(shape)
+  return panelCount(d.N, imageBlock(d, e)) * blocksOf(d, e) * d.G * channelShares(d, e)
+}
+
+/** Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_winograd_pack. The bias may be one for each channel. */
 export function conv_winograd_fwd(
   y: usize,
   x: usize,
@@ -194,75 +220,87 @@ export function conv_winograd_fwd(
   const m = outputsOf(d, e)
   const rounded = roundUp(ws, shape, m)
   const tiles = tilesOf(d, e)
+  const tilesW = rounded.Q / m
   const images = imageBlock(d, e)
-  const largest = max(largestBlock(d, e), tileBlock(d, e, tiles))
+  const block = largestBlock(d, e)
+  const blocks = blocksOf(d, e)
+  const shares = channelShares(d, e)
   const groupC = d.groupC
   const groupK = d.groupK
+  const filterPanels = panelCount(groupK, ROWS)
   const frequencies = <usize>(e * e)
-  const strideV = blockStride(largest, groupC)
-  const strideM = blockStride(largest, groupK)
+  const strideV = blockStride(block, groupC)
+  const strideM = blockStride(block, groupK)
   const strideU = filterStride(d)
   const table = ws + ROUNDED_BYTES
-  const copies = table + align(<usize>largest * ENTRY_BYTES)
-  const scratch = copies + <usize>images * copyBytes(d, e)
+  const region = table + align(<usize>block * ENTRY_BYTES)
+  const scratch = region + <usize>images * regionBytes(d, e)
   const V = scratch + WORK_BYTES
   const M = V + align(frequencies * strideV)
   const zero = V - TILE_BYTES
   const biases = zero - 64
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
-  const step = rounded.padded ? copyBytes(d, e) : imageBytes
-  const channelBytes = <usize>rounded.arrayPixels * F32
+  const padded = rounded.padded
+  const step = padded ? regionBytes(d, e) : imageBytes
+  const pitch = <usize>rounded.arrayW * F32
+  const channelBytes = padded ? <usize>regionRows(d, e) * pitch : <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
+  const panelM = <usize>groupK * B_STEP
+  let depth = 0
   memory.fill(zero, 0, TILE_BYTES)
-  for (let n = begin; n < end; n += images) {
-    const count = min(images, end - n)
-    const from = x + <usize>n * imageBytes
-    for (let j = 0; j < count; j++) padImage(copies + <usize>j * step, from + <usize>j * imageBytes, rounded)
-    const base = rounded.padded ? copies : from
-    const maps = y + <usize>(n * d.K) * mapBytes
-    const total = count * tiles
-    const block = tileBlock(d, e, total)
-    for (let first = 0; first < total; first += block) {
-      const depth = min(block, total - first)
-      fillTiles(table, d, rounded, step, tiles, m, first, depth)
-      // Whole panels of tiles, and whether what is left is at most half of one.
-      const half = ((depth - 1) & 4) == 0
-      const whole = half ? (depth - 1) & ~(COLUMNS - 1) : panelCount(depth, COLUMNS) * COLUMNS
-      const panelM = <usize>groupK * B_STEP
-      for (let g = 0; g < d.G; g++) {
-        transformBlock(V, strideV, scratch, base + <usize>(g * groupC) * channelBytes, rounded, table, depth, e)
-        for (let f: usize = 0; f < frequencies; f++) {
-          let a = packed + (<usize>g * frequencies + f) * strideU
-          let to = M + f * strideM
-          const b = V + f * strideV
-          for (let k = 0; k < groupK;) {
-            const height = panelRows(groupK - k)
-            sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, groupC, whole, zero)
-            if (half) {
-              const last = <usize>(whole / COLUMNS)
-              halfSweep(to + last * panelM, zero, a, height, b + <usize>(whole * groupC) * F32, groupC)
-            }
-            a += <usize>(height * groupC) * F32
-            to += <usize>height * B_STEP
-            k += height
-          }
+  for (let item = begin; item < end; item++) {
+    const share = item % shares
+    const g = (item / shares) % d.G
+    const part = item / (shares * d.G)
+    const n = (part / blocks) * images
+    const count = min(images, d.N - n)
+    // The tiles of a block stay transformed for all shares of the channels.
+    if (item == begin || share == 0) {
+      const first = (part % blocks) * block
+      depth = min(block, count * tiles - first)
+      let channels = x + <usize>n * imageBytes + <usize>(g * groupC) * <usize>d.inputPixels * F32
+      let top = 0
+      if (padded) {
+        const last = first + depth - 1
+        top = blocks == 1 ? 0 : (first / tilesW) * m
+        const bottom = blocks == 1 ? rounded.reachH : (last / tilesW) * m + e
+        for (let j = 0; j < count; j++) {
+          padRegion(region + <usize>j * step, channels, rounded, groupC, 0, 1, top, bottom, 0, channelBytes)
+          channels += imageBytes
         }
-        for (let k = 0; k < groupK; k++) {
-          const channel = g * groupK + k
-          v128.store(biases, f32x4.splat(d.bias == 1 ? load<f32>(bias + <usize>channel * F32) : 0))
-          writeBlock(
-            maps + <usize>channel * mapBytes,
-            M + <usize>k * B_STEP,
-            panelM,
-            strideM,
-            scratch,
-            d,
-            table,
-            depth,
-            e,
-          )
-        }
+        channels = region
       }
+      fillTiles(table, d, pitch, step, tiles, tilesW, m, first, depth, top)
+      transformBlock(V, strideV, scratch, channels, pitch, channelBytes, groupC, table, depth, e)
+    }
+    const firstPanel = partEnd(filterPanels, shares, share)
+    const firstK = partEnd(groupK, filterPanels, firstPanel)
+    const lastK = partEnd(groupK, filterPanels, partEnd(filterPanels, shares, share + 1))
+    // Whole panels of tiles, and whether what is left is at most half of one.
+    const half = ((depth - 1) & 4) == 0
+    const whole = half ? (depth - 1) & ~(COLUMNS - 1) : panelCount(depth, COLUMNS) * COLUMNS
+    for (let f: usize = 0; f < frequencies; f++) {
+      let a = packed + (<usize>g * frequencies + f) * strideU + <usize>(firstK * groupC) * F32
+      let to = M + f * strideM + <usize>firstK * B_STEP
+      const b = V + f * strideV
+      for (let k = firstK; k < lastK;) {
+        const height = panelRows(groupK - k)
+        sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, groupC, whole, zero)
+        if (half) {
+          const last = <usize>(whole / COLUMNS)
+          halfSweep(to + last * panelM, zero, a, height, b + <usize>(whole * groupC) * F32, groupC)
+        }
+        a += <usize>(height * groupC) * F32
+        to += <usize>height * B_STEP
+        k += height
+      }
+    }
+    const maps = y + <usize>(n * d.K + g * groupK) * mapBytes
+    for (let k = firstK; k < lastK; k++) {
+      const value: f32 = d.bias == 1 ? load<f32>(bias + <usize>(g * groupK + k) * F32) : 0
+      v128.store(biases, f32x4.splat(value))
+      const map = maps + <usize>k * mapBytes
+      writeBlock(map, M + <usize>k * B_STEP, panelM, strideM, scratch, d, table, depth, e)
     }
   }
 }
@@ -292,18 +330,22 @@ class Tile {
 }
 const ENTRY_BYTES: usize = 16
 
-/** Tiles first ≤ tile < first + count, counted through images `step` bytes apart; the last is repeated to fill a panel. */
+/**
+ * Tiles first ≤ tile < first + count, counted through images `step` bytes apart whose rows begin with row `top`; the last
+ * is repeated to fill a panel.
+ */
 function fillTiles(
   table: usize,
   d: ConvShape,
-  rounded: ConvShape,
+  pitch: usize,
   step: usize,
   tiles: i32,
+  tilesW: i32,
   m: i32,
   first: i32,
   count: i32,
+  top: i32,
 ): void {
-  const tilesW = rounded.Q / m
   const whole = panelCount(count, COLUMNS) * COLUMNS
   for (let i = 0; i < whole; i++) {
     const tile = first + min(i, count - 1)
@@ -311,7 +353,7 @@ function fillTiles(
     const p = ((tile % tiles) / tilesW) * m
     const q = ((tile % tiles) % tilesW) * m
     const entry = changetype<Tile>(table)
-    entry.input = <u32>(<usize>image * step + <usize>(p * rounded.arrayW + q) * F32)
+    entry.input = <u32>(<usize>image * step + <usize>(p - top) * pitch + <usize>q * F32)
     entry.output = <u32>((<usize>(image * d.K) * <usize>d.pixels + <usize>(p * d.Q + q)) * F32)
     entry.rows = min(m, d.P - p)
     entry.pixels = entry.rows * min(m, d.Q - q)
@@ -325,20 +367,20 @@ function transformBlock(
   stride: usize,
   scratch: usize,
   channels: usize,
-  d: ConvShape,
+  pitch: usize,
+  channelBytes: usize,
+  groupC: i32,
   table: usize,
   count: i32,
   e: i32,
 ): void {
-  const pitch = <usize>d.arrayW * F32
-  const channelBytes = <usize>d.arrayPixels * F32
   for (let tile = 0; tile < count; tile += 4) {
-    let to = V + <usize>((tile & ~(COLUMNS - 1)) * d.groupC + (tile & 4)) * F32
+    let to = V + <usize>((tile & ~(COLUMNS - 1)) * groupC + (tile & 4)) * F32
     let p0 = channels + <usize>load<u32>(table)
     let p1 = channels + <usize>load<u32>(table, ENTRY_BYTES)
     let p2 = channels + <usize>load<u32>(table, 2 * ENTRY_BYTES)
     let p3 = channels + <usize>load<u32>(table, 3 * ENTRY_BYTES)
-    for (let c = 0; c < d.groupC; c++) {
+    for (let c = 0; c < groupC; c++) {
       if (e == 6) transformTiles(to, stride, scratch, p0, p1, p2, p3, pitch)
       else transformTiles4(to, stride, scratch, p0, p1, p2, p3, pitch)
       to += B_STEP

@@ -8,7 +8,7 @@
  *
  * V: [frequency][panel of 8 c][tile][8]; E: [frequency][panel of h ≤ ROWS k][tile][h]; M: [frequency][panel of 8 c][k][8].
  */
-import { panelCount, panelRows, sweep } from '../../micro/gemm'
+import { panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
 import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
 import { SCRATCH_BYTES, inverseFilters, transformGradients, transformTiles } from '../../micro/winograd'
 import { inverseFilters4, transformGradients4, transformTiles4 } from '../../micro/winograd4'
@@ -21,6 +21,9 @@ const CHANNELS_C: i32 = 64
 const CHANNELS_K: i32 = 60
 /** Tiles in one block: with these channels, V and E of one frequency fill the first-level cache. */
 const TILES: i32 = 64
+
+/** Work items that there should be, if the batch has as many images. */
+const RUNS: i32 = 8
 
 /** Bytes of a panel of E. */
 const PANEL_BYTES: usize = <usize>(ROWS * TILES) * F32
@@ -94,23 +97,43 @@ export function conv_winograd_dw_workspace(shape: usize, e: i32): usize {
     WORK_BYTES +
     <usize>imageBlock(d, e) * (inputBytes(d, e) + outputBytes(d, e)) +
     align(frequencies * inputStride(d)) +
-    align(frequencies * gradientStride(d)) +
-    align(frequencies * sumStride(d))
+    align(frequencies * gradientStride(d))
   )
 }
 
-/** Work items of conv_winograd_dw: blocks of input channels, group by group. */
-export function conv_winograd_dw_items(shape: usize): i32 {
-  const d = changetype<ConvShape>(shape)
+/** Blocks of input channels, group by group. */
+@inline
+function channelBlocks(d: ConvShape): i32 {
   return d.G * panelCount(d.groupC, CHANNELS_C)
 }
 
-/**
- * Blocks begin ≤ item < end of dw (K, C/G, R, R). Each scans all images and tiles in rising order, so the sum does not
- * depend on how the blocks are divided.
- */
+/** Runs of images whose sums are added up in the end: several only where there are few channels. */
+@inline
+function imageRuns(d: ConvShape, e: i32): i32 {
+  return min(panelCount(d.N, imageBlock(d, e)), panelCount(RUNS, channelBlocks(d)))
+}
+
+/** Bytes of M of one block of channels and one run of images. */
+@inline
+function sumBytes(d: ConvShape, e: i32): usize {
+  return align(<usize>(e * e) * sumStride(d))
+}
+
+/** Bytes of `sums`. */
+export function conv_winograd_dw_sums(shape: usize, e: i32): usize {
+  const d = changetype<ConvShape>(shape)
+  return <usize>conv_winograd_dw_items(shape, e) * sumBytes(d, e)
+}
+
+/** Work items of conv_winograd_dw: blocks of input channels, for each run of images. */
+export function conv_winograd_dw_items(shape: usize, e: i32): i32 {
+  const d = changetype<ConvShape>(shape)
+  return channelBlocks(d) * imageRuns(d, e)
+}
+
+/** Items begin ≤ item < end of M, in `sums`; images and tiles are summed in rising order. */
 export function conv_winograd_dw(
-  dw: usize,
+  sums: usize,
   dy: usize,
   x: usize,
   ws: usize,
@@ -137,20 +160,23 @@ export function conv_winograd_dw(
   const strideV = inputStride(d)
   const E = V + align(frequencies * strideV)
   const strideE = gradientStride(d)
-  const M = E + align(frequencies * strideE)
   const strideM = sumStride(d)
+  const runs = imageRuns(d, e)
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
   const mapOut = <usize>output.arrayPixels * F32
   for (let item = begin; item < end; item++) {
-    const g = item / blocks
-    const firstC = (item % blocks) * CHANNELS_C
+    const run = item % runs
+    const g = item / runs / blocks
+    const firstC = ((item / runs) % blocks) * CHANNELS_C
+    const M = sums + <usize>item * sumBytes(d, e)
+    const lastN = partEnd(d.N, runs, run + 1)
     const channels = min(CHANNELS_C, groupC - firstC)
     const panelsC = panelCount(channels, COLUMNS)
     input.C = channels
     memory.fill(M, 0, frequencies * strideM)
-    for (let n = 0; n < d.N; n += images) {
-      const count = min(images, d.N - n)
+    for (let n = partEnd(d.N, runs, run); n < lastN; n += images) {
+      const count = min(images, lastN - n)
       let from = x + <usize>n * imageBytes + <usize>(g * groupC + firstC) * <usize>d.inputPixels * F32
       const x0 = input.padded ? inputs : from
       const stepX = input.padded ? inputBytes(d, e) : imageBytes
@@ -193,11 +219,62 @@ export function conv_winograd_dw(
         }
       }
     }
-    for (let k = 0; k < groupK; k++) {
-      const to = dw + <usize>((g * groupK + k) * groupC + firstC) * <usize>(d.R * d.R) * F32
-      writeFilters(to, M + <usize>k * B_STEP, strideM, scratch, channels, d, e)
-    }
   }
+}
+
+/**
+ * Filters begin ≤ item < end of dw (K, C/G, R, R), counted through the blocks of channels: the sums of the runs of images
+ * are added in rising order, in place, and transformed back. `ws` holds 1,024 bytes.
+ */
+export function conv_winograd_dw_sum(
+  dw: usize,
+  sums: usize,
+  ws: usize,
+  shape: usize,
+  e: i32,
+  begin: i32,
+  end: i32,
+): void {
+  const d = changetype<ConvShape>(shape)
+  const groupC = d.groupC
+  const groupK = d.groupK
+  const blocks = panelCount(groupC, CHANNELS_C)
+  const runs = imageRuns(d, e)
+  const bytes = sumBytes(d, e)
+  const stride = sumStride(d)
+  const panelBytes = <usize>groupK * B_STEP
+  for (let item = begin; item < end; item++) {
+    const k = item % groupK
+    const block = item / groupK
+    const g = block / blocks
+    const firstC = (block % blocks) * CHANNELS_C
+    const channels = min(CHANNELS_C, groupC - firstC)
+    const M = sums + <usize>(block * runs) * bytes + <usize>k * B_STEP
+    for (let f = 0; f < e * e; f++) {
+      let to = M + <usize>f * stride
+      for (let c = 0; c < channels; c += COLUMNS) {
+        let low = v128.load(to)
+        let high = v128.load(to, 16)
+        let from = to
+        for (let run = 1; run < runs; run++) {
+          from += bytes
+          low = f32x4.add(low, v128.load(from))
+          high = f32x4.add(high, v128.load(from, 16))
+        }
+        v128.store(to, low)
+        v128.store(to, high, 16)
+        to += panelBytes
+      }
+    }
+    const to = dw + <usize>((g * groupK + k) * groupC + firstC) * <usize>(d.R * d.R) * F32
+    writeFilters(to, M, stride, ws, channels, d, e)
+  }
+}
+
+/** Filters to be counted by conv_winograd_dw_sum. */
+export function conv_winograd_dw_filters(shape: usize): i32 {
+  const d = changetype<ConvShape>(shape)
+  return channelBlocks(d) * d.groupK
 }
 
 /** Where tiles first ≤ tile < first + count begin, counted through images `step` bytes apart. */
