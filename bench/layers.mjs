@@ -2,6 +2,7 @@
 // The forward pass of single convolution layers, batch 1, one thread.
 import { BenchError, UsageError } from './lib/errors.mjs'
 import { measure } from './lib/measure.mjs'
+import { compareOutputs, loadPeers } from './lib/peers.mjs'
 import { randomNumbers } from './lib/random.mjs'
 import { toRow } from './lib/row.mjs'
 import { describeShape, findLayers, layers, operationsOf, outputExtents } from './layers/table.mjs'
@@ -39,7 +40,7 @@ export const bench = {
     const chosen = wanted === undefined ? layers : findLayers(wanted).found
     const { algorithmOf, createLayer: createOurs, start } = await import('./ours/layer.mjs')
     const runtime = await start()
-    const { peers, leftOut } = await loadPeers(names, log)
+    const { peers, leftOut } = await loadPeers(peerModules, names, log)
     const rows = []
     for (const [index, layer] of chosen.entries()) {
       const name = `${layer.name} ${describeShape(layer)}`
@@ -47,7 +48,7 @@ export const bench = {
       const data = dataFor(layer)
       /** @type {Record<string, Contender>} */
       const contenders = { ours: await createOurs(layer, data) }
-      for (const [peer, createLayer] of Object.entries(peers)) contenders[peer] = await createLayer(layer, data)
+      for (const [peer, { createLayer }] of Object.entries(peers)) contenders[peer] = await createLayer(layer, data)
       const checked = await checkSameOutput(name, layer, contenders)
       const calls = Object.fromEntries(Object.entries(contenders).map(([side, { run }]) => [side, run]))
       const timings = await measure(calls, {
@@ -89,29 +90,6 @@ function checkLayers(queries) {
 }
 
 /**
- * The peers that are installed, and why the others are not there.
- * @param {readonly string[]} names
- * @param {(line: string) => void} log
- */
-async function loadPeers(names, log) {
-  /** @type {Record<string, CreateLayer>} */
-  const peers = {}
-  /** @type {Record<string, string>} */
-  const leftOut = {}
-  for (const name of names) {
-    try {
-      const loaded = await peerModules[name]?.()
-      if (loaded !== undefined) peers[name] = loaded.createLayer
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
-      leftOut[name] = 'not installed'
-      log(`layers: ${name} is left out, it is not installed: npm ci --prefix bench`)
-    }
-  }
-  return { peers, leftOut }
-}
-
-/**
  * @param {import('./layers/table.mjs').Layer} layer
  * @returns {LayerData}
  */
@@ -133,21 +111,12 @@ async function checkSameOutput(name, layer, { ours, ...peers }) {
   if (ours === undefined) throw new Error('ours is missing')
   const { P, Q } = outputExtents(layer)
   const expected = await ours.output()
-  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  if (expected.length !== layer.K * P * Q) {
+    throw new BenchError(`${name}: ours has ${expected.length} outputs, expected ${layer.K * P * Q}`)
+  }
   const findings = []
   for (const [peer, contender] of Object.entries(peers)) {
-    const given = await contender.output()
-    if (expected.length !== layer.K * P * Q || given.length !== expected.length) {
-      throw new BenchError(
-        `${name}: ours has ${expected.length} outputs, ${peer} ${given.length}, expected ${layer.K * P * Q}`,
-      )
-    }
-    const apart = expected.reduce((most, value, index) => Math.max(most, Math.abs(value - (given[index] ?? NaN))), 0)
-    const relative = apart / largest
-    if (!(relative <= tolerance)) {
-      throw new BenchError(`${name}: ours and ${peer} differ by ${relative.toExponential(1)} of the largest output`)
-    }
-    findings.push(relative === 0 ? `${peer} equal` : `${peer} within ${relative.toExponential(0)}`)
+    findings.push(compareOutputs(name, expected, peer, await contender.output(), tolerance))
   }
   return findings.length > 0 ? findings.join(', ') : undefined
 }

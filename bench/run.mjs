@@ -31,6 +31,8 @@ import { BenchError, UsageError } from './lib/errors.mjs'
 const benches = {
   'train-step': () => import('./train-step.mjs'),
   layers: () => import('./layers.mjs'),
+  forward: () => import('./forward.mjs'),
+  start: () => import('./start.mjs'),
   gemm: () => import('./gemm.mjs'),
 }
 

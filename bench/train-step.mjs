@@ -16,7 +16,12 @@ import { toRow } from './lib/row.mjs'
  *
  * One side: `parameters` copies them out in our layout, in the order of the network; `step` trains on the next batch
  * and returns its loss from before the update.
- * @typedef {{ name: string, parameters: () => Float32Array[], step: () => number }} Contender
+ * @typedef {{
+ *   name: string,
+ *   parameters: () => Float32Array[] | Promise<Float32Array[]>,
+ *   step: () => number | Promise<number>,
+ *   dispose?: () => void,
+ * }} Contender
  */
 
 const threads = 1
@@ -27,9 +32,10 @@ const trainingImages = 60_000
 /** Weights and biases of conv(5,32), conv(5,64), fc(100) and fc(10): 832 + 51,264 + 102,500 + 1,010. */
 const parameterSizes = [800, 32, 51_200, 64, 102_400, 100, 1000, 10]
 
-/** @type {Record<string, () => Promise<{ createTrainStep: (problem: Problem, parameters: readonly Float32Array[]) => Contender }>>} */
+/** @type {Record<string, () => Promise<{ createTrainStep: (problem: Problem, parameters: readonly Float32Array[]) => Contender | Promise<Contender> }>>} */
 const peerModules = {
   convnetjs: () => import('./peers/convnetjs.mjs'),
+  pytorch: () => import('./peers/pytorch.mjs'),
 }
 
 /** @type {import('./run.mjs').Bench} */
@@ -44,20 +50,28 @@ export const bench = {
     const problem = { ...loadDigits(batch * batches), batch, optimizer }
     const { createOurs } = await import('./ours/train-step.mjs')
     const ours = await createOurs(problem)
-    assertSizes(ours)
+    await assertSizes(ours)
 
     /** @type {Contender[]} */
     const peers = []
+    /** @type {Record<string, string>} */
+    const leftOut = {}
     for (const name of names) {
-      const { createTrainStep } = (await peerModules[name]?.()) ?? {}
-      if (createTrainStep === undefined) throw new Error(`no peer ${name}`)
-      peers.push(createTrainStep(problem, ours.parameters()))
+      try {
+        const { createTrainStep } = (await peerModules[name]?.()) ?? {}
+        if (createTrainStep === undefined) throw new Error(`no peer ${name}`)
+        peers.push(await createTrainStep(problem, await ours.parameters()))
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
+        leftOut[name] = 'not installed'
+        log(`train-step: ${name} is left out, it is not installed`)
+      }
     }
 
     let checked
     if (peers.length > 0) {
-      log(`train-step: checking that ours and ${names.join(', ')} do the same`)
-      checked = checkSameWork(ours, peers)
+      log(`train-step: checking that ours and ${peers.map(({ name }) => name).join(', ')} do the same`)
+      checked = await checkSameWork(ours, peers)
       log(`train-step: checked, ${checked}`)
     }
     const contenders = Object.fromEntries([
@@ -72,14 +86,15 @@ export const bench = {
       warmups: peers.length > 0 ? 1 : 3,
       onRound: (round) => log(`train-step: round ${round}`),
     })
+    for (const peer of peers) peer.dispose?.()
     const about = { bench: 'train-step', case: `MNIST ConvNet, batch ${batch}`, threads, images: batch, checked }
-    return [toRow(about, timings)]
+    return [toRow({ ...about, ...(Object.keys(leftOut).length > 0 ? { left_out: leftOut } : {}) }, timings)]
   },
 }
 
 /** @param {Contender} contender */
-function assertSizes({ name, parameters }) {
-  const sizes = parameters().map(({ length }) => length)
+async function assertSizes({ name, parameters }) {
+  const sizes = (await parameters()).map(({ length }) => length)
   if (sizes.join() !== parameterSizes.join()) {
     throw new BenchError(`${name} has parameters of ${sizes.join(', ')} numbers, expected ${parameterSizes.join(', ')}`)
   }
@@ -92,19 +107,23 @@ function assertSizes({ name, parameters }) {
  * @param {Contender} ours
  * @param {readonly Contender[]} peers
  */
-function checkSameWork(ours, peers) {
+async function checkSameWork(ours, peers) {
   const steps = 2
   const lossTolerance = 1e-3
   const moveTolerance = 2e-3 // float32 against float64 gives 5e-5; a forgotten weight decay 1e-2
-  const before = ours.parameters()
+  const before = await ours.parameters()
   for (const peer of peers) {
-    assertSizes(peer)
-    if (largestDistance(before, before, peer.parameters()) !== 0) throw new Error(`${peer.name} has other weights`)
+    await assertSizes(peer)
+    if (largestDistance(before, before, await peer.parameters()) !== 0)
+      throw new Error(`${peer.name} has other weights`)
   }
-  const losses = Array.from({ length: steps }, () => ours.step())
-  const after = ours.parameters()
-  const findings = peers.map((peer) => {
-    const differences = losses.map((loss) => Math.abs(loss - peer.step()))
+  const losses = []
+  for (let step = 0; step < steps; step++) losses.push(await ours.step())
+  const after = await ours.parameters()
+  const findings = []
+  for (const peer of peers) {
+    const differences = []
+    for (const loss of losses) differences.push(Math.abs(loss - (await peer.step())))
     differences.forEach((difference, step) => {
       if (!(difference <= lossTolerance)) {
         throw new BenchError(
@@ -112,14 +131,17 @@ function checkSameWork(ours, peers) {
         )
       }
     })
-    const distance = largestDistance(before, after, peer.parameters())
+    const distance = largestDistance(before, after, await peer.parameters())
     if (!(distance <= moveTolerance)) {
       throw new BenchError(
         `ours and ${peer.name} do not do the same: after ${steps} steps the weights are apart by ${distance} of their way`,
       )
     }
-    return `${peer.name}'s losses within ${Math.max(...differences).toExponential(0)}, its weights within ${distance.toExponential(0)} of the way moved`
-  })
+    const near = Math.max(...differences).toExponential(0)
+    findings.push(
+      `${peer.name}'s losses within ${near}, its weights within ${distance.toExponential(0)} of the way moved`,
+    )
+  }
   const count = parameterSizes.reduce((sum, size) => sum + size, 0)
   const shown = losses.map((loss) => loss.toFixed(4)).join(' and ')
   return `${steps} steps from the same ${count.toLocaleString('en')} parameters, loss ${shown}; ${findings.join('; ')}`

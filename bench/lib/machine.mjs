@@ -1,5 +1,6 @@
 // @ts-check
 // Where and with what a result was measured. A time without these says nothing.
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, loadavg, platform } from 'node:os'
 
@@ -35,12 +36,26 @@ export function describeMachine(peers) {
       ...Object.fromEntries(
         peers.map((name) => [
           name,
-          versionIn(new URL(`../node_modules/${packages[name] ?? name}/package.json`, import.meta.url)),
+          name === 'pytorch'
+            ? torchVersion()
+            : versionIn(new URL(`../node_modules/${packages[name] ?? name}/package.json`, import.meta.url)),
         ]),
       ),
     },
     date: new Date().toISOString(),
   }
+}
+
+/** The version of PyTorch for the Python that the bench starts. */
+function torchVersion() {
+  const { stdout } = spawnSync(
+    process.env['PYTHON'] ?? '/usr/bin/python3',
+    ['-c', 'import torch; print(torch.__version__)'],
+    {
+      encoding: 'utf8',
+    },
+  )
+  return stdout?.trim() || 'not installed'
 }
 
 /** @param {URL} file */

@@ -20,6 +20,7 @@ function markdown(rows) {
   const titles = [
     'case',
     ...names.flatMap((name) => [`${name}, ms`, ...(withImages ? ['images/s'] : [])]),
+    ...(has('peak_mb') ? names.map((name) => `${name}, MB`) : []),
     ...(peers.length > 0 ? ['ratio'] : []),
     ...(has('gflops') ? ['GFLOPS'] : []),
     ...(has('peak_gflops') ? ['of peak'] : []),
@@ -30,6 +31,7 @@ function markdown(rows) {
       const time = name === 'ours' ? row.ours_ms : row.peers[name]
       return [digits(time), ...(withImages ? [String(Math.round(row.images_per_second?.[name] ?? 0))] : [])]
     }),
+    ...(has('peak_mb') ? names.map((name) => digits(row.peak_mb?.[name])) : []),
     ...(peers.length > 0 ? [row.ratio === null ? '' : `${digits(row.ratio)} ×`] : []),
     ...(has('gflops') ? [digits(row.gflops)] : []),
     ...(has('peak_gflops') ? [percentOfPeak(row)] : []),

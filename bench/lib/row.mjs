@@ -3,6 +3,7 @@
 
 /**
  * One measured case. `ratio` is the fastest peer's time divided by ours: above 1, ours is faster; null without peers.
+ * Native programs stand beside the others and do not count for it: `ratios` has every peer's.
  * `gflops` is ours, `peak_gflops` what the processor could do at most, measured in the same run.
  * `spread_ms` is half the distance between the quartiles of the rounds. `left_out`: why a peer has no time.
  * @typedef {{
@@ -14,8 +15,10 @@
  *   peers: Record<string, number>,
  *   left_out?: Record<string, string>,
  *   ratio: number | null,
+ *   ratios: Record<string, number>,
  *   images_per_second?: Record<string, number>,
  *   gflops?: number,
+ *   peak_mb?: Record<string, number>,
  *   peak_gflops?: number,
  *   algorithm?: string,
  *   spread_ms: Record<string, number>,
@@ -34,6 +37,9 @@
  * } About
  */
 
+/** Peers that are not WebAssembly or JavaScript. */
+const native = new Set(['pytorch'])
+
 /**
  * Makes the row of a case from its timings.
  * @param {About} about
@@ -44,7 +50,7 @@ export function toRow({ bench, case: name, family, images, operations, threads, 
   const { ours, ...others } = timings
   if (ours === undefined) throw new Error(`${bench} ${name} has no timing of ours`)
   const peers = mapValues(others, ({ median }) => median)
-  const fastest = Math.min(...Object.values(peers))
+  const fastest = Math.min(...Object.entries(peers).map(([peer, time]) => (native.has(peer) ? Infinity : time)))
   return {
     bench,
     case: name,
@@ -52,6 +58,7 @@ export function toRow({ bench, case: name, family, images, operations, threads, 
     ours_ms: ours.median,
     peers,
     ratio: Number.isFinite(fastest) ? fastest / ours.median : null,
+    ratios: mapValues(peers, (time) => time / ours.median),
     ...(images === undefined ? {} : { images_per_second: mapValues(timings, ({ median }) => (images / median) * 1e3) }),
     ...(operations === undefined ? {} : { gflops: operations / ours.median / 1e6 }),
     spread_ms: mapValues(timings, ({ spread }) => spread),

@@ -43,18 +43,20 @@ function formatBench(rows) {
   const withImages = has('images_per_second')
   const withFamily = has('family')
   const withPeak = has('peak_gflops')
+  const withMemory = has('peak_mb')
   const names = ['ours', ...peers]
   const table = new Table({
     head: [
       withFamily ? 'family' : 'bench',
       'case',
       ...names.flatMap((name) => [`${name} ms`, ...(withImages ? ['images/s'] : [])]),
+      ...(withMemory ? names.map((name) => `${name} MB`) : []),
       ...(peers.length > 0 ? ['ratio'] : []),
       ...(has('gflops') ? ['GFLOPS'] : []),
       ...(withPeak ? ['of peak'] : []),
       ...(has('algorithm') ? ['algorithm'] : []),
     ],
-    colAligns: ['left', 'left', ...rightAligned(names.length * (withImages ? 2 : 1) + 3)],
+    colAligns: ['left', 'left', ...rightAligned(names.length * (withImages || withMemory ? 2 : 1) + 3)],
     style: { head: [], border: [], compact: true },
   })
   for (const row of rows) {
@@ -71,6 +73,7 @@ function formatBench(rows) {
       (withFamily ? row.family : row.bench) ?? '',
       row.case,
       ...cells,
+      ...(withMemory ? names.map((name) => number(row.peak_mb?.[name] ?? NaN)) : []),
       ...(peers.length > 0 ? [row.ratio === null ? '' : `${number(row.ratio)} ×`] : []),
       ...(has('gflops') ? [row.gflops === undefined ? '' : number(row.gflops)] : []),
       ...(withPeak ? [percentOfPeak(row)] : []),

@@ -6,16 +6,25 @@
 // option avoids that for this backend. The copies are part of what is measured.
 import { InferenceSession, Tensor, env } from 'onnxruntime-web'
 import { convolutionModel } from '../lib/onnx.mjs'
+import { onnxOf } from '../networks/onnx.mjs'
 
 env.wasm.numThreads = 1
 
 /** @type {import('../layers.mjs').CreateLayer} */
-export async function createLayer(layer, data) {
-  const session = await InferenceSession.create(convolutionModel(layer, data), {
-    executionProviders: ['wasm'],
-    graphOptimizationLevel: 'all',
-  })
-  const feeds = { x: new Tensor('float32', data.x, [1, layer.C, layer.H, layer.W]) }
+export const createLayer = (layer, data) =>
+  createSession(convolutionModel(layer, data), [layer.C, layer.H, layer.W], data.x)
+
+/** @type {import('../forward.mjs').CreateNetwork} */
+export const createNetwork = (network, image) => createSession(onnxOf(network), network.input, image)
+
+/**
+ * @param {Uint8Array} model
+ * @param {readonly number[]} shape of the input, without the batch
+ * @param {Float32Array} input
+ */
+async function createSession(model, shape, input) {
+  const session = await InferenceSession.create(model, { executionProviders: ['wasm'], graphOptimizationLevel: 'all' })
+  const feeds = { x: new Tensor('float32', input, [1, ...shape]) }
   return {
     run: () => session.run(feeds),
     async output() {

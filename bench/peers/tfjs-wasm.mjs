@@ -4,6 +4,7 @@
 // tensor of weights lives. Kernels are eager and synchronous: when the call returns, the output is there.
 import { setThreadsCount } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
+import { tfjsOf } from '../networks/tfjs.mjs'
 
 setThreadsCount(1)
 await tf.setBackend('wasm')
@@ -68,4 +69,21 @@ function grouped({ stride: strides, padding: pad, groups }, x, w, bias) {
       return tf.concat4d(outputs, 3)
     })
   return { forward, tensors: [...filters, ...biases] }
+}
+
+/** @type {import('../forward.mjs').CreateNetwork} */
+export function createNetwork(network, image) {
+  const [C = 1, H = 1, W = 1] = network.input
+  const x = tf.tidy(() => tf.transpose(tf.tensor4d(image, [1, C, H, W]), [0, 2, 3, 1]))
+  const { forward, tensors } = tfjsOf(network)
+  return {
+    run: () => forward(x).dispose(),
+    output() {
+      const y = forward(x)
+      const values = y.dataSync()
+      y.dispose()
+      return Float32Array.from(values)
+    },
+    dispose: () => tf.dispose([x, ...tensors]),
+  }
 }

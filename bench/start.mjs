@@ -1,0 +1,75 @@
+// @ts-check
+// What a fresh process needs until a network has given its first answer: time, from the first import on, and memory.
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { serialize } from 'node:v8'
+import { BenchError } from './lib/errors.mjs'
+import { summarize } from './lib/measure.mjs'
+import { randomNumbers } from './lib/random.mjs'
+import { toRow } from './lib/row.mjs'
+
+const names = ['lenet5', 'googlenet', 'vgg16']
+const child = fileURLToPath(new URL('start/child.mjs', import.meta.url))
+
+/** What a child process reports. @typedef {{ milliseconds: number, megabytes: number }} Report */
+
+/** @type {import('./run.mjs').Bench} */
+export const bench = {
+  description: 'from a fresh process to the first answer of a network: time, and peak memory of the process',
+  peers: ['onnxruntime-web', 'tfjs-wasm'],
+  options: [],
+  async run({ rounds = 5, peers, log }) {
+    const { createNetwork, networkOf, start } = await import('./ours/network.mjs')
+    const { onnxOf } = await import('./networks/onnx.mjs')
+    const runtime = await start(1)
+    const rows = []
+    for (const name of names) {
+      const folder = mkdtempSync(join(tmpdir(), 'toeplitz-bench-'))
+      try {
+        const { model, dispose } = createNetwork(name, undefined)
+        const network = networkOf(model)
+        const size = network.input.reduce((product, extent) => product * extent, 1)
+        writeFileSync(join(folder, 'shape'), JSON.stringify(network.input))
+        writeFileSync(join(folder, 'image'), Buffer.from(randomNumbers(size, 1).buffer))
+        writeFileSync(join(folder, 'ours'), model.save())
+        writeFileSync(join(folder, 'onnxruntime-web'), onnxOf(network))
+        writeFileSync(join(folder, 'tfjs-wasm'), serialize(network))
+        dispose()
+        /** @type {Record<string, Report[]>} */
+        const reports = {}
+        for (let round = 0; round < rounds; round++) {
+          log(`start: ${name}, round ${round + 1}`)
+          for (const side of ['ours', ...peers]) (reports[side] ??= []).push(runChild(side, name, folder))
+        }
+        const timings = Object.fromEntries(
+          Object.entries(reports).map(([side, list]) => {
+            const samples = list.map(({ milliseconds }) => milliseconds)
+            return [side, { ...summarize(samples), samples }]
+          }),
+        )
+        const peak = Object.fromEntries(
+          Object.entries(reports).map(([side, list]) => [side, Math.max(...list.map(({ megabytes }) => megabytes))]),
+        )
+        rows.push({ ...toRow({ bench: 'start', case: name, family: 'start', ...runtime }, timings), peak_mb: peak })
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    }
+    return rows
+  },
+}
+
+/**
+ * @param {string} side
+ * @param {string} name
+ * @param {string} folder
+ * @returns {Report}
+ */
+function runChild(side, name, folder) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [child, side, name, folder], { encoding: 'utf8' })
+  if (status !== 0) throw new BenchError(`start: ${side} failed on ${name}: ${stderr.trim().split('\n').at(-1)}`)
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
+}
