@@ -1,6 +1,6 @@
 /** `toeplitz predict`: what a trained model sees in PNG files. */
 import { imageTensor } from '../data/images.js'
-import { resizeGrayscale, toGrayscale, type GrayscaleImage } from '../io/grayscale.js'
+import { lightOnDark, resizeGrayscale, toGrayscale } from '../io/grayscale.js'
 import { decodePng } from '../io/png.js'
 import { readFileOrExplain } from '../node/files.js'
 import { softmax } from '../ops/softmax.js'
@@ -15,20 +15,6 @@ interface Prediction {
   readonly label: string
   readonly probability: number
   readonly probabilities: Readonly<Record<string, number>>
-}
-
-/** Light strokes on a dark ground, as MNIST has them: a picture with a light border is inverted. */
-function lightOnDark({ width, height, data }: GrayscaleImage): GrayscaleImage {
-  let sum = 0
-  let count = 0
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (y > 0 && y < height - 1 && x > 0 && x < width - 1) continue
-      sum += data[y * width + x] as number
-      count++
-    }
-  }
-  return sum / count <= 127 ? { width, height, data } : { width, height, data: data.map((value) => 255 - value) }
 }
 
 /** The action behind `toeplitz predict`. */

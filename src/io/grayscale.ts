@@ -71,6 +71,22 @@ export function resizeGrayscale(image: GrayscaleImage, width: number, height: nu
   return { width, height, data }
 }
 
+/**
+ * Light strokes on a dark ground, as MNIST has them: a picture with a light border, above 127 on average, is inverted.
+ */
+export function lightOnDark({ width, height, data }: GrayscaleImage): GrayscaleImage {
+  let sum = 0
+  let count = 0
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (y > 0 && y < height - 1 && x > 0 && x < width - 1) continue
+      sum += data[y * width + x] as number
+      count++
+    }
+  }
+  return sum / count <= 127 ? { width, height, data } : { width, height, data: data.map((value) => 255 - value) }
+}
+
 interface Weights {
   /** What the weights of one output add up to. */
   readonly total: number
