@@ -123,16 +123,17 @@ export async function open(name, address) {
 }
 
 /**
- * Opens a page of `folder` and waits for what it posts to /report, as `{ value }` or `{ error }`.
+ * Opens a page of `folder` and waits for what it posts to /report, as `{ value }` or `{ error }`. `address` gives the
+ * address of a page that another server has, for the one to report to.
  * @returns the value, and the version of the browser.
  */
-export async function reportOf(name, folder, { page = '', headers = isolated, timeout = 90_000 } = {}) {
+export async function reportOf(name, folder, { page = '', headers = isolated, timeout = 60_000, address } = {}) {
   let posted
   const report = new Promise((resolve) => {
     posted = (body, agent) => resolve({ body, agent })
   })
   const server = await serve(folder, { headers, posted })
-  const browser = await open(name, server.address + page)
+  const browser = await open(name, address ? address(`${server.address}report`) : server.address + page)
   try {
     const gone = browser.running.ended.then(({ code, err }) => {
       throw new Error(`${name} ended with ${code}: ${err.trim().slice(-1000)}`)
