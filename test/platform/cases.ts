@@ -56,6 +56,30 @@ export const byAlgorithm: Readonly<Record<string, () => Case>> = {
   winograd2: square(19, 17, 3, { algorithm: 'winograd2', padding: 1 }),
 }
 
+const maps = [16, 32, 24, 24]
+
+/** Work that is large enough to be shared out to threads. */
+export const large: Readonly<Record<string, () => Case>> = {
+  gemm: of([[16, 16, 24, 24], [24, 16, 3, 3], [24]], (x, w, bias) =>
+    t.conv2d(x, w, { bias, stride: 2, algorithm: 'gemm' }),
+  ),
+  winograd: of(
+    [
+      [16, 16, 24, 24],
+      [24, 16, 5, 5],
+    ],
+    (x, w) => t.conv2d(x, w, { algorithm: 'winograd' }),
+  ),
+  depthwise: of([maps, [32, 1, 3, 3]], (x, w) => t.conv2d(x, w, { groups: 32, padding: 1 })),
+  linear: of([[64, 1000], [300, 1000], [300]], t.linear),
+  pooling: of([maps], (x) => t.add(t.maxPool2d(x, { kernel: 2 }), t.avgPool2d(x, { kernel: 2 }))),
+  elementwise: of([maps, maps], (a, b) => t.tanh(t.mul(t.gelu(a), b))),
+  normalization: of([maps, [32], [32]], (x, gamma, beta) =>
+    t.localResponseNorm(t.batchNorm(x, gamma, beta, { training: true }), { size: 5 }),
+  ),
+  reduction: of([maps], (x) => t.mean(t.softmax(x), [0, 2])),
+}
+
 const gradients = (directions: number, weight: typeof t.conv2dWeightGrad, input: typeof t.conv2dInputGrad) => {
   const [N, C, ...extents] = volume(directions) as [number, number, ...number[]]
   const kernel = [2, 3, 3].slice(3 - directions)

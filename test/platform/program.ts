@@ -4,7 +4,7 @@
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
-import { byAlgorithm, cases, type Case } from './cases.js'
+import { byAlgorithm, cases, large, type Case } from './cases.js'
 
 /** SHA-256 by the name of what was hashed. */
 export type Hashes = Record<string, string>
@@ -148,11 +148,17 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(byAlgorithm)) {
     hashes[`conv2d by ${name}`] = await sha256(name, results(make))
   }
+  for (const [name, make] of Object.entries(large)) {
+    hashes[`large: ${name}`] = await sha256(name, results(make))
+  }
   for (const [name, numbers] of Object.entries(await training())) {
     hashes[`training: ${name}`] = await sha256(name, numbers)
   }
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
-  return { info: t.runtimeInfo(), hashes }
+  const info = t.runtimeInfo()
+  // Ends the workers, which would keep a process alive.
+  if (info.threads > 1) await t.init({ threads: 1 })
+  return { info, hashes }
 }

@@ -70,17 +70,21 @@ try {
       line([name, `skipped: not installed (${runtime.install})`])
       continue
     }
-    try {
-      const began = performance.now()
-      const { info, hashes, version } = await runtime.run(program, folder, {})
-      reports.push(hashes)
-      const wrong = differences(hashes, update ? reports[0] : golden)
-      const seconds = ((performance.now() - began) / 1000).toFixed(1)
-      line([name, version, info.threads, digest(hashes), wrong.length === 0 ? `equal, ${seconds} s` : 'DIFFERENT'])
-      if (wrong.length > 0) problems.push(`${name} differs in ${wrong.join(', ')}`)
-    } catch (error) {
-      line([name, 'FAILED'])
-      problems.push(`${name}: ${error.message}`)
+    for (const threads of runtime.threads) {
+      try {
+        const began = performance.now()
+        const { info, hashes, version } = await runtime.run(program, folder, { threads })
+        reports.push(hashes)
+        const wrong = differences(hashes, update ? reports[0] : golden)
+        const seconds = ((performance.now() - began) / 1000).toFixed(1)
+        line([name, version, info.threads, digest(hashes), wrong.length === 0 ? `equal, ${seconds} s` : 'DIFFERENT'])
+        const what = `${name} with ${threads} threads`
+        if (wrong.length > 0) problems.push(`${what} differs in ${wrong.join(', ')}`)
+        if (info.threads !== threads) problems.push(`${what} computed with ${info.threads}: ${info.threadsOffBecause}`)
+      } catch (error) {
+        line([name, 'FAILED', threads])
+        problems.push(`${name} with ${threads} threads: ${error.message}`)
+      }
     }
   }
 } finally {

@@ -21,8 +21,12 @@ function findNode(major) {
   })
 }
 
+/** One thread, and one or two workers more. */
+const threads = [1, 2, 3]
+
 const command = (install, find, args = []) => ({
   install,
+  threads,
   find,
   run: async (program, folder, options) => {
     const out = await runProgram(program, [...args, join(folder, 'command.mjs'), JSON.stringify(options)], {
@@ -34,6 +38,7 @@ const command = (install, find, args = []) => ({
 
 const page = (name) => ({
   install: browsers[name].install,
+  threads,
   find: browsers[name].find,
   run: async (_, folder, options) => {
     const query = encodeURIComponent(JSON.stringify(options))
@@ -60,6 +65,8 @@ export const runtimes = {
   ),
   workerd: {
     install: fromNpm,
+    // It has no workers.
+    threads: [1],
     find: findWorkerd,
     run: async (program, folder, options) => {
       const workerd = await startWorkerd(program, join(folder, 'workerd.capnp'))
