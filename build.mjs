@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
-import { gzipSync } from 'node:zlib'
+import { deflateRawSync, gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 
 const run = promisify(execFile)
@@ -93,7 +93,7 @@ async function buildWasm() {
     const bytes = await readFile(`build/${variant}.wasm`)
     await writeFile(
       `${generated}/${variant}.ts`,
-      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, as base64. */\nexport default '${bytes.toString('base64')}'\n`,
+      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, deflated, as base64. */\nexport default '${deflateRawSync(bytes, { level: 9 }).toString('base64')}'\n`,
     )
     console.log(
       `${variant}.wasm: ${(bytes.length / 1000).toFixed(1)} kB, ${(gzipSync(bytes).length / 1000).toFixed(1)} kB gzipped`,
@@ -125,7 +125,7 @@ async function buildLibrary() {
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
-    // The loader travels inside, so that a page can import the entry without a bundler or an import map.
+    // The loader and fflate travel inside, so that a page can import the entry without a bundler or an import map.
     external: ['node:*', '*.wasm', '*.wasm?module', ...Object.keys({ ...dependencies, ...peerDependencies })],
     chunkNames: 'chunks/[name]-[hash]',
     write: false,

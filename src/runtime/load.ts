@@ -55,16 +55,6 @@ export function checkRuntime(): void {
   }
 }
 
-/** Decodes the embedded module. */
-export function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64
-  if (native) return native.call(Uint8Array, text)
-  const binary = atob(text)
-  const bytes = new Uint8Array(binary.length)
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
-  return bytes
-}
-
 /** Says what a buffer that is no WebAssembly seems to be. */
 function checkMagic(source: BufferSource, where: string): void {
   const bytes = ArrayBuffer.isView(source)
