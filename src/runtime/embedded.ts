@@ -13,7 +13,7 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /** The module in a text: deflated before it became base64, which alone would take half as much again on the way. */
-const unpack = (text: string): Uint8Array<ArrayBuffer> => inflateSync(decodeBase64(text)) as Uint8Array<ArrayBuffer>
+const unpack = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(inflateSync(decodeBase64(text)))
 
 const embedded: Origin = {
   preferred: 'relaxed',

@@ -381,7 +381,8 @@ describe.each(Object.entries(pairLosses))('%s', (name, { op, argument, element }
       ] as const
       for (const [result, reference] of checks) {
         const { error, scale } = difference(result.data(), reference)
-        expect(error).toBeLessThanOrEqual(1e-6 * scale + 1e-7)
+        // Terms as large as the logits cancel in a small loss.
+        expect(error).toBeLessThanOrEqual(1e-6 * scale + 1e-7 * Math.max(1, spread))
       }
       dispose()
     })

@@ -1,10 +1,11 @@
 /** What a bundler makes of the built package: its size, and that what is not used is left out. */
 import { mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, mkdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
 import strict from '../../src/runtime/generated/strict.js'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -14,6 +15,11 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'toeplitz-bundle-'))
   mkdirSync(join(folder, 'node_modules'))
   symlinkSync(root, join(folder, 'node_modules/toeplitz'))
+  for (const name of Object.keys(manifest.dependencies)) {
+    const link = join(folder, 'node_modules', name)
+    mkdirSync(dirname(link), { recursive: true })
+    symlinkSync(join(root, 'node_modules', name), link)
+  }
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
