@@ -32,6 +32,7 @@ async function bundle(program: string, minify: boolean): Promise<string> {
     splitting: true,
     format: 'esm',
     platform: 'neutral',
+    mainFields: ['module', 'main'],
     preserveSymlinks: true,
     minify,
     write: false,
