@@ -4,7 +4,7 @@
  */
 import { algorithms, encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
-import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
+import { kernels, onAllThreads, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
@@ -212,7 +212,7 @@ const ofAdjoint =
   }
 
 const depthwiseFootprint: FootprintRule = (_, shape) => ({
-  workspace: kernels().conv_depthwise_workspace(shape) >>> 0,
+  workspace: onAllThreads(kernels().conv_depthwise_workspace(shape) >>> 0),
   packed: 0,
 })
 
@@ -220,7 +220,7 @@ function winogradFootprints(extent: 4 | 6): { readonly fwd: FootprintRule; reado
   const fwd: FootprintRule = (_, shape) => {
     const k = kernels()
     return {
-      workspace: k.conv_winograd_fwd_workspace(shape, extent) >>> 0,
+      workspace: onAllThreads(k.conv_winograd_fwd_workspace(shape, extent) >>> 0),
       packed: k.conv_winograd_packed(shape, extent) >>> 0,
     }
   }
@@ -233,11 +233,17 @@ const footprints: { readonly [name in ConvAlgorithm]: { readonly fwd: FootprintR
   gemm: {
     fwd(_, shape) {
       const k = kernels()
-      return { workspace: k.conv_gemm_fwd_workspace(shape) >>> 0, packed: k.conv_gemm_packed(shape) >>> 0 }
+      return {
+        workspace: onAllThreads(k.conv_gemm_fwd_workspace(shape) >>> 0),
+        packed: k.conv_gemm_packed(shape) >>> 0,
+      }
     },
     dx(_, shape) {
       const k = kernels()
-      return { workspace: k.conv_gemm_dx_workspace(shape) >>> 0, packed: k.conv_gemm_packed_transposed(shape) >>> 0 }
+      return {
+        workspace: onAllThreads(k.conv_gemm_dx_workspace(shape) >>> 0),
+        packed: k.conv_gemm_packed_transposed(shape) >>> 0,
+      }
     },
   },
   dense: {

@@ -1,13 +1,13 @@
 /** How each algorithm of src/plan/matmul.ts calls its kernel. */
 import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
-import { kernels, parallel, perThread } from '../runtime/core.js'
+import { kernels, onAllThreads, parallel, perThread } from '../runtime/core.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 
+const workspaceOf = ({ M, N, K }: MatmulProblem): number => kernels().matmul_workspace(M, N, K) >>> 0
+
 /** Bytes that the product needs besides its operands. */
-export function multiplyWorkspace(problem: MatmulProblem): number {
-  const { M, N, K } = problem
-  return planMatmul(problem) === 'dot' ? 0 : kernels().matmul_workspace(M, N, K) >>> 0
-}
+export const multiplyWorkspace = (problem: MatmulProblem): number =>
+  planMatmul(problem) === 'dot' ? 0 : onAllThreads(workspaceOf(problem))
 
 /** out (M, N) = op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]: addresses, the bias's 0 for none. */
 export function multiply(out: number, a: number, b: number, bias: number, problem: MatmulProblem): void {
@@ -23,6 +23,6 @@ export function multiply(out: number, a: number, b: number, bias: number, proble
   const [bRow, bColumn] = transposeB ? [4, 4 * K] : [4 * N, 4]
   const items = k.matmul_items(M, N)
   const work = (MULTIPLY_ADD * M * N * K) / items
-  const ws = perThread(multiplyWorkspace(problem))
+  const ws = perThread(workspaceOf(problem))
   parallel('matmul_fwd', items, work, out, a, b, bias, ws, M, N, K, aRow, aColumn, bRow, bColumn)
 }

@@ -246,6 +246,10 @@ export interface PerThread {
 
 export const perThread = (bytes: number): PerThread => ({ bytes })
 
+/** Bytes of a workspace in a call that is shared out: one for each thread. */
+export const onAllThreads = (bytes: number): number =>
+  Math.ceil(bytes / ALIGNMENT) * ALIGNMENT * (need('a workspace').pool?.places ?? 1)
+
 /** In ns: a chunk of less work costs too much to hand out, a call of less than two is not worth to wake anyone. */
 const CHUNK_WORK = 20_000
 /** A call has at most so many chunks. */
