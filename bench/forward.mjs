@@ -29,10 +29,11 @@ const peerModules = {
 export const bench = {
   description: 'the forward pass of LeNet-5, AlexNet, GoogLeNet and VGG-16, batch 1',
   peers: Object.keys(peerModules),
-  options: [],
-  async run({ rounds, peers: wanted, log }) {
-    const { createNetwork: createOurs, networkOf, start } = await import('./ours/network.mjs')
-    const runtime = await start(1)
+  options: ['threads'],
+  async run({ threads = 1, rounds, peers: wanted, log }) {
+    const { createNetwork: createOurs, networkOf } = await import('./ours/network.mjs')
+    const { start } = await import('./ours/start.mjs')
+    const runtime = await start(threads)
     const { peers, leftOut } = await loadPeers(peerModules, wanted, log)
     const rows = []
     for (const name of names) {

@@ -31,10 +31,11 @@ const tilesPerCall = 2000
 export const bench = {
   description: 'matrix products, in GFLOPS and against the peak of a register tile',
   peers: [],
-  options: [],
-  async run({ rounds, log }) {
-    const { createProduct, start } = await import('./ours/gemm.mjs')
-    const runtime = await start()
+  options: ['threads'],
+  async run({ threads = 1, rounds, log }) {
+    const { createProduct } = await import('./ours/gemm.mjs')
+    const { start } = await import('./ours/start.mjs')
+    const runtime = await start(threads)
     const tiles = tileRows[runtime.simd].map((rows) => ({
       name: `register tile ${rows}×8`,
       ...registerTile(rows, runtime.simd),

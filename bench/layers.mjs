@@ -34,12 +34,13 @@ const peerModules = {
 export const bench = {
   description: 'the forward pass of the convolution layers of LeNet-5, AlexNet, VGG-16 and GoogLeNet, batch 1',
   peers: Object.keys(peerModules),
-  options: ['layer'],
+  options: ['layer', 'threads'],
   checkLayers,
-  async run({ layers: wanted, rounds, peers: names, log }) {
+  async run({ layers: wanted, threads = 1, rounds, peers: names, log }) {
     const chosen = wanted === undefined ? layers : findLayers(wanted).found
-    const { algorithmOf, createLayer: createOurs, start } = await import('./ours/layer.mjs')
-    const runtime = await start()
+    const { algorithmOf, createLayer: createOurs } = await import('./ours/layer.mjs')
+    const { start } = await import('./ours/start.mjs')
+    const runtime = await start(threads)
     const { peers, leftOut } = await loadPeers(peerModules, names, log)
     const rows = []
     for (const [index, layer] of chosen.entries()) {

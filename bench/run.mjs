@@ -14,7 +14,7 @@ import { BenchError, UsageError } from './lib/errors.mjs'
  * @typedef {{
  *   description: string,
  *   peers: readonly string[],
- *   options: readonly ('batch' | 'layer')[],
+ *   options: readonly ('batch' | 'layer' | 'threads')[],
  *   checkLayers?: (queries: readonly string[]) => void,
  *   run: (options: BenchOptions) => Promise<import('./lib/row.mjs').Row[]>,
  * }} Bench
@@ -22,6 +22,7 @@ import { BenchError, UsageError } from './lib/errors.mjs'
  *   batch: number | undefined,
  *   layers: readonly string[] | undefined,
  *   rounds: number | undefined,
+ *   threads: number | undefined,
  *   peers: readonly string[],
  *   log: (line: string) => void,
  * }} BenchOptions
@@ -56,9 +57,10 @@ Options:
   --json          print only the results, an array of { bench, case, ours_ms, peers: { name: ms }, ratio, … }
   --layer <a,b>   layers: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected
   --batch <n>     train-step: images in a batch (default: 128)
+  --threads <n>   threads that ours computes with; the peers keep one (default: 1)
   --rounds <n>    measured rounds, of which the median is reported (default: what fits into the bench's budget of time)
   --peers <a,b>   only these peers; none: only ours
-  --save          also write bench/results/<bench>.json, and the README's table from it
+  --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the README's table from it
   -h, --help      this text
 `
 }
@@ -90,7 +92,7 @@ async function readCommandLine(args) {
   const names = positionals.length > 0 ? [...new Set(positionals)] : Object.keys(benches)
   const loaded = await Promise.all(names.map(async (name) => (await benches[name]?.())?.bench))
   const found = loaded.filter((bench) => bench !== undefined)
-  for (const option of /** @type {const} */ (['batch', 'layer'])) {
+  for (const option of /** @type {const} */ (['batch', 'layer', 'threads'])) {
     if (values[option] !== undefined && !found.some((bench) => bench.options.includes(option))) {
       throw new UsageError(`--${option} ${values[option]}: not an option of ${names.join(' or ')}`)
     }
@@ -115,6 +117,7 @@ async function readCommandLine(args) {
     layers,
     batch: positiveInteger('batch', values.batch),
     rounds: positiveInteger('rounds', values.rounds),
+    threads: positiveInteger('threads', values.threads),
   }
 }
 
@@ -130,6 +133,7 @@ function parse(args) {
         layer: { type: 'string' },
         batch: { type: 'string' },
         rounds: { type: 'string' },
+        threads: { type: 'string' },
         peers: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
@@ -172,7 +176,7 @@ async function main(args) {
     process.stdout.write(await usage())
     return
   }
-  const { chosen, json, save, layers, batch, rounds } = commandLine
+  const { chosen, json, save, layers, batch, rounds, threads } = commandLine
   requireLibrary()
   installPeers()
   const { describeMachine } = await import('./lib/machine.mjs')
@@ -182,7 +186,7 @@ async function main(args) {
   const machine = describeMachine([...new Set(chosen.flatMap(({ peers }) => peers))])
   const rows = []
   for (const { bench, peers } of chosen) {
-    const measured = await bench.run({ batch, layers, rounds, peers, log })
+    const measured = await bench.run({ batch, layers, rounds, threads, peers, log })
     rows.push(...measured)
     if (save) saveResults(measured, machine)
   }

@@ -20,11 +20,12 @@ const child = fileURLToPath(new URL('start/child.mjs', import.meta.url))
 export const bench = {
   description: 'from a fresh process to the first answer of a network: time, and peak memory of the process',
   peers: ['onnxruntime-web', 'tfjs-wasm'],
-  options: [],
-  async run({ rounds = 5, peers, log }) {
-    const { createNetwork, networkOf, start } = await import('./ours/network.mjs')
+  options: ['threads'],
+  async run({ threads = 1, rounds = 5, peers, log }) {
+    const { createNetwork, networkOf } = await import('./ours/network.mjs')
+    const { start } = await import('./ours/start.mjs')
     const { onnxOf } = await import('./networks/onnx.mjs')
-    const runtime = await start(1)
+    const runtime = await start(threads)
     const rows = []
     for (const name of names) {
       const folder = mkdtempSync(join(tmpdir(), 'toeplitz-bench-'))
@@ -42,7 +43,7 @@ export const bench = {
         const reports = {}
         for (let round = 0; round < rounds; round++) {
           log(`start: ${name}, round ${round + 1}`)
-          for (const side of ['ours', ...peers]) (reports[side] ??= []).push(runChild(side, name, folder))
+          for (const side of ['ours', ...peers]) (reports[side] ??= []).push(runChild(side, name, folder, threads))
         }
         const timings = Object.fromEntries(
           Object.entries(reports).map(([side, list]) => {
@@ -66,10 +67,13 @@ export const bench = {
  * @param {string} side
  * @param {string} name
  * @param {string} folder
+ * @param {number} threads of ours
  * @returns {Report}
  */
-function runChild(side, name, folder) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [child, side, name, folder], { encoding: 'utf8' })
+function runChild(side, name, folder, threads) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [child, side, name, folder, String(threads)], {
+    encoding: 'utf8',
+  })
   if (status !== 0) throw new BenchError(`start: ${side} failed on ${name}: ${stderr.trim().split('\n').at(-1)}`)
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
 }

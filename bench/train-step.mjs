@@ -24,7 +24,6 @@ import { toRow } from './lib/row.mjs'
  * }} Contender
  */
 
-const threads = 1
 const optimizer = { lr: 0.01, momentum: 0.9, weightDecay: 5e-4 }
 const batches = 8
 const trainingImages = 60_000
@@ -42,14 +41,16 @@ const peerModules = {
 export const bench = {
   description: 'a training step of conv(5,32) pool conv(5,64) pool fc(100) fc(10), batch 128',
   peers: Object.keys(peerModules),
-  options: ['batch'],
-  async run({ batch = 128, rounds, peers: names, log }) {
+  options: ['batch', 'threads'],
+  async run({ batch = 128, threads = 1, rounds, peers: names, log }) {
     if (batch * batches > trainingImages) {
       throw new UsageError(`--batch ${batch}: expected at most ${Math.floor(trainingImages / batches)}`)
     }
     const problem = { ...loadDigits(batch * batches), batch, optimizer }
     const { createOurs } = await import('./ours/train-step.mjs')
-    const ours = await createOurs(problem)
+    const { start } = await import('./ours/start.mjs')
+    const runtime = await start(threads)
+    const ours = createOurs(problem)
     await assertSizes(ours)
 
     /** @type {Contender[]} */
@@ -87,7 +88,7 @@ export const bench = {
       onRound: (round) => log(`train-step: round ${round}`),
     })
     for (const peer of peers) peer.dispose?.()
-    const about = { bench: 'train-step', case: `MNIST ConvNet, batch ${batch}`, threads, images: batch, checked }
+    const about = { bench: 'train-step', case: `MNIST ConvNet, batch ${batch}`, ...runtime, images: batch, checked }
     return [toRow({ ...about, ...(Object.keys(leftOut).length > 0 ? { left_out: leftOut } : {}) }, timings)]
   },
 }

@@ -39,7 +39,7 @@ function markdown(rows) {
   const machine = rows[0]?.machine
   const where = machine
     ? [
-        `${machine.cpu}, ${rows[0]?.threads} thread`,
+        `${machine.cpu}, ${rows[0]?.threads} thread${rows[0]?.threads === 1 ? '' : 's'}`,
         `Node ${machine.versions['node']}`,
         ...peers.map((name) => `${name} ${machine.versions[name]}`),
         machine.date.slice(0, 10),
@@ -71,13 +71,14 @@ function markdownTable(titles, lines) {
 }
 
 /**
- * Writes bench/results/<bench>.json, and the README's table from it.
+ * Writes bench/results/<bench>.json, or <bench>-<n>-threads.json, and the README's table from it.
  * @param {readonly import('./row.mjs').Row[]} rows of one bench
  * @param {import('./machine.mjs').Machine} machine
  */
 export function saveResults(rows, machine) {
-  const name = rows[0]?.bench
-  if (name === undefined) return
+  const [row] = rows
+  if (row === undefined) return
+  const name = row.threads === 1 ? row.bench : `${row.bench}-${row.threads}-threads`
   mkdirSync(folder, { recursive: true })
   writeFileSync(new URL(`${name}.json`, folder), formatJson(rows, machine))
   updateReadme(name)

@@ -19,7 +19,7 @@
 
 /**
  * The steps that compute the model's first output. Dropout, which does nothing here, is left out.
- * @param {import('../../dist/zoo.js').Graph} model
+ * @param {import('../../dist/index.js').Graph} model
  * @returns {Network}
  */
 export function networkOf(model) {
@@ -76,7 +76,7 @@ export function networkOf(model) {
  * −Σ (x − w)² − b as a linear layer of x, from which Σ x² is then subtracted: weights 2·w, biases −Σ w² − b.
  * @param {{ shape: readonly number[], data: Float32Array }} weight
  * @param {{ shape: readonly number[], data: Float32Array } | undefined} bias
- * @returns {[typeof weight, typeof weight]}
+ * @returns {[NonNullable<Step['weight']>, NonNullable<Step['weight']>]}
  */
 function distances({ shape, data }, bias) {
   const [units = 0, features = 0] = shape
@@ -92,7 +92,7 @@ function distances({ shape, data }, bias) {
 
 /**
  * Output shapes by node, without the batch.
- * @param {import('../../dist/zoo.js').Graph} model
+ * @param {import('../../dist/index.js').Graph} model
  */
 function shapesOf(model) {
   const json = /** @type {any} */ (model.toJSON())

@@ -49,7 +49,7 @@ export function tfjsOf({ steps }) {
  */
 function compute({ type, options, relu }, { w, b }, inputs) {
   const [x] = inputs
-  const activation = /** @type {const} */ (relu ? 'relu' : 'linear')
+  const activation = relu ? /** @type {const} */ ('relu') : 'linear'
   const kernel = pair(options['kernel'], 1)
   const [pad] = pair(options['padding'], 0)
   switch (type) {

@@ -1,13 +1,6 @@
 // @ts-check
 // Our side of the matrix products.
-import { init, matmul, runtimeInfo, scope, tensor } from '../../dist/index.js'
-
-/** Starts the library; says how. */
-export async function start() {
-  await init({ simd: 'strict', threads: 1 })
-  const { simd, threads } = runtimeInfo()
-  return { simd, threads }
-}
+import { matmul, scope, tensor } from '../../dist/index.js'
 
 /**
  * a (M, K) · b (K, N).

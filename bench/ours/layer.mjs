@@ -1,13 +1,6 @@
 // @ts-check
 // Our side of a layer.
-import { conv2d, init, runtimeInfo, scope, tensor } from '../../dist/index.js'
-
-/** Starts the library; says how. */
-export async function start() {
-  await init({ simd: 'strict', threads: 1 })
-  const { simd, threads } = runtimeInfo()
-  return { simd, threads }
-}
+import { conv2d, scope, tensor } from '../../dist/index.js'
 
 /**
  * Which algorithm computes the layer. The library does not tell yet.

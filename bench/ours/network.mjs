@@ -1,18 +1,8 @@
 // @ts-check
 // Our side of a network: a model of the zoo, as a user of the library would run it.
-import { init, runtimeInfo, scope, tensor } from '../../dist/index.js'
+import { scope, tensor } from '../../dist/index.js'
 import { createModel } from '../../dist/zoo.js'
 import { networkOf } from '../networks/steps.mjs'
-
-/**
- * Starts the library; says how.
- * @param {number} threads
- */
-export async function start(threads) {
-  await init({ simd: 'strict', threads })
-  const info = runtimeInfo()
-  return { simd: info.simd, threads: info.threads }
-}
 
 /**
  * The model, its steps for the peers, and our side.

@@ -9,7 +9,6 @@ import {
   SGD,
   Sequential,
   crossEntropy,
-  init,
   scope,
   tensor,
   valueAndGrad,
@@ -17,10 +16,9 @@ import {
 
 /**
  * @param {import('../train-step.mjs').Problem} problem
- * @returns {Promise<import('../train-step.mjs').Contender>}
+ * @returns {import('../train-step.mjs').Contender}
  */
-export async function createOurs({ images, labels, batch, optimizer: settings }) {
-  await init({ simd: 'strict', threads: 1 })
+export function createOurs({ images, labels, batch, optimizer: settings }) {
   const model = new Sequential(
     [
       new Conv2d({ outChannels: 32, kernel: 5 }),

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { deserialize } from 'node:v8'
 
-const [side = '', name = '', folder = ''] = process.argv.slice(2)
+const [side = '', name = '', folder = '', threads = '1'] = process.argv.slice(2)
 const model = readFileSync(join(folder, side))
 const bytes = readFileSync(join(folder, 'image'))
 const image = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
@@ -16,7 +16,7 @@ const begin = performance.now()
 if (side === 'ours') {
   const { init, tensor } = await import('../../dist/index.js')
   const { createModel } = await import('../../dist/zoo.js')
-  await init()
+  await init({ threads: Number(threads) })
   const network = createModel(name).eval()
   network.load(model)
   network.forward(tensor(image, [1, ...shape])).data()
@@ -27,7 +27,7 @@ if (side === 'ours') {
   await session.run({ x: new Tensor('float32', image, [1, ...shape]) })
 } else {
   const { createNetwork } = await import('../peers/tfjs-wasm.mjs')
-  await createNetwork(deserialize(model), image).output()
+  await (await createNetwork(deserialize(model), image)).output()
 }
 const milliseconds = performance.now() - begin
 console.log(JSON.stringify({ milliseconds, megabytes: process.resourceUsage().maxRSS / 1024 }))

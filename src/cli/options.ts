@@ -11,6 +11,8 @@ import type { Initializer } from '../nn/initialize.js'
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
 const largestSeed = 2 ** 32 - 1
+/** As many as the core takes. */
+const mostThreads = 64
 
 /** Decimal notation only: `Number` alone would also take '', ' 1', '0x10' and 'Infinity'. */
 const decimalPattern = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
@@ -21,6 +23,10 @@ export function parsePositiveInteger(text: string): number {
 
 export function parseNonNegativeInteger(text: string): number {
   return parseInteger(text, 0, largestInteger)
+}
+
+export function parseThreads(text: string): number {
+  return parseInteger(text, 1, mostThreads)
 }
 
 export function parseSeed(text: string): number {

@@ -19,6 +19,7 @@ import {
   parsePositiveInteger,
   parsePositiveNumber,
   parseSeed,
+  parseThreads,
 } from './options.js'
 import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 
@@ -170,6 +171,7 @@ function addTrain(program: Command, actions: CliActions): void {
     .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
     .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
     .option('--resume [dir]', 'go on from the checkpoint in this folder (default: that of --out)', parsePath)
+    .option('--threads <count>', 'threads to compute with; any number gives the same bits (default: 1)', parseThreads)
     .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
     .addHelpText(
       'after',

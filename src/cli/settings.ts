@@ -29,12 +29,14 @@ export interface TrainSettings {
   readonly resume?: string | true
   /** Folder with the files of the data set; left out, the installed package. */
   readonly dataDir?: string
+  /** Threads to compute with; left out, one. The bits are the same for any number. */
+  readonly threads?: number
   /** Whether a damaged picture ends the run; left out, it is skipped. */
   readonly strict?: boolean
 }
 
 /** The settings that decide the bits of a run. */
-export type RunSettings = Omit<TrainSettings, 'out' | 'resume' | 'dataDir' | 'strict'>
+export type RunSettings = Omit<TrainSettings, 'out' | 'resume' | 'dataDir' | 'threads' | 'strict'>
 
 /** What `toeplitz train` uses where nothing else is asked for. */
 export const trainDefaults = {

@@ -196,7 +196,7 @@ async function writeReport(
     seed: settings.seed,
     weightsHash,
     version: packageVersion(),
-    environment: `Node ${process.versions.node}, ${runtimeInfo().simd} SIMD, ${runtimeInfo().threads} thread`,
+    environment: `Node ${process.versions.node}, ${runtimeInfo().simd} SIMD, ${runtimeInfo().threads} thread${runtimeInfo().threads === 1 ? '' : 's'}`,
     layers: model.summary().layers.map((row) => ({ ...row, output: row.output.join(' × ') })),
     batchSize: settings.batchSize,
     stepsPerEpoch: Math.ceil(data.training.size / settings.batchSize),
@@ -407,7 +407,9 @@ export async function trainCommand(options: TrainOptions, { stdout }: Streams = 
   const resumed = options.resume === undefined ? undefined : await resumeFrom(options)
   const settings = settingsOf(resumed?.checkpoint.settings ?? options)
   const directory = resumed?.directory ?? (await chooseDirectory(options))
-  await init()
+  await init({ threads: options.threads ?? 1 })
+  const { threads, threadsOffBecause } = runtimeInfo()
+  if (threadsOffBecause !== undefined) stdout.write(`Computing on ${threads} thread: ${threadsOffBecause}\n`)
   const skipped: string[] = []
   const data = await loadData(settings.data, {
     ...{ dataDir: options.dataDir, imageSize: settings.imageSize, strict: options.strict },

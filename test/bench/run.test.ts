@@ -26,6 +26,7 @@ describe('npm run bench', () => {
     [['layers', 'gemm', '--batch', '2'], /^bench: --batch 2: not an option of layers or gemm\n$/],
     [['layers', '--layer', 'vgg16,nonsense'], /^bench: --layer vgg16,nonsense: no layer "nonsense", expected .*\n$/],
     [['layers', '--layer', 'vgg16', '--save'], /^bench: --save with --layer vgg16: .*\n$/],
+    [['layers', '--threads', 'two'], /^bench: --threads two: expected a whole number.*\n$/],
     [['gemm', '--peers', 'tfjs-wasm'], /^bench: --peers tfjs-wasm: no peer "tfjs-wasm" here, expected none\n$/],
   ])('refuses %j in one line, exit code 2', (args, message) => {
     const { status, stdout, stderr } = bench(...args)
