@@ -41,7 +41,7 @@ export interface ConvOptions {
    * Default 'auto': the cheapest for the shape. 'direct', 'gemm' and 'depthwise' add the products of the definition, so
    * small whole numbers are exact, NaN and ∞ reach the outputs whose windows hold them, and shifted inputs give shifted
    * bits. 'winograd', which 'auto' takes from 16 channels on, errs about 2.5 times as much and spreads NaN over a tile.
-   * 'winograd2' (3 × 3) is slower and errs no more than the definition.
+   * 'winograd2' (3 × 3) is slower and errs no more than the definition; 'fft' is for large kernels.
    */
   readonly algorithm?: ConvAlgorithm | 'auto'
 }

@@ -2,7 +2,7 @@
  * How each algorithm of src/plan/conv.ts calls its kernels: one entry for each pass of each. `left` and
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
-import { algorithms, encodeConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { algorithms, encodeConv, fftExtent, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
 import { kernels, onAllThreads, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
@@ -70,46 +70,57 @@ function withPacked(
   weights.withDerived(`${layout} ${K} ${C} ${groups} ${kernel.join('x')} ${flip}`, bytes, pack, use)
 }
 
-/** `extent`: rows and columns of the transformed tiles. */
-function winograd(pass: PassArguments, shape: number, extent: 4 | 6, transposed: 0 | 1): void {
+/** Rows and columns of the tiles that an algorithm transforms in a problem. */
+type Extent = (problem: ConvProblem) => number
+
+function tiled(pass: PassArguments, shape: number, extent: number, transposed: 0 | 1): void {
   const { out, left, right, bias, work } = pass
   const k = kernels()
   withPacked(
     pass,
-    `winograd ${extent}${transposed ? ' dx' : ''}`,
-    k.conv_winograd_packed(shape, extent) >>> 0,
+    `tiled ${extent}${transposed ? ' dx' : ''}`,
+    k.conv_tiled_packed(shape, extent) >>> 0,
     (packed) => {
-      withWorkspace(2048, (ws) => {
-        k.conv_winograd_pack(packed, right, ws, shape, transposed, extent)
+      withWorkspace(k.conv_tiled_pack_workspace(shape, extent) >>> 0, (ws) => {
+        k.conv_tiled_pack(packed, right, ws, shape, transposed, extent)
       })
     },
     (packed) => {
-      const ws = perThread(k.conv_winograd_fwd_workspace(shape, extent) >>> 0)
-      const items = k.conv_winograd_fwd_items(shape, extent)
-      parallel('conv_winograd_fwd', items, work / items, out, left, packed, bias, ws, shape, extent)
+      const items = k.conv_tiled_fwd_items(shape, extent)
+      const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent) >>> 0)
+      parallel('conv_tiled_fwd', items, work / items, out, left, packed, bias, ws, shape, extent)
     },
   )
 }
 
-function winogradPasses(extent: 4 | 6): { readonly [pass in ConvPass]: Runner } {
+function tiledPasses(extentOf: Extent): { readonly [pass in ConvPass]: Runner } {
   return {
     fwd(pass, shape) {
-      winograd(pass, shape, extent, 0)
+      tiled(pass, shape, extentOf(pass.problem), 0)
     },
     dx(pass) {
-      withIntegers(encodeConv(adjointProblem(pass.problem), 'none'), (shape) => {
-        winograd(pass, shape, extent, 1)
+      const adjoint = adjointProblem(pass.problem)
+      withIntegers(encodeConv(adjoint, 'none'), (shape) => {
+        tiled(pass, shape, extentOf(adjoint), 1)
       })
     },
-    dw({ out, left, right, work }, shape) {
+    dw({ problem, out, left, right, work }, shape) {
       const k = kernels()
-      const items = k.conv_winograd_dw_items(shape, extent)
-      const ws = perThread(k.conv_winograd_dw_workspace(shape, extent) >>> 0)
-      withWorkspace(k.conv_winograd_dw_sums(shape, extent) >>> 0, (sums) => {
-        parallel('conv_winograd_dw', items, work / items, sums, left, right, ws, shape, extent)
-        const filters = k.conv_winograd_dw_filters(shape)
-        parallel('conv_winograd_dw_sum', filters, 5000, out, sums, perThread(1024), shape, extent)
-      })
+      const extent = extentOf(problem)
+      const items = k.conv_tiled_dw_items(shape, extent)
+      const run = (to: number): void => {
+        const ws = perThread(k.conv_tiled_dw_workspace(shape, extent) >>> 0)
+        parallel('conv_tiled_dw', items, work / items, to, left, right, ws, shape, extent)
+      }
+      const runs = k.conv_tiled_dw_runs(shape, extent)
+      if (runs === 1) run(out)
+      else {
+        const size = (problem.K * problem.C * sizeOf(problem.kernel)) / problem.groups
+        withWorkspace(4 * runs * size, (sums) => {
+          run(sums)
+          parallel('conv_tiled_dw_sum', size, LIGHT * runs, out, sums, size, runs)
+        })
+      }
     },
   }
 }
@@ -195,8 +206,9 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       parallel('conv_depthwise_dw', K, work / K, out, left, right, ws, shape)
     },
   },
-  winograd: winogradPasses(6),
-  winograd2: winogradPasses(4),
+  winograd: tiledPasses(() => 6),
+  winograd2: tiledPasses(() => 4),
+  fft: tiledPasses(fftExtent),
 }
 
 type FootprintRule = (problem: ConvProblem, shape: number) => Footprint
@@ -216,12 +228,13 @@ const depthwiseFootprint: FootprintRule = (_, shape) => ({
   packed: 0,
 })
 
-function winogradFootprints(extent: 4 | 6): { readonly fwd: FootprintRule; readonly dx: FootprintRule } {
-  const fwd: FootprintRule = (_, shape) => {
+function tiledFootprints(extentOf: Extent): { readonly fwd: FootprintRule; readonly dx: FootprintRule } {
+  const fwd: FootprintRule = (problem, shape) => {
     const k = kernels()
+    const extent = extentOf(problem)
     return {
-      workspace: onAllThreads(k.conv_winograd_fwd_workspace(shape, extent) >>> 0),
-      packed: k.conv_winograd_packed(shape, extent) >>> 0,
+      workspace: onAllThreads(k.conv_tiled_fwd_workspace(shape, extent) >>> 0),
+      packed: k.conv_tiled_packed(shape, extent) >>> 0,
     }
   }
   return { fwd, dx: ofAdjoint(fwd) }
@@ -257,8 +270,9 @@ const footprints: { readonly [name in ConvAlgorithm]: { readonly fwd: FootprintR
     }),
   },
   depthwise: { fwd: depthwiseFootprint, dx: ofAdjoint(depthwiseFootprint) },
-  winograd: winogradFootprints(6),
-  winograd2: winogradFootprints(4),
+  winograd: tiledFootprints(() => 6),
+  winograd2: tiledFootprints(() => 4),
+  fft: tiledFootprints(fftExtent),
 }
 
 /** Bytes that a pass by one algorithm needs besides its tensors. */

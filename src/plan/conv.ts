@@ -37,41 +37,65 @@ export function multiplyAdds(problem: ConvProblem): number {
   return N * K * (C / groups) * product(kernel) * product(output)
 }
 
+/** Tiles of `extent` × `extent` of maps of these extents, for square kernels of r. */
+const tilesOf = (maps: readonly number[], extent: number, r: number): number =>
+  product(maps.map((total) => Math.ceil(total / (extent + 1 - r))))
+
+/** Real numbers in a transformed tile. */
+const frequencies = (extent: number): number => (extent > 6 ? extent * (extent + 2) : extent * extent)
+
+/** What an algorithm on transformed tiles of `extent` × `extent` costs; `each`: a transform, for each of its numbers. */
+function tiledCost(problem: ConvProblem, pass: ConvPass, extent: number, each: number): number {
+  const { N, C, K, groups, kernel, input, output } = problem
+  // Products of complex numbers are four, and each complex number is two.
+  const numbers = frequencies(extent)
+  const multiplications = extent > 6 ? 2 * numbers : numbers
+  const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
+  const tiles = N * tilesOf(extents, extent, kernel[0] as number)
+  if (pass === 'dw') {
+    const across = up(C / groups, 8)
+    const down = K / groups
+    const blocks = Math.ceil(across / 64)
+    const perTile = multiplications * across * down + each * numbers * (across + blocks * down)
+    return groups * (tiles * perTile + 11 * multiplications * across * down)
+  }
+  // Tiles of a batch are counted through. Weights are transformed once for many calls at batch 1.
+  const counted = up(tiles, 4)
+  const products = (multiplications * rows * inputs * counted) / groups
+  const filters = (N === 1 ? 3 : 20) * multiplications * (inputs / groups) * rows
+  return products + each * numbers * counted * (inputs + rows) + filters
+}
+
+/** Why transformed tiles cannot do this, for kernels up to `largest`, or undefined. */
+function untiled({ kernel, stride, dilation, lo }: ConvProblem, pass: ConvPass, sizes: string): string | undefined {
+  const r = kernel[0] as number
+  if (kernel.length !== 2 || r !== kernel[1]) return `the kernel must be ${sizes}`
+  if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
+  if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
+  return undefined
+}
+
+/** They spread NaN over their tiles and do not shift bit for bit: small layers, which gain little, keep both. */
+const manyChannels = ({ C, K, groups }: ConvProblem): boolean => Math.min(C, K) / groups >= 16
+
 /** Winograd's minimal filtering on tiles of `extent` × `extent`, for square kernels of one of `sizes`. */
 function minimalFiltering(extent: number, sizes: readonly number[]): Algorithm {
+  const wanted = sizes.map((size) => `${size} × ${size}`).join(' or ')
   return {
     tiled: true,
-    unsupported: ({ kernel, stride, dilation, lo }, pass) => {
-      const r = kernel[0] as number
-      if (kernel.length !== 2 || r !== kernel[1] || !sizes.includes(r)) {
-        return `the kernel must be ${sizes.map((size) => `${size} × ${size}`).join(' or ')}`
-      }
-      if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
-      if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
-      return undefined
-    },
-    // It spreads NaN over its tiles and does not shift bit for bit: small layers, which gain little, keep both.
-    automatic: ({ C, K, groups }) => Math.min(C, K) / groups >= 16,
-    cost: ({ N, C, K, groups, kernel, input, output }, pass) => {
-      const m = extent + 1 - (kernel[0] as number)
-      const frequencies = extent * extent
-      const transforms = 8 * frequencies
-      const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
-      const tiles = product(extents.map((total) => Math.ceil(total / m)))
-      if (pass === 'dw') {
-        const across = up(C / groups, 8)
-        const down = up(K / groups, 4)
-        const blocks = Math.ceil(across / 64)
-        const each = N * tiles * (frequencies * across * down + transforms * (across + blocks * down))
-        return groups * (each + 11 * frequencies * across * down)
-      }
-      // Tiles of a batch are counted through. Weights are transformed in float64: once for many calls at batch 1.
-      const counted = up(N * tiles, 4)
-      const products = frequencies * up(rows / groups, 8) * inputs * counted
-      const filters = (N === 1 ? 3 : 20) * frequencies * (inputs / groups) * rows
-      return products + transforms * counted * (inputs + rows) + filters
-    },
+    unsupported: (problem, pass) =>
+      untiled(problem, pass, wanted) ??
+      (sizes.includes(problem.kernel[0] as number) ? undefined : `the kernel must be ${wanted}`),
+    automatic: manyChannels,
+    cost: (problem, pass) => tiledCost(problem, pass, extent, 8),
   }
+}
+
+/** Points of the Fourier transforms: the cheaper number for the products. At least four outputs of a tile must be new. */
+export function fftExtent({ kernel, output }: ConvProblem): number {
+  const r = kernel[0] as number
+  const products = (extent: number): number => tilesOf(output, extent, r) * frequencies(extent)
+  return r <= 13 && products(16) <= products(32) ? 16 : 32
 }
 
 export const algorithms = {
@@ -123,6 +147,18 @@ export const algorithms = {
   winograd: minimalFiltering(6, [3, 5]),
   /** F(2×2, 3×3): as accurate as the definition, for maps of two or three rows, and where it is asked for. */
   winograd2: minimalFiltering(4, [3]),
+  /** Products of Fourier transforms of 16 or 32 points, for large kernels. */
+  fft: {
+    tiled: true,
+    unsupported: (problem, pass) =>
+      untiled(problem, pass, 'square, 2 × 2 to 29 × 29') ??
+      ((problem.kernel[0] as number) >= 2 && (problem.kernel[0] as number) <= 29
+        ? undefined
+        : 'the kernel must be square, 2 × 2 to 29 × 29'),
+    // Smaller kernels have Winograd's, or gain little.
+    automatic: (problem) => manyChannels(problem) && (problem.kernel[0] as number) >= 6,
+    cost: (problem, pass) => tiledCost(problem, pass, fftExtent(problem), 12),
+  },
 } as const satisfies Record<string, Algorithm>
 
 export type ConvAlgorithm = keyof typeof algorithms

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../src/autodiff/vjp.js'
 import { conv1d, conv2d, conv3d } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
-import { algorithms, type ConvAlgorithm } from '../../src/plan/conv.js'
+import { algorithms, isTiled, type ConvAlgorithm } from '../../src/plan/conv.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
@@ -155,8 +155,8 @@ function check(test: Case, algorithm: ConvAlgorithm): void {
 /** Algorithms that add up the very products of the definition: exact for small whole numbers. */
 const exact: ReadonlySet<ConvAlgorithm> = new Set(['dense', 'depthwise', 'direct', 'gemm'])
 
-/** A case of Winograd's kind: 3 × 3 or 5 × 5, stride 1, padding below the kernel. */
-function forWinograd(test: Case, sizes: readonly number[]): Case {
+/** A case for transformed tiles: a square kernel of one of these sizes, stride 1, padding below the kernel. */
+function forTiles(test: Case, sizes: readonly number[]): Case {
   const r = sizes[test.kernel[0]! % sizes.length]!
   const side = (axis: number): number => (test.input[axis] ?? 1) + r
   return {
@@ -174,8 +174,14 @@ function forWinograd(test: Case, sizes: readonly number[]): Case {
 
 describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (algorithm) => {
   const suited = (test: Case): Case => {
-    if (algorithm === 'winograd') return forWinograd(test, [3, 5])
-    if (algorithm === 'winograd2') return forWinograd(test, [3])
+    if (algorithm === 'winograd') return forTiles(test, [3, 5])
+    if (algorithm === 'winograd2') return forTiles(test, [3])
+    // The definition is slow for large kernels: fewer images and channels.
+    if (algorithm === 'fft') {
+      const { N, groupC, groupK } = test
+      const fewer = { N: Math.min(N, 6), groupC: Math.min(groupC, 66), groupK: Math.min(groupK, 21) }
+      return forTiles({ ...test, ...fewer }, [7, 2, 11, 4, 17])
+    }
     if (algorithm === 'dense') {
       const padding = test.padding.map(() => [0, 0] as [number, number])
       return { ...test, groups: 1, kernel: test.input, dilation: test.input.map(() => 1), padding, flip: false }
@@ -192,7 +198,7 @@ describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (
       fc.property(cases, (test) => {
         check(suited(test), algorithm)
       }),
-      { numRuns: algorithm.startsWith('winograd') ? 100 : 300 },
+      { numRuns: algorithm === 'fft' ? 25 : isTiled(algorithm) ? 100 : 300 },
     )
   })
 
@@ -299,7 +305,7 @@ describe('convolution', () => {
     })
   })
 
-  it.each(['gemm', 'winograd', 'winograd2'] as const)(
+  it.each(['gemm', 'winograd', 'winograd2', 'fft'] as const)(
     'keeps packed weights (%s) from their second use until they change',
     (algorithm) => {
       const x = ones([1, 2, 6, 6])
@@ -394,7 +400,7 @@ describe('convolution', () => {
     scope(() => {
       expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(UnsupportedError)
       expect(() => conv2d(x(), w(), { algorithm: 'magic' as 'gemm' })).toThrow(
-        /use direct, gemm, winograd, winograd2 or auto/,
+        /use direct, gemm, winograd, winograd2, fft or auto/,
       )
     })
   })

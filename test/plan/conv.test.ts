@@ -42,6 +42,7 @@ describe('the choice of an algorithm', () => {
     ['MNIST 32 × 12², 5 × 5', problem(128, 32, 12, 64, 5), 'winograd'],
     ['GoogLeNet 192 × 7²', problem(1, 192, 7, 384, 3, same), 'winograd'],
     ['64 × 3²', problem(1, 64, 3, 64, 3, same), 'winograd2'],
+    ['64 × 56², 11 × 11', problem(1, 64, 56, 64, 11), 'fft'],
     ['MNIST 1 × 28², 5 × 5', problem(128, 1, 28, 32, 5), 'gemm'],
     ['1 × 1', problem(1, 64, 56, 64, 1), 'gemm'],
     ['depthwise', problem(1, 128, 56, 128, 3, { ...same, groups: 128 }), 'depthwise'],
@@ -61,8 +62,8 @@ describe('the choice of an algorithm', () => {
   })
 
   it('leaves out what cannot do a pass, and says why when it is asked for', () => {
-    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(['direct', 'gemm', 'winograd', 'winograd2'])
-    expect(algorithmsFor(problem(1, 8, 8, 8, 7), 'dw')).toEqual(['direct', 'gemm'])
+    expect(algorithmsFor(problem(1, 8, 8, 8, 3), 'fwd')).toEqual(['direct', 'gemm', 'winograd', 'winograd2', 'fft'])
+    expect(algorithmsFor(problem(1, 8, 8, 8, 7), 'dw')).toEqual(['direct', 'gemm', 'fft'])
     const strided = problem(1, 8, 8, 8, 3, { stride: [2, 1] })
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(UnsupportedError)
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(

@@ -54,6 +54,7 @@ export const byAlgorithm: Readonly<Record<string, () => Case>> = {
   depthwise: square(6, 6, 3, { algorithm: 'depthwise', groups: 6, padding: 1 }),
   winograd: square(19, 17, 3, { algorithm: 'winograd', padding: 1 }),
   winograd2: square(19, 17, 3, { algorithm: 'winograd2', padding: 1 }),
+  fft: square(19, 17, 7, { algorithm: 'fft', padding: 3 }, 23),
 }
 
 const maps = [16, 32, 24, 24]

@@ -23,7 +23,7 @@ type Operation = (x: Tensor, w: Tensor) => Tensor
 
 /** Name, shape of x, shape of w (for those that take one), and the operation. */
 const families: readonly (readonly [string, readonly number[], readonly number[], Operation])[] = [
-  ...(['direct', 'gemm', 'winograd'] as const).map(
+  ...(['direct', 'gemm', 'winograd', 'winograd2', 'fft'] as const).map(
     (algorithm) =>
       [
         `conv2d 3 × 3, ${algorithm}`,
@@ -39,6 +39,12 @@ const families: readonly (readonly [string, readonly number[], readonly number[]
     (x, w) => ops.conv2d(x, w, { padding: 1, algorithm: 'winograd' }),
   ],
   ['conv2d 5 × 5, winograd', [4, 4, 9, 10], [6, 4, 5, 5], (x, w) => ops.conv2d(x, w, { algorithm: 'winograd' })],
+  [
+    'conv2d 7 × 7 of one image, fft',
+    [1, 6, 40, 45],
+    [65, 6, 7, 7],
+    (x, w) => ops.conv2d(x, w, { padding: 3, algorithm: 'fft' }),
+  ],
   ['conv2d in groups', [3, 8, 7, 9], [12, 4, 3, 3], (x, w) => ops.conv2d(x, w, { groups: 2, stride: 2, padding: 1 })],
   ['conv2d of one image', [1, 5, 33, 29], [9, 5, 3, 3], (x, w) => ops.conv2d(x, w, { padding: 1, algorithm: 'gemm' })],
   [

@@ -30,30 +30,8 @@ export function roundUpOutput(to: usize, shape: usize, m: i32, maps: i32): ConvS
   return d
 }
 
-/**
- * The frequencies of four windows, a vector each from `lanes` on, to where four records of 16 bytes in `queue` say: lane l
- * of frequency f to its address + f·stride. Then each address moves on by what the record's second number says.
- */
-export function scatterLanes(queue: usize, lanes: usize, stride: usize, e: i32): void {
-  let to0 = <usize>load<u32>(queue)
-  let to1 = <usize>load<u32>(queue, 16)
-  let to2 = <usize>load<u32>(queue, 32)
-  let to3 = <usize>load<u32>(queue, 48)
-  store<u32>(queue, <u32>to0 + load<u32>(queue, 4))
-  store<u32>(queue, <u32>to1 + load<u32>(queue, 20), 16)
-  store<u32>(queue, <u32>to2 + load<u32>(queue, 36), 32)
-  store<u32>(queue, <u32>to3 + load<u32>(queue, 52), 48)
-  const end = lanes + ((<usize>(e * e)) << 4)
-  while (lanes < end) {
-    const values = v128.load(lanes)
-    v128.store32_lane(to0, values, 0)
-    v128.store32_lane(to1, values, 1)
-    v128.store32_lane(to2, values, 2)
-    v128.store32_lane(to3, values, 3)
-    to0 += stride
-    to1 += stride
-    to2 += stride
-    to3 += stride
-    lanes += 16
-  }
+/** Rows of a tile of which a part is written are so many bytes apart. */
+@inline
+export function partPitch(m: i32): usize {
+  return <usize>((m * 4 + 15) & ~15)
 }

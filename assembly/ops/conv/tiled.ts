@@ -1,23 +1,36 @@
 /**
- * Convolution by Winograd's minimal filtering on e × e tiles: F(4×4, 3×3) on 6 × 6 with a quarter of the multiplications
- * of the definition, F(2×2, 5×5) on 6 × 6 with 9/25 and F(2×2, 3×3) on 4 × 4 with 4/9 of them. Two directions, stride 1,
- * dilation 1, any padding and groups.
+ * Convolution on transformed tiles of e × e: by Winograd's minimal filtering, F(4×4, 3×3) on 6 × 6 with a quarter of the
+ * multiplications of the definition, F(2×2, 5×5) on 6 × 6 with 9/25 and F(2×2, 3×3) on 4 × 4 with 4/9 of them; and by
+ * Fourier transforms of 16 or 32 points, overlap and discard, for large kernels. Two directions, square kernels, stride 1,
+ * dilation 1, any padding and groups. For Winograd:
  *
  *   U[f][k, c] = (G g Gᵀ)[f]      V[f][c, tile] = (Bᵀ d B)[f]      M[f] = U[f] · V[f]      y = Aᵀ M A
  *
  * A block of tiles, counted through several images where maps are small, is transformed, multiplied and transformed back
  * before the next one. U: [frequency][panel of h ≤ ROWS k][c][h]; V: [frequency][panel of 8 tiles][c][8]; M: [frequency]
- * [panel of 8 tiles][k][8]. Each frequency begins 64 bytes later than a power of two would have it, so that the streams of
- * a transform do not meet in the same cache set. The input gradient is this convolution too, with transposed and rotated
- * weights.
+ * [panel of 8 tiles][k][8]; each c of U and V is two where frequencies are complex (transforms.ts). Each frequency begins
+ * 64 bytes later than a power of two would have it, so that the streams of a transform do not meet in the same cache set.
+ * The input gradient is this convolution too, with transposed and rotated weights.
  */
+import { fftTiles } from '../../micro/fft'
 import { panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
 import { B_STEP, COLUMNS, ROWS, Rows1, Rows2, Rows3, Rows4, Rows5, Rows6, TILE_BYTES, halfTile } from '../../micro/tile'
-import { SCRATCH_BYTES, inverseTiles, transformFilters, transformTiles } from '../../micro/winograd'
-import { inverseTiles4, transformFilters4, transformTiles4 } from '../../micro/winograd4'
+import { transformFilters } from '../../micro/winograd'
+import { transformFilters4 } from '../../micro/winograd4'
 import { F32, storeTail } from '../../simd'
 import { ConvShape, align, padRegion } from './shape'
-import { ROUNDED_BYTES, roundUp } from './tiles'
+import { ROUNDED_BYTES, partPitch, roundUp } from './tiles'
+import {
+  complexOf,
+  fillTables,
+  frequenciesOf,
+  inverseOutput,
+  lanesBytes,
+  scatterLanes,
+  scratchBytes,
+  tableBytes,
+  transformInput,
+} from './transforms'
 
 /** Bytes of V and M together that a block of tiles should stay within: most of a second-level cache. */
 const BLOCK_BYTES: i32 = 1 << 20
@@ -27,9 +40,6 @@ const MOST: i32 = 96
 const WHOLE: i32 = 64
 /** Work items that there should be at least. */
 const SHARES: i32 = 4
-
-/** Scratch: a transform, tiles of which a part is written, a bias in all lanes, and zeros. */
-const WORK_BYTES: usize = 2 * SCRATCH_BYTES + 64 + TILE_BYTES
 
 /** Outputs of one tile along each direction. */
 @inline
@@ -46,25 +56,34 @@ function tilesOf(d: ConvShape, e: i32): i32 {
 
 /** Bytes of one frequency of U. */
 @inline
-function filterStride(d: ConvShape): usize {
-  return <usize>(d.groupK * d.groupC) * F32 + 64
+function filterStride(d: ConvShape, e: i32): usize {
+  return ((<usize>(d.groupK * d.groupC) * F32) << complexOf(e)) + 64
 }
 
-/** Bytes of the transformed weights (G, e², K/G, C/G). */
-export function conv_winograd_packed(shape: usize, e: i32): usize {
+/** Bytes of the transformed weights (G, frequencies, K/G, C/G). */
+export function conv_tiled_packed(shape: usize, e: i32): usize {
   const d = changetype<ConvShape>(shape)
-  return <usize>(d.G * e * e) * filterStride(d)
+  return <usize>(d.G * (frequenciesOf(e) << complexOf(e))) * filterStride(d, e)
+}
+
+/** Bytes that conv_tiled_pack works in: for Fourier transforms also four filters and where they go. */
+export function conv_tiled_pack_workspace(shape: usize, e: i32): usize {
+  if (!complexOf(e)) return 2048
+  const R = changetype<ConvShape>(shape).R
+  return 64 + align(<usize>(4 * R * R) * F32) + align(tableBytes(e)) + scratchBytes(e) + lanesBytes(e)
 }
 
 /**
  * Transforms the weights: (K, C/G, R, R), or with `transposed` (C, K/G, R, R), those of the convolution whose input
- * gradient this one computes. Flipping is done here. In float64, rounded once. `ws` holds 2,048 bytes.
+ * gradient this one computes. Flipping is done here. Winograd's in float64, rounded once.
  */
-export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: usize, transposed: i32, e: i32): void {
+export function conv_tiled_pack(packed: usize, w: usize, ws: usize, shape: usize, transposed: i32, e: i32): void {
   const d = changetype<ConvShape>(shape)
   const groupC = d.groupC
   const groupK = d.groupK
-  const stride = filterStride(d)
+  const complex = complexOf(e)
+  const stride = filterStride(d, e)
+  if (complex) fillTables(ws + 64 + align(<usize>(4 * d.R * d.R) * F32), e)
   const filterBytes = <usize>(d.R * d.R) * F32
   // Bytes from one filter to the next along k and along c.
   const alongK = transposed ? filterBytes : <usize>groupC * filterBytes
@@ -76,16 +95,52 @@ export function conv_winograd_pack(packed: usize, w: usize, ws: usize, shape: us
       const height = panelRows(groupK - k)
       for (let c = 0; c < groupC; c++) {
         const filters = from + <usize>c * alongC
-        for (let pair = 0; pair < height; pair += 2) {
+        if (complex) fourierFilters(to, stride, filters, alongK, height, ws, d.R, d.flip, e)
+        for (let pair = complex ? height : 0; pair < height; pair += 2) {
           const at = to + <usize>pair * F32
           winogradFilters(at, stride, filters + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
         }
-        to += <usize>height * F32
+        to += (<usize>height * F32) << complex
       }
       from += <usize>height * alongK
       k += height
     }
-    packed += <usize>(e * e) * stride
+    packed += <usize>(frequenciesOf(e) << complex) * stride
+  }
+}
+
+/** U of `count` filters `along` bytes apart, the rows of one panel, four at a time. */
+function fourierFilters(
+  to: usize,
+  stride: usize,
+  from: usize,
+  along: usize,
+  count: i32,
+  ws: usize,
+  R: i32,
+  flip: i32,
+  e: i32,
+): void {
+  const taps = R * R
+  const bytes = <usize>taps * F32
+  const copies = ws + 64
+  const tables = copies + align(4 * bytes)
+  const scratch = tables + align(tableBytes(e))
+  const lanes = scratch + scratchBytes(e)
+  for (let row = 0; row < count; row += 4) {
+    for (let lane = 0; lane < 4; lane++) {
+      const filter = min(row + lane, count - 1)
+      const source = from + <usize>filter * along
+      const copy = copies + <usize>lane * bytes
+      for (let t = 0; t < taps; t++) {
+        store<f32>(copy + <usize>t * F32, load<f32>(source + <usize>(flip ? taps - 1 - t : t) * F32))
+      }
+      store<u32>(ws + ((<usize>lane) << 4), <u32>(to + <usize>filter * F32))
+      store<u32>(ws + ((<usize>lane) << 4), <u32>(<usize>count * F32), 4)
+    }
+    const last = copies + 3 * bytes
+    fftTiles(lanes, 32, 16, scratch, tables, e, copies, copies + bytes, copies + 2 * bytes, last, <usize>R * F32, R, R)
+    scatterLanes(ws, lanes, stride, e)
   }
 }
 
@@ -137,7 +192,7 @@ function imageBlock(d: ConvShape, e: i32): i32 {
 /** Tiles in one block, as many as stay in the second-level cache. */
 function wantedTiles(d: ConvShape, e: i32): i32 {
   const channels = d.groupC + d.groupK
-  return max(FEWEST, min(MOST, BLOCK_BYTES / (e * e * 4 * channels)))
+  return max(FEWEST, min(MOST, BLOCK_BYTES / ((frequenciesOf(e) * 4 * channels) << complexOf(e))))
 }
 
 /** Tiles in each block of `total`: equal sizes, so that none is left with a few tiles; all of a small map. */
@@ -179,33 +234,41 @@ function regionBytes(d: ConvShape, e: i32): usize {
   return align(<usize>d.groupC * <usize>(regionRows(d, e) * columns) * F32 + 64)
 }
 
-/** Bytes of one frequency of a block of V (channels = C/G) or of M (channels = K/G). */
+/** Bytes of one frequency of a block of V (`depth` = C/G, twice that where it is complex) or of M (K/G). */
 @inline
-function blockStride(tiles: i32, channels: i32): usize {
-  return <usize>tiles * <usize>channels * F32 + 64
+function blockStride(tiles: i32, depth: i32): usize {
+  return <usize>tiles * <usize>depth * F32 + 64
 }
 
-export function conv_winograd_fwd_workspace(shape: usize, e: i32): usize {
+/** Scratch of a transform and its tables, four tiles of which a part is written, a bias in all lanes, and zeros. */
+function workBytes(d: ConvShape, e: i32): usize {
+  const m = outputsOf(d, e)
+  return scratchBytes(e) + align(tableBytes(e)) + align(<usize>(4 * m) * partPitch(m)) + 64 + TILE_BYTES
+}
+
+export function conv_tiled_fwd_workspace(shape: usize, e: i32): usize {
   const d = changetype<ConvShape>(shape)
   const block = largestBlock(d, e)
+  const complex = complexOf(e)
+  const frequencies = <usize>frequenciesOf(e)
   return (
     ROUNDED_BYTES +
     align(<usize>block * ENTRY_BYTES) +
     <usize>imageBlock(d, e) * regionBytes(d, e) +
-    WORK_BYTES +
-    align(<usize>(e * e) * blockStride(block, d.groupC)) +
-    align(<usize>(e * e) * blockStride(block, d.groupK))
+    workBytes(d, e) +
+    align(frequencies * blockStride(block, d.groupC << complex)) +
+    align((frequencies << complex) * blockStride(block, d.groupK))
   )
 }
 
-/** Work items of conv_winograd_fwd: blocks of tiles of each group, each for a share of the output channels. */
-export function conv_winograd_fwd_items(shape: usize, e: i32): i32 {
+/** Work items of conv_tiled_fwd: blocks of tiles of each group, each for a share of the output channels. */
+export function conv_tiled_fwd_items(shape: usize, e: i32): i32 {
   const d = changetype<ConvShape>(shape)
   return panelCount(d.N, imageBlock(d, e)) * blocksOf(d, e) * d.G * channelShares(d, e)
 }
 
-/** Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_winograd_pack. The bias may be one for each channel. */
-export function conv_winograd_fwd(
+/** Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_tiled_pack. The bias may be one for each channel. */
+export function conv_tiled_fwd(
   y: usize,
   x: usize,
   packed: usize,
@@ -228,15 +291,19 @@ export function conv_winograd_fwd(
   const groupC = d.groupC
   const groupK = d.groupK
   const filterPanels = panelCount(groupK, ROWS)
-  const frequencies = <usize>(e * e)
-  const strideV = blockStride(block, groupC)
+  const complex = complexOf(e)
+  const depth = groupC << complex
+  const frequencies = <usize>(frequenciesOf(e) << complex)
+  const strideV = blockStride(block, depth)
   const strideM = blockStride(block, groupK)
-  const strideU = filterStride(d)
+  const strideU = filterStride(d, e)
   const table = ws + ROUNDED_BYTES
   const region = table + align(<usize>block * ENTRY_BYTES)
   const scratch = region + <usize>images * regionBytes(d, e)
-  const V = scratch + WORK_BYTES
-  const M = V + align(frequencies * strideV)
+  const tables = scratch + scratchBytes(e)
+  const parts = tables + align(tableBytes(e))
+  const V = scratch + workBytes(d, e)
+  const M = V + align((frequencies >> complex) * strideV)
   const zero = V - TILE_BYTES
   const biases = zero - 64
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
@@ -246,8 +313,9 @@ export function conv_winograd_fwd(
   const channelBytes = padded ? <usize>regionRows(d, e) * pitch : <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
   const panelM = <usize>groupK * B_STEP
-  let depth = 0
+  let held = 0
   memory.fill(zero, 0, TILE_BYTES)
+  fillTables(tables, e)
   for (let item = begin; item < end; item++) {
     const share = item % shares
     const g = (item / shares) % d.G
@@ -257,11 +325,11 @@ export function conv_winograd_fwd(
     // The tiles of a block stay transformed for all shares of the channels.
     if (item == begin || share == 0) {
       const first = (part % blocks) * block
-      depth = min(block, count * tiles - first)
+      held = min(block, count * tiles - first)
       let channels = x + <usize>n * imageBytes + <usize>(g * groupC) * <usize>d.inputPixels * F32
       let top = 0
       if (padded) {
-        const last = first + depth - 1
+        const last = first + held - 1
         top = blocks == 1 ? 0 : (first / tilesW) * m
         const bottom = blocks == 1 ? rounded.reachH : (last / tilesW) * m + e
         for (let j = 0; j < count; j++) {
@@ -270,27 +338,27 @@ export function conv_winograd_fwd(
         }
         channels = region
       }
-      fillTiles(table, d, pitch, step, tiles, tilesW, m, first, depth, top)
-      transformBlock(V, strideV, scratch, channels, pitch, channelBytes, groupC, table, depth, e)
+      fillTiles(table, d, pitch, step, tiles, tilesW, m, first, held, top)
+      transformBlock(V, strideV, scratch, tables, channels, pitch, channelBytes, groupC, table, held, e)
     }
     const firstPanel = partEnd(filterPanels, shares, share)
     const firstK = partEnd(groupK, filterPanels, firstPanel)
     const lastK = partEnd(groupK, filterPanels, partEnd(filterPanels, shares, share + 1))
     // Whole panels of tiles, and whether what is left is at most half of one.
-    const half = ((depth - 1) & 4) == 0
-    const whole = half ? (depth - 1) & ~(COLUMNS - 1) : panelCount(depth, COLUMNS) * COLUMNS
+    const half = ((held - 1) & 4) == 0
+    const whole = half ? (held - 1) & ~(COLUMNS - 1) : panelCount(held, COLUMNS) * COLUMNS
     for (let f: usize = 0; f < frequencies; f++) {
-      let a = packed + (<usize>g * frequencies + f) * strideU + <usize>(firstK * groupC) * F32
+      let a = packed + (<usize>g * frequencies + f) * strideU + <usize>(firstK * depth) * F32
       let to = M + f * strideM + <usize>firstK * B_STEP
-      const b = V + f * strideV
+      const b = V + (f >> complex) * strideV
       for (let k = firstK; k < lastK;) {
         const height = panelRows(groupK - k)
-        sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, groupC, whole, zero)
+        sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, depth, whole, zero)
         if (half) {
           const last = <usize>(whole / COLUMNS)
-          halfSweep(to + last * panelM, zero, a, height, b + <usize>(whole * groupC) * F32, groupC)
+          halfSweep(to + last * panelM, zero, a, height, b + <usize>(whole * depth) * F32, depth)
         }
-        a += <usize>(height * groupC) * F32
+        a += <usize>(height * depth) * F32
         to += <usize>height * B_STEP
         k += height
       }
@@ -300,7 +368,8 @@ export function conv_winograd_fwd(
       const value: f32 = d.bias == 1 ? load<f32>(bias + <usize>(g * groupK + k) * F32) : 0
       v128.store(biases, f32x4.splat(value))
       const map = maps + <usize>k * mapBytes
-      writeBlock(map, M + <usize>k * B_STEP, panelM, strideM, scratch, d, table, depth, e)
+      const sums = M + <usize>k * B_STEP
+      writeBlock(map, sums, panelM, strideM, scratch, tables, parts, biases, d, table, held, e)
     }
   }
 }
@@ -366,6 +435,7 @@ function transformBlock(
   V: usize,
   stride: usize,
   scratch: usize,
+  tables: usize,
   channels: usize,
   pitch: usize,
   channelBytes: usize,
@@ -374,16 +444,16 @@ function transformBlock(
   count: i32,
   e: i32,
 ): void {
+  const complex = complexOf(e)
   for (let tile = 0; tile < count; tile += 4) {
-    let to = V + <usize>((tile & ~(COLUMNS - 1)) * groupC + (tile & 4)) * F32
+    let to = V + <usize>((tile & ~(COLUMNS - 1)) * (groupC << complex) + (tile & 4)) * F32
     let p0 = channels + <usize>load<u32>(table)
     let p1 = channels + <usize>load<u32>(table, ENTRY_BYTES)
     let p2 = channels + <usize>load<u32>(table, 2 * ENTRY_BYTES)
     let p3 = channels + <usize>load<u32>(table, 3 * ENTRY_BYTES)
     for (let c = 0; c < groupC; c++) {
-      if (e == 6) transformTiles(to, stride, scratch, p0, p1, p2, p3, pitch)
-      else transformTiles4(to, stride, scratch, p0, p1, p2, p3, pitch)
-      to += B_STEP
+      transformInput(e, to, stride, B_STEP, scratch, tables, p0, p1, p2, p3, pitch)
+      to += B_STEP << complex
       p0 += channelBytes
       p1 += channelBytes
       p2 += channelBytes
@@ -400,6 +470,9 @@ function writeBlock(
   panel: usize,
   stride: usize,
   scratch: usize,
+  tables: usize,
+  parts: usize,
+  bias: usize,
   d: ConvShape,
   table: usize,
   count: i32,
@@ -407,33 +480,39 @@ function writeBlock(
 ): void {
   const m = outputsOf(d, e)
   const pitch = <usize>d.Q * F32
-  const bias = scratch + 2 * SCRATCH_BYTES
+  const part = <usize>m * partPitch(m)
   for (let first = 0; first < count; first += 4) {
     const from = M + <usize>(first / COLUMNS) * panel + ((<usize>(first & 4)) << 2)
     const lanes = min(4, count - first)
-    const whole =
-      lanes == 4 &&
-      load<i32>(table, 12) + load<i32>(table, 28) + load<i32>(table, 44) + load<i32>(table, 60) == 4 * m * m
-    const parts = scratch + SCRATCH_BYTES
+    const pixels = load<i32>(table, 12) + load<i32>(table, 28) + load<i32>(table, 44) + load<i32>(table, 60)
+    const whole = lanes == 4 && pixels == 4 * m * m
     const t0 = whole ? map + <usize>load<u32>(table, 4) : parts
-    const t1 = whole ? map + <usize>load<u32>(table, 20) : parts + 16
-    const t2 = whole ? map + <usize>load<u32>(table, 36) : parts + 32
-    const t3 = whole ? map + <usize>load<u32>(table, 52) : parts + 48
-    const rowPitch = whole ? pitch : 64
-    if (e == 6) inverseTiles(t0, t1, t2, t3, rowPitch, scratch, from, stride, bias, m)
-    else inverseTiles4(t0, t1, t2, t3, rowPitch, scratch, from, stride, bias)
+    const t1 = whole ? map + <usize>load<u32>(table, 20) : parts + part
+    const t2 = whole ? map + <usize>load<u32>(table, 36) : parts + 2 * part
+    const t3 = whole ? map + <usize>load<u32>(table, 52) : parts + 3 * part
+    inverseOutput(e, t0, t1, t2, t3, whole ? pitch : partPitch(m), scratch, tables, from, stride, bias, m)
     const parted = whole ? 0 : lanes
     for (let lane = 0; lane < parted; lane++) {
       const tile = changetype<Tile>(table + <usize>lane * ENTRY_BYTES)
       let row = map + <usize>tile.output
-      const columns = tile.pixels / tile.rows
+      let source = parts + <usize>lane * part
       for (let r = 0; r < tile.rows; r++) {
-        const values = v128.load(parts + <usize>((r << 6) + (lane << 4)))
-        if (columns == 4) v128.store(row, values)
-        else storeTail(row, values, columns)
+        copyRow(row, source, tile.pixels / tile.rows)
         row += pitch
+        source += partPitch(m)
       }
     }
     table += 4 * ENTRY_BYTES
   }
+}
+
+/** Copies `count` floats; the last vector of the source is read whole. */
+@inline
+function copyRow(to: usize, from: usize, count: i32): void {
+  for (; count >= 4; count -= 4) {
+    v128.store(to, v128.load(from))
+    to += 16
+    from += 16
+  }
+  if (count > 0) storeTail(to, v128.load(from), count)
 }
