@@ -2,11 +2,13 @@
 /** The command `toeplitz`. */
 import { predictCommand } from './predict.js'
 import { runCli } from './program.js'
+import { searchCommand } from './search.js'
 import { summaryCommand } from './summary.js'
 import { trainCommand } from './train.js'
 
 process.exitCode = await runCli(process.argv.slice(2), {
   train: (options) => trainCommand(options),
+  search: (options) => searchCommand(options),
   predict: (model, images, options) => predictCommand(model, images, options),
   summary: (model, options) => summaryCommand(model, options),
 })

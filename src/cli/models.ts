@@ -1,11 +1,23 @@
-/** Trained models in folders and files. */
+/** Models: new ones for a run, trained ones in folders and files. */
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { ImageSource } from '../data/dataset.js'
 import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
 import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
+import { createModel } from '../zoo/registry.js'
+import { augmentationOf, initializerOf } from './options.js'
+import type { RunSettings } from './settings.js'
+
+/** The model of a run, for pictures as they are or as the augmentation cuts them. */
+export function makeModel({ model, augment, init, seed }: RunSettings, { shape, classes }: ImageSource): Graph {
+  const [C, H, W] = shape
+  const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
+  const weightInit = initializerOf(init)
+  return createModel(model, { input: [C, h, w], classes: classes.length, seed, ...(weightInit ? { weightInit } : {}) })
+}
 
 /** Whether a path names a whole model in one file. */
 const isWhole = (path: string): boolean => path.endsWith('.safetensors')

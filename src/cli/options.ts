@@ -7,6 +7,7 @@ import { statSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
 import type { Augmentation } from '../data/augment.js'
 import type { Initializer } from '../nn/initialize.js'
+import type { SearchRange } from '../train/search.js'
 
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
@@ -78,6 +79,22 @@ export function choiceOf(names: readonly string[]): (text: string) => string {
     }
     return text
   }
+}
+
+/** What a search tries: a range in log space, or a list. */
+export type Values = SearchRange | readonly number[]
+
+/** A range such as 1e-4..1e-1, or a list such as 0.01,0.03. */
+export function parseValues(text: string): Values {
+  const [low, high, ...rest] = text.split('..')
+  try {
+    if (high === undefined) return text.split(',').map(parseNonNegativeNumber)
+    const range = { low: parsePositiveNumber(low ?? ''), high: parsePositiveNumber(high) }
+    if (rest.length === 0 && range.low < range.high) return range
+  } catch {
+    // Explained below.
+  }
+  throw new InvalidArgumentError('It must be a range, such as 1e-4..1e-1, or a list, such as 0.01,0.03.')
 }
 
 /** Augmentations that are numbers: what they must be, and how they are typed. */

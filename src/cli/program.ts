@@ -6,6 +6,7 @@ import { ToeplitzError } from '../runtime/errors.js'
 import { architectures } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
+import type { SearchRange } from '../train/search.js'
 import { UsageError } from './errors.js'
 import {
   choiceOf,
@@ -20,6 +21,8 @@ import {
   parsePositiveNumber,
   parseSeed,
   parseThreads,
+  parseValues,
+  type Values,
 } from './options.js'
 import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 
@@ -41,9 +44,41 @@ export interface SummaryOptions {
   readonly debug: boolean
 }
 
+/** What `toeplitz search` tries where nothing else is asked for. */
+export const searchDefaults = {
+  lr: { low: 1e-4, high: 1e-1 },
+  weightDecay: { low: 1e-6, high: 1e-2 },
+  trials: 8,
+  rounds: 2,
+  epochs: 1,
+  images: 5000,
+} as const
+
+export interface SearchOptions {
+  readonly model: string
+  readonly data: string
+  readonly imageSize: number
+  readonly lr: Values
+  readonly weightDecay: Values
+  /** Trials in a round. */
+  readonly trials: number
+  readonly rounds: number
+  /** Epochs of a trial in the first round; twice as many in the second, and so on. */
+  readonly epochs: number
+  /** Training images of a trial; 0 for all. */
+  readonly images: number
+  readonly batchSize: number
+  readonly init: string
+  readonly augment: string
+  readonly seed: number
+  readonly out?: string
+  readonly dataDir?: string
+}
+
 /** What the commands do. A returned number is the exit code (130 after an interrupt); undefined means 0. */
 export interface CliActions {
   train(options: TrainOptions): Promise<number | undefined>
+  search(options: SearchOptions): Promise<number | undefined>
   predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
   summary(model: string, options: SummaryOptions): Promise<number | undefined>
 }
@@ -75,6 +110,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
       outputError: (text, write) => write(`toeplitz: ${onOneLine(text.replace(/^error: /, ''))}\n`),
     })
   addTrain(program, actions)
+  addSearch(program, actions)
   addPredict(program, actions)
   addSummary(program, actions)
   program.addHelpText(
@@ -84,6 +120,7 @@ Examples:
   $ toeplitz train                          train the ConvNet on MNIST, with defaults
   $ toeplitz train --epochs 5 --lr 0.02     longer, in smaller steps
   $ toeplitz train --resume                 go on after an interrupt
+  $ toeplitz search --trials 8              look for a learning rate and a weight decay
   $ toeplitz predict runs/convnet-mnist/model.json digit.png
   $ toeplitz summary runs/convnet-mnist/model.json
 
@@ -103,6 +140,7 @@ export async function runCli(
   const program = createProgram(
     {
       train: async (options) => keep(await actions.train(options)),
+      search: async (options) => keep(await actions.search(options)),
       predict: async (model, images, options) => keep(await actions.predict(model, images, options)),
       summary: async (model, options) => keep(await actions.summary(model, options)),
     },
@@ -189,6 +227,44 @@ Examples:
       const names = Object.keys(settings) as (keyof TrainSettings)[]
       const given = new Set(names.filter((name) => command.getOptionValueSource(name) === 'cli'))
       await actions.train({ ...withRecipe(settings, given), debug: flags(command).debug, given })
+    })
+}
+
+function addSearch(program: Command, actions: CliActions): void {
+  const { model, data, imageSize, batchSize, init, augment, seed } = trainDefaults
+  const { lr, weightDecay, trials, rounds, epochs, images } = searchDefaults
+  const ranges = (name: string, flag: string, { low, high }: SearchRange): Option =>
+    new Option(flag, `${name}: a range to draw from in log space, or a list of which every one is tried`)
+      .argParser(parseValues)
+      .default({ low, high }, `${low}..${high}`)
+  program
+    .command('search')
+    .description('find a learning rate and a weight decay by short trainings: at random, coarse to fine, or on a grid')
+    .addOption(new Option('--model <name>', 'architecture').argParser(choiceOf(modelNames)).default(model))
+    .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder`, choiceOrFolder(dataNames), data)
+    .option('--image-size <pixels>', 'size of the pictures of a folder', parseNonNegativeInteger, imageSize)
+    .addOption(ranges('learning rate', '--lr <values>', lr))
+    .addOption(ranges('weight decay', '--weight-decay <values>', weightDecay))
+    .option('--trials <count>', 'trials in a round', parsePositiveInteger, trials)
+    .option('--rounds <count>', 'rounds, each around the best of the one before', parsePositiveInteger, rounds)
+    .option('--epochs <count>', 'epochs of a trial; twice as many in round 2, and so on', parsePositiveInteger, epochs)
+    .option('--images <count>', 'training images of a trial, 0 for all', parseNonNegativeInteger, images)
+    .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
+    .option('--init <name>', 'initial weights, as for train', parseInitializer, init)
+    .option('--augment <list>', 'random changes of training images, as for train', parseAugmentation, augment)
+    .option('--seed <number>', 'of the values and of every training', parseSeed, seed)
+    .option('--out <dir>', 'folder for the results (default: runs/search-<model>-<data>)', parsePath)
+    .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ toeplitz search --model convnet --data mnist
+  $ toeplitz search --lr 1e-3..1e-1 --weight-decay 1e-5..1e-3 --trials 12 --rounds 3
+  $ toeplitz search --lr 0.01,0.03,0.1 --weight-decay 0,5e-4`,
+    )
+    .action(async (options: SearchOptions) => {
+      await actions.search(options)
     })
 }
 

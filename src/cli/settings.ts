@@ -1,4 +1,8 @@
 /** What a training run is made of, as typed, and what is taken where nothing is typed. */
+import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
+
+/** Steps of rising learning rate: at most these, and at most a tenth of the run. */
+const WARMUP_STEPS = 200
 
 export interface TrainSettings {
   readonly model: string
@@ -90,4 +94,17 @@ export function commandOf(settings: RunSettings): string {
   }
   const shown = settingNames.filter((name) => settings[name] !== off[name])
   return `toeplitz train ${shown.map((name) => `${flagOf(name)} ${settings[name]}`).join(' ')}`
+}
+
+/** A rise from 0, since the first weights are far from any good ones, and then the schedule by name. */
+export function learningRates({ lr, schedule }: RunSettings, steps: number): Schedule {
+  const rise = Math.min(WARMUP_STEPS, Math.floor(steps / 10))
+  const after: Schedule = {
+    // Half a cosine down to 0.
+    cosine: () => cosine({ lr, steps: steps - rise }),
+    // A tenth after each third.
+    step: () => step({ lr, every: Math.ceil((steps - rise) / 3) }),
+    constant: () => constant(lr),
+  }[schedule as 'cosine' | 'step' | 'constant']()
+  return rise > 0 ? warmup(rise, after) : after
 }

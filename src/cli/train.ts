@@ -10,29 +10,26 @@ import type { Graph } from '../nn/graph.js'
 import { ensureDirectory, readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import { crossEntropy } from '../ops/loss.js'
 import { softmax } from '../ops/softmax.js'
-import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
 import { SGD } from '../optim/sgd.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { init } from '../runtime/embedded.js'
 import { DivergedError } from '../runtime/errors.js'
 import { evaluate, fit, type EpochEvent, type FitState, type StepEvent } from '../train/fit.js'
 import { accuracy, argmax } from '../train/metrics.js'
-import { createModel } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { checkpointPath, readCheckpoint, restore, writeCheckpoint, type Checkpoint } from './checkpoint.js'
 import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { exists, MetricsFile } from './metrics.js'
-import { augmentationOf, initializerOf } from './options.js'
+import { makeModel } from './models.js'
+import { augmentationOf } from './options.js'
 import { exitCodes, type TrainOptions } from './program.js'
 import { createProgress, type ProgressStream } from './progress.js'
 import { renderReport, type Mistake, type ReportData } from './report.js'
-import { commandOf, flagOf, settingNames, type RunSettings } from './settings.js'
+import { commandOf, flagOf, learningRates, settingNames, type RunSettings } from './settings.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
 const CHECKPOINT_STEPS = 100
-/** Steps of rising learning rate: at most these, and at most a tenth of the run. */
-const WARMUP_STEPS = 200
 /** Images in one forward pass when measuring. */
 const EVALUATION_BATCH = 250
 /** Wrongly classified images in the report. */
@@ -299,19 +296,6 @@ function onInterrupt(note: (line: string) => void): { signal: AbortSignal; stop:
   }
 }
 
-/** A rise from 0, since the first weights are far from any good ones, and then the schedule by name. */
-function learningRates({ lr, schedule }: RunSettings, steps: number): Schedule {
-  const rise = Math.min(WARMUP_STEPS, Math.floor(steps / 10))
-  const after: Schedule = {
-    // Half a cosine down to 0.
-    cosine: () => cosine({ lr, steps: steps - rise }),
-    // A tenth after each third.
-    step: () => step({ lr, every: Math.ceil((steps - rise) / 3) }),
-    constant: () => constant(lr),
-  }[schedule as 'cosine' | 'step' | 'constant']()
-  return rise > 0 ? warmup(rise, after) : after
-}
-
 /** Trains until the end or an interrupt; gives whether it finished. */
 async function train(run: Run, start: FitState | undefined, stdout: ProgressStream): Promise<boolean> {
   const { settings, data, model, optimizer, metrics, directory } = run
@@ -390,18 +374,6 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
   }
 }
 
-function makeModel({ model, augment, init, seed }: RunSettings, { training }: Data): Graph {
-  const [C, H, W] = training.shape
-  const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
-  const weightInit = initializerOf(init)
-  return createModel(model, {
-    input: [C, h, w],
-    classes: training.classes.length,
-    seed,
-    ...(weightInit ? { weightInit } : {}),
-  })
-}
-
 /** The action behind `toeplitz train`; gives the exit code. */
 export async function trainCommand(options: TrainOptions, { stdout }: Streams = process): Promise<number> {
   const resumed = options.resume === undefined ? undefined : await resumeFrom(options)
@@ -415,7 +387,7 @@ export async function trainCommand(options: TrainOptions, { stdout }: Streams = 
     ...{ dataDir: options.dataDir, imageSize: settings.imageSize, strict: options.strict },
     onSkip: ({ message }) => skipped.push(message),
   })
-  const model = makeModel(settings, data)
+  const model = makeModel(settings, data.training)
   const { lr, momentum, weightDecay } = settings
   const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
   let metrics: MetricsFile

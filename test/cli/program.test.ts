@@ -6,7 +6,7 @@ import type { CliActions, TrainOptions } from '../../src/cli/program.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
 interface Call {
-  readonly name: 'train' | 'predict' | 'summary'
+  readonly name: 'train' | 'search' | 'predict' | 'summary'
   readonly values: readonly unknown[]
 }
 
@@ -19,6 +19,7 @@ async function run(argv: readonly string[], actions: Partial<CliActions> = {}) {
   }
   const noting: CliActions = {
     train: (...values) => note('train', values),
+    search: (...values) => note('search', values),
     predict: (...values) => note('predict', values),
     summary: (...values) => note('summary', values),
   }
@@ -93,6 +94,17 @@ describe('good command lines', () => {
     expect((await trainOptions('--debug')).debug).toBe(true)
     const { calls } = await run(['--debug', 'summary', 'm.json'])
     expect(calls).toEqual([{ name: 'summary', values: ['m.json', { json: false, debug: true }] }])
+  })
+
+  it('search takes ranges and lists', async () => {
+    const { calls, code } = await run(['search', '--lr', '1e-3..0.1', '--weight-decay', '0,5e-4', '--trials', '3'])
+    expect(code).toBe(0)
+    expect(calls[0]?.values[0]).toMatchObject({
+      lr: { low: 1e-3, high: 0.1 },
+      weightDecay: [0, 5e-4],
+      trials: 3,
+      rounds: 2,
+    })
   })
 
   it('predict takes one image or more', async () => {
@@ -184,6 +196,11 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       train(`--init=${value}`),
       `'--init <name>' argument '${value}'`,
       'gaussian=<sigma>',
+    ]),
+    ...['', '1..', '2..1', '1..2..3', '0..1', 'a,b', '-1'].map((value): [string[], ...string[]] => [
+      ['search', `--lr=${value}`],
+      `'--lr <values>' argument '${value}'`,
+      'a range, such as 1e-4..1e-1, or a list',
     ]),
     [train('--schedule', 'none'), "'--schedule <name>' argument 'none'", 'cosine, step, constant'],
     [train('--out='), "'--out <dir>' argument ''", 'path of a folder'],

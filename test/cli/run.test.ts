@@ -242,6 +242,36 @@ describe('toeplitz train', () => {
   })
 })
 
+describe('toeplitz search', () => {
+  const searching = ['search', '--model', 'linear', '--data-dir', data, '--images', '100', '--seed', '3']
+
+  it('tries values at random, coarse to fine, and leaves a table and a page', () => {
+    const { code, out, error } = toeplitz(...searching, '--trials', '4', '--rounds', '2')
+    expect({ code, error }).toEqual({ code: 0, error: '' })
+    expect(out).toContain('linear on mnist: 100 training, 20 validation images; results in runs/search-linear-mnist')
+    expect(out.match(/^[1-8]\/8 {2}--lr \S+ --weight-decay \S+ {2}accuracy /gm)).toHaveLength(8)
+    const directory = join(folder, 'runs/search-linear-mnist')
+    const found = JSON.parse(readFileSync(join(directory, 'search.json'), 'utf8')) as {
+      best: { score: number }
+      command: string
+      trials: { round: number; score: number }[]
+    }
+    expect(found.trials.map(({ round }) => round)).toEqual([1, 1, 1, 1, 2, 2, 2, 2])
+    expect(found.best.score).toBe(Math.max(...found.trials.map(({ score }) => score)))
+    expect(out).toContain(`best    ${found.command}`)
+    expect(readFileSync(join(directory, 'search.html'), 'utf8')).toContain('id="search-chart-1"')
+  })
+
+  it('tries every combination of lists, and refuses a mixture', () => {
+    const { code, out } = toeplitz(...searching, '--lr', '0.001,0.01', '--weight-decay', '0,1e-3', '--out', 'grid')
+    expect(code).toBe(0)
+    expect(out.match(/^[1-4]\/4 {2}--lr/gm)).toHaveLength(4)
+    const mixed = toeplitz(...searching, '--lr', '0.001,0.01')
+    expect(mixed).toMatchObject({ code: 2 })
+    expect(mixed.error).toMatch(/^toeplitz: --lr and --weight-decay must both be ranges .*\n$/)
+  })
+})
+
 describe('toeplitz predict', () => {
   const picture = (row: number, size = 28): Uint8Array => {
     const pixels = new Uint8Array(size * size)

@@ -1,0 +1,151 @@
+/** `toeplitz search`: hyperparameters by short trainings, as lines, a table and a page with plots. */
+import { basename, join } from 'node:path'
+import { imageRange } from '../data/dataset.js'
+import { imageExamples } from '../data/images.js'
+import { ensureDirectory, writeFileAtomically } from '../node/files.js'
+import { crossEntropy } from '../ops/loss.js'
+import { SGD } from '../optim/sgd.js'
+import { init } from '../runtime/embedded.js'
+import { fit } from '../train/fit.js'
+import { accuracy } from '../train/metrics.js'
+import { gridSearch, randomSearch, ranked, type SearchResult, type Trial, type TrialFunction } from '../train/search.js'
+import { packageVersion } from './assets.js'
+import { loadData, type Data } from './data.js'
+import { UsageError } from './errors.js'
+import { makeModel } from './models.js'
+import { augmentationOf, type Values } from './options.js'
+import { exitCodes, type CliStream, type SearchOptions } from './program.js'
+import { renderSearch } from './searchReport.js'
+import { commandOf, flagOf, learningRates, trainDefaults, type RunSettings } from './settings.js'
+
+const formatValue = (value: number): string => String(value)
+const percent = (share: number | null): string => (share === null ? 'diverged' : `${(100 * share).toFixed(2)} %`)
+const describe = ({ values }: Trial): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${flagOf(name)} ${formatValue(value)}`)
+    .join(' ')
+
+/** The settings of a trial. */
+const settingsOf = (options: SearchOptions, values: Readonly<Record<string, number>>): RunSettings => {
+  const { model, data, imageSize, epochs, batchSize, init: weights, augment, seed } = options
+  return { ...trainDefaults, model, data, imageSize, epochs, batchSize, init: weights, augment, seed, ...values }
+}
+
+/** The validation accuracy after a short training. */
+function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): TrialFunction {
+  const { training, validation, normalization } = data
+  return async (values, { round }) => {
+    const settings = settingsOf(options, values)
+    // Later rounds look more closely: they train for longer.
+    const epochs = settings.epochs * round
+    const { batchSize, lr, momentum, weightDecay, seed } = settings
+    const model = makeModel(settings, training)
+    const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
+    try {
+      const { epochs: done } = await fit(
+        model,
+        imageExamples(training, normalization, augmentationOf(settings.augment)),
+        {
+          ...{ epochs, batchSize, seed, optimizer, signal, loss: crossEntropy, metrics: { accuracy } },
+          schedule: learningRates(settings, epochs * Math.ceil(training.size / batchSize)),
+          validation: imageExamples(validation, normalization),
+        },
+      )
+      return done.at(-1)?.validation?.metrics['accuracy'] ?? Number.NaN
+    } finally {
+      model.dispose()
+      optimizer.dispose()
+    }
+  }
+}
+
+const isList = (values: Values): values is readonly number[] => Array.isArray(values)
+
+/** Trials of a random search over ranges, or of a grid over lists. */
+async function runSearch(options: SearchOptions, data: Data, stdout: CliStream): Promise<SearchResult> {
+  const { lr, weightDecay, trials, rounds, seed } = options
+  const controller = new AbortController()
+  const interrupt = (): void => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted)
+    stdout.write('Finishing the step, then writing what was found. Ctrl-C again ends at once.\n')
+    controller.abort()
+  }
+  const lists = isList(lr) && isList(weightDecay) ? { lr, weightDecay } : undefined
+  const count = lists ? lists.lr.length * lists.weightDecay.length : trials * rounds
+  const callbacks = {
+    signal: controller.signal,
+    onTrial(trial: Trial) {
+      const place = `${String(trial.number).padStart(String(count).length)}/${count}`
+      stdout.write(`${place}  ${describe(trial)}  accuracy ${percent(trial.score)}  in ${trial.seconds.toFixed(1)} s\n`)
+    },
+  }
+  const evaluate = trialOf(options, data, controller.signal)
+  process.on('SIGINT', interrupt)
+  try {
+    if (lists) return await gridSearch(evaluate, { values: lists, ...callbacks })
+    if (isList(lr) || isList(weightDecay)) {
+      throw new UsageError('--lr and --weight-decay must both be ranges (1e-4..1e-1), or both lists (0.01,0.03)')
+    }
+    return await randomSearch(evaluate, { space: { lr, weightDecay }, trials, rounds, seed, ...callbacks })
+  } finally {
+    process.off('SIGINT', interrupt)
+  }
+}
+
+/** Trials as lines of a table, the best first. */
+function tableOf(trials: readonly Trial[]): string {
+  const rows = [
+    ['rank', 'trial', 'round', 'lr', 'weight decay', 'accuracy', 'time'],
+    ...ranked(trials).map((trial, index) => [
+      ...[String(index + 1), String(trial.number), String(trial.round), formatValue(trial.values['lr'] as number)],
+      ...[formatValue(trial.values['weightDecay'] as number), percent(trial.score), `${trial.seconds.toFixed(1)} s`],
+    ]),
+  ]
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length))) ?? []
+  return rows.map((row) => row.map((cell, column) => cell.padStart(widths[column] as number)).join('  ')).join('\n')
+}
+
+/** The action behind `toeplitz search`; gives the exit code. */
+export async function searchCommand(
+  options: SearchOptions,
+  { stdout }: { readonly stdout: CliStream } = process,
+): Promise<number> {
+  await init()
+  const { data: name, dataDir, imageSize, images } = options
+  const all = await loadData(name, {
+    dataDir,
+    imageSize,
+    strict: false,
+    onSkip: ({ message }) => stdout.write(`warning: ${message}; skipped\n`),
+  })
+  const training = images > 0 && images < all.training.size ? imageRange(all.training, 0, images) : all.training
+  const data = { ...all, training }
+  const run = `${options.model}-${basename(name)}`
+  const directory = options.out ?? join('runs', `search-${run}`)
+  await ensureDirectory(directory)
+  stdout.write(
+    `${options.model} on ${name}: ${training.size} training, ${data.validation.size} validation images; results in ${directory}\n`,
+  )
+  const began = performance.now()
+  const { trials, best, stopped } = await runSearch(options, data, stdout)
+  const seconds = (performance.now() - began) / 1000
+  const command = best ? commandOf(settingsOf(options, best.values)) : undefined
+  const record = {
+    model: options.model,
+    data: name,
+    images: training.size,
+    seed: options.seed,
+    seconds,
+    best,
+    command,
+    trials,
+  }
+  const text = new TextEncoder()
+  await writeFileAtomically(join(directory, 'search.json'), text.encode(`${JSON.stringify(record, null, 2)}\n`))
+  const page = renderSearch({ ...record, command: command ?? 'no trial gave a result', version: packageVersion() })
+  await writeFileAtomically(join(directory, 'search.html'), text.encode(page))
+  stdout.write(`\n${tableOf(trials)}\n\n`)
+  if (command !== undefined) stdout.write(`best    ${command}\n`)
+  stdout.write(`report  ${join(directory, 'search.html')}\n`)
+  return stopped === 'aborted' ? exitCodes.interrupted : exitCodes.success
+}
