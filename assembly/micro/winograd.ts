@@ -146,7 +146,7 @@ function transformOutput(to: usize, spread: usize, from: usize, step: usize, m: 
 
 /**
  * Output tiles (m, m), m = 4 or 2, of four windows from frequency f at from + f·stride: rows of `pitch` bytes at t0 … t3,
- * with the vector at `bias` added. `scratch` holds 640 bytes.
+ * with the vector at `bias` added, and what is below the vector after it raised to that. `scratch` holds 640 bytes.
  */
 export function inverseTiles(
   t0: usize,
@@ -162,13 +162,14 @@ export function inverseTiles(
 ): void {
   const columns = scratch + 64
   const start = v128.load(bias)
+  const floor = v128.load(bias, 16)
   for (let column: usize = 0; column < 6; column++) {
     transformOutput(columns + column * 16, 96, from + column * stride, 6 * stride, m)
   }
   for (let row = 0; row < m; row++) {
     transformOutput(scratch, 16, columns + <usize>row * 96, 16, m)
-    const v0 = f32x4.add(v128.load(scratch), start)
-    const v1 = f32x4.add(v128.load(scratch, 16), start)
+    const v0 = f32x4.pmax(f32x4.add(v128.load(scratch), start), floor)
+    const v1 = f32x4.pmax(f32x4.add(v128.load(scratch, 16), start), floor)
     if (m == 2) storePairs(t0, t1, t2, t3, v0, v1)
     else {
       storeTransposed(
@@ -176,8 +177,8 @@ export function inverseTiles(
         16,
         v0,
         v1,
-        f32x4.add(v128.load(scratch, 32), start),
-        f32x4.add(v128.load(scratch, 48), start),
+        f32x4.pmax(f32x4.add(v128.load(scratch, 32), start), floor),
+        f32x4.pmax(f32x4.add(v128.load(scratch, 48), start), floor),
       )
       v128.store(t0, v128.load(scratch))
       v128.store(t1, v128.load(scratch, 16))

@@ -66,6 +66,7 @@ export function inverseTiles4(
   bias: usize,
 ): void {
   const start = v128.load(bias)
+  const floor = v128.load(bias, 16)
   for (let column: usize = 0; column < 4; column++) {
     const m0 = v128.load(from)
     const m1 = v128.load(from + 4 * stride)
@@ -80,7 +81,7 @@ export function inverseTiles4(
     const m2 = v128.load(scratch, 32)
     const v0 = f32x4.add(v128.load(scratch), f32x4.add(m1, m2))
     const v1 = f32x4.add(f32x4.sub(m1, m2), v128.load(scratch, 48))
-    storePairs(t0, t1, t2, t3, f32x4.add(v0, start), f32x4.add(v1, start))
+    storePairs(t0, t1, t2, t3, f32x4.pmax(f32x4.add(v0, start), floor), f32x4.pmax(f32x4.add(v1, start), floor))
     scratch += 64
     t0 += pitch
     t1 += pitch

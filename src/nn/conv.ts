@@ -12,7 +12,7 @@ import { planConv } from '../plan/conv.js'
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { defined, expectChannels, expectMaps, Layer, type WeightSpec } from './layer.js'
+import { defined, expectChannels, expectMaps, Layer, type ForwardContext, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
 import { windowOf, type Window } from './receptive.js'
@@ -56,7 +56,7 @@ abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
   /** Extents of the weights. */
   protected abstract weightShape(input: Shape): number[]
 
-  protected abstract transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor
+  protected abstract transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor
 
   override weights(input: Shape): readonly WeightSpec[] {
     const { outChannels, bias = true, weightInit = 'he', biasInit = 'zeros' } = this.options
@@ -64,8 +64,9 @@ abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
     return bias ? [weight, { name: 'bias', shape: [outChannels], init: biasInit }] : [weight]
   }
 
-  forward(x: Tensor): Tensor {
-    return this.transform(x, this.weight('weight'), this.options.bias === false ? undefined : this.weight('bias'))
+  forward(x: Tensor, { relu = false }: ForwardContext): Tensor {
+    const bias = this.options.bias === false ? undefined : this.weight('bias')
+    return this.transform(x, this.weight('weight'), bias, relu)
   }
 }
 
@@ -79,6 +80,8 @@ function withoutPadding(conv: Conv): Conv {
 
 /** A kernel that slides: weights (K, C/groups, …kernel). */
 abstract class Convolution extends Kernel<Conv1dOptions> {
+  override readonly fusesRelu = true
+
   #describe(input: Shape, N = 1): Conv {
     expectMaps(this.type, this.directions, input)
     expectChannels(this.type, this.options.inChannels, input)
@@ -98,9 +101,9 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
     return this.#describe(input).yShape.slice(1)
   }
 
-  protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor {
+  protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor {
     const convolve = [conv1d, conv2d, conv3d][this.directions - 1] as typeof conv2d
-    return convolve(x, w, defined({ ...this.#operation(), bias }))
+    return convolve(x, w, defined({ ...this.#operation(), bias, activation: relu ? ('relu' as const) : undefined }))
   }
 
   override operations(input: Shape): number {

@@ -267,11 +267,12 @@ export class Graph {
     const step = options.step ?? (training ? this.#steps++ : 0)
     return scope(() => {
       const values = new Map(given)
-      for (const { node, last, place } of steps) {
+      for (const { node, last, place, relu } of steps) {
         const stream = (DROPOUT_STREAM + ((step * this.nodes.length + place) % DROPOUT_STREAM)) >>> 0
         const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
         const [first, ...others] = read
-        const y = node.layer.forward(first, { training, seed, step, stream }, ...others)
+        const context = { training, seed, step, stream, relu: relu === 'here' }
+        const y = relu === 'done' ? first : node.layer.forward(first, context, ...others)
         // A layer that hands its input on gives it a handle of its own.
         values.set(node.name, read.includes(y) ? y.alias() : y)
         for (const name of last) {

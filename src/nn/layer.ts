@@ -19,6 +19,8 @@ export interface ForwardContext {
   readonly step: number
   /** Stream of random numbers that no other node and no other step uses. */
   readonly stream: number
+  /** Whether the layer is to apply relu too, which only those are asked for that can: `fusesRelu`. */
+  readonly relu?: boolean
 }
 
 /** One tensor that a layer keeps. */
@@ -39,6 +41,8 @@ export abstract class Layer<Options extends object = object> {
   readonly options: Options
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
+  /** Whether a ReLU that follows can be part of the layer's own pass. */
+  readonly fusesRelu: boolean = false
   readonly #tensors = new Map<string, Tensor>()
   #specs: readonly WeightSpec[] | undefined
 

@@ -2,6 +2,7 @@
 import type { Footprint } from '../ops/convKernels.js'
 import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { ReLU } from './activation.js'
 import type { Layer } from './layer.js'
 import { neededFor, type GraphNode } from './wiring.js'
 
@@ -14,6 +15,8 @@ export interface Step {
   readonly place: number
   /** Names whose values nothing reads afterwards. */
   readonly last: readonly string[]
+  /** 'here': the layer applies the ReLU that follows; 'done': it is that ReLU, and hands its input on. */
+  readonly relu: 'here' | 'done' | undefined
 }
 
 /** Bytes. */
@@ -56,14 +59,30 @@ export function planSteps(nodes: readonly GraphNode[], outputs: readonly string[
   const kept = new Set(outputs)
   const seen = new Set<string>()
   const own = new Set(nodes.map(({ name }) => name))
-  return neededFor(nodes, outputs)
+  const needed = neededFor(nodes, outputs)
+  const rectifiers = rectifiersIn(needed, kept)
+  const rectified = new Set([...rectifiers].map(({ inputs }) => inputs[0]))
+  return needed
     .reverse()
-    .map((node) => {
+    .map((node): Step => {
       const last = [...new Set(node.inputs)].filter((name) => own.has(name) && !seen.has(name) && !kept.has(name))
       for (const name of node.inputs) seen.add(name)
-      return { node, last, place: nodes.indexOf(node) }
+      const relu = rectified.has(node.name) ? 'here' : rectifiers.has(node) ? 'done' : undefined
+      return { node, last, place: nodes.indexOf(node), relu }
     })
     .reverse()
+}
+
+/** The ReLU nodes that the layer before can do: it fuses relu, nothing else reads what it gives, and it is no output. */
+function rectifiersIn(nodes: readonly GraphNode[], kept: ReadonlySet<string>): Set<GraphNode> {
+  const readers = new Map<string, number>()
+  for (const { inputs } of nodes) for (const name of inputs) readers.set(name, (readers.get(name) ?? 0) + 1)
+  const fusing = new Set(nodes.filter(({ layer }) => layer.fusesRelu).map(({ name }) => name))
+  return new Set(
+    nodes.filter(({ layer, inputs: [before = ''] }) => {
+      return layer.constructor === ReLU && fusing.has(before) && readers.get(before) === 1 && !kept.has(before)
+    }),
+  )
 }
 
 /** Bytes of the weights of some nodes, shared layers once. */
@@ -96,9 +115,9 @@ export function measureMemory(
   let working = live
   let firstPeak = weights + live
   let at = inputs[0] as string
-  for (const { node, last } of steps) {
+  for (const { node, last, relu } of steps) {
     const { name, layer } = node
-    const shared = layer.sharesInput()
+    const shared = relu === 'done' || layer.sharesInput()
     const memory = shared ? (owner.get(node.inputs[0] as string) as string) : name
     owner.set(name, memory)
     users.set(memory, (users.get(memory) ?? 0) + 1)

@@ -15,7 +15,7 @@ const rectify = unary<void>('relu', {
 })
 
 /** dy, or 0 where y ≤ 0. */
-const rectifySlope = slope<void>('reluGradient', {
+export const rectifySlope = slope<void>('reluGradient', {
   forward: (dx, dy, y, size) => parallel('relu_dx', size, LIGHT, dx, dy, y),
 })
 

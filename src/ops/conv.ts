@@ -8,14 +8,14 @@
  * Each is linear in both arguments and their derivatives are each other, so the three are closed under
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
-import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
+import { checkTensor, defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
 import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
-import { activations, type Activation } from './activation.js'
-import { runConv } from './convKernels.js'
+import { activations, rectifySlope, relu, type Activation } from './activation.js'
+import { fusesRelu, runConv } from './convKernels.js'
 import { add } from './elementwise.js'
 import { pad, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
@@ -133,13 +133,14 @@ export function biasKind(name: string, bias: Tensor | undefined, K: number, outp
 }
 
 /** Runs one pass: the result is y, dx or dw; `left` and `right` are its two tensors in the order of the kernels. */
-function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor): Tensor {
+function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified = false): Tensor {
   const { problem } = conv
   const algorithm = planConv(problem, pass, conv.algorithm)
   const out = empty({ fwd: conv.yShape, dx: conv.xShape, dw: conv.wShape }[pass])
   // Transformed tiles do not line up with a bias for each location: it is added afterwards.
   const later = bias && conv.bias === 'location' && isTiled(algorithm) ? bias : undefined
   const now = later ? undefined : bias
+  const fused = rectified && !later && fusesRelu(algorithm)
   runConv(algorithm, pass, {
     problem,
     out: out.pointer,
@@ -148,8 +149,10 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
     weights: right.storage,
     bias: now?.pointer ?? 0,
     biasKind: now ? conv.bias : 'none',
+    relu: fused,
   })
-  return later ? add(out, later) : out
+  const y = later ? add(out, later) : out
+  return rectified && !fused ? relu(y) : y
 }
 
 /** Gradient of a bias: dy (N, K, …) summed over what the bias does not distinguish. */
@@ -157,15 +160,33 @@ export function biasGradient(dy: Tensor, conv: { readonly bias: Bias }): Tensor 
   return conv.bias === 'channel' ? sumChannels(dy) : sumRows(dy)
 }
 
-const convolve: Op<{ x: Tensor; w: Tensor; bias: Tensor | undefined }, Conv> = defineOp('conv', {
+/** The inputs of a convolution. */
+interface Operands extends Inputs {
+  readonly x: Tensor
+  readonly w: Tensor
+  readonly bias: Tensor | undefined
+}
+
+/** Gradients of x, w and the bias. */
+const gradients = ({ inputs: { x, w }, need }: GradientContext<Operands, Saved>, dy: Tensor, conv: Conv) => ({
+  x: need.x && inputGradient({ dy, w }, conv),
+  w: need.w && weightGradient({ dy, x }, conv),
+  bias: need.bias && biasGradient(dy, conv),
+})
+
+const convolve: Op<Operands, Conv> = defineOp('conv', {
   shape: (_, conv) => conv,
   forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias),
   keeps: ['x', 'w'],
-  gradient: ({ inputs: { x, w }, need }, dy, conv) => ({
-    x: need.x && inputGradient({ dy, w }, conv),
-    w: need.w && weightGradient({ dy, x }, conv),
-    bias: need.bias && biasGradient(dy, conv),
-  }),
+  gradient: gradients,
+})
+
+/** Convolution and relu in one pass, with the bits of the two. */
+const convolveRelu: Op<Operands, Conv> = defineOp('convRelu', {
+  shape: (_, conv) => conv,
+  forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias, true),
+  keeps: ['x', 'w', 'y'],
+  gradient: (context, dy, conv) => gradients(context, rectifySlope(dy, context.y), conv),
 })
 
 /** h: the input whose windows dy (N, K, …) weighs by w. Its derivatives are the convolution and g. */
@@ -241,14 +262,16 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
     }
     const conv = describeConv(name, directions, x.shape, w.shape, options)
     checkPaddingMode(name, conv.problem, options.paddingMode ?? 'zeros')
-    if (!activation && (options.paddingMode ?? 'zeros') === 'zeros') return convolve({ x, w, bias }, conv)
+    const operation = activation === 'relu' ? convolveRelu : convolve
+    const rest = activation === 'relu' ? undefined : activation
+    if (!rest && (options.paddingMode ?? 'zeros') === 'zeros') return operation({ x, w, bias }, conv)
     return scope(() => {
       const padded = padInput(name, x, w.shape, options)
-      const y = convolve(
+      const y = operation(
         { x: padded.x, w, bias },
         describeConv(name, directions, padded.x.shape, w.shape, padded.options),
       )
-      return activation ? activations[activation](y) : y
+      return rest ? activations[rest](y) : y
     })
   }
 }

@@ -24,6 +24,8 @@ interface Given {
   readonly weights: Storage
   readonly bias: number
   readonly biasKind: 'none' | 'channel' | 'location'
+  /** Whether relu follows, as part of the pass: only where `fusesRelu` says so. */
+  readonly relu: boolean
 }
 
 /** Bytes that a forward pass needs besides its tensors. */
@@ -280,10 +282,13 @@ export function convFootprint(algorithm: ConvAlgorithm, problem: ConvProblem, pa
   return withIntegers(encodeConv(problem, 'none'), (shape) => footprints[algorithm][pass](problem, shape))
 }
 
+/** Whether the forward pass of an algorithm can end with relu. */
+export const fusesRelu = (algorithm: ConvAlgorithm): boolean => ['gemm', 'winograd', 'winograd2'].includes(algorithm)
+
 /** Runs one pass by one algorithm, which must support it. */
 export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: Given): void {
   const work = MULTIPLY_ADD * algorithms[algorithm].cost(given.problem, pass)
-  withIntegers(encodeConv(given.problem, given.biasKind), (shape) => {
+  withIntegers(encodeConv(given.problem, given.biasKind, given.relu), (shape) => {
     runners[algorithm][pass]({ ...given, work }, shape)
   })
 }

@@ -16,10 +16,10 @@ import {
   type OutputSize,
 } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
-import type { ConvAlgorithm } from '../../src/plan/conv.js'
+import { algorithms, type ConvAlgorithm } from '../../src/plan/conv.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { ShapeError } from '../../src/runtime/errors.js'
+import { ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
 import { normal, tensor, zeros } from '../../src/tensor/create.js'
 import { keep, scope, type Tensor } from '../../src/tensor/tensor.js'
 import { expectOracle, numbers, numbersLike } from '../helpers/linear.js'
@@ -361,6 +361,47 @@ describe('the option activation', () => {
       }
     },
   )
+})
+
+describe.each(Object.keys(algorithms) as ConvAlgorithm[])('relu within the pass of %s', (algorithm) => {
+  it('has the bits of relu afterwards, with all gradients, NaN and both zeros included', () => {
+    const sliding = [1, 3, 5, 11].flatMap((side) =>
+      [1, 2].map((stride) => ({ kernel: [side, side], stride, padding: 'same' as const })),
+    )
+    const kernels = [...sliding, { kernel: [13, 15], stride: 1, padding: 'valid' as const }]
+    let compared = 0
+    for (const { kernel, stride, padding } of kernels) {
+      for (const [N, C, K, groups] of [
+        [1, 3, 5, 1],
+        [2, 8, 9, 1],
+        [3, 4, 4, 4],
+      ] as const) {
+        scope(() => {
+          const x = numbersLike([N, C, 13, 15], 1, false)
+          const w = numbersLike([K, C / groups, ...kernel], 2, false)
+          const b = tensor(Array.from({ length: K }, (_, k) => [NaN, 0.5, -0.5, -0, Infinity][k % 5]!))
+          const options = { stride, groups, padding, algorithm }
+          try {
+            conv2d(x, w, options)
+          } catch (error) {
+            if (error instanceof UnsupportedError) return
+            throw error
+          }
+          compared++
+          const compute = (rectify: (...given: Tensor[]) => Tensor): Float32Array[] => {
+            const { value, pullback, dispose } = vjp(rectify, x, w, b)
+            const results = [value, ...pullback(numbersLike(value.shape, 4, false))].map((result) => result.data())
+            dispose()
+            return results
+          }
+          const within = compute((a, k, bias) => conv2d(a, k, { ...options, bias, activation: 'relu' }))
+          const after = compute((a, k, bias) => activations.relu(conv2d(a, k, { ...options, bias })))
+          expect(within).toEqual(after)
+        })
+      }
+    }
+    expect(compared).toBeGreaterThan(0)
+  })
 })
 
 describe('what is refused', () => {

@@ -364,6 +364,8 @@ export function conv_tiled_fwd(
       }
     }
     const maps = y + <usize>(n * d.K + g * groupK) * mapBytes
+    const floor: f32 = d.relu ? 0 : -Infinity
+    v128.store(biases, f32x4.splat(floor), 16)
     for (let k = firstK; k < lastK; k++) {
       const value: f32 = d.bias == 1 ? load<f32>(bias + <usize>(g * groupK + k) * F32) : 0
       v128.store(biases, f32x4.splat(value))
