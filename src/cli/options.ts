@@ -8,6 +8,7 @@ import { InvalidArgumentError } from 'commander'
 import type { Augmentation } from '../data/augment.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { SearchRange } from '../train/search.js'
+import { architectures, nearestNames } from '../zoo/registry.js'
 
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
@@ -68,6 +69,18 @@ export function choiceOrFolder(names: readonly string[]): (text: string) => stri
     if (path?.isDirectory() === true) return text
     throw new InvalidArgumentError(`It must be one of ${names.join(', ')}, or a folder of pictures.`)
   }
+}
+
+/** The name of an architecture of the zoo. */
+export function parseModel(text: string): string {
+  if (!Object.hasOwn(architectures, text)) {
+    const near = nearestNames(text)
+    const all = Object.keys(architectures)
+    throw new InvalidArgumentError(
+      near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `It must be one of ${all.join(', ')}.`,
+    )
+  }
+  return text
 }
 
 /** A parser that takes one of the names. */

@@ -13,6 +13,7 @@ import {
   choiceOrFolder,
   parseAugmentation,
   parseInitializer,
+  parseModel,
   parseFraction,
   parseNonNegativeInteger,
   parseNonNegativeNumber,
@@ -26,7 +27,7 @@ import {
 } from './options.js'
 import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 
-export const modelNames: readonly string[] = Object.keys(architectures)
+const modelNames: readonly string[] = Object.keys(architectures)
 
 export interface TrainOptions extends TrainSettings {
   readonly debug: boolean
@@ -167,7 +168,9 @@ function addTrain(program: Command, actions: CliActions): void {
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
-    .addOption(new Option('--model <name>', 'architecture').argParser(choiceOf(modelNames)).default(model))
+    .addOption(
+      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parseModel).default(model),
+    )
     .option(
       '--data <name>',
       `data set: ${dataNames.join(', ')}, or a folder of pictures`,
@@ -240,7 +243,9 @@ function addSearch(program: Command, actions: CliActions): void {
   program
     .command('search')
     .description('find a learning rate and a weight decay by short trainings: at random, coarse to fine, or on a grid')
-    .addOption(new Option('--model <name>', 'architecture').argParser(choiceOf(modelNames)).default(model))
+    .addOption(
+      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parseModel).default(model),
+    )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder`, choiceOrFolder(dataNames), data)
     .option('--image-size <pixels>', 'size of the pictures of a folder', parseNonNegativeInteger, imageSize)
     .addOption(ranges('learning rate', '--lr <values>', lr))

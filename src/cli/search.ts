@@ -3,12 +3,12 @@ import { basename, join } from 'node:path'
 import { imageRange } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
 import { ensureDirectory, writeFileAtomically } from '../node/files.js'
-import { crossEntropy } from '../ops/loss.js'
 import { SGD } from '../optim/sgd.js'
 import { init } from '../runtime/embedded.js'
 import { fit } from '../train/fit.js'
 import { accuracy } from '../train/metrics.js'
 import { gridSearch, randomSearch, ranked, type SearchResult, type Trial, type TrialFunction } from '../train/search.js'
+import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
@@ -46,7 +46,7 @@ function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): Trial
         model,
         imageExamples(training, normalization, augmentationOf(settings.augment)),
         {
-          ...{ epochs, batchSize, seed, optimizer, signal, loss: crossEntropy, metrics: { accuracy } },
+          ...{ epochs, batchSize, seed, optimizer, signal, loss: lossOf(settings.model), metrics: { accuracy } },
           schedule: learningRates(settings, epochs * Math.ceil(training.size / batchSize)),
           validation: imageExamples(validation, normalization),
         },

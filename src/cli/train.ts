@@ -8,7 +8,6 @@ import { imageExamples } from '../data/images.js'
 import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
 import type { Graph } from '../nn/graph.js'
 import { ensureDirectory, readFileOrExplain, writeFileAtomically } from '../node/files.js'
-import { crossEntropy } from '../ops/loss.js'
 import { softmax } from '../ops/softmax.js'
 import { SGD } from '../optim/sgd.js'
 import { runtimeInfo } from '../runtime/core.js'
@@ -16,6 +15,7 @@ import { init } from '../runtime/embedded.js'
 import { DivergedError } from '../runtime/errors.js'
 import { evaluate, fit, type EpochEvent, type FitState, type StepEvent } from '../train/fit.js'
 import { accuracy, argmax } from '../train/metrics.js'
+import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { checkpointPath, readCheckpoint, restore, writeCheckpoint, type Checkpoint } from './checkpoint.js'
 import { loadData, type Data } from './data.js'
@@ -108,14 +108,14 @@ const bestPath = (directory: string): string => join(directory, 'best.safetensor
 
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`
 
-async function test(model: Graph, { test: images, normalization }: Data): Promise<TestResult> {
+async function test({ settings, model, data: { test: images, normalization } }: Run): Promise<TestResult> {
   const classes = images.classes.length
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
   let measured = 0
   const wrong: { index: number; label: number; predicted: number; probability: number; ofLabel: number }[] = []
   const { loss } = await evaluate(model, imageExamples(images, normalization), {
     batchSize: EVALUATION_BATCH,
-    loss: crossEntropy,
+    loss: lossOf(settings.model),
     onBatch(output, labels, indices) {
       const probabilities = softmax(output).data()
       measured += indices.length
@@ -241,7 +241,7 @@ async function finish(run: Run, stdout: ProgressStream): Promise<void> {
   const seconds = secondsOf(run)
   const best = bestPath(directory)
   if (await exists(best)) model.load(await readFileOrExplain(best), best)
-  const result = await test(model, data)
+  const result = await test(run)
   const facts = {
     name: nameOf(settings),
     normalization: data.normalization,
@@ -345,7 +345,7 @@ async function train(run: Run, start: FitState | undefined, stdout: ProgressStre
       batchSize,
       seed,
       optimizer,
-      loss: crossEntropy,
+      loss: lossOf(settings.model),
       schedule: learningRates(settings, epochs * stepsPerEpoch),
       accumulate,
       ...(clipNorm > 0 ? { clipNorm } : {}),

@@ -1,7 +1,10 @@
 /** Architectures by name. */
 import { distance } from 'fastest-levenshtein'
 import type { Graph } from '../nn/graph.js'
+import { rbfLoss } from '../nn/rbf.js'
+import { crossEntropy, type Labels } from '../ops/loss.js'
 import { ShapeError } from '../runtime/errors.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { alexnet, zfnet } from './alexnet.js'
 import { convnet } from './convnet.js'
 import { googlenet } from './googlenet.js'
@@ -16,6 +19,8 @@ export interface Architecture {
   /** One line for people. */
   readonly about: string
   make(options?: ZooOptions): Graph
+  /** What it is trained by, of its outputs and the labels. Default: crossEntropy. */
+  readonly loss?: (outputs: Tensor, labels: Labels) => Tensor
 }
 
 /**
@@ -31,10 +36,11 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     about: 'the lecture’s ConvNet for CIFAR-10',
     make: (options) => convnet({ input: [3, 32, 32], ...options }),
   },
-  lenet5: { about: 'LeNet-5 as in the lecture', make: lenet5 },
+  lenet5: { about: 'LeNet-5 as in the lecture', make: lenet5, loss: rbfLoss },
   'lenet5-paper': {
     about: 'LeNet-5 with trained subsampling, C3’s connections and fixed codes',
     make: (options) => lenet5({ ...options, variant: 'paper' }),
+    loss: rbfLoss,
   },
   alexnet: { about: 'AlexNet, pooling before normalization, without groups', make: alexnet },
   caffenet: { about: 'AlexNet as in Caffe, in two groups', make: (options) => alexnet({ ...options, groups: 2 }) },
@@ -94,3 +100,6 @@ export function architecture(name: string): Architecture {
 
 /** A model by the name of its architecture. @throws ShapeError that offers the nearest names. */
 export const createModel = (name: string, options: ZooOptions = {}): Graph => architecture(name).make(options)
+
+/** The loss that an architecture is trained by. @throws ShapeError when there is none of the name. */
+export const lossOf = (name: string): NonNullable<Architecture['loss']> => architecture(name).loss ?? crossEntropy

@@ -183,7 +183,9 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       `'--seed <number>' argument '${value}'`,
       'whole number from 0 to 4294967295',
     ]),
-    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'must be one of linear, two-layer, convnet'],
+    [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'Did you mean convnet?'],
+    [train('--model', 'perceptron'), "argument 'perceptron'", 'must be one of linear, two-layer, convnet, '],
+    [['search', '--model', 'lenet'], "argument 'lenet'", 'Did you mean lenet5'],
     [
       train('--data', 'imagenet'),
       "'--data <name>' argument 'imagenet'",

@@ -19,6 +19,7 @@ import {
   initializeFromA,
   lenet5,
   lenet5Table,
+  lossOf,
   vgg,
   type ZooOptions,
 } from '../../src/zoo/index.js'
@@ -178,6 +179,19 @@ describe('LeNet-5', () => {
     expect(steps.at(-1)!.loss).toBeLessThan(5)
     expect(steps.at(-1)!.running.metrics['accuracy']).toBe(1)
     model.dispose()
+  })
+})
+
+describe('the loss of an architecture', () => {
+  it('is that of its codes for LeNet-5, and cross-entropy otherwise', () => {
+    const answers = uniform([3, 10], { low: -5, high: 0, seed: 1 })
+    const labels = [1, 9, 4]
+    const value = (name: string): number => lossOf(name)(answers, labels).item()
+    expect(value('lenet5')).toBe(rbfLoss(answers, labels).item())
+    expect(value('lenet5-paper')).toBe(value('lenet5'))
+    expect(value('convnet')).toBe(crossEntropy(answers, labels).item())
+    expect(value('convnet')).toBeLessThan(value('lenet5'))
+    expect(() => lossOf('lenet')).toThrow(/did you mean lenet5/)
   })
 })
 
