@@ -37,7 +37,7 @@ export async function buildPage() {
   await rm(join(out, 'chunks'), { recursive: true, force: true })
   await build({
     absWorkingDir: here,
-    entryPoints: ['page.ts', 'worker.ts'],
+    entryPoints: { page: 'page.ts', worker: 'worker.ts', thread: 'toeplitz/worker' },
     outdir: out,
     bundle: true,
     splitting: true,

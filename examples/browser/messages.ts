@@ -75,7 +75,13 @@ export interface OcclusionMessage extends Values {
 }
 
 export type FromWorker =
-  | { readonly type: 'ready'; readonly threads: number; readonly version: string }
+  | {
+      readonly type: 'ready'
+      readonly threads: number
+      /** Why there are fewer than were asked for. */
+      readonly threadsOffBecause?: string
+      readonly version: string
+    }
   | { readonly type: 'loading'; readonly share: number }
   | { readonly type: 'training'; readonly on: boolean }
   | ModelMessage

@@ -61,7 +61,7 @@ function setReady(ready: boolean): void {
 }
 
 function start(): void {
-  worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' })
+  worker = new Worker(new URL(`worker.js${location.search}`, import.meta.url), { type: 'module' })
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
     receive(data)
   }
@@ -80,6 +80,7 @@ function receive(message: FromWorker): void {
     case 'ready':
       say('version', message.version)
       say('threads-note', `of training, in ${message.threads} thread${message.threads > 1 ? 's' : ''}`)
+      find('threads-note').title = message.threadsOffBecause ?? ''
       setReady(true)
       look()
       break

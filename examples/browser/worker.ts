@@ -43,7 +43,7 @@ const WARMUP = 20
 const TEST_BATCH = 250
 /** Steps before the first tests; later ones come when training has taken this many times as long as a test, or so many ms. */
 const FIRST_TESTS = [20, 60]
-const TRAINING_PER_TEST = 5
+const TRAINING_PER_TEST = 4
 const TEST_EVERY = 10_000
 /** Milliseconds between looks at the digit while training, and between occlusion maps. */
 const LOOK_EVERY = 125
@@ -408,12 +408,20 @@ async function answer(message: ToWorker): Promise<void> {
   }
 }
 
-/** One core is left to the page, so that it draws while we compute. */
-const threads = host.crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1
+/** As many as the page's address asks for, or one for each core, up to four: the page itself needs little of one. */
+function threadsWanted(): number {
+  const asked = Number(new URLSearchParams(location.search).get('threads') ?? Number.NaN)
+  if (Number.isInteger(asked) && asked >= 1 && asked <= 16) return asked
+  return host.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1
+}
 
 try {
-  await init({ threads })
-  post({ type: 'ready', threads: runtimeInfo().threads, version: runtimeInfo().version })
+  await init({
+    threads: threadsWanted(),
+    createWorker: () => new Worker(new URL('thread.js', import.meta.url), { type: 'module' }),
+  })
+  const { threads, threadsOffBecause, version } = runtimeInfo()
+  post({ type: 'ready', threads, version, ...(threadsOffBecause === undefined ? {} : { threadsOffBecause }) })
   use(convnet({ seed: 1 }), mnist)
   host.onmessage = ({ data }) => {
     answer(data).catch((error: unknown) => fail(error))

@@ -1,6 +1,6 @@
 /**
  * Prints how long the page trains in Chromium until 97 % of MNIST's 10,000 test images are read right, and how many
- * frames a second it draws meanwhile: `node test/page/measure.mjs`, alone on the machine. With --images it leaves the README's pictures of the page.
+ * frames a second it draws meanwhile: `node test/page/measure.mjs`, alone on the machine; THREADS=2 asks for two threads. With --images it leaves the README's pictures of the page.
  */
 import { chromium } from 'playwright-core'
 import { buildPage } from '../../examples/browser/build.mjs'
@@ -15,7 +15,9 @@ const browser = await chromium.launch({
 })
 try {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage()
-  await page.goto(`http://127.0.0.1:${server.address().port}/`)
+  await page.goto(
+    `http://127.0.0.1:${server.address().port}/${process.env['THREADS'] ? `?threads=${process.env['THREADS']}` : ''}`,
+  )
   await page.waitForSelector('#train:enabled')
   const result = await page.evaluate(async (wanted) => {
     /* global document, performance, requestAnimationFrame */
