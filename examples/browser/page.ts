@@ -259,6 +259,11 @@ function showOcclusion(): void {
     data[4 * i + 3] = 255
   })
   put(canvas, SIDE, SIDE, data)
+  if (isEmpty()) {
+    canvas.ariaLabel = 'Occlusion map: nothing is drawn'
+    say('occlusion-note', 'A patch hides every place in turn, to see where the answer hangs.')
+    return
+  }
   const most = percent(Math.max(0, ...values), 1)
   canvas.ariaLabel = `Occlusion map: hiding one place makes ${target} less likely by up to ${most}`
   say(

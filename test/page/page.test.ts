@@ -197,6 +197,9 @@ describe('a trained page', () => {
     )
     await page.click('#clear')
     await answerIs(page, '–')
+    await page.waitForFunction(
+      () => document.querySelector('#occlusion')?.ariaLabel === 'Occlusion map: nothing is drawn',
+    )
   })
 
   it('is drawn on by keyboard alone', async () => {
@@ -366,6 +369,22 @@ describe('the page', () => {
         })
       })
       for (const [pair, ratio] of ratios) expect({ pair, ratio: ratio >= 4.5 }).toEqual({ pair, ratio: true })
+      await page.close()
+    }
+  })
+
+  it.each(['light', 'dark'] as const)('has nothing that axe finds fault with, %s', async (colorScheme) => {
+    for (const viewport of [
+      { width: 1280, height: 900 },
+      { width: 360, height: 740 },
+    ]) {
+      const { page } = await ready({ colorScheme, viewport })
+      await draw(page, digits[1])
+      await page.evaluate(readFileSync(join(root, 'node_modules/axe-core/axe.min.js'), 'utf8'))
+      const { violations } = await page.evaluate(() =>
+        (window as unknown as { axe: { run(): Promise<{ violations: unknown[] }> } }).axe.run(),
+      )
+      expect(violations).toEqual([])
       await page.close()
     }
   })
