@@ -10,10 +10,12 @@ export interface GradcheckOptions {
   readonly tolerance?: number
   /** Elements tried per input, spread evenly. Default 64. */
   readonly samples?: number
+  /** Seed of the directions in which is differentiated. Default 1. */
   readonly seed?: number
 }
 
 export interface GradcheckResult {
+  /** Whether every difference is within the tolerance. */
   readonly ok: boolean
   /** Largest |analytic − numeric| over max(1, largest |gradient|), per input. */
   readonly errors: number[]

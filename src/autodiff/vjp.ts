@@ -9,6 +9,7 @@ import { Tape } from './tape.js'
 /** A function of tensors that returns one. */
 export type TensorFunction = (...inputs: Tensor[]) => Tensor
 
+/** A value, and the function that carries gradients back through its computation. */
 export interface Vjp {
   /** The value of the function. */
   readonly value: Tensor

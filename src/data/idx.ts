@@ -13,7 +13,9 @@ export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32
 
 /** An array read from an IDX file: `data` has the product of `shape` elements, row-major. */
 export interface IdxArray {
+  /** Extents, outermost first: (60000, 28, 28) for MNIST's training images. */
   readonly shape: number[]
+  /** The values in row-major order. */
   readonly data: IdxData
 }
 

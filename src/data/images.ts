@@ -8,7 +8,9 @@ import type { ImageDataset, ImageFiles, ImageSource } from './dataset.js'
 
 /** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
 export interface Normalization {
+  /** Mean of the pixels divided by 255: one number, or one for each channel. */
   readonly mean: number | readonly number[]
+  /** Standard deviation of the pixels divided by 255: one number, or one for each channel. */
   readonly std: number | readonly number[]
 }
 

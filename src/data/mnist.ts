@@ -5,7 +5,9 @@ import { readIdx } from './idx.js'
 
 /** The bytes of a file and what to call it in errors. */
 export interface NamedBytes {
+  /** The file, gzipped or not. */
   readonly bytes: Uint8Array
+  /** What errors call the file. */
   readonly name: string
 }
 

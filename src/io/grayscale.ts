@@ -7,8 +7,11 @@ import type { PngImage } from './png.js'
 
 /** A grey picture, (height, width) row-major, 0 black to 255 white. */
 export interface GrayscaleImage {
+  /** Columns. */
   readonly width: number
+  /** Rows. */
   readonly height: number
+  /** One byte for each pixel, 0 black to 255 white, row by row. */
   readonly data: Uint8Array
 }
 

@@ -9,10 +9,13 @@ import { decodeSafetensors } from './safetensors.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {
+  /** Tells the description from others. */
   readonly format: 'toeplitz-model'
+  /** Version of the format. */
   readonly version: 1
   /** A name for people. */
   readonly name: string
+  /** What `toJSON` of the model gave: `type` is Sequential or Graph. */
   readonly architecture: { readonly type: string }
   /** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
   readonly normalization: {

@@ -6,7 +6,9 @@ import { decodePng, type PngImage } from './png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
 export interface PlanarImage {
+  /** Channels, rows, columns. */
   readonly shape: readonly [C: number, H: number, W: number]
+  /** One plane after another: all of red, all of green, all of blue. */
   readonly data: Uint8Array
 }
 

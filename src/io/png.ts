@@ -12,12 +12,17 @@ import { crc32 } from './crc32.js'
 
 /** A picture of 8 bits per sample, (height, width, channels) row-major: grey, grey and alpha, RGB or RGBA. */
 export interface PngImage {
+  /** Columns. */
   readonly width: number
+  /** Rows. */
   readonly height: number
+  /** 1 grey, 2 grey and alpha, 3 red, green and blue, 4 with alpha. */
   readonly channels: 1 | 2 | 3 | 4
+  /** The channels of a pixel beside each other, row by row, one byte each. */
   readonly data: Uint8Array
 }
 
+/** Limits of `decodePng`. */
 export interface DecodePngOptions {
   /** Largest width × height to decode, by default 2^26 (64 Mi). Larger pictures are refused before any is decoded. */
   readonly maxPixels?: number

@@ -9,7 +9,9 @@ import { FormatError, ShapeError } from '../runtime/errors.js'
 
 /** A tensor to write: the typed array decides the dtype. */
 export interface SafetensorsInput {
+  /** Extents, outermost first. */
   readonly shape: readonly number[]
+  /** The values in row-major order; the type of the array decides the type in the file. */
   readonly data: Float32Array | Float64Array | Int32Array | Uint8Array | BigInt64Array
 }
 
@@ -28,14 +30,18 @@ export type SafetensorsData =
 
 /** A tensor that was read: `data` is a copy with the product of `shape` elements, row-major. */
 export interface SafetensorsTensor {
+  /** The type in the file: F32, F64, I32, … */
   readonly dtype: string
   readonly shape: number[]
+  /** The values in row-major order. */
   readonly data: SafetensorsData
 }
 
 /** The contents of a file, tensors in the order of its header. */
 export interface SafetensorsFile {
+  /** The tensors by name, in the order of the header. */
   readonly tensors: Map<string, SafetensorsTensor>
+  /** Free text by key, as in the header's `__metadata__`. */
   readonly metadata: Record<string, string>
 }
 

@@ -111,6 +111,7 @@ export class ScaledTanh extends Pointwise {
   }
 }
 
+/** Options of `Softmax` and `LogSoftmax`. */
 export interface SoftmaxOptions {
   /** true: the layer hands logits on, because the loss (`crossEntropy`) takes the softmax itself. Default false. */
   readonly inLoss?: boolean

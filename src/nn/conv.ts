@@ -32,12 +32,18 @@ interface KernelOptions {
   readonly biasInit?: Initializer
 }
 
+/** Options of `Conv1d`: the window, and those of the function `conv1d` but for bias and activation. */
 export type Conv1dOptions = KernelOptions & Omit<ConvOptions, 'bias' | 'activation'>
+/** Options of `Conv2d`. */
 export type Conv2dOptions = Conv1dOptions
+/** Options of `Conv3d`. */
 export type Conv3dOptions = Conv1dOptions
 
+/** Options of `ConvTranspose1d`: the window, and those of the function `convTranspose1d` but for the bias. */
 export type ConvTranspose1dOptions = KernelOptions & Omit<ConvTransposeOptions, 'bias'>
+/** Options of `ConvTranspose2d`. */
 export type ConvTranspose2dOptions = ConvTranspose1dOptions
+/** Options of `ConvTranspose3d`. */
 export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
 /** A layer with weights `weight` and `bias` over a kernel. */

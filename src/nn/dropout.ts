@@ -4,6 +4,7 @@ import type { Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Layer, type ForwardContext } from './layer.js'
 
+/** Options of `Dropout`. */
 export interface DropoutLayerOptions {
   /** Probability with which an element becomes zero, from 0 to 1; default 0.5. */
   readonly p?: number

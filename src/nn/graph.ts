@@ -22,6 +22,7 @@ import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
 import { checkWiring, neededFor, type GraphNode } from './wiring.js'
 
+/** Options of every model. */
 export interface ModelOptions {
   /** Seed of the initial weights and of dropout. Default 0. */
   readonly seed?: number
@@ -32,6 +33,7 @@ export interface ModelOptions {
   readonly keepPacked?: boolean
 }
 
+/** Options of `Graph`. */
 export interface GraphOptions extends ModelOptions {
   /** Shape of each input without the batch, by name; null: the first forward pass tells. Default: { input: null }. */
   readonly inputs?: Readonly<Record<string, Shape | null>>
@@ -48,25 +50,37 @@ export interface GraphOptions extends ModelOptions {
 
 /** A node as it is written down: one input needs no list, and none at all means the node before. */
 export interface NodeOptions extends Omit<GraphNode, 'inputs'> {
+  /** The nodes or inputs that it reads; left out, the node before it. */
   readonly inputs?: string | readonly string[]
 }
 
 /** The JSON form of a node: its layer, or the earlier node whose layer it shares. */
 export interface NodeConfig {
+  /** Its name, unique in the graph. */
   readonly name: string
+  /** The nodes or inputs that it reads. */
   readonly inputs: readonly string[]
+  /** Its layer; left out where another node's is shared. */
   readonly layer?: LayerConfig
+  /** The node whose layer and weights it uses. */
   readonly shares?: string
+  /** The block that summaries show it in. */
   readonly block?: string
 }
 
 /** The JSON form of a model: what `modelFromJSON` reads. */
 export interface GraphConfig {
+  /** Tells a graph from a `Sequential`. */
   readonly type: 'Graph'
+  /** Shapes of the inputs by name, without the batch; null where the first forward pass decides. */
   readonly inputs: Readonly<Record<string, readonly number[] | null>>
+  /** The nodes in the order of computation. */
   readonly nodes: readonly NodeConfig[]
+  /** Nodes whose outputs are the model's. */
   readonly outputs: readonly string[]
+  /** Weights of the auxiliary losses by the name of the node. */
   readonly auxiliary?: Readonly<Record<string, number>>
+  /** What the summary calls each block. */
   readonly blocks?: Readonly<Record<string, string>>
 }
 
@@ -76,7 +90,9 @@ export type ForwardOptions = Partial<Pick<ForwardContext, 'training' | 'seed' | 
 /** One tensor, or one for each input by name. */
 export type ModelInput = Tensor | Readonly<Record<string, Tensor>>
 
+/** What a forward pass in training gives, where a model has auxiliary outputs. */
 export interface TrainingOutputs {
+  /** What the main output gave. */
   readonly output: Tensor
   /** Outputs whose losses are added to that of the first, each times its weight. */
   readonly auxiliary: readonly { readonly output: Tensor; readonly weight: number }[]
@@ -91,11 +107,18 @@ interface Pass {
 /** Streams below this one belong to initial weights, shuffling and augmentation. */
 const DROPOUT_STREAM = 0x80000000
 
+/**
+ * A model of named nodes, each with one layer, that may branch and join: inception modules, shared towers, several
+ * outputs.
+ */
 export class Graph {
   /** In an order in which each node comes after what it reads. */
   readonly nodes: readonly GraphNode[]
+  /** Nodes whose outputs are the model's. */
   readonly outputs: readonly string[]
+  /** Weights of the auxiliary losses by the name of the node. */
   readonly auxiliary: Readonly<Record<string, number>>
+  /** What the summary calls each block. */
   readonly blocks: Readonly<Record<string, string>>
   /** As declared, which is the order of weights and of their random numbers. */
   readonly #declared: readonly GraphNode[]
@@ -289,6 +312,7 @@ export class Graph {
     return this.#named((layer) => layer.parameters())
   }
 
+  /** Trained tensors in a fixed order, that of the nodes: what an optimizer is made with. */
   parameters(): Tensor[] {
     return [...this.namedParameters().values()]
   }
@@ -327,6 +351,7 @@ export class Graph {
     return this
   }
 
+  /** Whether layers behave as in training: since `train()`, until `eval()`. */
   get training(): boolean {
     return this.#training
   }

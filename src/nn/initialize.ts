@@ -7,14 +7,17 @@ import { full, normal, uniform } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
+/** A distribution and its parameters; what is left out has the default of its paper. */
 export interface InitializerOptions {
   /** `constant`: the value. */
   readonly value?: number
-  /** `normal`: mean and standard deviation. */
+  /** `normal`: the mean. Default 0. */
   readonly mean?: number
+  /** `normal`: the standard deviation. Default 0.01. */
   readonly std?: number
-  /** `uniform`: the interval. */
+  /** `uniform`: the lower end. Default −0.05. */
   readonly low?: number
+  /** `uniform`: the upper end. Default 0.05. */
   readonly high?: number
   /** `glorot he lecun`: which distribution of that variance. Default 'normal'. */
   readonly distribution?: 'normal' | 'uniform'
@@ -22,13 +25,16 @@ export interface InitializerOptions {
   readonly gain?: number
 }
 
+/** Distributions that weights can be drawn from. */
 export type InitializerName = 'zeros' | 'constant' | 'normal' | 'uniform' | 'glorot' | 'he' | 'lecun' | 'orthogonal'
 /** A name, or a name with its options. */
 export type Initializer = InitializerName | ({ readonly name: InitializerName } & InitializerOptions)
 
 /** Where random numbers come from: a seed and one stream for each parameter. */
 export interface Source {
+  /** Seed of the generator. */
   readonly seed: number
+  /** Streams of one seed are independent of each other. */
   readonly stream: number
 }
 

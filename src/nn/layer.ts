@@ -8,6 +8,7 @@ import type { Window } from './receptive.js'
 
 /** Values of a layer's JSON form. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+/** A layer as JSON: the name of its class, and its options. */
 export type LayerConfig = { readonly type: string } & { readonly [key: string]: Json }
 
 /** What a forward pass knows besides its input. */
@@ -16,6 +17,7 @@ export interface ForwardContext {
   readonly training: boolean
   /** Seed and number of the training step, for layers that draw random numbers. */
   readonly seed: number
+  /** Number of the training step, from 0. */
   readonly step: number
   /** Stream of random numbers that no other node and no other step uses. */
   readonly stream: number
@@ -25,7 +27,9 @@ export interface ForwardContext {
 
 /** One tensor that a layer keeps. */
 export interface WeightSpec {
+  /** Its name in the layer: weight, bias, runningMean, … */
   readonly name: string
+  /** Its extents. */
   readonly shape: Shape
   /** An initializer, or the values themselves. */
   readonly init: Initializer | Float32Array
@@ -35,9 +39,14 @@ export interface WeightSpec {
 
 const noFootprint: Footprint = { workspace: 0, packed: 0 }
 
+/**
+ * A layer: a rule for shapes, weights that are made when the input is known, and a forward pass. Extend it for one of
+ * your own.
+ */
 export abstract class Layer<Options extends object = object> {
   /** The name of the class, in JSON and in summaries. */
   abstract readonly type: string
+  /** As they were given. */
   readonly options: Options
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
@@ -116,6 +125,7 @@ export abstract class Layer<Options extends object = object> {
     return output
   }
 
+  /** Whether the weights have been made. */
   get built(): boolean {
     return this.#specs !== undefined
   }
@@ -159,6 +169,7 @@ export abstract class Layer<Options extends object = object> {
     return new Map(specs.map(({ name }) => [name, this.#tensors.get(name) as Tensor]))
   }
 
+  /** Frees the weights. */
   dispose(): void {
     for (const tensor of this.#tensors.values()) tensor.dispose()
   }

@@ -11,6 +11,7 @@ import { scope, type Tensor } from '../tensor/tensor.js'
 import { expectMaps, Layer, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 
+/** Options of `Linear`. */
 export interface LinearOptions {
   /** Number of units. */
   readonly outFeatures: number

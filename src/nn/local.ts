@@ -13,11 +13,13 @@ import { defined, expectChannels, expectMaps, Layer, type WeightSpec } from './l
 import { notation } from './notation.js'
 import { windowOf, type Window } from './receptive.js'
 
+/** Options of `LocallyConnected2d`. */
 export type LocallyConnected2dOptions = Pick<
   Conv2dOptions,
   'outChannels' | 'kernel' | 'inChannels' | 'bias' | 'weightInit' | 'biasInit' | 'stride' | 'padding'
 >
 
+/** Options of `TiledConv2d`. */
 export interface TiledConv2dOptions extends LocallyConnected2dOptions {
   /** Places until the kernels repeat, one number or (T, U). */
   readonly tiles: PerDirection
@@ -139,6 +141,7 @@ export class TiledConv2d extends Local<TiledConv2dOptions> {
   }
 }
 
+/** Options of `ConnectedConv2d`. */
 export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels' | 'groups'> {
   /** One row for each output map, and in it one boolean for each input map: whether the two are connected. */
   readonly table: readonly (readonly boolean[])[]

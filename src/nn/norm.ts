@@ -28,6 +28,7 @@ export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
   }
 }
 
+/** Options of `BatchNorm1d` and `BatchNorm2d`. */
 export interface BatchNorm2dOptions {
   /** Number of channels; inferred from the input when left out. */
   readonly numFeatures?: number

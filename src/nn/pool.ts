@@ -25,8 +25,11 @@ import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
 import { wholeWindow, type Window } from './receptive.js'
 
+/** Options of `MaxPool2d`. */
 export type MaxPool2dOptions = MaxPoolOptions
+/** Options of `AvgPool2d`. */
 export type AvgPool2dOptions = AvgPoolOptions
+/** Options of `LPPool2d`. */
 export type LPPool2dOptions = LpPoolOptions
 
 /** Every pooling reads its input once: that is what the lecture counts. */
@@ -95,6 +98,7 @@ export class LPPool2d extends Sliding<LPPool2dOptions> {
   }
 }
 
+/** Options of `Subsample2d`. */
 export interface Subsample2dOptions {
   /** Extents of a window; windows lie side by side. */
   readonly kernel: MaxPoolOptions['kernel']
@@ -157,6 +161,7 @@ export class Subsample2d extends Pooling<Subsample2dOptions> {
   }
 }
 
+/** Options of `AdaptiveAvgPool2d` and `AdaptiveMaxPool2d`. */
 export interface AdaptivePool2dOptions {
   /** Rows and columns of the output: one number, or one for each direction, where null keeps the input's. */
   readonly outputSize: OutputSize
@@ -242,6 +247,7 @@ export class GlobalMaxPool extends Global {
   }
 }
 
+/** Options of `Maxout`. */
 export interface MaxoutOptions {
   /** Channels in a group; divides the number of channels. */
   readonly groupSize: number

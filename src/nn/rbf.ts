@@ -22,6 +22,7 @@ import { Layer, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { placeProblem } from './linear.js'
 
+/** Options of `RBF`. */
 export interface RBFOptions {
   /** Number of units. */
   readonly units: number
@@ -112,6 +113,7 @@ export class RBF extends Layer<RBFOptions> {
   }
 }
 
+/** Options of `rbfLoss`. */
 export interface RbfLossOptions {
   /** Penalty of the class of everything that is no digit: keeps the codes from collapsing. Default 1. */
   readonly rubbish?: number

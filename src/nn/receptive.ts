@@ -11,7 +11,9 @@ import type { Shape } from '../tensor/shape.js'
 export interface Window {
   /** Elements from the first tap to the last. */
   readonly reach: readonly number[]
+  /** Distance between windows, one for each direction. */
   readonly stride: readonly number[]
+  /** Padding before the first element, one for each direction. */
   readonly lo: readonly number[]
 }
 

@@ -4,6 +4,7 @@ import type { Shape } from '../tensor/shape.js'
 import { Graph, type ModelOptions } from './graph.js'
 import type { Layer, LayerConfig } from './layer.js'
 
+/** Options of `Sequential`. */
 export interface SequentialOptions extends ModelOptions {
   /** Shape of one input without the batch: (C, H, W). Left out, the first forward pass tells. */
   readonly input?: Shape
@@ -11,8 +12,11 @@ export interface SequentialOptions extends ModelOptions {
 
 /** The JSON form of a chain; a layer that was there before is written as the number of its first place. */
 export interface SequentialConfig {
+  /** Tells a sequence from a `Graph`. */
   readonly type: 'Sequential'
+  /** Shape of the input without the batch; null where the first forward pass decides. */
   readonly input: readonly number[] | null
+  /** The layers, or the index of the layer whose weights are shared. */
   readonly layers: readonly (LayerConfig | { readonly shares: number })[]
 }
 

@@ -4,8 +4,11 @@ import { sameShape, showShape, type Shape } from '../tensor/shape.js'
 
 /** A tensor as it comes out of a file. */
 export interface DecodedTensor {
+  /** Extents, outermost first. */
   readonly shape: Shape
+  /** The values in row-major order. */
   readonly data: ArrayLike<number | bigint>
+  /** The type in the file: F32, F64, I32, … */
   readonly dtype: string
 }
 

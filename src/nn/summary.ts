@@ -17,6 +17,7 @@ export interface LayerMemory {
   readonly workspace: number
 }
 
+/** One layer of a summary. */
 export interface SummaryRow {
   /** The layer in the notation of the lecture, such as `conv(5, 32)`. */
   readonly layer: string
@@ -30,19 +31,27 @@ export interface SummaryRow {
   readonly operations: number
   /** What one output sees of the first input; null where that is no regular window. */
   readonly receptiveField: ReceptiveField | null
+  /** What the layer takes, in bytes. */
   readonly memory: LayerMemory
   /** The layers of a block. */
   readonly children?: readonly SummaryRow[]
 }
 
+/** All layers together. */
 export interface SummaryTotal {
+  /** Trained numbers; a shared layer counts once. */
   readonly parameters: number
+  /** Operations for one input, as the lecture counts them. */
   readonly operations: number
+  /** What the model takes, in bytes. */
   readonly memory: ModelMemory
 }
 
+/** A summary as data. */
 export interface SummaryData {
+  /** One row for each node or block, in the order of computation. */
   readonly layers: readonly SummaryRow[]
+  /** The sums. */
   readonly total: SummaryTotal
   /** Inputs of the pass whose memory is counted. */
   readonly batch: number
@@ -174,8 +183,11 @@ const HEAD = ['layer', 'output', 'parameters', 'operations', 'field', 'output MB
 /** The other columns are numbers, which stand at the right. */
 const TEXT_COLUMNS = 2
 
+/** What `model.summary()` gives: data by layer, and as text a table in the lecture's notation. */
 export class Summary implements SummaryData {
+  /** One row for each node or block, in the order of computation. */
   readonly layers: readonly SummaryRow[]
+  /** The sums. */
   readonly total: SummaryTotal
   readonly batch: number
 
@@ -186,6 +198,7 @@ export class Summary implements SummaryData {
     this.total = { parameters: sum((row) => row.parameters), operations: sum((row) => row.operations), memory }
   }
 
+  /** The summary as plain data. */
   toJSON(): SummaryData {
     return { layers: this.layers, total: this.total, batch: this.batch }
   }

@@ -6,6 +6,7 @@ import type { Layer } from './layer.js'
 export interface GraphNode {
   /** Unlike every other node's and input's. It begins the names of the layer's weights. */
   readonly name: string
+  /** What it computes; nodes that share weights have the same one. */
   readonly layer: Layer
   /** The inputs of the model and the nodes that it reads, in the layer's order. */
   readonly inputs: readonly string[]

@@ -16,6 +16,7 @@ const CACHE_BYTES = 512 * 1024 * 1024
 /** Share of the pictures that are tested with where the folder does not say: MNIST's and CIFAR-10's, about. */
 const TEST_SHARE = 1 / 6
 
+/** Options of `openImageFolder` and `loadImageFolder`. */
 export interface ImageFolderOptions {
   /** Height and width of the pictures: others are resized until they cover it, and cut. Default: those of the first one. */
   readonly size?: readonly [height: number, width: number]

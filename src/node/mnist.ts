@@ -9,9 +9,13 @@ import { isA, readFileOrExplain } from './files.js'
 
 /** Paths of the four files, each IDX or IDX compressed with gzip. */
 export interface MnistFiles {
+  /** Path of train-images-idx3-ubyte. */
   readonly trainImages: string
+  /** Path of train-labels-idx1-ubyte. */
   readonly trainLabels: string
+  /** Path of t10k-images-idx3-ubyte, gzipped or not. */
   readonly testImages: string
+  /** Path of t10k-labels-idx1-ubyte. */
   readonly testLabels: string
 }
 
@@ -81,7 +85,9 @@ async function findFiles(publication: Publication, dataDirectory: string | undef
 
 /** Pictures to train on and pictures to test with. */
 export interface Split<Source> {
+  /** The training images and their labels. */
   readonly training: Source
+  /** The test images and their labels. */
   readonly test: Source
 }
 

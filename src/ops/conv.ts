@@ -20,6 +20,7 @@ import { add } from './elementwise.js'
 import { pad, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
 
+/** Options of `conv1d`, `conv2d` and `conv3d`. What has one number for each direction takes one for all too. */
 export interface ConvOptions {
   /** (K): one for each channel, or (K, …output extents): one for each location. */
   readonly bias?: Tensor | undefined

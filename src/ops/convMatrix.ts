@@ -13,13 +13,19 @@ import { describeLocal } from './local.js'
 
 /** A sparse matrix: the entries of row i are at rowPtr[i] ≤ e < rowPtr[i + 1], with rising columns. */
 export interface SparseMatrix {
+  /** Rows: elements of the output. */
   readonly rows: number
+  /** Columns: elements of the input. */
   readonly cols: number
+  /** Where each row's values begin, and at the end their number. */
   readonly rowPtr: Int32Array
+  /** Column of each value. */
   readonly colIndex: Int32Array
+  /** The entries that are not zero, row by row. */
   readonly values: Float64Array
 }
 
+/** Options of `convMatrix`: those of the convolution that it is the matrix of. */
 export type ConvMatrixOptions = Pick<
   ConvOptions,
   'stride' | 'padding' | 'dilation' | 'groups' | 'flip' | 'paddingMode'

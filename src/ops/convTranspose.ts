@@ -12,6 +12,7 @@ import { scope, type Tensor } from '../tensor/tensor.js'
 import { biasKind, inputGradient, type Conv, type ConvOptions } from './conv.js'
 import { add } from './elementwise.js'
 
+/** Options of `convTranspose1d`, `convTranspose2d` and `convTranspose3d`. */
 export interface ConvTransposeOptions extends Pick<
   ConvOptions,
   'bias' | 'stride' | 'dilation' | 'groups' | 'flip' | 'algorithm'

@@ -9,6 +9,7 @@ import { HEAVY } from '../runtime/work.js'
 import { checkSeed, type RandomOptions } from '../tensor/create.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
+/** Options of `dropout`. */
 export interface DropoutOptions extends RandomOptions {
   /** Probability with which an element becomes zero, from 0 to 1; default 0.5. */
   readonly p?: number | undefined

@@ -252,6 +252,7 @@ const power = unary<number>('pow', {
 /** xᵖ, within 0.51 ulp; NaN where x is negative and p is not whole. @throws ShapeError when p is not a finite number. */
 export const pow = (x: Tensor, p: number): Tensor => power(x, p)
 
+/** Options of `clamp`. */
 export interface ClampOptions {
   /** Smallest value; default −∞. */
   readonly min?: number | undefined

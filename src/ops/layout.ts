@@ -85,6 +85,7 @@ const embed: Op<{ x: Tensor }, Box & { readonly value: number }> = defineOp('pad
   gradient: (_, dy, box) => ({ x: cut({ x: dy }, box) }),
 })
 
+/** Options of `slice`. */
 export interface SliceOptions {
   /** First index of each axis, from the first axis on; negative numbers count from the end. Default 0. */
   readonly begin?: readonly number[] | undefined
@@ -285,6 +286,7 @@ function adjoints<D extends AlongAxis>(
 /** Numbers of the modes in the kernels. */
 const modes = { reflect: 0, replicate: 1, circular: 2 } as const
 
+/** What lies outside of the input: zeros, or its own values mirrored, repeated at the edge, or from the other side. */
 export type PaddingMode = 'zeros' | keyof typeof modes
 
 interface Continuation extends AlongAxis {
@@ -303,6 +305,7 @@ const continued = adjoints<Continuation>(
   },
 )
 
+/** Options of `pad`. */
 export interface PadOptions {
   /** What lies beyond the ends; default 'zeros'. 'reflect' leaves out the edge element, as PyTorch does. */
   readonly mode?: PaddingMode | undefined
@@ -414,6 +417,7 @@ const repeat: Op<{ x: Tensor }, readonly [number, number]> = defineOp('upsample2
   }),
 })
 
+/** Options of `upsample2d`. */
 export interface Upsample2dOptions {
   /** Whole number, or one for rows and one for columns. */
   readonly scale: number | readonly [rows: number, columns: number]

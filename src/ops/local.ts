@@ -13,10 +13,13 @@ import { sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/s
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
 
+/** Options of locally connected and tiled layers. */
 export interface LocalOptions {
   /** locallyConnected: (K, …output extents); tiled: (K, …periods). */
   readonly bias?: Tensor | undefined
+  /** As in `conv2d`; default 1. */
   readonly stride?: PerDirection
+  /** As in `conv2d`; default 'valid'. */
   readonly padding?: Padding
 }
 

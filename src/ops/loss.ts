@@ -15,16 +15,19 @@ export type Labels = readonly number[] | Int32Array | Uint8Array | Tensor
 /** 'mean' and 'sum' over all losses give a scalar, 'none' leaves them apart. */
 export type Reduction = 'mean' | 'sum' | 'none'
 
+/** Options of every loss. */
 export interface LossOptions {
   /** Default 'mean'. */
   readonly reduction?: Reduction
 }
 
+/** Options of `crossEntropy`. */
 export interface CrossEntropyOptions extends LossOptions {
   /** Share of the target, 0 to 1, that is spread evenly over all classes (section 7.5.1); default 0. */
   readonly labelSmoothing?: number
 }
 
+/** Options of `hingeLoss`. */
 export interface HingeOptions extends LossOptions {
   /** How far the score of the label must be above the others; default 1. */
   readonly margin?: number

@@ -6,6 +6,7 @@ import { HEAVY, LIGHT } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, Tensor } from '../tensor/tensor.js'
 
+/** Options of `localResponseNorm`. */
 export interface LocalResponseNormOptions {
   /** Number of neighbouring channels in the sum, the channel itself included. */
   readonly size: number
@@ -19,6 +20,7 @@ export interface LocalResponseNormOptions {
   readonly normalize?: 'size' | 'none' | undefined
 }
 
+/** Options of `batchNorm`. */
 export interface BatchNormOptions {
   /** true: by the statistics of the batch, which also move the running ones; false (default): by the running ones. */
   readonly training?: boolean | undefined
@@ -26,6 +28,7 @@ export interface BatchNormOptions {
   readonly eps?: number | undefined
   /** (C): updated in place when training, needed otherwise. */
   readonly runningMean?: Tensor | undefined
+  /** (C), unbiased variances; updated in training, used otherwise. */
   readonly runningVar?: Tensor | undefined
   /** Share of the new statistics in the running ones, from 0 to 1; default 0.1. */
   readonly momentum?: number | undefined

@@ -13,6 +13,7 @@ import { empty, type Tensor } from '../tensor/tensor.js'
 /** One axis or several, counted from the end where negative; none: all. */
 export type Axes = number | readonly number[]
 
+/** Options of `sum`, `mean`, `max` and `min`. */
 export interface ReduceOptions {
   /** Keep the axes that are reduced, with extent 1; default false. */
   readonly keepDims?: boolean | undefined

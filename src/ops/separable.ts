@@ -7,6 +7,7 @@ import { scope, type Tensor } from '../tensor/tensor.js'
 import { conv2d, type ConvOptions } from './conv.js'
 import { mul } from './elementwise.js'
 
+/** Options of `separableConv2d`; each takes [rows, columns] or one number for both. */
 export type SeparableOptions = Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'> & {
   readonly stride?: number | readonly [number, number]
   readonly padding?:

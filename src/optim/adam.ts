@@ -5,6 +5,7 @@ import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
+/** Options of `Adam` and `AdamW`. */
 export interface AdamOptions {
   /** Learning rate; default 0.001. */
   readonly lr?: number

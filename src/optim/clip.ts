@@ -5,6 +5,7 @@ import { LIGHT } from '../runtime/work.js'
 import { empty, Tensor } from '../tensor/tensor.js'
 import { checkOption } from './optimizer.js'
 
+/** What `clipGradNorm` gives. */
 export interface ClippedGradients {
   /** In the order given, each to be disposed on its own; where nothing was clipped they share the given memory. */
   readonly gradients: Tensor[]

@@ -42,7 +42,9 @@ function checkParameters(name: string, parameters: readonly Tensor[]): void {
   })
 }
 
+/** Updates parameters in place by their gradients. What it remembers between steps is saved by `state()`. */
 export abstract class Optimizer {
+  /** What it was made with, in this order. */
   readonly parameters: readonly Tensor[]
   protected readonly name: string
   readonly #slots: ReadonlyMap<string, readonly Tensor[]>

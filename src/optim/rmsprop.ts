@@ -4,6 +4,7 @@ import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
+/** Options of `RMSprop`. */
 export interface RMSpropOptions {
   /** Learning rate; default 0.01. */
   readonly lr?: number

@@ -5,6 +5,7 @@ import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer } from './optimizer.js'
 
+/** Options of `SGD`. */
 export interface SGDOptions {
   /** Learning rate. */
   readonly lr: number

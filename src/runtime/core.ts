@@ -22,6 +22,7 @@ export type Simd = 'strict' | 'relaxed'
 /** More threads than this help no shape. */
 const MOST_THREADS = 64
 
+/** Options of `init`. */
 export interface InitOptions {
   /** Default `strict`. `relaxed` is faster and not reproducible across machines; `auto` takes it where it exists. */
   readonly simd?: Simd | 'auto'
@@ -37,7 +38,9 @@ export interface InitOptions {
   readonly createWorker?: () => WorkerHandle
 }
 
+/** Options of `initSync`. */
 export interface InitSyncOptions {
+  /** A compiled core or its bytes, instead of the one that the entry of the package brings. */
   readonly module?: WebAssembly.Module | BufferSource
 }
 
@@ -51,11 +54,15 @@ export interface Origin {
   readonly preferred: Simd
 }
 
+/** How the core was started. */
 export interface RuntimeInfo {
+  /** Which core runs. */
   readonly simd: Simd
+  /** Threads that compute, the calling one included. */
   readonly threads: number
   /** Why fewer threads run than were asked for. */
   readonly threadsOffBecause?: string
+  /** Version of the package. */
   readonly version: string
   /** Names of the kernels that the core exports. */
   readonly kernels: readonly string[]

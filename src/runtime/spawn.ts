@@ -3,7 +3,9 @@ import workerSource from './generated/worker.js'
 
 /** What `createWorker` returns: a Worker of the web or of node:worker_threads that runs toeplitz/worker. */
 export interface WorkerHandle {
+  /** As of a Worker. */
   postMessage(message: unknown): void
+  /** As of a Worker. */
   terminate(): unknown
 }
 

@@ -72,6 +72,7 @@ export function full(shape: Shape, value: number): Tensor {
 export const zeros = (shape: Shape): Tensor => full(shape, 0)
 export const ones = (shape: Shape): Tensor => full(shape, 1)
 
+/** Options of what is drawn at random. */
 export interface RandomOptions {
   /** Whole number from 0 to 2³² − 1: the same seed and stream give the same numbers everywhere. Default 0. */
   readonly seed?: number

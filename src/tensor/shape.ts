@@ -1,6 +1,7 @@
 /** Arithmetic of shapes. */
 import { ShapeError } from '../runtime/errors.js'
 
+/** Extents of a tensor, outermost first. */
 export type Shape = readonly number[]
 
 /** Number of elements; 1 for a scalar. */

@@ -83,6 +83,10 @@ const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symb
 /** Tensors made in each open scope, innermost last. */
 const scopes: Set<Tensor>[] = []
 
+/**
+ * An array of float32 in linear memory, in row-major order. Not seen by the garbage collector: dispose it, or make it
+ * in a `scope`.
+ */
 export class Tensor {
   /** Extents, outermost first; `[]` for a scalar. */
   readonly shape: Shape
@@ -100,10 +104,12 @@ export class Tensor {
     scopes.at(-1)?.add(this)
   }
 
+  /** Number of axes. */
   get ndim(): number {
     return this.shape.length
   }
 
+  /** Whether its memory has been given back; every use is a DisposedError then. */
   get disposed(): boolean {
     return this.#disposed
   }

@@ -5,12 +5,15 @@ import { keep, scope, type Tensor } from '../tensor/tensor.js'
 
 /** Inputs (N, …) and what is wanted for them. */
 export interface Batch<Target> {
+  /** The inputs, (N, …). */
   readonly x: Tensor
+  /** What is to be learned: labels, or whatever the loss takes. */
   readonly target: Target
 }
 
 /** What random changes of a batch are drawn from; without it, nothing is random. */
 export interface Draw {
+  /** Seed of the generator. */
   readonly seed: number
   /** Number of the training step, from 0. */
   readonly step: number
@@ -28,13 +31,17 @@ export interface ReadExamples<Target> {
 
 /** Examples in memory. Tensors that `batch` makes belong to the scope around the call. */
 export interface Examples<Target> {
+  /** How many there are. */
   readonly size: number
+  /** The examples of these numbers as a batch. `draw` seeds what is done to them at random. */
   batch(indices: Int32Array, draw?: Draw): Batch<Target>
 }
 
 /** Examples that must be read first, such as pictures in files. */
 export interface DistantExamples<Target> {
+  /** How many there are. */
   readonly size: number
+  /** Reads the examples of these numbers, from a disk or a network. */
   read(indices: Int32Array): Promise<ReadExamples<Target>>
 }
 
@@ -58,7 +65,9 @@ export function permutation(size: number, seed: number, epoch: number): Int32Arr
   return order
 }
 
+/** How examples are put into batches. */
 export interface BatchOptions {
+  /** Examples in a batch; the last of an epoch may have fewer. */
   readonly batchSize: number
   /** Seed of the order of examples and of their random changes. Default 0. */
   readonly seed?: number
@@ -74,6 +83,7 @@ export interface BatchOptions {
 export interface ReadBatch<Target> {
   /** Number in the epoch, from 0. */
   readonly number: number
+  /** What was read, in parts of the batch that are added in this order. */
   readonly parts: readonly { readonly draw: Draw | undefined; readonly examples: ReadExamples<Target> }[]
 }
 

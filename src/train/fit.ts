@@ -15,10 +15,15 @@ import type { Metric } from './metrics.js'
 
 /** What `fit` needs of a model: `Sequential`, or anything else with parameters and a forward pass. */
 export interface Trainable<Output = Tensor> {
+  /** Whether layers behave as in training. */
   readonly training: boolean
+  /** Lets layers behave as in training. */
   train(): unknown
+  /** Lets layers behave as in use. */
   eval(): unknown
+  /** Trained tensors, in the optimizer's order. */
   parameters(): Tensor[]
+  /** The output for a batch. */
   forward(x: Tensor, options: ForwardOptions): Output
   /** The output, and those whose losses are added to its own, each times its weight; left out: `forward` alone. */
   forwardTraining?(
@@ -35,7 +40,9 @@ export type Loss<Target, Output = Tensor> = (output: Output, target: Target) => 
 
 /** Averages over the examples so far. */
 export interface Averages {
+  /** Mean loss of the examples. */
   readonly loss: number
+  /** Mean metrics of the examples, by name. */
   readonly metrics: Readonly<Record<string, number>>
 }
 
@@ -53,13 +60,17 @@ export interface FitState {
   readonly best?: { readonly epoch: number; readonly value: number }
 }
 
+/** After each training step. */
 export interface StepEvent {
+  /** Tells the events apart. */
   readonly type: 'step'
   /** Steps done, over all epochs, and the epoch of this one; both from 1. */
   readonly step: number
+  /** Number of the epoch, from 1. */
   readonly epoch: number
   /** The loss of this batch. */
   readonly loss: number
+  /** That of this step. */
   readonly learningRate: number
   /** With `clipNorm`: the L2 norm of all gradients together, before clipping. */
   readonly gradientNorm?: number
@@ -69,36 +80,53 @@ export interface StepEvent {
   readonly state: FitState
 }
 
+/** After each epoch. */
 export interface EpochEvent {
+  /** Tells the events apart. */
   readonly type: 'epoch'
+  /** Number of the epoch, from 1. */
   readonly epoch: number
+  /** Averages over the epoch's training examples, each as it was when its step was taken. */
   readonly training: Averages
+  /** Averages over the validation examples, where there are any. */
   readonly validation?: Averages
   /** With early stopping: whether this epoch is the best so far. */
   readonly improved?: boolean
   /** Time and speed of the steps of this epoch that this call made, validation left out. */
   readonly seconds: number
+  /** Speed of training, without validation. */
   readonly examplesPerSecond: number
+  /** From which the run can go on to the bit. */
   readonly state: FitState
 }
 
+/** Why a run ended. */
 export type Stopped = 'finished' | 'aborted' | 'early'
 
+/** What the iterator of `fit` gives. */
 export type FitEvent = StepEvent | EpochEvent
 
+/** Everything that happened in a run. */
 export interface History {
+  /** Every step. */
   readonly steps: readonly StepEvent[]
+  /** Every epoch. */
   readonly epochs: readonly EpochEvent[]
   /** 'aborted' when the signal ended it after a whole step, 'early' when validation had not improved for long enough. */
   readonly stopped: Stopped
+  /** From which the run can go on to the bit. */
   readonly state: FitState
 }
 
+/** Called by `fit`, and waited for. */
 export interface FitCallbacks {
+  /** After each step. */
   onStep?(event: StepEvent): void | Promise<void>
+  /** After each epoch. */
   onEpoch?(event: EpochEvent): void | Promise<void>
 }
 
+/** When to stop because nothing gets better. */
 export interface EarlyStopping {
   /** Epochs without improvement after which training ends. */
   readonly patience: number
@@ -108,11 +136,15 @@ export interface EarlyStopping {
   readonly minimumChange?: number
 }
 
+/** Options of `fit`. */
 export interface FitOptions<Target, Output = Tensor> {
+  /** How often every example is used. */
   readonly epochs: number
+  /** Examples in a step. */
   readonly batchSize: number
   /** Scalar loss of the model's output (N, …) and the batch's target. */
   readonly loss: Loss<Target, Output>
+  /** Made with the model's parameters. */
   readonly optimizer: Optimizer
   /** Learning rate before each step, counted from 0; default: the optimizer's own. */
   readonly schedule?: (step: number) => number
@@ -128,6 +160,7 @@ export interface FitOptions<Target, Output = Tensor> {
   readonly validation?: Examples<Target> | DistantExamples<Target>
   /** Ends training when validation stops improving. */
   readonly earlyStopping?: EarlyStopping
+  /** Called after each step and epoch. */
   readonly callbacks?: FitCallbacks
   /** Ends training after the step in progress. */
   readonly signal?: AbortSignal

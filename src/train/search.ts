@@ -8,22 +8,29 @@ import { checkSeed } from '../tensor/create.js'
 
 /** An interval to draw from: evenly over the logarithm (default), or over the numbers themselves. */
 export interface SearchRange {
+  /** Lower end. */
   readonly low: number
+  /** Upper end. */
   readonly high: number
+  /** What is drawn evenly: the logarithm of the number, or the number itself. Default 'log'. */
   readonly scale?: 'log' | 'linear'
 }
 
+/** One set of values that was tried. */
 export interface Trial {
   /** Counted from 1 over all rounds. */
   readonly number: number
   /** Counted from 1. */
   readonly round: number
+  /** What was tried, by name. */
   readonly values: Readonly<Record<string, number>>
   /** The higher the better; null where training diverged or there was no number. */
   readonly score: number | null
+  /** How long it took. */
   readonly seconds: number
 }
 
+/** What a search found. */
 export interface SearchResult {
   /** In the order in which they were made. */
   readonly trials: readonly Trial[]
@@ -35,20 +42,26 @@ export interface SearchResult {
 
 /** Where a trial stands, for those that train for longer in later rounds. */
 export interface TrialPlace {
+  /** Number of the trial, from 1. */
   readonly number: number
+  /** Number of the round, from 1. */
   readonly round: number
 }
 
 /** A score, the higher the better, for hyperparameters by name. A DivergedError counts as no score. */
 export type TrialFunction = (values: Readonly<Record<string, number>>, place: TrialPlace) => Promise<number> | number
 
+/** Called by searches, and waited for. */
 export interface SearchCallbacks {
+  /** After each trial. */
   onTrial?(trial: Trial): void | Promise<void>
   /** Ends the search after the trial in progress. */
   readonly signal?: AbortSignal
 }
 
+/** Options of `randomSearch`. */
 export interface RandomSearchOptions extends SearchCallbacks {
+  /** The range of every value, by name. */
   readonly space: Readonly<Record<string, SearchRange>>
   /** Trials in each round. */
   readonly trials: number
@@ -194,6 +207,7 @@ export async function randomSearch(evaluate: TrialFunction, options: RandomSearc
   return resultOf(trials, true)
 }
 
+/** Options of `gridSearch`. */
 export interface GridSearchOptions extends SearchCallbacks {
   /** Values to try, by name; every combination is one trial. */
   readonly values: Readonly<Record<string, readonly number[]>>

@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor/tensor.js'
 
 /** A model that gives (N, classes) scores for (N, C, H, W): logits, as `crossEntropy` takes them. */
 export interface Classifier {
+  /** Scores (N, classes) for pictures (N, C, H, W). */
   forward(x: Tensor, context?: { readonly training?: boolean }): Tensor
 }
 

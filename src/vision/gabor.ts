@@ -8,6 +8,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
 import type { Tensor } from '../tensor/tensor.js'
 
+/** Parameters of a Gabor function (9.16 to 9.18), in pixels and radians. */
 export interface GaborOptions {
   /** Extents (R, S) in pixels, or one for both. */
   readonly size: number | readonly number[]
@@ -15,6 +16,7 @@ export interface GaborOptions {
   readonly alpha?: number
   /** How fast the window falls along the wave and across it: βx and βy, in 1/pixel². Default 0.1. */
   readonly betaX?: number
+  /** As `betaX`, across the wave. Default 0.1. */
   readonly betaY?: number
   /** Frequency f of the wave, in radians per pixel. Default 1. */
   readonly frequency?: number

@@ -9,6 +9,7 @@ import { tensor } from '../tensor/create.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { onePicture, targetOf, type Classifier } from './classifier.js'
 
+/** Options of `occlusionMap`. */
 export interface OcclusionOptions {
   /** The class to explain. Default: the one with the largest score. */
   readonly target?: number
@@ -22,6 +23,7 @@ export interface OcclusionOptions {
   readonly batchSize?: number
 }
 
+/** What `occlusionMap` gives. */
 export interface OcclusionMap {
   /** [rows, columns]: ⌈H / stride⌉ and ⌈W / stride⌉. */
   readonly shape: readonly [number, number]
@@ -30,6 +32,7 @@ export interface OcclusionMap {
    * what is covered speaks for the class, below 0 where it speaks against it.
    */
   readonly values: Float32Array
+  /** The class whose probability was watched. */
   readonly target: number
   /** Probability of the target for the whole picture. */
   readonly probability: number

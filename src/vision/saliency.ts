@@ -5,6 +5,7 @@ import { tensor } from '../tensor/create.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { onePicture, targetOf, type Classifier } from './classifier.js'
 
+/** Options of `saliencyMap`. */
 export interface SaliencyOptions {
   /** The class to explain. Default: the one with the largest score. */
   readonly target?: number
@@ -16,11 +17,13 @@ export interface SaliencyOptions {
   readonly kind?: 'magnitude' | 'contribution'
 }
 
+/** What `saliencyMap` gives. */
 export interface SaliencyMap {
   /** [H, W]. */
   readonly shape: readonly [number, number]
   /** Row by row. */
   readonly values: Float32Array
+  /** The class whose score was differentiated. */
   readonly target: number
 }
 

@@ -10,6 +10,7 @@ import { diverging, gray, type Palette } from './palette.js'
 
 /** A picture of red, green, blue and alpha, 8 bits each, row by row. */
 export interface Picture extends PngImage {
+  /** Red, green, blue and alpha. */
   readonly channels: 4
 }
 
@@ -22,6 +23,7 @@ export type Planes = Tensor | { readonly shape: Shape; readonly values: ArrayLik
  */
 export type Range = 'symmetric' | 'extent' | 'positive' | readonly [low: number, high: number]
 
+/** Options of pictures of numbers. */
 export interface TileOptions {
   /** Default: symmetric. */
   readonly range?: Range
@@ -35,6 +37,7 @@ export interface TileOptions {
   readonly zoom?: number
 }
 
+/** Options of pictures of several tiles. */
 export interface GridOptions extends TileOptions {
   /** Tiles in a row. Default: as many as make the grid nearly square. */
   readonly columns?: number

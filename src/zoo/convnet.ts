@@ -7,10 +7,13 @@ import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { Sequential } from '../nn/sequential.js'
 
+/** Options of `convnet`. */
 export interface ConvNetOptions {
   /** (C, H, W) of the images. Default (1, 28, 28), MNIST's; CIFAR-10's is (3, 32, 32). */
   readonly input?: readonly [C: number, H: number, W: number]
+  /** Number of outputs; default 10. */
   readonly classes?: number
+  /** Seed of the weights; default 0. */
   readonly seed?: number
   /** Of the weights; default 'he'. */
   readonly weightInit?: Initializer

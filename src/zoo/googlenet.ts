@@ -14,6 +14,7 @@ import { LocalResponseNorm } from '../nn/norm.js'
 import { AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
 import { chain, modelOptions, scaler, type ZooOptions } from './options.js'
 
+/** Options of `googlenet`. */
 export interface GoogLeNetOptions extends ZooOptions {
   /** Whether training has the two auxiliary classifiers, their losses weighted by 0.3; default true. */
   readonly auxiliary?: boolean

@@ -15,6 +15,7 @@ import { RBF } from '../nn/rbf.js'
 import { ShapeError } from '../runtime/errors.js'
 import { chain, modelOptions, scaler, type ZooOptions } from './options.js'
 
+/** Options of `lenet5`. */
 export interface LeNet5Options extends ZooOptions {
   /**
    * 'lecture' (default): plain averages, C3 connected to all maps, trained codes with an offset. 'paper': trained

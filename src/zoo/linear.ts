@@ -4,10 +4,13 @@ import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
 
+/** Options of `linearClassifier`. */
 export interface LinearClassifierOptions {
   /** (C, H, W) of the images. Default (3, 32, 32), CIFAR-10's. */
   readonly input?: readonly [C: number, H: number, W: number]
+  /** Number of outputs; default 10. */
   readonly classes?: number
+  /** Seed of the weights; default 0. */
   readonly seed?: number
   /** Of the weights; default Gaussian with sigma 0.01. */
   readonly weightInit?: Initializer

@@ -12,6 +12,7 @@ import { Flatten } from '../nn/layout.js'
 import { AvgPool2d, GlobalAvgPool, MaxPool2d } from '../nn/pool.js'
 import { chain, modelOptions, scaler, type ZooOptions } from './options.js'
 
+/** Options of `nin`. */
 export interface NinOptions extends ZooOptions {
   /** The authors' network for ImageNet (default), for (3, 224, 224), or that of the paper for CIFAR-10, for (3, 32, 32). */
   readonly variant?: 'imagenet' | 'cifar10'

@@ -4,6 +4,7 @@ import type { Initializer } from '../nn/initialize.js'
 import type { Layer } from '../nn/layer.js'
 import { ShapeError } from '../runtime/errors.js'
 
+/** Options that every network takes. */
 export interface ZooOptions extends ModelOptions {
   /** (C, H, W) of the images. Default: the paper's. */
   readonly input?: readonly [C: number, H: number, W: number]

@@ -15,9 +15,11 @@ import type { ZooOptions } from './options.js'
 import { twoLayerClassifier } from './twoLayer.js'
 import { vgg } from './vgg.js'
 
+/** A network that the command knows by name. */
 export interface Architecture {
   /** One line for people. */
   readonly about: string
+  /** Makes it. */
   make(options?: ZooOptions): Graph
   /** What it is trained by, of its outputs and the labels. Default: crossEntropy. */
   readonly loss?: (outputs: Tensor, labels: Labels) => Tensor

@@ -5,12 +5,15 @@ import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
 
+/** Options of `twoLayerClassifier`. */
 export interface TwoLayerClassifierOptions {
   /** (C, H, W) of the images. Default (3, 32, 32), CIFAR-10's. */
   readonly input?: readonly [C: number, H: number, W: number]
   /** Units of the hidden layer. Default 100. */
   readonly hidden?: number
+  /** Number of outputs; default 10. */
   readonly classes?: number
+  /** Seed of the weights; default 0. */
   readonly seed?: number
   /** Of the weights; default 'he'. */
   readonly weightInit?: Initializer

@@ -48,8 +48,10 @@ const configurations = {
 /** Feature maps of the five blocks. */
 const MAPS = [64, 128, 256, 512, 512] as const
 
+/** A column of the paper's table 1. */
 export type VggConfiguration = keyof typeof configurations
 
+/** Options of `vgg`. */
 export interface VggOptions extends ZooOptions {
   /** Column of the paper's table 1; default D, the network of 16 layers. */
   readonly configuration?: VggConfiguration

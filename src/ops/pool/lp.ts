@@ -10,6 +10,7 @@ import { ShapeError } from '../../runtime/errors.js'
 import { HEAVY } from '../../runtime/work.js'
 import { empty, type Tensor } from '../../tensor/tensor.js'
 
+/** Options of `lpPool1d` and `lpPool2d`. */
 export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
   /** Keep the last, partial window; its sum is scaled up to a full window's. */
   readonly ceil?: boolean | undefined

@@ -18,11 +18,13 @@ export interface MaxPoolOptions extends PoolOptions {
 
 /** Where the maximum of each window was found. Belongs to the scope that it was made in, like a tensor. */
 export interface PoolIndices {
+  /** That of the pooled tensor. */
   readonly shape: Shape
   /** Flat positions in the (H, W) plane of the input, a copy; -1 for a window without elements. */
   data(): Int32Array
   /** The memory: 32-bit integers under a tensor's name. */
   readonly bits: Tensor
+  /** Frees the memory. */
   dispose(): void
 }
 

@@ -12,10 +12,13 @@ import { sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { empty, scope, Tensor } from '../../tensor/tensor.js'
 import type { PoolIndices } from './max.js'
 
+/** Options of `maxUnpool2d`: those of the pooling that it undoes. */
 export interface UnpoolOptions {
   /** The pooling's kernel, stride (default: the kernel) and padding. May be left out if `outputSize` is given. */
   readonly kernel?: PerDirection | undefined
+  /** As in the pooling; default the kernel. */
   readonly stride?: PerDirection | undefined
+  /** As in the pooling; default 0. */
   readonly padding?: PerDirection | undefined
   /** [H, W] of the result, or its whole shape: several input sizes are pooled to the same output size. */
   readonly outputSize?: readonly number[] | undefined

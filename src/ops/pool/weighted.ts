@@ -12,6 +12,7 @@ import { sameShape, showShape, type Shape } from '../../tensor/shape.js'
 import { empty, Tensor } from '../../tensor/tensor.js'
 import type { AvgPoolOptions } from './average.js'
 
+/** Options of `weightedPool2d`. */
 export interface WeightedPoolOptions extends Omit<AvgPoolOptions, 'kernel'> {
   /** Extents of a window; default: those of `weights`. */
   readonly kernel?: PerDirection | undefined
