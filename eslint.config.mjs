@@ -6,7 +6,7 @@ const library = ['src/**/*.ts']
 
 export default tseslint.config(
   // assembly/ is AssemblyScript, which its own compiler checks; bench/ is a package of its own.
-  globalIgnores(['dist', 'examples/*/dist', 'build', 'runs', 'assembly', 'bench', 'src/runtime/generated']),
+  globalIgnores(['dist', 'docs/api', 'examples/*/dist', 'build', 'runs', 'assembly', 'bench', 'src/runtime/generated']),
   eslint.configs.recommended,
   {
     files: ['**/*.mjs'],

@@ -32,6 +32,7 @@ export type SafetensorsData =
 export interface SafetensorsTensor {
   /** The type in the file: F32, F64, I32, … */
   readonly dtype: string
+  /** Extents, outermost first. */
   readonly shape: number[]
   /** The values in row-major order. */
   readonly data: SafetensorsData

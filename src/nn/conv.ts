@@ -17,7 +17,8 @@ import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
 import { windowOf, type Window } from './receptive.js'
 
-interface KernelOptions {
+/** Options of layers with a kernel. */
+export interface KernelOptions {
   /** Number of feature maps. */
   readonly outChannels: number
   /** Extents of the kernel: one number, or one for each direction. */

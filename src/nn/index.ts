@@ -13,6 +13,7 @@ export {
   type ConvTranspose1dOptions,
   type ConvTranspose2dOptions,
   type ConvTranspose3dOptions,
+  type KernelOptions,
 } from './conv.js'
 export * from './dropout.js'
 export * from './graph.js'

@@ -45,6 +45,7 @@ export interface BatchNorm2dOptions {
  * `runningVar`, and by those in use. The running statistics are saved with the model. (Ioffe & Szegedy, 2015.)
  */
 abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
+  /** The shape of the input. @throws ShapeError when it has another number of channels. */
   outputShape(input: Shape): number[] {
     const { numFeatures, eps = 1e-5, momentum = 0.1 } = this.options
     if (numFeatures !== undefined && numFeatures !== input[0]) {
@@ -101,6 +102,7 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
 export class BatchNorm1d extends BatchNorm {
   readonly type = 'BatchNorm1d'
 
+  /** (C) or (C, W). */
   override outputShape(input: Shape): number[] {
     if (input.length !== 1 && input.length !== 2) {
       throw new ShapeError(`BatchNorm1d: the input must be (C) or (C, W), given ${showShape(input)}`)
@@ -113,6 +115,7 @@ export class BatchNorm1d extends BatchNorm {
 export class BatchNorm2d extends BatchNorm {
   readonly type = 'BatchNorm2d'
 
+  /** (C, H, W). */
   override outputShape(input: Shape): number[] {
     expectMaps('BatchNorm2d', 2, input)
     return super.outputShape(input)

@@ -78,6 +78,7 @@ export abstract class Optimizer {
     return this.#lr
   }
 
+  /** @throws ShapeError unless it is a finite number from 0 on. */
   set lr(value: number) {
     this.#lr = checkOption(this.name, 'lr', value, { from: 0 })
   }

@@ -4,10 +4,9 @@ import { FormatError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import { MAXIMUM_PAGES } from './memory.js'
 
-type Delivered = WebAssembly.Module | BufferSource | Response
-
 /** What `init({ module })` accepts: a compiled module, its bytes, a response that delivers them, or a promise of one. */
-export type ModuleSource = Delivered | PromiseLike<Delivered>
+export type ModuleSource =
+  WebAssembly.Module | BufferSource | Response | PromiseLike<WebAssembly.Module | BufferSource | Response>
 
 /** Pages of linear memory at the start: 4 MiB, the data segments and room for a small model. */
 const INITIAL_PAGES = 64

@@ -6,7 +6,8 @@ import { empty, type Tensor } from './tensor.js'
 
 /** Numbers, or arrays of arrays of numbers with equal lengths at each depth. */
 export type NestedArray = number | readonly NestedArray[]
-type FlatArray =
+/** Numbers in a row. */
+export type FlatArray =
   Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray | Int8Array | Int16Array | Uint16Array
 
 const isFlat = (values: unknown): values is FlatArray => ArrayBuffer.isView(values) && !(values instanceof DataView)
@@ -69,7 +70,9 @@ export function full(shape: Shape, value: number): Tensor {
   return result
 }
 
+/** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 1 on. */
 export const zeros = (shape: Shape): Tensor => full(shape, 0)
+/** A tensor of ones. @throws ShapeError as `zeros`. */
 export const ones = (shape: Shape): Tensor => full(shape, 1)
 
 /** Options of what is drawn at random. */

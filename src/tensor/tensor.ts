@@ -95,7 +95,7 @@ export class Tensor {
   readonly #storage: Storage
   #disposed = false
 
-  /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. */
+  /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. @internal */
   constructor(storage: Storage, shape: Shape) {
     this.#storage = storage
     this.shape = Object.freeze([...shape])
@@ -123,13 +123,13 @@ export class Tensor {
     }
   }
 
-  /** The memory under the tensor. @throws DisposedError */
+  /** The memory under the tensor. @throws DisposedError @internal */
   get storage(): Storage {
     this.assertLive()
     return this.#storage
   }
 
-  /** Address of the first element in linear memory. @throws DisposedError */
+  /** Address of the first element in linear memory. @throws DisposedError @internal */
   get pointer(): number {
     return this.storage.pointer
   }
@@ -176,6 +176,7 @@ export class Tensor {
     this.#storage.release()
   }
 
+  /** For `using`: as `dispose`. */
   [disposeSymbol](): void {
     this.dispose()
   }

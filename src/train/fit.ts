@@ -155,6 +155,7 @@ export interface FitOptions<Target, Output = Tensor> {
    * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. Default 1.
    */
   readonly accumulate?: number
+  /** What else to measure of every batch, by name. */
   readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
   /** Examples to measure after each epoch. */
   readonly validation?: Examples<Target> | DistantExamples<Target>
@@ -424,6 +425,7 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
     this.#start = start
   }
 
+  /** Trains as far as it is pulled: the events, and at the end the history. */
   [Symbol.asyncIterator](): AsyncGenerator<FitEvent, History> {
     if (this.#iterated) throw new ShapeError('fit: a run can be iterated or awaited once; call fit() again for another')
     this.#iterated = true

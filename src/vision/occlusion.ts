@@ -25,7 +25,7 @@ export interface OcclusionOptions {
 
 /** What `occlusionMap` gives. */
 export interface OcclusionMap {
-  /** [rows, columns]: ⌈H / stride⌉ and ⌈W / stride⌉. */
+  /** Rows and columns of the map: `⌈H / stride⌉` and `⌈W / stride⌉`. */
   readonly shape: readonly [number, number]
   /**
    * Probability of the target for the whole picture minus that for the covered one, row by row, −1 to 1: above 0 where
