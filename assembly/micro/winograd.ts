@@ -118,7 +118,7 @@ export function transformTiles(
   }
 }
 
-/** One transform Aᵀ of six vectors `step` bytes apart at `from` to m = 4 or 2, 16·`spread` bytes apart at `to`. */
+/** One transform Aᵀ of six vectors `step` bytes apart at `from` to m = 2, 3 or 4, `spread` bytes apart at `to`. */
 @inline
 function transformOutput(to: usize, spread: usize, from: usize, step: usize, m: i32): void {
   const m0 = v128.load(from)
@@ -139,13 +139,18 @@ function transformOutput(to: usize, spread: usize, from: usize, step: usize, m: 
   }
   const half = f32x4.splat(0.5)
   v128.store(to + spread, first)
-  v128.store(to + 2 * spread, f32x4.add(f32x4.mul(half, sumA), f32x4.add(sumB, sumB)))
+  const second = f32x4.add(f32x4.mul(half, sumA), f32x4.add(sumB, sumB))
+  if (m == 3) {
+    v128.store(to + 2 * spread, f32x4.add(second, m5))
+    return
+  }
+  v128.store(to + 2 * spread, second)
   const third = f32x4.add(f32x4.mul(half, differenceA), f32x4.add(differenceB, differenceB))
   v128.store(to + 3 * spread, f32x4.add(third, m5))
 }
 
 /**
- * Output tiles (m, m), m = 4 or 2, of four windows from frequency f at from + f·stride: rows of `pitch` bytes at t0 … t3,
+ * Output tiles (m, m), m = 2, 3 or 4, of four windows from frequency f at from + f·stride: rows of `pitch` bytes at t0 … t3,
  * with the vector at `bias` added, and what is below the vector after it raised to that. `scratch` holds 640 bytes.
  */
 export function inverseTiles(
@@ -172,18 +177,20 @@ export function inverseTiles(
     const v1 = f32x4.pmax(f32x4.add(v128.load(scratch, 16), start), floor)
     if (m == 2) storePairs(t0, t1, t2, t3, v0, v1)
     else {
-      storeTransposed(
-        scratch,
-        16,
-        v0,
-        v1,
-        f32x4.pmax(f32x4.add(v128.load(scratch, 32), start), floor),
-        f32x4.pmax(f32x4.add(v128.load(scratch, 48), start), floor),
-      )
-      v128.store(t0, v128.load(scratch))
-      v128.store(t1, v128.load(scratch, 16))
-      v128.store(t2, v128.load(scratch, 32))
-      v128.store(t3, v128.load(scratch, 48))
+      const v2 = f32x4.pmax(f32x4.add(v128.load(scratch, 32), start), floor)
+      if (m == 3) {
+        storePairs(t0, t1, t2, t3, v0, v1)
+        v128.store32_lane(t0, v2, 0, 8)
+        v128.store32_lane(t1, v2, 1, 8)
+        v128.store32_lane(t2, v2, 2, 8)
+        v128.store32_lane(t3, v2, 3, 8)
+      } else {
+        storeTransposed(scratch, 16, v0, v1, v2, f32x4.pmax(f32x4.add(v128.load(scratch, 48), start), floor))
+        v128.store(t0, v128.load(scratch))
+        v128.store(t1, v128.load(scratch, 16))
+        v128.store(t2, v128.load(scratch, 32))
+        v128.store(t3, v128.load(scratch, 48))
+      }
     }
     t0 += pitch
     t1 += pitch
@@ -213,14 +220,14 @@ export function storePairs(t0: usize, t1: usize, t2: usize, t3: usize, v0: v128,
 }
 
 /**
- * G g of r taps (3 or 5) `step` bytes apart at `from`, six results `stride` bytes apart at `to`: two filters at a time,
+ * G g of r taps (3 to 5) `step` bytes apart at `from`, six results `stride` bytes apart at `to`: two filters at a time,
  * in float64. Points ±p share Σ even and Σ odd powers.
  */
 export function transformFilters(to: usize, stride: usize, from: usize, step: usize, r: i32): void {
   const g0 = v128.load(from)
   const g1 = v128.load(from + step)
   const g2 = v128.load(from + 2 * step)
-  const g3 = r == 5 ? v128.load(from + 3 * step) : f64x2.splat(0)
+  const g3 = r > 3 ? v128.load(from + 3 * step) : f64x2.splat(0)
   const g4 = r == 5 ? v128.load(from + 4 * step) : f64x2.splat(0)
   v128.store(to, g0)
   // p² = 1/2, with the factor -1/(3/2).
@@ -236,34 +243,34 @@ export function transformFilters(to: usize, stride: usize, from: usize, step: us
   const outer = f64x2.splat(0.16666666666666666)
   v128.store(to + 3 * stride, f64x2.mul(outer, f64x2.add(even, odd)))
   v128.store(to + 4 * stride, f64x2.mul(outer, f64x2.sub(even, odd)))
-  v128.store(to + 5 * stride, r == 5 ? g4 : g2)
+  v128.store(to + 5 * stride, r == 5 ? g4 : r == 4 ? g3 : g2)
 }
 
 /**
- * G g of r = 4 or 2 vectors `step` bytes apart at `from` without its factors -2/3 and 1/6, which inverseFilters puts
+ * G g of r = 2, 3 or 4 vectors `step` bytes apart at `from` without its factors -2/3 and 1/6, which inverseFilters puts
  * in; six results `stride` bytes apart at `to`.
  */
 @inline
 function transformGradient(to: usize, stride: usize, from: usize, step: usize, r: i32): void {
   const g0 = v128.load(from)
   const g1 = v128.load(from + step)
-  const g2 = r == 4 ? v128.load(from + 2 * step) : f32x4.splat(0)
-  const g3 = r == 4 ? v128.load(from + 3 * step) : g1
+  const g2 = r > 2 ? v128.load(from + 2 * step) : f32x4.splat(0)
+  const g3 = r == 4 ? v128.load(from + 3 * step) : f32x4.splat(0)
   const half = f32x4.splat(0.5)
-  let even = r == 4 ? f32x4.add(g0, f32x4.mul(half, g2)) : g0
+  let even = r > 2 ? f32x4.add(g0, f32x4.mul(half, g2)) : g0
   let odd = f32x4.mul(f32x4.splat(A), r == 4 ? f32x4.add(g1, f32x4.mul(half, g3)) : g1)
   v128.store(to, g0)
   v128.store(to + stride, f32x4.add(even, odd))
   v128.store(to + 2 * stride, f32x4.sub(even, odd))
-  even = r == 4 ? f32x4.add(g0, f32x4.add(g2, g2)) : g0
+  even = r > 2 ? f32x4.add(g0, f32x4.add(g2, g2)) : g0
   odd = f32x4.mul(f32x4.splat(B), r == 4 ? f32x4.add(g1, f32x4.add(g3, g3)) : g1)
   v128.store(to + 3 * stride, f32x4.add(even, odd))
   v128.store(to + 4 * stride, f32x4.sub(even, odd))
-  v128.store(to + 5 * stride, g3)
+  v128.store(to + 5 * stride, r == 4 ? g3 : r == 3 ? g2 : g1)
 }
 
 /**
- * G g Gᵀ, without its factors, of four windows (r, r) at p0 … p3, r = 4 or 2, rows `pitch` bytes apart, into frequency
+ * G g Gᵀ, without its factors, of four windows (r, r) at p0 … p3, r = 2, 3 or 4, rows `pitch` bytes apart, into frequency
  * f at to + f·stride: 16 bytes, one lane for each window.
  */
 export function transformGradients(
@@ -279,7 +286,7 @@ export function transformGradients(
 ): void {
   for (let i = 0; i < r; i++) {
     const columns = scratch + <usize>i * 96
-    if (r == 4) storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
+    if (r > 2) storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
     else loadPairs(columns, p0, p1, p2, p3)
     transformGradient(columns, 16, columns, 16, r)
     p0 += pitch
@@ -292,7 +299,7 @@ export function transformGradients(
   }
 }
 
-/** Aᵀ of six vectors `step` bytes apart at `from`, with the factors of G, to m = 3 or 5, `spread` bytes apart at `to`. */
+/** Aᵀ of six vectors `step` bytes apart at `from`, with the factors of G, to m = 3, 4 or 5, `spread` bytes apart at `to`. */
 @inline
 function inverseFilter(to: usize, spread: usize, from: usize, step: usize, m: i32): void {
   const m0 = v128.load(from)
@@ -316,13 +323,18 @@ function inverseFilter(to: usize, spread: usize, from: usize, step: usize, m: i3
     return
   }
   v128.store(to + 2 * spread, second)
-  v128.store(to + 3 * spread, f32x4.add(f32x4.mul(half, differenceA), f32x4.add(differenceB, differenceB)))
+  const third = f32x4.add(f32x4.mul(half, differenceA), f32x4.add(differenceB, differenceB))
+  if (m == 4) {
+    v128.store(to + 3 * spread, f32x4.add(third, m5))
+    return
+  }
+  v128.store(to + 3 * spread, third)
   const fourth = f32x4.add(f32x4.mul(f32x4.splat(0.25), sumA), f32x4.mul(f32x4.splat(4), sumB))
   v128.store(to + 4 * spread, f32x4.add(fourth, m5))
 }
 
 /**
- * Filter gradients (m, m), m = 3 or 5, of four channels from frequency f at from + f·stride: tap t at scratch + 16·t,
+ * Filter gradients (m, m), m = 3, 4 or 5, of four channels from frequency f at from + f·stride: tap t at scratch + 16·t,
  * one lane for each channel. `scratch` holds 16·m·(m + 6) bytes.
  */
 export function inverseFilters(scratch: usize, from: usize, stride: usize, m: i32): void {

@@ -2,7 +2,15 @@
  * How each algorithm of src/plan/conv.ts calls its kernels: one entry for each pass of each. `left` and
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
-import { algorithms, encodeConv, fftExtent, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import {
+  algorithms,
+  encodeConv,
+  fftExtent,
+  phasesOf,
+  type ConvAlgorithm,
+  type ConvPass,
+  type ConvProblem,
+} from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
 import { kernels, onAllThreads, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
@@ -75,24 +83,54 @@ function withPacked(
 /** Rows and columns of the tiles that an algorithm transforms in a problem. */
 type Extent = (problem: ConvProblem) => number
 
-function tiled(pass: PassArguments, shape: number, extent: number, transposed: 0 | 1): void {
-  const { out, left, right, bias, work } = pass
+function packTiled(packed: number, w: number, shape: number, extent: number, transposed: 0 | 1): void {
   const k = kernels()
-  withPacked(
-    pass,
-    `tiled ${extent}${transposed ? ' dx' : ''}`,
-    k.conv_tiled_packed(shape, extent) >>> 0,
-    (packed) => {
-      withWorkspace(k.conv_tiled_pack_workspace(shape, extent) >>> 0, (ws) => {
-        k.conv_tiled_pack(packed, right, ws, shape, transposed, extent)
-      })
-    },
-    (packed) => {
-      const items = k.conv_tiled_fwd_items(shape, extent)
-      const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent) >>> 0)
-      parallel('conv_tiled_fwd', items, work / items, out, left, packed, bias, ws, shape, extent)
-    },
-  )
+  withWorkspace(k.conv_tiled_pack_workspace(shape, extent) >>> 0, (ws) => {
+    k.conv_tiled_pack(packed, w, ws, shape, transposed, extent)
+  })
+}
+
+/** y of x, with weights that packTiled has transformed. */
+function runTiled({ out, bias, work }: PassArguments, x: number, packed: number, shape: number, extent: number): void {
+  const k = kernels()
+  const items = k.conv_tiled_fwd_items(shape, extent)
+  const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent) >>> 0)
+  parallel('conv_tiled_fwd', items, work / items, out, x, packed, bias, ws, shape, extent)
+}
+
+function tiled(pass: PassArguments, shape: number, extent: number, transposed: 0 | 1): void {
+  const layout = `tiled ${extent}${transposed ? ' dx' : ''}`
+  const pack = (packed: number): void => {
+    packTiled(packed, pass.right, shape, extent, transposed)
+  }
+  withPacked(pass, layout, kernels().conv_tiled_packed(shape, extent) >>> 0, pack, (packed) => {
+    runTiled(pass, pass.left, packed, shape, extent)
+  })
+}
+
+function tiledFilters(
+  { problem, work }: PassArguments,
+  dw: number,
+  dy: number,
+  x: number,
+  shape: number,
+  extent: number,
+): void {
+  const k = kernels()
+  const items = k.conv_tiled_dw_items(shape, extent)
+  const run = (to: number): void => {
+    const ws = perThread(k.conv_tiled_dw_workspace(shape, extent) >>> 0)
+    parallel('conv_tiled_dw', items, work / items, to, dy, x, ws, shape, extent)
+  }
+  const runs = k.conv_tiled_dw_runs(shape, extent)
+  if (runs === 1) run(dw)
+  else {
+    const size = (problem.K * problem.C * sizeOf(problem.kernel)) / problem.groups
+    withWorkspace(4 * runs * size, (sums) => {
+      run(sums)
+      parallel('conv_tiled_dw_sum', size, LIGHT * runs, dw, sums, size, runs)
+    })
+  }
 }
 
 function tiledPasses(extentOf: Extent): { readonly [pass in ConvPass]: Runner } {
@@ -106,25 +144,78 @@ function tiledPasses(extentOf: Extent): { readonly [pass in ConvPass]: Runner } 
         tiled(pass, shape, extentOf(adjoint), 1)
       })
     },
-    dw({ problem, out, left, right, work }, shape) {
-      const k = kernels()
-      const extent = extentOf(problem)
-      const items = k.conv_tiled_dw_items(shape, extent)
-      const run = (to: number): void => {
-        const ws = perThread(k.conv_tiled_dw_workspace(shape, extent) >>> 0)
-        parallel('conv_tiled_dw', items, work / items, to, left, right, ws, shape, extent)
-      }
-      const runs = k.conv_tiled_dw_runs(shape, extent)
-      if (runs === 1) run(out)
-      else {
-        const size = (problem.K * problem.C * sizeOf(problem.kernel)) / problem.groups
-        withWorkspace(4 * runs * size, (sums) => {
-          run(sums)
-          parallel('conv_tiled_dw_sum', size, LIGHT * runs, out, sums, size, runs)
-        })
-      }
+    dw(pass, shape) {
+      tiledFilters(pass, pass.out, pass.left, pass.right, shape, extentOf(pass.problem))
     },
   }
+}
+
+/** Rows and columns of the tiles that phases are cut into. */
+const PHASED = 6
+
+/** Bytes of the phases of x, and of w. */
+const phaseBytes = ({ N, C, input }: ConvProblem): number => 4 * N * C * sizeOf(input)
+const phaseWeightBytes = ({ K, C, groups, kernel }: ConvProblem): number => (4 * K * C * sizeOf(kernel)) / groups
+
+/** Runs `use` with the phases of x, and with the shape of the convolution that reads them. */
+function withPhases(pass: PassArguments, x: number, shape: number, use: (x: number, shape: number) => void): void {
+  const { problem, biasKind, relu } = pass
+  const phases = phasesOf(problem)
+  const [rows, columns] = phases.input as [number, number]
+  withWorkspace(phaseBytes(phases), (split) => {
+    const channels = problem.N * problem.C
+    parallel('conv_phases_split', channels, (LIGHT * phaseBytes(phases)) / channels, split, x, shape, rows, columns)
+    withIntegers(encodeConv(phases, biasKind, relu), (inner) => {
+      use(split, inner)
+    })
+  })
+}
+
+/** y of x by the convolution of the phases, or by its adjoint: `inner` is the shape of either. */
+function runPhases(pass: PassArguments, x: number, shape: number, inner: number, transposed: 0 | 1): void {
+  const k = kernels()
+  const { problem, right } = pass
+  const phases = phasesOf(problem)
+  const pack = (packed: number): void => {
+    withWorkspace(phaseWeightBytes(phases), (w) => {
+      k.conv_phases_weights(w, right, shape, phases.kernel[0] as number, 0)
+      packTiled(packed, w, inner, PHASED, transposed)
+    })
+  }
+  const layout = `phases ${problem.stride.join('x')}${transposed ? ' dx' : ''}`
+  withPacked(pass, layout, k.conv_tiled_packed(inner, PHASED) >>> 0, pack, (packed) => {
+    runTiled(pass, x, packed, inner, PHASED)
+  })
+}
+
+const phasesPasses: { readonly [pass in ConvPass]: Runner } = {
+  fwd(pass, shape) {
+    withPhases(pass, pass.left, shape, (x, inner) => {
+      runPhases(pass, x, shape, inner, 0)
+    })
+  },
+  dx(pass, shape) {
+    const { problem, out, left } = pass
+    const phases = phasesOf(problem)
+    const [rows, columns] = phases.input as [number, number]
+    withWorkspace(phaseBytes(phases), (split) => {
+      withIntegers(encodeConv(adjointProblem(phases), 'none'), (inner) => {
+        runPhases({ ...pass, out: split }, left, shape, inner, 1)
+      })
+      const channels = problem.N * problem.C
+      parallel('conv_phases_merge', channels, (LIGHT * phaseBytes(phases)) / channels, out, split, shape, rows, columns)
+    })
+  },
+  dw(pass, shape) {
+    const inner = phasesOf(pass.problem)
+    const [extent] = inner.kernel as [number]
+    withPhases(pass, pass.right, shape, (x, innerShape) => {
+      withWorkspace(phaseWeightBytes(inner), (dw) => {
+        tiledFilters({ ...pass, problem: inner }, dw, pass.left, x, innerShape, PHASED)
+        kernels().conv_phases_weights(dw, pass.out, shape, extent, 1)
+      })
+    })
+  },
 }
 
 function depthwise({ problem: { N }, out, left, right, bias, work }: PassArguments, shape: number, maps: number): void {
@@ -209,6 +300,7 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
     },
   },
   winograd: tiledPasses(() => 6),
+  phases: phasesPasses,
   winograd2: tiledPasses(() => 4),
   fft: tiledPasses(fftExtent),
 }
@@ -230,7 +322,12 @@ const depthwiseFootprint: FootprintRule = (_, shape) => ({
   packed: 0,
 })
 
-function tiledFootprints(extentOf: Extent): { readonly fwd: FootprintRule; readonly dx: FootprintRule } {
+interface FootprintRules {
+  readonly fwd: FootprintRule
+  readonly dx: FootprintRule
+}
+
+function tiledFootprints(extentOf: Extent): FootprintRules {
   const fwd: FootprintRule = (problem, shape) => {
     const k = kernels()
     const extent = extentOf(problem)
@@ -242,8 +339,19 @@ function tiledFootprints(extentOf: Extent): { readonly fwd: FootprintRule; reado
   return { fwd, dx: ofAdjoint(fwd) }
 }
 
+function phasesFootprints({ fwd, dx }: FootprintRules): FootprintRules {
+  const withPhases =
+    (rule: FootprintRule): FootprintRule =>
+    (problem) => {
+      const phases = phasesOf(problem)
+      const { workspace, packed } = withIntegers(encodeConv(phases, 'none'), (shape) => rule(phases, shape))
+      return { workspace: workspace + phaseBytes(phases), packed }
+    }
+  return { fwd: withPhases(fwd), dx: withPhases(dx) }
+}
+
 /** What the passes of each algorithm that compute a layer's output ask for, as their runners do. */
-const footprints: { readonly [name in ConvAlgorithm]: { readonly fwd: FootprintRule; readonly dx: FootprintRule } } = {
+const footprints: { readonly [name in ConvAlgorithm]: FootprintRules } = {
   direct: { fwd: () => nothing, dx: () => nothing },
   gemm: {
     fwd(_, shape) {
@@ -273,6 +381,7 @@ const footprints: { readonly [name in ConvAlgorithm]: { readonly fwd: FootprintR
   },
   depthwise: { fwd: depthwiseFootprint, dx: ofAdjoint(depthwiseFootprint) },
   winograd: tiledFootprints(() => 6),
+  phases: phasesFootprints(tiledFootprints(() => PHASED)),
   winograd2: tiledFootprints(() => 4),
   fft: tiledFootprints(fftExtent),
 }
@@ -283,7 +392,8 @@ export function convFootprint(algorithm: ConvAlgorithm, problem: ConvProblem, pa
 }
 
 /** Whether the forward pass of an algorithm can end with relu. */
-export const fusesRelu = (algorithm: ConvAlgorithm): boolean => ['gemm', 'winograd', 'winograd2'].includes(algorithm)
+export const fusesRelu = (algorithm: ConvAlgorithm): boolean =>
+  ['gemm', 'winograd', 'winograd2', 'phases'].includes(algorithm)
 
 /** Runs one pass by one algorithm, which must support it. */
 export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: Given): void {

@@ -76,7 +76,35 @@ function untiled({ kernel, stride, dilation, lo }: ConvProblem, pass: ConvPass, 
 }
 
 /** They spread NaN over their tiles and do not shift bit for bit: small layers, which gain little, keep both. */
-const manyChannels = ({ C, K, groups }: ConvProblem): boolean => Math.min(C, K) / groups >= 16
+const manyChannels = ({ C, K, groups }: ConvProblem, least = 16): boolean => Math.min(C, K) / groups >= least
+
+/**
+ * The convolution with stride 1 that one of stride s is (assembly/ops/conv/phases.ts): the s · s phases of the input are
+ * its channels, kernels are ⌈R/s⌉ wide. Its input holds whole tiles of `extent` × `extent`, and the padding.
+ */
+export function phasesOf(problem: ConvProblem, extent = 6): ConvProblem {
+  let phases = phased.get(problem)
+  if (!phases) phased.set(problem, (phases = derivePhases(problem, extent)))
+  return phases
+}
+
+const phased = new WeakMap<ConvProblem, ConvProblem>()
+
+function derivePhases(problem: ConvProblem, extent: number): ConvProblem {
+  const { C, kernel, stride, output } = problem
+  const s = stride[0] as number
+  const r = Math.ceil((kernel[0] as number) / s)
+  return {
+    ...problem,
+    C: C * s * s,
+    flip: false,
+    input: output.map((total) => up(total, extent + 1 - r) + r - 1),
+    kernel: [r, r],
+    stride: [1, 1],
+    lo: [0, 0],
+    hi: [0, 0],
+  }
+}
 
 /** Winograd's minimal filtering on tiles of `extent` × `extent`, for square kernels of one of `sizes`. */
 function minimalFiltering(extent: number, sizes: readonly number[]): Algorithm {
@@ -86,7 +114,7 @@ function minimalFiltering(extent: number, sizes: readonly number[]): Algorithm {
     unsupported: (problem, pass) =>
       untiled(problem, pass, wanted) ??
       (sizes.includes(problem.kernel[0] as number) ? undefined : `the kernel must be ${wanted}`),
-    automatic: manyChannels,
+    automatic: (problem) => manyChannels(problem),
     cost: (problem, pass) => tiledCost(problem, pass, extent, 8),
   }
 }
@@ -143,8 +171,28 @@ export const algorithms = {
     },
     cost: (problem, pass) => multiplyAdds(problem) * (pass === 'dw' || problem.stride.at(-1) !== 1 ? 8 : 4),
   },
-  /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) or F(2×2, 5×5): fewer multiplications, transforms before and after. */
-  winograd: minimalFiltering(6, [3, 5]),
+  /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) to F(2×2, 5×5): fewer multiplications, transforms before and after. */
+  winograd: minimalFiltering(6, [3, 4, 5]),
+  /** The same for a stride: its phases are channels of a convolution with stride 1. First layers have few channels. */
+  phases: {
+    tiled: true,
+    unsupported: ({ kernel, stride, dilation }) => {
+      const [s, other] = stride
+      if (kernel.length !== 2 || kernel[0] !== kernel[1] || s !== other || s === 1) {
+        return 'the kernel must be square, and the stride one for both directions, 2 or more'
+      }
+      if (dilation.some((value) => value !== 1)) return 'dilation must be 1'
+      if (![3, 4, 5].includes(Math.ceil((kernel[0] as number) / (s as number)))) {
+        return 'the kernel must be three to five times as wide as the stride'
+      }
+      return undefined
+    },
+    automatic: (problem) => manyChannels(phasesOf(problem), 12),
+    cost: (problem, pass) => {
+      const phases = phasesOf(problem)
+      return tiledCost(phases, pass, 6, 8) + 10 * phases.N * phases.C * product(phases.input)
+    },
+  },
   /** F(2×2, 3×3): as accurate as the definition, for maps of two or three rows, and where it is asked for. */
   winograd2: minimalFiltering(4, [3]),
   /** Products of Fourier transforms of 16 or 32 points, for large kernels. */

@@ -172,9 +172,23 @@ function forTiles(test: Case, sizes: readonly number[]): Case {
   }
 }
 
+/** A case for the phases of a stride: kernels three to five times as wide, padding of any width. */
+function forPhases(test: Case): Case {
+  const tiled = forTiles(test, [3, 4, 5])
+  const stride = 2 + (test.seed % 3)
+  const extent = stride * tiled.kernel[0]! - (test.seed % stride)
+  return {
+    ...tiled,
+    kernel: [extent, extent],
+    stride: [stride, stride],
+    input: tiled.input.map((side) => side + extent + (test.seed % 7)),
+  }
+}
+
 describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (algorithm) => {
   const suited = (test: Case): Case => {
-    if (algorithm === 'winograd') return forTiles(test, [3, 5])
+    if (algorithm === 'winograd') return forTiles(test, [3, 5, 4])
+    if (algorithm === 'phases') return forPhases({ ...test, N: Math.min(test.N, 6), groupC: Math.min(test.groupC, 18) })
     if (algorithm === 'winograd2') return forTiles(test, [3])
     // The definition is slow for large kernels: fewer images and channels.
     if (algorithm === 'fft') {

@@ -41,6 +41,7 @@ describe('the choice of an algorithm', () => {
     ['VGG 512 × 14²', problem(1, 512, 14, 512, 3, same), 'winograd'],
     ['MNIST 32 × 12², 5 × 5', problem(128, 32, 12, 64, 5), 'winograd'],
     ['GoogLeNet 192 × 7²', problem(1, 192, 7, 384, 3, same), 'winograd'],
+    ['AlexNet 3 × 227², 11 × 11 s4', { ...problem(1, 3, 227, 96, 11), stride: [4, 4], output: [55, 55] }, 'phases'],
     ['64 × 3²', problem(1, 64, 3, 64, 3, same), 'winograd2'],
     ['64 × 56², 11 × 11', problem(1, 64, 56, 64, 11), 'fft'],
     ['MNIST 1 × 28², 5 × 5', problem(128, 1, 28, 32, 5), 'gemm'],
@@ -69,7 +70,7 @@ describe('the choice of an algorithm', () => {
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(
       "algorithm 'winograd' cannot do this (stride and dilation must be 1); use direct, gemm or auto",
     )
-    expect(() => planConv(problem(1, 8, 8, 8, 4), 'fwd', 'winograd')).toThrow(/the kernel must be 3 × 3 or 5 × 5/)
+    expect(() => planConv(problem(1, 8, 8, 8, 6), 'fwd', 'winograd')).toThrow(/must be 3 × 3 or 4 × 4 or 5 × 5/)
   })
 
   it('lets a gradient fall back where the forward pass can do what was asked for', () => {

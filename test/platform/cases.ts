@@ -53,6 +53,7 @@ export const byAlgorithm: Readonly<Record<string, () => Case>> = {
   dense: square(5, 12, 11, { algorithm: 'dense' }),
   depthwise: square(6, 6, 3, { algorithm: 'depthwise', groups: 6, padding: 1 }),
   winograd: square(19, 17, 3, { algorithm: 'winograd', padding: 1 }),
+  phases: square(19, 17, 5, { algorithm: 'phases', stride: 2, padding: 2 }),
   winograd2: square(19, 17, 3, { algorithm: 'winograd2', padding: 1 }),
   fft: square(19, 17, 7, { algorithm: 'fft', padding: 3 }, 23),
 }
