@@ -112,7 +112,7 @@ const pure = (text) =>
       const getters = members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  get $1() {\n    return $2;\n  }')
       return `var ${name} = {\n${getters}\n};`
     })
-    .replace(/^(var [\w$]+ = )(?=(?:new )?[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
+    .replace(/^(var [\w$]+ = )(?=(?:new )?(?!function\()[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
 
 async function buildLibrary() {
   const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
@@ -125,7 +125,8 @@ async function buildLibrary() {
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
-    // The loader and fflate travel inside, so that a page can import the entry without a bundler or an import map.
+    mainFields: ['module', 'main'],
+    // The loader and other small libraries travel inside, so that a page can import entries without an import map.
     external: ['node:*', '*.wasm', '*.wasm?module', ...Object.keys({ ...dependencies, ...peerDependencies })],
     chunkNames: 'chunks/[name]-[hash]',
     write: false,

@@ -107,3 +107,22 @@ describe('a bundle of conv2d alone', () => {
     )
   })
 })
+
+describe('on a page without a bundler', () => {
+  it.each(['index', 'slim', 'zoo', 'data', 'vision'])('%s.js imports nothing by name', async (entry) => {
+    const { metafile } = await build({
+      entryPoints: [join(root, `dist/${entry}.js`)],
+      bundle: true,
+      splitting: true,
+      outdir: join(folder, 'out'),
+      format: 'esm',
+      packages: 'external',
+      write: false,
+      metafile: true,
+    })
+    const imports = Object.values(metafile.inputs).flatMap((input) => input.imports)
+    expect(imports.filter(({ external }) => external).map(({ path }) => path)).toEqual([])
+    // The cores that are loaded on demand are files of the package.
+    if (entry === 'index') expect(imports.some(({ kind }) => kind === 'dynamic-import')).toBe(true)
+  })
+})

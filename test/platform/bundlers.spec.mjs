@@ -1,7 +1,5 @@
 /** The package as a stranger gets it: packed, installed in an empty project, bundled by each bundler, and run. */
-import { copyFileSync, mkdtempSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { writeFileSync } from 'node:fs'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
 import * as esbuild from 'esbuild'
 import { rollup } from 'rollup'
@@ -10,35 +8,23 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import webpack from 'webpack'
 import { browsers, reportOf } from './lib/browsers.mjs'
 import { runProgram } from './lib/processes.mjs'
+import { createProject, html } from './lib/project.mjs'
 import { runtimes } from './lib/runtimes.mjs'
 
-const here = import.meta.dirname
-const project = mkdtempSync(join(tmpdir(), 'toeplitz-project-'))
-const from = (...path) => join(project, ...path)
-const html = (script) => `<!DOCTYPE html><meta charset="utf-8"><title>toeplitz</title>${script}\n`
 const page = html('<script type="module" src="web.js"></script>')
+
+const { project, from, folder: folderWith, install, remove } = createProject()
+/** A folder of the project with a page in it. */
+const folder = (name, text = page) => folderWith(name, text)
 
 /** What the package gives here, in Node, unbundled: all others must give the same bits. */
 let expected
 
 beforeAll(async () => {
-  const tarballs = await runProgram('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', project], {
-    cwd: join(here, '../..'),
-  })
-  writeFileSync(from('package.json'), '{ "private": true, "type": "module" }\n')
-  const install = ['install', '--silent', '--no-audit', '--no-fund', '--omit=peer']
-  await runProgram('npm', [...install, `./${tarballs.trim().split('\n').at(-1)}`], { cwd: project })
-  for (const file of readdirSync(join(here, 'bundled'))) copyFileSync(join(here, 'bundled', file), from(file))
+  await install()
   expected = JSON.parse(await runProgram(process.execPath, ['command.mjs'], { cwd: project }))
 })
-afterAll(() => rmSync(project, { recursive: true, force: true }))
-
-/** A folder of the project with a page in it. */
-function folder(name, text = page) {
-  mkdirSync(from(name), { recursive: true })
-  writeFileSync(from(name, 'index.html'), text)
-  return from(name)
-}
+afterAll(remove)
 
 /** The answer of a page in Chromium, and its approximate answer with the relaxed core, which is loaded on demand. */
 async function expectAnswer(served) {
