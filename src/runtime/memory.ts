@@ -8,7 +8,10 @@ import { OutOfMemoryError } from './errors.js'
 /** Alignment, and the smallest block, in bytes: one cache line. */
 export const ALIGNMENT = 64
 const PAGE = 65536
-/** Memory grows by at least 16 MiB, or by an eighth of its size. */
+/**
+ * Memory grows by at least 16 MiB, or by a 64th of its size: engines that copy on growth do it seldom, and little is held
+ * that is not used.
+ */
 const GROWTH_PAGES = 256
 /** Linear memory is limited to 65,536 pages: 4 GiB. */
 export const MAXIMUM_PAGES = 65536
@@ -158,7 +161,7 @@ export class Allocator {
     const needed = Math.ceil(end / PAGE) - pages
     if (needed <= 0) return
     const room = this.#maximumPages - pages
-    const generous = Math.min(room, Math.max(needed, GROWTH_PAGES, pages >>> 3))
+    const generous = Math.min(room, Math.max(needed, GROWTH_PAGES, pages >>> 6))
     for (const step of generous > needed ? [generous, needed] : [needed]) {
       if (step > room) continue
       try {
