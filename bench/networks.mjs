@@ -17,7 +17,7 @@ import { parseArgs } from 'node:util'
 const networks = {
   alexnet: { batch: 8, lr: 0.01, steps: 60, weightInit: 'he' },
   zfnet: { batch: 4, lr: 0.01, steps: 60, weightInit: 'he' },
-  vgg16: { batch: 2, lr: 0.01, steps: 60 },
+  vgg16: { batch: 4, lr: 0.01, steps: 60 },
   nin: { batch: 4, lr: 0.02, steps: 80 },
   googlenet: { batch: 4, lr: 0.03, steps: 80, weightInit: 'he' },
 }

@@ -16,7 +16,7 @@ import { makeModel } from './models.js'
 import { augmentationOf, type Values } from './options.js'
 import { exitCodes, type CliStream, type SearchOptions } from './program.js'
 import { renderSearch } from './searchReport.js'
-import { commandOf, flagOf, learningRates, trainDefaults, type RunSettings } from './settings.js'
+import { commandOf, flagOf, learningRates, trainDefaults, withRecipe, type RunSettings } from './settings.js'
 
 const formatValue = (value: number): string => String(value)
 const percent = (share: number | null): string => (share === null ? 'diverged' : `${(100 * share).toFixed(2)} %`)
@@ -129,7 +129,9 @@ export async function searchCommand(
   const began = performance.now()
   const { trials, best, stopped } = await runSearch(options, data, stdout)
   const seconds = (performance.now() - began) / 1000
-  const command = best ? commandOf(settingsOf(options, best.values)) : undefined
+  // As long as a whole training is by default, not as a trial.
+  const { epochs } = withRecipe({ ...trainDefaults, model: options.model, data: name }, new Set())
+  const command = best ? commandOf({ ...settingsOf(options, best.values), epochs }) : undefined
   const record = {
     model: options.model,
     data: name,

@@ -67,6 +67,8 @@ export const settingNames = Object.keys(trainDefaults) as readonly (keyof RunSet
 const recipes: Readonly<Record<string, Partial<RunSettings>>> = {
   'convnet/cifar10': { epochs: 20, lr: 0.03, augment: 'flip,shift=3' },
   'linear/cifar10': { epochs: 8, lr: 0.002, weightDecay: 1e-3 },
+  'lenet5/mnist': { epochs: 16, lr: 0.01, weightDecay: 1e-4 },
+  'lenet5-paper/mnist': { epochs: 16, lr: 0.005, weightDecay: 1e-4 },
   'two-layer/cifar10': { epochs: 12, lr: 0.02, augment: 'flip' },
 }
 

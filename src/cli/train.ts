@@ -267,7 +267,9 @@ async function finish(run: Run, stdout: ProgressStream): Promise<void> {
   stdout.write(
     [
       `test error   ${percent(result.errors / result.images)}  (${result.errors} of ${result.images} wrong)`,
-      ...(run.skipped.length > 0 ? [`skipped      ${run.skipped.length} damaged picture${run.skipped.length === 1 ? '' : 's'}`] : []),
+      ...(run.skipped.length > 0
+        ? [`skipped      ${run.skipped.length} damaged picture${run.skipped.length === 1 ? '' : 's'}`]
+        : []),
       `time         ${seconds.toFixed(1)} s`,
       `weights      ${join(directory, 'model.safetensors')}`,
       `SHA-256      ${sha256}`,

@@ -21,12 +21,14 @@ const advice =
  * @throws FormatError that names the files which are missing and where to get them, or a file that is damaged
  */
 export async function loadCifar10(dataDirectory?: string): Promise<Split<ImageDataset>> {
-  if (dataDirectory === undefined) throw new FormatError(`CIFAR-10: no directory is named; ${advice}`)
+  const files = [...trainingFiles, testFile]
+  if (dataDirectory === undefined)
+    throw new FormatError(`CIFAR-10: no directory is named that has ${files.join(', ')}; ${advice}`)
   if (!(await isA('directory', dataDirectory))) throw new FormatError(`${dataDirectory}: no such directory; ${advice}`)
   const unpacked = join(dataDirectory, 'cifar-10-batches-bin')
   const directory = (await isA('directory', unpacked)) ? unpacked : dataDirectory
   const missing: string[] = []
-  for (const name of [...trainingFiles, testFile]) if (!(await isA('file', join(directory, name)))) missing.push(name)
+  for (const name of files) if (!(await isA('file', join(directory, name)))) missing.push(name)
   if (missing.length > 0) throw new FormatError(`${directory}: CIFAR-10 lacks ${missing.join(', ')}; ${advice}`)
   const load = async (name: string) => {
     const path = join(directory, name)

@@ -259,6 +259,7 @@ describe('toeplitz search', () => {
     expect(found.trials.map(({ round }) => round)).toEqual([1, 1, 1, 1, 2, 2, 2, 2])
     expect(found.best.score).toBe(Math.max(...found.trials.map(({ score }) => score)))
     expect(out).toContain(`best    ${found.command}`)
+    expect(found.command).toMatch(/^toeplitz train --model linear --data mnist --epochs 2 /)
     expect(readFileSync(join(directory, 'search.html'), 'utf8')).toContain('id="search-chart-1"')
   })
 

@@ -1,0 +1,138 @@
+/**
+ * Writes the table of docs/training.md and the curves docs/images/training.svg from the results of the trainings,
+ * bench/results/training-*.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
+ */
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath, URL } from 'node:url'
+import { format, resolveConfig } from 'prettier'
+
+const path = (place) => fileURLToPath(new URL(place, import.meta.url))
+const page = path('training.md')
+const picture = path('images/training.svg')
+const folder = path('../bench/results/')
+
+const names = (await readdir(folder)).filter((name) => /^training-.*\.json$/.test(name))
+const runs = await Promise.all(
+  names.sort().map(async (name) => JSON.parse(await readFile(`${folder}/${name}`, 'utf8'))),
+)
+
+const [BEGIN, END] = ['<!-- training -->', '<!-- /training -->']
+const percent = (share) => `${(100 * share).toFixed(2)} %`
+
+/** Hours, minutes and seconds, as far as there are any. */
+const duration = (seconds) =>
+  seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
+
+function table() {
+  const rows = runs.map(({ name, test_error, epochs, seconds, machine }) => {
+    const { cpu, threads, versions, date } = machine
+    const where = `${cpu}, ${threads} thread${threads === 1 ? '' : 's'}, Node ${versions.node}, ${date.slice(0, 10)}`
+    return [name, percent(test_error), percent(1 - test_error), epochs.length, duration(seconds), where]
+  })
+  const header = ['run', 'test error', 'test accuracy', 'epochs', 'time', 'measured on']
+  const alignment = header.map((_, i) => (i === 0 || i === 5 ? '---' : '--:'))
+  const lines = [header, alignment, ...rows].map((cells) => `| ${cells.join(' | ')} |`)
+  const commands = runs.map(({ command, sha256 }) => `${command}\n#   SHA-256 of the weights ${sha256}`)
+  return `${lines.join('\n')}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
+}
+
+/** Width and height of a panel, and of the part between its axes. */
+const [W, H] = [300, 220]
+const inner = { left: 44, right: 200, top: 40, bottom: 180 }
+
+/** Errors of a run by epoch, on a logarithmic scale, in the panel at (x, y). */
+function panel({ name, epochs, test_error }, x, y) {
+  const training = epochs.map(({ trainingAccuracy }) => 1 - trainingAccuracy)
+  const validation = epochs.map(({ validationAccuracy }) => 1 - validationAccuracy)
+  const all = [...training, ...validation, test_error]
+  const steps = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1]
+  const low = steps.findLast((step) => step <= Math.min(...all))
+  const high = steps.find((step) => step >= Math.max(...all))
+  const across = (epoch) => inner.left + ((inner.right - inner.left) * (epoch - 1)) / Math.max(1, epochs.length - 1)
+  const up = (share) => inner.bottom - ((inner.bottom - inner.top) * Math.log(share / low)) / Math.log(high / low)
+  const line = (errors, kind) =>
+    `<polyline class="${kind}" points="${errors.map((error, i) => `${across(i + 1).toFixed(1)},${up(error).toFixed(1)}`).join(' ')}"/>`
+  const ticks = steps.filter((step) => step >= low && step <= high)
+  const grid = ticks.map(
+    (step) =>
+      `<path class="grid" d="M${inner.left} ${up(step).toFixed(1)}H${inner.right}"/><text class="tick" text-anchor="end" x="${inner.left - 6}" y="${(up(step) + 4).toFixed(1)}">${Number((100 * step).toPrecision(2))}</text>`,
+  )
+  const last = epochs.length
+  const marks = [1, last].map(
+    (epoch) => `<text class="tick" text-anchor="middle" x="${across(epoch)}" y="${inner.bottom + 18}">${epoch}</text>`,
+  )
+  // Labels stand beside the ends of their lines, moved apart where they would touch.
+  const labels = [
+    { kind: 'training', text: 'training', at: up(training.at(-1)) },
+    { kind: 'validation', text: 'validation', at: up(validation.at(-1)) },
+    { kind: 'test', text: `test ${percent(test_error)}`, at: up(test_error) },
+  ].sort((a, b) => a.at - b.at)
+  labels.forEach((label, i) => (label.place = Math.max(label.at, (labels[i - 1]?.place ?? -Infinity) + 14)))
+  const over = Math.max(0, labels.at(-1).place - inner.bottom)
+  const beside = labels.map(
+    ({ kind, text, place }) =>
+      `<text class="${kind}" x="${inner.right + 10}" y="${(place - over + 4).toFixed(1)}">${text}</text>`,
+  )
+  return `<g transform="translate(${x} ${y})">
+<text class="title" x="${inner.left}" y="20">${name}<tspan class="unit"> error, %</tspan></text>
+${grid.join('\n')}
+${marks.join('\n')}
+<text class="tick" text-anchor="middle" x="${(inner.left + inner.right) / 2}" y="${inner.bottom + 18}">epoch</text>
+${line(training, 'training')}
+${line(validation, 'validation')}
+<circle class="test" cx="${across(last)}" cy="${up(test_error).toFixed(1)}" r="3.5"/>
+${beside.join('\n')}
+</g>`
+}
+
+function curves() {
+  const columns = Math.min(3, runs.length)
+  const width = columns * W
+  const height = Math.ceil(runs.length / columns) * H
+  const panels = runs.map((run, i) => panel(run, (i % columns) * W, Math.floor(i / columns) * H))
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
+<title>Errors of each training by epoch, in per cent, on a logarithmic scale</title>
+<style>
+text { font: 12px system-ui, sans-serif; }
+.title { font-weight: 600; font-size: 13px; fill: #1c2024; }
+.tick, .unit { fill: #687076; font-size: 11px; font-weight: 400; }
+.grid { stroke: #8888; stroke-width: 0.5; fill: none; }
+polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
+polyline.training { stroke: #9aa3ab; } text.training { fill: #687076; }
+polyline.validation { stroke: #0b6bcb; } text.validation { fill: #0b6bcb; }
+circle.test { fill: #c2410c; } text.test { fill: #c2410c; }
+.back { fill: #fff; }
+@media (prefers-color-scheme: dark) {
+.title { fill: #e6e8ea; } .tick, .unit, text.training { fill: #a0a8b0; }
+polyline.validation { stroke: #6cb2f7; } text.validation { fill: #6cb2f7; }
+circle.test, text.test { fill: #fb923c; } .back { fill: #0d1117; }
+}
+</style>
+<rect class="back" width="100%" height="100%"/>
+${panels.join('\n')}
+</svg>
+`
+}
+
+async function write() {
+  const text = await readFile(page, 'utf8')
+  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
+  const whole = `${text.slice(0, begin + BEGIN.length)}\n\n${table()}\n\n${text.slice(end)}`
+  return format(whole, { ...(await resolveConfig(page)), filepath: page })
+}
+
+const [option, ...rest] = process.argv.slice(2)
+if (rest.length > 0 || (option !== undefined && option !== '--check')) {
+  console.error('usage: node docs/training.mjs [--check]')
+  process.exit(2)
+}
+for (const [file, text] of [
+  [page, await write()],
+  [picture, curves()],
+]) {
+  if (option === undefined) await writeFile(file, text)
+  else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
+    console.error(`${file} is not what docs/training.mjs writes now; run node docs/training.mjs`)
+    process.exitCode = 1
+  }
+}

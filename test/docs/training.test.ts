@@ -1,0 +1,45 @@
+/** The table and the curves of docs/training.md are those of the committed results, which reach the lecture's figures. */
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+const root = new URL('../../', import.meta.url)
+
+describe('docs/training.md', () => {
+  it('is what docs/training.mjs writes of the results', () => {
+    const script = fileURLToPath(new URL('docs/training.mjs', root))
+    const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    expect(status).toBe(0)
+    const wrong = spawnSync(process.execPath, [script, '--chekc'], { encoding: 'utf8' })
+    expect([wrong.status, wrong.stderr]).toEqual([2, 'usage: node docs/training.mjs [--check]\n'])
+  })
+
+  it.each([
+    ['linear-cifar10', 0.62],
+    ['two-layer-cifar10', 0.49],
+    ['convnet-cifar10', 0.28],
+    ['lenet5-mnist', 0.012],
+    ['lenet5-paper-mnist', 0.012],
+  ])('%s: at most %d wrong of all, with command, seed, machine and time', (name, most) => {
+    const text = readFileSync(new URL(`bench/results/training-${name}.json`, root), 'utf8')
+    const run = JSON.parse(text) as {
+      name: string
+      command: string
+      seed: number
+      test_error: number
+      test: { images: number; errors: number }
+      seconds: number
+      machine: { cpu: string; date: string; versions: { node: string } }
+    }
+    expect(run.name).toBe(name)
+    expect(run.test_error).toBeLessThanOrEqual(most)
+    expect(run.test.images).toBe(10_000)
+    expect(run.test.errors / run.test.images).toBe(run.test_error)
+    expect(run.command).toMatch(new RegExp(`^toeplitz train .* --seed ${run.seed}$`))
+    expect(run.machine.versions.node).toMatch(/^\d+/)
+    expect(run.machine.date).toMatch(/^\d{4}-/)
+    expect(run.seconds).toBeGreaterThan(0)
+  })
+})
