@@ -55,37 +55,50 @@ function maxOne(y: usize, indices: usize, map: usize, d: PoolShape, planes: i32,
 }
 
 /**
- * Maxima of the four windows whose first elements lie at `corner` + `lanes` of the map; their positions too where
- * `locate`, a literal, says so.
+ * Maxima of the four windows whose first taps lie in columns `left` + `lanes` of the rows from `row` on; their positions
+ * too where `locate` says so. Where `edged` says so, taps may lie beside the row, and count for nothing; each window has
+ * one inside, and the dilation is 1. Both are literals.
  */
 @inline
 function maxBlock<L>(
   y: usize,
   indices: usize,
   locate: bool,
+  edged: bool,
   map: usize,
   d: PoolShape,
   planes: i32,
   rows: i32,
-  corner: i32,
+  first: i32,
+  left: i32,
   lanes: v128,
 ): void {
+  const corner = first + left
   const step = <usize>d.width.stride * F32
   const spacing = <usize>d.width.dilation * F32
   const rowBytes = <usize>d.width.kernel * spacing
   const rowPitch = d.rowPitch
   const spacingLanes = i32x4.splat(d.width.dilation)
-  let best = f32x4.splat(-Infinity)
+  const width = i32x4.splat(d.width.n)
+  const lowest = f32x4.splat(-Infinity)
+  const begins = i32x4.add(i32x4.splat(left), lanes)
+  let best = lowest
   let nan = i32x4.splat(0)
-  let at = i32x4.add(i32x4.splat(corner), lanes)
+  let at = i32x4.add(i32x4.splat(first), edged ? i32x4.max_s(begins, i32x4.splat(0)) : begins)
   for (let t = 0; t < planes; t++) {
     let row = corner + t * d.planePitch
     for (let r = 0; r < rows; r++) {
       let position = i32x4.add(i32x4.splat(row), lanes)
       const start = map + ((<usize>row) << 2)
       const stop = start + rowBytes
+      let column = begins
       for (let from = start; from < stop; from += spacing) {
-        const value = changetype<L>(0).load(from, step)
+        let value = changetype<L>(0).load(from, step)
+        if (edged) {
+          // A column below 0 is a large number without a sign.
+          value = v128.bitselect(value, lowest, i32x4.lt_u(column, width))
+          column = i32x4.add(column, spacingLanes)
+        }
         const isNan = f32x4.ne(value, value)
         if (locate) {
           const better = v128.or(v128.andnot(f32x4.gt(value, best), nan), isNan)
@@ -103,7 +116,10 @@ function maxBlock<L>(
   v128.store(y, v128.or(best, nan))
 }
 
-/** Maxima of windows begin ≤ q < end (at least four) of an output row, all inside along W; the rest as in maxOne. */
+/**
+ * Maxima of windows begin ≤ q < end (at least four) of an output row, all inside along W or, where the dilation is 1,
+ * with a part inside; the rest as in maxOne.
+ */
 function maxRow<L>(
   y: usize,
   indices: usize,
@@ -116,15 +132,21 @@ function maxRow<L>(
   end: i32,
 ): void {
   const w = d.width
-  const left = row - w.lo
+  const insideBegin = w.insideBegin
+  const insideEnd = w.insideEnd
   const lanes = i32x4.mul(i32x4(0, 1, 2, 3), i32x4.splat(w.stride))
   for (let q = begin; q < end; q += 4) {
     // The last block overlaps the one before it rather than leave a remainder.
     if (q > end - 4) q = end - 4
     const offset = (<usize>q) << 2
-    const corner = left + q * w.stride
-    if (indices) maxBlock<L>(y + offset, indices + offset, true, map, d, planes, rows, corner, lanes)
-    else maxBlock<L>(y + offset, 0, false, map, d, planes, rows, corner, lanes)
+    const left = w.origin(q)
+    const to = y + offset
+    const at = indices + offset
+    if (q >= insideBegin && q + 4 <= insideEnd) {
+      if (indices) maxBlock<L>(to, at, true, false, map, d, planes, rows, row, left, lanes)
+      else maxBlock<L>(to, 0, false, false, map, d, planes, rows, row, left, lanes)
+    } else if (indices) maxBlock<L>(to, at, true, true, map, d, planes, rows, row, left, lanes)
+    else maxBlock<L>(to, 0, false, true, map, d, planes, rows, row, left, lanes)
   }
 }
 
@@ -201,9 +223,12 @@ export function maxpool_fwd(y: usize, indices: usize, x: usize, shape: usize, be
   const d = changetype<PoolShape>(shape)
   const w = d.width
   const Q = w.output
-  const insideBegin = w.insideBegin
-  const insideEnd = w.insideEnd
-  const blocks = insideEnd - insideBegin >= 4
+  // Windows at the borders are taken four at a time too, unless what they read beside the last row is no memory.
+  const beside = <u64>(x + <usize>end * d.inputBytes) + <u64>(4 * w.stride + w.kernel) * F32
+  const edged = w.kernel > 0 && w.dilation == 1 && beside <= (<u64>memory.size()) << 16
+  const blockBegin = edged ? max(0, (w.lo - w.kernel + w.stride) / w.stride) : w.insideBegin
+  const blockEnd = edged ? min(Q, (w.n + w.lo - 1) / w.stride + 1) : w.insideEnd
+  const blocks = blockEnd - blockBegin >= 4
   const halving = isHalving(d)
   for (let item = begin; item < end; item++) {
     const map = x + <usize>item * d.inputBytes
@@ -219,12 +244,12 @@ export function maxpool_fwd(y: usize, indices: usize, x: usize, shape: usize, be
         const rows = d.height.count(p)
         const row = d.row(o, p)
         for (let q = 0; q < Q; q++) {
-          if (q == insideBegin && blocks && planes > 0 && rows > 0) {
-            if (w.stride == 1) maxRow<Adjacent>(out, outIndices, map, d, planes, rows, row, insideBegin, insideEnd)
+          if (q == blockBegin && blocks && planes > 0 && rows > 0) {
+            if (w.stride == 1) maxRow<Adjacent>(out, outIndices, map, d, planes, rows, row, blockBegin, blockEnd)
             else if (w.stride == 2)
-              maxRow<EverySecond>(out, outIndices, map, d, planes, rows, row, insideBegin, insideEnd)
-            else maxRow<Strided>(out, outIndices, map, d, planes, rows, row, insideBegin, insideEnd)
-            q = insideEnd
+              maxRow<EverySecond>(out, outIndices, map, d, planes, rows, row, blockBegin, blockEnd)
+            else maxRow<Strided>(out, outIndices, map, d, planes, rows, row, blockBegin, blockEnd)
+            q = blockEnd
             if (q == Q) break
           }
           const offset = (<usize>q) << 2
