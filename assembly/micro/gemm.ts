@@ -2,7 +2,7 @@
  * Matrix products on packed panels: how rows are divided into tiles, the sweep of one panel of rows over panels of
  * columns, and the functions that pack.
  */
-import { B_STEP, COLUMNS, ROWS, Rows1, Rows2, Rows3, Rows4, Rows5, Rows6, tile } from './tile'
+import { B_STEP, COLUMNS, ROWS, Rows1, Rows2, Rows3, Rows4, Rows5, Rows6, halfTile, tile } from './tile'
 
 /**
  * Rows of the next panel when `remaining` rows are left: as even as possible, so that 64 rows are 12 panels of five and
@@ -65,7 +65,8 @@ function sweepRows<T>(
     start = scratch
     startLd = B_STEP
   }
-  tile<T>(scratch, B_STEP, start, startLd, a, b, b + bytes)
+  if (columns <= 4) halfTile<T>(scratch, B_STEP, start, startLd, a, b, b + bytes)
+  else tile<T>(scratch, B_STEP, start, startLd, a, b, b + bytes)
   copyBlock(c, ld, scratch, B_STEP, rows, columns)
 }
 
