@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -110,6 +111,22 @@ describe('init', () => {
       validate.mockRestore()
     }
     await library.init()
+  })
+
+  // V8 has no SIMD on x64 processors without SSE 4.1.
+  it.runIf(process.arch === 'x64')('says so in an engine that has none, and the process goes on', () => {
+    const program = `import { init } from 'toeplitz'
+      await init().catch(({ code, message }) => console.log(code, message))
+      console.log('goes on')`
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      ['--no-enable-sse4-1', '--input-type=module', '--eval', program],
+      { encoding: 'utf8' },
+    )
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(
+      /^UNSUPPORTED init: this runtime has no WebAssembly SIMD; it came with Chrome .*\ngoes on\n$/,
+    )
   })
 
   it('has a synchronous form', () => {

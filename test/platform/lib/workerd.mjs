@@ -3,8 +3,8 @@ import { createInterface } from 'node:readline'
 import { start, within } from './processes.mjs'
 
 /** @returns the address of the socket, and `close`. */
-export async function startWorkerd(program, configuration, { cwd } = {}) {
-  const running = start(program, ['serve', configuration, '--control-fd=3'], { cwd, pipes: 1 })
+export async function startWorkerd(program, configuration, { cwd, args = [] } = {}) {
+  const running = start(program, ['serve', configuration, '--control-fd=3', ...args], { cwd, pipes: 1 })
   const listening = new Promise((resolve) => {
     createInterface({ input: running.child.stdio[3] }).on('line', (line) => {
       const event = JSON.parse(line)
