@@ -17,7 +17,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 /** Pages that have a test of their own. */
 const others = ['chapter-9.md', 'variants.md']
 const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md') && !others.includes(name))
-const pages = ['README.md', ...guides.map((name) => `docs/${name}`)].map((path) => {
+const pages = ['README.md', 'CONTRIBUTING.md', ...guides.map((name) => `docs/${name}`)].map((path) => {
   const text = readFileSync(join(root, path), 'utf8')
   return { path, text, blocks: blocksIn(text) }
 })
