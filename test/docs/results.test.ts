@@ -1,4 +1,4 @@
-/** The table and the curves of docs/training.md are those of the committed results, which reach the lecture's figures. */
+/** The tables and the curves of the pages are those of the committed results, which reach what the lecture does. */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -6,14 +6,14 @@ import { describe, expect, it } from 'vitest'
 
 const root = new URL('../../', import.meta.url)
 
-describe('docs/training.md', () => {
-  it('is what docs/training.mjs writes of the results', () => {
-    const script = fileURLToPath(new URL('docs/training.mjs', root))
+describe('results', () => {
+  it('stand in the pages as docs/results.mjs writes them', () => {
+    const script = fileURLToPath(new URL('docs/results.mjs', root))
     const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
     expect(stderr).toBe('')
     expect(status).toBe(0)
     const wrong = spawnSync(process.execPath, [script, '--chekc'], { encoding: 'utf8' })
-    expect([wrong.status, wrong.stderr]).toEqual([2, 'usage: node docs/training.mjs [--check]\n'])
+    expect([wrong.status, wrong.stderr]).toEqual([2, 'usage: node docs/results.mjs [--check]\n'])
   })
 
   it.each([

@@ -1,39 +1,67 @@
 /**
- * Writes the table of docs/training.md and the curves docs/images/training.svg from the results of the trainings,
- * bench/results/training-*.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
+ * Writes the tables of docs/training.md and docs/networks.md and the curves docs/images/training.svg from the committed results,
+ * bench/results/training-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong
+ * usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath, URL } from 'node:url'
 import { format, resolveConfig } from 'prettier'
 
 const path = (place) => fileURLToPath(new URL(place, import.meta.url))
-const page = path('training.md')
-const picture = path('images/training.svg')
 const folder = path('../bench/results/')
+const read = async (name) => JSON.parse(await readFile(`${folder}/${name}`, 'utf8'))
 
 const names = (await readdir(folder)).filter((name) => /^training-.*\.json$/.test(name))
-const runs = await Promise.all(
-  names.sort().map(async (name) => JSON.parse(await readFile(`${folder}/${name}`, 'utf8'))),
-)
+const runs = await Promise.all(names.sort().map(read))
+const networks = await read('networks.json')
 
-const [BEGIN, END] = ['<!-- training -->', '<!-- /training -->']
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
 /** Hours, minutes and seconds, as far as there are any. */
 const duration = (seconds) =>
   seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
 
-function table() {
-  const rows = runs.map(({ name, test_error, epochs, seconds, machine }) => {
-    const { cpu, threads, versions, date } = machine
-    const where = `${cpu}, ${threads} thread${threads === 1 ? '' : 's'}, Node ${versions.node}, ${date.slice(0, 10)}`
-    return [name, percent(test_error), percent(1 - test_error), epochs.length, duration(seconds), where]
-  })
+/** Rows of a table, the first of them its header; columns stand to the right but for those named. */
+function table([header, ...rows], left) {
+  const alignment = header.map((_, i) => (left.includes(i) ? '---' : '--:'))
+  return [header, alignment, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+const where = ({ cpu, threads = 1, versions, date }) =>
+  `${cpu}, ${threads} thread${threads === 1 ? '' : 's'}, Node ${versions.node}, ${date.slice(0, 10)}`
+
+function trainings() {
   const header = ['run', 'test error', 'test accuracy', 'epochs', 'time', 'measured on']
-  const alignment = header.map((_, i) => (i === 0 || i === 5 ? '---' : '--:'))
-  const lines = [header, alignment, ...rows].map((cells) => `| ${cells.join(' | ')} |`)
-  const commands = runs.map(({ command, sha256 }) => `${command}\n#   SHA-256 of the weights ${sha256}`)
-  return `${lines.join('\n')}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
+  const rows = runs.map(({ name, test_error, epochs, seconds, machine }) => [
+    ...[name, percent(test_error), percent(1 - test_error), epochs.length, duration(seconds), where(machine)],
+  ])
+  const commands = runs.map(({ command }) => command)
+  const hashes = runs.map(({ name, sha256 }) => `- ${name}: \`${sha256}\``)
+  return `${table([header, ...rows], [0, 5])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n\nSHA-256 of the weights:\n\n${hashes.join('\n')}`
+}
+
+function fullSize() {
+  const header = [
+    ...[
+      'network',
+      'forward, ms',
+      'peak, MB',
+      'predicted',
+      'weights',
+      'packed',
+      'batch',
+      'steps',
+      'loss',
+      'training, MB',
+    ],
+  ]
+  const rows = networks.map(({ network, forward, training }) => [
+    ...[network, forward.ms, forward.peak_MB, forward.peak_predicted_MB, forward.weights_MB, forward.packed_MB],
+    ...[training.batch, training.steps],
+    `${training.in_use_before.loss.toFixed(1)} → ${training.in_use_after.loss.toFixed(3)}`,
+    training.peak_MB,
+  ])
+  return `${table([header, ...rows], [0])}\n\n${where(networks[0].machine)}.`
 }
 
 /** Width and height of a panel, and of the part between its axes. */
@@ -114,25 +142,29 @@ ${panels.join('\n')}
 `
 }
 
-async function write() {
+/** A page with another text between `<!-- name -->` and `<!-- /name -->`. */
+async function pageWith(page, name, content) {
   const text = await readFile(page, 'utf8')
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
-  const whole = `${text.slice(0, begin + BEGIN.length)}\n\n${table()}\n\n${text.slice(end)}`
+  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+  const head = text.slice(0, text.indexOf(begin) + begin.length)
+  const whole = `${head}\n\n${content}\n\n${text.slice(text.indexOf(end))}`
   return format(whole, { ...(await resolveConfig(page)), filepath: page })
 }
 
 const [option, ...rest] = process.argv.slice(2)
 if (rest.length > 0 || (option !== undefined && option !== '--check')) {
-  console.error('usage: node docs/training.mjs [--check]')
+  console.error('usage: node docs/results.mjs [--check]')
   process.exit(2)
 }
+const [training, zoo, picture] = ['training.md', 'networks.md', 'images/training.svg'].map(path)
 for (const [file, text] of [
-  [page, await write()],
+  [training, await pageWith(training, 'training', trainings())],
+  [zoo, await pageWith(zoo, 'full size', fullSize())],
   [picture, curves()],
 ]) {
   if (option === undefined) await writeFile(file, text)
   else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {
-    console.error(`${file} is not what docs/training.mjs writes now; run node docs/training.mjs`)
+    console.error(`${file} is not what docs/results.mjs writes now; run node docs/results.mjs`)
     process.exitCode = 1
   }
 }
