@@ -4,6 +4,7 @@ export { grad, valueAndGrad, vjp, type TensorFunction, type Vjp } from './autodi
 export * from './nn/index.js'
 export * from './ops/index.js'
 export * from './optim/index.js'
+export type { Candidate, ConvAlgorithm } from './plan/conv.js'
 export {
   memoryUsage,
   runtimeInfo,

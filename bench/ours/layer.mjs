@@ -1,12 +1,15 @@
 // @ts-check
 // Our side of a layer.
-import { conv2d, scope, tensor } from '../../dist/index.js'
+import { Conv2d, conv2d, explain, scope, tensor } from '../../dist/index.js'
 
 /**
- * Which algorithm computes the layer. The library does not tell yet.
- * @param {import('../layers/table.mjs').Layer} _layer
+ * Which algorithm computes the layer.
+ * @param {import('../layers/table.mjs').Layer} layer
  */
-export const algorithmOf = (_layer) => 'auto'
+export function algorithmOf({ C, H, W, K, R, S, stride, padding, groups }) {
+  const layer = new Conv2d({ outChannels: K, kernel: [R, S], stride, padding, groups })
+  return explain(layer, [C, H, W]).layers[0]?.passes[0]?.chosen ?? ''
+}
 
 /** @type {import('../layers.mjs').CreateLayer} */
 export function createLayer({ C, H, W, K, R, S, stride, padding, groups }, data) {

@@ -10,9 +10,17 @@ import {
 } from '../ops/convTranspose.js'
 import { planConv } from '../plan/conv.js'
 import { perDirection, type PerDirection } from '../plan/window.js'
-import { sizeOf, type Shape } from '../tensor/shape.js'
+import { sameShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { defined, expectChannels, expectMaps, Layer, type ForwardContext, type WeightSpec } from './layer.js'
+import {
+  defined,
+  expectChannels,
+  expectMaps,
+  Layer,
+  type ForwardContext,
+  type LayerConvolution,
+  type WeightSpec,
+} from './layer.js'
 import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
 import { windowOf, type Window } from './receptive.js'
@@ -122,13 +130,17 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
     return windowOf(this.#describe(input))
   }
 
-  override footprint(N: number, input: Shape): Footprint {
+  override convolution(N: number, input: Shape): LayerConvolution {
     const conv = this.#describe(input, N)
-    const { lo, hi } = conv.problem
-    const { problem, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
-    const { workspace, packed } = convFootprint(planConv(problem, 'fwd', algorithm), problem)
     // Padding with the input's own values is made before the convolution.
-    const made = problem === conv.problem || [...lo, ...hi].every((zeros) => zeros === 0) ? 0 : sizeOf(problem.input)
+    const { problem, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
+    return { problem, algorithm, transposed: false }
+  }
+
+  override footprint(N: number, input: Shape): Footprint {
+    const { problem, algorithm } = this.convolution(N, input)
+    const { workspace, packed } = convFootprint(planConv(problem, 'fwd', algorithm), problem)
+    const made = sameShape(problem.input, input.slice(1)) ? 0 : sizeOf(problem.input)
     return { workspace: workspace + 4 * N * (input[0] as number) * made, packed }
   }
 
@@ -206,6 +218,11 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
       stride: stride.map((value) => 1 / value),
       lo: lo.map((zeros, axis) => ((reach[axis] as number) - 1 - zeros) / step(axis)),
     }
+  }
+
+  override convolution(N: number, input: Shape): LayerConvolution {
+    const { problem, algorithm } = this.#describe(input, N)
+    return { problem, algorithm, transposed: true }
   }
 
   override footprint(N: number, input: Shape): Footprint {

@@ -3,10 +3,12 @@
  * are first needed; a forward pass frees each value after its last use.
  */
 import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
+import { perDirection } from '../plan/window.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { scope, Tensor } from '../tensor/tensor.js'
+import { Explanation, explainLayer } from './explain.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
 import {
   assertFits,
@@ -354,6 +356,21 @@ export class Graph {
   /** Whether layers behave as in training: since `train()`, until `eval()`. */
   get training(): boolean {
     return this.#training
+  }
+
+  /** Which algorithms compute the convolutional layers for `batch` of the model's inputs, or of others. */
+  explain(
+    input?: Shape | Readonly<Record<string, Shape>>,
+    { batch = 1 }: { readonly batch?: number } = {},
+  ): Explanation {
+    const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]
+    const shapes = inferShapes(this.#resolve(input, 'explain'), this.nodes)
+    const layers = this.nodes.flatMap(({ name, layer, inputs }) => {
+      const read = shapes.get(inputs[0] as string) as Shape
+      const convolution = layer.convolution(N, read)
+      return convolution ? [explainLayer(name, layer, read, convolution)] : []
+    })
+    return new Explanation(layers, N)
   }
 
   /**

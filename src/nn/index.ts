@@ -16,9 +16,23 @@ export {
   type KernelOptions,
 } from './conv.js'
 export * from './dropout.js'
+export {
+  explain,
+  type Explanation,
+  type ExplanationData,
+  type LayerExplanation,
+  type PassExplanation,
+} from './explain.js'
 export * from './graph.js'
 export * from './initialize.js'
-export { Layer, type ForwardContext, type Json, type LayerConfig, type WeightSpec } from './layer.js'
+export {
+  Layer,
+  type ForwardContext,
+  type Json,
+  type LayerConfig,
+  type LayerConvolution,
+  type WeightSpec,
+} from './layer.js'
 export * from './layout.js'
 export { Linear, type LinearOptions } from './linear.js'
 export * from './local.js'

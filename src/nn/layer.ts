@@ -1,5 +1,6 @@
 /** What a layer is: a rule for shapes without the batch, weights made when the input is known, a forward pass. */
 import type { Footprint } from '../ops/convKernels.js'
+import type { ConvAlgorithm, ConvProblem } from '../plan/conv.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { empty, keep, type Tensor } from '../tensor/tensor.js'
@@ -35,6 +36,14 @@ export interface WeightSpec {
   readonly init: Initializer | Float32Array
   /** false: state that is saved with the model and not trained, such as running statistics. Default true. */
   readonly trained?: boolean
+}
+
+/** The convolution that a layer computes. */
+export interface LayerConvolution {
+  readonly problem: ConvProblem
+  readonly algorithm: ConvAlgorithm | 'auto'
+  /** Whether the layer is its adjoint: its outputs are the convolution's inputs. */
+  readonly transposed: boolean
 }
 
 const noFootprint: Footprint = { workspace: 0, packed: 0 }
@@ -93,6 +102,11 @@ export abstract class Layer<Options extends object = object> {
   /** Whether the output in use is the input's memory under another shape. */
   sharesInput(): boolean {
     return false
+  }
+
+  /** The convolution by which N inputs are computed, for which an algorithm is chosen. */
+  convolution(_N: number, _input: Shape): LayerConvolution | undefined {
+    return undefined
   }
 
   /** Bytes that a forward pass of N inputs needs besides weights, input and output. */

@@ -8,7 +8,7 @@ import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type WeightSpec } from './layer.js'
+import { expectMaps, Layer, type LayerConvolution, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 
 /** Options of `Linear`. */
@@ -82,12 +82,16 @@ export class Linear extends Layer<LinearOptions> {
     return (features + 1) * this.options.outFeatures * sizeOf(places)
   }
 
-  override footprint(N: number, input: Shape): Footprint {
+  override convolution(N: number, input: Shape): LayerConvolution | undefined {
     const { outFeatures, everyPlace = false } = this.options
-    if (everyPlace) {
-      const problem = placeProblem(N, input, outFeatures)
-      return convFootprint(planConv(problem, 'fwd'), problem)
-    }
+    if (!everyPlace) return undefined
+    return { problem: placeProblem(N, input, outFeatures), algorithm: 'auto', transposed: false }
+  }
+
+  override footprint(N: number, input: Shape): Footprint {
+    const { outFeatures } = this.options
+    const { problem } = this.convolution(N, input) ?? {}
+    if (problem) return convFootprint(planConv(problem, 'fwd'), problem)
     const product = { M: N, N: outFeatures, K: input[0] as number, transposeA: false, transposeB: true }
     return { workspace: multiplyWorkspace(product), packed: 0 }
   }

@@ -9,7 +9,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
-import { defined, expectChannels, expectMaps, Layer, type WeightSpec } from './layer.js'
+import { defined, expectChannels, expectMaps, Layer, type LayerConvolution, type WeightSpec } from './layer.js'
 import { notation } from './notation.js'
 import { windowOf, type Window } from './receptive.js'
 
@@ -213,6 +213,11 @@ export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
 
   override window(input: Shape): Window {
     return windowOf(this.#describe(input))
+  }
+
+  override convolution(N: number, input: Shape): LayerConvolution {
+    const { problem, algorithm } = this.#describe(input, N)
+    return { problem, algorithm, transposed: false }
   }
 
   /** The weights times the table, packed anew each time. */

@@ -3,7 +3,8 @@
  * `right` are the two tensors of a pass in the order of the kernels: (x, w), (dy, w) or (dy, x).
  */
 import {
-  algorithms,
+  adjointProblem,
+  costOf,
   encodeConv,
   fftExtent,
   phasesOf,
@@ -13,7 +14,7 @@ import {
 } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
 import { kernels, onAllThreads, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
-import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
+import { LIGHT } from '../runtime/work.js'
 import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
 
@@ -46,28 +47,6 @@ export interface Footprint {
 
 /** `shape` is the address of the encoded problem. */
 type Runner = (pass: PassArguments, shape: number) => void
-
-/** The convolution whose forward pass, with the same weights, is the input gradient of this one: stride 1. */
-export function adjointProblem(problem: ConvProblem): ConvProblem {
-  let adjoint = adjoints.get(problem)
-  if (!adjoint) adjoints.set(problem, (adjoint = deriveAdjoint(problem)))
-  return adjoint
-}
-
-const adjoints = new WeakMap<ConvProblem, ConvProblem>()
-
-function deriveAdjoint(problem: ConvProblem): ConvProblem {
-  const { C, K, input, output, kernel, lo, dilation, flip } = problem
-  return {
-    ...problem,
-    C: K,
-    K: C,
-    input: output,
-    output: input,
-    lo: lo.map((zeros, axis) => (dilation[axis] as number) * ((kernel[axis] as number) - 1) - zeros),
-    flip: !flip,
-  }
-}
 
 /** Runs `use` with the weights packed for one algorithm and pass; the packing depends on these extents alone. */
 function withPacked(
@@ -397,7 +376,7 @@ export const fusesRelu = (algorithm: ConvAlgorithm): boolean =>
 
 /** Runs one pass by one algorithm, which must support it. */
 export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: Given): void {
-  const work = MULTIPLY_ADD * algorithms[algorithm].cost(given.problem, pass)
+  const work = costOf(given.problem, pass, algorithm)
   withIntegers(encodeConv(given.problem, given.biasKind, given.relu), (shape) => {
     runners[algorithm][pass]({ ...given, work }, shape)
   })

@@ -3,67 +3,22 @@
  * `algorithms`; tests and benchmarks iterate the table.
  */
 import { UnsupportedError } from '../runtime/errors.js'
-import { threeDirections, type Windows } from './window.js'
+import { costs } from './costs.js'
+import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
+import { phasesOf, type ConvPass, type ConvProblem } from './problem.js'
+import { threeDirections } from './window.js'
 
-export type ConvPass = 'fwd' | 'dx' | 'dw'
-
-/** A convolution with all extents known. Spatial extents are those of one to three directions. */
-export interface ConvProblem extends Windows {
-  readonly N: number
-  readonly C: number
-  readonly K: number
-  readonly groups: number
-  readonly flip: boolean
-}
+export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
 
 interface Algorithm {
   /** Why the algorithm cannot do this, or undefined if it can. */
   unsupported(problem: ConvProblem, pass: ConvPass): string | undefined
-  /** Whether it is taken unasked; default yes. */
-  automatic?(problem: ConvProblem): boolean
+  /** Why it is not taken unasked, or undefined if it is. */
+  reserved?(problem: ConvProblem): string | undefined
   /** Computes on transformed tiles: a bias for each location is added afterwards. */
   readonly tiled?: boolean
-  /** Estimated time in arbitrary units, comparable between algorithms. */
-  cost(problem: ConvProblem, pass: ConvPass): number
-}
-
-const product = (values: readonly number[]): number => values.reduce((total, value) => total * value, 1)
-
-const up = (value: number, to: number): number => Math.ceil(value / to) * to
-
-/** Multiply-adds of one pass. */
-export function multiplyAdds(problem: ConvProblem): number {
-  const { N, C, K, groups, kernel, output } = problem
-  return N * K * (C / groups) * product(kernel) * product(output)
-}
-
-/** Tiles of `extent` × `extent` of maps of these extents, for square kernels of r. */
-const tilesOf = (maps: readonly number[], extent: number, r: number): number =>
-  product(maps.map((total) => Math.ceil(total / (extent + 1 - r))))
-
-/** Real numbers in a transformed tile. */
-const frequencies = (extent: number): number => (extent > 6 ? extent * (extent + 2) : extent * extent)
-
-/** What an algorithm on transformed tiles of `extent` × `extent` costs; `each`: a transform, for each of its numbers. */
-function tiledCost(problem: ConvProblem, pass: ConvPass, extent: number, each: number): number {
-  const { N, C, K, groups, kernel, input, output } = problem
-  // Products of complex numbers are four, and each complex number is two.
-  const numbers = frequencies(extent)
-  const multiplications = extent > 6 ? 2 * numbers : numbers
-  const [inputs, rows, extents] = pass === 'dx' ? [K, C, input] : [C, K, output]
-  const tiles = N * tilesOf(extents, extent, kernel[0] as number)
-  if (pass === 'dw') {
-    const across = up(C / groups, 8)
-    const down = K / groups
-    const blocks = Math.ceil(across / 64)
-    const perTile = multiplications * across * down + each * numbers * (across + blocks * down)
-    return groups * (tiles * perTile + 11 * multiplications * across * down)
-  }
-  // Tiles of a batch are counted through. Weights are transformed once for many calls at batch 1.
-  const counted = up(tiles, 4)
-  const products = (multiplications * rows * inputs * counted) / groups
-  const filters = (N === 1 ? 3 : 20) * multiplications * (inputs / groups) * rows
-  return products + each * numbers * counted * (inputs + rows) + filters
+  /** What a pass does. */
+  readonly counts: { readonly [pass in ConvPass]: (problem: ConvProblem) => Counts }
 }
 
 /** Why transformed tiles cannot do this, for kernels up to `largest`, or undefined. */
@@ -76,78 +31,32 @@ function untiled({ kernel, stride, dilation, lo }: ConvProblem, pass: ConvPass, 
 }
 
 /** They spread NaN over their tiles and do not shift bit for bit: small layers, which gain little, keep both. */
-const manyChannels = ({ C, K, groups }: ConvProblem, least = 16): boolean => Math.min(C, K) / groups >= least
+const fewChannels = ({ C, K, groups }: ConvProblem, least = 16): string | undefined =>
+  Math.min(C, K) / groups >= least ? undefined : `kept for ${least} channels and more: smaller layers stay exact`
 
-/**
- * The convolution with stride 1 that one of stride s is (assembly/ops/conv/phases.ts): the s · s phases of the input are
- * its channels, kernels are ⌈R/s⌉ wide. Its input holds whole tiles of `extent` × `extent`, and the padding.
- */
-export function phasesOf(problem: ConvProblem, extent = 6): ConvProblem {
-  let phases = phased.get(problem)
-  if (!phases) phased.set(problem, (phases = derivePhases(problem, extent)))
-  return phases
-}
-
-const phased = new WeakMap<ConvProblem, ConvProblem>()
-
-function derivePhases(problem: ConvProblem, extent: number): ConvProblem {
-  const { C, kernel, stride, output } = problem
-  const s = stride[0] as number
-  const r = Math.ceil((kernel[0] as number) / s)
-  return {
-    ...problem,
-    C: C * s * s,
-    flip: false,
-    input: output.map((total) => up(total, extent + 1 - r) + r - 1),
-    kernel: [r, r],
-    stride: [1, 1],
-    lo: [0, 0],
-    hi: [0, 0],
-  }
-}
-
-/** Winograd's minimal filtering on tiles of `extent` × `extent`, for square kernels of one of `sizes`. */
-function minimalFiltering(extent: number, sizes: readonly number[]): Algorithm {
+/** Winograd's minimal filtering, for square kernels of one of `sizes`. */
+function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[]): Algorithm {
   const wanted = sizes.map((size) => `${size} × ${size}`).join(' or ')
   return {
     tiled: true,
     unsupported: (problem, pass) =>
       untiled(problem, pass, wanted) ??
       (sizes.includes(problem.kernel[0] as number) ? undefined : `the kernel must be ${wanted}`),
-    automatic: (problem) => manyChannels(problem),
-    cost: (problem, pass) => tiledCost(problem, pass, extent, 8),
+    reserved: (problem) => fewChannels(problem),
+    counts,
   }
-}
-
-/** Points of the Fourier transforms: the cheaper number for the products. At least four outputs of a tile must be new. */
-export function fftExtent({ kernel, output }: ConvProblem): number {
-  const r = kernel[0] as number
-  const products = (extent: number): number => tilesOf(output, extent, r) * frequencies(extent)
-  return r <= 13 && products(16) <= products(32) ? 16 : 32
 }
 
 export const algorithms = {
   /** Loops over the definition: no workspace, one multiply-add at a time. */
   direct: {
     unsupported: () => undefined,
-    cost: (problem) => multiplyAdds(problem) * 8,
+    counts: { fwd: definition, dx: definition, dw: definition },
   },
-  /** Panels of patches times packed weights, 4 × 8 register tiles; both edges are rounded up. */
+  /** Panels of patches times packed weights, in register tiles; both edges are rounded up. */
   gemm: {
     unsupported: () => undefined,
-    cost: (problem, pass) => {
-      const { N, C, K, groups, kernel, output } = problem
-      const taps = (C / groups) * product(kernel)
-      const pixels = product(output)
-      const rows = K / groups
-      const tile = {
-        fwd: up(rows, 4) * up(pixels, 8) * taps,
-        dx: up(taps, 4) * up(pixels, 8) * rows,
-        dw: up(rows, 4) * up(taps, 8) * pixels,
-      }
-      const gathered = { fwd: taps * up(pixels, 8), dx: up(taps, 4) * up(pixels, 8), dw: up(taps, 8) * pixels }
-      return N * groups * (tile[pass] + 6 * gathered[pass]) + 4 * groups * rows * taps + 2000
-    },
+    counts: gemm,
   },
   /** One window that covers the whole input: a fully connected layer. */
   dense: {
@@ -156,7 +65,7 @@ export const algorithms = {
       const whole = kernel.every((extent, axis) => extent === input[axis] && lo[axis] === 0 && hi[axis] === 0)
       return whole && dilation.every((step) => step === 1) ? undefined : 'the kernel must be as large as the input'
     },
-    cost: (problem) => multiplyAdds(problem),
+    counts: dense,
   },
   /** Rows of each channel for itself. */
   depthwise: {
@@ -169,10 +78,10 @@ export const algorithms = {
       if (lo.some((zeros, axis) => zeros > reach(axis))) return 'padding must be below the kernel'
       return undefined
     },
-    cost: (problem, pass) => multiplyAdds(problem) * (pass === 'dw' || problem.stride.at(-1) !== 1 ? 8 : 4),
+    counts: depthwise,
   },
   /** Minimal filtering on 6 × 6 tiles, F(4×4, 3×3) to F(2×2, 5×5): fewer multiplications, transforms before and after. */
-  winograd: minimalFiltering(6, [3, 4, 5]),
+  winograd: minimalFiltering(winograd, [3, 4, 5]),
   /** The same for a stride: its phases are channels of a convolution with stride 1. First layers have few channels. */
   phases: {
     tiled: true,
@@ -187,14 +96,11 @@ export const algorithms = {
       }
       return undefined
     },
-    automatic: (problem) => manyChannels(phasesOf(problem), 12),
-    cost: (problem, pass) => {
-      const phases = phasesOf(problem)
-      return tiledCost(phases, pass, 6, 8) + 10 * phases.N * phases.C * product(phases.input)
-    },
+    reserved: (problem) => fewChannels(phasesOf(problem), 12),
+    counts: phases,
   },
   /** F(2×2, 3×3): as accurate as the definition, for maps of two or three rows, and where it is asked for. */
-  winograd2: minimalFiltering(4, [3]),
+  winograd2: minimalFiltering(winograd2, [3]),
   /** Products of Fourier transforms of 16 or 32 points, for large kernels. */
   fft: {
     tiled: true,
@@ -203,9 +109,9 @@ export const algorithms = {
       ((problem.kernel[0] as number) >= 2 && (problem.kernel[0] as number) <= 29
         ? undefined
         : 'the kernel must be square, 2 × 2 to 29 × 29'),
-    // Smaller kernels have Winograd's, or gain little.
-    automatic: (problem) => manyChannels(problem) && (problem.kernel[0] as number) >= 6,
-    cost: (problem, pass) => tiledCost(problem, pass, fftExtent(problem), 12),
+    reserved: (problem) =>
+      fewChannels(problem) ?? ((problem.kernel[0] as number) >= 5 ? undefined : 'kept for kernels of 5 × 5 and more'),
+    counts: fft,
   },
 } as const satisfies Record<string, Algorithm>
 
@@ -213,12 +119,35 @@ export type ConvAlgorithm = keyof typeof algorithms
 
 const names = Object.keys(algorithms) as ConvAlgorithm[]
 
+const entry = (name: ConvAlgorithm): Algorithm => algorithms[name]
+
 /** Whether an algorithm computes on transformed tiles, with which a bias for each location does not line up. */
-export const isTiled = (name: ConvAlgorithm): boolean => (algorithms[name] as Algorithm).tiled ?? false
+export const isTiled = (name: ConvAlgorithm): boolean => entry(name).tiled ?? false
 
 /** The algorithms that can do a pass. */
 export const algorithmsFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
-  names.filter((name) => (algorithms[name] as Algorithm).unsupported(problem, pass) === undefined)
+  names.filter((name) => entry(name).unsupported(problem, pass) === undefined)
+
+/** Whether a pass packs its weights: constant ones were packed before, as those of a forward pass of one image are. */
+const packs = ({ N }: ConvProblem, pass: ConvPass): boolean => pass === 'dx' || (pass === 'fwd' && N > 1)
+
+/**
+ * Time in ns that an algorithm takes for a pass that it can do, on one thread of the machine on which costs.ts was fitted.
+ * The relations hold elsewhere.
+ */
+export function costOf(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number {
+  const { call = 0, ...each }: Counts = costs[name][pass]
+  const counts = entry(name).counts[pass](problem)
+  return Object.entries(each).reduce(
+    (total, [what, nanoseconds]) =>
+      what === 'packed' && !packs(problem, pass) ? total : total + nanoseconds * (counts[what] ?? 0),
+    call,
+  )
+}
+
+/** Those of them that are taken unasked. */
+export const automaticFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
+  algorithmsFor(problem, pass).filter((name) => entry(name).reserved?.(problem) === undefined)
 
 /** What was decided for a problem, by pass and request. */
 const decided = new WeakMap<ConvProblem, Map<string, ConvAlgorithm>>()
@@ -249,16 +178,43 @@ function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm |
     if (possible.includes(requested)) return requested
     if (pass !== 'fwd' && algorithmsFor(problem, 'fwd').includes(requested)) return planConv(problem, pass)
     const reason = names.includes(requested)
-      ? (algorithms[requested] as Algorithm).unsupported(problem, pass)
+      ? entry(requested).unsupported(problem, pass)
       : 'there is no such algorithm'
     throw new UnsupportedError(
       `convolution: algorithm '${requested}' cannot do this (${reason}); use ${possible.join(', ')} or auto`,
     )
   }
-  const cost = (name: ConvAlgorithm): number => (algorithms[name] as Algorithm).cost(problem, pass)
-  return possible
-    .filter((name) => (algorithms[name] as Algorithm).automatic?.(problem) ?? true)
-    .reduce((best, name) => (cost(name) < cost(best) ? name : best))
+  const cost = (name: ConvAlgorithm): number => costOf(problem, pass, name)
+  return automaticFor(problem, pass).reduce((best, name) => (cost(name) < cost(best) ? name : best))
+}
+
+/** An algorithm in a pass: what it would cost, or why it cannot be. */
+export interface Candidate {
+  readonly algorithm: ConvAlgorithm
+  /** Estimated, on one thread; null where the algorithm cannot do the pass. */
+  readonly milliseconds: number | null
+  /** Why it cannot do the pass, or is not taken unasked. */
+  readonly reason?: string
+}
+
+/** All algorithms for a pass: the one that is chosen, the others by their costs, and those that cannot do it. */
+export function candidatesFor(
+  problem: ConvProblem,
+  pass: ConvPass,
+  requested: ConvAlgorithm | 'auto' = 'auto',
+): [chosen: Candidate, ...others: Candidate[]] {
+  const chosen = planConv(problem, pass, requested)
+  const rank = ({ algorithm, milliseconds }: Candidate): number =>
+    algorithm === chosen ? -1 : (milliseconds ?? Infinity)
+  return names
+    .map((algorithm): Candidate => {
+      const impossible = entry(algorithm).unsupported(problem, pass)
+      if (impossible !== undefined) return { algorithm, milliseconds: null, reason: impossible }
+      const reserved = algorithm === chosen ? undefined : entry(algorithm).reserved?.(problem)
+      const milliseconds = costOf(problem, pass, algorithm) / 1e6
+      return { algorithm, milliseconds, ...(reserved === undefined ? {} : { reason: reserved }) }
+    })
+    .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) as [Candidate, ...Candidate[]]
 }
 
 /** Records made before, by problem, kind of bias and fused activation. */

@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
 import { conv2d, conv2dInputGrad } from '../../src/ops/index.js'
-import { adjointProblem } from '../../src/ops/convKernels.js'
+import { adjointProblem } from '../../src/plan/conv.js'
 import { init } from '../../src/runtime/embedded.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { numbersLike } from '../helpers/linear.js'

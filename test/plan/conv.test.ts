@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { algorithmsFor, encodeConv, multiplyAdds, planConv, type ConvProblem } from '../../src/plan/conv.js'
+import {
+  algorithms,
+  algorithmsFor,
+  costOf,
+  encodeConv,
+  multiplyAdds,
+  planConv,
+  type ConvAlgorithm,
+  type ConvPass,
+  type ConvProblem,
+} from '../../src/plan/conv.js'
 import { UnsupportedError } from '../../src/runtime/errors.js'
 
 const problem = (
@@ -52,9 +62,9 @@ describe('the choice of an algorithm', () => {
     expect(planConv(given, 'fwd')).toBe(expected)
   })
 
-  it('keeps gathered panels for the gradients of the MNIST network, where they were measured faster', () => {
+  it('takes for the gradients of the MNIST network what was measured faster', () => {
     expect(planConv(problem(128, 1, 28, 32, 5), 'dw')).toBe('gemm')
-    expect(planConv(problem(128, 32, 12, 64, 5), 'dx')).toBe('gemm')
+    expect(planConv(problem(128, 32, 12, 64, 5), 'dx')).toBe('winograd')
   })
 
   it('takes the filter gradient from Winograd where the forward pass is, with many channels', () => {
@@ -73,10 +83,75 @@ describe('the choice of an algorithm', () => {
     expect(() => planConv(problem(1, 8, 8, 8, 6), 'fwd', 'winograd')).toThrow(/must be 3 × 3 or 4 × 4 or 5 × 5/)
   })
 
+  it.each<[ConvAlgorithm, ConvProblem, string]>([
+    ['dense', problem(1, 8, 8, 8, 3), 'the kernel must be as large as the input'],
+    ['dense', problem(1, 8, 8, 8, 8, { groups: 2 }), 'groups must be 1, and the kernel not flipped'],
+    ['depthwise', problem(1, 8, 8, 8, 3), 'each group must have one input channel'],
+    ['winograd', problem(1, 8, 8, 8, 7), 'the kernel must be 3 × 3 or 5 × 5'],
+    ['winograd', problem(1, 8, 8, 8, 3, { kernel: [3, 5] }), 'the kernel must be 3 × 3 or 5 × 5'],
+    ['winograd2', problem(1, 8, 8, 8, 5), 'the kernel must be 3 × 3'],
+    ['winograd2', problem(1, 8, 8, 8, 3, { dilation: [2, 2] }), 'stride and dilation must be 1'],
+    ['fft', problem(1, 8, 40, 8, 30), 'the kernel must be square, 2 × 2 to 29 × 29'],
+    ['fft', problem(1, 8, 40, 8, 1), 'the kernel must be square, 2 × 2 to 29 × 29'],
+    ['fft', problem(1, 8, 40, 8, 7, { stride: [2, 2] }), 'stride and dilation must be 1'],
+    [
+      'fft',
+      problem(1, 8, 40, 8, 7, { input: [40], kernel: [7], stride: [1], dilation: [1], lo: [0], hi: [0] }),
+      'square',
+    ],
+  ])('refuses %s for what it cannot do, and lists what can', (algorithm, given, reason) => {
+    const possible = algorithmsFor(given, 'fwd')
+    expect(possible).toEqual(expect.arrayContaining(['direct', 'gemm']))
+    expect(possible).not.toContain(algorithm)
+    const asked = () => planConv(given, 'fwd', algorithm)
+    expect(asked).toThrow(UnsupportedError)
+    expect(asked).toThrow(reason)
+    expect(asked).toThrow(`use ${possible.join(', ')} or auto`)
+    for (const able of possible) expect(planConv(given, 'fwd', able)).toBe(able)
+  })
+
+  it('says so when there is no such algorithm', () => {
+    expect(() => planConv(problem(1, 8, 8, 8, 3), 'fwd', 'fastest' as ConvAlgorithm)).toThrow(
+      "algorithm 'fastest' cannot do this (there is no such algorithm); use direct, gemm",
+    )
+  })
+
   it('lets a gradient fall back where the forward pass can do what was asked for', () => {
     const given = problem(1, 8, 8, 8, 3, { groups: 8, stride: [2, 2] })
     expect(planConv(given, 'dw', 'depthwise')).toBe('depthwise')
     expect(['direct', 'gemm']).toContain(planConv(given, 'dx', 'depthwise'))
+  })
+
+  it('has a finite cost above zero for every algorithm and pass, in one to three directions', () => {
+    const line = { input: [40], kernel: [3], stride: [1], dilation: [1], lo: [0], hi: [0] }
+    const space = { ...{ input: [8, 9, 7], kernel: [3, 2, 3], stride: [1, 2, 1], dilation: [1, 1, 2] } }
+    const given = [
+      problem(2, 8, 8, 8, 3),
+      problem(1, 16, 8, 16, 8),
+      problem(8, 16, 8, 16, 8),
+      problem(2, 8, 9, 8, 3, { groups: 8 }),
+      problem(2, 8, 9, 8, 3, { groups: 8, stride: [2, 2] }),
+      problem(2, 8, 8, 8, 3, line),
+      problem(2, 8, 8, 8, 3, { ...space, lo: [1, 0, 2], hi: [0, 0, 0] }),
+    ]
+    const seen = new Set<string>()
+    for (const one of given) {
+      for (const pass of ['fwd', 'dx', 'dw'] as const satisfies ConvPass[]) {
+        for (const name of algorithmsFor(one, pass)) {
+          const cost = costOf(one, pass, name)
+          expect(cost).toBeGreaterThan(0)
+          expect(cost).toBeLessThan(1e9)
+          seen.add(`${name} ${pass}`)
+        }
+      }
+    }
+    expect(seen.size).toBe(3 * Object.keys(algorithms).length)
+  })
+
+  it('counts the packing of weights but for the forward pass of one image', () => {
+    const cost = (N: number, pass: ConvPass) => costOf(problem(N, 512, 14, 512, 3, same), pass, 'winograd')
+    expect(cost(2, 'fwd')).toBeGreaterThan(2.5 * cost(1, 'fwd'))
+    expect(cost(2, 'dx')).toBeLessThan(2 * cost(1, 'dx'))
   })
 
   it('counts the work of the definition, and encodes every field', () => {

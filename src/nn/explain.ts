@@ -1,0 +1,112 @@
+/** Which algorithm computes each pass of a convolutional layer, and what each would cost: estimates of src/plan/. */
+import { candidatesFor, type Candidate, type ConvAlgorithm, type ConvPass } from '../plan/conv.js'
+import { perDirection } from '../plan/window.js'
+import { ShapeError } from '../runtime/errors.js'
+import { showShape, type Shape } from '../tensor/shape.js'
+import type { Layer, LayerConvolution } from './layer.js'
+
+/** One pass of one layer. */
+export interface PassExplanation {
+  readonly pass: 'forward' | 'input gradient' | 'weight gradient'
+  readonly chosen: ConvAlgorithm
+  /** The chosen one, then the others by their estimates, then those that cannot do the pass. */
+  readonly candidates: readonly Candidate[]
+}
+
+export interface LayerExplanation {
+  /** The layer in the notation of the lecture, such as `conv(5, 32)`. */
+  readonly layer: string
+  /** Name of the node in its model; empty outside of one. */
+  readonly name: string
+  /** Extents of one input, without the batch. */
+  readonly input: readonly number[]
+  readonly passes: readonly PassExplanation[]
+}
+
+export interface ExplanationData {
+  readonly layers: readonly LayerExplanation[]
+  /** Inputs that are computed together. */
+  readonly batch: number
+}
+
+/** The passes of a convolution by what they are to a layer, and to one that is a convolution's adjoint. */
+const passes: readonly (readonly [PassExplanation['pass'], plain: ConvPass, transposed: ConvPass])[] = [
+  ['forward', 'fwd', 'dx'],
+  ['input gradient', 'dx', 'fwd'],
+  ['weight gradient', 'dw', 'dw'],
+]
+
+export function explainLayer(
+  name: string,
+  layer: Layer,
+  input: Shape,
+  { problem, algorithm, transposed }: LayerConvolution,
+): LayerExplanation {
+  return {
+    layer: layer.describe(),
+    name,
+    input,
+    passes: passes.map(([pass, plain, adjoint]) => {
+      const candidates = candidatesFor(problem, transposed ? adjoint : plain, algorithm)
+      return { pass, chosen: candidates[0].algorithm, candidates }
+    }),
+  }
+}
+
+/**
+ * Which algorithm computes the passes of a layer for `batch` inputs of these extents, what the others would cost, and why
+ * some cannot be. `toString()` is a table.
+ * @throws ShapeError when the input does not fit, or the layer is no convolution.
+ */
+export function explain(layer: Layer, input: Shape, { batch = 1 }: { readonly batch?: number } = {}): Explanation {
+  const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]
+  layer.check([input])
+  const convolution = layer.convolution(N, input)
+  if (!convolution) {
+    throw new ShapeError(`explain: ${layer.describe()} has one algorithm; give a convolutional layer`)
+  }
+  return new Explanation([explainLayer('', layer, input, convolution)], N)
+}
+
+export class Explanation implements ExplanationData {
+  constructor(
+    readonly layers: readonly LayerExplanation[],
+    readonly batch: number,
+  ) {}
+
+  toJSON(): ExplanationData {
+    return { layers: this.layers, batch: this.batch }
+  }
+
+  /** A table for each layer. */
+  toString(): string {
+    const tables = this.layers.map(({ layer, name, input, passes }) => {
+      const title = `${name === '' ? '' : `${name}: `}${layer} of ${showShape([this.batch, ...input])}`
+      const rows = passes.flatMap(({ pass, candidates }) =>
+        candidates.map(({ algorithm, milliseconds, reason }, index) => [
+          index === 0 ? pass : '',
+          algorithm,
+          milliseconds === null ? '–' : showTime(milliseconds),
+          index === 0 ? 'chosen' : (reason ?? ''),
+        ]),
+      )
+      return [title, ...align([['pass', 'algorithm', 'ms', ''], ...rows])].join('\n')
+    })
+    return [...tables, 'Times are estimates for one thread.'].join('\n\n')
+  }
+}
+
+/** Three digits, never with an exponent. */
+const showTime = (value: number): string =>
+  value >= 100 ? String(Math.round(value)) : value.toFixed(value >= 10 ? 1 : value >= 1 ? 2 : 3)
+
+/** Cells under each other; the third column is numbers, which stand at the right. */
+function align(rows: readonly (readonly string[])[]): string[] {
+  const width = (column: number): number => Math.max(...rows.map((row) => (row[column] as string).length))
+  const widths = [0, 1, 2].map(width)
+  return rows.map(([pass = '', algorithm = '', time = '', note = '']) =>
+    [pass.padEnd(widths[0] as number), algorithm.padEnd(widths[1] as number), time.padStart(widths[2] as number), note]
+      .join('  ')
+      .trimEnd(),
+  )
+}

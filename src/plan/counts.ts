@@ -1,0 +1,249 @@
+/**
+ * What the passes of each algorithm do, counted: multiply-adds, numbers transformed, gathered and packed, in the units of
+ * which costs.ts tells the time. The counts follow the loops of assembly/ops/conv/, roundings and blocks included.
+ */
+import {
+  adjointProblem,
+  fftExtent,
+  multiplyAdds,
+  numbersOf,
+  phasesOf,
+  product,
+  tilesOf,
+  type ConvProblem,
+} from './problem.js'
+
+/** Counts by the name of what is counted. */
+export type Counts = Readonly<Record<string, number>>
+
+const parts = (count: number, size: number): number => Math.ceil(count / size)
+
+const up = (count: number, to: number): number => parts(count, to) * to
+
+/** Rows and columns of a register tile. */
+const ROWS = 5
+const COLUMNS = 8
+
+/** A matrix product (rows, depth) · (depth, columns), `times` times, `packs` blocks of columns or depth at a time. */
+function products(times: number, rows: number, columns: number, depth: number, blocks: number): Counts {
+  const panels = parts(rows, ROWS)
+  return {
+    multiplyAdds: times * rows * columns * depth,
+    // Reading the panel of columns costs the same for one row as for five.
+    panels: times * panels * columns * depth,
+    tiles: times * panels * parts(columns, COLUMNS) * blocks,
+  }
+}
+
+/** Numbers copied from an image: side by side, or one by one. */
+function gathered({ stride, output, kernel }: ConvProblem, count: number): Counts {
+  const near = stride.at(-1) === 1 && ((output.at(-1) as number) >= 4 || product(kernel) === 1)
+  return near ? { gathered: count } : { gatheredApart: count }
+}
+
+/** Elements of the padded images, or 0 if none are made. */
+function paddedPixels({ input, output, kernel, stride, dilation, lo }: ConvProblem): number {
+  const reach = output.map(
+    (total, axis) =>
+      (total - 1) * (stride[axis] as number) + ((kernel[axis] as number) - 1) * (dilation[axis] as number) + 1,
+  )
+  const padded = lo.some((zeros) => zeros > 0) || reach.some((extent, axis) => extent > (input[axis] as number))
+  return padded ? product(reach) : 0
+}
+
+/** Loops over the definition. */
+export const definition = (problem: ConvProblem): Counts => ({ multiplyAdds: multiplyAdds(problem) })
+
+/** Patches times weights, assembly/ops/conv/gemm.ts. */
+export const gemm = {
+  fwd(problem: ConvProblem): Counts {
+    const { N, C, K, groups, kernel, output, stride } = problem
+    const taps = (C / groups) * product(kernel)
+    const pixels = product(output)
+    const rows = K / groups
+    const depth = Math.min(512, taps)
+    const blocks = parts(parts(pixels, COLUMNS), Math.max(1, Math.min(16, Math.floor(131072 / (32 * depth)))))
+    const shares = Math.min(parts(4, blocks), parts(rows, 8 * ROWS))
+    // Each block pads the rows of the image that it reads.
+    const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]
+    const lines = Math.min(P, parts(pixels / blocks - 1, Q) + 1)
+    const region = paddedPixels(problem) && lines * (stride.at(-2) ?? 1) + (kernel.at(-2) ?? 1)
+    return {
+      ...products(N * groups, rows, up(pixels, COLUMNS), taps, parts(taps, 512)),
+      ...gathered(problem, N * groups * shares * up(pixels, COLUMNS) * taps),
+      padded: N * C * shares * blocks * region * Q,
+      paddedRows: N * C * shares * blocks * region,
+      items: N * groups * shares * blocks,
+      streamed: N * blocks * K * taps,
+      outputs: N * K * pixels,
+      packed: K * taps,
+    }
+  },
+  dx(problem: ConvProblem): Counts {
+    const { N, C, K, groups, kernel, output, input } = problem
+    const taps = (C / groups) * product(kernel)
+    const pixels = product(output)
+    const shares = parts(C / groups, Math.min(C / groups, parts(128, product(kernel))))
+    const { gathered: scattered = 0, gatheredApart: scatteredApart = 0 } = gathered(
+      problem,
+      N * groups * taps * up(pixels, COLUMNS),
+    )
+    return {
+      ...products(N * groups, taps, up(pixels, COLUMNS), K / groups, 1),
+      scattered,
+      scatteredApart,
+      columns: N * shares * K * pixels,
+      inputs: N * C * (product(input) + 2 * paddedPixels(problem)),
+      items: N * groups * shares,
+      packed: K * taps,
+    }
+  },
+  dw(problem: ConvProblem): Counts {
+    const { N, C, K, groups, kernel, output } = problem
+    const taps = (C / groups) * product(kernel)
+    const pixels = product(output)
+    const images = Math.max(1, Math.min(N, Math.floor(512 / pixels)))
+    const blocks = parts(taps, 128)
+    const runs = Math.min(parts(N, images), parts(8, groups * blocks))
+    return {
+      ...products(groups, K / groups, up(taps, COLUMNS), N * pixels, parts(N, images) * parts(pixels, 512)),
+      ...gathered(problem, N * groups * up(taps, COLUMNS) * pixels),
+      gradients: N * blocks * K * pixels,
+      padded: N * C * paddedPixels(problem),
+      paddedRows: N * C * (paddedPixels(problem) && product(output.slice(0, -1))),
+      // Of one image in one panel of taps, or of output channels.
+      copies: N * groups * (parts(taps, COLUMNS) + blocks * parts(K / groups, ROWS)),
+      sums: runs * K * taps,
+    }
+  },
+}
+
+/** A product of matrices: up to four rows, only the weights are read; else they are packed. */
+export const dense = {
+  fwd(problem: ConvProblem): Counts {
+    const { N, C, K, kernel } = problem
+    const taps = C * product(kernel)
+    return N <= 4 ? { dots: N * K * taps } : { ...products(1, N, K, taps, 1), weights: K * taps }
+  },
+  dx(problem: ConvProblem): Counts {
+    const { N, C, K, kernel } = problem
+    const taps = C * product(kernel)
+    return { ...products(1, N, taps, K, 1), weights: K * taps }
+  },
+  dw(problem: ConvProblem): Counts {
+    const { N, C, K, kernel } = problem
+    const taps = C * product(kernel)
+    return { ...products(1, K, taps, N, 1), inputs: N * taps, gradients: N * K }
+  },
+}
+
+/** Multiply-adds of rows of outputs: in blocks of 16 and 4 for columns that lie side by side, and one by one. */
+function rowCounts({ stride, output }: ConvProblem, each: number, largest: number): Counts {
+  const Q = output.at(-1) as number
+  const sixteens = largest === 16 && stride.at(-1) === 1 ? Q - (Q % 16) : 0
+  const fours = Q - sixteens - (Q % 4)
+  return {
+    sixteens: each * sixteens,
+    ...(stride.at(-1) === 1 ? { fours: each * fours } : { apart: each * fours }),
+    ones: each * (Q % 4),
+    rows: each,
+  }
+}
+
+/** Maps for themselves, assembly/ops/conv/depthwise.ts. */
+export const depthwise = {
+  fwd(problem: ConvProblem): Counts {
+    const { N, K, kernel, output, stride, dilation } = problem
+    const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]
+    const square = kernel.length === 2 && kernel.every((extent) => extent === 3)
+    const paired = square && [...stride, ...dilation].every((step) => step === 1) && P > 1 && Q >= COLUMNS
+    return {
+      ...(paired ? { paired: multiplyAdds(problem) } : rowCounts(problem, multiplyAdds(problem) / Q, 16)),
+      padded: N * K * paddedPixels(problem),
+      maps: N * K,
+    }
+  },
+  dx: (problem: ConvProblem): Counts => depthwise.fwd(adjointProblem(problem)),
+  dw(problem: ConvProblem): Counts {
+    const { N, K, output } = problem
+    return {
+      ...rowCounts(problem, multiplyAdds(problem) / (output.at(-1) as number), 4),
+      padded: N * K * paddedPixels(problem),
+    }
+  },
+}
+
+/** Real products for each filter and tile: complex numbers, of which there are half as many, take four. */
+const productsOf = (extent: number): number => (extent > 6 ? 2 : 1) * numbersOf(extent)
+
+/** Fourier transforms of 32 points take longer for each number than those of 16. */
+const transforms = (extent: number, counts: Counts): Counts =>
+  extent === 32 ? Object.fromEntries(Object.entries(counts).map(([what, count]) => [`${what}32`, count])) : counts
+
+/** Transformed tiles of the extent that `extentOf` tells, assembly/ops/conv/tiled.ts and tiledFilter.ts. */
+export function tiled(extentOf: (problem: ConvProblem) => number): {
+  readonly [pass in 'fwd' | 'dx' | 'dw']: (problem: ConvProblem) => Counts
+} {
+  function fwd(problem: ConvProblem): Counts {
+    const { N, C, K, groups } = problem
+    const extent = extentOf(problem)
+    const complex = extent > 6 ? 2 : 1
+    const numbers = numbersOf(extent)
+    const tiles = tilesOf(problem, extent)
+    const [inputs, rows] = [C / groups, K / groups]
+    const wanted = Math.max(24, Math.min(96, Math.floor(2 ** 20 / (4 * numbers * (inputs + rows)))))
+    const images = Math.max(1, Math.min(N, Math.floor(wanted / tiles)))
+    const sets = parts(N, images)
+    const total = images * tiles
+    const blocks = total <= 64 ? 1 : parts(total, up(parts(total, parts(total, wanted)), COLUMNS))
+    const counted = sets * blocks * up(parts((N * tiles) / sets, blocks), 4)
+    return {
+      ...products(groups * numbers, rows, counted, inputs * complex, 1),
+      ...transforms(extent, {
+        inputs: groups * numbers * inputs * counted,
+        outputs: groups * numbers * rows * counted,
+      }),
+      streamed: sets * blocks * productsOf(extent) * K * inputs,
+      padded: N * C * paddedPixels(problem),
+      packed: productsOf(extent) * K * inputs,
+    }
+  }
+  function dw(problem: ConvProblem): Counts {
+    const { N, C, K, groups, kernel, output } = problem
+    const extent = extentOf(problem)
+    const complex = extent > 6 ? 2 : 1
+    const numbers = numbersOf(extent)
+    const block = complex === 2 ? 32 : 64
+    const tiles = tilesOf(problem, extent)
+    const [columns, rows] = [up(C / groups, COLUMNS), K / groups]
+    const shares = parts(C / groups, 64)
+    const images = Math.max(1, Math.min(N, Math.floor(block / tiles)))
+    const runs = Math.min(parts(N, images), parts(8, groups * shares))
+    const blocks = parts(N, images) * parts(images * tiles, block)
+    return {
+      ...products(groups * numbers, rows, columns, N * tiles * complex, blocks),
+      ...transforms(extent, {
+        inputs: groups * numbers * columns * N * tiles,
+        gradients: groups * numbers * rows * shares * N * tiles,
+      }),
+      sums: groups * runs * numbers * rows * columns,
+      filters: groups * runs * rows * columns * product(kernel),
+      padded: N * (C * paddedPixels(problem) + K * shares * product(output)),
+    }
+  }
+  return { fwd, dx: (problem) => fwd(adjointProblem(problem)), dw }
+}
+
+export const winograd = tiled(() => 6)
+export const winograd2 = tiled(() => 4)
+export const fft = tiled(fftExtent)
+
+/** The same with the phases of the input as channels, which are copied: assembly/ops/conv/phases.ts. */
+const phased =
+  (pass: (problem: ConvProblem) => Counts): ((problem: ConvProblem) => Counts) =>
+  (problem) => {
+    const inner = phasesOf(problem)
+    return { ...pass(inner), phases: inner.N * inner.C * product(inner.input) }
+  }
+
+export const phases = { fwd: phased(winograd.fwd), dx: phased(winograd.dx), dw: phased(winograd.dw) }
