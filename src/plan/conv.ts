@@ -36,7 +36,10 @@ const fewChannels = ({ C, K, groups }: ConvProblem, least = 16): string | undefi
 
 /** Winograd's minimal filtering, for square kernels of one of `sizes`. */
 function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[]): Algorithm {
-  const wanted = sizes.map((size) => `${size} × ${size}`).join(' or ')
+  const wanted = sizes
+    .map((size) => `${size} × ${size}`)
+    .join(', ')
+    .replace(/, ([^,]*)$/, ' or $1')
   return {
     tiled: true,
     unsupported: (problem, pass) =>

@@ -30,12 +30,13 @@ describe('explain', () => {
       const taken = candidates.filter(({ reason }) => reason === undefined)
       expect(Math.min(...taken.map(({ milliseconds }) => milliseconds ?? 0))).toBe(candidates[0]?.milliseconds)
       const impossible = candidates.filter(({ milliseconds }) => milliseconds === null)
-      expect(impossible.map(({ algorithm }) => algorithm)).toEqual(['dense', 'depthwise', 'winograd2'])
+      expect(impossible.map(({ algorithm }) => algorithm)).toEqual(['dense', 'depthwise', 'phases', 'winograd2'])
       expect(impossible.every(({ reason }) => reason !== undefined)).toBe(true)
     }
-    expect(passes[0]?.candidates.find(({ algorithm }) => algorithm === 'fft')?.reason).toBe(
-      'kept for kernels of 6 × 6 and more',
-    )
+    const small = explain(new Conv2d({ outChannels: 8, kernel: 3 }), [8, 9, 9]).layers[0]?.passes[0]
+    const reasonOf = (name: string) => small?.candidates.find(({ algorithm }) => algorithm === name)?.reason
+    expect(reasonOf('winograd')).toBe('kept for 16 channels and more: smaller layers stay exact')
+    expect(reasonOf('gemm')).toBeUndefined()
   })
 
   it('is a table, and data', () => {

@@ -64,7 +64,7 @@ describe('the choice of an algorithm', () => {
 
   it('takes for the gradients of the MNIST network what was measured faster', () => {
     expect(planConv(problem(128, 1, 28, 32, 5), 'dw')).toBe('gemm')
-    expect(planConv(problem(128, 32, 12, 64, 5), 'dx')).toBe('winograd')
+    expect(planConv(problem(128, 32, 12, 64, 5), 'dx')).toBe('fft')
   })
 
   it('takes the filter gradient from Winograd where the forward pass is, with many channels', () => {
@@ -80,15 +80,18 @@ describe('the choice of an algorithm', () => {
     expect(() => planConv(strided, 'fwd', 'winograd')).toThrow(
       "algorithm 'winograd' cannot do this (stride and dilation must be 1); use direct, gemm or auto",
     )
-    expect(() => planConv(problem(1, 8, 8, 8, 6), 'fwd', 'winograd')).toThrow(/must be 3 × 3 or 4 × 4 or 5 × 5/)
+    expect(() => planConv(problem(1, 8, 8, 8, 6), 'fwd', 'winograd')).toThrow(/must be 3 × 3, 4 × 4 or 5 × 5/)
   })
 
   it.each<[ConvAlgorithm, ConvProblem, string]>([
     ['dense', problem(1, 8, 8, 8, 3), 'the kernel must be as large as the input'],
     ['dense', problem(1, 8, 8, 8, 8, { groups: 2 }), 'groups must be 1, and the kernel not flipped'],
     ['depthwise', problem(1, 8, 8, 8, 3), 'each group must have one input channel'],
-    ['winograd', problem(1, 8, 8, 8, 7), 'the kernel must be 3 × 3 or 5 × 5'],
-    ['winograd', problem(1, 8, 8, 8, 3, { kernel: [3, 5] }), 'the kernel must be 3 × 3 or 5 × 5'],
+    ['winograd', problem(1, 8, 8, 8, 7), 'the kernel must be 3 × 3, 4 × 4 or 5 × 5'],
+    ['winograd', problem(1, 8, 8, 8, 3, { kernel: [3, 5] }), 'the kernel must be 3 × 3, 4 × 4 or 5 × 5'],
+    ['phases', problem(1, 8, 8, 8, 5), 'the kernel must be square, and the stride one for both directions, 2 or more'],
+    ['phases', problem(1, 8, 9, 8, 5, { stride: [2, 2], dilation: [2, 2] }), 'dilation must be 1'],
+    ['phases', problem(1, 8, 9, 8, 3, { stride: [2, 2] }), 'three to five times as wide as the stride'],
     ['winograd2', problem(1, 8, 8, 8, 5), 'the kernel must be 3 × 3'],
     ['winograd2', problem(1, 8, 8, 8, 3, { dilation: [2, 2] }), 'stride and dilation must be 1'],
     ['fft', problem(1, 8, 40, 8, 30), 'the kernel must be square, 2 × 2 to 29 × 29'],
@@ -131,6 +134,7 @@ describe('the choice of an algorithm', () => {
       problem(8, 16, 8, 16, 8),
       problem(2, 8, 9, 8, 3, { groups: 8 }),
       problem(2, 8, 9, 8, 3, { groups: 8, stride: [2, 2] }),
+      problem(2, 8, 9, 8, 5, { stride: [2, 2] }),
       problem(2, 8, 8, 8, 3, line),
       problem(2, 8, 8, 8, 3, { ...space, lo: [1, 0, 2], hi: [0, 0, 0] }),
     ]
