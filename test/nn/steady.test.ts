@@ -32,16 +32,18 @@ describe('the steady state', () => {
     const [C, K, R, H] = algorithm === 'dense' ? [18, 20, 5, 5] : [18, 20, algorithm === 'winograd2' ? 3 : 5, 21]
     const groups = algorithm === 'depthwise' ? C : 1
     const maps = algorithm === 'depthwise' ? C : K
-    const P = H - R + 1
+    const stride = algorithm === 'phases' ? 2 : 1
+    const P = Math.floor((H - R) / stride) + 1
     const [x, w, dy] = [
       normal([2, C, H, H], { seed: 1 }),
       normal([maps, C / groups, R, R], { seed: 2 }),
       normal([2, maps, P, P], { seed: 3 }),
     ]
-    const shape = { ...problem, C, K: maps, groups, input: [H, H], kernel: [R, R], output: [P, P] }
+    const strides = { stride: [stride, stride] }
+    const shape = { ...problem, ...strides, C, K: maps, groups, input: [H, H], kernel: [R, R], output: [P, P] }
     for (const pass of ['fwd', 'dx', 'dw'] as const) expect(algorithmsFor(shape, pass)).toContain(algorithm)
     // Not in the public list of names.
-    const options = { groups, algorithm: algorithm as 'gemm' }
+    const options = { groups, stride, algorithm: algorithm as 'gemm' }
     staysFlat(() => scope(() => void conv2d(x, w, options)), 10)
     staysFlat(() => scope(() => void conv2dInputGrad(w, dy, { inputSize: [H, H], ...options })), 10)
     staysFlat(() => scope(() => void conv2dWeightGrad(x, dy, { kernel: [R, R], ...options })), 10)
