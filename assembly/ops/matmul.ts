@@ -10,12 +10,13 @@ import { B_STEP, COLUMNS, TILE_BYTES } from '../micro/tile'
 const DEPTH: i32 = 512
 
 /**
- * Rows and columns of one work item: blocks whose packing costs a few hundredths of their products, and half as large
- * where there would be fewer than four. Item i is block i / across of the rows and i % across of the columns.
+ * Rows and columns of one work item: blocks whose packing costs a few hundredths of their products, and down to a quarter
+ * of that where there would be fewer than four. Item i is block i / across of the rows and i % across of the columns.
  */
-@inline
 function blockSize(M: i32, N: i32): i32 {
-  return panelCount(M, 256) * panelCount(N, 256) < 4 ? 128 : 256
+  let block = 256
+  while (block > 64 && panelCount(M, block) * panelCount(N, block) < 4) block >>= 1
+  return block
 }
 
 /** Work items of `matmul_fwd`. */

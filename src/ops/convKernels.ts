@@ -64,9 +64,11 @@ type Extent = (problem: ConvProblem) => number
 
 function packTiled(packed: number, w: number, shape: number, extent: number, transposed: 0 | 1): void {
   const k = kernels()
-  withWorkspace(k.conv_tiled_pack_workspace(shape, extent) >>> 0, (ws) => {
-    k.conv_tiled_pack(packed, w, ws, shape, transposed, extent)
-  })
+  const items = k.conv_tiled_pack_items(shape)
+  const ws = perThread(k.conv_tiled_pack_workspace(shape, extent) >>> 0)
+  // About a nanosecond for each byte that it makes.
+  const work = (k.conv_tiled_packed(shape, extent) >>> 0) / items
+  parallel('conv_tiled_pack', items, work, packed, w, ws, shape, transposed, extent)
 }
 
 /** y of x, with weights that packTiled has transformed. */

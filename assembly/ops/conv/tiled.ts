@@ -75,38 +75,53 @@ export function conv_tiled_pack_workspace(shape: usize, e: i32): usize {
 
 /**
  * Transforms the weights: (K, C/G, R, R), or with `transposed` (C, K/G, R, R), those of the convolution whose input
- * gradient this one computes. Flipping is done here. Winograd's in float64, rounded once.
+ * gradient this one computes. Flipping is done here. Winograd's in float64, rounded once. Items are panels of output
+ * channels.
  */
-export function conv_tiled_pack(packed: usize, w: usize, ws: usize, shape: usize, transposed: i32, e: i32): void {
+export function conv_tiled_pack(
+  packed: usize,
+  w: usize,
+  ws: usize,
+  shape: usize,
+  transposed: i32,
+  e: i32,
+  begin: i32,
+  end: i32,
+): void {
   const d = changetype<ConvShape>(shape)
   const groupC = d.groupC
   const groupK = d.groupK
+  const panels = panelCount(groupK, ROWS)
   const complex = complexOf(e)
   const stride = filterStride(d, e)
+  const groupBytes = <usize>(frequenciesOf(e) << complex) * stride
   if (complex) fillTables(ws + 64 + align(<usize>(4 * d.R * d.R) * F32), e)
   const filterBytes = <usize>(d.R * d.R) * F32
   // Bytes from one filter to the next along k and along c.
   const alongK = transposed ? filterBytes : <usize>groupC * filterBytes
   const alongC = transposed ? <usize>groupK * filterBytes : filterBytes
-  for (let g = 0; g < d.G; g++) {
-    let to = packed
-    let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK)
-    for (let k = 0; k < groupK;) {
-      const height = panelRows(groupK - k)
-      for (let c = 0; c < groupC; c++) {
-        const filters = from + <usize>c * alongC
-        if (complex) fourierFilters(to, stride, filters, alongK, height, ws, d.R, d.flip, e)
-        for (let pair = complex ? height : 0; pair < height; pair += 2) {
-          const at = to + <usize>pair * F32
-          winogradFilters(at, stride, filters + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
-        }
-        to += (<usize>height * F32) << complex
+  for (let item = begin; item < end; item++) {
+    const g = item / panels
+    const k = partEnd(groupK, panels, item % panels)
+    const height = panelRows(groupK - k)
+    let to = packed + <usize>g * groupBytes + ((<usize>(k * groupC) * F32) << complex)
+    let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK) + <usize>k * alongK
+    for (let c = 0; c < groupC; c++) {
+      if (complex) fourierFilters(to, stride, from, alongK, height, ws, d.R, d.flip, e)
+      for (let pair = complex ? height : 0; pair < height; pair += 2) {
+        const at = to + <usize>pair * F32
+        winogradFilters(at, stride, from + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
       }
-      from += <usize>height * alongK
-      k += height
+      to += (<usize>height * F32) << complex
+      from += alongC
     }
-    packed += <usize>(frequenciesOf(e) << complex) * stride
   }
+}
+
+/** Work items of conv_tiled_pack: panels of output channels. */
+export function conv_tiled_pack_items(shape: usize): i32 {
+  const d = changetype<ConvShape>(shape)
+  return d.G * panelCount(d.groupK, ROWS)
 }
 
 /** U of `count` filters `along` bytes apart, the rows of one panel, four at a time. */
