@@ -4,13 +4,25 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../src/autodiff/vjp.js'
 import * as ops from '../../src/ops/index.js'
 import { Adagrad, Adam, clipGradNorm, RMSprop, SGD, type Optimizer } from '../../src/optim/index.js'
-import { forceChunks, runtimeInfo } from '../../src/runtime/core.js'
+import { forceChunks, memoryUsage, runtimeInfo } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal, tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { fit } from '../../src/train/index.js'
+import {
+  AvgPool2d,
+  BatchNorm2d,
+  Conv2d,
+  Dropout,
+  Flatten,
+  Linear,
+  MaxPool2d,
+  ReLU,
+  Sequential,
+} from '../../src/nn/index.js'
 import { convnet } from '../../src/zoo/convnet.js'
 import { bars, normalization } from '../helpers/bars.js'
+import { faultyWorker } from '../helpers/threads.js'
 import { imageExamples } from '../../src/data/images.js'
 
 beforeAll(() => init({ threads: 3 }))
@@ -185,12 +197,14 @@ describe('the same bits as on one thread', () => {
 })
 
 describe('training', () => {
-  /** Hash of the weights of the MNIST ConvNet after 50 steps. */
-  async function weightsAfterTraining(threads: number): Promise<string> {
+  type Make = () => Sequential
+
+  /** Hash of the weights and running statistics of a model after 50 steps. */
+  async function weightsAfterTraining(threads: number, make: Make): Promise<string> {
     await init({ threads })
     expect(runtimeInfo().threads).toBe(threads)
     const data = bars(48)
-    const model = convnet({ input: [1, 16, 16], classes: 2, seed: 5 })
+    const model = make()
     const optimizer = new SGD(model.parameters(), { lr: 0.02, momentum: 0.9 })
     const larger = {
       ...data,
@@ -212,14 +226,63 @@ describe('training', () => {
     })
     expect(steps).toBe(50)
     const bits = createHash('sha256')
-    for (const parameter of model.parameters()) bits.update(parameter.data())
+    for (const values of model.namedState().values()) bits.update(values.data())
     model.dispose()
     return bits.digest('hex')
   }
 
-  it('gives the same weights after 50 steps with 0, 1, 2 and 3 workers', async () => {
-    const serial = await weightsAfterTraining(1)
-    for (const threads of [2, 3, 4]) expect(await weightsAfterTraining(threads)).toBe(serial)
+  it.each<[string, Make]>([
+    ['the MNIST ConvNet', () => convnet({ input: [1, 16, 16], classes: 2, seed: 5 })],
+    [
+      'a network with batch normalization and dropout',
+      () =>
+        new Sequential(
+          [
+            new Conv2d({ outChannels: 12, kernel: 3, padding: 1 }),
+            new BatchNorm2d(),
+            new ReLU(),
+            new AvgPool2d({ kernel: 2 }),
+            new Conv2d({ outChannels: 18, kernel: 3 }),
+            new BatchNorm2d(),
+            new ReLU(),
+            new MaxPool2d({ kernel: 2 }),
+            new Dropout({ p: 0.3 }),
+            new Flatten(),
+            new Linear({ outFeatures: 2 }),
+          ],
+          { input: [1, 16, 16], seed: 5 },
+        ),
+    ],
+  ])('gives the same weights after 50 steps with 0, 1, 2 and 3 workers: %s', async (_, make) => {
+    const serial = await weightsAfterTraining(1, make)
+    for (const threads of [2, 3, 4]) expect(await weightsAfterTraining(threads, make)).toBe(serial)
+    await init({ threads: 3 })
+  })
+})
+
+describe('a worker that fails', () => {
+  it('is an error of the operation, with the reason; tensors stay, and the next call is right', async () => {
+    await init({ threads: 1 })
+    await init({ threads: 2, createWorker: faultyWorker('exp_fwd', `throw new Error('no power')`) })
+    forceChunks(16)
+    scope(() => {
+      const x = normal([1 << 16], { seed: 1 })
+      const before = hash(x.data())
+      const { blocks } = memoryUsage()
+      let failure: unknown
+      for (let attempt = 0; attempt < 500 && failure === undefined; attempt++) {
+        try {
+          ops.exp(x).dispose()
+        } catch (error) {
+          failure = error
+        }
+      }
+      expect(failure).toMatchObject({ code: 'WORKER', message: 'exp_fwd: worker thread 1 failed: no power' })
+      expect(memoryUsage().blocks).toBe(blocks)
+      expect(hash(x.data())).toBe(before)
+      expect(hash(ops.relu(x).data())).toBe(hash(x.data().map((value) => Math.max(0, value))))
+    })
+    await init({ threads: 1 })
     await init({ threads: 3 })
   })
 })
