@@ -10,6 +10,7 @@
  */
 import { checkTensor, defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
 import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { remembering } from '../plan/remember.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -59,34 +60,14 @@ export interface Conv {
   readonly algorithm: ConvAlgorithm | 'auto'
 }
 
-/** The convolutions of late, by all that decides them: a model asks for the same few again and again. */
-const described = new Map<string, Conv>()
-/** How many are remembered. */
-const MEMORY = 1024
-
-/** An option in words that no other value has, or undefined where it is nothing that could be valid. */
-function spell(value: unknown): string | undefined {
-  if (Array.isArray(value)) {
-    const parts = value.map(spell)
-    return parts.includes(undefined) ? undefined : `[${parts.join()}]`
-  }
-  if (typeof value === 'string') return `'${value}'`
-  return typeof value === 'number' || typeof value === 'boolean' || value === undefined ? `${value}` : undefined
-}
+const remember = remembering<Conv>()
 
 /** Checks options and shapes of x and w, and derives the output's. */
 export function describeConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
   const { bias, stride, padding, dilation, groups, flip, algorithm } = options
-  const given = [bias?.shape, stride, padding, dilation, groups, flip, algorithm].map(spell)
-  if (given.includes(undefined)) return deriveConv(name, directions, x, w, options)
-  const key = `${name} ${x.join()} ${w.join()} ${given.join()}`
-  let conv = described.get(key)
-  if (!conv) {
-    conv = deriveConv(name, directions, x, w, options)
-    if (described.size >= MEMORY) described.clear()
-    described.set(key, conv)
-  }
-  return conv
+  return remember([x, w], [name, bias?.shape, stride, padding, dilation, groups, flip, algorithm], () =>
+    deriveConv(name, directions, x, w, options),
+  )
 }
 
 function deriveConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
@@ -116,7 +97,7 @@ function deriveConv(name: string, directions: number, x: Shape, w: Shape, option
   const windows = { input, kernel, stride, dilation, lo, hi }
   const output = outputExtents(windows, name)
   const problem: ConvProblem = { ...windows, output, N, C, K, groups, flip }
-  const yShape = [N, K, ...output]
+  const yShape = Object.freeze([N, K, ...output])
   if (sizeOf(yShape) * 4 > 2 ** 32) {
     throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
   }

@@ -5,6 +5,7 @@
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { remembering } from './remember.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
 export interface PoolOptions {
@@ -32,7 +33,7 @@ export interface Pool {
   /** Time that one map takes, in ns. */
   readonly work: number
   /** PoolShape of assembly/ops/pool/shape.ts. */
-  readonly record: readonly number[]
+  readonly record: Int32Array
 }
 
 export interface SlidingPool extends Pool {
@@ -97,7 +98,7 @@ export function makePool(
     inputPixels,
     pixels,
     work: LIGHT * (inputPixels + pixels * window),
-    record: [
+    record: Int32Array.of(
       numerator,
       countPadding ? 1 : 0,
       ...three.flatMap(({ n, kernel, output, stride, lo, hi, dilation }) => [
@@ -109,7 +110,7 @@ export function makePool(
         hi,
         dilation,
       ]),
-    ],
+    ),
   }
 }
 
@@ -129,13 +130,31 @@ function flag(value: boolean | undefined, otherwise: boolean, what: string): boo
   return value
 }
 
+type SlidingOptions = PoolOptions & { readonly dilation?: PerDirection | undefined }
+
+const remember = remembering<SlidingPool>()
+
 /** Sliding windows. @throws ShapeError when shapes or options do not fit. */
 export function slide(
   name: string,
   directions: number,
   x: Shape,
-  options: PoolOptions & { readonly dilation?: PerDirection | undefined },
-  { countIncludePad, scaleUp = false }: Divisor = {},
+  options: SlidingOptions,
+  divisor: Divisor = {},
+): SlidingPool {
+  const { kernel, stride, dilation, padding, ceil } = options
+  const { countIncludePad, scaleUp } = divisor
+  return remember([x], [name, kernel, stride, dilation, padding, ceil, countIncludePad, scaleUp], () =>
+    deriveSliding(name, directions, x, options, divisor),
+  )
+}
+
+function deriveSliding(
+  name: string,
+  directions: number,
+  x: Shape,
+  options: SlidingOptions,
+  { countIncludePad, scaleUp = false }: Divisor,
 ): SlidingPool {
   const input = mapExtents(name, directions, x)
   const kernel = perDirection(options.kernel, directions, 1, `${name}: kernel`)
@@ -162,7 +181,7 @@ export function slide(
     hi: hi[axis] as number,
     dilation: dilation[axis] as number,
   }))
-  const yShape = [...x.slice(0, 2), ...output]
+  const yShape = Object.freeze([...x.slice(0, 2), ...output])
   const countPadding = flag(countIncludePad, true, `${name}: countIncludePad`)
   return { ...makePool(name, x, yShape, axes, scaleUp ? sizeOf(kernel) : 1, countPadding), kernel }
 }

@@ -223,11 +223,24 @@ export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T 
 
 /** Runs `use` with a copy of `values` in linear memory. */
 export function withIntegers<T>(values: readonly number[] | Int32Array, use: (pointer: number) => T): T {
-  return withWorkspace(values.length * 4, (pointer) => {
-    integersAt(pointer, values.length).set(values)
+  const pointer = allocate(values.length * 4, 'workspace')
+  try {
+    const all = integers()
+    for (let i = 0, at = pointer >>> 2; i < values.length; i++, at++) all[at] = values[i] as number
     return use(pointer)
-  })
+  } finally {
+    release(pointer)
+  }
 }
+
+/** All memory as integers, made anew only after it has grown: a view for each call costs more than a small kernel. */
+function integers(): Int32Array {
+  const { buffer } = need('a view').allocator.memory
+  if (wholeMemory?.buffer !== buffer) wholeMemory = new Int32Array(buffer)
+  return wholeMemory
+}
+
+let wholeMemory: Int32Array | undefined
 
 // ---- threads ------------------------------------------------------------------------------------------------
 
@@ -291,8 +304,12 @@ export function parallel<Name extends RangeKernel>(
   ...args: Leading<Kernels[Name]>
 ): void {
   const { kernels, pool, allocator } = need(name)
-  const chunk = pool && pool.threads > 1 ? chunkOf(items, work) : items
-  const places = chunk < items ? (pool as Pool).places : 1
+  if (!pool) {
+    alone(kernels[name] as (...args: number[]) => void, items, args, allocator)
+    return
+  }
+  const chunk = pool.threads > 1 ? chunkOf(items, work) : items
+  const places = chunk < items ? pool.places : 1
   const given: readonly (Value | PerThread)[] = args
   const values = new Array<number>(given.length + 2)
   const steps = new Array<number>(given.length).fill(0)
@@ -311,7 +328,7 @@ export function parallel<Name extends RangeKernel>(
     })
     if (places > 1) {
       values.length = given.length
-      ;(pool as Pool).run(name, values, steps, items, chunk)
+      pool.run(name, values, steps, items, chunk)
     } else {
       values[given.length] = 0
       values[given.length + 1] = items
@@ -319,5 +336,28 @@ export function parallel<Name extends RangeKernel>(
     }
   } finally {
     for (const block of blocks) allocator.release(block)
+  }
+}
+
+/** The same without workers, for which small networks call too often to pay for more. */
+function alone(
+  kernel: (...args: number[]) => void,
+  items: number,
+  args: readonly (Value | PerThread)[],
+  allocator: Core['allocator'],
+): void {
+  const values = new Array<number>(args.length + 2)
+  let blocks: number[] | undefined
+  try {
+    for (let i = 0; i < args.length; i++) {
+      const argument = args[i] as Value | PerThread
+      if (typeof argument !== 'object') values[i] = Number(argument)
+      else (blocks ??= []).push((values[i] = allocator.allocate(argument.bytes)))
+    }
+    values[args.length] = 0
+    values[args.length + 1] = items
+    kernel(...values)
+  } finally {
+    if (blocks) for (const block of blocks) allocator.release(block)
   }
 }

@@ -72,7 +72,10 @@ interface Derived {
   pointer: number | undefined
 }
 
-/** Disposes what is unreachable: a safety net, since collection comes late and never within synchronous work. */
+/**
+ * Disposes what is unreachable: a safety net, since collection comes late and never within synchronous work. Tensors in
+ * a scope need none.
+ */
 const collected = new FinalizationRegistry<Storage>((storage) => {
   storage.release()
 })
@@ -94,14 +97,23 @@ export class Tensor {
   readonly size: number
   readonly #storage: Storage
   #disposed = false
+  #watched = false
 
   /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. @internal */
   constructor(storage: Storage, shape: Shape) {
     this.#storage = storage
-    this.shape = Object.freeze([...shape])
+    this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape])
     this.size = sizeOf(shape)
-    collected.register(this, storage, this)
-    scopes.at(-1)?.add(this)
+    const made = scopes.at(-1)
+    if (made) made.add(this)
+    else this.watch()
+  }
+
+  /** Gives the memory back when the tensor becomes unreachable: outside of every scope. @internal */
+  watch(): void {
+    if (this.#watched || this.#disposed) return
+    this.#watched = true
+    collected.register(this, this.#storage, this)
   }
 
   /** Number of axes. */
@@ -171,7 +183,7 @@ export class Tensor {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    collected.unregister(this)
+    if (this.#watched) collected.unregister(this)
     for (let depth = scopes.length - 1; depth >= 0; depth--) if (scopes[depth]?.delete(this)) break
     this.#storage.release()
   }
@@ -236,10 +248,16 @@ export function scope<T>(use: () => T): T {
     if (value instanceof Promise)
       throw new TypeError('scope: the function is asynchronous; make it synchronous, or dispose tensors yourself')
     const outer = scopes.at(-2)
-    for (const kept of tensorsIn(value)) if (made.delete(kept)) outer?.add(kept)
+    const hand = (kept: Tensor): void => {
+      if (!made.delete(kept)) return
+      if (outer) outer.add(kept)
+      else kept.watch()
+    }
+    if (value instanceof Tensor) hand(value)
+    else for (const kept of tensorsIn(value)) hand(kept)
     return value
   } finally {
-    scopes.splice(scopes.lastIndexOf(made), 1)
+    scopes.pop()
     for (const tensor of made) tensor.dispose()
   }
 }
@@ -247,5 +265,6 @@ export function scope<T>(use: () => T): T {
 /** Takes a tensor out of every open scope: it lives until it is disposed. For parameters and optimizer state. */
 export function keep<T extends Tensor>(tensor: T): T {
   for (const made of scopes) made.delete(tensor)
+  tensor.watch()
   return tensor
 }
