@@ -21,20 +21,46 @@ export type Remember<T> = (shapes: readonly Shape[], options: readonly unknown[]
 
 export function remembering<T>(): Remember<T> {
   const known = new Map<string, T>()
+  // Weights and the results of remembered operations keep their shapes: the last call with one is found by comparing.
+  const recent = new WeakMap<Shape, Recent<T>>()
   return (shapes, options, derive) => {
-    let key = ''
-    for (const shape of shapes) key += `${shape.join()};`
-    for (const option of options) {
-      const word = spell(option)
-      if (word === undefined) return derive()
-      key += `${word};`
-    }
+    const owner = shapes.at(-1) as Shape
+    const last = recent.get(owner)
+    if (last && same(last.shapes, shapes) && same(last.options, options)) return last.description
+    const key = spellAll(shapes, options)
+    if (key === undefined) return derive()
     let description = known.get(key)
     if (description === undefined) {
       description = derive()
       if (known.size >= MEMORY) known.clear()
       known.set(key, description)
     }
+    if (![...shapes, ...options].some(changeable)) recent.set(owner, { shapes, options, description })
     return description
   }
+}
+
+interface Recent<T> {
+  readonly shapes: readonly Shape[]
+  readonly options: readonly unknown[]
+  readonly description: T
+}
+
+/** Whether it is an array that its owner could change. */
+const changeable = (value: unknown): boolean => Array.isArray(value) && !Object.isFrozen(value)
+
+const same = (a: readonly unknown[], b: readonly unknown[]): boolean => {
+  for (let i = 0; i < b.length; i++) if (a[i] !== b[i]) return false
+  return a.length === b.length
+}
+
+function spellAll(shapes: readonly Shape[], options: readonly unknown[]): string | undefined {
+  let key = ''
+  for (const shape of shapes) key += `${shape.join()};`
+  for (const option of options) {
+    const word = spell(option)
+    if (word === undefined) return undefined
+    key += `${word};`
+  }
+  return key
 }
