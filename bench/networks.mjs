@@ -3,9 +3,11 @@
 // through its files and back, and training steps at full width on a few real images until it knows them by heart. Each
 // network runs in a process of its own.
 //
-//   node bench/networks.mjs --cifar DIR [--networks a,b] [--save]     DIR: the binary version of CIFAR-10
+//   node bench/networks.mjs --cifar DIR [--networks a,b] [--forward] [--save]     DIR: the binary version of CIFAR-10
+//
+// --forward leaves the training out, which takes minutes. --save puts what was measured in the place of what is saved of it.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -58,8 +60,9 @@ function images(toeplitz, folder, count, size) {
 /**
  * @param {string} name
  * @param {string} folder
+ * @param {boolean} forwardOnly
  */
-async function measure(name, folder) {
+async function measure(name, folder, forwardOnly) {
   const toeplitz = await import('../dist/index.js')
   const { createModel } = await import('../dist/zoo.js')
   const { accuracy, add, clipGradNorm, crossEntropy, init, memoryUsage, modelFromJSON, mul, scope, SGD, valueAndGrad } =
@@ -108,6 +111,7 @@ async function measure(name, folder) {
   const file = { weights_MB: MB(weights.byteLength), outputs: 'identical' }
   copy.dispose()
   one.x.dispose()
+  if (forwardOnly) return { network: name, forward: pass, file }
 
   const model = createModel(name, { seed: 1, ...(weightInit ? { weightInit } : {}) })
   const { x, labels } = images(toeplitz, folder, batch, size)
@@ -159,6 +163,7 @@ const { values } = parseArgs({
   options: {
     cifar: { type: 'string' },
     networks: { type: 'string' },
+    forward: { type: 'boolean' },
     save: { type: 'boolean' },
     child: { type: 'string' },
   },
@@ -167,21 +172,35 @@ if (values.cifar === undefined) {
   process.stderr.write('networks: --cifar DIR is missing, the folder with data_batch_1.bin of CIFAR-10\n')
   process.exitCode = 2
 } else if (values.child !== undefined) {
-  process.stdout.write(JSON.stringify(await measure(values.child, values.cifar)))
+  process.stdout.write(JSON.stringify(await measure(values.child, values.cifar, values.forward === true)))
 } else {
   const { describeMachine } = await import('./lib/machine.mjs')
   const names = values.networks?.split(',') ?? Object.keys(networks)
   const machine = describeMachine([])
   const results = names.map((name) => {
-    const command = [fileURLToPath(import.meta.url), '--cifar', values.cifar ?? '', '--child', name]
+    const command = [
+      fileURLToPath(import.meta.url),
+      '--cifar',
+      values.cifar ?? '',
+      '--child',
+      name,
+      ...(values.forward ? ['--forward'] : []),
+    ]
     const { stdout, status } = spawnSync(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] })
     if (status !== 0) throw new Error(`${name}: the process ended with ${status}`)
     return { ...JSON.parse(String(stdout)), machine }
   })
-  const text = `${JSON.stringify(results, null, 2).replace(/\[\s+([-\d.,\s]+?)\s+\]/g, (_, list) => `[${list.replace(/\s+/g, ' ')}]`)}\n`
+  const saved = new URL('results/networks.json', import.meta.url)
+  /** @type {typeof results} */
+  const before = values.save && existsSync(saved) ? JSON.parse(readFileSync(saved, 'utf8')) : []
+  const merged = [...new Set([...Object.keys(networks), ...names])].flatMap((name) => {
+    const found = [before, results].flatMap((rows) => rows.filter(({ network }) => network === name))
+    return found.length > 0 ? [Object.assign({}, ...found)] : []
+  })
+  const text = `${JSON.stringify(merged, null, 2).replace(/\[\s+([-\d.,\s]+?)\s+\]/g, (_, list) => `[${list.replace(/\s+/g, ' ')}]`)}\n`
   process.stdout.write(text)
   if (values.save) {
     mkdirSync(new URL('results/', import.meta.url), { recursive: true })
-    writeFileSync(new URL('results/networks.json', import.meta.url), text)
+    writeFileSync(saved, text)
   }
 }

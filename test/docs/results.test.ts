@@ -42,4 +42,23 @@ describe('results', () => {
     expect(run.machine.date).toMatch(/^\d{4}-/)
     expect(run.seconds).toBeGreaterThan(0)
   })
+  it('of the networks at full size: memory as predicted, and images known by heart', () => {
+    const text = readFileSync(new URL('bench/results/networks.json', root), 'utf8')
+    const networks = JSON.parse(text) as {
+      network: string
+      forward: Record<'weights_MB' | 'packed_MB' | 'peak_MB' | 'peak_predicted_MB' | 'held_MB', number>
+      file: { outputs: string }
+      training: { batch: number; losses: number[]; in_use_after: { loss: number; accuracy: number } }
+    }[]
+    expect(networks.map(({ network }) => network)).toEqual(['alexnet', 'zfnet', 'vgg16', 'nin', 'googlenet'])
+    for (const { forward, file, training } of networks) {
+      expect(Math.abs(forward.peak_MB / forward.peak_predicted_MB - 1)).toBeLessThan(0.05)
+      expect(forward.peak_MB - forward.weights_MB - forward.packed_MB).toBeLessThanOrEqual(60)
+      expect(file.outputs).toBe('identical')
+      expect(training.batch).toBeGreaterThanOrEqual(4)
+      expect(training.losses.at(-1)!).toBeLessThan(training.losses[0]! / 4)
+      expect(training.in_use_after).toMatchObject({ accuracy: 1 })
+      expect(training.in_use_after.loss).toBeLessThan(0.05)
+    }
+  })
 })
