@@ -4,7 +4,8 @@ export { grad, valueAndGrad, vjp, type TensorFunction, type Vjp } from './autodi
 export * from './nn/index.js'
 export * from './ops/index.js'
 export * from './optim/index.js'
-export type { Candidate, ConvAlgorithm } from './plan/conv.js'
+export type { Candidate, ConvAlgorithm, ConvProblem } from './plan/conv.js'
+export type { Windows } from './plan/window.js'
 export {
   memoryUsage,
   runtimeInfo,

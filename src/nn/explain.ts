@@ -7,12 +7,15 @@ import type { Layer, LayerConvolution } from './layer.js'
 
 /** One pass of one layer. */
 export interface PassExplanation {
+  /** Which pass: the outputs, or the gradient of the inputs or of the weights. */
   readonly pass: 'forward' | 'input gradient' | 'weight gradient'
+  /** The algorithm that computes it. */
   readonly chosen: ConvAlgorithm
   /** The chosen one, then the others by their estimates, then those that cannot do the pass. */
   readonly candidates: readonly Candidate[]
 }
 
+/** The passes of one layer. */
 export interface LayerExplanation {
   /** The layer in the notation of the lecture, such as `conv(5, 32)`. */
   readonly layer: string
@@ -20,10 +23,13 @@ export interface LayerExplanation {
   readonly name: string
   /** Extents of one input, without the batch. */
   readonly input: readonly number[]
+  /** Its forward pass and its gradients. */
   readonly passes: readonly PassExplanation[]
 }
 
+/** An {@link Explanation} as data. */
 export interface ExplanationData {
+  /** The convolutional layers, in the order of the model. */
   readonly layers: readonly LayerExplanation[]
   /** Inputs that are computed together. */
   readonly batch: number
@@ -68,12 +74,16 @@ export function explain(layer: Layer, input: Shape, { batch = 1 }: { readonly ba
   return new Explanation([explainLayer('', layer, input, convolution)], N)
 }
 
+/** What {@link explain} tells: data, and with `toString()` a table for each layer. */
 export class Explanation implements ExplanationData {
   constructor(
+    /** The convolutional layers, in the order of the model. */
     readonly layers: readonly LayerExplanation[],
+    /** Inputs that are computed together. */
     readonly batch: number,
   ) {}
 
+  /** The data, without methods. */
   toJSON(): ExplanationData {
     return { layers: this.layers, batch: this.batch }
   }

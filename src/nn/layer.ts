@@ -40,7 +40,9 @@ export interface WeightSpec {
 
 /** The convolution that a layer computes. */
 export interface LayerConvolution {
+  /** Its extents. */
   readonly problem: ConvProblem
+  /** The algorithm that was asked for. */
   readonly algorithm: ConvAlgorithm | 'auto'
   /** Whether the layer is its adjoint: its outputs are the convolution's inputs. */
   readonly transposed: boolean

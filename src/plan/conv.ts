@@ -118,6 +118,7 @@ export const algorithms = {
   },
 } as const satisfies Record<string, Algorithm>
 
+/** The algorithms for convolutions by their names. */
 export type ConvAlgorithm = keyof typeof algorithms
 
 const names = Object.keys(algorithms) as ConvAlgorithm[]
@@ -193,6 +194,7 @@ function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm |
 
 /** An algorithm in a pass: what it would cost, or why it cannot be. */
 export interface Candidate {
+  /** Its name, as the option `algorithm` takes it. */
   readonly algorithm: ConvAlgorithm
   /** Estimated, on one thread; null where the algorithm cannot do the pass. */
   readonly milliseconds: number | null

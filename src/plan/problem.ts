@@ -1,14 +1,20 @@
 /** A convolution with all extents known: what is planned, counted and encoded. */
 import type { Windows } from './window.js'
 
+/** The forward pass, and the gradients of the input and of the weights. */
 export type ConvPass = 'fwd' | 'dx' | 'dw'
 
-/** Spatial extents are those of one to three directions. */
+/** A convolution by its extents; spatial ones are those of one to three directions. */
 export interface ConvProblem extends Windows {
+  /** Images. */
   readonly N: number
+  /** Input channels. */
   readonly C: number
+  /** Output channels. */
   readonly K: number
+  /** Groups of channels that do not see each other. */
   readonly groups: number
+  /** Whether the kernel is flipped, (9.4). */
   readonly flip: boolean
 }
 

@@ -12,14 +12,19 @@ export type Padding = 'valid' | 'same' | 'full' | number | readonly (number | re
 
 /** Windows along D directions. */
 export interface Windows {
+  /** Extents of the window. */
   readonly kernel: readonly number[]
+  /** Distance between windows. */
   readonly stride: readonly number[]
+  /** Distance between the taps of a window. */
   readonly dilation: readonly number[]
-  /** Zeros before and after the input. */
+  /** Zeros before the input. */
   readonly lo: readonly number[]
+  /** Zeros after it. */
   readonly hi: readonly number[]
-  /** Extents of the input and of the output. */
+  /** Extents of the input. */
   readonly input: readonly number[]
+  /** Extents of the output. */
   readonly output: readonly number[]
 }
 
