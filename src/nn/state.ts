@@ -12,12 +12,9 @@ export interface DecodedTensor {
   readonly dtype: string
 }
 
-/** Differences that are worth reading at once. */
-const SHOWN = 6
-
 /**
  * Compares decoded tensors with the shapes that a model needs.
- * @throws FormatError that lists what is missing, left over, of another shape or not finite.
+ * @throws FormatError that lists each one that is missing, left over, of another shape or not finite.
  */
 export function checkState(
   needed: ReadonlyMap<string, Shape>,
@@ -35,8 +32,5 @@ export function checkState(
       problems.push(`${key} has values that are not finite`)
   }
   for (const key of tensors.keys()) if (!needed.has(key)) problems.push(`${key} is not part of the model`)
-  if (problems.length === 0) return
-  const shown = problems.slice(0, SHOWN).join('; ')
-  const more = problems.length > SHOWN ? `; and ${problems.length - SHOWN} more` : ''
-  throw new FormatError(`${name}: the weights do not match the model: ${shown}${more}`)
+  if (problems.length > 0) throw new FormatError(`${name}: the weights do not match the model: ${problems.join('; ')}`)
 }
