@@ -87,13 +87,13 @@ async function buildWasm() {
   await writeFile(`${generated}/kernels.ts`, await kernelTypes())
   await writeFile(
     `${generated}/worker.ts`,
-    `/** Written by build.mjs: src/runtime/worker.ts as one script. */\nexport default ${JSON.stringify(await workerScript())}\n`,
+    `/** Written by build.mjs: src/runtime/worker.ts as one script. */\nexport default ${JSON.stringify(await workerScript())} as string\n`,
   )
   for (const variant of Object.keys(variants)) {
     const bytes = await readFile(`build/${variant}.wasm`)
     await writeFile(
       `${generated}/${variant}.ts`,
-      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, deflated, as base64. */\nexport default '${deflateRawSync(bytes, { level: 9 }).toString('base64')}'\n`,
+      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, deflated, as base64. */\nexport default '${deflateRawSync(bytes, { level: 9 }).toString('base64')}' as string\n`,
     )
     console.log(
       `${variant}.wasm: ${(bytes.length / 1000).toFixed(1)} kB, ${(gzipSync(bytes).length / 1000).toFixed(1)} kB gzipped`,

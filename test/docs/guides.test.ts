@@ -17,7 +17,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 /** Pages that have a test of their own. */
 const others = ['chapter-9.md', 'variants.md']
 const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md') && !others.includes(name))
-const pages = ['README.md', 'CONTRIBUTING.md', ...guides.map((name) => `docs/${name}`)].map((path) => {
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'examples/browser/README.md',
+  'examples/edge/README.md',
+  ...guides.map((name) => `docs/${name}`),
+].map((path) => {
   const text = readFileSync(join(root, path), 'utf8')
   return { path, text, blocks: blocksIn(text) }
 })
@@ -63,7 +69,8 @@ describe.each(pages)('$path', ({ path, text, blocks }) => {
   const commands = blocks
     .filter(({ kind }) => kind === 'sh')
     .flatMap(({ code }) => code.trim().split('\n'))
-    .map((line) => line.replace(/\s+#.*$/, ''))
+    .map((line) => line.replace(/(?:^|\s+)#.*$/, ''))
+    .filter((line) => line !== '')
   if (commands.length > 0) {
     it.each(commands)('%s', (command) => {
       const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
@@ -83,7 +90,7 @@ function unknownIn([program, ...words]: string[], scripts: readonly string[]): s
     return scripts.includes(script ?? '') ? '' : `npm script ${script}`
   }
   if (program === 'node') return existsSync(join(root, words[0] ?? '')) ? '' : `file ${words[0]}`
-  if (program === 'cd' || program === 'git' || program === 'mkdir') return ''
+  if (program === 'cd' || program === 'git' || program === 'mkdir' || program === 'curl') return ''
   if (program === 'npx') return words[0] === 'toeplitz' ? unknownIn(words, scripts) : `npx ${words[0]}`
   if (program !== 'toeplitz') return `program ${program}`
   const { status, stdout } = spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), words[0] ?? '', '--help'], {
@@ -93,3 +100,15 @@ function unknownIn([program, ...words]: string[], scripts: readonly string[]): s
   const missing = words.filter((word) => word.startsWith('--')).filter((flag) => !stdout.includes(flag))
   return missing.join(' ')
 }
+
+it('examples/browser names the headers that its server sends', async () => {
+  const { isolation } = (await import(join(root, 'examples/browser/serve.mjs'))) as {
+    isolation: Record<string, string>
+  }
+  const page = pages.find(({ path }) => path === 'examples/browser/README.md')
+  const headers = page?.blocks
+    .find(({ kind }) => kind === 'http')
+    ?.code.trim()
+    .split('\n')
+  expect(headers).toEqual(Object.entries(isolation).map(([name, value]) => `${name}: ${value}`))
+})
