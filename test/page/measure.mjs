@@ -68,10 +68,35 @@ async function trainAndCount(wanted) {
   }
 }
 
-/** The README's pictures: the page paused, in both schemes. */
+/** A three, in shares of the pad. */
+const three = [
+  [0.3, 0.27],
+  [0.36, 0.19],
+  [0.52, 0.16],
+  [0.64, 0.21],
+  [0.67, 0.33],
+  [0.62, 0.43],
+  [0.46, 0.48],
+  [0.64, 0.53],
+  [0.7, 0.63],
+  [0.69, 0.75],
+  [0.6, 0.83],
+  [0.44, 0.84],
+  [0.3, 0.75],
+]
+
+/** The README's pictures: the page paused, a digit drawn, in both schemes. */
 async function takePictures(page) {
   await page.click('#train')
   await page.waitForFunction(() => document.getElementById('train').textContent === 'Go on')
+  await page.click('#clear')
+  const pad = await page.locator('#pad').boundingBox()
+  for (const [index, [x, y]] of three.entries()) {
+    await page.mouse.move(pad.x + x * pad.width, pad.y + y * pad.height, { steps: 4 })
+    if (index === 0) await page.mouse.down()
+  }
+  await page.mouse.up()
+  await page.waitForFunction(() => document.getElementById('occlusion').ariaLabel.includes('makes 3'))
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme })
     await page.waitForTimeout(1000)
