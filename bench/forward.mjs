@@ -34,7 +34,7 @@ export const bench = {
     const { createNetwork: createOurs, networkOf } = await import('./ours/network.mjs')
     const { start } = await import('./ours/start.mjs')
     const runtime = await start(threads)
-    const { peers, leftOut } = await loadPeers(peerModules, wanted, log)
+    const { peers, leftOut } = await loadPeers(peerModules, wanted, log, threads)
     const rows = []
     for (const name of names) {
       log(`forward: ${name}`)

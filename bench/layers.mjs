@@ -41,7 +41,7 @@ export const bench = {
     const { algorithmOf, createLayer: createOurs } = await import('./ours/layer.mjs')
     const { start } = await import('./ours/start.mjs')
     const runtime = await start(threads)
-    const { peers, leftOut } = await loadPeers(peerModules, names, log)
+    const { peers, leftOut } = await loadPeers(peerModules, names, log, threads)
     const rows = []
     for (const [index, layer] of chosen.entries()) {
       const name = `${layer.name} ${describeShape(layer)}`

@@ -14,13 +14,15 @@ import { BenchError, UsageError } from './lib/errors.mjs'
  * @typedef {{
  *   description: string,
  *   peers: readonly string[],
- *   options: readonly ('batch' | 'layer' | 'threads')[],
+ *   options: readonly ('batch' | 'layer' | 'network' | 'threads')[],
+ *   networks?: readonly string[],
  *   checkLayers?: (queries: readonly string[]) => void,
  *   run: (options: BenchOptions) => Promise<import('./lib/row.mjs').Row[]>,
  * }} Bench
  * @typedef {{
  *   batch: number | undefined,
  *   layers: readonly string[] | undefined,
+ *   networks: readonly string[] | undefined,
  *   rounds: number | undefined,
  *   threads: number | undefined,
  *   peers: readonly string[],
@@ -54,13 +56,14 @@ Measures toeplitz against its peers in the same process, taking turns. Without a
 ${lines.join('\n')}
 
 Options:
-  --json          print only the results, an array of { bench, case, ours_ms, peers: { name: ms }, ratio, … }
+  --json          print only the results, an array of { bench, case, family, ours_ms, peers: { name: ms }, ratio, threads, … }
   --layer <a,b>   layers: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected
-  --batch <n>     train-step: images in a batch (default: 128)
-  --threads <n>   threads that ours computes with; the peers keep one (default: 1)
+  --network <a,b> train-step: only these: mnist, cifar, lenet5, alexnet
+  --batch <n>     train-step: images in a batch (default: 128, of AlexNet 8)
+  --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1)
   --rounds <n>    measured rounds, of which the median is reported (default: what fits into the bench's budget of time)
   --peers <a,b>   only these peers; none: only ours
-  --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the README's table from it
+  --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the README's tables and chart from it
   -h, --help      this text
 `
 }
@@ -92,7 +95,7 @@ async function readCommandLine(args) {
   const names = positionals.length > 0 ? [...new Set(positionals)] : Object.keys(benches)
   const loaded = await Promise.all(names.map(async (name) => (await benches[name]?.())?.bench))
   const found = loaded.filter((bench) => bench !== undefined)
-  for (const option of /** @type {const} */ (['batch', 'layer', 'threads'])) {
+  for (const option of /** @type {const} */ (['batch', 'layer', 'network', 'threads'])) {
     if (values[option] !== undefined && !found.some((bench) => bench.options.includes(option))) {
       throw new UsageError(`--${option} ${values[option]}: not an option of ${names.join(' or ')}`)
     }
@@ -101,6 +104,19 @@ async function readCommandLine(args) {
   if (layers !== undefined) {
     for (const bench of found) bench.checkLayers?.(layers)
     if (values.save) throw new UsageError(`--save with --layer ${values.layer}: only results of all layers are kept`)
+  }
+  const networks = values.network?.split(',').map((name) => name.trim())
+  if (networks !== undefined) {
+    const all = found.flatMap((bench) => bench.networks ?? [])
+    const unknown = networks.find((name) => !all.includes(name))
+    if (unknown !== undefined) {
+      throw new UsageError(`--network ${values.network}: no network "${unknown}", expected ${all.join(', ')}`)
+    }
+  }
+  for (const option of /** @type {const} */ (['batch', 'network'])) {
+    if (values[option] !== undefined && values.save) {
+      throw new UsageError(`--save with --${option} ${values[option]}: only results of the whole bench are kept`)
+    }
   }
   const known = [...new Set(found.flatMap((bench) => bench.peers))]
   const wanted = values.peers === undefined ? known : values.peers.split(',').map((name) => name.trim())
@@ -115,6 +131,7 @@ async function readCommandLine(args) {
     json: values.json ?? false,
     save: values.save ?? false,
     layers,
+    networks,
     batch: positiveInteger('batch', values.batch),
     rounds: positiveInteger('rounds', values.rounds),
     threads: positiveInteger('threads', values.threads),
@@ -131,6 +148,7 @@ function parse(args) {
         json: { type: 'boolean' },
         save: { type: 'boolean' },
         layer: { type: 'string' },
+        network: { type: 'string' },
         batch: { type: 'string' },
         rounds: { type: 'string' },
         threads: { type: 'string' },
@@ -176,20 +194,21 @@ async function main(args) {
     process.stdout.write(await usage())
     return
   }
-  const { chosen, json, save, layers, batch, rounds, threads } = commandLine
+  const { chosen, json, save, layers, networks, batch, rounds, threads } = commandLine
   requireLibrary()
   installPeers()
   const { describeMachine } = await import('./lib/machine.mjs')
-  const { formatJson, formatTable } = await import('./lib/table.mjs')
-  const { saveResults } = await import('./lib/results.mjs')
+  const { formatTable } = await import('./lib/table.mjs')
+  const { formatJson, saveResults } = await import('./lib/results.mjs')
   const log = (/** @type {string} */ line) => void process.stderr.write(`${line}\n`)
   const machine = describeMachine([...new Set(chosen.flatMap(({ peers }) => peers))])
   const rows = []
   for (const { bench, peers } of chosen) {
-    const measured = await bench.run({ batch, layers, rounds, threads, peers, log })
+    const measured = await bench.run({ batch, layers, networks, rounds, threads, peers, log })
     rows.push(...measured)
     if (save) saveResults(measured, machine)
   }
+  if (save) await (await import('./readme.mjs')).writeReadme()
   process.stdout.write(json ? formatJson(rows, machine) : formatTable(rows, machine))
 }
 

@@ -67,7 +67,7 @@ export const bench = {
  * @param {string} side
  * @param {string} name
  * @param {string} folder
- * @param {number} threads of ours
+ * @param {number} threads of ours and onnxruntime-web
  * @returns {Report}
  */
 function runChild(side, name, folder, threads) {

@@ -1,104 +1,153 @@
 // @ts-check
-// One training step (forward, gradients, update) of the lecture's ConvNet on real MNIST digits, single thread.
-import { BenchError, UsageError } from './lib/errors.mjs'
+// One training step (forward, gradients, update) of the lecture's networks. Dropout is off: everyone would draw other
+// units, and nothing could be compared.
+import { BenchError, LeftOutError, UsageError } from './lib/errors.mjs'
 import { measure } from './lib/measure.mjs'
 import { loadDigits } from './lib/mnist.mjs'
+import { loadPeers } from './lib/peers.mjs'
+import { randomNumbers } from './lib/random.mjs'
 import { toRow } from './lib/row.mjs'
 
 /**
- * What is trained on what: `images` (28 × 28 values each) and `labels` are whole batches, gone through in turn.
+ * What is trained on what: `images` (C × H × W values each) and `labels` are whole batches, gone through in turn. The
+ * steps of `network` hold the weights to begin with.
  * @typedef {{
+ *   network: import('./networks/steps.mjs').Network,
  *   images: Float32Array,
  *   labels: Uint8Array,
  *   batch: number,
  *   optimizer: { lr: number, momentum: number, weightDecay: number },
  * }} Problem
  *
- * One side: `parameters` copies them out in our layout, in the order of the network; `step` trains on the next batch
- * and returns its loss from before the update.
+ * One side: `parameters` copies them out in our layout, weights and bias of each step in turn; `step` trains on the next
+ * batch and returns its loss from before the update.
  * @typedef {{
  *   name: string,
  *   parameters: () => Float32Array[] | Promise<Float32Array[]>,
  *   step: () => number | Promise<number>,
  *   dispose?: () => void,
  * }} Contender
+ *
+ * `model` and `input` make a model of the zoo; `batches` are different ones; `without`: peers that are not measured, and why.
+ * @typedef {{
+ *   name: string,
+ *   model: string,
+ *   input: [number, number, number],
+ *   batch: number,
+ *   batches: number,
+ *   lr: number,
+ *   without?: Record<string, string>,
+ * }} Case
  */
 
-const optimizer = { lr: 0.01, momentum: 0.9, weightDecay: 5e-4 }
-const batches = 8
+/** @type {readonly Case[]} */
+const cases = [
+  { name: 'MNIST ConvNet', model: 'convnet', input: [1, 28, 28], batch: 128, batches: 8, lr: 0.01 },
+  { name: 'CIFAR ConvNet', model: 'convnet', input: [3, 32, 32], batch: 128, batches: 8, lr: 0.01 },
+  { name: 'LeNet-5', model: 'lenet5', input: [1, 32, 32], batch: 128, batches: 8, lr: 0.001 },
+  {
+    name: 'AlexNet',
+    model: 'alexnet',
+    input: [3, 227, 227],
+    batch: 8,
+    batches: 2,
+    lr: 0.01,
+    without: { convnetjs: 'minutes a step', 'jax-js': 'minutes a step' },
+  },
+]
+const classes = 10
 const trainingImages = 60_000
 
-/** Weights and biases of conv(5,32), conv(5,64), fc(100) and fc(10): 832 + 51,264 + 102,500 + 1,010. */
-const parameterSizes = [800, 32, 51_200, 64, 102_400, 100, 1000, 10]
-
-/** @type {Record<string, () => Promise<{ createTrainStep: (problem: Problem, parameters: readonly Float32Array[]) => Contender | Promise<Contender> }>>} */
+/** @type {Record<string, () => Promise<{ createTrainStep: (problem: Problem) => Contender | Promise<Contender> }>>} */
 const peerModules = {
   convnetjs: () => import('./peers/convnetjs.mjs'),
+  'jax-js': () => import('./peers/jax-js.mjs'),
   pytorch: () => import('./peers/pytorch.mjs'),
 }
 
 /** @type {import('./run.mjs').Bench} */
 export const bench = {
-  description: 'a training step of conv(5,32) pool conv(5,64) pool fc(100) fc(10), batch 128',
+  description: 'a training step of the ConvNet on MNIST and on CIFAR-10, of LeNet-5 and of AlexNet',
   peers: Object.keys(peerModules),
-  options: ['batch', 'threads'],
-  async run({ batch = 128, threads = 1, rounds, peers: names, log }) {
-    if (batch * batches > trainingImages) {
-      throw new UsageError(`--batch ${batch}: expected at most ${Math.floor(trainingImages / batches)}`)
-    }
-    const problem = { ...loadDigits(batch * batches), batch, optimizer }
+  options: ['batch', 'network', 'threads'],
+  networks: cases.map(({ model, input }) => nameOf(model, input)),
+  async run({ batch: given, networks, threads = 1, rounds, peers: names, log }) {
+    const largest = Math.floor(trainingImages / 8)
+    if (given !== undefined && given > largest) throw new UsageError(`--batch ${given}: expected at most ${largest}`)
     const { createOurs } = await import('./ours/train-step.mjs')
     const { start } = await import('./ours/start.mjs')
     const runtime = await start(threads)
-    const ours = createOurs(problem)
-    await assertSizes(ours)
-
-    /** @type {Contender[]} */
-    const peers = []
-    /** @type {Record<string, string>} */
-    const leftOut = {}
-    for (const name of names) {
+    const { peers: modules, leftOut: missing } = await loadPeers(peerModules, names, log, threads)
+    const rows = []
+    for (const item of cases) {
+      if (networks !== undefined && !networks.includes(nameOf(item.model, item.input))) continue
+      const batch = given ?? item.batch
+      const name = `${item.name}, batch ${batch}`
+      const { ours, problem } = createOurs(item, { ...dataFor(item, batch), batch })
+      /** @type {Contender[]} */
+      const peers = []
+      const leftOut = { ...missing }
       try {
-        const { createTrainStep } = (await peerModules[name]?.()) ?? {}
-        if (createTrainStep === undefined) throw new Error(`no peer ${name}`)
-        peers.push(await createTrainStep(problem, await ours.parameters()))
-      } catch (error) {
-        if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
-        leftOut[name] = 'not installed'
-        log(`train-step: ${name} is left out, it is not installed`)
+        for (const [peer, { createTrainStep }] of Object.entries(modules)) {
+          try {
+            const reason = item.without?.[peer]
+            if (reason !== undefined) throw new LeftOutError(reason)
+            peers.push(await createTrainStep(problem))
+          } catch (error) {
+            if (!(error instanceof LeftOutError)) throw error
+            leftOut[peer] = error.message
+            log(`train-step: ${name}: ${peer} is left out: ${error.message}`)
+          }
+        }
+        let checked
+        if (peers.length > 0) {
+          log(`train-step: ${name}: checking that ours and ${peers.map((peer) => peer.name).join(', ')} do the same`)
+          checked = await checkSameWork(ours, peers)
+          log(`train-step: ${name}: checked, ${checked}`)
+        }
+        const contenders = Object.fromEntries([
+          ['ours', () => ours.step()],
+          ...peers.map((peer) => [peer.name, () => peer.step()]),
+        ])
+        // The steps of the check were the first warm-up.
+        const timings = await measure(contenders, {
+          rounds,
+          mostRounds: 9,
+          budgetMilliseconds: 50_000,
+          warmups: peers.length > 0 ? 1 : 3,
+          onRound: (round) => log(`train-step: ${name}: round ${round}`),
+        })
+        const about = { bench: 'train-step', case: name, family: 'training', ...runtime, images: batch, checked }
+        rows.push(toRow({ ...about, ...(Object.keys(leftOut).length > 0 ? { left_out: leftOut } : {}) }, timings))
+      } finally {
+        for (const side of [ours, ...peers]) side.dispose?.()
       }
     }
-
-    let checked
-    if (peers.length > 0) {
-      log(`train-step: checking that ours and ${peers.map(({ name }) => name).join(', ')} do the same`)
-      checked = await checkSameWork(ours, peers)
-      log(`train-step: checked, ${checked}`)
-    }
-    const contenders = Object.fromEntries([
-      ['ours', () => ours.step()],
-      ...peers.map((peer) => [peer.name, () => peer.step()]),
-    ])
-    // The steps of the check were the first warm-up.
-    const timings = await measure(contenders, {
-      rounds,
-      mostRounds: 9,
-      budgetMilliseconds: 50_000,
-      warmups: peers.length > 0 ? 1 : 3,
-      onRound: (round) => log(`train-step: round ${round}`),
-    })
-    for (const peer of peers) peer.dispose?.()
-    const about = { bench: 'train-step', case: `MNIST ConvNet, batch ${batch}`, ...runtime, images: batch, checked }
-    return [toRow({ ...about, ...(Object.keys(leftOut).length > 0 ? { left_out: leftOut } : {}) }, timings)]
+    return rows
   },
 }
 
-/** @param {Contender} contender */
-async function assertSizes({ name, parameters }) {
-  const sizes = (await parameters()).map(({ length }) => length)
-  if (sizes.join() !== parameterSizes.join()) {
-    throw new BenchError(`${name} has parameters of ${sizes.join(', ')} numbers, expected ${parameterSizes.join(', ')}`)
-  }
+/**
+ * The word for a case on the command line: mnist and cifar for the ConvNet, or the model's name.
+ * @param {string} model
+ * @param {readonly number[]} input
+ */
+function nameOf(model, input) {
+  return model === 'convnet' ? (input[0] === 1 ? 'mnist' : 'cifar') : model
+}
+
+/**
+ * Real digits where they fit, random numbers otherwise.
+ * @param {Case} item
+ * @param {number} batch
+ */
+function dataFor({ input, batches, lr }, batch) {
+  const count = batch * batches
+  const optimizer = { lr, momentum: 0.9, weightDecay: 5e-4 }
+  if (input.join() === '1,28,28') return { ...loadDigits(count), optimizer }
+  const pixels = input.reduce((product, extent) => product * extent, 1)
+  const labels = Uint8Array.from({ length: count }, (_, image) => (image * 7) % classes)
+  return { images: randomNumbers(count * pixels, 1), labels, optimizer }
 }
 
 /**
@@ -110,13 +159,17 @@ async function assertSizes({ name, parameters }) {
  */
 async function checkSameWork(ours, peers) {
   const steps = 2
-  const lossTolerance = 1e-3
+  const lossTolerance = 1e-3 // of the loss, or of 1 where it is less
   const moveTolerance = 2e-3 // float32 against float64 gives 5e-5; a forgotten weight decay 1e-2
   const before = await ours.parameters()
+  const sizes = before.map(({ length }) => length)
   for (const peer of peers) {
-    await assertSizes(peer)
-    if (largestDistance(before, before, await peer.parameters()) !== 0)
-      throw new Error(`${peer.name} has other weights`)
+    const theirs = await peer.parameters()
+    const found = theirs.map(({ length }) => length)
+    if (found.join() !== sizes.join()) {
+      throw new BenchError(`${peer.name} has parameters of ${found.join(', ')} numbers, expected ${sizes.join(', ')}`)
+    }
+    if (largestDistance(before, before, theirs) !== 0) throw new BenchError(`${peer.name} has other weights`)
   }
   const losses = []
   for (let step = 0; step < steps; step++) losses.push(await ours.step())
@@ -124,7 +177,7 @@ async function checkSameWork(ours, peers) {
   const findings = []
   for (const peer of peers) {
     const differences = []
-    for (const loss of losses) differences.push(Math.abs(loss - (await peer.step())))
+    for (const loss of losses) differences.push(Math.abs(loss - (await peer.step())) / Math.max(1, loss))
     differences.forEach((difference, step) => {
       if (!(difference <= lossTolerance)) {
         throw new BenchError(
@@ -143,7 +196,7 @@ async function checkSameWork(ours, peers) {
       `${peer.name}'s losses within ${near}, its weights within ${distance.toExponential(0)} of the way moved`,
     )
   }
-  const count = parameterSizes.reduce((sum, size) => sum + size, 0)
+  const count = sizes.reduce((sum, size) => sum + size, 0)
   const shown = losses.map((loss) => loss.toFixed(4)).join(' and ')
   return `${steps} steps from the same ${count.toLocaleString('en')} parameters, loss ${shown}; ${findings.join('; ')}`
 }

@@ -17,7 +17,7 @@ import { arch, availableParallelism, cpus, loadavg, platform } from 'node:os'
  */
 
 /** The npm packages of the peers that are called otherwise. @type {Record<string, string>} */
-const packages = { 'tfjs-wasm': '@tensorflow/tfjs-backend-wasm' }
+const packages = { 'tfjs-wasm': '@tensorflow/tfjs-backend-wasm', 'jax-js': '@jax-js/jax' }
 
 /**
  * @param {readonly string[]} peers measured against

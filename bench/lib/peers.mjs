@@ -8,8 +8,9 @@ import { BenchError } from './errors.mjs'
  * @param {Record<string, () => Promise<T>>} modules
  * @param {readonly string[]} names
  * @param {(line: string) => void} log
+ * @param {number} threads for those that can have several: they export `useThreads`
  */
-export async function loadPeers(modules, names, log) {
+export async function loadPeers(modules, names, log, threads) {
   /** @type {Record<string, T>} */
   const peers = {}
   /** @type {Record<string, string>} */
@@ -17,7 +18,9 @@ export async function loadPeers(modules, names, log) {
   for (const name of names) {
     try {
       const loaded = await modules[name]?.()
-      if (loaded !== undefined) peers[name] = loaded
+      if (loaded === undefined) continue
+      ;/** @type {{ useThreads?: (threads: number) => void }} */ (loaded).useThreads?.(threads)
+      peers[name] = loaded
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
       leftOut[name] = 'not installed'

@@ -77,3 +77,8 @@ export function toRow({ bench, case: name, family, images, operations, threads, 
 function mapValues(object, change) {
   return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]))
 }
+
+/** @param {Pick<Row, 'gflops' | 'peak_gflops'>} row */
+export function percentOfPeak({ gflops, peak_gflops: peak }) {
+  return gflops === undefined || peak === undefined ? '' : `${Math.round((gflops / peak) * 100)} %`
+}

@@ -1,23 +1,10 @@
 // @ts-check
 // The rows of the benches as a table for people and as JSON for programs.
 import Table from 'cli-table3'
+import { percentOfPeak } from './row.mjs'
 import { geometricMeans } from './summary.mjs'
 
 /** @typedef {import('./row.mjs').Row} Row */
-
-/**
- * @param {readonly Row[]} rows
- * @param {import('./machine.mjs').Machine} machine
- */
-export function formatJson(rows, machine) {
-  const rounded = (/** @type {string} */ _key, /** @type {unknown} */ value) =>
-    typeof value === 'number' ? Number(value.toPrecision(6)) : value
-  return `${JSON.stringify(
-    rows.map((row) => ({ ...row, machine })),
-    rounded,
-    2,
-  )}\n`
-}
 
 /**
  * A table for every bench, with what is special about it: speeds, families, geometric means.
@@ -43,6 +30,7 @@ function formatBench(rows) {
   const withImages = has('images_per_second')
   const withFamily = has('family')
   const withPeak = has('peak_gflops')
+  const manyRows = rows.length > 8
   const withMemory = has('peak_mb')
   const names = ['ours', ...peers]
   const table = new Table({
@@ -86,21 +74,16 @@ function formatBench(rows) {
   const lines = [
     table.toString(),
     `${rows[0]?.bench}: median of ${rounds} rounds ± half the interquartile range; ${threads} thread${threads === '1' ? '' : 's'}${ratio}.`,
-    ...geometricMeans(rows).map(
+    ...(manyRows ? geometricMeans(rows) : []).map(
       ({ name, rows: count, ratio: mean }) =>
         `Geometric mean, ${name} (${count} row${count === 1 ? '' : 's'}): ${number(mean)} ×`,
     ),
-    ...(withFamily ? [] : rows).flatMap((row) =>
+    ...(manyRows ? [] : rows).flatMap((row) =>
       row.checked === undefined ? [] : [`Checked before timing (${row.case}): ${row.checked}.`],
     ),
-    ...(withFamily && has('checked') ? ["Checked before timing: every peer's output against ours."] : []),
+    ...(manyRows && has('checked') ? ["Checked before timing: every peer's output against ours."] : []),
   ]
   return `${lines.join('\n')}\n`
-}
-
-/** @param {Row} row */
-export function percentOfPeak({ gflops, peak_gflops: peak }) {
-  return gflops === undefined || peak === undefined ? '' : `${Math.round((gflops / peak) * 100)} %`
 }
 
 /**

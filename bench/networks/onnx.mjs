@@ -1,7 +1,7 @@
 // @ts-check
 // A network as an ONNX model.
 import { onnxModel } from '../lib/onnx.mjs'
-import { pair } from './steps.mjs'
+import { asProducts, pair } from './steps.mjs'
 
 /**
  * @param {import('./steps.mjs').Network} network
@@ -23,7 +23,7 @@ export function onnxOf({ input, steps }) {
     return name
   }
   for (const step of steps) {
-    const { name, type, inputs, options, weight, bias, relu } = step
+    const { name, type, inputs, options, weight, bias, relu } = asProducts(step)
     const out = relu ? `${name}:sum` : name
     if (weight) constants[`${name}:w`] = weight
     if (bias) constants[`${name}:b`] = bias

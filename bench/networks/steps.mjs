@@ -18,12 +18,13 @@
  */
 
 /**
- * The steps that compute the model's first output. Dropout, which does nothing here, is left out.
+ * The steps that compute the model's first output. Dropout, and a softmax that belongs to the loss, which do nothing here, are
+ * left out.
  * @param {import('../../dist/index.js').Graph} model
  * @returns {Network}
  */
 export function networkOf(model) {
-  const json = /** @type {any} */ (model.toJSON())
+  const json = graphOf(model)
   /** @type {string} */
   const input = Object.keys(json.inputs)[0] ?? ''
   const parameters = model.namedParameters()
@@ -39,7 +40,7 @@ export function networkOf(model) {
     needed.add(name)
   }
   visit(json.outputs[0])
-  const shapes = shapesOf(model)
+  const shapes = shapesOf(model, json)
   /** Where the value of a node is found: that of the node before a Dropout, 'x' for the input. */
   const alias = new Map([[input, 'x']])
   /** @type {Step[]} */
@@ -48,14 +49,13 @@ export function networkOf(model) {
     const { inputs, layer, shares } = nodes.get(name)
     if (shares !== undefined) throw new Error(`${name}: shared layers are not supported here`)
     const from = inputs.map((/** @type {string} */ before) => alias.get(before) ?? before)
-    if (layer.type === 'Dropout') {
+    if (layer.type === 'Dropout' || (layer.type === 'Softmax' && layer.inLoss)) {
       alias.set(name, from[0])
       continue
     }
     const { type, ...options } = layer
-    let weight = constant(`${name}.weight`)
-    let bias = constant(`${name}.bias`)
-    if (type === 'RBF' && weight) [weight, bias] = distances(weight, bias)
+    const weight = constant(`${name}.weight`)
+    const bias = constant(`${name}.bias`)
     const before = nodes.get(inputs[0])
     const source = before?.layer?.type === 'Flatten' ? before.inputs[0] : inputs[0]
     steps.push({
@@ -73,29 +73,42 @@ export function networkOf(model) {
 }
 
 /**
- * −Σ (x − w)² − b as a linear layer of x, from which Σ x² is then subtracted: weights 2·w, biases −Σ w² − b.
- * @param {{ shape: readonly number[], data: Float32Array }} weight
- * @param {{ shape: readonly number[], data: Float32Array } | undefined} bias
- * @returns {[NonNullable<Step['weight']>, NonNullable<Step['weight']>]}
+ * A step whose −Σ (x − w)² − b, of an RBF layer, is a linear layer of x from which Σ x² is still to be subtracted: weights
+ * 2·w, biases −Σ w² − b. Other steps are returned as they are.
+ * @param {Step} step
+ * @returns {Step}
  */
-function distances({ shape, data }, bias) {
+export function asProducts(step) {
+  const { type, weight, bias } = step
+  if (type !== 'RBF' || weight === undefined) return step
+  const { shape, data } = weight
   const [units = 0, features = 0] = shape
   const offsets = Float32Array.from({ length: units }, (_, unit) => {
     const code = data.subarray(unit * features, (unit + 1) * features)
     return -code.reduce((sum, value) => sum + value * value, 0) - (bias?.data[unit] ?? 0)
   })
-  return [
-    { shape, data: data.map((value) => 2 * value) },
-    { shape: [units], data: offsets },
-  ]
+  return { ...step, weight: { shape, data: data.map((value) => 2 * value) }, bias: { shape: [units], data: offsets } }
+}
+
+/**
+ * The JSON form of a model as a graph, also where it is a chain.
+ * @param {import('../../dist/index.js').Graph} model
+ */
+function graphOf(model) {
+  const json = /** @type {any} */ (model.toJSON())
+  if (json.type !== 'Sequential') return json
+  const nodes = json.layers.map((/** @type {any} */ layer, /** @type {number} */ index) => {
+    return { name: String(index), inputs: [index === 0 ? 'input' : String(index - 1)], layer, shares: layer.shares }
+  })
+  return { inputs: { input: json.input }, nodes, outputs: [String(nodes.length - 1)] }
 }
 
 /**
  * Output shapes by node, without the batch.
  * @param {import('../../dist/index.js').Graph} model
+ * @param {any} json
  */
-function shapesOf(model) {
-  const json = /** @type {any} */ (model.toJSON())
+function shapesOf(model, json) {
   const names = json.nodes.map((/** @type {any} */ node) => node.name)
   /** @type {Map<string, readonly number[]>} */
   const shapes = new Map(Object.entries(json.inputs))

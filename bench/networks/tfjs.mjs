@@ -1,7 +1,7 @@
 // @ts-check
 // A network of TensorFlow.js's functions, in its own order NHWC, with fused biases and ReLUs.
 import * as tf from '@tensorflow/tfjs-core'
-import { pair } from './steps.mjs'
+import { asProducts, pair } from './steps.mjs'
 
 /**
  * The function that computes a network from x (1, H, W, C), and the tensors it keeps.
@@ -10,7 +10,7 @@ import { pair } from './steps.mjs'
 export function tfjsOf({ steps }) {
   const kept = tf.tidy(() =>
     steps.map((step) => {
-      const { type, weight, bias, inputShape } = step
+      const { type, weight, bias, inputShape } = asProducts(step)
       if (!weight) return {}
       const w = tf.tensor(weight.data, [...weight.shape])
       const b = bias && tf.tensor1d(bias.data)

@@ -13,27 +13,23 @@
 // What differs is to its disadvantage or its choice: it computes in float64 and also computes the gradient with
 // respect to the images, which nobody needs.
 import convnetjs from 'convnetjs'
+import { LeftOutError } from '../lib/errors.mjs'
+import { pair } from '../networks/steps.mjs'
 
 /**
  * @param {import('../train-step.mjs').Problem} problem
- * @param {readonly Float32Array[]} parameters the weights to begin with, in our layout
  * @returns {import('../train-step.mjs').Contender}
  */
-export function createTrainStep({ images, labels, batch, optimizer }, parameters) {
+export function createTrainStep({ network: { input, steps }, images, labels, batch, optimizer }) {
+  const [C, H, W] = /** @type {[number, number, number]} */ (input)
+  const pixels = H * W
   const network = new convnetjs.Net()
-  network.makeLayers([
-    { type: 'input', out_sx: 28, out_sy: 28, out_depth: 1 },
-    { type: 'conv', sx: 5, filters: 32, stride: 1, pad: 0, activation: 'relu' },
-    { type: 'pool', sx: 2, stride: 2 },
-    { type: 'conv', sx: 5, filters: 64, stride: 1, pad: 0, activation: 'relu' },
-    { type: 'pool', sx: 2, stride: 2 },
-    { type: 'fc', num_neurons: 100, activation: 'relu' },
-    { type: 'softmax', num_classes: 10 },
-  ])
+  network.makeLayers([{ type: 'input', out_sx: W, out_sy: H, out_depth: C }, ...layersOf(steps)])
   const parametersOfLayers = network.getParamsAndGrads.bind(network)
   network.getParamsAndGrads = () => parametersOfLayers().map((entry) => ({ ...entry, l2_decay_mul: 1 }))
 
   const layers = layersWithParameters(network)
+  const parameters = steps.flatMap(({ weight, bias }) => (weight && bias ? [weight.data, bias.data] : []))
   if (parameters.length !== 2 * layers.length) {
     throw new Error(`ConvNetJS has ${2 * layers.length} parameters, given ${parameters.length}`)
   }
@@ -50,8 +46,11 @@ export function createTrainStep({ images, labels, batch, optimizer }, parameters
     batch_size: batch,
   })
   const vols = Array.from(labels, (_label, image) => {
-    const vol = new convnetjs.Vol(28, 28, 1, 0)
-    vol.w.set(images.subarray(image * 784, (image + 1) * 784))
+    const vol = new convnetjs.Vol(W, H, C, 0)
+    for (let channel = 0; channel < C; channel++) {
+      const from = (image * C + channel) * pixels
+      for (let pixel = 0; pixel < pixels; pixel++) vol.w[pixel * C + channel] = Number(images[from + pixel])
+    }
     return vol
   })
   let next = 0
@@ -75,6 +74,29 @@ export function createTrainStep({ images, labels, batch, optimizer }, parameters
       return loss / batch
     },
   }
+}
+
+/**
+ * The network's layers as ConvNetJS describes them; the loss belongs to the last one.
+ * @param {readonly import('../networks/steps.mjs').Step[]} steps
+ * @returns {{ [option: string]: string | number }[]}
+ */
+function layersOf(steps) {
+  /** @type {{ [option: string]: string | number }[]} */
+  const layers = []
+  for (const [index, { type, options, weight, relu }] of steps.entries()) {
+    const activation = relu ? { activation: 'relu' } : {}
+    const outputs = weight?.shape[0] ?? 0
+    const [sx] = pair(options['kernel'], 1)
+    const [pad] = pair(options['padding'], 0)
+    if (type === 'Conv2d') {
+      layers.push({ type: 'conv', sx, filters: outputs, stride: pair(options['stride'], 1)[0], pad, ...activation })
+    } else if (type === 'MaxPool2d') layers.push({ type: 'pool', sx, stride: pair(options['stride'], sx)[0], pad })
+    else if (type === 'Linear' && index === steps.length - 1) layers.push({ type: 'softmax', num_classes: outputs })
+    else if (type === 'Linear') layers.push({ type: 'fc', num_neurons: outputs, ...activation })
+    else if (type !== 'Flatten') throw new LeftOutError(`has no ${type}`)
+  }
+  return layers
 }
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-// onnxruntime-web's side of a layer: its WebAssembly backend (SIMD) on one thread, a model of one Conv with constant
+// onnxruntime-web's side of a layer: its WebAssembly backend (SIMD), a model of one Conv with constant
 // weights, which it packs when the session is made.
 //
 // It takes its input from JavaScript memory and gives its output back there: `run` copies both on every call, and no
@@ -8,7 +8,10 @@ import { InferenceSession, Tensor, env } from 'onnxruntime-web'
 import { convolutionModel } from '../lib/onnx.mjs'
 import { onnxOf } from '../networks/onnx.mjs'
 
-env.wasm.numThreads = 1
+/** @param {number} threads */
+export function useThreads(threads) {
+  env.wasm.numThreads = threads
+}
 
 /** @type {import('../layers.mjs').CreateLayer} */
 export const createLayer = (layer, data) =>

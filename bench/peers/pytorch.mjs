@@ -1,5 +1,5 @@
 // @ts-check
-// Native PyTorch's side of the training step: a Python process on one thread, told by lines what to do. What the pipe
+// Native PyTorch's side of the training step: a Python process, told by lines what to do. What the pipe
 // costs, about 0.1 ms a step, is part of what is measured.
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,36 +7,49 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { LeftOutError } from '../lib/errors.mjs'
 
-/** Says that a peer cannot be had here, and what it needs. */
-class MissingError extends Error {
-  code = 'ERR_MODULE_NOT_FOUND'
+let threads = 1
+
+/** @param {number} wanted */
+export function useThreads(wanted) {
+  threads = wanted
 }
 
 /**
  * @param {import('../train-step.mjs').Problem} problem
- * @param {readonly Float32Array[]} parameters the weights to begin with, in our layout
  * @returns {Promise<import('../train-step.mjs').Contender>}
  */
-export async function createTrainStep({ images, labels, batch, optimizer }, parameters) {
+export async function createTrainStep({ network, images, labels, batch, optimizer }) {
   const folder = mkdtempSync(join(tmpdir(), 'toeplitz-bench-'))
   const file = (/** @type {string} */ name) => join(folder, name)
-  const sizes = parameters.map(({ length }) => length)
+  const weights = network.steps.flatMap(({ weight, bias }) => [weight, bias].filter((values) => values !== undefined))
   writeFileSync(file('images'), bytesOf(images))
   writeFileSync(file('labels'), labels)
-  writeFileSync(file('parameters'), Buffer.concat(parameters.map(bytesOf)))
-  const script = fileURLToPath(new URL('pytorch.py', import.meta.url))
-  const files = ['images', 'labels', 'parameters'].map(file)
-  const python = process.env['PYTHON'] ?? '/usr/bin/python3'
-  const child = spawn(python, [script, ...files, String(batch), JSON.stringify(optimizer)], {
-    stdio: ['pipe', 'pipe', 'ignore'],
+  writeFileSync(file('parameters'), Buffer.concat(weights.map(({ data }) => bytesOf(data))))
+  const steps = network.steps.map(({ type, options, relu, weight, bias }) => {
+    return { type, options, relu, weight: weight !== undefined, bias: bias !== undefined }
   })
+  const shapes = weights.map(({ shape }) => shape)
+  const files = Object.fromEntries(['images', 'labels', 'parameters'].map((name) => [name, file(name)]))
+  writeFileSync(
+    file('problem'),
+    JSON.stringify({ input: network.input, steps, shapes, batch, optimizer, threads, ...files }),
+  )
+  const script = fileURLToPath(new URL('pytorch.py', import.meta.url))
+  const child = spawn(process.env['PYTHON'] ?? '/usr/bin/python3', [script, file('problem')], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  let complaint = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => (complaint += text))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const gone = new Promise((resolve) => child.once('error', resolve).once('close', resolve))
   const answer = async () => {
     const line = await Promise.race([lines.next(), gone.then(() => undefined)])
-    if (line === undefined || line.done) throw new MissingError('Python with torch did not answer')
-    return line.value
+    if (line !== undefined && !line.done) return line.value
+    await gone
+    const missing = complaint === '' || /No module named/.test(complaint)
+    throw new LeftOutError(missing ? 'not installed' : `failed: ${complaint.trim().split('\n').at(-1)}`)
   }
   const ask = (/** @type {string} */ command) => {
     child.stdin.write(`${command}\n`)
@@ -53,9 +66,9 @@ export async function createTrainStep({ images, labels, batch, optimizer }, para
     async parameters() {
       await ask(`parameters ${file('result')}`)
       const bytes = readFileSync(file('result'))
-      const all = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
+      const all = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
       let begin = 0
-      return sizes.map((size) => all.slice(begin, (begin += size)))
+      return weights.map(({ data: { length } }) => all.slice(begin, (begin += length)))
     },
     step: async () => Number(await ask('step')),
     dispose() {

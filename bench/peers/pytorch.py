@@ -1,45 +1,75 @@
-"""Native PyTorch's side of the training step, on one thread: reads commands, one a line, and answers each with a line.
+"""Native PyTorch's side of the training step: reads commands, one a line, and answers each with a line.
 
-Arguments: a file of float32 images, one of uint8 labels, one of float32 parameters, the batch, and the optimizer as JSON.
-Commands: `step` trains on the next batch and gives its loss; `parameters FILE` writes them.
+Argument: a JSON file with the steps of the network, the batch, the optimizer, the threads and the names of files: float32
+images, uint8 labels, float32 parameters. Commands: `step` trains on the next batch and gives its loss; `parameters FILE`
+writes them.
 """
 import json
 import sys
 
 import numpy
 import torch
-from torch import nn
+from torch.nn import functional as F
 
-torch.set_num_threads(1)
-images_file, labels_file, parameters_file, batch, optimizer = sys.argv[1:6]
-batch = int(batch)
-settings = json.loads(optimizer)
-images = torch.from_numpy(numpy.fromfile(images_file, numpy.float32)).reshape(-1, 1, 28, 28)
-labels = torch.from_numpy(numpy.fromfile(labels_file, numpy.uint8).astype(numpy.int64))
-model = nn.Sequential(
-    nn.Conv2d(1, 32, 5), nn.ReLU(), nn.MaxPool2d(2),
-    nn.Conv2d(32, 64, 5), nn.ReLU(), nn.MaxPool2d(2),
-    nn.Flatten(), nn.Linear(1024, 100), nn.ReLU(), nn.Linear(100, 10),
-)
-given = torch.from_numpy(numpy.fromfile(parameters_file, numpy.float32))
-with torch.no_grad():
-    for parameter in model.parameters():
-        parameter.copy_(given[: parameter.numel()].reshape(parameter.shape))
-        given = given[parameter.numel():]
+with open(sys.argv[1]) as file:
+    problem = json.load(file)
+torch.set_num_threads(problem["threads"])
+batch = problem["batch"]
+settings = problem["optimizer"]
+images = torch.from_numpy(numpy.fromfile(problem["images"], numpy.float32)).reshape(-1, *problem["input"])
+labels = torch.from_numpy(numpy.fromfile(problem["labels"], numpy.uint8).astype(numpy.int64))
+given = torch.from_numpy(numpy.fromfile(problem["parameters"], numpy.float32))
+parameters = []
+for shape in problem["shapes"]:
+    size = int(numpy.prod(shape))
+    parameters.append(given[:size].reshape(shape).clone().requires_grad_())
+    given = given[size:]
+
+
+def forward(x):
+    rest = iter(parameters)
+    for step in problem["steps"]:
+        kind, options = step["type"], step["options"]
+        w = next(rest) if step["weight"] else None
+        b = next(rest) if step["bias"] else None
+        if kind == "Conv2d":
+            x = F.conv2d(x, w, b, options.get("stride", 1), options.get("padding", 0), 1, options.get("groups", 1))
+        elif kind == "Linear":
+            x = F.linear(x, w, b)
+        elif kind == "MaxPool2d":
+            x = F.max_pool2d(x, options["kernel"], options.get("stride"), options.get("padding", 0))
+        elif kind == "AvgPool2d":
+            x = F.avg_pool2d(x, options["kernel"], options.get("stride"), options.get("padding", 0))
+        elif kind == "LocalResponseNorm":
+            x = F.local_response_norm(x, options["size"], options["alpha"], options["beta"], options["k"])
+        elif kind == "ScaledTanh":
+            x = torch.tanh(x * (2 / 3)) * 1.7159
+        elif kind == "RBF":
+            x = 2 * x @ w.T - (x * x).sum(1, keepdim=True) - (w * w).sum(1) - b
+        elif kind == "Flatten":
+            x = torch.flatten(x, 1)
+        elif kind == "ReLU":
+            x = F.relu(x)
+        else:
+            raise ValueError(f"has no {kind}")
+        if step["relu"]:
+            x = F.relu(x)
+    return x
+
+
 rule = torch.optim.SGD(
-    model.parameters(), lr=settings["lr"], momentum=settings["momentum"], weight_decay=settings["weightDecay"]
+    parameters, lr=settings["lr"], momentum=settings["momentum"], weight_decay=settings["weightDecay"]
 )
-loss_of = nn.CrossEntropyLoss()
 print(torch.__version__, flush=True)
 begin = 0
 for line in sys.stdin:
     command, _, argument = line.strip().partition(" ")
     if command == "parameters":
-        torch.cat([parameter.detach().flatten() for parameter in model.parameters()]).numpy().tofile(argument)
+        torch.cat([parameter.detach().flatten() for parameter in parameters]).numpy().tofile(argument)
         print("written", flush=True)
         continue
     rule.zero_grad()
-    loss = loss_of(model(images[begin: begin + batch]), labels[begin: begin + batch])
+    loss = F.cross_entropy(forward(images[begin: begin + batch]), labels[begin: begin + batch])
     loss.backward()
     rule.step()
     begin = (begin + batch) % len(labels)

@@ -22,7 +22,7 @@ if (side === 'ours') {
   network.forward(tensor(image, [1, ...shape])).data()
 } else if (side === 'onnxruntime-web') {
   const { InferenceSession, Tensor, env } = await import('onnxruntime-web')
-  env.wasm.numThreads = 1
+  env.wasm.numThreads = Number(threads)
   const session = await InferenceSession.create(model, { executionProviders: ['wasm'] })
   await session.run({ x: new Tensor('float32', image, [1, ...shape]) })
 } else {

@@ -27,7 +27,7 @@ declare module 'convnetjs' {
 
   class Net {
     layers: Layer[]
-    makeLayers(definitions: Record<string, string | number>[]): void
+    makeLayers(definitions: { [option: string]: string | number }[]): void
     getParamsAndGrads(): ParametersAndGradients[]
   }
 

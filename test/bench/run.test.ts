@@ -23,6 +23,12 @@ describe('npm run bench', () => {
       /^bench: --peers nonsense: no peer "nonsense" here, expected convnetjs.*\n$/,
     ],
     [['train-step', '--layer', 'vgg16'], /^bench: --layer vgg16: not an option of train-step\n$/],
+    [
+      ['train-step', '--network', 'mnist,resnet'],
+      /^bench: --network mnist,resnet: no network "resnet", expected mnist.*\n$/,
+    ],
+    [['train-step', '--network', 'mnist', '--save'], /^bench: --save with --network mnist: .*\n$/],
+    [['forward', '--network', 'mnist'], /^bench: --network mnist: not an option of forward\n$/],
     [['layers', 'gemm', '--batch', '2'], /^bench: --batch 2: not an option of layers or gemm\n$/],
     [['layers', '--layer', 'vgg16,nonsense'], /^bench: --layer vgg16,nonsense: no layer "nonsense", expected .*\n$/],
     [['layers', '--layer', 'vgg16', '--save'], /^bench: --save with --layer vgg16: .*\n$/],

@@ -1,0 +1,97 @@
+// @ts-check
+// Results as tables in Markdown.
+import { percentOfPeak } from './row.mjs'
+import { geometricMeans } from './summary.mjs'
+
+/** @typedef {import('./results.mjs').Result} Result */
+
+/**
+ * What was measured, its geometric means, and the line that says where.
+ * @param {readonly Result[]} rows of one bench
+ */
+export function resultTables(rows) {
+  const shown = rows.some((row) => row.selected) ? rows.filter((row) => row.selected) : rows
+  const peers = [...new Set(rows.flatMap((row) => [...Object.keys(row.peers), ...Object.keys(row.left_out ?? {})]))]
+  const has = (/** @type {keyof Result} */ key) => rows.some((row) => row[key] !== undefined)
+  const withImages = has('images_per_second')
+  const names = ['ours', ...peers]
+  const titles = [
+    'case',
+    ...names.flatMap((name) => [`${name}, ms`, ...(withImages ? ['images/s'] : [])]),
+    ...(has('peak_mb') ? names.map((name) => `${name}, MB`) : []),
+    ...(peers.length > 0 ? ['ratio'] : []),
+    ...(has('gflops') ? ['GFLOPS'] : []),
+    ...(has('peak_gflops') ? ['of peak'] : []),
+  ]
+  const lines = shown.map((row) => [
+    row.case,
+    ...names.flatMap((name) => {
+      const time = name === 'ours' ? row.ours_ms : row.peers[name]
+      const images = row.images_per_second?.[name]
+      const cell = time === undefined ? (row.left_out?.[name] ?? '') : digits(time)
+      return [cell, ...(withImages ? [images === undefined ? '' : digits(images)] : [])]
+    }),
+    ...(has('peak_mb') ? names.map((name) => digits(row.peak_mb?.[name])) : []),
+    ...(peers.length > 0 ? [row.ratio === null ? '' : `${digits(row.ratio)} ×`] : []),
+    ...(has('gflops') ? [digits(row.gflops)] : []),
+    ...(has('peak_gflops') ? [percentOfPeak(row)] : []),
+  ])
+  const means = rows.length > shown.length ? geometricMeans(rows) : []
+  const meanLines = means.map(({ name, rows: count, ratio }) => [name, String(count), `${digits(ratio)} ×`])
+  return [
+    markdownTable(titles, lines),
+    ...(meanLines.length > 0 ? [markdownTable(['geometric mean', 'rows', 'ratio'], meanLines)] : []),
+    `${where(rows, peers)}.`,
+  ].join('\n\n')
+}
+
+/**
+ * One thread beside several: how many times as fast.
+ * @param {readonly (readonly [one: readonly Result[], several: readonly Result[]])[]} pairs results of the same benches
+ */
+export function threadTable(pairs) {
+  const lines = pairs.flatMap(([one, several]) =>
+    several.flatMap((row) => {
+      const alone = one.find((other) => other.case === row.case)
+      if (alone === undefined) return []
+      return [[row.case, digits(alone.ours_ms), digits(row.ours_ms), `${digits(alone.ours_ms / row.ours_ms)} ×`]]
+    }),
+  )
+  const rows = pairs.flatMap(([, several]) => several)
+  if (lines.length === 0) return ''
+  const titles = ['case', 'one thread, ms', `${rows[0]?.threads} threads, ms`, 'as fast']
+  return `${markdownTable(titles, lines)}\n\n${where(rows, [])}.`
+}
+
+/**
+ * @param {readonly Result[]} rows
+ * @param {readonly string[]} peers
+ */
+function where(rows, peers) {
+  const [row] = rows
+  if (row === undefined) return ''
+  const { machine, threads } = row
+  return [
+    `${machine.cpu}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    `Node ${machine.versions['node']}`,
+    ...peers.map((name) => `${name} ${machine.versions[name] ?? 'not installed'}`),
+    machine.date.slice(0, 10),
+  ].join(', ')
+}
+
+/**
+ * Three digits, never with an exponent.
+ * @param {number | undefined} value
+ */
+export function digits(value) {
+  return value === undefined ? '' : value >= 1000 ? String(Math.round(value)) : String(Number(value.toPrecision(3)))
+}
+
+/**
+ * @param {readonly string[]} titles the first column is text, the others are numbers
+ * @param {readonly (readonly string[])[]} lines
+ */
+function markdownTable(titles, lines) {
+  const align = titles.map((_, column) => (column === 0 ? '---' : '--:'))
+  return [titles, align, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
