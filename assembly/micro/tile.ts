@@ -63,8 +63,8 @@ export class Rows6 {
 }
 
 /**
- * c, with rows `ld` bytes apart, = max(start + a · b, floor) while b < end. The rows of `start` are `startLd` bytes
- * apart (0 repeats one row); `floor` is the address of one f32: 0 for a fused relu, -∞ for nothing. NaN stays NaN.
+ * c, with rows `ld` bytes apart, = start + a · b while b < end. The rows of `start` are `startLd` bytes apart (0 repeats
+ * one row).
  *
  * One flat loop, tested at its top, with accumulators loaded from memory before it and stored after it: a remainder
  * loop, a nested one, or a test at the bottom costs 15-50 %.
