@@ -5,7 +5,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // `npm run test:page`, in a browser.
     exclude: ['test/page/**'],
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     // The two cores of a small machine.
     maxWorkers: 2,
   },
