@@ -100,6 +100,7 @@ async function takePictures(page) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme })
     await page.waitForTimeout(1000)
+    await page.evaluate(() => document.documentElement.scrollIntoView())
     const { y, height } = await page.locator('#tile-note').boundingBox()
     const clip = { x: 0, y: 0, width: 1280, height: y + height + 24 }
     await page.screenshot({ path: `docs/images/page-${colorScheme}.png`, fullPage: true, clip })
