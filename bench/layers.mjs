@@ -79,7 +79,7 @@ export const bench = {
 }
 
 /** @param {readonly string[]} queries */
-function checkLayers(queries) {
+export function checkLayers(queries) {
   const { unknown } = findLayers(queries)
   if (unknown === undefined) return
   const unique = (/** @type {string[]} */ names) => [...new Set(names)].join(', ')
@@ -94,7 +94,7 @@ function checkLayers(queries) {
  * @param {import('./layers/table.mjs').Layer} layer
  * @returns {LayerData}
  */
-function dataFor({ C, H, W, K, R, S, groups }) {
+export function dataFor({ C, H, W, K, R, S, groups }) {
   return {
     x: randomNumbers(C * H * W, 1),
     weights: randomNumbers(K * (C / groups) * R * S, 2),

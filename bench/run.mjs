@@ -37,6 +37,7 @@ const benches = {
   forward: () => import('./forward.mjs'),
   start: () => import('./start.mjs'),
   gemm: () => import('./gemm.mjs'),
+  accuracy: () => import('./accuracy.mjs'),
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -57,7 +58,7 @@ ${lines.join('\n')}
 
 Options:
   --json          print only the results, an array of { bench, case, family, ours_ms, peers: { name: ms }, ratio, threads, … }
-  --layer <a,b>   layers: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected
+  --layer <a,b>   layers, accuracy: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected
   --network <a,b> train-step: only these: mnist, cifar, lenet5, alexnet
   --batch <n>     train-step: images in a batch (default: 128, of AlexNet 8)
   --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1)

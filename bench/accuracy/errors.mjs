@@ -1,7 +1,7 @@
 // @ts-check
 // How far the results of an algorithm are from those of float64, in units of u · Σ|w · x|: u = 2⁻²⁴ is what rounding one
 // number to float32 may change of it, and the sum is over the products of which a result is made. For a result of which
-// less is made than half of what is usual, at a border or where the input is 0, half of what is usual is the unit: an
+// less is made than half of the mean, at a border or where the input is 0, half of the mean is the unit: an
 // algorithm on tiles errs by what is in the tile, which is more than the result's own products.
 import { outputExtents } from '../layers/table.mjs'
 
@@ -48,44 +48,50 @@ function mapsOf({ normal, scope }, kind, N, channels, pixels, seed) {
   if (kind === 'normal') return values
   // One of 16 classes at every pixel, that of the largest number: channel c is 1 where the class is c mod 16, else 0.
   const classes = Math.min(16, channels)
-  return values.map((_, index) => {
-    const channel = Math.floor(index / pixels) % channels
-    const pixel = index - channel * pixels
-    let largest = 0
-    for (let c = 1; c < classes; c++) {
-      if ((values[c * pixels + pixel] ?? 0) > (values[largest * pixels + pixel] ?? 0)) largest = c
+  const hot = new Float32Array(values.length)
+  for (let n = 0; n < N; n++) {
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      const first = n * channels * pixels + pixel
+      let largest = 0
+      for (let c = 1; c < classes; c++) {
+        if ((values[first + c * pixels] ?? 0) > (values[first + largest * pixels] ?? 0)) largest = c
+      }
+      for (let c = largest; c < channels; c += classes) hot[first + c * pixels] = 1
     }
-    return channel % classes === largest ? 1 : 0
-  })
+  }
+  return hot
 }
 
 /**
- * The largest error of `samples` results of a pass, spread over all of them.
+ * The largest error of each algorithm among `samples` results of a pass, spread over all of them.
  * @param {Api} api
  * @param {Shape} shape
- * @param {string} algorithm
+ * @param {readonly string[]} algorithms
  * @param {Pass} pass
  * @param {Inputs} kind of x, in the input gradient of dy
  * @param {number} samples
+ * @returns {Record<string, number>}
  */
-export function errorOf(api, shape, algorithm, pass, kind, samples) {
+export function errorsOf(api, shape, algorithms, pass, kind, samples) {
   const { conv2d, conv2dInputGrad, conv2dWeightGrad, normal, scope, tensor } = api
   const { N = 1, C, H, W, K, R, S, stride, padding, groups } = shape
   const { P, Q } = outputExtents(/** @type {import('../layers/table.mjs').Layer} */ (shape))
-  const options = { stride, padding, groups, algorithm: /** @type {'auto'} */ (algorithm) }
   const x = pass === 'input gradient' ? new Float32Array(0) : mapsOf(api, kind, N, C, H * W, 1)
   const dy =
     pass === 'forward' ? new Float32Array(0) : mapsOf(api, pass === 'input gradient' ? kind : 'normal', N, K, P * Q, 2)
   const w = scope(() => normal([K * (C / groups) * R * S], { seed: 3 }).data())
   const [groupC, groupK] = [C / groups, K / groups]
   const wShape = [K, groupC, R, S]
-  const results = scope(() => {
-    if (pass === 'forward') return conv2d(tensor(x, [N, C, H, W]), tensor(w, wShape), options).data()
-    const gradient = tensor(dy, [N, K, P, Q])
-    return pass === 'input gradient'
-      ? conv2dInputGrad(tensor(w, wShape), gradient, { inputSize: [H, W], ...options }).data()
-      : conv2dWeightGrad(tensor(x, [N, C, H, W]), gradient, { kernel: [R, S], ...options }).data()
-  })
+  /** @param {string} algorithm */
+  const resultsOf = (algorithm) =>
+    scope(() => {
+      const options = { stride, padding, groups, algorithm: /** @type {'auto'} */ (algorithm) }
+      if (pass === 'forward') return conv2d(tensor(x, [N, C, H, W]), tensor(w, wShape), options).data()
+      const gradient = tensor(dy, [N, K, P, Q])
+      return pass === 'input gradient'
+        ? conv2dInputGrad(tensor(w, wShape), gradient, { inputSize: [H, W], ...options }).data()
+        : conv2dWeightGrad(tensor(x, [N, C, H, W]), gradient, { kernel: [R, S], ...options }).data()
+    })
 
   /** The sum of the products of one result, and that of their sizes. @type {(index: number) => [sum: number, size: number]} */
   const exact = {
@@ -155,15 +161,22 @@ export function errorOf(api, shape, algorithm, pass, kind, samples) {
     },
   }[pass]
 
-  const count = Math.min(samples, results.length)
-  const compared = Array.from({ length: count }, (_, sample) => {
-    // The first, the last, and steps between them that meet every row and column.
-    const index = Math.floor((sample * (results.length - 1)) / Math.max(1, count - 1))
-    const [sum, size] = exact(index)
-    return { distance: Math.abs((results[index] ?? NaN) - sum), size }
-  })
-  const sizes = compared.map(({ size }) => size).sort((a, b) => a - b)
-  const least = (sizes[Math.floor(count / 2)] ?? 0) / 2
-  const errors = compared.map(({ distance, size }) => (distance === 0 ? 0 : distance / (u * Math.max(size, least))))
-  return errors.some(Number.isNaN) ? NaN : Math.max(...errors)
+  const length = { forward: N * K * P * Q, 'input gradient': N * C * H * W, 'weight gradient': w.length }[pass]
+  const count = Math.min(samples, length)
+  // The first, the last, and steps between them that meet every row and column.
+  const places = Array.from({ length: count }, (_, sample) =>
+    Math.floor((sample * (length - 1)) / Math.max(1, count - 1)),
+  )
+  const sums = places.map((index) => exact(index))
+  const least = sums.reduce((total, [, size]) => total + size, 0) / count / 2
+  return Object.fromEntries(
+    algorithms.map((algorithm) => {
+      const results = resultsOf(algorithm)
+      const errors = sums.map(([sum, size], at) => {
+        const distance = Math.abs((results[places[at] ?? 0] ?? NaN) - sum)
+        return distance === 0 ? 0 : distance / (u * Math.max(size, least))
+      })
+      return [algorithm, errors.some(Number.isNaN) ? NaN : Math.max(...errors)]
+    }),
+  )
 }

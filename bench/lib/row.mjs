@@ -5,6 +5,7 @@
  * One measured case. `ratio` is the fastest peer's time divided by ours: above 1, ours is faster; null without peers.
  * Native programs stand beside the others and do not count for it: `ratios` has every peer's.
  * `gflops` is ours, `peak_gflops` what the processor could do at most, measured in the same run.
+ * `errors` by pass and inputs are against float64, in units of u · Σ|w · x|; `gates` what they may be by pass.
  * `spread_ms` is half the distance between the quartiles of the rounds. `left_out`: why a peer has no time.
  * @typedef {{
  *   bench: string,
@@ -21,6 +22,8 @@
  *   peak_mb?: Record<string, number>,
  *   peak_gflops?: number,
  *   algorithm?: string,
+ *   errors?: Record<string, Record<string, number>>,
+ *   gates?: Record<string, number>,
  *   spread_ms: Record<string, number>,
  *   rounds: number,
  *   threads: number,
@@ -33,7 +36,7 @@
  * What a bench says of a case, besides its timings. `operations`: the floating-point operations of one call.
  * @typedef {Pick<Row, 'bench' | 'case' | 'threads'>
  *   & { images?: number, operations?: number }
- *   & Partial<Pick<Row, 'family' | 'selected' | 'left_out' | 'peak_gflops' | 'algorithm' | 'simd' | 'checked'>>
+ *   & Partial<Pick<Row, 'family' | 'selected' | 'left_out' | 'peak_gflops' | 'algorithm' | 'simd' | 'checked' | 'errors' | 'gates'>>
  * } About
  */
 

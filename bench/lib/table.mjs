@@ -43,6 +43,7 @@ function formatBench(rows) {
       ...(has('gflops') ? ['GFLOPS'] : []),
       ...(withPeak ? ['of peak'] : []),
       ...(has('algorithm') ? ['algorithm'] : []),
+      ...errorPasses(rows),
     ],
     colAligns: ['left', 'left', ...rightAligned(names.length * (withImages || withMemory ? 2 : 1) + 3)],
     style: { head: [], border: [], compact: true },
@@ -66,6 +67,7 @@ function formatBench(rows) {
       ...(has('gflops') ? [row.gflops === undefined ? '' : number(row.gflops)] : []),
       ...(withPeak ? [percentOfPeak(row)] : []),
       ...(has('algorithm') ? [row.algorithm ?? ''] : []),
+      ...errorPasses(rows).map((pass) => worstError(row, pass)),
     ])
   }
   const rounds = [...new Set(rows.map((row) => row.rounds))].join('/')
@@ -84,6 +86,22 @@ function formatBench(rows) {
     ...(manyRows && has('checked') ? ["Checked before timing: every peer's output against ours."] : []),
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** The passes that any row has errors of. @param {readonly Row[]} rows */
+const errorPasses = (rows) => [...new Set(rows.flatMap((row) => Object.keys(row.errors ?? {})))]
+
+/**
+ * The largest error of a pass whatever the inputs, and the gate where it is above it: `17.3` or `23.1 > 20`.
+ * @param {Row} row
+ * @param {string} pass
+ */
+function worstError({ errors, gates }, pass) {
+  const ofPass = errors?.[pass]
+  if (ofPass === undefined) return ''
+  const worst = Math.max(...Object.values(ofPass))
+  const gate = gates?.[pass] ?? Infinity
+  return `${number(worst)}${worst <= gate ? '' : ` > ${gate}`}`
 }
 
 /**

@@ -14,7 +14,7 @@ const bench = (...args: string[]) =>
 
 describe('npm run bench', () => {
   it.each([
-    [['nonsense'], /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm\n$/],
+    [['nonsense'], /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, accuracy\n$/],
     [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
     [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
     [['train-step', '--rounds', '0'], /^bench: --rounds 0: expected a whole number.*\n$/],
@@ -43,7 +43,7 @@ describe('npm run bench', () => {
 
   it('explains itself before anything is built or installed', () => {
     const { status, stdout } = bench('--help')
-    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm']) expect(stdout).toContain(name)
+    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'accuracy']) expect(stdout).toContain(name)
     expect(status).toBe(0)
   })
 })
