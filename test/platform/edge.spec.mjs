@@ -133,15 +133,18 @@ describe('examples/edge', () => {
   })
 
   it('refuses a stream that grows too large without saying its length', async () => {
-    const parts = Array.from({ length: 40 }, () => new Uint8Array(32 * 1024))
-    const body = ReadableStream.from(parts)
-    const response = await fetch(address, {
-      method: 'POST',
-      body,
-      duplex: 'half',
-      headers: { 'Content-Type': 'image/png' },
+    // It has read all that was sent when it refuses, so that the answer is not lost with the connection.
+    const status = await new Promise((resolve, reject) => {
+      const growing = request(address, { method: 'POST', headers: { 'Content-Type': 'image/png' } })
+      growing.on('response', (response) => {
+        resolve(response.statusCode)
+        growing.destroy()
+      })
+      growing.on('error', reject)
+      for (let part = 0; part < 33; part++) growing.write(new Uint8Array(32 * 1024))
     })
-    expect(response.status).toBe(413)
+    expect(status).toBe(413)
+    expect(await post(whole)).toMatchObject({ status: 200 })
   })
 
   it('does not wait for ever for a body', async () => {

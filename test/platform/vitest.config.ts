@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/platform/**/*.spec.mjs'],
-    testTimeout: 120_000,
+    testTimeout: 400_000,
     hookTimeout: 180_000,
     maxWorkers: 2,
   },

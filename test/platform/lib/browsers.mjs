@@ -127,7 +127,7 @@ export async function open(name, address) {
  * address of a page that another server has, for the one to report to.
  * @returns the value, and the version of the browser.
  */
-export async function reportOf(name, folder, { page = '', headers = isolated, timeout = 60_000, address } = {}) {
+export async function reportOf(name, folder, { page = '', headers = isolated, timeout = 150_000, address } = {}) {
   let posted
   const report = new Promise((resolve) => {
     posted = (body, agent) => resolve({ body, agent })
