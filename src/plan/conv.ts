@@ -140,6 +140,20 @@ const packs = ({ N }: ConvProblem, pass: ConvPass): boolean => pass === 'dx' || 
  * The relations hold elsewhere.
  */
 export function costOf(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number {
+  const known = estimated.get(problem) ?? new Map<string, number>()
+  const key = `${pass} ${name}`
+  let cost = known.get(key)
+  if (cost === undefined) {
+    cost = estimate(problem, pass, name)
+    estimated.set(problem, known.set(key, cost))
+  }
+  return cost
+}
+
+/** Costs by problem, pass and algorithm: each call asks for its own, and counting takes as long as a small kernel. */
+const estimated = new WeakMap<ConvProblem, Map<string, number>>()
+
+function estimate(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number {
   const { call = 0, ...each }: Counts = costs[name][pass]
   const counts = entry(name).counts[pass](problem)
   return Object.entries(each).reduce(
