@@ -29,14 +29,17 @@ const peerModules = {
 export const bench = {
   description: 'the forward pass of LeNet-5, AlexNet, GoogLeNet and VGG-16, batch 1',
   peers: Object.keys(peerModules),
-  options: ['threads'],
-  async run({ threads = 1, rounds, peers: wanted, log }) {
+  options: ['network', 'threads'],
+  networks: names,
+  async run({ networks, threads = 1, rounds, peers: wanted, log }) {
+    const { algorithmsOfNetwork } = await import('./ours/algorithms.mjs')
     const { createNetwork: createOurs, networkOf } = await import('./ours/network.mjs')
     const { start } = await import('./ours/start.mjs')
     const runtime = await start(threads)
     const { peers, leftOut } = await loadPeers(peerModules, wanted, log, threads)
     const rows = []
     for (const name of names) {
+      if (networks !== undefined && !networks.includes(name)) continue
       log(`forward: ${name}`)
       const size = createOurs(name, undefined)
       const image = randomNumbers(
@@ -66,11 +69,13 @@ export const bench = {
         shortestSample: 30,
         onRound: (round) => log(`forward: ${name}, round ${round}`),
       })
+      const algorithm = algorithmsOfNetwork(ours.model, network, 1)
       for (const contender of Object.values(contenders)) await contender.dispose()
       const about = {
         bench: 'forward',
         case: name,
         family: 'network',
+        algorithm,
         ...runtime,
         ...(Object.keys(leftOut).length > 0 ? { left_out: leftOut } : {}),
         checked: findings.length > 0 ? findings.join(', ') : undefined,

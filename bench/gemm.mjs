@@ -33,6 +33,7 @@ export const bench = {
   peers: [],
   options: ['threads'],
   async run({ threads = 1, rounds, log }) {
+    const { algorithmOfProduct } = await import('./ours/algorithms.mjs')
     const { createProduct } = await import('./ours/gemm.mjs')
     const { start } = await import('./ours/start.mjs')
     const runtime = await start(threads)
@@ -65,16 +66,19 @@ export const bench = {
       /** @type {string} */ family,
       /** @type {string} */ label,
       /** @type {number} */ operations,
+      /** @type {string} */ algorithm,
     ) => {
       const timing = timings[name]
       if (timing === undefined) throw new Error(`${name} was not timed`)
-      return toRow({ bench: 'gemm', case: label, family, operations, ...runtime }, { ours: timing })
+      return toRow({ bench: 'gemm', case: label, family, operations, algorithm, ...runtime }, { ours: timing })
     }
-    const tileRowsMeasured = tiles.map(({ name, operations }) => row(name, 'peak', name, operations * tilesPerCall))
+    const tileRowsMeasured = tiles.map(({ name, operations }) =>
+      row(name, 'peak', name, operations * tilesPerCall, 'register tile'),
+    )
     const peak = Math.max(...tileRowsMeasured.map(({ gflops = 0 }) => gflops))
     const productRows = products.map(({ name, family, M, N, K }) => {
       const label = family === 'square' ? name : `${name} (${M}×${K})·(${K}×${N})`
-      return row(name, family, label, 2 * M * N * K)
+      return row(name, family, label, 2 * M * N * K, algorithmOfProduct({ M, N, K }))
     })
     return [...tileRowsMeasured, ...productRows].map((measured) => ({ ...measured, peak_gflops: peak }))
   },

@@ -20,18 +20,22 @@ const child = fileURLToPath(new URL('start/child.mjs', import.meta.url))
 export const bench = {
   description: 'from a fresh process to the first answer of a network: time, and peak memory of the process',
   peers: ['onnxruntime-web', 'tfjs-wasm'],
-  options: ['threads'],
-  async run({ threads = 1, rounds = 5, peers, log }) {
+  options: ['network', 'threads'],
+  networks: names,
+  async run({ networks, threads = 1, rounds = 5, peers, log }) {
+    const { algorithmsOfNetwork } = await import('./ours/algorithms.mjs')
     const { createNetwork, networkOf } = await import('./ours/network.mjs')
     const { start } = await import('./ours/start.mjs')
     const { onnxOf } = await import('./networks/onnx.mjs')
     const runtime = await start(threads)
     const rows = []
     for (const name of names) {
+      if (networks !== undefined && !networks.includes(name)) continue
       const folder = mkdtempSync(join(tmpdir(), 'toeplitz-bench-'))
       try {
         const { model, dispose } = createNetwork(name, undefined)
         const network = networkOf(model)
+        const algorithm = algorithmsOfNetwork(model, network, 1)
         const size = network.input.reduce((product, extent) => product * extent, 1)
         writeFileSync(join(folder, 'shape'), JSON.stringify(network.input))
         writeFileSync(join(folder, 'image'), Buffer.from(randomNumbers(size, 1).buffer))
@@ -54,7 +58,8 @@ export const bench = {
         const peak = Object.fromEntries(
           Object.entries(reports).map(([side, list]) => [side, Math.max(...list.map(({ megabytes }) => megabytes))]),
         )
-        rows.push({ ...toRow({ bench: 'start', case: name, family: 'start', ...runtime }, timings), peak_mb: peak })
+        const about = { bench: 'start', case: name, family: 'start', algorithm, ...runtime }
+        rows.push({ ...toRow(about, timings), peak_mb: peak })
       } finally {
         rmSync(folder, { recursive: true, force: true })
       }

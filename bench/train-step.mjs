@@ -83,7 +83,7 @@ export const bench = {
       if (networks !== undefined && !networks.includes(nameOf(item.model, item.input))) continue
       const batch = given ?? item.batch
       const name = `${item.name}, batch ${batch}`
-      const { ours, problem } = createOurs(item, { ...dataFor(item, batch), batch })
+      const { ours, algorithm, problem } = createOurs(item, { ...dataFor(item, batch), batch })
       /** @type {Contender[]} */
       const peers = []
       const leftOut = { ...missing }
@@ -117,7 +117,15 @@ export const bench = {
           warmups: peers.length > 0 ? 1 : 3,
           onRound: (round) => log(`train-step: ${name}: round ${round}`),
         })
-        const about = { bench: 'train-step', case: name, family: 'training', ...runtime, images: batch, checked }
+        const about = {
+          bench: 'train-step',
+          case: name,
+          family: 'training',
+          algorithm,
+          ...runtime,
+          images: batch,
+          checked,
+        }
         rows.push(toRow({ ...about, ...(Object.keys(leftOut).length > 0 ? { left_out: leftOut } : {}) }, timings))
       } finally {
         for (const side of [ours, ...peers]) side.dispose?.()

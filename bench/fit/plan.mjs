@@ -1,7 +1,6 @@
 // @ts-check
 // src/plan/ as a module: it is plain TypeScript that imports nothing but errors and shapes.
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { importSource } from '../lib/source.mjs'
 
 /** @typedef {'fwd' | 'dx' | 'dw'} Pass */
 
@@ -18,9 +17,4 @@ import { build } from 'esbuild'
  * }} Plan
  * @returns {Promise<Plan>}
  */
-export async function loadPlan() {
-  const entry = fileURLToPath(new URL('../../src/plan/conv.ts', import.meta.url))
-  const { outputFiles } = await build({ entryPoints: [entry], bundle: true, format: 'esm', write: false })
-  const code = Buffer.from(outputFiles[0]?.contents ?? new Uint8Array()).toString('base64')
-  return import(`data:text/javascript;base64,${code}`)
-}
+export const loadPlan = () => importSource('plan/conv.ts')
