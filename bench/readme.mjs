@@ -1,5 +1,5 @@
 // @ts-check
-// Writes what is generated from bench/results/: the tables of the README, between <!-- bench:NAME --> and
+// Writes what is generated from bench/results/: the tables of the READMEs, here and in the root, between <!-- bench:NAME --> and
 // <!-- /bench:NAME -->, and the chart.
 //
 //   node bench/readme.mjs [--check]     --check: only says whether they are what this writes
@@ -10,7 +10,7 @@ import { speedChart } from './lib/chart.mjs'
 import { resultTables, threadTable } from './lib/markdown.mjs'
 import { readResults } from './lib/results.mjs'
 
-const readme = fileURLToPath(new URL('../README.md', import.meta.url))
+const readmes = ['../README.md', 'README.md'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
 const chart = fileURLToPath(new URL('../docs/images/speed.svg', import.meta.url))
 
 /** @param {string} name */
@@ -26,14 +26,17 @@ function block(name) {
 
 /** The files as they should be: [path, text] of each. @returns {Promise<[string, string][]>} */
 async function generated() {
-  const text = readFileSync(readme, 'utf8').replaceAll(
-    /<!-- bench:([a-z-]+) -->[^]*?<!-- \/bench:\1 -->/g,
-    (_, name) => `<!-- bench:${name} -->\n\n${block(name)}\n\n<!-- /bench:${name} -->`,
-  )
-  return [
-    [readme, await format(text, { ...(await resolveConfig(readme)), filepath: readme })],
-    [chart, speedChart(readResults('layers'), readResults('forward'))],
-  ]
+  const pages = readmes.map(async (path) => {
+    const text = readFileSync(path, 'utf8').replaceAll(
+      /<!-- bench:([a-z-]+) -->[^]*?<!-- \/bench:\1 -->/g,
+      (_, name) => `<!-- bench:${name} -->\n\n${block(name)}\n\n<!-- /bench:${name} -->`,
+    )
+    return /** @type {[string, string]} */ ([
+      path,
+      await format(text, { ...(await resolveConfig(path)), filepath: path }),
+    ])
+  })
+  return [...(await Promise.all(pages)), [chart, speedChart(readResults('layers'), readResults('forward'))]]
 }
 
 /** Writes the files; the paths of those that were otherwise. */

@@ -37,6 +37,7 @@ const benches = {
   forward: () => import('./forward.mjs'),
   start: () => import('./start.mjs'),
   gemm: () => import('./gemm.mjs'),
+  growth: () => import('./growth.mjs'),
   accuracy: () => import('./accuracy.mjs'),
 }
 
@@ -57,14 +58,14 @@ Measures toeplitz against its peers in the same process, taking turns. Without a
 ${lines.join('\n')}
 
 Options:
-  --json          print only the results, an array of { bench, case, family, ours_ms, peers: { name: ms }, ratio, threads, … }
-  --layer <a,b>   layers, accuracy: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected
-  --network <a,b> train-step: only these: mnist, cifar, lenet5, alexnet
+  --json          print only the results, an array of { bench, case, family, ours_ms, peers: { name: ms }, ratio, algorithm, threads, simd, … }
+  --layer <a,b>   layers, accuracy: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected; growth: by family
+  --network <a,b> train-step, forward, start: only these: lenet5, alexnet, googlenet, vgg16; train-step also mnist, cifar
   --batch <n>     train-step: images in a batch (default: 128, of AlexNet 8)
   --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1)
   --rounds <n>    measured rounds, of which the median is reported (default: what fits into the bench's budget of time)
   --peers <a,b>   only these peers; none: only ours
-  --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the README's tables and chart from it
+  --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the READMEs' tables and chart from it
   -h, --help      this text
 `
 }
@@ -108,7 +109,7 @@ async function readCommandLine(args) {
   }
   const networks = values.network?.split(',').map((name) => name.trim())
   if (networks !== undefined) {
-    const all = found.flatMap((bench) => bench.networks ?? [])
+    const all = [...new Set(found.flatMap((bench) => bench.networks ?? []))]
     const unknown = networks.find((name) => !all.includes(name))
     if (unknown !== undefined) {
       throw new UsageError(`--network ${values.network}: no network "${unknown}", expected ${all.join(', ')}`)

@@ -1,5 +1,6 @@
 // @ts-check
 // Results as tables in Markdown.
+import { memoryChange, timesEach } from './growth.mjs'
 import { percentOfPeak } from './row.mjs'
 import { geometricMeans } from './summary.mjs'
 
@@ -22,6 +23,7 @@ export function resultTables(rows) {
     ...(peers.length > 0 ? ['ratio'] : []),
     ...(has('gflops') ? ['GFLOPS'] : []),
     ...(has('peak_gflops') ? ['of peak'] : []),
+    ...(has('growth') ? ['exponent', 'each', 'memory'] : []),
   ]
   const lines = shown.map((row) => [
     row.case,
@@ -35,6 +37,7 @@ export function resultTables(rows) {
     ...(peers.length > 0 ? [row.ratio === null ? '' : `${digits(row.ratio)} ×`] : []),
     ...(has('gflops') ? [digits(row.gflops)] : []),
     ...(has('peak_gflops') ? [percentOfPeak(row)] : []),
+    ...(row.growth ? [row.growth.exponent.toFixed(2), timesEach(row.growth), memoryChange(row.growth)] : []),
   ])
   const means = rows.length > shown.length ? geometricMeans(rows) : []
   const meanLines = means.map(({ name, rows: count, ratio }) => [name, String(count), `${digits(ratio)} ×`])
@@ -93,5 +96,7 @@ export function digits(value) {
  */
 function markdownTable(titles, lines) {
   const align = titles.map((_, column) => (column === 0 ? '---' : '--:'))
-  return [titles, align, ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+  return [titles, align, ...lines]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+    .join('\n')
 }

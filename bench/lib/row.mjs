@@ -6,11 +6,12 @@
  * Native programs stand beside the others and do not count for it: `ratios` has every peer's.
  * `gflops` is ours, `peak_gflops` what the processor could do at most, measured in the same run.
  * `errors` by pass and inputs are against float64, in units of u · Σ|w · x|; `gates` what they may be by pass.
+ * `growth` is what one call takes at every size, of which `ours_ms` and `algorithm` are the largest's: lib/growth.mjs.
  * `spread_ms` is half the distance between the quartiles of the rounds. `left_out`: why a peer has no time.
  * @typedef {{
  *   bench: string,
  *   case: string,
- *   family?: string,
+ *   family: string,
  *   selected?: boolean,
  *   ours_ms: number,
  *   peers: Record<string, number>,
@@ -21,22 +22,23 @@
  *   gflops?: number,
  *   peak_mb?: Record<string, number>,
  *   peak_gflops?: number,
- *   algorithm?: string,
+ *   algorithm: string,
  *   errors?: Record<string, Record<string, number>>,
  *   gates?: Record<string, number>,
+ *   growth?: import('./growth.mjs').Growth,
  *   spread_ms: Record<string, number>,
  *   rounds: number,
  *   threads: number,
- *   simd?: string,
+ *   simd: string,
  *   checked?: string | undefined,
  * }} Row
  */
 
 /**
  * What a bench says of a case, besides its timings. `operations`: the floating-point operations of one call.
- * @typedef {Pick<Row, 'bench' | 'case' | 'threads'>
+ * @typedef {Pick<Row, 'bench' | 'case' | 'family' | 'algorithm' | 'threads' | 'simd'>
  *   & { images?: number, operations?: number }
- *   & Partial<Pick<Row, 'family' | 'selected' | 'left_out' | 'peak_gflops' | 'algorithm' | 'simd' | 'checked' | 'errors' | 'gates'>>
+ *   & Partial<Pick<Row, 'selected' | 'left_out' | 'peak_gflops' | 'checked' | 'errors' | 'gates' | 'growth'>>
  * } About
  */
 
@@ -57,7 +59,7 @@ export function toRow({ bench, case: name, family, images, operations, threads, 
   return {
     bench,
     case: name,
-    ...(family === undefined ? {} : { family }),
+    family,
     ours_ms: ours.median,
     peers,
     ratio: Number.isFinite(fastest) ? fastest / ours.median : null,

@@ -1,6 +1,7 @@
 // @ts-check
 // The rows of the benches as a table for people and as JSON for programs.
 import Table from 'cli-table3'
+import { memoryChange, timesEach } from './growth.mjs'
 import { percentOfPeak } from './row.mjs'
 import { geometricMeans } from './summary.mjs'
 
@@ -42,7 +43,8 @@ function formatBench(rows) {
       ...(peers.length > 0 ? ['ratio'] : []),
       ...(has('gflops') ? ['GFLOPS'] : []),
       ...(withPeak ? ['of peak'] : []),
-      ...(has('algorithm') ? ['algorithm'] : []),
+      ...(has('growth') ? ['exponent', 'each', 'memory'] : []),
+      'algorithm',
       ...errorPasses(rows),
     ],
     colAligns: ['left', 'left', ...rightAligned(names.length * (withImages || withMemory ? 2 : 1) + 3)],
@@ -66,7 +68,8 @@ function formatBench(rows) {
       ...(peers.length > 0 ? [row.ratio === null ? '' : `${number(row.ratio)} ×`] : []),
       ...(has('gflops') ? [row.gflops === undefined ? '' : number(row.gflops)] : []),
       ...(withPeak ? [percentOfPeak(row)] : []),
-      ...(has('algorithm') ? [row.algorithm ?? ''] : []),
+      ...(has('growth') ? growthCells(row) : []),
+      row.algorithm.replaceAll(' | ', '\n'),
       ...errorPasses(rows).map((pass) => worstError(row, pass)),
     ])
   }
@@ -76,6 +79,16 @@ function formatBench(rows) {
   const lines = [
     table.toString(),
     `${rows[0]?.bench}: median of ${rounds} rounds ± half the interquartile range; ${threads} thread${threads === '1' ? '' : 's'}${ratio}.`,
+    ...(has('growth')
+      ? [
+          'Times are those of the largest size. Exponent e: time ~ size^e; each: time for one image or pixel, the smallest size first, | where another algorithm begins; memory: after the measured calls against before.',
+        ]
+      : []),
+    ...(has('errors')
+      ? [
+          'Errors: the largest for any inputs, in units of u · Σ|w · x| with u = 2⁻²⁴, against float64; > 20: above its gate of 20.',
+        ]
+      : []),
     ...(manyRows ? geometricMeans(rows) : []).map(
       ({ name, rows: count, ratio: mean }) =>
         `Geometric mean, ${name} (${count} row${count === 1 ? '' : 's'}): ${number(mean)} ×`,
@@ -87,6 +100,10 @@ function formatBench(rows) {
   ]
   return `${lines.join('\n')}\n`
 }
+
+/** @param {Row} row */
+const growthCells = ({ growth }) =>
+  growth === undefined ? ['', '', ''] : [growth.exponent.toFixed(2), timesEach(growth), memoryChange(growth)]
 
 /** The passes that any row has errors of. @param {readonly Row[]} rows */
 const errorPasses = (rows) => [...new Set(rows.flatMap((row) => Object.keys(row.errors ?? {})))]

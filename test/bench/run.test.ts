@@ -14,7 +14,10 @@ const bench = (...args: string[]) =>
 
 describe('npm run bench', () => {
   it.each([
-    [['nonsense'], /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, accuracy\n$/],
+    [
+      ['nonsense'],
+      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, accuracy\n$/,
+    ],
     [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
     [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
     [['train-step', '--rounds', '0'], /^bench: --rounds 0: expected a whole number.*\n$/],
@@ -28,7 +31,9 @@ describe('npm run bench', () => {
       /^bench: --network mnist,resnet: no network "resnet", expected mnist.*\n$/,
     ],
     [['train-step', '--network', 'mnist', '--save'], /^bench: --save with --network mnist: .*\n$/],
-    [['forward', '--network', 'mnist'], /^bench: --network mnist: not an option of forward\n$/],
+    [['layers', '--network', 'lenet5'], /^bench: --network lenet5: not an option of layers\n$/],
+    [['forward', '--network', 'mnist'], /^bench: --network mnist: no network "mnist", expected lenet5, alexnet.*\n$/],
+    [['start', '--network', 'lenet5', '--save'], /^bench: --save with --network lenet5: .*\n$/],
     [['layers', 'gemm', '--batch', '2'], /^bench: --batch 2: not an option of layers or gemm\n$/],
     [['layers', '--layer', 'vgg16,nonsense'], /^bench: --layer vgg16,nonsense: no layer "nonsense", expected .*\n$/],
     [['layers', '--layer', 'vgg16', '--save'], /^bench: --save with --layer vgg16: .*\n$/],
@@ -43,7 +48,8 @@ describe('npm run bench', () => {
 
   it('explains itself before anything is built or installed', () => {
     const { status, stdout } = bench('--help')
-    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'accuracy']) expect(stdout).toContain(name)
+    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'growth', 'accuracy'])
+      expect(stdout).toContain(name)
     expect(status).toBe(0)
   })
 })

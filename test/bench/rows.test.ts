@@ -1,0 +1,103 @@
+/** The rows that the benches make, without peers and with one round of their smallest cases. */
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+
+interface Row {
+  readonly bench: string
+  readonly case: string
+  readonly algorithm: string
+  readonly ours_ms: number
+  readonly growth?: Growth
+}
+
+interface Growth {
+  readonly by: 'images' | 'pixels'
+  readonly sizes: readonly number[]
+  readonly ms: readonly number[]
+  readonly algorithms: readonly string[]
+  readonly exponent: number
+  readonly memory_bytes: { readonly live: number; readonly peak: number; readonly reserved: number }
+}
+
+interface Bench {
+  readonly bench: { run: (options: object) => Promise<Row[]> }
+}
+
+const load = async (file: string): Promise<unknown> => import(new URL(`../../bench/${file}`, import.meta.url).href)
+
+const smallest: [name: string, options: object, rows: number, algorithm: RegExp][] = [
+  ['train-step', { networks: ['lenet5'], batch: 2 }, 1, /^forward .*; linear: dot 1 \| input gradient .* \| weight .*/],
+  ['layers', { layers: ['lenet5/c1', 'lenet5/c5'] }, 2, /^[a-z]+2?$/],
+  ['forward', { networks: ['lenet5'] }, 1, /^[a-z]+ \d.*; linear: dot 1$/],
+  ['start', { networks: ['lenet5'] }, 1, /^[a-z]+ \d.*; linear: dot 1$/],
+  ['gemm', {}, 10, /^(gemm|register tile)$/],
+  ['growth', { layers: ['linear'] }, 1, /^(gemm|dot)$/],
+  ['accuracy', { layers: ['lenet5/c5'] }, 5, /^[a-z]+2?(, asked for)?$/],
+]
+
+describe('a row', () => {
+  it.each(smallest)('of %s has every field that is promised', async (name, options, count, algorithm) => {
+    const { bench } = (await load(`${name}.mjs`)) as Bench
+    const rows = await bench.run({ ...options, threads: 1, rounds: 1, peers: [], log: () => undefined })
+    for (const row of rows) {
+      expect(row).toMatchObject({
+        bench: name,
+        case: expect.stringMatching(/./) as string,
+        family: expect.stringMatching(/./) as string,
+        ours_ms: expect.any(Number) as number,
+        peers: {},
+        ratio: null,
+        algorithm: expect.stringMatching(algorithm) as string,
+        threads: 1,
+        simd: 'strict',
+      })
+    }
+    expect(rows).toHaveLength(count)
+  })
+})
+
+describe('growth', async () => {
+  const { exponentOf, timesEach, memoryChange } = (await load('lib/growth.mjs')) as {
+    exponentOf: (sizes: readonly number[], times: readonly number[]) => number
+    timesEach: (growth: Growth) => string
+    memoryChange: (growth: Growth) => string
+  }
+  const growth: Growth = {
+    by: 'images',
+    sizes: [1, 2, 4],
+    ms: [0.5, 1, 1.6],
+    algorithms: ['dot', 'dot', 'gemm'],
+    exponent: 1,
+    memory_bytes: { live: 0, peak: 0, reserved: 0 },
+  }
+
+  it('is fitted to all sizes', () => {
+    const sizes = [1, 2, 4, 8]
+    for (const exponent of [0, 1, 1.5]) {
+      const times = sizes.map((size) => 3 * size ** exponent)
+      expect(exponentOf(sizes, times)).toBeCloseTo(exponent, 12)
+    }
+    // Slope 1 from 1 to 2 and 0 from 2 to 4: by symmetry half.
+    expect(exponentOf([1, 2, 4], [1, 2, 2])).toBeCloseTo(0.5, 12)
+  })
+
+  it('shows the time of one, where the algorithm changes, and what memory was taken', () => {
+    expect(timesEach(growth)).toBe('500 500 | 400 µs/image')
+    expect(timesEach({ ...growth, by: 'pixels' })).toBe('500000 500000 | 400000 ns/pixel')
+    expect(memoryChange(growth)).toBe('same')
+    const more = { live: 64, peak: 0, reserved: 65536 }
+    expect(memoryChange({ ...growth, memory_bytes: more })).toBe('live +64, reserved +65536')
+  })
+
+  it('is linear in the committed results, and takes no memory', () => {
+    const text = readFileSync(new URL('../../bench/results/growth.json', import.meta.url), 'utf8')
+    const rows = JSON.parse(text) as Required<Row>[]
+    expect(new Set(rows.map((row) => row.growth.by))).toEqual(new Set(['images', 'pixels']))
+    for (const { case: name, ours_ms: last, algorithm, growth } of rows) {
+      expect(growth.exponent, name).toBeLessThan(1.1)
+      expect(growth.exponent, name).toBeCloseTo(exponentOf(growth.sizes, growth.ms), 4)
+      expect(growth.memory_bytes, name).toEqual({ live: 0, peak: 0, reserved: 0 })
+      expect([growth.ms.at(-1), growth.algorithms.at(-1)]).toEqual([last, algorithm])
+    }
+  })
+})
