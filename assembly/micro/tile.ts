@@ -62,15 +62,38 @@ export class Rows6 {
   }
 }
 
+/** One step of k alone: c = start + a · b for the first of the columns that two vectors, or with `half` one, hold. */
+function oneStep(c: usize, ld: usize, start: usize, startLd: usize, a: usize, b: usize, rows: i32, half: bool): void {
+  const b0 = v128.load(b)
+  const b1 = half ? b0 : v128.load(b, 16)
+  for (let i = 0; i < rows; i++) {
+    const s = v128.load32_splat(a)
+    v128.store(c, madd(s, b0, v128.load(start)))
+    if (!half) v128.store(c, madd(s, b1, v128.load(start, 16)), 16)
+    a += 4
+    c += ld
+    start += startLd
+  }
+}
+
 /**
  * c, with rows `ld` bytes apart, = start + a · b while b < end. The rows of `start` are `startLd` bytes apart (0 repeats
  * one row).
  *
  * One flat loop, tested at its top, with accumulators loaded from memory before it and stored after it: a remainder
- * loop, a nested one, or a test at the bottom costs 15-50 %.
+ * loop, a nested one, or a test at the bottom costs 15-50 %. Up to four rows take two steps at a time, since a turn costs
+ * a cycle beside the four that its products take: 45 → 53 GFLOPS with four rows, 41 → 53 with three, 28 → 45 with two; five
+ * rows lose by it. An odd step comes first, by itself.
  */
 export function tile<T>(c: usize, ld: usize, start: usize, startLd: usize, a: usize, b: usize, end: usize): void {
   const rows = changetype<T>(0).rows
+  if (rows < 5 && ((end - b) & B_STEP) != 0) {
+    oneStep(c, ld, start, startLd, a, b, rows, false)
+    start = c
+    startLd = ld
+    a += (<usize>rows) << 2
+    b += B_STEP
+  }
   let c00 = v128.load(start)
   let c01 = v128.load(start, 16)
   let c10 = c00
@@ -140,7 +163,31 @@ export function tile<T>(c: usize, ld: usize, start: usize, startLd: usize, a: us
       c51 = madd(s, b1, c51)
     }
     a += (<usize>rows) << 2
-    b += B_STEP
+    if (rows > 4) b += B_STEP
+    else {
+      const b2 = v128.load(b, 32)
+      const b3 = v128.load(b, 48)
+      s = v128.load32_splat(a)
+      c00 = madd(s, b2, c00)
+      c01 = madd(s, b3, c01)
+      if (rows > 1) {
+        s = v128.load32_splat(a, 4)
+        c10 = madd(s, b2, c10)
+        c11 = madd(s, b3, c11)
+      }
+      if (rows > 2) {
+        s = v128.load32_splat(a, 8)
+        c20 = madd(s, b2, c20)
+        c21 = madd(s, b3, c21)
+      }
+      if (rows > 3) {
+        s = v128.load32_splat(a, 12)
+        c30 = madd(s, b2, c30)
+        c31 = madd(s, b3, c31)
+      }
+      a += (<usize>rows) << 2
+      b += 2 * B_STEP
+    }
   }
   v128.store(c, c00)
   v128.store(c, c01, 16)
@@ -171,9 +218,16 @@ export function tile<T>(c: usize, ld: usize, start: usize, startLd: usize, a: us
   }
 }
 
-/** The same for the left four of the eight columns. */
+/** The same for the left four of the eight columns, two steps at a time: 35 → 45 GFLOPS with five rows. */
 export function halfTile<T>(c: usize, ld: usize, start: usize, startLd: usize, a: usize, b: usize, end: usize): void {
   const rows = changetype<T>(0).rows
+  if (((end - b) & B_STEP) != 0) {
+    oneStep(c, ld, start, startLd, a, b, rows, true)
+    start = c
+    startLd = ld
+    a += (<usize>rows) << 2
+    b += B_STEP
+  }
   let c0 = v128.load(start)
   let c1 = c0
   let c2 = c0
@@ -194,7 +248,15 @@ export function halfTile<T>(c: usize, ld: usize, start: usize, startLd: usize, a
     if (rows > 4) c4 = madd(v128.load32_splat(a, 16), b0, c4)
     if (rows > 5) c5 = madd(v128.load32_splat(a, 20), b0, c5)
     a += (<usize>rows) << 2
-    b += B_STEP
+    const b1 = v128.load(b, 32)
+    c0 = madd(v128.load32_splat(a), b1, c0)
+    if (rows > 1) c1 = madd(v128.load32_splat(a, 4), b1, c1)
+    if (rows > 2) c2 = madd(v128.load32_splat(a, 8), b1, c2)
+    if (rows > 3) c3 = madd(v128.load32_splat(a, 12), b1, c3)
+    if (rows > 4) c4 = madd(v128.load32_splat(a, 16), b1, c4)
+    if (rows > 5) c5 = madd(v128.load32_splat(a, 20), b1, c5)
+    a += (<usize>rows) << 2
+    b += 2 * B_STEP
   }
   v128.store(c, c0)
   if (rows > 1) v128.store(c + ld, c1)
