@@ -113,7 +113,8 @@ export const bench = {
         const timings = await measure(contenders, {
           rounds,
           mostRounds: 9,
-          budgetMilliseconds: 50_000,
+          budgetMilliseconds: 80_000,
+          shareMilliseconds: 40_000,
           warmups: peers.length > 0 ? 1 : 3,
           onRound: (round) => log(`train-step: ${name}: round ${round}`),
         })

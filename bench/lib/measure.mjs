@@ -4,12 +4,13 @@
 
 /**
  * @typedef {{ median: number, spread: number, samples: number[] }} Timing `median` and `spread` (half the distance
- *   between the quartiles) in milliseconds of one call; one sample for each round
+ *   between the quartiles) in milliseconds of one call; one sample for each round that the contender took part in
  * @typedef {{
  *   rounds?: number | undefined,
  *   fewestRounds?: number,
  *   mostRounds?: number,
  *   budgetMilliseconds?: number,
+ *   shareMilliseconds?: number,
  *   warmups?: number,
  *   warmupMilliseconds?: number,
  *   shortestSample?: number,
@@ -18,9 +19,10 @@
  */
 
 /**
- * Calls every contender `warmups` times unmeasured and until `warmupMilliseconds` have passed, then once a round. A contender that is done sooner than
- * `shortestSample` milliseconds is called several times in a row and the round counts the mean of them. Without
- * `rounds`, measuring goes on until another round would overrun the budget.
+ * Calls every contender `warmups` times unmeasured and until `warmupMilliseconds` have passed, then once a round. A
+ * contender that is done sooner than `shortestSample` milliseconds is called several times in a row and the round counts
+ * the mean of them. Without `rounds`, measuring goes on until another round would overrun the budget, and a contender of
+ * which another sample would overrun its share, warm-up included, sits out the rounds that are left; it has one sample at least.
  *
  * @template {string} Name
  * @param {Record<Name, () => unknown>} contenders
@@ -29,12 +31,14 @@
  */
 export async function measure(contenders, options = {}) {
   const { rounds, fewestRounds = 3, mostRounds = 15, budgetMilliseconds = 60_000, onRound } = options
+  const share = rounds === undefined ? (options.shareMilliseconds ?? Infinity) : Infinity
   const warmups = Math.max(1, options.warmups ?? 2)
   const warmupMilliseconds = options.warmupMilliseconds ?? 0
   const shortestSample = options.shortestSample ?? 200
   const names = /** @type {Name[]} */ (Object.keys(contenders))
 
   const repeats = /** @type {Record<Name, number>} */ ({})
+  const spent = /** @type {Record<Name, number>} */ ({})
   for (const name of names) {
     let once = Infinity
     const begin = performance.now()
@@ -42,18 +46,26 @@ export async function measure(contenders, options = {}) {
       once = Math.min(once, await time(contenders[name], 1))
     }
     repeats[name] = Math.min(1e6, Math.max(1, Math.ceil(shortestSample / Math.max(once, 1e-4))))
+    spent[name] = performance.now() - begin
   }
 
   const samples = /** @type {Record<Name, number[]>} */ ({})
   for (const name of names) samples[name] = []
+  /** What a sample of a contender takes, from those that it has. @param {Name} name */
+  const sampleTime = (name) => summarize(samples[name]).median * repeats[name]
   const start = performance.now()
+  let active = names
   for (let round = 0; round < (rounds ?? mostRounds); round++) {
-    const spent = performance.now() - start
-    if (rounds === undefined && round >= fewestRounds && (spent / round) * (round + 1) > budgetMilliseconds) break
+    if (round > 0) active = active.filter((name) => spent[name] + sampleTime(name) <= share)
+    const next = active.reduce((sum, name) => sum + sampleTime(name), 0)
+    const over = performance.now() - start + next > budgetMilliseconds
+    if (active.length === 0 || (rounds === undefined && round >= fewestRounds && over)) break
     onRound?.(round + 1)
-    for (let turn = 0; turn < names.length; turn++) {
-      const name = /** @type {Name} */ (names[(round + turn) % names.length])
+    for (let turn = 0; turn < active.length; turn++) {
+      const name = /** @type {Name} */ (active[(round + turn) % active.length])
+      const begin = performance.now()
       samples[name].push(await time(contenders[name], repeats[name]))
+      spent[name] += performance.now() - begin
     }
   }
   return /** @type {Record<Name, Timing>} */ (

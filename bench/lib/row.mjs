@@ -7,7 +7,8 @@
  * `gflops` is ours, `peak_gflops` what the processor could do at most, measured in the same run.
  * `errors` by pass and inputs are against float64, in units of u · Σ|w · x|; `gates` what they may be by pass.
  * `growth` is what one call takes at every size, of which `ours_ms` and `algorithm` are the largest's: lib/growth.mjs.
- * `spread_ms` is half the distance between the quartiles of the rounds. `left_out`: why a peer has no time.
+ * `spread_ms` is half the distance between the quartiles of the rounds; `peer_rounds` has the peers that were measured in
+ * fewer `rounds` than ours. `left_out`: why a peer has no time.
  * @typedef {{
  *   bench: string,
  *   case: string,
@@ -28,6 +29,7 @@
  *   growth?: import('./growth.mjs').Growth,
  *   spread_ms: Record<string, number>,
  *   rounds: number,
+ *   peer_rounds?: Record<string, number>,
  *   threads: number,
  *   simd: string,
  *   checked?: string | undefined,
@@ -55,6 +57,7 @@ export function toRow({ bench, case: name, family, images, operations, threads, 
   const { ours, ...others } = timings
   if (ours === undefined) throw new Error(`${bench} ${name} has no timing of ours`)
   const peers = mapValues(others, ({ median }) => median)
+  const fewer = Object.entries(others).filter(([, { samples }]) => samples.length < ours.samples.length)
   const fastest = Math.min(...Object.entries(peers).map(([peer, time]) => (native.has(peer) ? Infinity : time)))
   return {
     bench,
@@ -68,6 +71,9 @@ export function toRow({ bench, case: name, family, images, operations, threads, 
     ...(operations === undefined ? {} : { gflops: operations / ours.median / 1e6 }),
     spread_ms: mapValues(timings, ({ spread }) => spread),
     rounds: ours.samples.length,
+    ...(fewer.length === 0
+      ? {}
+      : { peer_rounds: Object.fromEntries(fewer.map(([peer, { samples }]) => [peer, samples.length])) }),
     threads,
     ...about,
   }

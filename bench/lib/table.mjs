@@ -29,25 +29,25 @@ function formatBench(rows) {
   const peers = [...new Set(rows.flatMap((row) => [...Object.keys(row.peers), ...Object.keys(row.left_out ?? {})]))]
   const has = (/** @type {keyof Row} */ key) => rows.some((row) => row[key] !== undefined)
   const withImages = has('images_per_second')
-  const withFamily = has('family')
   const withPeak = has('peak_gflops')
   const manyRows = rows.length > 8
   const withMemory = has('peak_mb')
   const names = ['ours', ...peers]
+  const head = [
+    'family',
+    'case',
+    ...names.flatMap((name) => [`${name} ms`, ...(withImages ? ['images/s'] : [])]),
+    ...(withMemory ? names.map((name) => `${name} MB`) : []),
+    ...(peers.length > 0 ? ['ratio'] : []),
+    ...(has('gflops') ? ['GFLOPS'] : []),
+    ...(withPeak ? ['of peak'] : []),
+    ...(has('growth') ? ['exponent', 'each', 'memory'] : []),
+    'algorithm',
+    ...errorPasses(rows),
+  ]
   const table = new Table({
-    head: [
-      withFamily ? 'family' : 'bench',
-      'case',
-      ...names.flatMap((name) => [`${name} ms`, ...(withImages ? ['images/s'] : [])]),
-      ...(withMemory ? names.map((name) => `${name} MB`) : []),
-      ...(peers.length > 0 ? ['ratio'] : []),
-      ...(has('gflops') ? ['GFLOPS'] : []),
-      ...(withPeak ? ['of peak'] : []),
-      ...(has('growth') ? ['exponent', 'each', 'memory'] : []),
-      'algorithm',
-      ...errorPasses(rows),
-    ],
-    colAligns: ['left', 'left', ...rightAligned(names.length * (withImages || withMemory ? 2 : 1) + 3)],
+    head,
+    colAligns: head.map((title) => (['family', 'case', 'algorithm'].includes(title) ? 'left' : 'right')),
     style: { head: [], border: [], compact: true },
   })
   for (const row of rows) {
@@ -57,11 +57,11 @@ function formatBench(rows) {
       const time =
         milliseconds === undefined
           ? (row.left_out?.[name] ?? '')
-          : `${number(milliseconds)} ± ${number(row.spread_ms[name] ?? 0, milliseconds)}`
+          : `${number(milliseconds)} ± ${number(row.spread_ms[name] ?? 0, milliseconds)}${fewerRounds(row, name)}`
       return [time, ...(withImages ? [images === undefined ? '' : number(images)] : [])]
     })
     table.push([
-      (withFamily ? row.family : row.bench) ?? '',
+      row.family,
       row.case,
       ...cells,
       ...(withMemory ? names.map((name) => number(row.peak_mb?.[name] ?? NaN)) : []),
@@ -101,6 +101,16 @@ function formatBench(rows) {
   return `${lines.join('\n')}\n`
 }
 
+/**
+ * How many rounds a peer had that was too slow for all of them: ` (1 round)`.
+ * @param {Row} row
+ * @param {string} peer
+ */
+function fewerRounds({ peer_rounds: rounds }, peer) {
+  const count = rounds?.[peer]
+  return count === undefined ? '' : ` (${count} round${count === 1 ? '' : 's'})`
+}
+
 /** @param {Row} row */
 const growthCells = ({ growth }) =>
   growth === undefined ? ['', '', ''] : [growth.exponent.toFixed(2), timesEach(growth), memoryChange(growth)]
@@ -129,12 +139,4 @@ function worstError({ errors, gates }, pass) {
 function number(value, beside = value) {
   const decimals = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.max(Math.abs(beside), 1e-6)))))
   return value.toFixed(decimals)
-}
-
-/**
- * @param {number} count
- * @returns {'right'[]}
- */
-function rightAligned(count) {
-  return Array.from({ length: count }, () => 'right')
 }
