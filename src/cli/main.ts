@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `toeplitz`. */
+import { explainCommand } from './explain.js'
 import { predictCommand } from './predict.js'
 import { runCli } from './program.js'
 import { searchCommand } from './search.js'
@@ -11,4 +12,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   search: (options) => searchCommand(options),
   predict: (model, images, options) => predictCommand(model, images, options),
   summary: (model, options) => summaryCommand(model, options),
+  explain: (model, options) => explainCommand(model, options),
 })

@@ -7,7 +7,8 @@ import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } f
 import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
-import { createModel } from '../zoo/registry.js'
+import { architectures, createModel } from '../zoo/registry.js'
+import { exists } from './metrics.js'
 import { augmentationOf, initializerOf } from './options.js'
 import type { RunSettings } from './settings.js'
 
@@ -34,8 +35,14 @@ async function readModelFile(path: string): Promise<{ file: ModelFile; model: Gr
 }
 
 /** The architecture of a model.json or of a whole model. */
-export const readArchitecture = async (path: string): Promise<Graph> =>
+const readArchitecture = async (path: string): Promise<Graph> =>
   (await (isWhole(path) ? readWhole(path) : readModelFile(path))).model
+
+/** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
+export async function modelNamed(name: string): Promise<Graph> {
+  const isPath = (await exists(name)) || (/[/\\.]/.test(name) && !Object.hasOwn(architectures, name))
+  return isPath ? readArchitecture(name) : createModel(name)
+}
 
 /** A trained model: architecture and weights. @throws FormatError when a file is damaged or the two do not belong together. */
 export async function readTrainedModel(path: string): Promise<{ file: ModelDescription; model: Graph }> {

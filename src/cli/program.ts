@@ -45,6 +45,17 @@ export interface SummaryOptions {
   readonly debug: boolean
 }
 
+/** Which pass `toeplitz explain` is about. */
+export const explainPasses = ['forward', 'input-gradient', 'weight-gradient', 'all'] as const
+
+export interface ExplainOptions {
+  /** Inputs that are computed together. */
+  readonly batch: number
+  readonly pass: (typeof explainPasses)[number]
+  readonly json: boolean
+  readonly debug: boolean
+}
+
 /** What `toeplitz search` tries where nothing else is asked for. */
 export const searchDefaults = {
   lr: { low: 1e-4, high: 1e-1 },
@@ -82,6 +93,7 @@ export interface CliActions {
   search(options: SearchOptions): Promise<number | undefined>
   predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
   summary(model: string, options: SummaryOptions): Promise<number | undefined>
+  explain(model: string, options: ExplainOptions): Promise<number | undefined>
 }
 
 export interface CliStream {
@@ -114,6 +126,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
   addSearch(program, actions)
   addPredict(program, actions)
   addSummary(program, actions)
+  addExplain(program, actions)
   program.addHelpText(
     'after',
     `
@@ -124,6 +137,7 @@ Examples:
   $ toeplitz search --trials 8              look for a learning rate and a weight decay
   $ toeplitz predict runs/convnet-mnist/model.json digit.png
   $ toeplitz summary runs/convnet-mnist/model.json
+  $ toeplitz explain vgg16                  which algorithm computes each layer
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   )
@@ -144,6 +158,7 @@ export async function runCli(
       search: async (options) => keep(await actions.search(options)),
       predict: async (model, images, options) => keep(await actions.predict(model, images, options)),
       summary: async (model, options) => keep(await actions.summary(model, options)),
+      explain: async (model, options) => keep(await actions.explain(model, options)),
     },
     streams,
   )
@@ -286,18 +301,41 @@ function addPredict(program: Command, actions: CliActions): void {
     })
 }
 
+const anyModel = 'model.safetensors or model.json of a model, the folder with it, or the name of an architecture'
+
 function addSummary(program: Command, actions: CliActions): void {
   program
     .command('summary')
     .description('list the layers of a model: output, parameters, operations')
-    .argument(
-      '<model>',
-      'model.safetensors or model.json of a model, the folder with it, or the name of an architecture',
-    )
+    .argument('<model>', anyModel)
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ toeplitz summary convnet --json')
     .action(async (model: string, _options: unknown, command: Command) => {
       await actions.summary(model, flags(command))
+    })
+}
+
+function addExplain(program: Command, actions: CliActions): void {
+  program
+    .command('explain')
+    .description('say which algorithm computes each convolutional layer, and what it and the next best would cost')
+    .argument('<model>', anyModel)
+    .option('--batch <count>', 'inputs that are computed together', parsePositiveInteger, 1)
+    .addOption(
+      new Option('--pass <name>', `pass: ${explainPasses.join(', ')}`)
+        .argParser(choiceOf(explainPasses))
+        .default('forward'),
+    )
+    .option('--json', 'print JSON, with every algorithm and why it is not taken')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ toeplitz explain vgg16
+  $ toeplitz explain convnet --batch 128 --pass all`,
+    )
+    .action(async (model: string, { batch, pass }: Pick<ExplainOptions, 'batch' | 'pass'>, command: Command) => {
+      await actions.explain(model, { batch, pass, ...flags(command) })
     })
 }
 

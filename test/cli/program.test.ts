@@ -6,7 +6,7 @@ import type { CliActions, TrainOptions } from '../../src/cli/program.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
 interface Call {
-  readonly name: 'train' | 'search' | 'predict' | 'summary'
+  readonly name: 'train' | 'search' | 'predict' | 'summary' | 'explain'
   readonly values: readonly unknown[]
 }
 
@@ -22,6 +22,7 @@ async function run(argv: readonly string[], actions: Partial<CliActions> = {}) {
     search: (...values) => note('search', values),
     predict: (...values) => note('predict', values),
     summary: (...values) => note('summary', values),
+    explain: (...values) => note('explain', values),
   }
   let stdout = ''
   let stderr = ''
@@ -113,9 +114,22 @@ describe('good command lines', () => {
     expect(calls).toEqual([{ name: 'predict', values: ['m.json', ['a.png', 'b.png'], { json: true, debug: false }] }])
   })
 
+  it('explain has defaults, and takes a batch and a pass', async () => {
+    const flags = { json: false, debug: false }
+    expect((await run(['explain', 'vgg16'])).calls).toEqual([
+      { name: 'explain', values: ['vgg16', { batch: 1, pass: 'forward', ...flags }] },
+    ])
+    const { calls, code } = await run(['explain', 'm.json', '--batch', '128', '--pass=weight-gradient', '--json'])
+    expect(code).toBe(0)
+    expect(calls).toEqual([
+      { name: 'explain', values: ['m.json', { batch: 128, pass: 'weight-gradient', ...flags, json: true }] },
+    ])
+  })
+
   it('an action decides on its exit code', async () => {
     expect((await run(['train'], { train: () => Promise.resolve(130) })).code).toBe(130)
     expect((await run(['summary', 'm'], { summary: () => Promise.resolve(3) })).code).toBe(3)
+    expect((await run(['explain', 'm'], { explain: () => Promise.resolve(5) })).code).toBe(5)
     expect((await run(['predict', 'm', 'i'], { predict: () => Promise.resolve(4) })).code).toBe(4)
   })
 })
@@ -124,7 +138,7 @@ describe('help and version', () => {
   it.each([[['--help']], [['-h']], [['help']]])('%j', async (argv) => {
     const { code, stdout, stderr, calls } = await run(argv)
     expect({ code, stderr, calls }).toEqual({ code: 0, stderr: '', calls: [] })
-    for (const word of ['train', 'predict', 'summary', '--debug', '--version', 'Examples:', 'Exit codes:']) {
+    for (const word of ['train', 'predict', 'summary', 'explain', '--debug', '--version', 'Examples:', 'Exit codes:']) {
       expect(stdout).toContain(word)
     }
   })
@@ -218,6 +232,9 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
     [['predict', 'm.json'], "missing required argument 'image'"],
     [['summary'], "missing required argument 'model'"],
     [['summary', 'a', 'b'], 'too many arguments'],
+    [['explain'], "missing required argument 'model'"],
+    [['explain', 'a', '--batch', '0'], "'--batch <count>' argument '0'", 'whole number from 1'],
+    [['explain', 'a', '--pass', 'fwd'], "'--pass <name>' argument 'fwd'", 'one of forward, input-gradient, '],
     [['summary', 'a', '--jsn'], "unknown option '--jsn'", 'Did you mean --json?'],
   ]
 

@@ -367,3 +367,17 @@ describe('toeplitz summary', () => {
     expect(toeplitz('summary', 'nothing')).toMatchObject({ code: 1 })
   })
 })
+
+describe('toeplitz explain', () => {
+  it('tells the algorithms of a file and of an architecture, as text and as JSON', () => {
+    const { code, out } = toeplitz('explain', 'convnet', '--batch', '128')
+    expect(code).toBe(0)
+    expect(out).toMatch(
+      /^layer +input +pass +algorithm +ms +next best +ms\n0 conv\(5, 32\) +\(128, 1, 28, 28\) +forward /,
+    )
+    expect(toeplitz('explain', 'whole', '--batch', '128').out).toBe(out)
+    const { layers } = JSON.parse(toeplitz('explain', 'whole', '--json').out) as { layers: object[] }
+    expect(layers).toHaveLength(2)
+    expect(toeplitz('explain', 'nothing')).toMatchObject({ code: 1, out: '' })
+  })
+})
