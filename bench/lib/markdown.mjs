@@ -1,7 +1,7 @@
 // @ts-check
 // Results as tables in Markdown.
 import { memoryChange, timesEach } from './growth.mjs'
-import { percentOfPeak } from './row.mjs'
+import { fewerRounds, percentOfPeak } from './row.mjs'
 import { geometricMeans } from './summary.mjs'
 
 /** @typedef {import('./results.mjs').Result} Result */
@@ -30,7 +30,7 @@ export function resultTables(rows) {
     ...names.flatMap((name) => {
       const time = name === 'ours' ? row.ours_ms : row.peers[name]
       const images = row.images_per_second?.[name]
-      const cell = time === undefined ? (row.left_out?.[name] ?? '') : digits(time)
+      const cell = time === undefined ? (row.left_out?.[name] ?? '') : `${digits(time)}${fewerRounds(row, name)}`
       return [cell, ...(withImages ? [images === undefined ? '' : digits(images)] : [])]
     }),
     ...(has('peak_mb') ? names.map((name) => digits(row.peak_mb?.[name])) : []),

@@ -93,3 +93,13 @@ function mapValues(object, change) {
 export function percentOfPeak({ gflops, peak_gflops: peak }) {
   return gflops === undefined || peak === undefined ? '' : `${Math.round((gflops / peak) * 100)} %`
 }
+
+/**
+ * How many rounds a peer had that was too slow for all of them: ` (1 round)`.
+ * @param {Pick<Row, 'peer_rounds'>} row
+ * @param {string} peer
+ */
+export function fewerRounds({ peer_rounds: rounds }, peer) {
+  const count = rounds?.[peer]
+  return count === undefined ? '' : ` (${count} round${count === 1 ? '' : 's'})`
+}

@@ -2,7 +2,7 @@
 // The rows of the benches as a table for people and as JSON for programs.
 import Table from 'cli-table3'
 import { memoryChange, timesEach } from './growth.mjs'
-import { percentOfPeak } from './row.mjs'
+import { fewerRounds, percentOfPeak } from './row.mjs'
 import { geometricMeans } from './summary.mjs'
 
 /** @typedef {import('./row.mjs').Row} Row */
@@ -99,16 +99,6 @@ function formatBench(rows) {
     ...(manyRows && has('checked') ? ["Checked before timing: every peer's output against ours."] : []),
   ]
   return `${lines.join('\n')}\n`
-}
-
-/**
- * How many rounds a peer had that was too slow for all of them: ` (1 round)`.
- * @param {Row} row
- * @param {string} peer
- */
-function fewerRounds({ peer_rounds: rounds }, peer) {
-  const count = rounds?.[peer]
-  return count === undefined ? '' : ` (${count} round${count === 1 ? '' : 's'})`
 }
 
 /** @param {Row} row */

@@ -56,6 +56,26 @@ describe('a row', () => {
   })
 })
 
+describe('resultTables', () => {
+  it('shows how many rounds a peer had that was too slow for all, and why another has no time', async () => {
+    const { resultTables } = (await load('lib/markdown.mjs')) as { resultTables: (rows: object[]) => string }
+    const machine = { cpu: 'CPU', versions: { node: '20', jax: '1' }, date: '2026-01-02T03:04:05Z' }
+    const row = {
+      ...{ bench: 'b', case: 'c', family: 'f', algorithm: 'gemm', threads: 1, simd: 'strict', machine },
+      ...{ ours_ms: 2, peers: { jax: 20 }, ratio: 10, ratios: { jax: 10 }, left_out: { torch: 'not installed' } },
+      ...{ spread_ms: { ours: 0, jax: 0 }, rounds: 9, peer_rounds: { jax: 1 } },
+    }
+    expect(resultTables([row]).split('\n')).toEqual([
+      '| case | ours, ms | jax, ms | torch, ms | ratio |',
+      '| --- | --: | --: | --: | --: |',
+      '| c | 2 | 20 (1 round) | not installed | 10 × |',
+      '',
+      'CPU, 1 thread, Node 20, jax 1, torch not installed, 2026-01-02.',
+    ])
+    expect(resultTables([{ ...row, peer_rounds: { jax: 2 } }])).toContain('| 20 (2 rounds) |')
+  })
+})
+
 describe('growth', async () => {
   const { exponentOf, timesEach, memoryChange } = (await load('lib/growth.mjs')) as {
     exponentOf: (sizes: readonly number[], times: readonly number[]) => number
