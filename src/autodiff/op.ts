@@ -2,7 +2,7 @@
 import { kernels } from '../runtime/core.js'
 import { ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { keep, scope, Tensor } from '../tensor/tensor.js'
-import { tapesTracking, type Step } from './tape.js'
+import { isRecording, tapesTracking, type Step } from './tape.js'
 
 /** Tensor arguments by name; optional ones may be undefined. */
 export type Inputs = Readonly<Record<string, Tensor | undefined>>
@@ -70,13 +70,9 @@ export function defineOp<I extends Inputs, O, D, S extends Saved = Record<string
 ): Op<I, O> {
   return (inputs, options) => {
     kernels(name)
-    const present: [string, Tensor][] = []
-    for (const [argument, value] of Object.entries(inputs)) {
-      if (value === undefined) continue
-      checkTensor(value, name, argument)
-      present.push([argument, value])
-    }
+    for (const argument in inputs) if (inputs[argument] !== undefined) checkTensor(inputs[argument], name, argument)
     const d = definition.shape(inputs, options)
+    const present = isRecording() ? presentOf(inputs) : []
     const tapes = tapesTracking(present.map(([, { storage }]) => storage))
     return scope(() => {
       const result = definition.forward(inputs, d, tapes.length > 0)
@@ -87,6 +83,9 @@ export function defineOp<I extends Inputs, O, D, S extends Saved = Record<string
     })
   }
 }
+
+const presentOf = (inputs: Inputs): [string, Tensor][] =>
+  Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined)
 
 function makeStep<I extends Inputs, O, D, S extends Saved>(
   name: string,

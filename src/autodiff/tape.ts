@@ -106,6 +106,9 @@ export class Tape {
   }
 }
 
+/** Whether any operation may be recorded. */
+export const isRecording = (): boolean => open.length > 0
+
 /** Tapes that must see an operation on these storages. */
 export const tapesTracking = (storages: readonly Storage[]): Tape[] =>
   open.filter((tape) => storages.some((storage) => tape.tracks(storage)))

@@ -9,7 +9,7 @@
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
 import { checkTensor, defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
-import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { costOf, isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { remembering } from '../plan/remember.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
@@ -118,7 +118,7 @@ export function biasKind(name: string, bias: Tensor | undefined, K: number, outp
 function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified = false): Tensor {
   const { problem } = conv
   const algorithm = planConv(problem, pass, conv.algorithm)
-  const out = empty({ fwd: conv.yShape, dx: conv.xShape, dw: conv.wShape }[pass])
+  const out = empty(pass === 'fwd' ? conv.yShape : pass === 'dx' ? conv.xShape : conv.wShape)
   // Transformed tiles do not line up with a bias for each location: it is added afterwards.
   const later = bias && conv.bias === 'location' && isTiled(algorithm) ? bias : undefined
   const now = later ? undefined : bias
@@ -132,6 +132,7 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
     bias: now?.pointer ?? 0,
     biasKind: now ? conv.bias : 'none',
     relu: fused,
+    work: costOf(problem, pass, algorithm),
   })
   const y = later ? add(out, later) : out
   return rectified && !fused ? relu(y) : y

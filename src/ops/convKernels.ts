@@ -4,7 +4,7 @@
  */
 import {
   adjointProblem,
-  costOf,
+  derivedOnce,
   encodeConv,
   fftExtent,
   phasesOf,
@@ -18,12 +18,8 @@ import { LIGHT } from '../runtime/work.js'
 import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
 
-export interface PassArguments extends Given {
-  /** Time that the pass takes, in ns. */
-  readonly work: number
-}
-
-interface Given {
+/** What a pass is given. */
+export interface PassArguments {
   readonly problem: ConvProblem
   /** Addresses of the result, the two tensors, and the bias or 0. */
   readonly out: number
@@ -35,6 +31,8 @@ interface Given {
   readonly biasKind: 'none' | 'channel' | 'location'
   /** Whether relu follows, as part of the pass: only where `fusesRelu` says so. */
   readonly relu: boolean
+  /** Time that the pass takes, in ns: the `costOf` of its algorithm. */
+  readonly work: number
 }
 
 /** Bytes that a forward pass needs besides its tensors. */
@@ -48,15 +46,25 @@ export interface Footprint {
 /** `shape` is the address of the encoded problem. */
 type Runner = (pass: PassArguments, shape: number) => void
 
-/** Runs `use` with the weights packed for one algorithm and pass; the packing depends on these extents alone. */
+/** How weights are packed: for an algorithm, or for its input gradient. */
+type Packing = 'gemm' | 'gemm dx' | 'tiled' | 'tiled dx' | 'phases' | 'phases dx'
+
+/** The name of weights packed for tiles of an extent, or for a stride: it depends on these extents alone. */
+const packingOf = derivedOnce(
+  ({ C, K, groups, kernel, flip }, packing: Packing, extent: number) =>
+    `${packing} ${extent} ${K} ${C} ${groups} ${kernel.join('x')} ${flip}`,
+)
+
+/** Runs `use` with the weights packed for one algorithm and pass. */
 function withPacked(
-  { problem: { C, K, groups, kernel, flip }, weights }: PassArguments,
-  layout: string,
+  { problem, weights }: PassArguments,
+  packing: Packing,
+  extent: number,
   bytes: number,
   pack: (packed: number) => void,
   use: (packed: number) => void,
 ): void {
-  weights.withDerived(`${layout} ${K} ${C} ${groups} ${kernel.join('x')} ${flip}`, bytes, pack, use)
+  weights.withDerived(packingOf(problem, packing, extent), bytes, pack, use)
 }
 
 /** Rows and columns of the tiles that an algorithm transforms in a problem. */
@@ -80,11 +88,11 @@ function runTiled({ out, bias, work }: PassArguments, x: number, packed: number,
 }
 
 function tiled(pass: PassArguments, shape: number, extent: number, transposed: 0 | 1): void {
-  const layout = `tiled ${extent}${transposed ? ' dx' : ''}`
+  const packing = transposed ? 'tiled dx' : 'tiled'
   const pack = (packed: number): void => {
     packTiled(packed, pass.right, shape, extent, transposed)
   }
-  withPacked(pass, layout, kernels().conv_tiled_packed(shape, extent) >>> 0, pack, (packed) => {
+  withPacked(pass, packing, extent, kernels().conv_tiled_packed(shape, extent) >>> 0, pack, (packed) => {
     runTiled(pass, pass.left, packed, shape, extent)
   })
 }
@@ -163,10 +171,17 @@ function runPhases(pass: PassArguments, x: number, shape: number, inner: number,
       packTiled(packed, w, inner, PHASED, transposed)
     })
   }
-  const layout = `phases ${problem.stride.join('x')}${transposed ? ' dx' : ''}`
-  withPacked(pass, layout, k.conv_tiled_packed(inner, PHASED) >>> 0, pack, (packed) => {
-    runTiled(pass, x, packed, inner, PHASED)
-  })
+  const [stride] = problem.stride as [number]
+  withPacked(
+    pass,
+    transposed ? 'phases dx' : 'phases',
+    stride,
+    k.conv_tiled_packed(inner, PHASED) >>> 0,
+    pack,
+    (packed) => {
+      runTiled(pass, x, packed, inner, PHASED)
+    },
+  )
 }
 
 const phasesPasses: { readonly [pass in ConvPass]: Runner } = {
@@ -222,7 +237,7 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       const { out, left, right, bias, work } = pass
       const items = k.conv_gemm_fwd_items(shape)
       const pack = (packed: number): void => k.conv_gemm_pack(packed, right, shape)
-      withPacked(pass, 'gemm', k.conv_gemm_packed(shape) >>> 0, pack, (packed) => {
+      withPacked(pass, 'gemm', 1, k.conv_gemm_packed(shape) >>> 0, pack, (packed) => {
         const ws = perThread(k.conv_gemm_fwd_workspace(shape) >>> 0)
         parallel('conv_gemm_fwd', items, work / items, out, left, packed, bias, ws, shape)
       })
@@ -232,7 +247,7 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       const { out, left, right, work } = pass
       const items = k.conv_gemm_dx_items(shape)
       const pack = (packed: number): void => k.conv_gemm_pack_transposed(packed, right, shape)
-      withPacked(pass, 'gemm dx', k.conv_gemm_packed_transposed(shape) >>> 0, pack, (packed) => {
+      withPacked(pass, 'gemm dx', 1, k.conv_gemm_packed_transposed(shape) >>> 0, pack, (packed) => {
         const ws = perThread(k.conv_gemm_dx_workspace(shape) >>> 0)
         parallel('conv_gemm_dx', items, work / items, out, left, packed, ws, shape)
       })
@@ -377,9 +392,8 @@ export const fusesRelu = (algorithm: ConvAlgorithm): boolean =>
   ['gemm', 'winograd', 'winograd2', 'phases'].includes(algorithm)
 
 /** Runs one pass by one algorithm, which must support it. */
-export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: Given): void {
-  const work = costOf(given.problem, pass, algorithm)
+export function runConv(algorithm: ConvAlgorithm, pass: ConvPass, given: PassArguments): void {
   withIntegers(encodeConv(given.problem, given.biasKind, given.relu), (shape) => {
-    runners[algorithm][pass]({ ...given, work }, shape)
+    runners[algorithm][pass](given, shape)
   })
 }

@@ -5,10 +5,18 @@
 import { UnsupportedError } from '../runtime/errors.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
-import { phasesOf, type ConvPass, type ConvProblem } from './problem.js'
+import { derivedOnce, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
 import { threeDirections } from './window.js'
 
-export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
+export {
+  adjointProblem,
+  derivedOnce,
+  fftExtent,
+  multiplyAdds,
+  phasesOf,
+  type ConvPass,
+  type ConvProblem,
+} from './problem.js'
 
 interface Algorithm {
   /** Why the algorithm cannot do this, or undefined if it can. */
@@ -139,21 +147,7 @@ const packs = ({ N }: ConvProblem, pass: ConvPass): boolean => pass === 'dx' || 
  * Time in ns that an algorithm takes for a pass that it can do, on one thread of the machine on which costs.ts was fitted.
  * The relations hold elsewhere.
  */
-export function costOf(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number {
-  const known = estimated.get(problem) ?? new Map<string, number>()
-  const key = `${pass} ${name}`
-  let cost = known.get(key)
-  if (cost === undefined) {
-    cost = estimate(problem, pass, name)
-    estimated.set(problem, known.set(key, cost))
-  }
-  return cost
-}
-
-/** Costs by problem, pass and algorithm: each call asks for its own, and counting takes as long as a small kernel. */
-const estimated = new WeakMap<ConvProblem, Map<string, number>>()
-
-function estimate(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number {
+export const costOf = derivedOnce((problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number => {
   const { call = 0, ...each }: Counts = costs[name][pass]
   const counts = entry(name).counts[pass](problem)
   return Object.entries(each).reduce(
@@ -161,14 +155,11 @@ function estimate(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): nu
       what === 'packed' && !packs(problem, pass) ? total : total + nanoseconds * (counts[what] ?? 0),
     call,
   )
-}
+})
 
 /** Those of them that are taken unasked. */
 export const automaticFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
   algorithmsFor(problem, pass).filter((name) => entry(name).reserved?.(problem) === undefined)
-
-/** What was decided for a problem, by pass and request. */
-const decided = new WeakMap<ConvProblem, Map<string, ConvAlgorithm>>()
 
 /**
  * The cheapest algorithm, or the one that was asked for; decided once for a problem. What is asked for must be able to do the forward pass; for a
@@ -180,15 +171,10 @@ export function planConv(
   pass: ConvPass,
   requested: ConvAlgorithm | 'auto' = 'auto',
 ): ConvAlgorithm {
-  const known = decided.get(problem) ?? new Map<string, ConvAlgorithm>()
-  const key = `${pass} ${requested}`
-  let algorithm = known.get(key)
-  if (!algorithm) {
-    algorithm = decide(problem, pass, requested)
-    decided.set(problem, known.set(key, algorithm))
-  }
-  return algorithm
+  return decided(problem, pass, requested)
 }
+
+const decided = derivedOnce(decide)
 
 function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm | 'auto'): ConvAlgorithm {
   const possible = algorithmsFor(problem, pass)
@@ -236,20 +222,14 @@ export function candidatesFor(
     .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) as [Candidate, ...Candidate[]]
 }
 
-/** Records made before, by problem, kind of bias and fused activation. */
-const encoded = new WeakMap<ConvProblem, Map<string, Int32Array>>()
-
 /** The ConvShape of assembly/ops/conv/shape.ts. */
 export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): Int32Array {
-  const known = encoded.get(problem) ?? new Map<string, Int32Array>()
-  const key = relu ? `${bias} relu` : bias
-  let record = known.get(key)
-  if (!record) {
-    record = Int32Array.from(convShape(problem, bias, relu))
-    encoded.set(problem, known.set(key, record))
-  }
-  return record
+  return encoded(problem, bias, relu)
 }
+
+const encoded = derivedOnce((problem, bias: 'none' | 'channel' | 'location', relu: boolean) =>
+  Int32Array.from(convShape(problem, bias, relu)),
+)
 
 /** Position of each field of ConvShape in assembly/ops/conv/shape.ts. */
 function convShape(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu: boolean): number[] {

@@ -89,3 +89,22 @@ export function fftExtent(problem: ConvProblem): number {
   const products = (extent: number): number => tilesOf(problem, extent) * numbersOf(extent)
   return (problem.kernel[0] as number) <= 13 && products(16) <= products(32) ? 16 : 32
 }
+
+/**
+ * What is derived from a problem and two names, once for each. A key made of both names would take longer to make than a
+ * small kernel to run.
+ */
+export function derivedOnce<A, B, T>(
+  derive: (problem: ConvProblem, a: A, b: B) => T,
+): (problem: ConvProblem, a: A, b: B) => T {
+  const known = new WeakMap<ConvProblem, Map<A, Map<B, T>>>()
+  return (problem, a, b) => {
+    let ofProblem = known.get(problem)
+    if (!ofProblem) known.set(problem, (ofProblem = new Map<A, Map<B, T>>()))
+    let ofA = ofProblem.get(a)
+    if (!ofA) ofProblem.set(a, (ofA = new Map<B, T>()))
+    let value = ofA.get(b)
+    if (value === undefined) ofA.set(b, (value = derive(problem, a, b)))
+    return value
+  }
+}

@@ -68,9 +68,14 @@ export interface RuntimeInfo {
   readonly kernels: readonly string[]
 }
 
+/** Bytes of the records of integers that kernels read: those of a call and of what it calls. */
+const RECORDS_BYTES = 4096
+
 interface Core {
   readonly loaded: LoadedCore
   readonly kernels: Kernels
+  /** Where records lie: they come and go like a stack, so that none of them needs a block of memory. */
+  readonly records: { begin: number; readonly end: number }
   readonly allocator: Allocator
   readonly simd: Simd
   pool: Pool | undefined
@@ -89,10 +94,12 @@ function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Cor
         (simd === 'relaxed' ? ', which is not reproducible across machines' : ''),
     )
   }
+  const heapBase = Math.ceil(loaded.kernels.heapBase() / ALIGNMENT) * ALIGNMENT
   core = {
     loaded,
     kernels: loaded.kernels,
-    allocator: new Allocator(loaded.memory, loaded.kernels.heapBase(), loaded.maximumPages),
+    records: { begin: heapBase, end: heapBase + RECORDS_BYTES },
+    allocator: new Allocator(loaded.memory, heapBase + RECORDS_BYTES, loaded.maximumPages),
     simd,
     pool: undefined,
     threadsOffBecause: undefined,
@@ -223,14 +230,22 @@ export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T 
 
 /** Runs `use` with a copy of `values` in linear memory. */
 export function withIntegers<T>(values: readonly number[] | Int32Array, use: (pointer: number) => T): T {
-  const pointer = allocate(values.length * 4, 'workspace')
+  const { records } = need('a record')
+  const pointer = records.begin
+  const next = pointer + Math.ceil((values.length * 4) / ALIGNMENT) * ALIGNMENT
+  if (next > records.end) return withWorkspace(values.length * 4, (block) => use(fill(block, values)))
+  records.begin = next
   try {
-    const all = integers()
-    for (let i = 0, at = pointer >>> 2; i < values.length; i++, at++) all[at] = values[i] as number
-    return use(pointer)
+    return use(fill(pointer, values))
   } finally {
-    release(pointer)
+    records.begin = pointer
   }
+}
+
+function fill(pointer: number, values: readonly number[] | Int32Array): number {
+  const all = integers()
+  for (let i = 0, at = pointer >>> 2; i < values.length; i++, at++) all[at] = values[i] as number
+  return pointer
 }
 
 /** All memory as integers, made anew only after it has grown: a view for each call costs more than a small kernel. */
@@ -343,20 +358,17 @@ export function parallel<Name extends RangeKernel>(
 function alone(
   kernel: (...args: number[]) => void,
   items: number,
-  args: readonly (Value | PerThread)[],
+  args: (Value | PerThread)[],
   allocator: Core['allocator'],
 ): void {
-  const values = new Array<number>(args.length + 2)
   let blocks: number[] | undefined
   try {
     for (let i = 0; i < args.length; i++) {
       const argument = args[i] as Value | PerThread
-      if (typeof argument !== 'object') values[i] = Number(argument)
-      else (blocks ??= []).push((values[i] = allocator.allocate(argument.bytes)))
+      if (typeof argument === 'object') (blocks ??= []).push((args[i] = allocator.allocate(argument.bytes)))
     }
-    values[args.length] = 0
-    values[args.length + 1] = items
-    kernel(...values)
+    args.push(0, items)
+    kernel(...(args as number[]))
   } finally {
     if (blocks) for (const block of blocks) allocator.release(block)
   }

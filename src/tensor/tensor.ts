@@ -83,8 +83,13 @@ const collected = new FinalizationRegistry<Storage>((storage) => {
 /** Older engines lack the symbol; `using` compiled for them looks for this one. */
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as never)
 
-/** Tensors made in each open scope, innermost last. */
-const scopes: Set<Tensor>[] = []
+/** The tensors made in a scope, a list through themselves: with a set, a scope costs more than a small kernel. */
+interface Made {
+  newest: Tensor | undefined
+}
+
+/** Those of each open scope, innermost last. */
+const scopes: Made[] = []
 
 /**
  * An array of float32 in linear memory, in row-major order. Not seen by the garbage collector: dispose it, or make it
@@ -98,15 +103,45 @@ export class Tensor {
   readonly #storage: Storage
   #disposed = false
   #watched = false
+  /** The scope that the tensor belongs to, and its neighbours in its list. */
+  #made: Made | undefined
+  #older: Tensor | undefined
+  #newer: Tensor | undefined
 
   /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. @internal */
   constructor(storage: Storage, shape: Shape) {
     this.#storage = storage
     this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape])
     this.size = sizeOf(shape)
-    const made = scopes.at(-1)
-    if (made) made.add(this)
-    else this.watch()
+    this.enter(scopes.at(-1))
+  }
+
+  /** Makes the tensor belong to a scope; outside of every scope it is watched. @internal */
+  enter(made: Made | undefined): void {
+    if (!made) {
+      this.watch()
+      return
+    }
+    const { newest } = made
+    this.#made = made
+    this.#older = newest
+    if (newest) newest.#newer = this
+    made.newest = this
+  }
+
+  /** Takes the tensor out of its scope. @internal */
+  leave(): void {
+    const made = this.#made
+    if (!made) return
+    if (this.#newer) this.#newer.#older = this.#older
+    else made.newest = this.#older
+    if (this.#older) this.#older.#newer = this.#newer
+    this.#made = this.#older = this.#newer = undefined
+  }
+
+  /** Whether the tensor belongs to a scope. @internal */
+  isOf(made: Made): boolean {
+    return this.#made === made
   }
 
   /** Gives the memory back when the tensor becomes unreachable: outside of every scope. @internal */
@@ -184,7 +219,7 @@ export class Tensor {
     if (this.#disposed) return
     this.#disposed = true
     if (this.#watched) collected.unregister(this)
-    for (let depth = scopes.length - 1; depth >= 0; depth--) if (scopes[depth]?.delete(this)) break
+    this.leave()
     this.#storage.release()
   }
 
@@ -241,7 +276,7 @@ function tensorsIn(value: unknown, found: Set<Tensor> = new Set()): Set<Tensor> 
  * which then belong to the scope around it. Synchronous: tensors made after an `await` would be missed.
  */
 export function scope<T>(use: () => T): T {
-  const made = new Set<Tensor>()
+  const made: Made = { newest: undefined }
   scopes.push(made)
   try {
     const value = use()
@@ -249,22 +284,22 @@ export function scope<T>(use: () => T): T {
       throw new TypeError('scope: the function is asynchronous; make it synchronous, or dispose tensors yourself')
     const outer = scopes.at(-2)
     const hand = (kept: Tensor): void => {
-      if (!made.delete(kept)) return
-      if (outer) outer.add(kept)
-      else kept.watch()
+      if (!kept.isOf(made)) return
+      kept.leave()
+      kept.enter(outer)
     }
     if (value instanceof Tensor) hand(value)
     else for (const kept of tensorsIn(value)) hand(kept)
     return value
   } finally {
     scopes.pop()
-    for (const tensor of made) tensor.dispose()
+    while (made.newest) made.newest.dispose()
   }
 }
 
 /** Takes a tensor out of every open scope: it lives until it is disposed. For parameters and optimizer state. */
 export function keep<T extends Tensor>(tensor: T): T {
-  for (const made of scopes) made.delete(tensor)
+  tensor.leave()
   tensor.watch()
   return tensor
 }
