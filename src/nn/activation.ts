@@ -32,6 +32,7 @@ abstract class Pointwise<Options extends object = object> extends Layer<Options>
 
 /** max(x, 0). */
 export class ReLU extends Pointwise {
+  static override readonly repeatable = true
   readonly type = 'ReLU'
 
   forward(x: Tensor): Tensor {
@@ -41,6 +42,7 @@ export class ReLU extends Pointwise {
 
 /** x, or negativeSlope · x below 0. */
 export class LeakyReLU extends Pointwise<LeakyReluOptions> {
+  static override readonly repeatable = true
   readonly type = 'LeakyReLU'
 
   forward(x: Tensor): Tensor {
@@ -50,6 +52,7 @@ export class LeakyReLU extends Pointwise<LeakyReluOptions> {
 
 /** x, or alpha · (eˣ − 1) below 0. */
 export class ELU extends Pointwise<EluOptions> {
+  static override readonly repeatable = true
   readonly type = 'ELU'
 
   forward(x: Tensor): Tensor {
@@ -59,6 +62,7 @@ export class ELU extends Pointwise<EluOptions> {
 
 /** x·Φ(x). */
 export class GELU extends Pointwise<GeluOptions> {
+  static override readonly repeatable = true
   readonly type = 'GELU'
 
   forward(x: Tensor): Tensor {
@@ -68,6 +72,7 @@ export class GELU extends Pointwise<GeluOptions> {
 
 /** x·σ(x). */
 export class SiLU extends Pointwise {
+  static override readonly repeatable = true
   readonly type = 'SiLU'
 
   forward(x: Tensor): Tensor {
@@ -77,6 +82,7 @@ export class SiLU extends Pointwise {
 
 /** ln(1 + e^(beta·x)) / beta. */
 export class Softplus extends Pointwise<SoftplusOptions> {
+  static override readonly repeatable = true
   readonly type = 'Softplus'
 
   forward(x: Tensor): Tensor {
@@ -86,6 +92,7 @@ export class Softplus extends Pointwise<SoftplusOptions> {
 
 /** 1 / (1 + e⁻ˣ). */
 export class Sigmoid extends Pointwise {
+  static override readonly repeatable = true
   readonly type = 'Sigmoid'
 
   forward(x: Tensor): Tensor {
@@ -95,6 +102,7 @@ export class Sigmoid extends Pointwise {
 
 /** tanh x. */
 export class Tanh extends Pointwise {
+  static override readonly repeatable = true
   readonly type = 'Tanh'
 
   forward(x: Tensor): Tensor {
@@ -104,6 +112,7 @@ export class Tanh extends Pointwise {
 
 /** 1.7159 · tanh(2x/3), LeNet-5's. */
 export class ScaledTanh extends Pointwise {
+  static override readonly repeatable = true
   readonly type = 'ScaledTanh'
 
   forward(x: Tensor): Tensor {
@@ -119,6 +128,7 @@ export interface SoftmaxOptions {
 
 /** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`. */
 export class Softmax extends Pointwise<SoftmaxOptions> {
+  static override readonly repeatable = true
   readonly type = 'Softmax'
 
   forward(x: Tensor): Tensor {
@@ -136,6 +146,7 @@ export class Softmax extends Pointwise<SoftmaxOptions> {
 
 /** Logarithms of the probabilities over the channels. */
 export class LogSoftmax extends Pointwise {
+  static override readonly repeatable = true
   readonly type = 'LogSoftmax'
 
   forward(x: Tensor): Tensor {

@@ -151,18 +151,21 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
 
 /** One-dimensional convolution: x (N, C, W), weights (K, C/groups, S). */
 export class Conv1d extends Convolution {
+  static override readonly repeatable = true
   readonly type = 'Conv1d'
   protected readonly directions = 1
 }
 
 /** Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S). */
 export class Conv2d extends Convolution {
+  static override readonly repeatable = true
   readonly type = 'Conv2d'
   protected readonly directions = 2
 }
 
 /** Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S). */
 export class Conv3d extends Convolution {
+  static override readonly repeatable = true
   readonly type = 'Conv3d'
   protected readonly directions = 3
 }
@@ -239,18 +242,21 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
 
 /** Transposed convolution: x (N, C, W), weights (C, K/groups, S). */
 export class ConvTranspose1d extends Transposed {
+  static override readonly repeatable = true
   readonly type = 'ConvTranspose1d'
   protected readonly directions = 1
 }
 
 /** Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S). */
 export class ConvTranspose2d extends Transposed {
+  static override readonly repeatable = true
   readonly type = 'ConvTranspose2d'
   protected readonly directions = 2
 }
 
 /** Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S). */
 export class ConvTranspose3d extends Transposed {
+  static override readonly repeatable = true
   readonly type = 'ConvTranspose3d'
   protected readonly directions = 3
 }

@@ -15,6 +15,7 @@ export interface DropoutLayerOptions {
  * The mask is a function of the seed, the step and the layer's place in the model.
  */
 export class Dropout extends Layer<DropoutLayerOptions> {
+  static override readonly repeatable = true
   readonly type = 'Dropout'
 
   constructor(options: DropoutLayerOptions = {}) {

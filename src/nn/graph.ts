@@ -2,6 +2,7 @@
  * Models: directed acyclic graphs of layers. Shapes are inferred before anything is allocated; weights are made when they
  * are first needed; a forward pass frees each value after its last use.
  */
+import { isRecording } from '../autodiff/tape.js'
 import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
@@ -20,6 +21,7 @@ import {
   type Shapes,
   type Step,
 } from './schedule.js'
+import { CAPTURED_BYTES, isRepeatable, Replay, type Values } from './replay.js'
 import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
 import { checkWiring, neededFor, type GraphNode } from './wiring.js'
@@ -30,7 +32,8 @@ export interface ModelOptions {
   readonly seed?: number
   /**
    * Whether repeated forward passes keep weights packed for the fast algorithms: faster, and as much memory as
-   * `summary().total.memory.packed` says. Default true.
+   * `summary().total.memory.packed` says. Small models, of at most 1 MiB of values and workspace, keep these too, and repeat
+   * the kernel calls of an earlier pass. Default true.
    */
   readonly keepPacked?: boolean
 }
@@ -104,7 +107,15 @@ export interface TrainingOutputs {
 interface Pass {
   readonly key: string
   readonly steps: readonly Step[]
+  /** Whether it is small enough to be captured, and its layers let it. */
+  repeatable: boolean
+  /** How often it was run since the weights have changed. */
+  runs: number
+  replay: Replay | undefined
 }
+
+/** A pass is captured when it has been run so often: then its weights are packed. */
+const RUNS_BEFORE_CAPTURE = 2
 
 /** Streams below this one belong to initial weights, shuffling and augmentation. */
 const DROPOUT_STREAM = 0x80000000
@@ -239,10 +250,13 @@ export class Graph {
     const shapes = inferShapes(inputs, this.nodes)
     const steps = planSteps(this.nodes, wanted)
     const weights = weightBytes(shapes, this.nodes)
-    const { firstPeak } = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
+    const { firstPeak, working } = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
     assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
     this.#build()
-    this.#pass = { key, steps }
+    this.#pass?.replay?.dispose()
+    const repeatable =
+      this.#keepPacked && working <= CAPTURED_BYTES && steps.every(({ node: { layer } }) => isRepeatable(layer))
+    this.#pass = { key, steps, repeatable, runs: 0, replay: undefined }
     return this.#pass
   }
 
@@ -287,26 +301,58 @@ export class Graph {
       }
     }
     const given = this.#given(x)
-    const { steps } = this.#prepare(given, wanted)
     const { training = this.#training, seed = this.#seed } = options
+    const repeated = training || isRecording() ? undefined : this.#repeat(given, wanted)
+    if (repeated) return repeated
+    const { steps } = this.#prepare(given, wanted)
     const step = options.step ?? (training ? this.#steps++ : 0)
     return scope(() => {
-      const values = new Map(given)
-      for (const { node, last, place, relu } of steps) {
-        const stream = (DROPOUT_STREAM + ((step * this.nodes.length + place) % DROPOUT_STREAM)) >>> 0
-        const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
-        const [first, ...others] = read
-        const context = { training, seed, step, stream, relu: relu === 'here' }
-        const y = relu === 'done' ? first : node.layer.forward(first, context, ...others)
-        // A layer that hands its input on gives it a handle of its own.
-        values.set(node.name, read.includes(y) ? y.alias() : y)
-        for (const name of last) {
-          values.get(name)?.dispose()
-          values.delete(name)
-        }
-      }
+      const values = this.#compute(steps, given, { training, seed, step })
       return Object.fromEntries(wanted.map((name) => [name, values.get(name) as Tensor]))
     })
+  }
+
+  /** Values of the nodes that are left after some steps. */
+  #compute(
+    steps: readonly Step[],
+    given: Values,
+    options: Pick<ForwardContext, 'training' | 'seed' | 'step'>,
+  ): Map<string, Tensor> {
+    const values = new Map(given)
+    for (const { node, last, place, relu } of steps) {
+      const stream = (DROPOUT_STREAM + ((options.step * this.nodes.length + place) % DROPOUT_STREAM)) >>> 0
+      const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
+      const [first, ...others] = read
+      const y =
+        relu === 'done' ? first : node.layer.forward(first, { ...options, stream, relu: relu === 'here' }, ...others)
+      // A layer that hands its input on gives it a handle of its own.
+      values.set(node.name, read.includes(y) ? y.alias() : y)
+      for (const name of last) {
+        values.get(name)?.dispose()
+        values.delete(name)
+      }
+    }
+    return values
+  }
+
+  /** What a pass outside of training gives, if it can be repeated kernel by kernel. */
+  #repeat(given: Values, wanted: readonly string[]): Record<string, Tensor> | undefined {
+    const pass = this.#pass
+    if (!pass?.repeatable) return undefined
+    if (pass.replay && !pass.replay.current) {
+      pass.replay.dispose()
+      pass.replay = undefined
+      pass.runs = 0
+    }
+    if (pass.replay) return pass.replay.fits(given, wanted) ? pass.replay.run(given) : undefined
+    if (this.#prepare(given, wanted) !== pass || pass.runs++ < RUNS_BEFORE_CAPTURE) return undefined
+    const weights = this.layers.flatMap((layer) => [...layer.parameters().values(), ...layer.buffers().values()])
+    pass.replay = Replay.of(given, weights, (inputs) => {
+      const values = this.#compute(pass.steps, inputs, { training: false, seed: 0, step: 0 })
+      return new Map(wanted.map((name) => [name, values.get(name) as Tensor]))
+    })
+    pass.repeatable = pass.replay !== undefined
+    return pass.replay?.run(given)
   }
 
   /** Trained tensors with their names, `conv1.weight`, …, in order; shared ones once. */
@@ -458,6 +504,7 @@ export class Graph {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
+    this.#pass?.replay?.dispose()
     for (const layer of this.layers) layer.dispose()
   }
 

@@ -59,6 +59,11 @@ export abstract class Layer<Options extends object = object> {
   abstract readonly type: string
   /** As they were given. */
   readonly options: Options
+  /**
+   * Own property of a class: outside of training a forward pass reads its inputs and the weights and calls operations,
+   * the same for the same shapes, so that a model may repeat their kernels instead of the pass.
+   */
+  static readonly repeatable: boolean = false
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
   /** Whether a ReLU that follows can be part of the layer's own pass. */

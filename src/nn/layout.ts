@@ -11,6 +11,7 @@ import { wholeWindow, type Window } from './receptive.js'
 
 /** (N, C, H, W) -> (N, C·H·W). */
 export class Flatten extends Layer {
+  static override readonly repeatable = true
   readonly type = 'Flatten'
 
   outputShape(input: Shape): number[] {
@@ -36,6 +37,7 @@ export class Flatten extends Layer {
 
 /** Feature maps enlarged by whole factors. */
 export class Upsample2d extends Layer<Upsample2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'Upsample2d'
 
   constructor(options: Upsample2dOptions) {
@@ -77,6 +79,7 @@ export class Upsample2d extends Layer<Upsample2dOptions> {
 
 /** Inputs one after another along the channels: (C₁, …), (C₂, …) -> (C₁ + C₂, …). */
 export class Concat extends Layer {
+  static override readonly repeatable = true
   readonly type = 'Concat'
   override readonly many = true
 
@@ -102,6 +105,7 @@ export class Concat extends Layer {
 
 /** The sum of inputs of one shape. */
 export class Add extends Layer {
+  static override readonly repeatable = true
   readonly type = 'Add'
   override readonly many = true
 

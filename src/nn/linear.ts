@@ -43,6 +43,7 @@ export function placeProblem(N: number, input: Shape, units: number): ConvProble
 
 /** Fully connected layer with weights (out, in): y = x · wᵀ + bias. */
 export class Linear extends Layer<LinearOptions> {
+  static override readonly repeatable = true
   readonly type = 'Linear'
 
   constructor(options: LinearOptions) {

@@ -96,6 +96,7 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Op
 
 /** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
 export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'LocallyConnected2d'
   protected readonly variant = 'locallyConnected'
 
@@ -118,6 +119,7 @@ export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
 
 /** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
 export class TiledConv2d extends Local<TiledConv2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'TiledConv2d'
   protected readonly variant = 'tiled'
 
@@ -152,6 +154,7 @@ export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels
  * connections stay zero and are not counted.
  */
 export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'ConnectedConv2d'
 
   constructor(options: ConnectedConv2dOptions) {

@@ -8,6 +8,7 @@ import { expectMaps, Layer, type ForwardContext, type WeightSpec } from './layer
 
 /** Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.) */
 export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
+  static override readonly repeatable = true
   readonly type = 'LocalResponseNorm'
 
   outputShape(input: Shape): number[] {
@@ -100,6 +101,7 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
 
 /** Batch normalization of features (C). */
 export class BatchNorm1d extends BatchNorm {
+  static override readonly repeatable = true
   readonly type = 'BatchNorm1d'
 
   /** (C) or (C, W). */
@@ -113,6 +115,7 @@ export class BatchNorm1d extends BatchNorm {
 
 /** Batch normalization of feature maps (C, H, W). */
 export class BatchNorm2d extends BatchNorm {
+  static override readonly repeatable = true
   readonly type = 'BatchNorm2d'
 
   /** (C, H, W). */

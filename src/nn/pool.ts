@@ -70,6 +70,7 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
 
 /** The largest value of each window. */
 export class MaxPool2d extends Sliding<MaxPool2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'MaxPool2d'
   protected readonly verb = 'pool'
 
@@ -80,6 +81,7 @@ export class MaxPool2d extends Sliding<MaxPool2dOptions> {
 
 /** The mean of each window. */
 export class AvgPool2d extends Sliding<AvgPool2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'AvgPool2d'
   protected readonly verb = 'avg'
 
@@ -90,6 +92,7 @@ export class AvgPool2d extends Sliding<AvgPool2dOptions> {
 
 /** The p-norm of each window. */
 export class LPPool2d extends Sliding<LPPool2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'LPPool2d'
   protected readonly verb = 'lp'
 
@@ -114,6 +117,7 @@ export interface Subsample2dOptions {
  * window, the default, does.)
  */
 export class Subsample2d extends Pooling<Subsample2dOptions> {
+  static override readonly repeatable = true
   readonly type = 'Subsample2d'
 
   constructor(options: Subsample2dOptions) {
@@ -191,6 +195,7 @@ abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
 
 /** Means over a grid of windows that covers the input. */
 export class AdaptiveAvgPool2d extends Adaptive {
+  static override readonly repeatable = true
   readonly type = 'AdaptiveAvgPool2d'
   protected readonly verb = 'avg'
 
@@ -201,6 +206,7 @@ export class AdaptiveAvgPool2d extends Adaptive {
 
 /** Maxima over a grid of windows that covers the input: a fixed number of features from images of any size. */
 export class AdaptiveMaxPool2d extends Adaptive {
+  static override readonly repeatable = true
   readonly type = 'AdaptiveMaxPool2d'
   protected readonly verb = 'pool'
 
@@ -223,6 +229,7 @@ abstract class Global extends Pooling<object> {
 
 /** The mean of each map. */
 export class GlobalAvgPool extends Global {
+  static override readonly repeatable = true
   readonly type = 'GlobalAvgPool'
 
   forward(x: Tensor): Tensor {
@@ -236,6 +243,7 @@ export class GlobalAvgPool extends Global {
 
 /** The largest value of each map. */
 export class GlobalMaxPool extends Global {
+  static override readonly repeatable = true
   readonly type = 'GlobalMaxPool'
 
   forward(x: Tensor): Tensor {
@@ -255,6 +263,7 @@ export interface MaxoutOptions {
 
 /** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
 export class Maxout extends Pooling<MaxoutOptions> {
+  static override readonly repeatable = true
   readonly type = 'Maxout'
 
   constructor(options: MaxoutOptions) {

@@ -38,6 +38,7 @@ export interface RBFOptions {
 
 /** (features), or (features, H, W) where the units stand at every place. */
 export class RBF extends Layer<RBFOptions> {
+  static override readonly repeatable = true
   readonly type = 'RBF'
 
   constructor(options: RBFOptions) {

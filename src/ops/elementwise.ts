@@ -6,11 +6,12 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../plan/strided.js'
-import { floatsAt, integersAt, parallel, withIntegers, withWorkspace } from '../runtime/core.js'
+import { parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { broadcastShapes, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { withNumber } from './number.js'
 import { sumTo } from './reduce.js'
 
 interface Unary<O> {
@@ -129,11 +130,7 @@ function byNumber(
     shape: (_, value: number) => value,
     forward: ({ a }, value) => {
       const y = empty(a.shape, name)
-      withWorkspace(20, (ws) => {
-        integersAt(ws, 4).set([1, y.size, 1, 0])
-        floatsAt(ws + 16, 1)[0] = value
-        parallel(`${operation}_fwd`, y.size, LIGHT, y.pointer, a.pointer, ws + 16, ws)
-      })
+      withNumber(operation, y.pointer, a.pointer, y.size, value)
       return y
     },
     keeps: [],

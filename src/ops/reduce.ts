@@ -4,11 +4,12 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planCopy, planReduction, reducedStrides } from '../plan/strided.js'
-import { floatsAt, integersAt, parallel, withIntegers, withWorkspace } from '../runtime/core.js'
+import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
+import { withNumber } from './number.js'
 
 /** One axis or several, counted from the end where negative; none: all. */
 export type Axes = number | readonly number[]
@@ -92,11 +93,7 @@ const spread: Op<{ y: Tensor }, Total> = defineOp('sumGradient', {
 /** y / divisor, not recorded. */
 function quotient(y: Tensor, divisor: number): Tensor {
   const result = empty(y.shape, 'sumGradient')
-  withWorkspace(20, (ws) => {
-    integersAt(ws, 4).set([1, y.size, 1, 0])
-    floatsAt(ws + 16, 1)[0] = divisor
-    parallel('div_fwd', y.size, LIGHT, result.pointer, y.pointer, ws + 16, ws)
-  })
+  withNumber('div', result.pointer, y.pointer, y.size, divisor)
   return result
 }
 

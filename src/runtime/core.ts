@@ -10,6 +10,7 @@ import {
   type LoadedCore,
   type ModuleSource,
 } from './load.js'
+import { Tracer, type Memory } from './capture.js'
 import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
 import { Pool } from './pool.js'
 import { threadsMissing, type WorkerHandle } from './spawn.js'
@@ -71,12 +72,19 @@ export interface RuntimeInfo {
 /** Bytes of the records of integers that kernels read: those of a call and of what it calls. */
 const RECORDS_BYTES = 4096
 
+/** Where records lie: they come and go like a stack, so that none of them needs a block of memory. */
+interface Records {
+  begin: number
+  readonly end: number
+}
+
 interface Core {
   readonly loaded: LoadedCore
-  readonly kernels: Kernels
-  /** Where records lie: they come and go like a stack, so that none of them needs a block of memory. */
-  readonly records: { begin: number; readonly end: number }
-  readonly allocator: Allocator
+  kernels: Kernels
+  records: Records
+  allocator: Memory
+  /** Set while calls are noted. */
+  tracer: Tracer | undefined
   readonly simd: Simd
   pool: Pool | undefined
   threadsOffBecause: string | undefined
@@ -100,6 +108,7 @@ function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Cor
     kernels: loaded.kernels,
     records: { begin: heapBase, end: heapBase + RECORDS_BYTES },
     allocator: new Allocator(loaded.memory, heapBase + RECORDS_BYTES, loaded.maximumPages),
+    tracer: undefined,
     simd,
     pool: undefined,
     threadsOffBecause: undefined,
@@ -212,11 +221,17 @@ export const release = (pointer: number): void => need('release').allocator.rele
 
 /** `length` floats at `pointer`. The view dies when memory grows: use it at once and drop it. */
 export const floatsAt = (pointer: number, length: number): Float32Array =>
-  new Float32Array(need('a view').allocator.memory.buffer, pointer, length)
+  new Float32Array(viewed().buffer, pointer, length)
 
 /** `length` 32-bit integers at `pointer`; the same care applies. */
 export const integersAt = (pointer: number, length: number): Int32Array =>
-  new Int32Array(need('a view').allocator.memory.buffer, pointer, length)
+  new Int32Array(viewed().buffer, pointer, length)
+
+/** The memory, for a view by which something is read or written that no kernel call repeats. */
+function viewed(): WebAssembly.Memory {
+  notRepeatable()
+  return need('a view').loaded.memory
+}
 
 /** Runs `use` with `bytes` bytes of workspace, returned afterwards whatever happens. */
 export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T {
@@ -230,32 +245,109 @@ export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T 
 
 /** Runs `use` with a copy of `values` in linear memory. */
 export function withIntegers<T>(values: readonly number[] | Int32Array, use: (pointer: number) => T): T {
-  const { records } = need('a record')
+  const { records, tracer } = need('a record')
   const pointer = records.begin
   const next = pointer + Math.ceil((values.length * 4) / ALIGNMENT) * ALIGNMENT
-  if (next > records.end) return withWorkspace(values.length * 4, (block) => use(fill(block, values)))
+  if (next > records.end) {
+    notRepeatable()
+    return withWorkspace(values.length * 4, (block) => use(fill(block, values)))
+  }
   records.begin = next
   try {
     return use(fill(pointer, values))
   } finally {
-    records.begin = pointer
+    // Calls that are noted keep their records.
+    if (!tracer) records.begin = pointer
   }
 }
 
 function fill(pointer: number, values: readonly number[] | Int32Array): number {
-  const all = integers()
-  for (let i = 0, at = pointer >>> 2; i < values.length; i++, at++) all[at] = values[i] as number
+  const { integers } = wholeMemory()
+  for (let i = 0, at = pointer >>> 2; i < values.length; i++, at++) integers[at] = values[i] as number
   return pointer
 }
 
-/** All memory as integers, made anew only after it has grown: a view for each call costs more than a small kernel. */
-function integers(): Int32Array {
-  const { buffer } = need('a view').allocator.memory
-  if (wholeMemory?.buffer !== buffer) wholeMemory = new Int32Array(buffer)
-  return wholeMemory
+/** Copies `length` floats. */
+export function copyFloats(to: number, from: number, length: number): void {
+  wholeMemory().floats.copyWithin(to >>> 2, from >>> 2, (from >>> 2) + length)
 }
 
-let wholeMemory: Int32Array | undefined
+interface Views {
+  readonly integers: Int32Array
+  readonly floats: Float32Array
+}
+
+/** Views of all memory, made anew only after it has grown: a view for each call costs more than a small kernel. */
+function wholeMemory(): Views {
+  const { buffer } = need('a view').loaded.memory
+  if (views?.integers.buffer !== buffer) views = { integers: new Int32Array(buffer), floats: new Float32Array(buffer) }
+  return views
+}
+
+let views: Views | undefined
+
+// ---- repetition ---------------------------------------------------------------------------------------------
+
+/** Kernel calls that can be made again, and the memory that they name. */
+export interface Captured {
+  /** Whether the threads are still those that the calls are shared out to. */
+  readonly current: boolean
+  replay(): void
+  /** Gives the memory back. */
+  dispose(): void
+}
+
+/** Bytes of the records of captured calls. */
+const CAPTURED_RECORDS = 1 << 15
+
+const abandoned = new FinalizationRegistry<Tracer>((tracer) => {
+  tracer.dispose()
+})
+
+/**
+ * Runs `use` and notes the kernels that it calls, to call them again on the same memory; undefined where it does
+ * something that these calls do not repeat, such as reading a tensor. Memory that it allocates stays until `dispose`,
+ * whether it returns it or not; what was there before must outlive the calls.
+ */
+export function capture(use: () => void): Captured | undefined {
+  const current = need('capture')
+  const { kernels, allocator, records, pool } = current
+  const tracer = new Tracer(allocator)
+  const begin = tracer.allocate(CAPTURED_RECORDS)
+  current.tracer = tracer
+  current.allocator = tracer
+  current.kernels = tracer.watch(kernels)
+  current.records = { begin, end: begin + CAPTURED_RECORDS }
+  try {
+    use()
+  } catch (error) {
+    tracer.failed = true
+    throw error
+  } finally {
+    Object.assign(current, { kernels, allocator, records, tracer: undefined })
+    if (tracer.failed) tracer.dispose()
+  }
+  if (tracer.failed) return undefined
+  const captured: Captured = {
+    get current() {
+      return current.pool === pool
+    },
+    replay() {
+      for (const call of tracer.calls) call()
+    },
+    dispose() {
+      abandoned.unregister(captured)
+      tracer.dispose()
+    },
+  }
+  abandoned.register(captured, tracer, captured)
+  return captured
+}
+
+/** Says that what is done now goes beyond calls of kernels: a capture that is under way gives up. */
+export function notRepeatable(): void {
+  if (core?.tracer) core.tracer.failed = true
+}
 
 // ---- threads ------------------------------------------------------------------------------------------------
 
@@ -318,7 +410,7 @@ export function parallel<Name extends RangeKernel>(
   work: number,
   ...args: Leading<Kernels[Name]>
 ): void {
-  const { kernels, pool, allocator } = need(name)
+  const { kernels, pool, allocator, tracer } = need(name)
   if (!pool) {
     alone(kernels[name] as (...args: number[]) => void, items, args, allocator)
     return
@@ -344,6 +436,7 @@ export function parallel<Name extends RangeKernel>(
     if (places > 1) {
       values.length = given.length
       pool.run(name, values, steps, items, chunk)
+      tracer?.calls.push(() => pool.run(name, values, steps, items, chunk))
     } else {
       values[given.length] = 0
       values[given.length + 1] = items

@@ -3,7 +3,7 @@
  * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
  * changed after they were made, except by optimizers and `assign`.
  */
-import { allocate, floatsAt, release } from '../runtime/core.js'
+import { allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 
@@ -31,6 +31,11 @@ export class Storage {
     release(this.pointer)
   }
 
+  /** Goes up whenever the memory is written in place, or given back. */
+  get version(): number {
+    return this.#version
+  }
+
   /** To be called after the memory was written in place: what was derived from it is out of date. */
   changed(): void {
     this.#version++
@@ -49,6 +54,7 @@ export class Storage {
       use(known.pointer)
       return
     }
+    notRepeatable()
     const pointer = allocate(bytes, 'packed weights')
     const version = this.#version
     try {

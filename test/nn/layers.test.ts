@@ -7,6 +7,7 @@ import {
   Conv2d,
   Dropout,
   Graph,
+  type Layer,
   layerTypes,
   LocallyConnected2d,
   modelFromJSON,
@@ -124,6 +125,23 @@ describe('every layer', () => {
     model.dispose()
     copy.dispose()
   })
+
+  it.each(rows)(
+    '$type $options: passes that repeat an earlier one have the bits of others',
+    ({ type, options, input }) => {
+      const layers = (): Layer[] =>
+        modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] }).layers as Layer[]
+      const [model, plain] = [true, false].map((keepPacked) => new Sequential(layers(), { input, keepPacked }))
+      for (let seed = 0; seed < 6; seed++) {
+        scope(() => {
+          const x = uniform([2, ...input], { seed, low: -1 })
+          const [y, expected] = [model!, plain!].map((each) => new Uint32Array(each.forward(x).data().buffer))
+          expect(y).toEqual(expected)
+        })
+      }
+      for (const owned of [model!, plain!]) owned.dispose()
+    },
+  )
 
   it.each(rows)('$type $options: memory of the first and of later passes, as predicted', (row) => {
     for (const batch of [1, 3]) {

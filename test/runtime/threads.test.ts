@@ -21,6 +21,7 @@ import {
   Sequential,
 } from '../../src/nn/index.js'
 import { convnet } from '../../src/zoo/convnet.js'
+import { lenet5 } from '../../src/zoo/lenet5.js'
 import { bars, normalization } from '../helpers/bars.js'
 import { faultyWorker } from '../helpers/threads.js'
 import { imageExamples } from '../../src/data/images.js'
@@ -159,6 +160,21 @@ function bitsOf([, xShape, wShape, operation]: (typeof families)[number]): strin
 }
 
 describe('the same bits as on one thread', () => {
+  it('repeats forward passes with the same bits, also after the threads have changed', async () => {
+    const model = lenet5({ seed: 1 })
+    const x = normal([3, 1, 32, 32], { seed: 1 })
+    const answer = (): number[] => scope(() => [...model.forward(x).data()])
+    const expected = answer()
+    for (const chunk of [1, 5, undefined]) {
+      forceChunks(chunk)
+      for (let pass = 0; pass < 5; pass++) expect(answer()).toEqual(expected)
+      await init({ threads: 2 })
+      for (let pass = 0; pass < 5; pass++) expect(answer()).toEqual(expected)
+      await init({ threads: 3 })
+    }
+    for (const owned of [model, x]) owned.dispose()
+  })
+
   it('has threads', () => {
     expect(runtimeInfo().threads).toBe(3)
     expect(runtimeInfo()).not.toHaveProperty('threadsOffBecause')

@@ -1,0 +1,177 @@
+/** Small models repeat the kernel calls of an earlier pass: what may be seen of it is the memory that stays, and the time. */
+import { beforeAll, describe, expect, it } from 'vitest'
+import { valueAndGrad } from '../../src/autodiff/vjp.js'
+import { Conv2d, Flatten, Graph, Layer, Linear, MaxPool2d, ReLU, Sequential } from '../../src/nn/index.js'
+import { relu, sum } from '../../src/ops/index.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { init } from '../../src/runtime/embedded.js'
+import { DisposedError } from '../../src/runtime/errors.js'
+import { normal, tensor } from '../../src/tensor/create.js'
+import { scope, type Tensor } from '../../src/tensor/tensor.js'
+import { createModel } from '../../src/zoo/index.js'
+
+beforeAll(() => init())
+
+const layers = () => [
+  new Conv2d({ outChannels: 16, kernel: 3, padding: 1 }),
+  new ReLU(),
+  new MaxPool2d({ kernel: 2 }),
+  new Conv2d({ outChannels: 16, kernel: 3 }),
+  new Flatten(),
+  new Linear({ outFeatures: 10 }),
+]
+const make = (options: object = {}): Sequential => new Sequential(layers(), { input: [3, 12, 12], seed: 3, ...options })
+const image = (seed: number, N = 1): Tensor => normal([N, 3, 12, 12], { seed })
+
+const bits = (y: Tensor): number[] => [...new Uint32Array(y.data().buffer)]
+const answer = (model: Graph, x: Tensor): number[] => scope(() => bits(model.forward(x)))
+
+/** Whether passes of the model repeat an earlier one: its values stay in memory then. */
+function isRepeated(model: Graph, x: Tensor): boolean {
+  for (let pass = 0; pass < 3; pass++) answer(model, x)
+  const before = memoryUsage().blocks
+  answer(model, x)
+  return memoryUsage().blocks > before
+}
+
+describe('repeated passes', () => {
+  it('are captured once the weights are packed, and give the bits of others', () => {
+    const [model, plain] = [make(), make({ keepPacked: false })]
+    const first = image(0)
+    expect(isRepeated(model, first)).toBe(true)
+    expect(isRepeated(plain, first)).toBe(false)
+    for (let seed = 1; seed < 5; seed++) {
+      const x = image(seed)
+      expect(answer(model, x)).toEqual(answer(plain, x))
+      x.dispose()
+    }
+    for (const owned of [model, plain, first]) owned.dispose()
+  })
+
+  it('give tensors of their own, and read the input as it is then', () => {
+    const model = make()
+    const x = image(1)
+    isRepeated(model, x)
+    const [before, after] = scope(() => {
+      const y = model.forward(x)
+      const values = bits(y)
+      answer(model, image(2))
+      return [values, bits(y)]
+    })
+    expect(after).toEqual(before)
+    x.assign(new Float32Array(432))
+    expect(answer(model, x)).not.toEqual(before)
+    for (const owned of [model, x]) owned.dispose()
+  })
+
+  it('see new weights, other shapes and other outputs', () => {
+    const [model, plain] = [make(), make({ keepPacked: false })]
+    const x = image(1)
+    const both = image(2, 2)
+    isRepeated(model, x)
+    for (const each of [model, plain]) for (const w of each.parameters()) w.assign(w.data().map((value) => value / 2))
+    for (let pass = 0; pass < 5; pass++) expect(answer(model, x)).toEqual(answer(plain, x))
+    for (let pass = 0; pass < 5; pass++) expect(answer(model, both)).toEqual(answer(plain, both))
+    const inner = (each: Graph): number[] => scope(() => bits(each.run(x, ['1'])['1'] as Tensor))
+    for (let pass = 0; pass < 5; pass++) expect(inner(model)).toEqual(inner(plain))
+    for (const owned of [model, plain, x, both]) owned.dispose()
+  })
+
+  it('are no part of training or of gradients', () => {
+    const [model, plain] = [make(), make({ keepPacked: false })]
+    const x = image(1)
+    isRepeated(model, x)
+    const gradientOf = (each: Graph): number[] =>
+      scope(() => {
+        const { gradients } = valueAndGrad(() => sum(each.forward(x)))(...each.parameters())
+        return gradients.flatMap((gradient) => bits(gradient))
+      })
+    expect(gradientOf(model)).toEqual(gradientOf(plain))
+    for (const owned of [model, plain, x]) owned.dispose()
+  })
+
+  it('are given up by dispose, with all memory', () => {
+    const before = memoryUsage().blocks
+    const model = make()
+    const x = image(1)
+    isRepeated(model, x)
+    model.dispose()
+    x.dispose()
+    expect(memoryUsage().blocks).toBe(before)
+    expect(() => model.forward(x)).toThrow(DisposedError)
+  })
+
+  it('refuse an input that was disposed, and go on with the next', () => {
+    const model = make()
+    const x = image(1)
+    isRepeated(model, x)
+    const expected = answer(model, x)
+    x.dispose()
+    expect(() => model.forward(x)).toThrow(DisposedError)
+    expect(scope(() => answer(model, image(1)))).toEqual(expected)
+    model.dispose()
+  })
+
+  it('are for layers that say so: what others do besides calling kernels happens every time', () => {
+    class Counting extends Layer {
+      readonly type = 'Counting'
+      passes = 0
+      outputShape = (input: readonly number[]): number[] => [...input]
+      describe = (): string => 'counting'
+      forward(x: Tensor): Tensor {
+        this.passes++
+        return relu(x)
+      }
+    }
+    class Noisy extends Conv2d {
+      passes = 0
+      override forward(...args: Parameters<Conv2d['forward']>): Tensor {
+        this.passes++
+        return super.forward(...args)
+      }
+    }
+    const counted = [new Counting(), new Noisy({ outChannels: 4, kernel: 3 })]
+    const x = image(1)
+    for (const layer of counted) {
+      const model = new Sequential([layer], { input: [3, 12, 12] })
+      for (let pass = 0; pass < 6; pass++) answer(model, x)
+      expect(layer.passes).toBe(6)
+      model.dispose()
+    }
+    x.dispose()
+  })
+
+  it('are not captured where a layer reads values', () => {
+    class Brightest extends Layer {
+      static override readonly repeatable = true
+      readonly type = 'Brightest'
+      outputShape = (): number[] => [1]
+      describe = (): string => 'brightest'
+      forward = (x: Tensor): Tensor => tensor([Math.max(...x.data())], [1, 1])
+    }
+    const model = new Sequential([new Brightest()], { input: [3, 12, 12] })
+    for (let seed = 0; seed < 6; seed++) {
+      scope(() => {
+        const x = image(seed)
+        expect(model.forward(x).item()).toBe(Math.max(...x.data()))
+      })
+    }
+    model.dispose()
+  })
+
+  it('hold no memory of large models', () => {
+    const model = new Sequential([new Conv2d({ outChannels: 16, kernel: 3 })], { input: [16, 120, 120] })
+    const x = normal([1, 16, 120, 120], { seed: 1 })
+    expect(isRepeated(model, x)).toBe(false)
+    for (const owned of [model, x]) owned.dispose()
+  })
+
+  it('of LeNet-5 have the bits of other passes', () => {
+    const [model, plain] = [createModel('lenet5', { seed: 1 }), createModel('lenet5', { seed: 1, keepPacked: false })]
+    const x = normal([2, 1, 32, 32], { seed: 4 })
+    const expected = answer(plain, x)
+    expect(isRepeated(model, x)).toBe(true)
+    expect(answer(model, x)).toEqual(expected)
+    for (const owned of [model, plain, x]) owned.dispose()
+  })
+})
