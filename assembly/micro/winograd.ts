@@ -247,30 +247,30 @@ export function transformFilters(to: usize, stride: usize, from: usize, step: us
 }
 
 /**
- * G g of r = 2, 3 or 4 vectors `step` bytes apart at `from` without its factors -2/3 and 1/6, which inverseFilters puts
+ * G g of r = 3 or 4 vectors `step` bytes apart at `from` without its factors -2/3 and 1/6, which inverseFilters puts
  * in; six results `stride` bytes apart at `to`.
  */
 @inline
 function transformGradient(to: usize, stride: usize, from: usize, step: usize, r: i32): void {
   const g0 = v128.load(from)
   const g1 = v128.load(from + step)
-  const g2 = r > 2 ? v128.load(from + 2 * step) : f32x4.splat(0)
+  const g2 = v128.load(from + 2 * step)
   const g3 = r == 4 ? v128.load(from + 3 * step) : f32x4.splat(0)
   const half = f32x4.splat(0.5)
-  let even = r > 2 ? f32x4.add(g0, f32x4.mul(half, g2)) : g0
+  let even = f32x4.add(g0, f32x4.mul(half, g2))
   let odd = f32x4.mul(f32x4.splat(A), r == 4 ? f32x4.add(g1, f32x4.mul(half, g3)) : g1)
   v128.store(to, g0)
   v128.store(to + stride, f32x4.add(even, odd))
   v128.store(to + 2 * stride, f32x4.sub(even, odd))
-  even = r > 2 ? f32x4.add(g0, f32x4.add(g2, g2)) : g0
+  even = f32x4.add(g0, f32x4.add(g2, g2))
   odd = f32x4.mul(f32x4.splat(B), r == 4 ? f32x4.add(g1, f32x4.add(g3, g3)) : g1)
   v128.store(to + 3 * stride, f32x4.add(even, odd))
   v128.store(to + 4 * stride, f32x4.sub(even, odd))
-  v128.store(to + 5 * stride, r == 4 ? g3 : r == 3 ? g2 : g1)
+  v128.store(to + 5 * stride, r == 4 ? g3 : g2)
 }
 
 /**
- * G g Gᵀ, without its factors, of four windows (r, r) at p0 … p3, r = 2, 3 or 4, rows `pitch` bytes apart, into frequency
+ * G g Gᵀ, without its factors, of four windows (r, r) at p0 … p3, r = 3 or 4, rows `pitch` bytes apart, into frequency
  * f at to + f·stride: 16 bytes, one lane for each window.
  */
 export function transformGradients(
@@ -286,8 +286,7 @@ export function transformGradients(
 ): void {
   for (let i = 0; i < r; i++) {
     const columns = scratch + <usize>i * 96
-    if (r > 2) storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
-    else loadPairs(columns, p0, p1, p2, p3)
+    storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
     transformGradient(columns, 16, columns, 16, r)
     p0 += pitch
     p1 += pitch
@@ -299,7 +298,7 @@ export function transformGradients(
   }
 }
 
-/** Aᵀ of six vectors `step` bytes apart at `from`, with the factors of G, to m = 3, 4 or 5, `spread` bytes apart at `to`. */
+/** Aᵀ of six vectors `step` bytes apart at `from`, with the factors of G, to m = 3 or 4, `spread` bytes apart at `to`. */
 @inline
 function inverseFilter(to: usize, spread: usize, from: usize, step: usize, m: i32): void {
   const m0 = v128.load(from)
@@ -324,17 +323,11 @@ function inverseFilter(to: usize, spread: usize, from: usize, step: usize, m: i3
   }
   v128.store(to + 2 * spread, second)
   const third = f32x4.add(f32x4.mul(half, differenceA), f32x4.add(differenceB, differenceB))
-  if (m == 4) {
-    v128.store(to + 3 * spread, f32x4.add(third, m5))
-    return
-  }
-  v128.store(to + 3 * spread, third)
-  const fourth = f32x4.add(f32x4.mul(f32x4.splat(0.25), sumA), f32x4.mul(f32x4.splat(4), sumB))
-  v128.store(to + 4 * spread, f32x4.add(fourth, m5))
+  v128.store(to + 3 * spread, f32x4.add(third, m5))
 }
 
 /**
- * Filter gradients (m, m), m = 3, 4 or 5, of four channels from frequency f at from + f·stride: tap t at scratch + 16·t,
+ * Filter gradients (m, m), m = 3 or 4, of four channels from frequency f at from + f·stride: tap t at scratch + 16·t,
  * one lane for each channel. `scratch` holds 16·m·(m + 6) bytes.
  */
 export function inverseFilters(scratch: usize, from: usize, stride: usize, m: i32): void {

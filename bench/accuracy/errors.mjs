@@ -27,7 +27,7 @@ const u = 2 ** -24
 export function gateOf(algorithm, pass, { R, stride }) {
   if (algorithm === 'fft') return 20
   if (algorithm !== 'winograd' && algorithm !== 'phases') return 6
-  // F(3×3, 4×4) to F(5×5, 2×2); F(2×2, 5×5); F(4×4, 3×3) and F(3×3, 4×4).
+  // F(3×3, 4×4), of which 5 × 5 filters are made too, and F(4×4, 3×3); F(2×2, 5×5); F(4×4, 3×3) and F(3×3, 4×4).
   return pass === 'weight gradient' ? 15 : Math.ceil(R / stride) === 5 ? 10 : 20
 }
 

@@ -180,6 +180,10 @@ const productsOf = (extent: number): number => (extent > 6 ? 2 : 1) * numbersOf(
 const transforms = (extent: number, counts: Counts): Counts =>
   extent === 32 ? Object.fromEntries(Object.entries(counts).map(([what, count]) => [`${what}32`, count])) : counts
 
+/** The gradient of a filter of 5 × 5 on tiles of six is that of four filters of 3 × 3, as of four channels. */
+const quarters = (problem: ConvProblem): ConvProblem =>
+  problem.kernel[0] === 5 ? { ...problem, C: 4 * problem.C, kernel: [3, 3] } : problem
+
 /** Transformed tiles of the extent that `extentOf` tells, assembly/ops/conv/tiled.ts and tiledFilter.ts. */
 export function tiled(extentOf: (problem: ConvProblem) => number): {
   readonly [pass in 'fwd' | 'dx' | 'dw']: (problem: ConvProblem) => Counts
@@ -209,16 +213,17 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
     }
   }
   function dw(problem: ConvProblem): Counts {
-    const { N, C, K, groups, kernel, output } = problem
     const extent = extentOf(problem)
+    const { N, C, K, groups, kernel, output } = extent === 6 ? quarters(problem) : problem
     const complex = extent > 6 ? 2 : 1
     const numbers = numbersOf(extent)
     const block = complex === 2 ? 32 : 64
-    const tiles = tilesOf(problem, extent)
+    const tiles = tilesOf({ kernel, output }, extent)
     const [columns, rows] = [up(C / groups, COLUMNS), K / groups]
     const shares = parts(C / groups, 64)
     const images = Math.max(1, Math.min(N, Math.floor(block / tiles)))
-    const runs = Math.min(parts(N, images), parts(8, groups * shares))
+    const least = kernel === problem.kernel ? 1 : Math.min(2, N, Math.floor((N * tiles) / 32))
+    const runs = Math.min(Math.max(least, parts(N, images)), parts(8, groups * shares))
     const blocks = parts(N, images) * parts(images * tiles, block)
     return {
       ...products(groups * numbers, rows, columns, N * tiles * complex, blocks),
@@ -228,7 +233,7 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
       }),
       sums: groups * runs * numbers * rows * columns,
       filters: groups * runs * rows * columns * product(kernel),
-      padded: N * (C * paddedPixels(problem) + K * shares * product(output)),
+      padded: N * (problem.C * paddedPixels(problem) + K * shares * product(output)),
     }
   }
   return { fwd, dx: (problem) => fwd(adjointProblem(problem)), dw }

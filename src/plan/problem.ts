@@ -78,7 +78,7 @@ function derivePhases(problem: ConvProblem, extent: number): ConvProblem {
 }
 
 /** Tiles of `extent` × `extent` that cover the output. */
-export const tilesOf = ({ kernel, output }: ConvProblem, extent: number): number =>
+export const tilesOf = ({ kernel, output }: Pick<ConvProblem, 'kernel' | 'output'>, extent: number): number =>
   product(output.map((total) => Math.ceil(total / (extent + 1 - (kernel[0] as number)))))
 
 /** Real numbers in a transformed tile: a Fourier transform has extent · (extent / 2 + 1) complex ones. */

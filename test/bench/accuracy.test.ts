@@ -59,6 +59,7 @@ describe('the error against float64, in units of u · Σ|w · x|', () => {
     ['3 × 3', 'winograd', shape(2, 64, 28, 40, 3, 1)],
     ['3 × 3, many channels', 'winograd', shape(8, 200, 13, 20, 3, 1)],
     ['5 × 5', 'winograd', shape(4, 32, 28, 24, 5, 2)],
+    ['5 × 5, small maps', 'winograd', shape(16, 32, 7, 24, 5, 2)],
     ['4 × 4', 'winograd', shape(2, 32, 28, 40, 4, 1)],
     ['7 × 7, stride 2', 'phases', shape(2, 16, 57, 24, 7, 3, { stride: 2 })],
     ['11 × 11, stride 4', 'phases', shape(2, 3, 115, 64, 11, 0, { stride: 4 })],

@@ -1,6 +1,6 @@
 /**
  * The filter gradient on transformed tiles of e × e: by Winograd's minimal filtering, F(3×3, 4×4) on 6 × 6 with a quarter
- * of the multiplications of the definition, F(5×5, 2×2) with 9/25 and, on 4 × 4, F(3×3, 2×2) with 4/9 of them; and by
+ * of the multiplications of the definition, F(4×4, 3×3) with as many and, on 4 × 4, F(3×3, 2×2) with 4/9 of them; and by
  * Fourier transforms of 16 or 32 points. It correlates tiles (t, t) of dy, as if they were filters, with the tiles of x
  * that the forward pass transforms too, and adds all tiles and images up before the one inverse. For Winograd:
  *
@@ -8,6 +8,10 @@
  *
  * V: [frequency][panel of 8 c][tile][8]; E: [frequency][panel of h ≤ ROWS k][tile][h]; M: [frequency][panel of 8 c][k][8];
  * each tile of E and V is two where frequencies are complex (transforms.ts).
+ *
+ * A filter of 5 × 5 is four of 3 × 3 that overlap: its corners, each that of a channel which is x moved by 0 or 2 rows and
+ * columns. The multiplications are as many as those of F(5×5, 2×2), 9/25, the errors half as large, and a quarter of the
+ * tiles of dy is transformed. Below, such quarters are meant by channels where they are not those of x itself.
  */
 import { panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
 import { B_STEP, COLUMNS, ROWS } from '../../micro/tile'
@@ -46,16 +50,40 @@ function panelBytes(e: i32): usize {
   return (<usize>(ROWS * blockTiles(e)) * F32) << complexOf(e)
 }
 
+/** Whether a filter is made of four. */
+@inline
+function quartered(d: ConvShape, e: i32): bool {
+  return e == 6 && d.R == 5
+}
+
+/** Taps of a filter that is transformed, in each direction. */
+@inline
+function tapsOf(d: ConvShape, e: i32): i32 {
+  return quartered(d, e) ? 3 : d.R
+}
+
+/** Channels for each one of x. */
+@inline
+function eachOf(d: ConvShape, e: i32): i32 {
+  return quartered(d, e) ? 4 : 1
+}
+
+/** Channels of a group. */
+@inline
+function channelsOf(d: ConvShape, e: i32): i32 {
+  return d.groupC * eachOf(d, e)
+}
+
 /** Input channels of one work item, rounded up to panels. */
 @inline
-function blockC(d: ConvShape): i32 {
-  return panelCount(min(CHANNELS_C, d.groupC), COLUMNS) * COLUMNS
+function blockC(d: ConvShape, e: i32): i32 {
+  return panelCount(min(CHANNELS_C, channelsOf(d, e)), COLUMNS) * COLUMNS
 }
 
 /** Rows and columns of a tile of dy. */
 @inline
 function tileOf(d: ConvShape, e: i32): i32 {
-  return e + 1 - d.R
+  return e + 1 - tapsOf(d, e)
 }
 
 
@@ -73,7 +101,7 @@ function imageBlock(d: ConvShape, e: i32): i32 {
 /** Bytes of one frequency in a block of tiles of V and of E, and of M. */
 @inline
 function inputStride(d: ConvShape, e: i32): usize {
-  return ((<usize>(blockC(d) * blockTiles(e)) * F32) << complexOf(e)) + 64
+  return ((<usize>(blockC(d, e) * blockTiles(e)) * F32) << complexOf(e)) + 64
 }
 
 
@@ -84,8 +112,8 @@ function gradientStride(d: ConvShape, e: i32): usize {
 
 
 @inline
-function sumStride(d: ConvShape): usize {
-  return <usize>(d.groupK * blockC(d)) * F32 + 64
+function sumStride(d: ConvShape, e: i32): usize {
+  return <usize>(d.groupK * blockC(d, e)) * F32 + 64
 }
 
 /**
@@ -104,9 +132,9 @@ function workBytes(d: ConvShape, e: i32): usize {
 /** Bytes of the rounded copy of one image of x (one block of channels), and of dy. */
 function inputBytes(d: ConvShape, e: i32): usize {
   const t = tileOf(d, e)
-  return align(
-    <usize>blockC(d) * <usize>(panelCount(d.P, t) * t + d.R - 1) * <usize>(panelCount(d.Q, t) * t + d.R - 1) * F32 + 64,
-  )
+  const rows = panelCount(d.P, t) * t + d.R - 1
+  const columns = panelCount(d.Q, t) * t + d.R - 1
+  return align(<usize>(blockC(d, e) / eachOf(d, e)) * <usize>(rows * columns) * F32 + 64)
 }
 
 function outputBytes(d: ConvShape, e: i32): usize {
@@ -124,20 +152,24 @@ export function conv_tiled_dw_workspace(shape: usize, e: i32): usize {
     <usize>imageBlock(d, e) * (inputBytes(d, e) + outputBytes(d, e)) +
     align(frequencies * inputStride(d, e)) +
     align(products * gradientStride(d, e)) +
-    align(products * sumStride(d))
+    align(products * sumStride(d, e))
   )
 }
 
-/** Runs of images, each with a sum of its own: several only where there are few channels. */
+/**
+ * Runs of images, each with a sum of its own: several only where there are few channels. Quarters of a filter have two from
+ * 64 tiles on, although those are one block: half as long, their sums err less.
+ */
 function runsOf(d: ConvShape, e: i32): i32 {
-  const blocks = d.G * panelCount(d.groupC, CHANNELS_C)
-  return min(panelCount(ITEMS, blocks), panelCount(d.N, imageBlock(d, e)))
+  const blocks = d.G * panelCount(channelsOf(d, e), CHANNELS_C)
+  const least = quartered(d, e) ? min(2, min(d.N, (d.N * tilesOf(d, e)) / 32)) : 1
+  return min(panelCount(ITEMS, blocks), max(least, panelCount(d.N, imageBlock(d, e))))
 }
 
 /** Work items of conv_tiled_dw: for each run of images the blocks of input channels, group by group. */
 export function conv_tiled_dw_items(shape: usize, e: i32): i32 {
   const d = changetype<ConvShape>(shape)
-  return runsOf(d, e) * d.G * panelCount(d.groupC, CHANNELS_C)
+  return runsOf(d, e) * d.G * panelCount(channelsOf(d, e), CHANNELS_C)
 }
 
 /** Filter gradients that conv_tiled_dw makes, one for each run of images; more than one are to be added up. */
@@ -170,7 +202,8 @@ export function conv_tiled_dw(
   const tilesW = panelCount(d.Q, t)
   const images = imageBlock(d, e)
   const runs = runsOf(d, e)
-  const blocks = panelCount(groupC, CHANNELS_C)
+  const blocks = panelCount(channelsOf(d, e), CHANNELS_C)
+  const each = eachOf(d, e)
   const input = roundUp(ws, shape, t)
   const output = roundUpOutput(ws + ROUNDED_BYTES, shape, t, groupK)
   const scratch = ws + 2 * ROUNDED_BYTES
@@ -182,7 +215,7 @@ export function conv_tiled_dw(
   const E = V + align(frequencies * strideV)
   const strideE = gradientStride(d, e)
   const M = E + align(products * strideE)
-  const strideM = sumStride(d)
+  const strideM = sumStride(d, e)
   const panelV = (<usize>blockTiles(e) * B_STEP) << complex
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
@@ -191,11 +224,11 @@ export function conv_tiled_dw(
   for (let item = begin; item < end; item++) {
     const run = item / (d.G * blocks)
     const g = (item / blocks) % d.G
-    const firstC = (item % blocks) * CHANNELS_C
-    const channels = min(CHANNELS_C, groupC - firstC)
+    const firstC = ((item % blocks) * CHANNELS_C) / each
+    const channels = min(CHANNELS_C, (groupC - firstC) * each)
     const panelsC = panelCount(channels, COLUMNS)
     const lastN = partEnd(d.N, runs, run + 1)
-    input.C = channels
+    input.C = channels / each
     memory.fill(M, 0, products * strideM)
     for (let n = partEnd(d.N, runs, run); n < lastN; n += images) {
       const count = min(images, lastN - n)
@@ -298,12 +331,13 @@ function transformInputs(
   const last = channels - 1
   const complex = complexOf(e)
   const tables = scratch + scratchBytes(e)
+  const quarters = quartered(d, e)
   for (let c = 0; c < channels; c += 4) {
     let to = V + ((<usize>((c / COLUMNS) * blockTiles(e)) * B_STEP) << complex) + ((<usize>(c & 4)) << 2)
-    const o0 = <usize>c * map
-    const o1 = <usize>min(c + 1, last) * map
-    const o2 = <usize>min(c + 2, last) * map
-    const o3 = <usize>min(c + 3, last) * map
+    const o0 = <usize>(quarters ? c >> 2 : c) * map
+    const o1 = quarters ? o0 + 2 * F32 : <usize>min(c + 1, last) * map
+    const o2 = quarters ? o0 + 2 * pitch : <usize>min(c + 2, last) * map
+    const o3 = quarters ? o1 + 2 * pitch : <usize>min(c + 3, last) * map
     for (let i = 0; i < count; i++) {
       const at = <usize>load<u32>(origins + ((<usize>i) << 2))
       transformInput(e, to, stride, B_STEP, scratch, tables, at + o0, at + o1, at + o2, at + o3, pitch)
@@ -394,7 +428,7 @@ function transformOthers(
   }
 }
 
-/** Filters (R, R) of one output channel at `to` from its sums: `channels` of them, flipped where the kernel is. */
+/** Filters of one output channel at `to` from its sums: those of `channels`, flipped where the kernel is. */
 function writeFilters(
   to: usize,
   sums: usize,
@@ -405,13 +439,13 @@ function writeFilters(
   e: i32,
 ): void {
   const R = d.R
-  const taps = R * R
+  const taps = tapsOf(d, e)
   const tables = scratch + scratchBytes(e)
   const filters = tables + align(tableBytes(e))
   const complex = complexOf(e)
   // Bytes from tap to tap along a row, from row to row, and from channel to channel of what an inverse leaves.
   const column: usize = complex ? F32 : 16
-  const pitch = complex ? partPitch(R) : <usize>R * 16
+  const pitch = complex ? partPitch(R) : <usize>taps * 16
   const along = complex ? <usize>R * pitch : F32
   for (let c = 0; c < channels; c += 4) {
     const from = sums + <usize>((c / COLUMNS) * d.groupK) * B_STEP + ((<usize>(c & 4)) << 2)
@@ -420,14 +454,19 @@ function writeFilters(
       v128.store(none, f32x4.splat(0))
       const f1 = filters + along
       inverseOutput(e, filters, f1, f1 + along, f1 + 2 * along, pitch, scratch, tables, from, stride, none, R)
-    } else inverseFilter(e, filters, from, stride, R)
-    const count = min(4, channels - c)
+    } else inverseFilter(e, filters, from, stride, taps)
+    const count = quartered(d, e) ? 1 : min(4, channels - c)
     for (let lane = 0; lane < count; lane++) {
       const filter = filters + <usize>lane * along
-      for (let tap = 0; tap < taps; tap++) {
-        const source = d.flip ? taps - 1 - tap : tap
-        store<f32>(to, load<f32>(filter + <usize>(source / R) * pitch + <usize>(source % R) * column))
-        to += F32
+      for (let row = 0; row < R; row++) {
+        const r = d.flip ? R - 1 - row : row
+        // Rows and columns beyond the third are the last two of another quarter.
+        const from = filter + (r < taps ? <usize>r * pitch : 2 * along + <usize>(r - 2) * pitch)
+        for (let tap = 0; tap < R; tap++) {
+          const s = d.flip ? R - 1 - tap : tap
+          store<f32>(to, load<f32>(from + (s < taps ? <usize>s * column : along + <usize>(s - 2) * column)))
+          to += F32
+        }
       }
     }
   }
