@@ -8,7 +8,7 @@ import { empty, scope, type Storage, type Tensor } from '../tensor/tensor.js'
 import type { Layer } from './layer.js'
 
 /** Bytes of values and workspace up to which a pass is captured: they stay, and larger passes gain next to nothing. */
-export const CAPTURED_BYTES = 1 << 20
+export const CAPTURED_BYTES = 1_048_576
 
 /** Whether a layer's class says that its passes can be repeated; classes derived from it have to say so themselves. */
 export const isRepeatable = ({ constructor }: Layer): boolean =>
