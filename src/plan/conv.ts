@@ -42,6 +42,10 @@ function untiled({ kernel, stride, dilation, lo }: ConvProblem, pass: ConvPass, 
 const fewChannels = ({ C, K, groups }: ConvProblem, least = 16): string | undefined =>
   Math.min(C, K) / groups >= least ? undefined : `kept for ${least} channels and more: smaller layers stay exact`
 
+/** Their errors are those of whole tiles, of which a map of one row holds little: gradients of 1 × 1 outputs err by 20 to 100 u. */
+const oneRow = ({ output }: ConvProblem): string | undefined =>
+  Math.min(...output) > 1 ? undefined : 'kept for maps of two rows and columns and more'
+
 /** Winograd's minimal filtering, for square kernels of one of `sizes`. */
 function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[]): Algorithm {
   const wanted = sizes
@@ -53,7 +57,7 @@ function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[])
     unsupported: (problem, pass) =>
       untiled(problem, pass, wanted) ??
       (sizes.includes(problem.kernel[0] as number) ? undefined : `the kernel must be ${wanted}`),
-    reserved: (problem) => fewChannels(problem),
+    reserved: (problem) => fewChannels(problem) ?? oneRow(problem),
     counts,
   }
 }
@@ -107,7 +111,7 @@ export const algorithms = {
       }
       return undefined
     },
-    reserved: (problem) => fewChannels(phasesOf(problem), 12),
+    reserved: (problem) => fewChannels(phasesOf(problem), 12) ?? oneRow(problem),
     counts: phases,
   },
   /** F(2×2, 3×3): as accurate as the definition, for maps of two or three rows, and where it is asked for. */

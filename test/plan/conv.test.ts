@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   algorithms,
   algorithmsFor,
+  automaticFor,
   costOf,
   encodeConv,
   multiplyAdds,
@@ -70,6 +71,13 @@ describe('the choice of an algorithm', () => {
   it('takes the filter gradient from Winograd where the forward pass is, with many channels', () => {
     expect(planConv(problem(32, 64, 32, 64, 3, same), 'dw')).toBe('winograd')
     expect(planConv(problem(128, 32, 12, 64, 5), 'dw')).toBe('winograd')
+  })
+
+  it('keeps Winograd, which errs by whole tiles, from maps of one row or column unless it is asked for', () => {
+    const automatic = (size: number) => automaticFor(problem(1, 16, size, 120, 5), 'dw')
+    expect(automatic(6)).toContain('winograd')
+    expect(automatic(5)).not.toContain('winograd')
+    expect(planConv(problem(1, 16, 5, 120, 5), 'dw', 'winograd')).toBe('winograd')
   })
 
   it('leaves out what cannot do a pass, and says why when it is asked for', () => {
