@@ -15,11 +15,7 @@ const chart = fileURLToPath(new URL('../docs/images/speed.svg', import.meta.url)
 
 /** @param {string} name */
 function block(name) {
-  if (name === 'threads') {
-    return threadTable(
-      ['forward', 'train-step'].map((bench) => [readResults(bench), readResults(`${bench}-2-threads`)]),
-    )
-  }
+  if (name === 'scaling') return threadTable(readResults(name))
   const rows = readResults(name)
   return rows.length > 0 ? resultTables(rows) : ''
 }

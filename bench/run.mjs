@@ -38,6 +38,7 @@ const benches = {
   start: () => import('./start.mjs'),
   gemm: () => import('./gemm.mjs'),
   growth: () => import('./growth.mjs'),
+  scaling: () => import('./scaling.mjs'),
   accuracy: () => import('./accuracy.mjs'),
 }
 
@@ -60,9 +61,9 @@ ${lines.join('\n')}
 Options:
   --json          print only the results, an array of { bench, case, family, ours_ms, peers: { name: ms }, ratio, algorithm, threads, simd, … }
   --layer <a,b>   layers, accuracy: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected; growth: by family
-  --network <a,b> train-step, forward, start: only these: lenet5, alexnet, googlenet, vgg16; train-step also mnist, cifar
+  --network <a,b> train-step, forward, start, scaling: only these: lenet5, alexnet, googlenet, vgg16; training steps also mnist, cifar
   --batch <n>     train-step: images in a batch (default: 128, of AlexNet 8)
-  --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1)
+  --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1, of scaling 2)
   --rounds <n>    measured rounds, of which the median is reported (default: what fits into the bench's budget of time)
   --peers <a,b>   only these peers; none: only ours
   --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the READMEs' tables and chart from it

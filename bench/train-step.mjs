@@ -41,7 +41,7 @@ import { toRow } from './lib/row.mjs'
  */
 
 /** @type {readonly Case[]} */
-const cases = [
+export const cases = [
   { name: 'MNIST ConvNet', model: 'convnet', input: [1, 28, 28], batch: 128, batches: 8, lr: 0.01 },
   { name: 'CIFAR ConvNet', model: 'convnet', input: [3, 32, 32], batch: 128, batches: 8, lr: 0.01 },
   { name: 'LeNet-5', model: 'lenet5', input: [1, 32, 32], batch: 128, batches: 8, lr: 0.001 },
@@ -141,7 +141,7 @@ export const bench = {
  * @param {string} model
  * @param {readonly number[]} input
  */
-function nameOf(model, input) {
+export function nameOf(model, input) {
   return model === 'convnet' ? (input[0] === 1 ? 'mnist' : 'cifar') : model
 }
 
@@ -150,7 +150,7 @@ function nameOf(model, input) {
  * @param {Case} item
  * @param {number} batch
  */
-function dataFor({ input, batches, lr }, batch) {
+export function dataFor({ input, batches, lr }, batch) {
   const count = batch * batches
   const optimizer = { lr, momentum: 0.9, weightDecay: 5e-4 }
   if (input.join() === '1,28,28') return { ...loadDigits(count), optimizer }

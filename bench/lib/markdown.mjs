@@ -50,19 +50,17 @@ export function resultTables(rows) {
 
 /**
  * One thread beside several: how many times as fast.
- * @param {readonly (readonly [one: readonly Result[], several: readonly Result[]])[]} pairs results of the same benches
+ * @param {readonly Result[]} rows
  */
-export function threadTable(pairs) {
-  const lines = pairs.flatMap(([one, several]) =>
-    several.flatMap((row) => {
-      const alone = one.find((other) => other.case === row.case)
-      if (alone === undefined) return []
-      return [[row.case, digits(alone.ours_ms), digits(row.ours_ms), `${digits(alone.ours_ms / row.ours_ms)} ×`]]
-    }),
-  )
-  const rows = pairs.flatMap(([, several]) => several)
-  if (lines.length === 0) return ''
+export function threadTable(rows) {
+  if (rows.length === 0) return ''
   const titles = ['case', 'one thread, ms', `${rows[0]?.threads} threads, ms`, 'as fast']
+  const lines = rows.map((row) => [
+    row.case,
+    digits(row.peers['one thread']),
+    digits(row.ours_ms),
+    `${row.ratio?.toFixed(2)} ×`,
+  ])
   return `${markdownTable(titles, lines)}\n\n${where(rows, [])}.`
 }
 

@@ -14,6 +14,7 @@
  *   warmups?: number,
  *   warmupMilliseconds?: number,
  *   shortestSample?: number,
+ *   before?: Record<string, () => unknown>,
  *   onRound?: (round: number) => void,
  * }} MeasureOptions
  */
@@ -23,6 +24,7 @@
  * contender that is done sooner than `shortestSample` milliseconds is called several times in a row and the round counts
  * the mean of them. Without `rounds`, measuring goes on until another round would overrun the budget, and a contender of
  * which another sample would overrun its share, warm-up included, sits out the rounds that are left; it has one sample at least.
+ * `before` has what a contender needs before each of its samples, unmeasured.
  *
  * @template {string} Name
  * @param {Record<Name, () => unknown>} contenders
@@ -42,6 +44,7 @@ export async function measure(contenders, options = {}) {
   for (const name of names) {
     let once = Infinity
     const begin = performance.now()
+    await options.before?.[name]?.()
     for (let warmup = 0; warmup < warmups || performance.now() - begin < warmupMilliseconds; warmup++) {
       once = Math.min(once, await time(contenders[name], 1))
     }
@@ -64,6 +67,7 @@ export async function measure(contenders, options = {}) {
     for (let turn = 0; turn < active.length; turn++) {
       const name = /** @type {Name} */ (active[(round + turn) % active.length])
       const begin = performance.now()
+      await options.before?.[name]?.()
       samples[name].push(await time(contenders[name], repeats[name]))
       spent[name] += performance.now() - begin
     }

@@ -7,6 +7,8 @@ interface Row {
   readonly case: string
   readonly algorithm: string
   readonly ours_ms: number
+  readonly peers: Readonly<Record<string, number>>
+  readonly ratio: number | null
   readonly growth?: Growth
 }
 
@@ -53,6 +55,18 @@ describe('a row', () => {
       })
     }
     expect(rows).toHaveLength(count)
+  })
+})
+
+describe('scaling', () => {
+  it('has one thread beside several', async () => {
+    const { bench } = (await load('scaling.mjs')) as Bench
+    const rows = await bench.run({ networks: ['lenet5'], rounds: 1, log: () => undefined })
+    expect(rows).toMatchObject([
+      { case: 'lenet5', threads: 2, peers: { 'one thread': expect.any(Number) as number } },
+      { case: 'LeNet-5, batch 128', threads: 2, peers: { 'one thread': expect.any(Number) as number } },
+    ])
+    for (const { ratio, ours_ms, peers } of rows) expect(ratio).toBeCloseTo(peers['one thread']! / ours_ms, 9)
   })
 })
 
