@@ -30,7 +30,7 @@ describe('npm run bench', () => {
   it.each([
     [
       ['nonsense'],
-      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, accuracy\n$/,
+      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, scaling, accuracy\n$/,
     ],
     [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
     [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
