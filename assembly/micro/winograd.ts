@@ -269,6 +269,12 @@ function transformGradient(to: usize, stride: usize, from: usize, step: usize, r
   v128.store(to + 5 * stride, r == 4 ? g3 : g2)
 }
 
+/** Three floats: memory may end behind them. */
+@inline
+function load3(p: usize): v128 {
+  return v128.load32_lane(p, v128.load64_zero(p), 2, 8)
+}
+
 /**
  * G g Gᵀ, without its factors, of four windows (r, r) at p0 … p3, r = 3 or 4, rows `pitch` bytes apart, into frequency
  * f at to + f·stride: 16 bytes, one lane for each window.
@@ -286,7 +292,8 @@ export function transformGradients(
 ): void {
   for (let i = 0; i < r; i++) {
     const columns = scratch + <usize>i * 96
-    storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
+    if (r == 4) storeTransposed(columns, 16, v128.load(p0), v128.load(p1), v128.load(p2), v128.load(p3))
+    else storeTransposed(columns, 16, load3(p0), load3(p1), load3(p2), load3(p3))
     transformGradient(columns, 16, columns, 16, r)
     p0 += pitch
     p1 += pitch
