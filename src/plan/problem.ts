@@ -86,7 +86,8 @@ export const numbersOf = (extent: number): number => (extent > 6 ? extent * (ext
 
 /** Points of the Fourier transforms: the cheaper number for the products. At least four outputs of a tile must be new. */
 export function fftExtent(problem: ConvProblem): number {
-  const products = (extent: number): number => tilesOf(problem, extent) * numbersOf(extent)
+  // Every tile is multiplied by all filters, which are read once: that takes as long as some eight tiles.
+  const products = (extent: number): number => (tilesOf(problem, extent) * problem.N + 8) * numbersOf(extent)
   return (problem.kernel[0] as number) <= 13 && products(16) <= products(32) ? 16 : 32
 }
 
