@@ -15,7 +15,7 @@ const chart = fileURLToPath(new URL('../docs/images/speed.svg', import.meta.url)
 
 /** @param {string} name */
 function block(name) {
-  if (name === 'scaling') return threadTable(readResults(name))
+  if (name === 'scaling') return threadTable(readResults('scaling-2-threads'))
   const rows = readResults(name)
   return rows.length > 0 ? resultTables(rows) : ''
 }
