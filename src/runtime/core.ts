@@ -306,11 +306,13 @@ const abandoned = new FinalizationRegistry<Tracer>((tracer) => {
 
 /**
  * Runs `use` and notes the kernels that it calls, to call them again on the same memory; undefined where it does
- * something that these calls do not repeat, such as reading a tensor. Memory that it allocates stays until `dispose`,
+ * something that these calls do not repeat, such as reading a tensor or repeating others. Memory that it allocates stays until `dispose`,
  * whether it returns it or not; what was there before must outlive the calls.
  */
 export function capture(use: () => void): Captured | undefined {
   const current = need('capture')
+  notRepeatable()
+  if (current.tracer) return undefined
   const { kernels, allocator, records, pool } = current
   const tracer = new Tracer(allocator)
   const begin = tracer.allocate(CAPTURED_RECORDS)
@@ -333,6 +335,7 @@ export function capture(use: () => void): Captured | undefined {
       return current.pool === pool
     },
     replay() {
+      notRepeatable()
       for (const call of tracer.calls) call()
     },
     dispose() {

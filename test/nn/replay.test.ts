@@ -141,6 +141,28 @@ describe('repeated passes', () => {
     x.dispose()
   })
 
+  it('may be part of a layer, whose own passes are not captured then', () => {
+    const inner = make()
+    class Nested extends Layer {
+      static override readonly repeatable = true
+      readonly type = 'Nested'
+      outputShape = (): number[] => [10]
+      describe = (): string => 'nested'
+      forward = (x: Tensor): Tensor => inner.forward(x)
+    }
+    const plain = make({ keepPacked: false })
+    const [outer, later] = [new Nested(), new Nested()].map((layer) => new Sequential([layer], { input: [3, 12, 12] }))
+    for (let seed = 0; seed < 9; seed++) {
+      scope(() => {
+        const x = image(seed)
+        const expected = answer(plain, x)
+        expect(answer(outer!, x)).toEqual(expected)
+        if (seed > 3) expect(answer(later!, x)).toEqual(expected)
+      })
+    }
+    for (const owned of [outer!, later!, inner, plain]) owned.dispose()
+  })
+
   it('are not captured where a layer reads values', () => {
     class Brightest extends Layer {
       static override readonly repeatable = true
