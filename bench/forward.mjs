@@ -14,7 +14,8 @@ import { toRow } from './lib/row.mjs'
  * ) => import('./layers.mjs').Contender | Promise<import('./layers.mjs').Contender>} CreateNetwork
  */
 
-const names = ['lenet5', 'alexnet', 'googlenet', 'vgg16']
+/** The networks whose forward pass is measured. */
+export const names = ['lenet5', 'alexnet', 'googlenet', 'vgg16']
 
 /** Largest distance of two outputs, as a part of the largest: some twenty layers of fast algorithms. */
 const tolerance = 1e-3

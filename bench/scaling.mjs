@@ -4,8 +4,8 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { names as forward } from './forward.mjs'
 import { BenchError } from './lib/errors.mjs'
-import { forward } from './scaling/names.mjs'
 import { cases, nameOf } from './train-step.mjs'
 
 const child = fileURLToPath(new URL('scaling/child.mjs', import.meta.url))

@@ -1,5 +1,6 @@
 // @ts-check
 // Writes the rows of the bench to stdout. Arguments: threads; then rounds, or 0; then names of networks, or none for all.
+import { names as forward } from '../forward.mjs'
 import { measure } from '../lib/measure.mjs'
 import { randomNumbers } from '../lib/random.mjs'
 import { toRow } from '../lib/row.mjs'
@@ -8,7 +9,6 @@ import { createNetwork, networkOf } from '../ours/network.mjs'
 import { start } from '../ours/start.mjs'
 import { createOurs } from '../ours/train-step.mjs'
 import { cases, dataFor, nameOf } from '../train-step.mjs'
-import { forward } from './names.mjs'
 
 const [threads = 2, rounds = 0] = process.argv.slice(2, 4).map(Number)
 const networks = process.argv.slice(4)
