@@ -81,6 +81,27 @@ function gatherFour(panel: usize, image: usize, taps: usize, end: usize, pixels:
   }
 }
 
+/**
+ * panels (columns / 8, taps, 8): pixels that lie side by side from `image` on, for `count` taps, tap by tap so that long
+ * pieces of a row are read at once.
+ */
+export function gatherRun(panels: usize, image: usize, taps: usize, count: i32, columns: i32): void {
+  const end = taps + ((<usize>count) << 2)
+  const step = (<usize>count) << 5
+  let last = panels + <usize>(columns >> 3) * step
+  while (taps < end) {
+    let from = image + <usize>load<u32>(taps)
+    for (let panel = panels; panel < last; panel += step) {
+      v128.store(panel, v128.load(from))
+      v128.store(panel, v128.load(from, 16), 16)
+      from += 32
+    }
+    taps += 4
+    panels += 32
+    last += 32
+  }
+}
+
 /** panel (taps, 8): the eight pixels at `pixels`, for `count` taps. */
 export function gatherPixels(panel: usize, image: usize, taps: usize, count: i32, pixels: usize): void {
   const end = taps + ((<usize>count) << 2)

@@ -54,11 +54,11 @@ export const costs = {
       ones: 0.462,
       padded: 0.255,
       maps: 48,
-      paired: 0.0595,
+      swept: 0.0595,
       apart: 0.199,
       call: 3230,
     },
-    dx: { paired: 0.0198, padded: 0.597, maps: 65.3, sixteens: 0.0448, fours: 0.105, ones: 0.389, call: 436 },
+    dx: { swept: 0.0198, padded: 0.597, maps: 65.3, sixteens: 0.0448, fours: 0.105, ones: 0.389, call: 436 },
     dw: { fours: 0.0954, ones: 0.0155, rows: 2.32, padded: 0.341, apart: 0.0991, call: 4950 },
   },
   winograd: {

@@ -154,11 +154,11 @@ function rowCounts({ stride, output }: ConvProblem, each: number, largest: numbe
 export const depthwise = {
   fwd(problem: ConvProblem): Counts {
     const { N, K, kernel, output, stride, dilation } = problem
-    const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]
+    const Q = output.at(-1) as number
     const square = kernel.length === 2 && kernel.every((extent) => extent === 3)
-    const paired = square && [...stride, ...dilation].every((step) => step === 1) && P > 1 && Q >= COLUMNS
+    const swept = square && [...stride, ...dilation].every((step) => step === 1) && Q >= 4
     return {
-      ...(paired ? { paired: multiplyAdds(problem) } : rowCounts(problem, multiplyAdds(problem) / Q, 16)),
+      ...(swept ? { swept: multiplyAdds(problem) } : rowCounts(problem, multiplyAdds(problem) / Q, 16)),
       padded: N * K * paddedPixels(problem),
       maps: N * K,
     }

@@ -9,7 +9,7 @@
  * Work is divided by the shape alone, into items that write different outputs. Each pads what it reads of the image.
  */
 import { packColumns, packPanel, packRows, panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
-import { gatherPixels, gatherTaps, scatterTile } from '../../micro/gather'
+import { gatherPixels, gatherRun, gatherTaps, scatterTile } from '../../micro/gather'
 import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
 import { F32 } from '../../simd'
 import { ConvShape, align, fillPixelsOf, fillTaps, fillTapsOf, padRegion, tapTableBytes, unpadImage } from './shape'
@@ -188,7 +188,13 @@ export function conv_gemm_fwd(
     for (let t = 0; t < taps; t += TAP_BLOCK) {
       const depth = min(TAP_BLOCK, taps - t)
       let panel = panels
-      for (let j = 0; j < count; j += COLUMNS) {
+      let j = 0
+      if (load<u32>(pixelTable + ((<usize>(count - 1)) << 2)) - load<u32>(pixelTable) == <u32>((count - 1) << 2)) {
+        j = count & -COLUMNS
+        gatherRun(panels, image + <usize>load<u32>(pixelTable), tapTable + ((<usize>t) << 2), depth, j)
+        panel += <usize>(j * depth) * F32
+      }
+      for (; j < count; j += COLUMNS) {
         gatherPixels(panel, image, tapTable + ((<usize>t) << 2), depth, pixelTable + ((<usize>j) << 2))
         panel += <usize>depth * B_STEP
       }
