@@ -16,7 +16,7 @@
  * networks", 2016; points after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution",
  * 2020.
  */
-import { storeTransposed } from './gemm'
+import { storeLanes, storeTransposed } from './gemm'
 
 /** Bytes of scratch that any transform takes. */
 export const SCRATCH_BYTES: usize = 640
@@ -185,11 +185,7 @@ export function inverseTiles(
         v128.store32_lane(t2, v2, 2, 8)
         v128.store32_lane(t3, v2, 3, 8)
       } else {
-        storeTransposed(scratch, 16, v0, v1, v2, f32x4.pmax(f32x4.add(v128.load(scratch, 48), start), floor))
-        v128.store(t0, v128.load(scratch))
-        v128.store(t1, v128.load(scratch, 16))
-        v128.store(t2, v128.load(scratch, 32))
-        v128.store(t3, v128.load(scratch, 48))
+        storeLanes(t0, t1, t2, t3, v0, v1, v2, f32x4.pmax(f32x4.add(v128.load(scratch, 48), start), floor))
       }
     }
     t0 += pitch
