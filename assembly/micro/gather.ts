@@ -81,14 +81,8 @@ function gatherFour(panel: usize, image: usize, taps: usize, end: usize, pixels:
   }
 }
 
-/**
- * panels (columns / 8, taps, 8): pixels that lie side by side from `image` on, for `count` taps, tap by tap so that long
- * pieces of a row are read at once.
- */
-export function gatherRun(panels: usize, image: usize, taps: usize, count: i32, columns: i32): void {
-  const end = taps + ((<usize>count) << 2)
-  const step = (<usize>count) << 5
-  let last = panels + <usize>(columns >> 3) * step
+/** Panels of eight pixels that lie side by side from `image` on, `panels` to `last`, for taps that follow each other. */
+function gatherRun(panels: usize, last: usize, step: usize, image: usize, taps: usize, end: usize): void {
   while (taps < end) {
     let from = image + <usize>load<u32>(taps)
     for (let panel = panels; panel < last; panel += step) {
@@ -102,23 +96,25 @@ export function gatherRun(panels: usize, image: usize, taps: usize, count: i32, 
   }
 }
 
-/** panel (taps, 8): the eight pixels at `pixels`, for `count` taps. */
-export function gatherPixels(panel: usize, image: usize, taps: usize, count: i32, pixels: usize): void {
+/** panels (columns / 8, taps, 8): the `columns` pixels at `pixels`, for `count` taps. */
+export function gatherBlock(panels: usize, image: usize, taps: usize, count: i32, pixels: usize, columns: i32): void {
   const end = taps + ((<usize>count) << 2)
-  if (adjacent(pixels) && adjacent(pixels + 16)) {
-    const p0 = image + <usize>load<u32>(pixels)
-    const p4 = image + <usize>load<u32>(pixels, 16)
-    while (taps < end) {
-      const tap = <usize>load<u32>(taps)
-      v128.store(panel, v128.load(p0 + tap))
-      v128.store(panel, v128.load(p4 + tap), 16)
-      taps += 4
-      panel += 32
+  const step = (<usize>count) << 5
+  while (columns > 0) {
+    // Eight by eight, as far as they lie side by side.
+    const first = load<u32>(pixels)
+    let run = 0
+    while (run + 8 <= columns && load<u32>(pixels + ((<usize>run) << 2), 28) - first == <u32>((run + 7) << 2)) run += 8
+    if (run > 0) gatherRun(panels, panels + <usize>(run >> 3) * step, step, image + <usize>first, taps, end)
+    else {
+      run = 8
+      gatherFour(panels, image, taps, end, pixels)
+      gatherFour(panels + 16, image, taps, end, pixels + 16)
     }
-    return
+    panels += <usize>(run >> 3) * step
+    pixels += (<usize>run) << 2
+    columns -= run
   }
-  gatherFour(panel, image, taps, end, pixels)
-  gatherFour(panel + 16, image, taps, end, pixels + 16)
 }
 
 /** panel (pixels, 8): the eight taps at `taps`, for `count` pixels: the transposed patch matrix. */

@@ -54,6 +54,14 @@ function paddedPixels({ input, output, kernel, stride, dilation, lo }: ConvProbl
 /** Loops over the definition. */
 export const definition = (problem: ConvProblem): Counts => ({ multiplyAdds: multiplyAdds(problem) })
 
+/** Blocks of panels of `pixels` pixels in rows of Q, as pixelBlocks of assembly/ops/conv/gemm.ts divides them. */
+function pixelBlocks(pixels: number, Q: number, depth: number): number {
+  const within = (bytes: number): number => Math.floor(bytes / (4 * COLUMNS * depth))
+  const most = Math.max(1, Math.min(Math.max(16, Math.min(32, within(1 << 15))), within(1 << 17)))
+  const row = Q / COLUMNS
+  return parts(parts(pixels, COLUMNS), Number.isInteger(row) && row <= most ? most - (most % row) : most)
+}
+
 /** Patches times weights, assembly/ops/conv/gemm.ts. */
 export const gemm = {
   fwd(problem: ConvProblem): Counts {
@@ -61,8 +69,7 @@ export const gemm = {
     const taps = (C / groups) * product(kernel)
     const pixels = product(output)
     const rows = K / groups
-    const depth = Math.min(512, taps)
-    const blocks = parts(parts(pixels, COLUMNS), Math.max(1, Math.min(16, Math.floor(131072 / (32 * depth)))))
+    const blocks = pixelBlocks(pixels, output.at(-1) as number, Math.min(512, taps))
     const shares = Math.min(parts(4, blocks), parts(rows, 8 * ROWS))
     // Each block pads the rows of the image that it reads.
     const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]

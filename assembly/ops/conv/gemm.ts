@@ -9,7 +9,7 @@
  * Work is divided by the shape alone, into items that write different outputs. Each pads what it reads of the image.
  */
 import { packColumns, packPanel, packRows, panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
-import { gatherPixels, gatherRun, gatherTaps, scatterTile } from '../../micro/gather'
+import { gatherBlock, gatherTaps, scatterTile } from '../../micro/gather'
 import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
 import { F32 } from '../../simd'
 import { ConvShape, align, fillPixelsOf, fillTaps, fillTapsOf, padRegion, tapTableBytes, unpadImage } from './shape'
@@ -19,6 +19,9 @@ const TAP_BLOCK: i32 = 512
 /** Panels of pixels in one item at most, and the bytes that they should stay within. */
 const PANELS: i32 = 16
 const PANEL_BYTES: i32 = 1 << 17
+/** The same in the forward pass where panels are so short that they stay in a first-level cache. */
+const SHORT_PANELS: i32 = 32
+const SHORT_BYTES: i32 = 1 << 15
 /** Items of one image that a few threads can share. */
 const SHARES: i32 = 4
 /** Pixels in one block of the filter gradient: eight taps of 512 pixels are 16 kB. */
@@ -26,7 +29,7 @@ const PIXEL_BLOCK: i32 = 512
 /** Taps in one item of a gradient: enough for the other operand, packed once for an item, to cost a few hundredths. */
 const TAP_SHARE: i32 = 128
 /** Bytes of a table of the offsets of one block of pixels. */
-const PIXEL_TABLE: usize = align(4 * (PANELS * COLUMNS + COLUMNS))
+const PIXEL_TABLE: usize = align(4 * (SHORT_PANELS * COLUMNS + COLUMNS))
 
 /** Sets the lanes below 0 of `rows` rows of `columns` floats to 0; NaN stays NaN. */
 function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {
@@ -66,8 +69,11 @@ export function conv_gemm_pack(packed: usize, w: usize, shape: usize): void {
 /** Blocks of pixels of one map. */
 @inline
 function pixelBlocks(d: ConvShape): i32 {
-  const depth = min(TAP_BLOCK, d.taps)
-  const panels = max(1, min(PANELS, PANEL_BYTES / (depth * <i32>B_STEP)))
+  const bytes = min(TAP_BLOCK, d.taps) * <i32>B_STEP
+  const most = max(1, min(max(PANELS, min(SHORT_PANELS, SHORT_BYTES / bytes)), PANEL_BYTES / bytes))
+  // Whole rows where panels do not cross them: the rows around a block are padded with it.
+  const row = d.Q / COLUMNS
+  const panels = d.Q % COLUMNS == 0 && row <= most ? most - (most % row) : most
   return panelCount(panelCount(d.pixels, COLUMNS), panels)
 }
 
@@ -187,17 +193,7 @@ export function conv_gemm_fwd(
     const firstK = partEnd(groupK, filterPanels, firstPanel)
     for (let t = 0; t < taps; t += TAP_BLOCK) {
       const depth = min(TAP_BLOCK, taps - t)
-      let panel = panels
-      let j = 0
-      if (load<u32>(pixelTable + ((<usize>(count - 1)) << 2)) - load<u32>(pixelTable) == <u32>((count - 1) << 2)) {
-        j = count & -COLUMNS
-        gatherRun(panels, image + <usize>load<u32>(pixelTable), tapTable + ((<usize>t) << 2), depth, j)
-        panel += <usize>(j * depth) * F32
-      }
-      for (; j < count; j += COLUMNS) {
-        gatherPixels(panel, image, tapTable + ((<usize>t) << 2), depth, pixelTable + ((<usize>j) << 2))
-        panel += <usize>depth * B_STEP
-      }
+      gatherBlock(panels, image, tapTable + ((<usize>t) << 2), depth, pixelTable, count)
       let a = packed + <usize>(g * groupK * taps + groupK * t + firstK * depth) * F32
       let k = firstK
       for (let p = firstPanel; p < lastPanel; p++) {
