@@ -92,34 +92,46 @@ function loadRow(to: usize, bias: usize, n: i32, columns: i32): void {
   if (bias) memory.copy(to, bias + ((<usize>n) << 2), (<usize>columns) << 2)
 }
 
-/** Σ a · b over `count` floats: four sums of every sixteenth quadruple, added in the order (0 + 1) + (2 + 3). */
-function dot(a: usize, b: usize, count: i32): f32 {
-  let s0 = f32x4.splat(0)
-  let s1 = s0
-  let s2 = s0
-  let s3 = s0
-  const whole = b + ((<usize>(count & ~15)) << 2)
-  const end = b + ((<usize>count) << 2)
-  while (b < whole) {
-    s0 = madd(v128.load(a), v128.load(b), s0)
-    s1 = madd(v128.load(a, 16), v128.load(b, 16), s1)
-    s2 = madd(v128.load(a, 32), v128.load(b, 32), s2)
-    s3 = madd(v128.load(a, 48), v128.load(b, 48), s3)
-    a += 64
-    b += 64
+/**
+ * Σ a · b over `count` floats for two rows, b0 to the sum at y0 and b1 to that at y1: each with two sums of every other
+ * quadruple, added in the end. The rows share the vectors of a, and no more vectors are read at a time than there are
+ * registers for.
+ */
+function dotPair(y0: usize, y1: usize, a: usize, b0: usize, b1: usize, count: i32): void {
+  let s00 = f32x4.splat(0)
+  let s01 = s00
+  let s10 = s00
+  let s11 = s00
+  const whole = a + ((<usize>(count & ~7)) << 2)
+  const end = a + ((<usize>count) << 2)
+  while (a < whole) {
+    const v0 = v128.load(a)
+    const v1 = v128.load(a, 16)
+    s00 = madd(v0, v128.load(b0), s00)
+    s01 = madd(v1, v128.load(b0, 16), s01)
+    s10 = madd(v0, v128.load(b1), s10)
+    s11 = madd(v1, v128.load(b1, 16), s11)
+    a += 32
+    b0 += 32
+    b1 += 32
   }
-  let sum = horizontalSum(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)))
-  while (b < end) {
-    sum += load<f32>(a) * load<f32>(b)
+  let sum0 = horizontalSum(f32x4.add(s00, s01))
+  let sum1 = horizontalSum(f32x4.add(s10, s11))
+  while (a < end) {
+    sum0 += load<f32>(a) * load<f32>(b0)
+    sum1 += load<f32>(a) * load<f32>(b1)
     a += 4
-    b += 4
+    b0 += 4
+    b1 += 4
   }
-  return sum
+  store<f32>(y0, sum0)
+  store<f32>(y1, sum1)
 }
 
 /**
  * Columns begin ≤ n < end of y (M, N) = a (M, K) · b (N, K)ᵀ [+ bias (N)]: for a few rows, where b is read once and
- * packing it would cost more than the products.
+ * packing it would cost more than the products. Both halves of the columns are read at a time, each as one long run of
+ * memory: neighbours would be two runs with gaps, which the processor does not fetch ahead.
  */
 export function matmul_dot_fwd(
   y: usize,
@@ -133,11 +145,18 @@ export function matmul_dot_fwd(
   end: i32,
 ): void {
   const pitch = (<usize>K) << 2
-  for (let n = begin; n < end; n++) {
-    const row = b + <usize>n * pitch
-    const start = bias ? load<f32>(bias + ((<usize>n) << 2)) : 0
+  const half = (end - begin + 1) >> 1
+  for (let n = begin; n < begin + half; n++) {
+    const other = min(n + half, end - 1)
     for (let m = 0; m < M; m++) {
-      store<f32>(y + ((<usize>(m * N + n)) << 2), start + dot(a + <usize>m * pitch, row, K))
+      const row = y + ((<usize>(m * N)) << 2)
+      const y0 = row + ((<usize>n) << 2)
+      const y1 = row + ((<usize>other) << 2)
+      dotPair(y0, y1, a + <usize>m * pitch, b + <usize>n * pitch, b + <usize>other * pitch, K)
+      if (bias) {
+        store<f32>(y0, load<f32>(bias + ((<usize>n) << 2)) + load<f32>(y0))
+        if (other != n) store<f32>(y1, load<f32>(bias + ((<usize>other) << 2)) + load<f32>(y1))
+      }
     }
   }
 }
