@@ -10,25 +10,30 @@ import { B_STEP, COLUMNS, TILE_BYTES } from '../micro/tile'
 const DEPTH: i32 = 512
 
 /**
- * Rows and columns of one work item: blocks whose packing costs a few hundredths of their products, and down to a quarter
- * of that where there would be fewer than four. Item i is block i / across of the rows and i % across of the columns.
+ * Rows of one work item: a block whose packing costs a few hundredths of its products, and down to a quarter of that where
+ * there would be fewer than four items.
  */
-function blockSize(M: i32, N: i32): i32 {
+function blockRows(M: i32, N: i32): i32 {
   let block = 256
   while (block > 64 && panelCount(M, block) * panelCount(N, block) < 4) block >>= 1
   return block
 }
 
-/** Work items of `matmul_fwd`. */
+/** Columns of one work item: as many, or where there are enough of them twice as many, for which rows are packed once. */
+function blockColumns(M: i32, N: i32): i32 {
+  const block = blockRows(M, N)
+  return panelCount(M, block) * panelCount(N, 2 * block) < 4 ? block : 2 * block
+}
+
+/** Work items of `matmul_fwd`: item i is block i / across of the rows and i % across of the columns. */
 export function matmul_items(M: i32, N: i32): i32 {
-  const block = blockSize(M, N)
-  return panelCount(M, block) * panelCount(N, block)
+  return panelCount(M, blockRows(M, N)) * panelCount(N, blockColumns(M, N))
 }
 
 /** Bytes of workspace for `matmul_fwd`. */
 export function matmul_workspace(M: i32, N: i32, K: i32): usize {
   const depth = <usize>min(K, DEPTH)
-  return TILE_BYTES + 64 + ((<usize>min(M, blockSize(M, N)) * depth) << 2) + depth * B_STEP
+  return TILE_BYTES + 64 + ((<usize>min(M, blockRows(M, N)) * depth) << 2) + depth * B_STEP
 }
 
 /**
@@ -51,18 +56,19 @@ export function matmul_fwd(
   begin: i32,
   end: i32,
 ): void {
-  const block = blockSize(M, N)
-  const across = panelCount(N, block)
+  const blockM = blockRows(M, N)
+  const blockN = blockColumns(M, N)
+  const across = panelCount(N, blockN)
   const pitch = (<usize>N) << 2
   const scratch = ws
   const first = scratch + TILE_BYTES
   const panelB = first + 64
   const panelsA = panelB + <usize>min(K, DEPTH) * B_STEP
   for (let item = begin; item < end; item++) {
-    const m0 = (item / across) * block
-    const n0 = (item % across) * block
-    const rows = min(block, M - m0)
-    const right = min(N, n0 + block)
+    const m0 = (item / across) * blockM
+    const n0 = (item % across) * blockN
+    const rows = min(blockM, M - m0)
+    const right = min(N, n0 + blockN)
     for (let k = 0; k < K; k += DEPTH) {
       const depth = min(DEPTH, K - k)
       packRows(panelsA, a + <usize>m0 * aRow + <usize>k * aColumn, rows, aRow, depth, aColumn)

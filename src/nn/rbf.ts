@@ -104,9 +104,9 @@ export class RBF extends Layer<RBFOptions> {
     const [C, H = 1, W = 1] = input as [number, number?, number?]
     const problem = placeProblem(N, [C, H, W], units)
     const { workspace, packed } = convFootprint(planConv(problem, 'fwd'), problem)
-    // Codes squared or doubled, the products, squares of the input and their sums.
-    const values = units * C + N * H * W * (units + C + 1)
-    return { workspace: workspace + packed + 4 * values, packed: 0 }
+    // Codes squared or doubled; then what the products take, or the products, squares of the input and their sums.
+    const values = N * H * W * (units + C + 1)
+    return { workspace: 4 * units * C + Math.max(workspace + packed, 4 * values), packed: 0 }
   }
 
   describe(): string {
