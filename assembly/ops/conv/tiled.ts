@@ -38,6 +38,8 @@ const BLOCK_BYTES: i32 = 1 << 20
 const FEWEST: i32 = 24
 const MOST: i32 = 96
 const WHOLE: i32 = 64
+/** Panels of transposed filters that are packed together: neighbours in memory, which would be read for each panel anew. */
+const PACKED_TOGETHER: i32 = 8
 /** Work items that there should be at least. */
 const SHARES: i32 = 4
 
@@ -100,21 +102,27 @@ export function conv_tiled_pack(
   // Bytes from one filter to the next along k and along c.
   const alongK = transposed ? filterBytes : <usize>groupC * filterBytes
   const alongC = transposed ? <usize>groupK * filterBytes : filterBytes
-  for (let item = begin; item < end; item++) {
+  for (let item = begin; item < end;) {
     const g = item / panels
-    const k = partEnd(groupK, panels, item % panels)
-    const height = panelRows(groupK - k)
-    let to = packed + <usize>g * groupBytes + ((<usize>(k * groupC) * F32) << complex)
-    let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK) + <usize>k * alongK
+    const count = min(transposed && !complex ? PACKED_TOGETHER : 1, min(end, (g + 1) * panels) - item)
+    const firstK = partEnd(groupK, panels, item % panels)
+    const lastK = partEnd(groupK, panels, (item % panels) + count)
+    let from = w + <usize>(g * (transposed ? groupC : groupK)) * (transposed ? alongC : alongK)
     for (let c = 0; c < groupC; c++) {
-      if (complex) fourierFilters(to, stride, from, alongK, height, ws, d.R, d.flip, e)
-      for (let pair = complex ? height : 0; pair < height; pair += 2) {
-        const at = to + <usize>pair * F32
-        winogradFilters(at, stride, from + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
+      for (let k = firstK; k < lastK;) {
+        const height = panelRows(groupK - k)
+        const to = packed + <usize>g * groupBytes + ((<usize>(k * groupC + height * c) * F32) << complex)
+        const filter = from + <usize>k * alongK
+        if (complex) fourierFilters(to, stride, filter, alongK, height, ws, d.R, d.flip, e)
+        for (let pair = complex ? height : 0; pair < height; pair += 2) {
+          const at = to + <usize>pair * F32
+          winogradFilters(at, stride, filter + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
+        }
+        k += height
       }
-      to += (<usize>height * F32) << complex
       from += alongC
     }
+    item += count
   }
 }
 
