@@ -3,25 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fusesRelu, runConv } from '../../src/ops/convKernels.js'
 import { describeConv, type ConvOptions } from '../../src/ops/conv.js'
 import { algorithms, algorithmsFor, type ConvAlgorithm, type ConvPass } from '../../src/plan/conv.js'
-import { allocate, floatsAt, memoryUsage, release } from '../../src/runtime/core.js'
+import { floatsAt, memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { sizeOf } from '../../src/tensor/shape.js'
 import { empty } from '../../src/tensor/tensor.js'
+import { lastBlock } from '../helpers/memory.js'
 
 beforeAll(() => init())
-
-/** A block that ends where memory does, and free blocks before it, so that memory need not grow. */
-function lastBlock(): { readonly end: number; readonly release: () => void } {
-  const before = memoryUsage().reservedBytes
-  const step = 1 << 20
-  const blocks: number[] = []
-  while (memoryUsage().reservedBytes === before) blocks.push(allocate(step))
-  const end = memoryUsage().reservedBytes
-  for (let more = 0; more < 12; more++) blocks.push(allocate(step))
-  const last = allocate(end - (blocks.at(-1)! + step))
-  for (const block of blocks) release(block)
-  return { end, release: () => release(last) }
-}
 
 let last: ReturnType<typeof lastBlock>
 beforeAll(() => {
