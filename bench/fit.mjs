@@ -90,10 +90,11 @@ async function fit() {
       for (const { name, problem } of cases) {
         const times = measured[name]?.[pass][algorithm]
         if (times === undefined) continue
-        const { packed = 0, ...rest } = counts[pass](problem)
+        const all = counts[pass](problem)
+        const rest = Object.fromEntries(Object.entries(all).filter(([what]) => !what.startsWith('packed')))
         samples.push({ milliseconds: times.kept, counts: rest })
-        if (times.fresh !== undefined && packed > 0) {
-          samples.push({ milliseconds: times.fresh, counts: { ...rest, packed } })
+        if (times.fresh !== undefined && (all.packed ?? 0) > 0) {
+          samples.push({ milliseconds: times.fresh, counts: all })
         }
       }
       const what = [...new Set(samples.flatMap((sample) => Object.keys(sample.counts)))]

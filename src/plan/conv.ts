@@ -156,7 +156,7 @@ export const costOf = derivedOnce((problem: ConvProblem, pass: ConvPass, name: C
   const counts = entry(name).counts[pass](problem)
   return Object.entries(each).reduce(
     (total, [what, nanoseconds]) =>
-      what === 'packed' && !packs(problem, pass) ? total : total + nanoseconds * (counts[what] ?? 0),
+      what.startsWith('packed') && !packs(problem, pass) ? total : total + nanoseconds * (counts[what] ?? 0),
     call,
   )
 })

@@ -1,6 +1,7 @@
 /**
  * What the passes of each algorithm do, counted: multiply-adds, numbers transformed, gathered and packed, in the units of
- * which costs.ts tells the time. The counts follow the loops of assembly/ops/conv/, roundings and blocks included.
+ * which costs.ts tells the time. The counts follow the loops of assembly/ops/conv/, roundings and blocks included. Those
+ * that begin with `packed` fall away where weights were packed before.
  */
 import {
   adjointProblem,
@@ -208,15 +209,18 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
     const total = images * tiles
     const blocks = total <= 64 ? 1 : parts(total, up(parts(total, parts(total, wanted)), COLUMNS))
     const counted = sets * blocks * up(parts((N * tiles) / sets, blocks), 4)
+    const packed = productsOf(extent) * K * inputs
     return {
       ...products(groups * numbers, rows, counted, inputs * complex, 1),
       ...transforms(extent, {
         inputs: groups * numbers * inputs * counted,
         outputs: groups * numbers * rows * counted,
       }),
-      streamed: sets * blocks * productsOf(extent) * K * inputs,
+      streamed: sets * blocks * packed,
       padded: N * C * paddedPixels(problem),
-      packed: productsOf(extent) * K * inputs,
+      packed,
+      // What a second-level cache does not hold takes longer.
+      packedFar: Math.max(0, packed - 2 ** 18),
     }
   }
   function dw(problem: ConvProblem): Counts {
