@@ -109,7 +109,8 @@ export function gatherBlock(panels: usize, image: usize, taps: usize, count: i32
     else {
       run = 8
       gatherFour(panels, image, taps, end, pixels)
-      gatherFour(panels + 16, image, taps, end, pixels + 16)
+      // Of a last panel of up to four columns only these are used.
+      if (columns > 4) gatherFour(panels + 16, image, taps, end, pixels + 16)
     }
     panels += <usize>(run >> 3) * step
     pixels += (<usize>run) << 2

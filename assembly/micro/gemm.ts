@@ -47,6 +47,7 @@ function sweepRows<T>(
   startStep: usize,
   a: usize,
   b: usize,
+  apart: usize,
   depth: i32,
   columns: i32,
   scratch: usize,
@@ -56,9 +57,13 @@ function sweepRows<T>(
     tile<T>(c, ld, start, startLd, a, b, b + bytes)
     c += step
     start += startStep
-    b += bytes
+    b += apart
   }
   if (columns == 0) return
+  if (columns == 4) {
+    halfTile<T>(c, ld, start, startLd, a, b, b + bytes)
+    return
+  }
   const rows = changetype<T>(0).rows
   if (startStep) {
     copyBlock(scratch, B_STEP, start, startLd, rows, columns)
@@ -71,8 +76,8 @@ function sweepRows<T>(
 }
 
 /**
- * C (rows, columns) = start + panel a (rows ≤ ROWS) · panels b, over `depth` steps. Rows of C are `ld` bytes apart, its
- * panels of eight columns `step` bytes. `start` has rows `startLd` bytes and panels `startStep` bytes apart: C itself,
+ * C (rows, columns) = start + panel a (rows ≤ ROWS) · panels b, `apart` bytes apart, over `depth` steps. Rows of C are `ld`
+ * bytes apart, its panels of eight columns `step` bytes. `start` has rows `startLd` bytes and panels `startStep` bytes apart: C itself,
  * another matrix, or with startStep = 0 one packed tile for all panels. A last, partial panel goes through `scratch`
  * (TILE_BYTES), so that nothing outside the matrices is read or written.
  */
@@ -86,16 +91,17 @@ export function sweep(
   a: usize,
   rows: i32,
   b: usize,
+  apart: usize,
   depth: i32,
   columns: i32,
   scratch: usize,
 ): void {
-  if (rows == 5) sweepRows<Rows5>(c, ld, step, start, startLd, startStep, a, b, depth, columns, scratch)
-  else if (rows == 4) sweepRows<Rows4>(c, ld, step, start, startLd, startStep, a, b, depth, columns, scratch)
-  else if (rows == 3) sweepRows<Rows3>(c, ld, step, start, startLd, startStep, a, b, depth, columns, scratch)
-  else if (rows == 2) sweepRows<Rows2>(c, ld, step, start, startLd, startStep, a, b, depth, columns, scratch)
-  else if (rows == 1) sweepRows<Rows1>(c, ld, step, start, startLd, startStep, a, b, depth, columns, scratch)
-  else if (ROWS > 5) sweepRows<Rows6>(c, ld, step, start, startLd, startStep, a, b, depth, columns, scratch)
+  if (rows == 5) sweepRows<Rows5>(c, ld, step, start, startLd, startStep, a, b, apart, depth, columns, scratch)
+  else if (rows == 4) sweepRows<Rows4>(c, ld, step, start, startLd, startStep, a, b, apart, depth, columns, scratch)
+  else if (rows == 3) sweepRows<Rows3>(c, ld, step, start, startLd, startStep, a, b, apart, depth, columns, scratch)
+  else if (rows == 2) sweepRows<Rows2>(c, ld, step, start, startLd, startStep, a, b, apart, depth, columns, scratch)
+  else if (rows == 1) sweepRows<Rows1>(c, ld, step, start, startLd, startStep, a, b, apart, depth, columns, scratch)
+  else if (ROWS > 5) sweepRows<Rows6>(c, ld, step, start, startLd, startStep, a, b, apart, depth, columns, scratch)
 }
 
 /** Lane l of each of four vectors, side by side, at t0 … t3. */

@@ -80,8 +80,8 @@ export function matmul_fwd(
         let panel = panelsA
         for (let m = 0; m < rows;) {
           const height = panelRows(rows - m)
-          if (k == 0) sweep(c, pitch, 0, first, 0, 0, panel, height, panelB, depth, columns, scratch)
-          else sweep(c, pitch, 0, c, pitch, 32, panel, height, panelB, depth, columns, scratch)
+          if (k == 0) sweep(c, pitch, 0, first, 0, 0, panel, height, panelB, 0, depth, columns, scratch)
+          else sweep(c, pitch, 0, c, pitch, 32, panel, height, panelB, 0, depth, columns, scratch)
           c += <usize>height * pitch
           panel += (<usize>(height * depth)) << 2
           m += height

@@ -13,7 +13,16 @@ import {
   type ConvProblem,
 } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
-import { kernels, onAllThreads, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
+import {
+  kernels,
+  onAllThreads,
+  parallel,
+  perThread,
+  withIntegers,
+  withWorkspace,
+  type PerThread,
+} from '../runtime/core.js'
+import type { Kernels } from '../runtime/generated/kernels.js'
 import { LIGHT } from '../runtime/work.js'
 import { sizeOf } from '../tensor/shape.js'
 import type { Storage } from '../tensor/tensor.js'
@@ -47,7 +56,7 @@ export interface Footprint {
 type Runner = (pass: PassArguments, shape: number) => void
 
 /** How weights are packed: for an algorithm, or for its input gradient. */
-type Packing = 'gemm' | 'gemm dx' | 'tiled' | 'tiled dx' | 'phases' | 'phases dx'
+type Packing = 'gemm' | 'gemm rows' | 'gemm dx' | 'tiled' | 'tiled dx' | 'phases' | 'phases dx'
 
 /** The name of weights packed for tiles of an extent, or for a stride: it depends on these extents alone. */
 const packingOf = derivedOnce(
@@ -219,6 +228,32 @@ function depthwise({ problem: { N }, out, left, right, bias, work }: PassArgumen
   parallel('conv_depthwise_fwd', N * maps, work / (N * maps), out, left, right, bias, ws, shape)
 }
 
+interface GemmForward {
+  readonly items: number
+  readonly workspace: PerThread
+  readonly packing: Packing
+  readonly packedBytes: number
+}
+
+const gemmForwards = new WeakMap<Kernels, WeakMap<ConvProblem, GemmForward>>()
+
+/** How the forward pass is divided and what it needs, asked once: the questions take as long as a small kernel's tenth. */
+function gemmForward(k: Kernels, problem: ConvProblem, shape: number): GemmForward {
+  let known = gemmForwards.get(k)
+  if (!known) gemmForwards.set(k, (known = new WeakMap()))
+  let found = known.get(problem)
+  if (!found) {
+    found = {
+      items: k.conv_gemm_fwd_items(shape),
+      workspace: perThread(k.conv_gemm_fwd_workspace(shape) >>> 0),
+      packing: k.conv_gemm_rowwise(shape) ? 'gemm rows' : 'gemm',
+      packedBytes: k.conv_gemm_packed(shape) >>> 0,
+    }
+    known.set(problem, found)
+  }
+  return found
+}
+
 const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]: Runner } } = {
   direct: {
     fwd({ problem: { N, K }, out, left, right, bias, work }, shape) {
@@ -234,12 +269,11 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
   gemm: {
     fwd(pass, shape) {
       const k = kernels()
-      const { out, left, right, bias, work } = pass
-      const items = k.conv_gemm_fwd_items(shape)
+      const { problem, out, left, right, bias, work } = pass
+      const { items, workspace, packing, packedBytes } = gemmForward(k, problem, shape)
       const pack = (packed: number): void => k.conv_gemm_pack(packed, right, shape)
-      withPacked(pass, 'gemm', 1, k.conv_gemm_packed(shape) >>> 0, pack, (packed) => {
-        const ws = perThread(k.conv_gemm_fwd_workspace(shape) >>> 0)
-        parallel('conv_gemm_fwd', items, work / items, out, left, packed, bias, ws, shape)
+      withPacked(pass, packing, 1, packedBytes, pack, (packed) => {
+        parallel('conv_gemm_fwd', items, work / items, out, left, packed, bias, workspace, shape)
       })
     },
     dx(pass, shape) {

@@ -63,6 +63,17 @@ function pixelBlocks(pixels: number, Q: number, depth: number): number {
   return parts(parts(pixels, COLUMNS), Number.isInteger(row) && row <= most ? most - (most % row) : most)
 }
 
+/** Blocks of rows of outputs where patches are gathered by rows, as isRowwise of assembly/ops/conv/gemm.ts says; else 0. */
+function rowBlocks({ C, K, groups, flip, kernel, output, stride, dilation }: ConvProblem): number {
+  if (kernel.length !== 2 || flip || stride[0] !== 1 || dilation[0] !== 1) return 0
+  const [R, S] = kernel as [number, number]
+  const [P, Q] = output as [number, number]
+  const filled = Q % 8 === 0 || (Q % 8 === 4 && Q > 12 && K / groups <= 2 * ROWS)
+  if (!filled || R === 1 || (C / groups) * R * S > 128 || Q > 256) return 0
+  const rows = Math.floor(65536 / ((4 * up(Q, COLUMNS) * C * S) / groups)) + 1 - R
+  return parts(P, Math.min(Math.max(1, rows), parts(P, 4)))
+}
+
 /** Patches times weights, assembly/ops/conv/gemm.ts. */
 export const gemm = {
   fwd(problem: ConvProblem): Counts {
@@ -70,15 +81,19 @@ export const gemm = {
     const taps = (C / groups) * product(kernel)
     const pixels = product(output)
     const rows = K / groups
-    const blocks = pixelBlocks(pixels, output.at(-1) as number, Math.min(512, taps))
+    const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]
+    const [R, S] = [kernel.at(-2) ?? 1, kernel.at(-1) as number]
+    const rowwise = rowBlocks(problem)
+    const blocks = rowwise || pixelBlocks(pixels, Q, Math.min(512, taps))
     const shares = Math.min(parts(4, blocks), parts(rows, 8 * ROWS))
     // Each block pads the rows of the image that it reads.
-    const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]
-    const lines = Math.min(P, parts(pixels / blocks - 1, Q) + 1)
-    const region = paddedPixels(problem) && lines * (stride.at(-2) ?? 1) + (kernel.at(-2) ?? 1)
+    const lines = rowwise ? parts(P, blocks) : Math.min(P, parts(pixels / blocks - 1, Q) + 1)
+    const region = paddedPixels(problem) && lines * (stride.at(-2) ?? 1) + R
+    const columns = rowwise ? P * up(Q, 4) : up(pixels, COLUMNS)
+    const reads = rowwise ? (blocks * (lines + R - 1) * C * S * up(Q, 4)) / groups : columns * taps
     return {
-      ...products(N * groups, rows, up(pixels, COLUMNS), taps, parts(taps, 512)),
-      ...gathered(problem, N * groups * shares * up(pixels, COLUMNS) * taps),
+      ...products(N * groups, rows, columns, taps, parts(taps, 512)),
+      ...gathered(problem, N * groups * shares * reads),
       padded: N * C * shares * blocks * region * Q,
       paddedRows: N * C * shares * blocks * region,
       items: N * groups * shares * blocks,

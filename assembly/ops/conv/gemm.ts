@@ -22,6 +22,9 @@ const PANEL_BYTES: i32 = 1 << 17
 /** The same in the forward pass where panels are so short that they stay in a first-level cache. */
 const SHORT_PANELS: i32 = 32
 const SHORT_BYTES: i32 = 1 << 15
+/** Taps of a kernel that is gathered row-wise, at most, and bytes that rows of the image should stay within. */
+const ROW_TAPS: i32 = 128
+const ROW_BYTES: i32 = 1 << 16
 /** Items of one image that a few threads can share. */
 const SHARES: i32 = 4
 /** Pixels in one block of the filter gradient: eight taps of 512 pixels are 16 kB. */
@@ -45,6 +48,28 @@ function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {
 
 // ---- forward ----------------------------------------------------------------------------------------------
 
+/**
+ * Whether a block is whole rows of the output, and what is gathered is rows of the image, (row, c, s): the patches of a
+ * row of the output are R rows of them, one behind the other, and each is gathered once instead of R times. For kernels of
+ * few taps, whose gathering counts, and rows that panels fill, or but for half a panel where there are few filters.
+ */
+function isRowwise(d: ConvShape): bool {
+  const inPlane = d.O == 1 && d.T == 1 && d.strideH == 1 && d.dilationH == 1 && !d.flip
+  const filled = (d.Q & 7) == 0 || ((d.Q & 7) == 4 && d.Q > 12 && d.groupK <= 2 * ROWS)
+  return inPlane && filled && d.R > 1 && d.taps <= ROW_TAPS && d.Q <= SHORT_PANELS * COLUMNS
+}
+
+/** Whether weights are packed by taps (r, c, s) instead of (c, r, s), which depends on more than their shape. */
+export function conv_gemm_rowwise(shape: usize): i32 {
+  return i32(isRowwise(changetype<ConvShape>(shape)))
+}
+
+/** Bytes of one row of the image in all panels of a row-wise block. */
+@inline
+function rowPanelBytes(d: ConvShape): i32 {
+  return panelCount(d.Q, COLUMNS) * d.groupC * d.S * <i32>B_STEP
+}
+
 /** Bytes of weights (G, K/G, taps) packed for the forward pass. */
 export function conv_gemm_packed(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
@@ -60,15 +85,38 @@ export function conv_gemm_pack(packed: usize, w: usize, shape: usize): void {
     const filters = w + <usize>(g * d.groupK) * pitch
     for (let t = 0; t < taps; t += TAP_BLOCK) {
       const depth = min(TAP_BLOCK, taps - t)
-      packRows(packed, filters + <usize>t * F32, d.groupK, pitch, depth, F32)
+      if (isRowwise(d)) packRowwise(packed, filters, d)
+      else packRows(packed, filters + <usize>t * F32, d.groupK, pitch, depth, F32)
       packed += <usize>(d.groupK * depth) * F32
     }
   }
 }
 
+/** The filters of a group in panels, their taps in the order (r, c, s). */
+function packRowwise(packed: usize, filters: usize, d: ConvShape): void {
+  const pitch = <usize>d.taps * F32
+  const row = <usize>d.S * F32
+  for (let k = 0; k < d.groupK;) {
+    const height = panelRows(d.groupK - k)
+    for (let r = 0; r < d.R; r++) {
+      let from = filters + <usize>r * row
+      for (let c = 0; c < d.groupC; c++) {
+        packPanel(packed, from, height, height, pitch, d.S, F32)
+        packed += <usize>(height * d.S) * F32
+        from += <usize>d.R * row
+      }
+    }
+    filters += <usize>height * pitch
+    k += height
+  }
+}
+
 /** Blocks of pixels of one map. */
-@inline
 function pixelBlocks(d: ConvShape): i32 {
+  if (isRowwise(d)) {
+    const rows = max(1, ROW_BYTES / rowPanelBytes(d) + 1 - d.R)
+    return panelCount(d.P, min(rows, panelCount(d.P, SHARES)))
+  }
   const bytes = min(TAP_BLOCK, d.taps) * <i32>B_STEP
   const most = max(1, min(max(PANELS, min(SHORT_PANELS, SHORT_BYTES / bytes)), PANEL_BYTES / bytes))
   // Whole rows where panels do not cross them: the rows around a block are padded with it.
@@ -83,6 +131,12 @@ function channelBlocks(d: ConvShape): i32 {
   return min(panelCount(SHARES, pixelBlocks(d)), panelCount(d.groupK, 8 * ROWS))
 }
 
+/** Rows of the output in the largest row-wise block. */
+@inline
+function blockRows(d: ConvShape): i32 {
+  return panelCount(d.P, pixelBlocks(d))
+}
+
 /** Panels of pixels of the largest block. */
 @inline
 function blockPanels(d: ConvShape): i32 {
@@ -90,8 +144,8 @@ function blockPanels(d: ConvShape): i32 {
 }
 
 /** Rows (in three dimensions planes) of outputs that a block of pixels can touch. */
-@inline
 function blockLines(d: ConvShape): i32 {
+  if (isRowwise(d)) return blockRows(d)
   const line = d.O > 1 ? d.P * d.Q : d.Q
   return min(d.O > 1 ? d.O : d.P, panelCount(blockPanels(d) * COLUMNS - 1, line) + 1)
 }
@@ -118,13 +172,17 @@ export function conv_gemm_fwd_items(shape: usize): i32 {
 export function conv_gemm_fwd_workspace(shape: usize): usize {
   const d = changetype<ConvShape>(shape)
   const region = d.padded ? <usize>(d.groupC * regionPlanes(d)) * regionPlane(d) + 64 : 0
-  return (
-    tapTableBytes(d) +
-    PIXEL_TABLE +
-    2 * TILE_BYTES +
-    align(region) +
-    <usize>blockPanels(d) * <usize>min(TAP_BLOCK, d.taps) * B_STEP
-  )
+  const rows = blockRows(d) + d.R - 1
+  const panels = isRowwise(d)
+    ? <usize>(rows * rowPanelBytes(d))
+    : <usize>blockPanels(d) * <usize>min(TAP_BLOCK, d.taps) * B_STEP
+  return forwardTableBytes(d) + PIXEL_TABLE + 2 * TILE_BYTES + align(region) + panels
+}
+
+/** Bytes of the table of taps of the forward pass. */
+function forwardTableBytes(d: ConvShape): usize {
+  if (!isRowwise(d)) return tapTableBytes(d)
+  return align(<usize>((blockRows(d) + d.R - 1) * d.groupC * d.S) * 4)
 }
 
 /** Items begin ≤ item < end of y (N, K, O, P, Q); `packed` from conv_gemm_pack. */
@@ -152,13 +210,15 @@ export function conv_gemm_fwd(
   const planeBytes = padded ? regionPlane(d) : <usize>d.H * rowBytes
   const channelBytes = padded ? <usize>regionPlanes(d) * planeBytes : <usize>d.inputPixels * F32
   const tapTable = ws
-  const pixelTable = tapTable + tapTableBytes(d)
+  const pixelTable = tapTable + forwardTableBytes(d)
   const scratch = pixelTable + PIXEL_TABLE
   const start = scratch + TILE_BYTES
   const region = start + TILE_BYTES
   const panels = padded ? region + align(<usize>groupC * channelBytes + 64) : region
   const pitch = <usize>pixels * F32
-  fillTapsOf(tapTable, d, groupC, rowBytes, planeBytes, channelBytes)
+  const rowwise = isRowwise(d)
+  if (rowwise) fillRows(tapTable, d, blockRows(d) + d.R - 1, rowBytes, channelBytes)
+  else fillTapsOf(tapTable, d, groupC, rowBytes, planeBytes, channelBytes)
   memory.fill(start, 0, TILE_BYTES)
   for (let item = begin; item < end; item++) {
     const block = item % blocks
@@ -166,8 +226,9 @@ export function conv_gemm_fwd(
     const group = item / (blocks * across)
     const n = group / d.G
     const g = group % d.G
-    const i = partEnd(pixelPanels, blocks, block) * COLUMNS
-    const count = min(pixels, partEnd(pixelPanels, blocks, block + 1) * COLUMNS) - i
+    const i = rowwise ? partEnd(d.P, blocks, block) * d.Q : partEnd(pixelPanels, blocks, block) * COLUMNS
+    const next = rowwise ? partEnd(d.P, blocks, block + 1) * d.Q : partEnd(pixelPanels, blocks, block + 1) * COLUMNS
+    const count = min(pixels, next) - i
     let image = x + <usize>(n * d.C + g * groupC) * <usize>d.inputPixels * F32
     let origin: usize = 0
     if (padded) {
@@ -187,31 +248,55 @@ export function conv_gemm_fwd(
       }
       image = region
     }
-    fillPixelsOf(pixelTable, d, i, count, rowBytes, planeBytes, origin)
+    // A row-wise block is a run of rows, each a product of its own; another is one run of all its pixels.
+    const lines = rowwise ? count / d.Q : 1
+    const columns = count / lines
+    fillPixelsOf(pixelTable, d, i, columns, rowBytes, planeBytes, origin)
     const firstPanel = partEnd(filterPanels, across, share)
     const lastPanel = partEnd(filterPanels, across, share + 1)
     const firstK = partEnd(groupK, filterPanels, firstPanel)
     for (let t = 0; t < taps; t += TAP_BLOCK) {
       const depth = min(TAP_BLOCK, taps - t)
-      gatherBlock(panels, image, tapTable + ((<usize>t) << 2), depth, pixelTable, count)
+      const steps = rowwise ? (lines + d.R - 1) * groupC * d.S : depth
+      gatherBlock(panels, image, tapTable + ((<usize>t) << 2), steps, pixelTable, columns)
+      const apart = <usize>steps * B_STEP
       let a = packed + <usize>(g * groupK * taps + groupK * t + firstK * depth) * F32
       let k = firstK
       for (let p = firstPanel; p < lastPanel; p++) {
         const height = panelRows(groupK - k)
         const channel = g * groupK + k
-        const c = y + (<usize>(n * d.K + channel) * <usize>pixels + <usize>i) * F32
-        if (t > 0) {
-          sweep(c, pitch, B_STEP, c, pitch, B_STEP, a, height, panels, depth, count, scratch)
-        } else if (d.bias == 2) {
-          const from = bias + (<usize>channel * <usize>pixels + <usize>i) * F32
-          sweep(c, pitch, B_STEP, from, pitch, B_STEP, a, height, panels, depth, count, scratch)
-        } else {
-          if (d.bias == 1) fillStart(start, bias + <usize>channel * F32, height)
-          sweep(c, pitch, B_STEP, start, B_STEP, 0, a, height, panels, depth, count, scratch)
+        const y0 = y + (<usize>(n * d.K + channel) * <usize>pixels + <usize>i) * F32
+        let from = start
+        if (t > 0) from = y0
+        else if (d.bias == 2) from = bias + (<usize>channel * <usize>pixels + <usize>i) * F32
+        else if (d.bias == 1) fillStart(start, bias + <usize>channel * F32, height)
+        const packedStart = from == start
+        let b = panels
+        let c = y0
+        for (let line = 0; line < lines; line++) {
+          const ld = packedStart ? B_STEP : pitch
+          sweep(c, pitch, B_STEP, from, ld, packedStart ? 0 : B_STEP, a, height, b, apart, depth, columns, scratch)
+          b += <usize>(groupC * d.S) * B_STEP
+          c += <usize>columns * F32
+          if (!packedStart) from += <usize>columns * F32
         }
-        if (d.relu && t + depth == taps) relu(c, pitch, height, count)
+        if (d.relu && t + depth == taps) relu(y0, pitch, height, count)
         a += <usize>(height * depth) * F32
         k += height
+      }
+    }
+  }
+}
+
+/** Offsets of the first pixels of rows of the image, (row, c, s). */
+function fillRows(table: usize, d: ConvShape, rows: i32, rowBytes: usize, channelBytes: usize): void {
+  for (let row = 0; row < rows; row++) {
+    for (let c = 0; c < d.groupC; c++) {
+      let offset = <usize>row * rowBytes + <usize>c * channelBytes
+      for (let s = 0; s < d.S; s++) {
+        store<u32>(table, <u32>offset)
+        table += 4
+        offset += <usize>d.dilationW * F32
       }
     }
   }
@@ -316,7 +401,7 @@ export function conv_gemm_dx(dx: usize, dy: usize, packed: usize, ws: usize, sha
         const height = panelRows(taps - t)
         const tileBytes = <usize>height * B_STEP
         const whole = panelCount(count, COLUMNS) * COLUMNS
-        sweep(tiles, B_STEP, tileBytes, zero, 0, 0, a, height, panels, groupK, whole, scratch)
+        sweep(tiles, B_STEP, tileBytes, zero, 0, 0, a, height, panels, <usize>groupK * B_STEP, groupK, whole, scratch)
         let tile = tiles
         for (let j = 0; j < count; j += COLUMNS) {
           const offsets = pixelTable + ((<usize>j) << 2)
@@ -476,8 +561,8 @@ export function conv_gemm_dw(
           for (let k = 0; k < groupK;) {
             const height = panelRows(groupK - k)
             const c = target + <usize>k * pitch + <usize>t * F32
-            if (fresh) sweep(c, pitch, 0, zero, 0, 0, a, height, panel, steps, columns, scratch)
-            else sweep(c, pitch, 0, c, pitch, B_STEP, a, height, panel, steps, columns, scratch)
+            if (fresh) sweep(c, pitch, 0, zero, 0, 0, a, height, panel, 0, steps, columns, scratch)
+            else sweep(c, pitch, 0, c, pitch, B_STEP, a, height, panel, 0, steps, columns, scratch)
             a += <usize>(height * steps) * F32
             k += height
           }

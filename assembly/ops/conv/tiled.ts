@@ -376,7 +376,7 @@ export function conv_tiled_fwd(
       const b = V + (f >> complex) * strideV
       for (let k = firstK; k < lastK;) {
         const height = panelRows(groupK - k)
-        sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, depth, whole, zero)
+        sweep(to, B_STEP, panelM, zero, 0, 0, a, height, b, <usize>depth * B_STEP, depth, whole, zero)
         if (half) {
           const last = <usize>(whole / COLUMNS)
           halfSweep(to + last * panelM, zero, a, height, b + <usize>(whole * depth) * F32, depth)

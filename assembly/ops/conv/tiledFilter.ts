@@ -264,7 +264,7 @@ export function conv_tiled_dw(
               let sum = M + f * strideM + <usize>(panel * groupK + k) * B_STEP
               for (let row = 0; row < maps;) {
                 const height = panelRows(maps - row)
-                sweep(sum, B_STEP, 0, sum, B_STEP, B_STEP, a, height, b, depth << complex, COLUMNS, scratch)
+                sweep(sum, B_STEP, 0, sum, B_STEP, B_STEP, a, height, b, 0, depth << complex, COLUMNS, scratch)
                 a += panelBytes(e)
                 sum += <usize>height * B_STEP
                 row += height
