@@ -77,9 +77,9 @@ function sweepRows<T>(
 
 /**
  * C (rows, columns) = start + panel a (rows ≤ ROWS) · panels b, `apart` bytes apart, over `depth` steps. Rows of C are `ld`
- * bytes apart, its panels of eight columns `step` bytes. `start` has rows `startLd` bytes and panels `startStep` bytes apart: C itself,
- * another matrix, or with startStep = 0 one packed tile for all panels. A last, partial panel goes through `scratch`
- * (TILE_BYTES), so that nothing outside the matrices is read or written.
+ * bytes apart, its panels of eight columns `step` bytes. `start` has rows `startLd` bytes and panels `startStep` bytes apart:
+ * C itself, another matrix, or with startStep = 0 one packed tile for all panels. A last, partial panel of other than four
+ * columns goes through `scratch` (TILE_BYTES), so that nothing outside the matrices is read or written.
  */
 export function sweep(
   c: usize,

@@ -9,7 +9,8 @@ import type { Allocator, MemoryUsage } from './memory.js'
 export type Memory = Pick<Allocator, 'allocate' | 'release' | 'usage' | 'memory'>
 
 /** Kernels that tell sizes: these depend on shapes alone, so that what was decided by them holds for every repetition. */
-const tellsSizes = (name: string): boolean => /_(workspace|items|packed|packed_transposed|rowwise|sums|runs|blocks)$/.test(name)
+const tellsSizes = (name: string): boolean =>
+  /_(workspace|items|packed|packed_transposed|rowwise|sums|runs|blocks)$/.test(name)
 
 /**
  * Stands between a pass and the memory and kernels that it uses. Blocks that the pass returns are used again for it

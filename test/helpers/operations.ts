@@ -114,4 +114,3 @@ export const operations: readonly Family[] = [
   ['clamp', [1003], [1], (x) => ops.clamp(x, { min: -0.5, max: 0.5 })],
   ['pow', [1003], [1], (x) => ops.pow(ops.abs(x), 1.3)],
 ]
-
