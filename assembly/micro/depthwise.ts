@@ -4,7 +4,7 @@ import { madd } from '../simd'
 /**
  * Four columns of outputs of a 3 × 3 kernel w with stride 1: y, with rows `pitchY` bytes apart, before `end`, from the rows
  * at x, `pitch` bytes apart, each sum beginning with `start`. A row of the image is read once and adds to three outputs, and
- * the weights stay in registers. (A block of 16 outputs whose 24 loads stand in one piece of code takes 1.7 times as
+ * the weights stay in registers. (A block of 16 outputs whose 24 loads stand in one piece of code takes 1.3 times as
  * long: engines move loads before sums and run out of registers.)
  */
 export function sweep3x3(y: usize, end: usize, pitchY: usize, x: usize, pitch: usize, w: usize, start: f32): void {
