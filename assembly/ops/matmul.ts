@@ -19,7 +19,7 @@ function blockRows(M: i32, N: i32): i32 {
   return block
 }
 
-/** Columns of one work item: as many, or where there are enough of them twice as many, for which rows are packed once. */
+/** Columns of one work item: as many, or twice as many, for which rows are packed once, where that leaves four items. */
 function blockColumns(M: i32, N: i32): i32 {
   const block = blockRows(M, N)
   return panelCount(M, block) * panelCount(N, 2 * block) < 4 ? block : 2 * block
@@ -99,11 +99,11 @@ function loadRow(to: usize, bias: usize, n: i32, columns: i32): void {
 }
 
 /**
- * Σ a · b over `count` floats for two rows, b0 to the sum at y0 and b1 to that at y1: each with two sums of every other
- * quadruple, added in the end. The rows share the vectors of a, and no more vectors are read at a time than there are
+ * start + Σ a · b over `count` floats for two rows, b0 to y0 and b1 to y1: each with two sums of every other quadruple, added
+ * in the end. The rows share the vectors of a, and no more vectors are read at a time than there are
  * registers for.
  */
-function dotPair(y0: usize, y1: usize, a: usize, b0: usize, b1: usize, count: i32): void {
+function dotPair(y0: usize, y1: usize, start0: f32, start1: f32, a: usize, b0: usize, b1: usize, count: i32): void {
   let s00 = f32x4.splat(0)
   let s01 = s00
   let s10 = s00
@@ -130,8 +130,8 @@ function dotPair(y0: usize, y1: usize, a: usize, b0: usize, b1: usize, count: i3
     b0 += 4
     b1 += 4
   }
-  store<f32>(y0, sum0)
-  store<f32>(y1, sum1)
+  store<f32>(y0, start0 + sum0)
+  store<f32>(y1, start1 + sum1)
 }
 
 /**
@@ -153,16 +153,15 @@ export function matmul_dot_fwd(
   const pitch = (<usize>K) << 2
   const half = (end - begin + 1) >> 1
   for (let n = begin; n < begin + half; n++) {
+    // Of an odd number of columns the last is computed twice.
     const other = min(n + half, end - 1)
+    const start0 = bias ? load<f32>(bias + ((<usize>n) << 2)) : 0
+    const start1 = bias ? load<f32>(bias + ((<usize>other) << 2)) : 0
+    const b0 = b + <usize>n * pitch
+    const b1 = b + <usize>other * pitch
     for (let m = 0; m < M; m++) {
       const row = y + ((<usize>(m * N)) << 2)
-      const y0 = row + ((<usize>n) << 2)
-      const y1 = row + ((<usize>other) << 2)
-      dotPair(y0, y1, a + <usize>m * pitch, b + <usize>n * pitch, b + <usize>other * pitch, K)
-      if (bias) {
-        store<f32>(y0, load<f32>(bias + ((<usize>n) << 2)) + load<f32>(y0))
-        if (other != n) store<f32>(y1, load<f32>(bias + ((<usize>other) << 2)) + load<f32>(y1))
-      }
+      dotPair(row + ((<usize>n) << 2), row + ((<usize>other) << 2), start0, start1, a + <usize>m * pitch, b0, b1, K)
     }
   }
 }

@@ -55,7 +55,7 @@ export interface Footprint {
 /** `shape` is the address of the encoded problem. */
 type Runner = (pass: PassArguments, shape: number) => void
 
-/** How weights are packed: for an algorithm, or for its input gradient. */
+/** How weights are packed: for an algorithm, or for its input gradient; 'gemm rows' by taps (r, c, s). */
 type Packing = 'gemm' | 'gemm rows' | 'gemm dx' | 'tiled' | 'tiled dx' | 'phases' | 'phases dx'
 
 /** The name of weights packed for tiles of an extent, or for a stride: it depends on these extents alone. */
@@ -237,7 +237,7 @@ interface GemmForward {
 
 const gemmForwards = new WeakMap<Kernels, WeakMap<ConvProblem, GemmForward>>()
 
-/** How the forward pass is divided and what it needs, asked once: the questions take as long as a small kernel's tenth. */
+/** How the forward pass is divided and what it needs, asked once: a small kernel takes as long as some such questions. */
 function gemmForward(k: Kernels, problem: ConvProblem, shape: number): GemmForward {
   let known = gemmForwards.get(k)
   if (!known) gemmForwards.set(k, (known = new WeakMap()))
@@ -384,12 +384,9 @@ function phasesFootprints({ fwd, dx }: FootprintRules): FootprintRules {
 const footprints: { readonly [name in ConvAlgorithm]: FootprintRules } = {
   direct: { fwd: () => nothing, dx: () => nothing },
   gemm: {
-    fwd(_, shape) {
-      const k = kernels()
-      return {
-        workspace: onAllThreads(k.conv_gemm_fwd_workspace(shape) >>> 0),
-        packed: k.conv_gemm_packed(shape) >>> 0,
-      }
+    fwd(problem, shape) {
+      const { workspace, packedBytes } = gemmForward(kernels(), problem, shape)
+      return { workspace: onAllThreads(workspace.bytes), packed: packedBytes }
     },
     dx(_, shape) {
       const k = kernels()

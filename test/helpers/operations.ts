@@ -30,6 +30,12 @@ export const operations: readonly Family[] = [
     [65, 6, 7, 7],
     (x, w) => ops.conv2d(x, w, { padding: 3, algorithm: 'fft' }),
   ],
+  [
+    'conv2d of rows that panels fill',
+    [3, 3, 9, 16],
+    [7, 3, 3, 3],
+    (x, w) => ops.conv2d(x, w, { padding: 1, algorithm: 'gemm' }),
+  ],
   ['conv2d in groups', [3, 8, 7, 9], [12, 4, 3, 3], (x, w) => ops.conv2d(x, w, { groups: 2, stride: 2, padding: 1 })],
   ['conv2d of one image', [1, 5, 33, 29], [9, 5, 3, 3], (x, w) => ops.conv2d(x, w, { padding: 1, algorithm: 'gemm' })],
   [
