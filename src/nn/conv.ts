@@ -90,7 +90,7 @@ function withoutPadding(conv: Conv): Conv {
   const { lo, hi, input } = conv.problem
   const zeros = lo.map(() => 0)
   const padded = input.map((n, axis) => n + (lo[axis] as number) + (hi[axis] as number))
-  return { ...conv, problem: { ...conv.problem, input: padded, lo: zeros, hi: zeros } }
+  return { ...conv, live: undefined, problem: { ...conv.problem, input: padded, lo: zeros, hi: zeros } }
 }
 
 /** A kernel that slides: weights (K, C/groups, …kernel). */
@@ -133,8 +133,8 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   override convolution(N: number, input: Shape): LayerConvolution {
     const conv = this.#describe(input, N)
     // Padding with the input's own values is made before the convolution.
-    const { problem, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
-    return { problem, algorithm, transposed: false }
+    const { problem, live, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
+    return { problem: live?.problem ?? problem, algorithm, transposed: false }
   }
 
   override footprint(N: number, input: Shape): Footprint {
@@ -224,12 +224,13 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   }
 
   override convolution(N: number, input: Shape): LayerConvolution {
-    const { problem, algorithm } = this.#describe(input, N)
-    return { problem, algorithm, transposed: true }
+    const { problem, live, algorithm } = this.#describe(input, N)
+    return { problem: live?.problem ?? problem, algorithm, transposed: true }
   }
 
   override footprint(N: number, input: Shape): Footprint {
-    const { problem, xShape, algorithm } = this.#describe(input, N)
+    const { xShape } = this.#describe(input, N)
+    const { problem, algorithm } = this.convolution(N, input)
     const { workspace, packed } = convFootprint(planConv(problem, 'dx', algorithm), problem, 'dx')
     // The bias is added to the result, into another tensor.
     return { workspace: this.options.bias === false ? workspace : Math.max(workspace, 4 * sizeOf(xShape)), packed }

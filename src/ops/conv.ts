@@ -10,15 +10,18 @@
  */
 import { checkTensor, defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
 import { costOf, isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { liveTapsOf, type LiveTaps } from '../plan/reach.js'
 import { remembering } from '../plan/remember.js'
-import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { LIGHT } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { activations, rectifySlope, relu, type Activation } from './activation.js'
 import { fusesRelu, runConv } from './convKernels.js'
 import { add } from './elementwise.js'
-import { pad, type PaddingMode } from './layout.js'
+import { pad, slice, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
 
 /** Options of `conv1d`, `conv2d` and `conv3d`. What has one number for each direction takes one for all too. */
@@ -53,6 +56,8 @@ export type Bias = 'none' | 'channel' | 'location'
 /** A validated convolution. */
 export interface Conv {
   readonly problem: ConvProblem
+  /** What is computed instead where taps of the kernel meet no input. */
+  readonly live: LiveTaps | undefined
   readonly xShape: Shape
   readonly wShape: Shape
   readonly yShape: Shape
@@ -101,7 +106,32 @@ function deriveConv(name: string, directions: number, x: Shape, w: Shape, option
   if (sizeOf(yShape) * 4 > 2 ** 32) {
     throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
   }
-  return { problem, xShape: x, wShape: w, yShape, bias: biasKind(name, options.bias, K, output), algorithm }
+  const live = checkedLiveTaps(name, problem)
+  return { problem, live, xShape: x, wShape: w, yShape, bias: biasKind(name, options.bias, K, output), algorithm }
+}
+
+/** `liveTapsOf` a problem. @throws ShapeError where the padding that is left is more than kernels can be told. */
+export function checkedLiveTaps(name: string, problem: ConvProblem): LiveTaps | undefined {
+  const live = liveTapsOf(problem)
+  const most = Math.max(...(live?.problem ?? problem).lo)
+  if (most > MOST) throw new ShapeError(`${name}: padding can be at most ${MOST}, given ${most}; use less padding`)
+  return live
+}
+
+/** The weights of a pass by live taps alone, or the part of dw that they are. */
+function livePart({ problem, wShape, live }: Conv): { begin: number[]; end: number[]; shape: number[] } {
+  const { kernel, flip } = problem
+  const kept = (live as LiveTaps).problem.kernel
+  const begin = (live as LiveTaps).first.map((first, axis) =>
+    flip ? (kernel[axis] as number) - first - (kept[axis] as number) : first,
+  )
+  const [K, groupC] = wShape as [number, number]
+  const shape = [K, groupC, ...kept]
+  return {
+    begin: [0, 0, ...begin],
+    end: [K, groupC, ...begin.map((first, axis) => first + (kept[axis] as number))],
+    shape,
+  }
 }
 
 /** Which kind of bias a tensor is. @throws ShapeError when it is none. */
@@ -116,6 +146,8 @@ export function biasKind(name: string, bias: Tensor | undefined, K: number, outp
 
 /** Runs one pass: the result is y, dx or dw; `left` and `right` are its two tensors in the order of the kernels. */
 function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified = false): Tensor {
+  if (conv.live) return runLive(conv, pass, left, right, bias, rectified)
+  if (pass === 'dw' && splitsImages(conv.problem)) return sumOfImages(conv, left, right)
   const { problem } = conv
   const algorithm = planConv(problem, pass, conv.algorithm)
   const out = empty(pass === 'fwd' ? conv.yShape : pass === 'dx' ? conv.xShape : conv.wShape)
@@ -136,6 +168,52 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
   })
   const y = later ? add(out, later) : out
   return rectified && !fused ? relu(y) : y
+}
+
+/** The same by the taps that meet the input: the others have no part in y and dx, and a gradient of 0. */
+function runLive(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified?: boolean): Tensor {
+  const { problem } = conv.live as LiveTaps
+  const { begin, end, shape } = livePart(conv)
+  const inner: Conv = { ...conv, problem, live: undefined, wShape: shape }
+  if (pass !== 'dw') return run(inner, pass, left, slice(right, { begin, end }), bias, rectified)
+  const around = conv.wShape.map((extent, axis) => [begin[axis] as number, extent - (end[axis] as number)] as const)
+  return pad(run(inner, pass, left, right), around)
+}
+
+/**
+ * Pixels of all images from which on a filter gradient is the sum of those of runs of images, and the pixels of such a
+ * run: LONG_SUM and SUM_RUN of assembly/ops/conv/shape.ts, which divides the pixels of one image alike.
+ */
+const LONG_SUM = 2 ** 18
+const SUM_RUN = 2 ** 14
+
+const splitsImages = ({ N, output }: ConvProblem): boolean => N > 1 && N * sizeOf(output) > LONG_SUM
+
+/** dw as the sum of those of runs of images, added in rising order. */
+function sumOfImages(conv: Conv, dy: Tensor, x: Tensor): Tensor {
+  const { problem } = conv
+  const images = Math.max(1, Math.floor(SUM_RUN / sizeOf(problem.output)))
+  const algorithm = planConv(problem, 'dw', conv.algorithm)
+  const dw = empty(conv.wShape)
+  const part = empty(conv.wShape)
+  const [dyBytes, xBytes] = [(4 * dy.size) / problem.N, (4 * x.size) / problem.N]
+  const [most, rest] = [images, problem.N % images].map((N) => ({ ...problem, N })) as [ConvProblem, ConvProblem]
+  for (let n = 0; n < problem.N; n += images) {
+    const run = n + images > problem.N ? rest : most
+    runConv(algorithm, 'dw', {
+      problem: run,
+      out: n === 0 ? dw.pointer : part.pointer,
+      left: dy.pointer + n * dyBytes,
+      right: x.pointer + n * xBytes,
+      weights: x.storage,
+      bias: 0,
+      biasKind: 'none',
+      relu: false,
+      work: costOf(run, 'dw', algorithm),
+    })
+    if (n > 0) parallel('add_fwd', dw.size, LIGHT, dw.pointer, dw.pointer, part.pointer, 0)
+  }
+  return dw
 }
 
 /** Gradient of a bias: dy (N, K, …) summed over what the bias does not distinguish. */

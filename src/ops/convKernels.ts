@@ -84,7 +84,7 @@ function packTiled(packed: number, w: number, shape: number, extent: number, tra
   const items = k.conv_tiled_pack_items(shape)
   const ws = perThread(k.conv_tiled_pack_workspace(shape, extent) >>> 0)
   // About a nanosecond for each byte that it makes.
-  const work = (k.conv_tiled_packed(shape, extent) >>> 0) / items
+  const work = k.conv_tiled_packed(shape, extent) / items
   parallel('conv_tiled_pack', items, work, packed, w, ws, shape, transposed, extent)
 }
 
@@ -92,7 +92,7 @@ function packTiled(packed: number, w: number, shape: number, extent: number, tra
 function runTiled({ out, bias, work }: PassArguments, x: number, packed: number, shape: number, extent: number): void {
   const k = kernels()
   const items = k.conv_tiled_fwd_items(shape, extent)
-  const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent) >>> 0)
+  const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent))
   parallel('conv_tiled_fwd', items, work / items, out, x, packed, bias, ws, shape, extent)
 }
 
@@ -101,7 +101,7 @@ function tiled(pass: PassArguments, shape: number, extent: number, transposed: 0
   const pack = (packed: number): void => {
     packTiled(packed, pass.right, shape, extent, transposed)
   }
-  withPacked(pass, packing, extent, kernels().conv_tiled_packed(shape, extent) >>> 0, pack, (packed) => {
+  withPacked(pass, packing, extent, kernels().conv_tiled_packed(shape, extent), pack, (packed) => {
     runTiled(pass, pass.left, packed, shape, extent)
   })
 }
@@ -117,7 +117,7 @@ function tiledFilters(
   const k = kernels()
   const items = k.conv_tiled_dw_items(shape, extent)
   const run = (to: number): void => {
-    const ws = perThread(k.conv_tiled_dw_workspace(shape, extent) >>> 0)
+    const ws = perThread(k.conv_tiled_dw_workspace(shape, extent))
     parallel('conv_tiled_dw', items, work / items, to, dy, x, ws, shape, extent)
   }
   const runs = k.conv_tiled_dw_runs(shape, extent)
@@ -181,16 +181,9 @@ function runPhases(pass: PassArguments, x: number, shape: number, inner: number,
     })
   }
   const [stride] = problem.stride as [number]
-  withPacked(
-    pass,
-    transposed ? 'phases dx' : 'phases',
-    stride,
-    k.conv_tiled_packed(inner, PHASED) >>> 0,
-    pack,
-    (packed) => {
-      runTiled(pass, x, packed, inner, PHASED)
-    },
-  )
+  withPacked(pass, transposed ? 'phases dx' : 'phases', stride, k.conv_tiled_packed(inner, PHASED), pack, (packed) => {
+    runTiled(pass, x, packed, inner, PHASED)
+  })
 }
 
 const phasesPasses: { readonly [pass in ConvPass]: Runner } = {
@@ -245,7 +238,7 @@ function gemmForward(k: Kernels, problem: ConvProblem, shape: number): GemmForwa
   if (!found) {
     found = {
       items: k.conv_gemm_fwd_items(shape),
-      workspace: perThread(k.conv_gemm_fwd_workspace(shape) >>> 0),
+      workspace: perThread(k.conv_gemm_fwd_workspace(shape)),
       packing: k.conv_gemm_rowwise(shape) ? 'gemm rows' : 'gemm',
       packedBytes: k.conv_gemm_packed(shape) >>> 0,
     }
@@ -282,18 +275,18 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       const items = k.conv_gemm_dx_items(shape)
       const pack = (packed: number): void => k.conv_gemm_pack_transposed(packed, right, shape)
       withPacked(pass, 'gemm dx', 1, k.conv_gemm_packed_transposed(shape) >>> 0, pack, (packed) => {
-        const ws = perThread(k.conv_gemm_dx_workspace(shape) >>> 0)
+        const ws = perThread(k.conv_gemm_dx_workspace(shape))
         parallel('conv_gemm_dx', items, work / items, out, left, packed, ws, shape)
       })
     },
     dw({ problem: { C, K, groups, kernel }, out, left, right, work }, shape) {
       const k = kernels()
       const items = k.conv_gemm_dw_items(shape)
-      const ws = perThread(k.conv_gemm_dw_workspace(shape) >>> 0)
+      const ws = perThread(k.conv_gemm_dw_workspace(shape))
       const run = (sums: number): void => {
         parallel('conv_gemm_dw', items, work / items, out, sums, left, right, ws, shape)
       }
-      const bytes = k.conv_gemm_dw_sums(shape) >>> 0
+      const bytes = k.conv_gemm_dw_sums(shape)
       if (bytes === 0) run(0)
       else {
         withWorkspace(bytes, (sums) => {
@@ -362,8 +355,8 @@ function tiledFootprints(extentOf: Extent): FootprintRules {
     const k = kernels()
     const extent = extentOf(problem)
     return {
-      workspace: onAllThreads(k.conv_tiled_fwd_workspace(shape, extent) >>> 0),
-      packed: k.conv_tiled_packed(shape, extent) >>> 0,
+      workspace: onAllThreads(k.conv_tiled_fwd_workspace(shape, extent)),
+      packed: k.conv_tiled_packed(shape, extent),
     }
   }
   return { fwd, dx: ofAdjoint(fwd) }
@@ -391,7 +384,7 @@ const footprints: { readonly [name in ConvAlgorithm]: FootprintRules } = {
     dx(_, shape) {
       const k = kernels()
       return {
-        workspace: onAllThreads(k.conv_gemm_dx_workspace(shape) >>> 0),
+        workspace: onAllThreads(k.conv_gemm_dx_workspace(shape)),
         packed: k.conv_gemm_packed_transposed(shape) >>> 0,
       }
     },

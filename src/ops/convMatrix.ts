@@ -56,6 +56,9 @@ interface Connections {
   weightAt(k: number, c: number, tap: readonly number[], pixel: readonly number[]): number
 }
 
+/** Rows, columns and entries of a matrix at most: its rows take some gigabytes while they are collected. */
+const MOST_ENTRIES = 2 ** 26
+
 /** All index tuples of a shape. */
 function* indices(shape: readonly number[]): Generator<readonly number[]> {
   const total = sizeOf(shape)
@@ -141,9 +144,15 @@ export function convMatrix(w: Tensor, inputSize: readonly number[], options: Con
   if (table && (table.length !== K || table.some((row) => row.length !== C))) {
     throw new ShapeError(`convMatrix: the table must be ${K} × ${C} booleans for w ${showShape(w.shape)}`)
   }
-  const weights = w.data()
   const rows = K * sizeOf(output)
   const cols = C * sizeOf(input)
+  const visits = rows * (C / groups) * sizeOf(kernel)
+  if (Math.max(rows, cols, visits) > MOST_ENTRIES) {
+    throw new ShapeError(
+      `convMatrix: a matrix of ${rows} × ${cols} with up to ${visits} entries is more than ${MOST_ENTRIES}; use a smaller inputSize`,
+    )
+  }
+  const weights = w.data()
   const entries = Array.from({ length: rows }, () => new Map<number, number>())
   const [groupC, groupK] = [C / groups, K / groups]
   for (let k = 0; k < K; k++) {

@@ -9,7 +9,7 @@ import { perDirection, resolvePadding, type PerDirection } from '../plan/window.
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { biasKind, inputGradient, type Conv, type ConvOptions } from './conv.js'
+import { biasKind, checkedLiveTaps, inputGradient, type Conv, type ConvOptions } from './conv.js'
 import { add } from './elementwise.js'
 
 /** Options of `convTranspose1d`, `convTranspose2d` and `convTranspose3d`. */
@@ -111,7 +111,16 @@ export function describeTranspose(
   // The convolution goes from y to x: its input channels are ours to make.
   const problem: ConvProblem = { N, C: K, K: C, groups, flip, input, kernel, stride, dilation, lo, hi, output }
   const yShape = [N, K, ...input]
-  return { problem, xShape: yShape, wShape: w, yShape: x, bias: biasKind(name, options.bias, K, input), algorithm }
+  const live = checkedLiveTaps(name, problem)
+  return {
+    problem,
+    live,
+    xShape: yShape,
+    wShape: w,
+    yShape: x,
+    bias: biasKind(name, options.bias, K, input),
+    algorithm,
+  }
 }
 
 function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTransposeOptions) => Tensor {

@@ -5,7 +5,8 @@
 import { UnsupportedError } from '../runtime/errors.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
-import { derivedOnce, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
+import { adjointProblem, derivedOnce, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
+import { isWide } from './reach.js'
 import { threeDirections } from './window.js'
 
 export {
@@ -23,19 +24,33 @@ interface Algorithm {
   unsupported(problem: ConvProblem, pass: ConvPass): string | undefined
   /** Why it is not taken unasked, or undefined if it is. */
   reserved?(problem: ConvProblem): string | undefined
+  /** Whether it can do problems whose padded image is too large to be made (src/plan/reach.ts). */
+  readonly wide?: boolean
   /** Computes on transformed tiles: a bias for each location is added afterwards. */
   readonly tiled?: boolean
   /** What a pass does. */
   readonly counts: { readonly [pass in ConvPass]: (problem: ConvProblem) => Counts }
 }
 
-/** Why transformed tiles cannot do this, for kernels up to `largest`, or undefined. */
-function untiled({ kernel, stride, dilation, lo }: ConvProblem, pass: ConvPass, sizes: string): string | undefined {
+const tooWide = 'the windows reach over far more padding than the input and the output have elements'
+
+/** Elements that an image may have whose sides are rounded up to whole tiles: their addresses are 32-bit integers. */
+const MOST_ROUNDED = 2 ** 29
+/** What rounding adds to a side at most: the points of the largest transform. */
+const ROUNDING = 32
+
+/** Why transformed tiles cannot do this, or undefined: kernels must have one of `sizes`. */
+function untiled(
+  { kernel, stride, dilation, lo, input, output }: ConvProblem,
+  pass: ConvPass,
+  sizes: string,
+): string | undefined {
   const r = kernel[0] as number
   if (kernel.length !== 2 || r !== kernel[1]) return `the kernel must be ${sizes}`
   if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
   if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
-  return undefined
+  const rounded = (extents: readonly number[]): number => product(extents.map((extent) => extent + r + ROUNDING))
+  return Math.max(rounded(output), rounded(input)) > MOST_ROUNDED ? 'its sides are too long' : undefined
 }
 
 /** They spread NaN over their tiles and do not shift bit for bit: small layers, which gain little, keep both. */
@@ -67,6 +82,7 @@ export const algorithms = {
   direct: {
     unsupported: () => undefined,
     counts: { fwd: definition, dx: definition, dw: definition },
+    wide: true,
   },
   /** Panels of patches times packed weights, in register tiles; both edges are rounded up. */
   gemm: {
@@ -81,17 +97,19 @@ export const algorithms = {
       return whole && dilation.every((step) => step === 1) ? undefined : 'the kernel must be as large as the input'
     },
     counts: dense,
+    wide: true,
   },
   /** Rows of each channel for itself. */
   depthwise: {
-    unsupported: ({ C, K, groups, kernel, stride, dilation, lo }, pass) => {
+    unsupported: (problem, pass) => {
+      const { C, K, groups, kernel, stride, dilation, lo } = problem
       if (C !== groups) return 'each group must have one input channel'
       if (pass !== 'dx') return undefined
       if (K !== groups) return 'its input gradient needs one output channel for each group'
       if (stride.some((step) => step !== 1)) return 'its input gradient needs stride 1'
       const reach = (axis: number): number => (dilation[axis] as number) * ((kernel[axis] as number) - 1)
       if (lo.some((zeros, axis) => zeros > reach(axis))) return 'padding must be below the kernel'
-      return undefined
+      return isWide(adjointProblem(problem)) ? tooWide : undefined
     },
     counts: depthwise,
   },
@@ -100,7 +118,8 @@ export const algorithms = {
   /** The same for a stride: its phases are channels of a convolution with stride 1. First layers have few channels. */
   phases: {
     tiled: true,
-    unsupported: ({ kernel, stride, dilation }) => {
+    unsupported: (problem) => {
+      const { kernel, stride, dilation } = problem
       const [s, other] = stride
       if (kernel.length !== 2 || kernel[0] !== kernel[1] || s !== other || s === 1) {
         return 'the kernel must be square, and the stride one for both directions, 2 or more'
@@ -109,7 +128,8 @@ export const algorithms = {
       if (![3, 4, 5].includes(Math.ceil((kernel[0] as number) / (s as number)))) {
         return 'the kernel must be three to five times as wide as the stride'
       }
-      return undefined
+      const { N, C, input } = phasesOf(problem)
+      return N * C * product(input) > MOST_ROUNDED ? 'its phases would have too many elements' : undefined
     },
     reserved: (problem) => fewChannels(phasesOf(problem), 12) ?? oneRow(problem),
     counts: phases,
@@ -140,9 +160,15 @@ const entry = (name: ConvAlgorithm): Algorithm => algorithms[name]
 /** Whether an algorithm computes on transformed tiles, with which a bias for each location does not line up. */
 export const isTiled = (name: ConvAlgorithm): boolean => entry(name).tiled ?? false
 
+/** Why an algorithm cannot do a pass, or undefined if it can. */
+function unsupported(name: ConvAlgorithm, problem: ConvProblem, pass: ConvPass): string | undefined {
+  const { wide, unsupported: reason } = entry(name)
+  return (wide || !isWide(problem) ? undefined : tooWide) ?? reason(problem, pass)
+}
+
 /** The algorithms that can do a pass. */
 export const algorithmsFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
-  names.filter((name) => entry(name).unsupported(problem, pass) === undefined)
+  names.filter((name) => unsupported(name, problem, pass) === undefined)
 
 /** Whether a pass packs its weights: constant ones were packed before, as those of a forward pass of one image are. */
 const packs = ({ N }: ConvProblem, pass: ConvPass): boolean => pass === 'dx' || (pass === 'fwd' && N > 1)
@@ -185,9 +211,7 @@ function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm |
   if (requested !== 'auto') {
     if (possible.includes(requested)) return requested
     if (pass !== 'fwd' && algorithmsFor(problem, 'fwd').includes(requested)) return planConv(problem, pass)
-    const reason = names.includes(requested)
-      ? entry(requested).unsupported(problem, pass)
-      : 'there is no such algorithm'
+    const reason = names.includes(requested) ? unsupported(requested, problem, pass) : 'there is no such algorithm'
     throw new UnsupportedError(
       `convolution: algorithm '${requested}' cannot do this (${reason}); use ${possible.join(', ')} or auto`,
     )
@@ -217,7 +241,7 @@ export function candidatesFor(
     algorithm === chosen ? -1 : (milliseconds ?? Infinity)
   return names
     .map((algorithm): Candidate => {
-      const impossible = entry(algorithm).unsupported(problem, pass)
+      const impossible = unsupported(algorithm, problem, pass)
       if (impossible !== undefined) return { algorithm, milliseconds: null, reason: impossible }
       const reserved = algorithm === chosen ? undefined : entry(algorithm).reserved?.(problem)
       const milliseconds = costOf(problem, pass, algorithm) / 1e6
@@ -252,5 +276,6 @@ function convShape(problem: ConvProblem, bias: 'none' | 'channel' | 'location', 
     flip ? 1 : 0,
     ['none', 'channel', 'location'].indexOf(bias),
     relu ? 1 : 0,
+    isWide(problem) ? 1 : 0,
   ]
 }

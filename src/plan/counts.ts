@@ -13,6 +13,7 @@ import {
   tilesOf,
   type ConvProblem,
 } from './problem.js'
+import { isWide, meetings, paddedPixels } from './reach.js'
 
 /** Counts by the name of what is counted. */
 export type Counts = Readonly<Record<string, number>>
@@ -42,18 +43,12 @@ function gathered({ stride, output, kernel }: ConvProblem, count: number): Count
   return near ? { gathered: count } : { gatheredApart: count }
 }
 
-/** Elements of the padded images, or 0 if none are made. */
-function paddedPixels({ input, output, kernel, stride, dilation, lo }: ConvProblem): number {
-  const reach = output.map(
-    (total, axis) =>
-      (total - 1) * (stride[axis] as number) + ((kernel[axis] as number) - 1) * (dilation[axis] as number) + 1,
-  )
-  const padded = lo.some((zeros) => zeros > 0) || reach.some((extent, axis) => extent > (input[axis] as number))
-  return padded ? product(reach) : 0
+/** Loops over the definition; of wide problems over what meets the input. */
+export function definition(problem: ConvProblem): Counts {
+  if (!isWide(problem)) return { multiplyAdds: multiplyAdds(problem) }
+  const { N, C, K, groups } = problem
+  return { multiplyAdds: N * K * (C / groups) * meetings(problem) }
 }
-
-/** Loops over the definition. */
-export const definition = (problem: ConvProblem): Counts => ({ multiplyAdds: multiplyAdds(problem) })
 
 /** Blocks of panels of `pixels` pixels in rows of Q, as pixelBlocks of assembly/ops/conv/gemm.ts divides them. */
 function pixelBlocks(pixels: number, Q: number, depth: number): number {

@@ -28,6 +28,9 @@ export interface Windows {
   readonly output: readonly number[]
 }
 
+/** The largest stride, dilation, padding or extent of a window: kernels take 32-bit integers. */
+export const MOST = 2 ** 31 - 1
+
 /** Checks an integer option of D directions. @throws ShapeError that names operation, option and value. */
 export function perDirection(value: PerDirection, directions: number, smallest: number, what: string): number[] {
   const list = typeof value === 'number' ? new Array<number>(directions).fill(value) : value
@@ -38,9 +41,10 @@ export function perDirection(value: PerDirection, directions: number, smallest: 
     )
   }
   for (const item of list as readonly unknown[]) {
-    if (!Number.isInteger(item) || (item as number) < smallest || (item as number) > 0x7fffffff) {
+    if (!Number.isInteger(item) || (item as number) < smallest) {
       throw new ShapeError(`${what} must be whole numbers from ${smallest} on, given ${String(item)}`)
     }
+    if ((item as number) > MOST) throw new ShapeError(`${what} can be at most ${MOST}, given ${String(item)}`)
   }
   return [...(list as number[])]
 }
@@ -69,7 +73,8 @@ export function resolvePadding(
       const step = stride[axis] as number
       return Math.max(0, (Math.ceil(n / step) - 1) * step + extent - n)
     })
-    return { lo: total.map((zeros) => zeros >> 1), hi: total.map((zeros) => zeros - (zeros >> 1)) }
+    const lo = total.map((zeros) => Math.floor(zeros / 2))
+    return { lo, hi: total.map((zeros, axis) => zeros - (lo[axis] as number)) }
   }
   if (typeof padding === 'number') {
     const both = perDirection(padding, directions, 0, `${name}: padding`)
@@ -97,6 +102,11 @@ export function outputExtents(windows: Omit<Windows, 'output'>, name: string, ce
     const padded = n + (lo[axis] as number) + (hi[axis] as number)
     const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
     const step = stride[axis] as number
+    if (!Number.isSafeInteger(padded) || !Number.isSafeInteger(reach)) {
+      throw new ShapeError(
+        `${name}: along direction ${axis} the windows or the padded input reach over more than 2^53 elements; use a smaller dilation or less padding`,
+      )
+    }
     const whole = Math.floor((padded - reach) / step) + 1
     const partial = Math.ceil((padded - reach) / step) + 1
     const count = ceil ? ((partial - 1) * step >= n + (lo[axis] as number) ? partial - 1 : partial) : whole

@@ -10,7 +10,7 @@
  */
 import { F32, horizontalSum, madd } from '../../simd'
 import { sweep3x3 } from '../../micro/depthwise'
-import { ConvShape, align, fillBias, fillTaps, padRegion, tapTableBytes } from './shape'
+import { LONG_SUM, SUM_RUN, ConvShape, align, fillBias, fillTaps, padRegion, tapTableBytes } from './shape'
 
 /** Rows of a run down four columns: the cache lines that it touches, which the next runs share, are 8 kB. */
 const ROW_BLOCK: i32 = 64
@@ -163,6 +163,7 @@ export function conv_depthwise_dw(dw: usize, dy: usize, x: usize, ws: usize, sha
   const rowBytes = <usize>d.arrayW * F32
   const planeBytes = <usize>d.arrayH * rowBytes
   const Q = d.Q
+  const longest = d.pixels > LONG_SUM ? SUM_RUN : LONG_SUM
   fillTaps(taps, d)
   memory.fill(dw + <usize>begin * <usize>count * F32, 0, <usize>(end - begin) * <usize>count * F32)
   for (let n = 0; n < d.N; n++) {
@@ -171,19 +172,32 @@ export function conv_depthwise_dw(dw: usize, dy: usize, x: usize, ws: usize, sha
       const map = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
       for (let t = 0; t < count; t++) {
         const window = plane + <usize>load<u32>(taps + ((<usize>t) << 2))
+        const to = dw + <usize>(k * count + t) * F32
         let sums = f32x4.splat(0)
         let rest: f32 = 0
+        let left = longest
         let row = map
         for (let o = 0; o < d.O; o++) {
           for (let p = 0; p < d.P; p++) {
             let from = window + <usize>(o * d.strideD) * planeBytes + <usize>(p * d.strideH) * rowBytes
             const whole = row + ((<usize>(Q & ~3)) << 2)
             const stop = row + <usize>Q * F32
-            while (row < whole) {
-              sums = madd(v128.load(row), loadPixels(from, step), sums)
-              row += 16
-              from += 4 * step
-            }
+            do {
+              if (left < 4) {
+                store<f32>(to, load<f32>(to) + (horizontalSum(sums) + rest))
+                sums = f32x4.splat(0)
+                rest = 0
+                left = longest
+              }
+              const pause = min(whole, row + ((<usize>(left & ~3)) << 2))
+              left -= <i32>((pause - row) >> 2)
+              while (row < pause) {
+                sums = madd(v128.load(row), loadPixels(from, step), sums)
+                row += 16
+                from += 4 * step
+              }
+            } while (row < whole)
+            left -= Q & 3
             while (row < stop) {
               rest += load<f32>(row) * load<f32>(from)
               row += F32
@@ -191,7 +205,6 @@ export function conv_depthwise_dw(dw: usize, dy: usize, x: usize, ws: usize, sha
             }
           }
         }
-        const to = dw + <usize>(k * count + t) * F32
         store<f32>(to, load<f32>(to) + (horizontalSum(sums) + rest))
       }
     }

@@ -2,9 +2,27 @@
  * Convolution by its definition: one loop for each index, no copies. The oracle of every other algorithm, and the
  * choice for shapes too small to pack. Sums run over (c, t, r, s) in rising order; zeros around the input are
  * multiplied like any other value, so that infinite weights meet them as IEEE rules say.
+ *
+ * With `skip` taps that lie outside of the input are passed over instead: then a shape costs what its elements cost,
+ * however far its stride, dilation and padding reach. Positions are i64, since they may lie anywhere.
  */
 import { F32 } from '../../simd'
-import { ConvShape, fillBias } from './shape'
+import { LONG_SUM, SUM_RUN, ConvShape, fillBias } from './shape'
+
+/** The first i < count for which origin + i · step is 0 or more, else `count`; 0 where nothing is skipped. */
+@inline
+function firstInside(skip: i32, origin: i64, step: i32, count: i32): i32 {
+  if (!skip || origin >= 0) return 0
+  return <i32>min<i64>((<i64>step - 1 - origin) / step, count)
+}
+
+/** Behind the last i < count for which origin + i · step is below n, or 0; `count` where nothing is skipped. */
+@inline
+function endInside(skip: i32, origin: i64, step: i32, count: i32, n: i32): i32 {
+  if (!skip) return count
+  const room = <i64>n - 1 - origin
+  return room < 0 ? 0 : <i32>min<i64>(room / step + 1, count)
+}
 
 /** Offset in w of tap (c, t, r, s) of output channel k, for array position (t, r, s). */
 @inline
@@ -17,38 +35,71 @@ function weightIndex(d: ConvShape, k: i32, c: i32, t: i32, r: i32, s: i32): usiz
 
 /** Address of element (z, h, w) of a map (D, H, W), or 0 outside of it. */
 @inline
-function inside(map: usize, d: ConvShape, z: i32, h: i32, w: i32): usize {
+function inside(map: usize, d: ConvShape, z: i64, h: i64, w: i64): usize {
   if (z < 0 || z >= d.D || h < 0 || h >= d.H || w < 0 || w >= d.W) return 0
-  return map + <usize>((z * d.H + h) * d.W + w) * F32
+  return map + <usize>((<i32>z * d.H + <i32>h) * d.W + <i32>w) * F32
 }
 
 /** Output maps begin ≤ n·K + k < end of y (N, K, O, P, Q). */
 export function conv_direct_fwd(y: usize, x: usize, w: usize, bias: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<ConvShape>(shape)
+  const skip = d.skip
   const inputBytes = <usize>d.inputPixels * F32
+  const o0 = firstInside(skip, <i64>(d.T - 1) * d.dilationD - d.padD, d.strideD, d.O)
+  const o1 = endInside(skip, -(<i64>d.padD), d.strideD, d.O, d.D)
+  const p0 = firstInside(skip, <i64>(d.R - 1) * d.dilationH - d.padH, d.strideH, d.P)
+  const p1 = endInside(skip, -(<i64>d.padH), d.strideH, d.P, d.H)
+  const q0 = firstInside(skip, <i64>(d.S - 1) * d.dilationW - d.padW, d.strideW, d.Q)
+  const q1 = endInside(skip, -(<i64>d.padW), d.strideW, d.Q, d.W)
   for (let item = begin; item < end; item++) {
     const k = item % d.K
     const input = x + <usize>((item / d.K) * d.C + (k / d.groupK) * d.groupC) * inputBytes
-    let out = y + <usize>item * <usize>d.pixels * F32
-    fillBias(out, bias, d, k, 0, d.pixels)
-    for (let o = 0; o < d.O; o++) {
-      for (let p = 0; p < d.P; p++) {
-        for (let q = 0; q < d.Q; q++) {
-          out = addWindow(out, input, w, d, k, o * d.strideD - d.padD, p * d.strideH - d.padH, q * d.strideW - d.padW)
+    const map = y + <usize>item * <usize>d.pixels * F32
+    fillBias(map, bias, d, k, 0, d.pixels)
+    for (let o = o0; o < o1; o++) {
+      const z = <i64>o * d.strideD - d.padD
+      const t0 = firstInside(skip, z, d.dilationD, d.T)
+      const t1 = endInside(skip, z, d.dilationD, d.T, d.D)
+      for (let p = t0 < t1 ? p0 : p1; p < p1; p++) {
+        const h = <i64>p * d.strideH - d.padH
+        const r0 = firstInside(skip, h, d.dilationH, d.R)
+        const r1 = endInside(skip, h, d.dilationH, d.R, d.H)
+        let out = map + <usize>((o * d.P + p) * d.Q + q0) * F32
+        for (let q = r0 < r1 ? q0 : q1; q < q1; q++) {
+          const v = <i64>q * d.strideW - d.padW
+          const s0 = firstInside(skip, v, d.dilationW, d.S)
+          const s1 = endInside(skip, v, d.dilationW, d.S, d.W)
+          addWindow(out, input, w, d, k, z, h, v, t0, t1, r0, r1, s0, s1)
+          out += F32
         }
       }
     }
   }
 }
 
-/** Adds to the output at `out` the window of all channels whose first tap is at (z, h, v); gives the next output. */
-function addWindow(out: usize, input: usize, w: usize, d: ConvShape, k: i32, z: i32, h: i32, v: i32): usize {
+/** Adds to the output at `out` the window whose first tap is at (z, h, v): all channels, taps t0 ≤ t < t1 and so on. */
+function addWindow(
+  out: usize,
+  input: usize,
+  w: usize,
+  d: ConvShape,
+  k: i32,
+  z: i64,
+  h: i64,
+  v: i64,
+  t0: i32,
+  t1: i32,
+  r0: i32,
+  r1: i32,
+  s0: i32,
+  s1: i32,
+): void {
   let sum = load<f32>(out)
   for (let c = 0; c < d.groupC; c++) {
-    for (let t = 0; t < d.T; t++) {
-      for (let r = 0; r < d.R; r++) {
-        for (let s = 0; s < d.S; s++) {
-          const from = inside(input, d, z + t * d.dilationD, h + r * d.dilationH, v + s * d.dilationW)
+    for (let t = t0; t < t1; t++) {
+      for (let r = r0; r < r1; r++) {
+        for (let s = s0; s < s1; s++) {
+          const from = inside(input, d, z + <i64>t * d.dilationD, h + <i64>r * d.dilationH, v + <i64>s * d.dilationW)
           sum += load<f32>(w + weightIndex(d, k, c, t, r, s)) * (from ? load<f32>(from) : 0)
         }
       }
@@ -56,12 +107,18 @@ function addWindow(out: usize, input: usize, w: usize, d: ConvShape, k: i32, z: 
     input += <usize>d.inputPixels * F32
   }
   store<f32>(out, sum)
-  return out + F32
 }
 
 /** Input maps begin ≤ n·C + c < end of dx (N, C, D, H, W). */
 export function conv_direct_dx(dx: usize, dy: usize, w: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<ConvShape>(shape)
+  const skip = d.skip
+  const o0 = firstInside(skip, <i64>(d.T - 1) * d.dilationD - d.padD, d.strideD, d.O)
+  const o1 = endInside(skip, -(<i64>d.padD), d.strideD, d.O, d.D)
+  const p0 = firstInside(skip, <i64>(d.R - 1) * d.dilationH - d.padH, d.strideH, d.P)
+  const p1 = endInside(skip, -(<i64>d.padH), d.strideH, d.P, d.H)
+  const q0 = firstInside(skip, <i64>(d.S - 1) * d.dilationW - d.padW, d.strideW, d.Q)
+  const q1 = endInside(skip, -(<i64>d.padW), d.strideW, d.Q, d.W)
   for (let item = begin; item < end; item++) {
     const n = item / d.C
     const c = (item % d.C) % d.groupC
@@ -69,21 +126,21 @@ export function conv_direct_dx(dx: usize, dy: usize, w: usize, shape: usize, beg
     const map = dx + <usize>item * <usize>d.inputPixels * F32
     memory.fill(map, 0, <usize>d.inputPixels * F32)
     for (let k = firstK; k < firstK + d.groupK; k++) {
-      let from = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
-      for (let o = 0; o < d.O; o++) {
-        for (let p = 0; p < d.P; p++) {
-          for (let q = 0; q < d.Q; q++) {
-            spread(
-              map,
-              load<f32>(from),
-              w,
-              d,
-              k,
-              c,
-              o * d.strideD - d.padD,
-              p * d.strideH - d.padH,
-              q * d.strideW - d.padW,
-            )
+      const gradients = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
+      for (let o = o0; o < o1; o++) {
+        const z = <i64>o * d.strideD - d.padD
+        const t0 = firstInside(skip, z, d.dilationD, d.T)
+        const t1 = endInside(skip, z, d.dilationD, d.T, d.D)
+        for (let p = t0 < t1 ? p0 : p1; p < p1; p++) {
+          const h = <i64>p * d.strideH - d.padH
+          const r0 = firstInside(skip, h, d.dilationH, d.R)
+          const r1 = endInside(skip, h, d.dilationH, d.R, d.H)
+          let from = gradients + <usize>((o * d.P + p) * d.Q + q0) * F32
+          for (let q = r0 < r1 ? q0 : q1; q < q1; q++) {
+            const v = <i64>q * d.strideW - d.padW
+            const s0 = firstInside(skip, v, d.dilationW, d.S)
+            const s1 = endInside(skip, v, d.dilationW, d.S, d.W)
+            spread(map, load<f32>(from), w, d, k, c, z, h, v, t0, t1, r0, r1, s0, s1)
             from += F32
           }
         }
@@ -92,12 +149,28 @@ export function conv_direct_dx(dx: usize, dy: usize, w: usize, shape: usize, beg
   }
 }
 
-/** Adds gradient · w[k, c] to the window of `map` whose first tap is at (z, h, v). */
-function spread(map: usize, gradient: f32, w: usize, d: ConvShape, k: i32, c: i32, z: i32, h: i32, v: i32): void {
-  for (let t = 0; t < d.T; t++) {
-    for (let r = 0; r < d.R; r++) {
-      for (let s = 0; s < d.S; s++) {
-        const to = inside(map, d, z + t * d.dilationD, h + r * d.dilationH, v + s * d.dilationW)
+/** Adds gradient · w[k, c] to the window of `map` whose first tap is at (z, h, v), taps t0 ≤ t < t1 and so on. */
+function spread(
+  map: usize,
+  gradient: f32,
+  w: usize,
+  d: ConvShape,
+  k: i32,
+  c: i32,
+  z: i64,
+  h: i64,
+  v: i64,
+  t0: i32,
+  t1: i32,
+  r0: i32,
+  r1: i32,
+  s0: i32,
+  s1: i32,
+): void {
+  for (let t = t0; t < t1; t++) {
+    for (let r = r0; r < r1; r++) {
+      for (let s = s0; s < s1; s++) {
+        const to = inside(map, d, z + <i64>t * d.dilationD, h + <i64>r * d.dilationH, v + <i64>s * d.dilationW)
         if (to) store<f32>(to, load<f32>(to) + gradient * load<f32>(w + weightIndex(d, k, c, t, r, s)))
       }
     }
@@ -107,26 +180,12 @@ function spread(map: usize, gradient: f32, w: usize, d: ConvShape, k: i32, c: i3
 /** Filters begin ≤ k < end of dw (K, C/G, T, R, S); images and pixels are summed in rising order. */
 export function conv_direct_dw(dw: usize, dy: usize, x: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<ConvShape>(shape)
-  const filterBytes = <usize>d.taps * F32
-  memory.fill(dw + <usize>begin * filterBytes, 0, <usize>(end - begin) * filterBytes)
   for (let k = begin; k < end; k++) {
-    for (let n = 0; n < d.N; n++) {
-      const input = x + <usize>(n * d.C + (k / d.groupK) * d.groupC) * <usize>d.inputPixels * F32
-      let from = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
-      for (let o = 0; o < d.O; o++) {
-        for (let p = 0; p < d.P; p++) {
-          for (let q = 0; q < d.Q; q++) {
-            weigh(
-              dw,
-              load<f32>(from),
-              input,
-              d,
-              k,
-              o * d.strideD - d.padD,
-              p * d.strideH - d.padH,
-              q * d.strideW - d.padW,
-            )
-            from += F32
+    for (let c = 0; c < d.groupC; c++) {
+      for (let t = 0; t < d.T; t++) {
+        for (let r = 0; r < d.R; r++) {
+          for (let s = 0; s < d.S; s++) {
+            store<f32>(dw + weightIndex(d, k, c, t, r, s), correlate(dy, x, d, k, c, t, r, s))
           }
         }
       }
@@ -134,18 +193,40 @@ export function conv_direct_dw(dw: usize, dy: usize, x: usize, shape: usize, beg
   }
 }
 
-/** Adds gradient · the window of all channels whose first tap is at (z, h, v) to filter k of dw. */
-function weigh(dw: usize, gradient: f32, input: usize, d: ConvShape, k: i32, z: i32, h: i32, v: i32): void {
-  for (let c = 0; c < d.groupC; c++) {
-    for (let t = 0; t < d.T; t++) {
-      for (let r = 0; r < d.R; r++) {
-        for (let s = 0; s < d.S; s++) {
-          const from = inside(input, d, z + t * d.dilationD, h + r * d.dilationH, v + s * d.dilationW)
-          const to = dw + weightIndex(d, k, c, t, r, s)
-          store<f32>(to, load<f32>(to) + gradient * (from ? load<f32>(from) : 0))
+/** Σ over images and outputs of dy · the input that tap (t, r, s) of input channel c of k's group meets. */
+function correlate(dy: usize, x: usize, d: ConvShape, k: i32, c: i32, t: i32, r: i32, s: i32): f32 {
+  const skip = d.skip
+  const z = <i64>t * d.dilationD - d.padD
+  const h = <i64>r * d.dilationH - d.padH
+  const v = <i64>s * d.dilationW - d.padW
+  const o0 = firstInside(skip, z, d.strideD, d.O)
+  const o1 = endInside(skip, z, d.strideD, d.O, d.D)
+  const p0 = firstInside(skip, h, d.strideH, d.P)
+  const p1 = endInside(skip, h, d.strideH, d.P, d.H)
+  const q0 = firstInside(skip, v, d.strideW, d.Q)
+  const q1 = endInside(skip, v, d.strideW, d.Q, d.W)
+  let total: f32 = 0
+  let sum: f32 = 0
+  const run = <i64>d.N * d.pixels > LONG_SUM ? SUM_RUN : LONG_SUM
+  let left = run
+  for (let n = 0; n < d.N; n++) {
+    const map = x + <usize>(n * d.C + (k / d.groupK) * d.groupC + c) * <usize>d.inputPixels * F32
+    const gradients = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
+    for (let o = o0; o < o1; o++) {
+      for (let p = p0; p < p1; p++) {
+        let from = gradients + <usize>((o * d.P + p) * d.Q + q0) * F32
+        for (let q = q0; q < q1; q++) {
+          const at = inside(map, d, <i64>o * d.strideD + z, <i64>p * d.strideH + h, <i64>q * d.strideW + v)
+          sum += load<f32>(from) * (at ? load<f32>(at) : 0)
+          from += F32
+          if (--left == 0) {
+            total += sum
+            sum = 0
+            left = run
+          }
         }
       }
     }
-    input += <usize>d.inputPixels * F32
   }
+  return total + sum
 }

@@ -12,7 +12,19 @@ import { packColumns, packPanel, packRows, panelCount, panelRows, partEnd, sweep
 import { gatherBlock, gatherTaps, scatterTile } from '../../micro/gather'
 import { B_STEP, COLUMNS, ROWS, TILE_BYTES } from '../../micro/tile'
 import { F32 } from '../../simd'
-import { ConvShape, align, fillPixelsOf, fillTaps, fillTapsOf, padRegion, tapTableBytes, unpadImage } from './shape'
+import {
+  ConvShape,
+  LONG_SUM,
+  SUM_RUN,
+  align,
+  align64,
+  fillPixelsOf,
+  fillTaps,
+  fillTapsOf,
+  padRegion,
+  tapTableBytes,
+  unpadImage,
+} from './shape'
 
 /** Taps in one block of the forward pass: a panel of eight pixels is 16 kB, one of five output channels 10 kB. */
 const TAP_BLOCK: i32 = 512
@@ -169,14 +181,14 @@ export function conv_gemm_fwd_items(shape: usize): i32 {
   return d.N * d.G * channelBlocks(d) * pixelBlocks(d)
 }
 
-export function conv_gemm_fwd_workspace(shape: usize): usize {
+export function conv_gemm_fwd_workspace(shape: usize): f64 {
   const d = changetype<ConvShape>(shape)
-  const region = d.padded ? <usize>(d.groupC * regionPlanes(d)) * regionPlane(d) + 64 : 0
+  const region: u64 = d.padded ? <u64>d.groupC * <u64>regionPlanes(d) * <u64>regionPlane(d) + 64 : 0
   const rows = blockRows(d) + d.R - 1
   const panels = isRowwise(d)
     ? <usize>(rows * rowPanelBytes(d))
     : <usize>blockPanels(d) * <usize>min(TAP_BLOCK, d.taps) * B_STEP
-  return forwardTableBytes(d) + PIXEL_TABLE + 2 * TILE_BYTES + align(region) + panels
+  return <f64>(<u64>(forwardTableBytes(d) + PIXEL_TABLE + 2 * TILE_BYTES + panels) + align64(region))
 }
 
 /** Bytes of the table of taps of the forward pass. */
@@ -348,15 +360,11 @@ export function conv_gemm_dx_items(shape: usize): i32 {
   return d.N * d.G * panelCount(d.groupC, channelShare(d))
 }
 
-export function conv_gemm_dx_workspace(shape: usize): usize {
+export function conv_gemm_dx_workspace(shape: usize): f64 {
   const d = changetype<ConvShape>(shape)
-  return (
-    tapTableBytes(d) +
-    PIXEL_TABLE +
-    <usize>(2 + PANELS) * TILE_BYTES +
-    align(d.padded ? <usize>channelShare(d) * <usize>d.arrayPixels * F32 : 0) +
-    <usize>min(PANELS, panelCount(d.pixels, COLUMNS)) * <usize>d.groupK * B_STEP
-  )
+  const copy: u64 = d.padded ? <u64>channelShare(d) * <u64>d.arrayPixels * F32 : 0
+  const panels = <u64>min(PANELS, panelCount(d.pixels, COLUMNS)) * <u64>d.groupK * B_STEP
+  return <f64>(<u64>(tapTableBytes(d) + PIXEL_TABLE + <usize>(2 + PANELS) * TILE_BYTES) + align64(copy) + panels)
 }
 
 /** Items begin ≤ item < end of dx (N, C, D, H, W); `packed` from conv_gemm_pack_transposed. */
@@ -444,23 +452,29 @@ function touchedChannels(d: ConvShape): i32 {
 }
 
 /** Bytes of the sums of the runs of images; 0 if there is one run, which is dw itself. */
-export function conv_gemm_dw_sums(shape: usize): usize {
+export function conv_gemm_dw_sums(shape: usize): f64 {
   const d = changetype<ConvShape>(shape)
   const runs = imageRuns(d)
-  return runs == 1 ? 0 : <usize>(runs * d.K * d.taps) * F32
+  return runs == 1 ? 0 : <f64>runs * <f64>(d.K * d.taps) * F32
 }
 
-export function conv_gemm_dw_workspace(shape: usize): usize {
+/** Bytes of the sums over one run of pixels, of the taps of one item; 0 if a map is one run. */
+@inline
+function partBytes(d: ConvShape): u64 {
+  const panels = panelCount(panelCount(d.taps, COLUMNS), tapBlocks(d))
+  return d.pixels > LONG_SUM ? <u64>d.groupK * <u64>panels * B_STEP : 0
+}
+
+export function conv_gemm_dw_workspace(shape: usize): f64 {
   const d = changetype<ConvShape>(shape)
-  const steps = <usize>(imageBlock(d) * min(PIXEL_BLOCK, d.pixels))
-  const region = d.padded ? <usize>touchedChannels(d) * <usize>d.arrayPixels * F32 + 64 : 0
-  return (
-    align(region) * <usize>imageBlock(d) +
-    tapTableBytes(d) +
-    align(4 * <usize>(PIXEL_BLOCK + COLUMNS)) +
-    2 * TILE_BYTES +
-    steps * B_STEP +
-    steps * <usize>d.groupK * F32
+  const steps = <u64>(imageBlock(d) * min(PIXEL_BLOCK, d.pixels))
+  const region: u64 = d.padded ? <u64>touchedChannels(d) * <u64>d.arrayPixels * F32 + 64 : 0
+  return <f64>(
+    (align64(region) * <u64>imageBlock(d) +
+      <u64>(tapTableBytes(d) + align(4 * <usize>(PIXEL_BLOCK + COLUMNS)) + 2 * TILE_BYTES) +
+      steps * B_STEP +
+      align64(steps * <u64>d.groupK * F32) +
+      partBytes(d))
   )
 }
 
@@ -504,6 +518,7 @@ export function conv_gemm_dw(
   const zero = scratch + TILE_BYTES
   const panel = zero + TILE_BYTES
   const gradients = panel + <usize>(images * min(PIXEL_BLOCK, pixels)) * B_STEP
+  const part = gradients + align(<usize>(images * min(PIXEL_BLOCK, pixels)) * <usize>groupK * F32)
   const pitch = <usize>d.taps * F32
   const outBytes = <usize>pixels * F32
   fillTaps(tapTable, d)
@@ -518,6 +533,8 @@ export function conv_gemm_dw(
     const channels = (lastTap - 1) / kernel + 1 - firstC
     const target = (runs == 1 ? dw : sums + <usize>(run * d.K) * pitch) + <usize>(g * groupK) * pitch
     const lastN = partEnd(d.N, runs, run + 1)
+    // A map of more than one run of pixels is an image of its own: each run but the first sums into `part`, then joins.
+    const partPitch = <usize>panelCount(lastTap - firstTap, COLUMNS) * B_STEP
     let fresh = true
     for (let n = partEnd(d.N, runs, run); n < lastN; n += images) {
       const count = min(images, lastN - n)
@@ -536,6 +553,8 @@ export function conv_gemm_dw(
       for (let i = 0; i < pixels; i += PIXEL_BLOCK) {
         const depth = min(PIXEL_BLOCK, pixels - i)
         const steps = depth * count
+        const apart = pixels > LONG_SUM && i >= SUM_RUN
+        const begins = fresh || (apart && i % SUM_RUN == 0)
         fillPixelsOf(pixelTable, d, i, depth, rowBytes, planeBytes, 0)
         // dy of this group and block: panels of channels over the pixels of all images.
         let to = gradients
@@ -560,16 +579,35 @@ export function conv_gemm_dw(
           let a = gradients
           for (let k = 0; k < groupK;) {
             const height = panelRows(groupK - k)
-            const c = target + <usize>k * pitch + <usize>t * F32
-            if (fresh) sweep(c, pitch, 0, zero, 0, 0, a, height, panel, 0, steps, columns, scratch)
-            else sweep(c, pitch, 0, c, pitch, B_STEP, a, height, panel, 0, steps, columns, scratch)
+            const ld = apart ? partPitch : pitch
+            const c = apart
+              ? part + <usize>k * partPitch + <usize>(t - firstTap) * F32
+              : target + <usize>k * pitch + <usize>t * F32
+            if (begins) sweep(c, ld, 0, zero, 0, 0, a, height, panel, 0, steps, columns, scratch)
+            else sweep(c, ld, 0, c, ld, B_STEP, a, height, panel, 0, steps, columns, scratch)
             a += <usize>(height * steps) * F32
             k += height
           }
         }
         fresh = false
+        if (apart && ((i + PIXEL_BLOCK) % SUM_RUN == 0 || i + PIXEL_BLOCK >= pixels)) {
+          const to = target + <usize>firstTap * F32
+          addRows(to, pitch, part, partPitch, groupK, lastTap - firstTap)
+        }
       }
     }
+  }
+}
+
+/** Adds `rows` rows of `columns` floats, `ld` bytes apart, to those at `to`. */
+function addRows(to: usize, pitch: usize, from: usize, ld: usize, rows: i32, columns: i32): void {
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < columns; i++) {
+      const at = to + <usize>i * F32
+      store<f32>(at, load<f32>(at) + load<f32>(from + <usize>i * F32))
+    }
+    to += pitch
+    from += ld
   }
 }
 

@@ -1,12 +1,24 @@
 /**
- * What every convolution kernel is told: one record of 25 integers, filled by src/plan/conv.ts in this order.
+ * What every convolution kernel is told: one record of 26 integers, filled by src/plan/conv.ts in this order.
  * One- and two-dimensional convolutions are three-dimensional ones with extents of 1.
  *
  * A convolution reads xp[tap[t] + pixel[i]] for tap t = (c, t, r, s) of the kernel and output pixel
  * i = (o, p, q), where xp is the padded input: the address is a sum of two offsets, each taken from a table.
  * Stride, dilation, flipping and the number of dimensions live in the tables alone.
+ *
+ * Tensors hold fewer than 2^30 floats, so a product of the extents of one tensor fits i32. Extents of the padded input are
+ * virtual and could be anything: src/plan/reach.ts gives every algorithm but the direct one only shapes whose padded image
+ * has fewer than 2^29 elements. Bytes of workspace multiply both, so they are computed in u64 and told as f64.
  */
 import { F32 } from '../../simd'
+
+/**
+ * A filter gradient sums one product for each pixel of each image, and a float32 sum of m equal terms errs by up to
+ * m · 2^-25 of itself: one that counts ones stops at 2^24. Maps of more than LONG_SUM pixels are therefore summed in runs
+ * of SUM_RUN pixels, and the sums of the runs are added up. src/ops/conv.ts divides batches of images alike.
+ */
+export const LONG_SUM: i32 = 1 << 18
+export const SUM_RUN: i32 = 1 << 14
 
 
 @unmanaged
@@ -39,6 +51,8 @@ export class ConvShape {
   bias: i32
   /** 1: relu follows; 0: nothing does. */
   relu: i32
+  /** 1: the direct algorithm passes over the taps that lie outside of the input; 0: it multiplies zeros there. */
+  skip: i32
 
   /** Input and output channels of one group. */
   @inline
@@ -117,6 +131,12 @@ export class ConvShape {
 /** Rounds up to a multiple of 64 bytes. */
 @inline
 export function align(bytes: usize): usize {
+  return (bytes + 63) & ~63
+}
+
+/** The same for sizes that a product of extents of several tensors may have. */
+@inline
+export function align64(bytes: u64): u64 {
   return (bytes + 63) & ~63
 }
 

@@ -18,7 +18,7 @@ import { B_STEP, COLUMNS, ROWS, Rows1, Rows2, Rows3, Rows4, Rows5, Rows6, TILE_B
 import { transformFilters } from '../../micro/winograd'
 import { transformFilters4 } from '../../micro/winograd4'
 import { F32, storeTail } from '../../simd'
-import { ConvShape, align, padRegion } from './shape'
+import { ConvShape, align, align64, padRegion } from './shape'
 import { ROUNDED_BYTES, partPitch, roundUp } from './tiles'
 import {
   complexOf,
@@ -58,14 +58,14 @@ function tilesOf(d: ConvShape, e: i32): i32 {
 
 /** Bytes of one frequency of U. */
 @inline
-function filterStride(d: ConvShape, e: i32): usize {
-  return ((<usize>(d.groupK * d.groupC) * F32) << complexOf(e)) + 64
+function filterStride(d: ConvShape, e: i32): u64 {
+  return ((<u64>(d.groupK * d.groupC) * F32) << complexOf(e)) + 64
 }
 
 /** Bytes of the transformed weights (G, frequencies, K/G, C/G). */
-export function conv_tiled_packed(shape: usize, e: i32): usize {
+export function conv_tiled_packed(shape: usize, e: i32): f64 {
   const d = changetype<ConvShape>(shape)
-  return <usize>(d.G * (frequenciesOf(e) << complexOf(e))) * filterStride(d, e)
+  return <f64>(<u64>d.G * <u64>(frequenciesOf(e) << complexOf(e)) * filterStride(d, e))
 }
 
 /** Bytes that conv_tiled_pack works in: for Fourier transforms also four filters and where they go. */
@@ -95,7 +95,7 @@ export function conv_tiled_pack(
   const groupK = d.groupK
   const panels = panelCount(groupK, ROWS)
   const complex = complexOf(e)
-  const stride = filterStride(d, e)
+  const stride = <usize>filterStride(d, e)
   const groupBytes = <usize>(frequenciesOf(e) << complex) * stride
   if (complex) fillTables(ws + 64 + align(<usize>(4 * d.R * d.R) * F32), e)
   const filterBytes = <usize>(d.R * d.R) * F32
@@ -214,8 +214,8 @@ function imageBlock(d: ConvShape, e: i32): i32 {
 
 /** Tiles in one block, as many as stay in the second-level cache. */
 function wantedTiles(d: ConvShape, e: i32): i32 {
-  const channels = d.groupC + d.groupK
-  return max(FEWEST, min(MOST, BLOCK_BYTES / ((frequenciesOf(e) * 4 * channels) << complexOf(e))))
+  const tileBytes = (<i64>(frequenciesOf(e) * 4) * <i64>(d.groupC + d.groupK)) << complexOf(e)
+  return max(FEWEST, <i32>min(<i64>MOST, BLOCK_BYTES / tileBytes))
 }
 
 /** Tiles in each block of `total`: equal sizes, so that none is left with a few tiles; all of a small map. */
@@ -251,16 +251,16 @@ function regionRows(d: ConvShape, e: i32): i32 {
 }
 
 /** Bytes of that part of the channels of a group of one image. */
-function regionBytes(d: ConvShape, e: i32): usize {
+function regionBytes(d: ConvShape, e: i32): u64 {
   const m = outputsOf(d, e)
   const columns = panelCount(d.Q, m) * m + d.R - 1
-  return align(<usize>d.groupC * <usize>(regionRows(d, e) * columns) * F32 + 64)
+  return align64(<u64>d.groupC * <u64>(regionRows(d, e) * columns) * F32 + 64)
 }
 
 /** Bytes of one frequency of a block of V (`depth` = C/G, twice that where it is complex) or of M (K/G). */
 @inline
-function blockStride(tiles: i32, depth: i32): usize {
-  return <usize>tiles * <usize>depth * F32 + 64
+function blockStride(tiles: i32, depth: i32): u64 {
+  return <u64>tiles * <u64>depth * F32 + 64
 }
 
 /** Scratch of a transform and its tables, four tiles of which a part is written, a bias in all lanes, and zeros. */
@@ -269,18 +269,16 @@ function workBytes(d: ConvShape, e: i32): usize {
   return scratchBytes(e) + align(tableBytes(e)) + align(<usize>(4 * m) * partPitch(m)) + 64 + TILE_BYTES
 }
 
-export function conv_tiled_fwd_workspace(shape: usize, e: i32): usize {
+export function conv_tiled_fwd_workspace(shape: usize, e: i32): f64 {
   const d = changetype<ConvShape>(shape)
   const block = largestBlock(d, e)
   const complex = complexOf(e)
-  const frequencies = <usize>frequenciesOf(e)
-  return (
-    ROUNDED_BYTES +
-    align(<usize>block * ENTRY_BYTES) +
-    <usize>imageBlock(d, e) * regionBytes(d, e) +
-    workBytes(d, e) +
-    align(frequencies * blockStride(block, d.groupC << complex)) +
-    align((frequencies << complex) * blockStride(block, d.groupK))
+  const frequencies = <u64>frequenciesOf(e)
+  return <f64>(
+    (<u64>(ROUNDED_BYTES + align(<usize>block * ENTRY_BYTES) + workBytes(d, e)) +
+      <u64>imageBlock(d, e) * regionBytes(d, e) +
+      align64(frequencies * blockStride(block, d.groupC << complex)) +
+      align64((frequencies << complex) * blockStride(block, d.groupK)))
   )
 }
 
@@ -317,12 +315,12 @@ export function conv_tiled_fwd(
   const complex = complexOf(e)
   const depth = groupC << complex
   const frequencies = <usize>(frequenciesOf(e) << complex)
-  const strideV = blockStride(block, depth)
-  const strideM = blockStride(block, groupK)
-  const strideU = filterStride(d, e)
+  const strideV = <usize>blockStride(block, depth)
+  const strideM = <usize>blockStride(block, groupK)
+  const strideU = <usize>filterStride(d, e)
   const table = ws + ROUNDED_BYTES
   const region = table + align(<usize>block * ENTRY_BYTES)
-  const scratch = region + <usize>images * regionBytes(d, e)
+  const scratch = region + <usize>images * <usize>regionBytes(d, e)
   const tables = scratch + scratchBytes(e)
   const parts = tables + align(tableBytes(e))
   const V = scratch + workBytes(d, e)
@@ -331,7 +329,7 @@ export function conv_tiled_fwd(
   const biases = zero - 64
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   const padded = rounded.padded
-  const step = padded ? regionBytes(d, e) : imageBytes
+  const step = padded ? <usize>regionBytes(d, e) : imageBytes
   const pitch = <usize>rounded.arrayW * F32
   const channelBytes = padded ? <usize>regionRows(d, e) * pitch : <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32

@@ -16,7 +16,7 @@
 import { panelCount, panelRows, partEnd, sweep } from '../../micro/gemm'
 import { B_STEP, COLUMNS, ROWS } from '../../micro/tile'
 import { F32 } from '../../simd'
-import { ConvShape, align, padImage } from './shape'
+import { ConvShape, LONG_SUM, SUM_RUN, align, align64, padImage } from './shape'
 import { ROUNDED_BYTES, partPitch, roundUp, roundUpOutput } from './tiles'
 import {
   complexOf,
@@ -112,8 +112,8 @@ function gradientStride(d: ConvShape, e: i32): usize {
 
 
 @inline
-function sumStride(d: ConvShape, e: i32): usize {
-  return <usize>(d.groupK * blockC(d, e)) * F32 + 64
+function sumStride(d: ConvShape, e: i32): u64 {
+  return <u64>d.groupK * <u64>blockC(d, e) * F32 + 64
 }
 
 /**
@@ -130,29 +130,27 @@ function workBytes(d: ConvShape, e: i32): usize {
 }
 
 /** Bytes of the rounded copy of one image of x (one block of channels), and of dy. */
-function inputBytes(d: ConvShape, e: i32): usize {
+function inputBytes(d: ConvShape, e: i32): u64 {
   const t = tileOf(d, e)
   const rows = panelCount(d.P, t) * t + d.R - 1
   const columns = panelCount(d.Q, t) * t + d.R - 1
-  return align(<usize>(blockC(d, e) / eachOf(d, e)) * <usize>(rows * columns) * F32 + 64)
+  return align64(<u64>(blockC(d, e) / eachOf(d, e)) * <u64>(rows * columns) * F32 + 64)
 }
 
-function outputBytes(d: ConvShape, e: i32): usize {
+function outputBytes(d: ConvShape, e: i32): u64 {
   const t = tileOf(d, e)
-  return align(<usize>d.groupK * <usize>(tilesOf(d, e) * t * t) * F32 + 64)
+  return align64(<u64>d.groupK * <u64>(tilesOf(d, e) * t * t) * F32 + 64)
 }
 
-export function conv_tiled_dw_workspace(shape: usize, e: i32): usize {
+export function conv_tiled_dw_workspace(shape: usize, e: i32): f64 {
   const d = changetype<ConvShape>(shape)
   const frequencies = <usize>frequenciesOf(e)
   const products = frequencies << complexOf(e)
-  return (
-    2 * ROUNDED_BYTES +
-    workBytes(d, e) +
-    <usize>imageBlock(d, e) * (inputBytes(d, e) + outputBytes(d, e)) +
-    align(frequencies * inputStride(d, e)) +
-    align(products * gradientStride(d, e)) +
-    align(products * sumStride(d, e))
+  return <f64>(
+    (<u64>(2 * ROUNDED_BYTES + workBytes(d, e)) +
+      <u64>imageBlock(d, e) * (inputBytes(d, e) + outputBytes(d, e)) +
+      <u64>(align(frequencies * inputStride(d, e)) + align(products * gradientStride(d, e))) +
+      align64(<u64>products * sumStride(d, e)))
   )
 }
 
@@ -209,17 +207,20 @@ export function conv_tiled_dw(
   const scratch = ws + 2 * ROUNDED_BYTES
   const inputs = scratch + workBytes(d, e)
   const origins = inputs - 256
-  const outputs = inputs + <usize>images * inputBytes(d, e)
-  const V = outputs + <usize>images * outputBytes(d, e)
+  const inputPitch = <usize>inputBytes(d, e)
+  const outputPitch = <usize>outputBytes(d, e)
+  const outputs = inputs + <usize>images * inputPitch
+  const V = outputs + <usize>images * outputPitch
   const strideV = inputStride(d, e)
   const E = V + align(frequencies * strideV)
   const strideE = gradientStride(d, e)
   const M = E + align(products * strideE)
-  const strideM = sumStride(d, e)
+  const strideM = <usize>sumStride(d, e)
   const panelV = (<usize>blockTiles(e) * B_STEP) << complex
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
   const mapOut = <usize>output.arrayPixels * F32
+  const filterBytes = <usize>(d.R * d.R) * F32
   fillTables(scratch + scratchBytes(e), e)
   for (let item = begin; item < end; item++) {
     const run = item / (d.G * blocks)
@@ -229,21 +230,24 @@ export function conv_tiled_dw(
     const panelsC = panelCount(channels, COLUMNS)
     const lastN = partEnd(d.N, runs, run + 1)
     input.C = channels / each
+    const filters = dw + <usize>((run * d.K + g * groupK) * groupC + firstC) * filterBytes
+    let summed = 0
+    let joins = false
     memory.fill(M, 0, products * strideM)
     for (let n = partEnd(d.N, runs, run); n < lastN; n += images) {
       const count = min(images, lastN - n)
       let from = x + <usize>n * imageBytes + <usize>(g * groupC + firstC) * <usize>d.inputPixels * F32
       const x0 = input.padded ? inputs : from
-      const stepX = input.padded ? inputBytes(d, e) : imageBytes
+      const stepX = input.padded ? inputPitch : imageBytes
       for (let j = 0; j < count; j++) {
-        padImage(inputs + <usize>j * inputBytes(d, e), from, input)
+        padImage(inputs + <usize>j * inputPitch, from, input)
         from += imageBytes
       }
       from = dy + <usize>(n * d.K + g * groupK) * mapBytes
       const dy0 = output.padded ? outputs : from
-      const stepDy = output.padded ? outputBytes(d, e) : <usize>d.K * mapBytes
+      const stepDy = output.padded ? outputPitch : <usize>d.K * mapBytes
       for (let j = 0; j < count; j++) {
-        padImage(outputs + <usize>j * outputBytes(d, e), from, output)
+        padImage(outputs + <usize>j * outputPitch, from, output)
         from += <usize>d.K * mapBytes
       }
       // Blocks of equal size, so that none is left with a few tiles.
@@ -251,6 +255,13 @@ export function conv_tiled_dw(
       const block = panelCount(total, panelCount(total, blockTiles(e)))
       for (let first = 0; first < total; first += block) {
         const depth = min(block, total - first)
+        if (d.pixels > LONG_SUM && summed > SUM_RUN / (t * t)) {
+          writeAll(filters, joins, M, strideM, scratch, channels, d, e)
+          memory.fill(M, 0, products * strideM)
+          joins = true
+          summed = 0
+        }
+        summed += depth
         fillOrigins(origins, x0, stepX, input, tiles, tilesW, t, first, depth)
         transformInputs(V, strideV, scratch, origins, input, channels, depth, e)
         fillOrigins(origins, dy0, stepDy, output, tiles, tilesW, t, first, depth)
@@ -274,11 +285,25 @@ export function conv_tiled_dw(
         }
       }
     }
-    for (let k = 0; k < groupK; k++) {
-      const filter = (run * d.K + g * groupK + k) * groupC + firstC
-      const to = dw + <usize>filter * <usize>(d.R * d.R) * F32
-      writeFilters(to, M + <usize>k * B_STEP, strideM, scratch, channels, d, e)
-    }
+    writeAll(filters, joins, M, strideM, scratch, channels, d, e)
+  }
+}
+
+/** The filters of all output channels of a group from their sums M; with `joins` they are added to those at `to`. */
+function writeAll(
+  to: usize,
+  joins: bool,
+  M: usize,
+  stride: usize,
+  scratch: usize,
+  channels: i32,
+  d: ConvShape,
+  e: i32,
+): void {
+  const pitch = <usize>(d.groupC * d.R * d.R) * F32
+  for (let k = 0; k < d.groupK; k++) {
+    writeFilters(to, joins, M + <usize>k * B_STEP, stride, scratch, channels, d, e)
+    to += pitch
   }
 }
 
@@ -431,6 +456,7 @@ function transformOthers(
 /** Filters of one output channel at `to` from its sums: those of `channels`, flipped where the kernel is. */
 function writeFilters(
   to: usize,
+  joins: bool,
   sums: usize,
   stride: usize,
   scratch: usize,
@@ -464,7 +490,8 @@ function writeFilters(
         const from = filter + (r < taps ? <usize>r * pitch : 2 * along + <usize>(r - 2) * pitch)
         for (let tap = 0; tap < R; tap++) {
           const s = d.flip ? R - 1 - tap : tap
-          store<f32>(to, load<f32>(from + (s < taps ? <usize>s * column : along + <usize>(s - 2) * column)))
+          const value = load<f32>(from + (s < taps ? <usize>s * column : along + <usize>(s - 2) * column))
+          store<f32>(to, joins ? load<f32>(to) + value : value)
           to += F32
         }
       }

@@ -3,7 +3,7 @@ import { panelCount } from '../../micro/gemm'
 import { ConvShape } from './shape'
 
 /** Fields of ConvShape. */
-const SHAPE_BYTES: usize = 100
+const SHAPE_BYTES: usize = 104
 /** Bytes that a rounded shape takes at the start of a workspace. */
 export const ROUNDED_BYTES: usize = 128
 

@@ -1,0 +1,124 @@
+/** Strides, dilations and paddings of any size: right, or refused; and filter gradients over very many pixels. */
+import { beforeAll, describe, expect, it } from 'vitest'
+import { conv1d, conv2d } from '../../src/ops/conv.js'
+import { conv1dInputGrad, conv1dWeightGrad, conv2dWeightGrad } from '../../src/ops/convGradients.js'
+import { convMatrix } from '../../src/ops/convMatrix.js'
+import { convTranspose1d } from '../../src/ops/convTranspose.js'
+import type { ConvAlgorithm } from '../../src/plan/conv.js'
+import { init } from '../../src/runtime/embedded.js'
+import { OutOfMemoryError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { full, ones, tensor } from '../../src/tensor/create.js'
+import { scope, type Tensor } from '../../src/tensor/tensor.js'
+import { checkConvolutions } from '../helpers/geometry.js'
+
+beforeAll(() => init())
+
+const values = (make: () => Tensor): number[] => scope(() => [...make().data()])
+
+describe('random geometry', () => {
+  it.each([1, 2, 3, 4])('agrees with the pairs that meet, seed %i', (seed) => {
+    const { faults, refused, cases } = checkConvolutions(seed, 75)
+    expect(faults).toEqual([])
+    // About half of the algorithms asked for by name cannot do their case.
+    expect(refused).toBeLessThan(0.5 * cases)
+  })
+})
+
+describe('windows that reach far beyond the input', () => {
+  it('drops the taps that meet nothing', () => {
+    const same = (dilation: number) =>
+      values(() => conv2d(ones([1, 1, 8, 8]), ones([1, 1, 3, 3]), { padding: 'same', dilation }))
+    expect(same(16383)).toEqual(new Array(64).fill(1))
+    expect(same(2 ** 31 - 1)).toEqual(new Array(64).fill(1))
+    expect(values(() => conv1d(ones([1, 1, 8]), ones([1, 1, 3]), { padding: 'same', dilation: 2 ** 30 }))).toEqual(
+      new Array(8).fill(1),
+    )
+    const five = tensor([1, 2, 3, 4, 5], [1, 1, 5])
+    for (const flip of [false, true]) {
+      const y = values(() => conv1d(ones([1, 1, 8]), five, { padding: 'same', dilation: 2 ** 31 - 1, flip }))
+      expect(y).toEqual(new Array(8).fill(3))
+    }
+    five.dispose()
+  })
+
+  it('gives dropped taps a gradient of zero', () => {
+    const options = { padding: 'same', dilation: 2 ** 20, kernel: [5] } as const
+    // Taps lie at −2^21, −2^20, 0, 2^20 and 2^21.
+    expect(values(() => conv1dWeightGrad(ones([1, 1, 8]), ones([1, 1, 8]), options))).toEqual([0, 0, 8, 0, 0])
+    const dx = () =>
+      conv1dInputGrad(tensor([5, 6, 7], [1, 1, 3]), ones([1, 1, 8]), {
+        padding: 'same',
+        dilation: 2 ** 30,
+        inputSize: [8],
+      })
+    expect(values(dx)).toEqual(new Array(8).fill(6))
+  })
+
+  it('passes over the input in strides longer than it', () => {
+    // Windows at −2^30, −1 and 2^30 − 2 … of an input of 8 elements: only the second tap of the second meets it.
+    const y = values(() =>
+      conv1d(tensor([1, 2, 3, 4, 5, 6, 7, 8], [1, 1, 8]), tensor([10, 1], [1, 1, 2]), {
+        stride: 2 ** 30 - 1,
+        padding: [[2 ** 30, 2 ** 30]],
+      }),
+    )
+    expect(y).toEqual([0, 1, 0])
+  })
+
+  it('refuses what cannot be meant, before anything is allocated', () => {
+    const x = ones([1, 1, 8])
+    const w = ones([1, 1, 3])
+    const before = memoryUsage()
+    expect(() => conv1d(x, w, { padding: 2 ** 31 })).toThrow(
+      'conv1d: padding can be at most 2147483647, given 2147483648',
+    )
+    expect(() => conv1d(x, w, { padding: 2 ** 31 - 1 })).toThrow(ShapeError)
+    expect(() => conv1d(x, w, { padding: 'full', dilation: 2 ** 30 })).toThrow(ShapeError)
+    const asked = () => conv1d(x, w, { padding: [[2 ** 30, 2 ** 30]], stride: 2 ** 28, algorithm: 'gemm' })
+    expect(asked).toThrow(UnsupportedError)
+    expect(asked).toThrow(/far more padding than .*use direct or auto/)
+    expect(() => convTranspose1d(x, w, { stride: 2 ** 29 })).toThrow(OutOfMemoryError)
+    expect(() => convMatrix(w, [8], { padding: [[0, 2 ** 28]] })).toThrow(
+      /convMatrix: a matrix of .* smaller inputSize/,
+    )
+    expect(memoryUsage()).toEqual(before)
+    x.dispose()
+    w.dispose()
+  })
+
+  it('refuses packed weights and workspace beyond 4 GiB', () => {
+    // Fourier transforms of 16 × 16 points make 2 × 2 filters 144 times as large: more than 2^32 bytes, which wrapped.
+    const [x, w] = [ones([1, 1024, 4, 4]), full([2048, 1024, 2, 2], 1)]
+    const before = memoryUsage().liveBytes
+    expect(() => conv2d(x, w, { algorithm: 'fft' }).dispose()).toThrow(OutOfMemoryError)
+    expect(memoryUsage().liveBytes).toBe(before)
+    x.dispose()
+    w.dispose()
+  })
+})
+
+describe('filter gradients over more pixels than a float can count', () => {
+  const pixels = 2 ** 24 + 2 ** 22
+  const cases: [ConvAlgorithm, number[], number[]][] = [
+    ['direct', [1, 1, 1, pixels], [1, 1]],
+    ['gemm', [1, 1, 1, pixels], [1, 1]],
+    ['depthwise', [1, 1, 1, pixels], [1, 1]],
+    ['depthwise', [1, 1, pixels / 2, 2], [1, 1]],
+    ['gemm', [pixels, 1, 1, 1], [1, 1]],
+    ['dense', [pixels, 1, 1, 1], [1, 1]],
+    ['direct', [pixels / 4, 1, 2, 2], [1, 1]],
+  ]
+  it.each(cases)('%s, x %j', (algorithm, shape, kernel) => {
+    const dw = values(() => conv2dWeightGrad(ones(shape), ones(shape), { kernel, algorithm }))
+    expect(dw).toEqual([pixels])
+  })
+
+  it.each(['winograd', 'gemm'] as const)('%s, a map of 4608 × 4608', (algorithm) => {
+    const side = 4608
+    const dw = values(() =>
+      conv2dWeightGrad(ones([1, 1, side, side]), ones([1, 1, side - 2, side - 2]), { kernel: [3, 3], algorithm }),
+    )
+    for (const value of dw) expect(Math.abs(value / (side - 2) ** 2 - 1)).toBeLessThan(1e-4)
+  })
+})
