@@ -4,10 +4,13 @@ import type { Shape } from '../tensor/shape.js'
 /** How many of a kind are remembered. */
 const MEMORY = 1024
 
+/** Depth of lists in options: a list of pairs. Deeper ones, and lists that hold themselves, are not valid. */
+const DEPTH = 2
+
 /** An option in words that no other value has, or undefined where it is nothing that could be valid. */
-function spell(value: unknown): string | undefined {
+function spell(value: unknown, depth = DEPTH): string | undefined {
   if (Array.isArray(value)) {
-    const parts = value.map(spell)
+    const parts = depth > 0 ? value.map((part) => spell(part, depth - 1)) : [undefined]
     return parts.includes(undefined) ? undefined : `[${parts.join()}]`
   }
   if (typeof value === 'string') return `'${value}'`

@@ -48,8 +48,22 @@ export interface DistantExamples<Target> {
 /** Streams of random numbers, so that no two uses of a seed share any. */
 const SHUFFLE_STREAM = 0x10000
 
-/** The numbers 0 to size − 1 in the random order of an epoch (Fisher-Yates on the core's generator). */
+/** Examples whose numbers and random bits memory holds. */
+const MOST_EXAMPLES = 2 ** 29
+
+/**
+ * The numbers 0 to size − 1 in the random order of an epoch (Fisher-Yates on the core's generator).
+ * @throws ShapeError when the size, the seed or the epoch is not a whole number in its range.
+ */
 export function permutation(size: number, seed: number, epoch: number): Int32Array {
+  const check = (value: number, most: number, what: string): void => {
+    if (!Number.isInteger(value) || value < 0 || value > most) {
+      throw new ShapeError(`permutation: ${what} must be a whole number from 0 to ${most}, not ${String(value)}`)
+    }
+  }
+  check(size, MOST_EXAMPLES, 'the size')
+  check(seed, 2 ** 32 - 1, 'the seed')
+  check(epoch, 2 ** 31, 'the epoch')
   const order = Int32Array.from({ length: size }, (_, i) => i)
   withWorkspace(4 * (size + 3), (pointer) => {
     kernels('permutation').random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch)

@@ -75,6 +75,9 @@ describe('windows that reach far beyond the input', () => {
     )
     expect(() => conv1d(x, w, { padding: 2 ** 31 - 1 })).toThrow(ShapeError)
     expect(() => conv1d(x, w, { padding: 'full', dilation: 2 ** 30 })).toThrow(ShapeError)
+    const cyclic: unknown[] = []
+    cyclic.push(cyclic)
+    expect(() => conv1d(x, w, { stride: cyclic as number[] })).toThrow(ShapeError)
     const asked = () => conv1d(x, w, { padding: [[2 ** 30, 2 ** 30]], stride: 2 ** 28, algorithm: 'gemm' })
     expect(asked).toThrow(UnsupportedError)
     expect(asked).toThrow(/far more padding than .*use direct or auto/)
