@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
-import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { remembering } from './remember.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
@@ -52,7 +52,7 @@ export interface Divisor {
   readonly scaleUp?: boolean
 }
 
-/** One direction: the fields of Axis in assembly/ops/pool/shape.ts. */
+/** One direction. */
 interface Axis {
   readonly n: number
   /** 0: adaptive. */
@@ -75,6 +75,39 @@ export const plainAxis = (n: number, kernel: number, output: number): Axis => ({
   dilation: 1,
 })
 
+/**
+ * Windows of a larger dilation are taken one by one: the addresses of a block of four then never pass the end of memory,
+ * whose last page is not used, by more than that page.
+ */
+const WIDEST_DILATION = 2 ** 13
+/** Windows with taps beside the input are taken by four up to this kernel, or the input's extent: what is beside costs time. */
+const WIDEST_EDGE = 16
+
+/**
+ * The fields of Axis in assembly/ops/pool/shape.ts. Kernel, stride, dilation and padding may each be as large as 2³¹ − 1, and
+ * what is computed of them here, as doubles, far larger: kernels get numbers that fit 32 bits.
+ */
+function encodeAxis({ n, kernel, output, stride, lo, hi, ...axis }: Axis): number[] {
+  // The only tap of a window has no neighbour.
+  const dilation = kernel === 1 ? 1 : axis.dilation
+  // The windows insideBegin ≤ i < insideEnd lie in the input as a whole, partBegin ≤ i < partEnd at least in part.
+  let [insideBegin, insideEnd] = [0, 0]
+  if (kernel > 0 && dilation <= WIDEST_DILATION) {
+    const last = n + lo - ((kernel - 1) * dilation + 1)
+    insideBegin = Math.min(output, Math.ceil(lo / stride))
+    insideEnd = last < 0 ? insideBegin : Math.max(insideBegin, Math.min(output, Math.floor(last / stride) + 1))
+  }
+  let [partBegin, partEnd] = [insideBegin, insideEnd]
+  if (kernel > 0 && kernel <= Math.max(WIDEST_EDGE, n) && dilation === 1) {
+    partBegin = Math.max(0, Math.ceil((lo - kernel + 1) / stride))
+    partEnd = Math.min(output, Math.floor((n + lo - 1) / stride) + 1)
+  }
+  return [n, kernel, output, stride, lo, hi, dilation, insideBegin, insideEnd, partBegin, partEnd]
+}
+
+const numerators = new Float64Array(1)
+const numeratorBits = new Int32Array(numerators.buffer)
+
 /** The pooling of maps along one to three directions. @throws ShapeError when the output is too large. */
 export function makePool(
   name: string,
@@ -84,13 +117,13 @@ export function makePool(
   numerator = 1,
   countPadding = false,
 ): Pool {
-  if (sizeOf(yShape) * 4 > 2 ** 32) {
-    throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
-  }
+  checkSize(yShape, name)
   const inputPixels = sizeOf(axes.map(({ n }) => n))
   const pixels = sizeOf(axes.map(({ output }) => output))
-  const window = sizeOf(axes.map(({ n, kernel, output }) => kernel || n / output))
+  // Taps beside the input cost nothing.
+  const window = sizeOf(axes.map(({ n, kernel, output }) => Math.min(n, kernel || n / output)))
   const three = [...new Array<Axis>(3 - axes.length).fill(plainAxis(1, 1, 1)), ...axes]
+  numerators[0] = numerator
   return {
     xShape,
     yShape,
@@ -98,19 +131,7 @@ export function makePool(
     inputPixels,
     pixels,
     work: LIGHT * (inputPixels + pixels * window),
-    record: Int32Array.of(
-      numerator,
-      countPadding ? 1 : 0,
-      ...three.flatMap(({ n, kernel, output, stride, lo, hi, dilation }) => [
-        n,
-        kernel,
-        output,
-        stride,
-        lo,
-        hi,
-        dilation,
-      ]),
-    ),
+    record: Int32Array.of(...numeratorBits, countPadding ? 1 : 0, ...three.flatMap(encodeAxis)),
   }
 }
 
@@ -165,9 +186,10 @@ function deriveSliding(
   kernel.forEach((extent, axis) => {
     const reach = (dilation[axis] as number) * (extent - 1) + 1
     const padding = Math.max(lo[axis] as number, hi[axis] as number)
-    if (padding > reach >> 1) {
+    const most = Math.floor(reach / 2)
+    if (padding > most) {
       throw new ShapeError(
-        `${name}: padding must be at most half of the kernel, which reaches over ${reach} elements along direction ${axis}, so at most ${reach >> 1}; given ${padding}`,
+        `${name}: padding must be at most half of the kernel, which reaches over ${reach} elements along direction ${axis}, so at most ${most}; given ${padding}`,
       )
     }
   })

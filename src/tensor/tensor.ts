@@ -5,7 +5,7 @@
  */
 import { allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
-import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+import { checkExtents, showShape, sizeOf, type Shape } from './shape.js'
 
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
 export class Storage {
@@ -245,17 +245,11 @@ export class Tensor {
 }
 
 function resolveShape(tensor: Tensor, shape: Shape): number[] {
-  const wild = shape.indexOf(-1)
-  if (wild < 0) {
-    const resolved = checkShape(shape, 'reshape')
-    if (sizeOf(resolved) === tensor.size) return resolved
-  } else {
-    const known = checkShape(
-      shape.filter((_, axis) => axis !== wild),
-      'reshape',
-    )
-    const missing = tensor.size / sizeOf(known)
-    if (Number.isInteger(missing)) return shape.map((extent, axis) => (axis === wild ? missing : extent))
+  const wild = Array.isArray(shape) ? shape.indexOf(-1) : -1
+  const known = checkExtents(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape')
+  const missing = tensor.size / sizeOf(known)
+  if (wild < 0 ? missing === 1 : Number.isInteger(missing) && missing > 0) {
+    return shape.map((extent, axis) => (axis === wild ? missing : extent))
   }
   throw new ShapeError(
     `reshape: ${showShape(tensor.shape)} has ${tensor.size} elements, which do not fit ${showShape(shape)}`,
