@@ -108,10 +108,10 @@ export function describeTranspose(
     )
   }
   const K = groupK * groups
-  const yShape = [N, K, ...input]
-  checkSize(yShape, name)
+  checkSize([N, K, ...input], name)
   // The convolution goes from y to x: its input channels are ours to make.
   const problem: ConvProblem = { N, C: K, K: C, groups, flip, input, kernel, stride, dilation, lo, hi, output }
+  const yShape = [N, K, ...input]
   const live = checkedLiveTaps(name, problem)
   return {
     problem,

@@ -6,7 +6,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { remembering } from './remember.js'
-import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
+import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
 export interface PoolOptions {
   /** Extents of a window. */
@@ -155,6 +155,22 @@ type SlidingOptions = PoolOptions & { readonly dilation?: PerDirection | undefin
 
 const remember = remembering<SlidingPool>()
 
+/**
+ * The windows of maxima without the first taps, which lie before the input in all of them, where there is more padding than
+ * a kernel can be told; 'same' with a large dilation is. Padding behind the input has no part in a maximum.
+ * @throws ShapeError where too much is left.
+ */
+function withoutDeadTaps(name: string, axis: Axis): Axis {
+  const { kernel, output, stride, lo, hi, dilation } = axis
+  if (Math.max(lo, hi) <= MOST) return axis
+  const last = (output - 1) * stride - lo
+  const dead = Math.max(0, Math.min(kernel - 1, Math.ceil(-last / dilation)))
+  const left = lo - dead * dilation
+  if (left > MOST)
+    throw new ShapeError(`${name}: padding can be at most ${MOST}, given ${left}; use a smaller dilation`)
+  return { ...axis, kernel: kernel - dead, lo: left, hi: Math.min(hi, MOST) }
+}
+
 /** Sliding windows. @throws ShapeError when shapes or options do not fit. */
 export function slide(
   name: string,
@@ -194,15 +210,17 @@ function deriveSliding(
     }
   })
   const output = outputExtents({ input, kernel, stride, dilation, lo, hi }, name, ceil)
-  const axes = input.map((n, axis) => ({
-    n,
-    kernel: kernel[axis] as number,
-    output: output[axis] as number,
-    stride: stride[axis] as number,
-    lo: lo[axis] as number,
-    hi: hi[axis] as number,
-    dilation: dilation[axis] as number,
-  }))
+  const axes = input.map((n, axis) =>
+    withoutDeadTaps(name, {
+      n,
+      kernel: kernel[axis] as number,
+      output: output[axis] as number,
+      stride: stride[axis] as number,
+      lo: lo[axis] as number,
+      hi: hi[axis] as number,
+      dilation: dilation[axis] as number,
+    }),
+  )
   const yShape = Object.freeze([...x.slice(0, 2), ...output])
   const countPadding = flag(countIncludePad, true, `${name}: countIncludePad`)
   return { ...makePool(name, x, yShape, axes, scaleUp ? sizeOf(kernel) : 1, countPadding), kernel }

@@ -28,21 +28,20 @@ export function stridesOf(shape: Shape): number[] {
 const MOST_ELEMENTS = 2 ** 30
 
 /**
- * Refuses a shape that no memory holds; `what` names the tensor. The one check of this limit: what passes it has extents,
- * strides and offsets below 2³¹, and bytes below 2³² + 1. The number of elements is a double, exact up to 2⁵³ and never
- * rounded below it, so that no product of extents slips through.
+ * Refuses the shape of a result that no memory holds, before anything is allocated; `what` names it. What passes has extents,
+ * strides and offsets of at most 2³⁰ elements. The number of elements is a double, exact up to 2⁵³ and never rounded below
+ * that, so that no product of extents slips through. (A tensor that is made of a shape alone is refused by the
+ * allocator, which is asked for these bytes.)
  * @throws ShapeError that names the operation.
  */
 export function checkSize(shape: Shape, name: string, what = 'the output'): void {
   if (!(sizeOf(shape) <= MOST_ELEMENTS)) {
-    throw new ShapeError(
-      `${name}: ${what} ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory; use smaller extents`,
-    )
+    throw new ShapeError(`${name}: ${what} ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory`)
   }
 }
 
-/** Extents as whole numbers from 1 on. @throws ShapeError that names `what`. */
-export function checkExtents(shape: Shape, what: string): number[] {
+/** A shape of whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
+export function checkShape(shape: Shape, what: string): number[] {
   if (!Array.isArray(shape)) throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${typeof shape}`)
   for (const extent of shape as readonly unknown[]) {
     if (!Number.isInteger(extent) || (extent as number) < 1) {
@@ -52,13 +51,6 @@ export function checkExtents(shape: Shape, what: string): number[] {
     }
   }
   return Array.from(shape as readonly number[])
-}
-
-/** The shape of a tensor that is to be made: extents from 1 on, in 4 GiB. @throws ShapeError that names `what`. */
-export function checkShape(shape: Shape, what: string): number[] {
-  const extents = checkExtents(shape, what)
-  checkSize(extents, what, 'the shape')
-  return extents
 }
 
 /** Axis counted from the end when negative. @throws ShapeError when there is no such axis. */

@@ -5,7 +5,7 @@
  */
 import { allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
-import { checkExtents, showShape, sizeOf, type Shape } from './shape.js'
+import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
 export class Storage {
@@ -201,7 +201,8 @@ export class Tensor {
 
   /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
   reshape(shape: Shape): Tensor {
-    return new Tensor(this.storage.retain(), resolveShape(this, shape))
+    const resolved = resolveShape(this, shape)
+    return new Tensor(this.storage.retain(), resolved)
   }
 
   /** Another handle on the same elements, disposed on its own. */
@@ -246,7 +247,7 @@ export class Tensor {
 
 function resolveShape(tensor: Tensor, shape: Shape): number[] {
   const wild = Array.isArray(shape) ? shape.indexOf(-1) : -1
-  const known = checkExtents(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape')
+  const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape')
   const missing = tensor.size / sizeOf(known)
   if (wild < 0 ? missing === 1 : Number.isInteger(missing) && missing > 0) {
     return shape.map((extent, axis) => (axis === wild ? missing : extent))
