@@ -456,15 +456,16 @@ function maxoutCase(chance: Chance): Case {
 
 // ---- local and transposed convolutions ------------------------------------------------------------------------------
 
-/** Windows without dilation whose padding is as large as their strides, so that there are few of them. */
-function fewWindows(chance: Chance, n: number, kernel: number): Sliding & { readonly output: number } {
+/** Windows whose padding is as large as their strides and dilation, so that there are few of them. */
+function fewWindows(chance: Chance, n: number, kernel: number, dilation = 1): Sliding & { readonly output: number } {
   const stride = chance.size(0.5)
   const output = chance.int(1, 4)
-  const needed = (output - 1) * stride + kernel + chance.int(0, Math.min(3, stride - 1)) - n
+  const reach = (kernel - 1) * dilation + 1
+  const needed = (output - 1) * stride + reach + chance.int(0, Math.min(3, stride - 1)) - n
   const lo = Math.max(0, Math.min(2 ** 31 - 1, chance.pick([0, Math.floor(needed / 2), needed, chance.size()])))
   const hi = Math.max(0, Math.min(2 ** 31 - 1, needed - lo))
-  const room = n + lo + hi - kernel
-  return { kernel, stride, dilation: 1, lo, hi, output: room < 0 ? 0 : Math.floor(room / stride) + 1 }
+  const room = n + lo + hi - reach
+  return { kernel, stride, dilation, lo, hi, output: room < 0 ? 0 : Math.floor(room / stride) + 1 }
 }
 
 function localCase(chance: Chance): Case {
@@ -520,6 +521,67 @@ function localCase(chance: Chance): Case {
     }
   }
   return { ...base, expected: { shape, y, gradients: [dx, dw, db], dy } }
+}
+
+/** Two-dimensional windows over maps that are convolved with a kernel each, or connected by a table. */
+function connectedCase(chance: Chance): Case {
+  const separable = chance.chance(0.5)
+  const [N, C] = [chance.int(1, 2), chance.int(1, 3)] as const
+  const K = separable ? C : chance.int(1, 3)
+  const input = chance.list(2, () => chance.int(1, 8))
+  const windows = input.map((n) => fewWindows(chance, n, chance.int(1, 4), chance.size(0.6)))
+  const output = windows.map((window) => window.output)
+  if (size(output) > 100) return connectedCase(chance)
+  const kernel = windows.map((window) => window.kernel)
+  const each = (choose: (window: Sliding) => number): [number, number] => windows.map(choose) as [number, number]
+  const options = {
+    stride: each(({ stride }) => stride),
+    dilation: each(({ dilation }) => dilation),
+    padding: windows.map(({ lo, hi }) => [lo, hi]) as unknown as readonly [
+      readonly [number, number],
+      readonly [number, number],
+    ],
+  }
+  const xShape = [N, C, ...input]
+  const x = inputOf(chance, xShape)
+  const shape = [N, K, ...output]
+  const factors = separable ? kernel.map((taps) => inputOf(chance, [C, taps])) : [inputOf(chance, [K, C, ...kernel])]
+  const table = chance.list(K, () => chance.list(C, () => chance.chance(0.7)))
+  const inputs = [x, ...factors]
+  const base = {
+    name: separable ? 'separableConv2d' : 'connectedConv2d',
+    options,
+    inputs,
+    run: separable
+      ? (input: Tensor, column: Tensor, row: Tensor) => ops.separableConv2d(input, { column, row }, options)
+      : (input: Tensor, w: Tensor) => ops.connectedConv2d(input, w, table, options),
+  }
+  if (output.some((extent) => extent < 1)) return { ...base, expected: undefined }
+  const y = new Float64Array(size(shape))
+  const dy = chance.values(y.length)
+  const gradients = inputs.map(({ data }) => new Float64Array(data.length))
+  for (const index of indices(shape)) {
+    const [n, k, ...pixel] = index as [number, number, ...number[]]
+    const to = at(shape, index)
+    for (const tap of indices([C, ...kernel])) {
+      const [c, ...offset] = tap as [number, ...number[]]
+      if (separable ? c !== k : !table[k]![c]) continue
+      const from = offset.map((s, axis) => {
+        const { stride, dilation, lo } = windows[axis]!
+        return pixel[axis]! * stride - lo + s * dilation
+      })
+      if (from.some((position, axis) => position < 0 || position >= input[axis]!)) continue
+      const places = separable
+        ? [at(xShape, [n, c, ...from]), ...offset.map((s, axis) => c * kernel[axis]! + s)]
+        : [at(xShape, [n, c, ...from]), at([K, C, ...kernel], [k, ...tap])]
+      const values = places.map((place, i) => inputs[i]!.data[place]!)
+      y[to]! += values.reduce((product, value) => product * value, 1)
+      places.forEach((place, i) => {
+        gradients[i]![place]! += values.reduce((product, value, j) => (j === i ? product : product * value), dy[to]!)
+      })
+    }
+  }
+  return { ...base, expected: { shape, y, gradients, dy } }
 }
 
 function transposeCase(chance: Chance): Case {
@@ -848,6 +910,7 @@ const families = {
   unpool: unpoolCase,
   maxout: maxoutCase,
   local: localCase,
+  connected: connectedCase,
   transpose: transposeCase,
   pad: padCase,
   upsample: upsampleCase,
@@ -863,7 +926,7 @@ const families = {
 export type Family = keyof typeof families
 const names = Object.keys(families) as Family[]
 /** How often each comes. */
-const weights: Partial<Record<Family, number>> = { sliding: 5, adaptive: 2, local: 3, transpose: 2 }
+const weights: Partial<Record<Family, number>> = { sliding: 5, adaptive: 2, local: 3, connected: 2, transpose: 2 }
 const drawn = names.flatMap((name) => new Array<Family>(weights[name] ?? 1).fill(name))
 
 // ---- running -------------------------------------------------------------------------------------------------------------
