@@ -3,7 +3,9 @@
  * interpolation) with their adjoints. An axis of n elements is seen as x (outer, n, inner); items are outer indices.
  */
 import { storeTransposed } from '../micro/gemm'
-import { F32 } from '../simd'
+import { LONG } from '../micro/long'
+import { loadLanes, storeLanes } from '../micro/lanes'
+import { F32, promoteHigh } from '../simd'
 
 /** Copies `count` adjacent floats. */
 @inline
@@ -125,6 +127,38 @@ function addRow(y: usize, x: usize, count: i32): void {
   }
 }
 
+/**
+ * to[i] += Σ of `count` rows from `from` on, for `inner` columns, each in float64: four columns at a time. For more rows than
+ * float32 adds up.
+ */
+function addRows(to: usize, from: usize, count: i32, inner: i32): void {
+  const row = <usize>inner * F32
+  for (let i = 0; i < inner; i += 4) {
+    const lanes = min(4, inner - i)
+    const own = loadLanes(to, lanes)
+    let low = f64x2.promote_low_f32x4(own)
+    let high = promoteHigh(own)
+    let p = from
+    for (let j = 0; j < count; j++) {
+      const v = loadLanes(p, lanes)
+      low = f64x2.add(low, f64x2.promote_low_f32x4(v))
+      high = f64x2.add(high, promoteHigh(v))
+      p += row
+    }
+    storeLanes(to, demote(low, high), lanes)
+    to += 16
+    from += 16
+  }
+}
+
+/** Four f64, rounded. */
+@inline
+function demote(low: v128, high: v128): v128 {
+  const a = f32x4.demote_f64x2_zero(low)
+  const b = f32x4.demote_f64x2_zero(high)
+  return i8x16.shuffle(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+}
+
 const REPLICATE: i32 = 1
 const CIRCULAR: i32 = 2
 
@@ -162,7 +196,10 @@ export function pad_fwd(
   }
 }
 
-/** dx (outer, n, inner) = dy (outer, lo + n + hi, inner) added where it came from, in rising order of the ends. */
+/**
+ * dx (outer, n, inner) = dy (outer, lo + n + hi, inner) added where it came from, in rising order of the ends; in float64
+ * where an edge was repeated more than LONG times.
+ */
 export function pad_dx(
   dx: usize,
   dy: usize,
@@ -180,6 +217,11 @@ export function pad_dx(
     const to = dx + <usize>item * <usize>n * row
     const from = dy + <usize>item * <usize>length * row
     copyRow(to, from + <usize>lo * row, n * inner)
+    if (mode == REPLICATE && max(lo, hi) > LONG) {
+      addRows(to, from, lo, inner)
+      addRows(to + <usize>(n - 1) * row, from + <usize>(lo + n) * row, hi, inner)
+      continue
+    }
     for (let i = 0; i < lo; i++) addRow(to + <usize>sourceOf(i - lo, n, mode) * row, from + <usize>i * row, inner)
     for (let i = lo + n; i < length; i++) {
       addRow(to + <usize>sourceOf(i - lo, n, mode) * row, from + <usize>i * row, inner)
@@ -231,11 +273,19 @@ export function interpolate_fwd(y: usize, x: usize, n: i32, inner: i32, scale: i
   }
 }
 
-/** dx (outer, n, inner) = the adjoint of interpolate_fwd at dy (outer, n·scale, inner), in the order of r, then q. */
+/**
+ * dx (outer, n, inner) = the adjoint of interpolate_fwd at dy (outer, n·scale, inner), in the order of r, then q; in float64
+ * where the scale is above LONG.
+ */
 export function interpolate_dx(dx: usize, dy: usize, n: i32, inner: i32, scale: i32, begin: i32, end: i32): void {
   const row = <usize>inner * F32
   for (let item = begin; item < end; item++) {
     const to = dx + <usize>item * <usize>n * row
+    if (scale > LONG) {
+      const from = dy + <usize>item * <usize>n * <usize>scale * row
+      for (let q = 0; q < n; q++) gatherInterpolated(to + <usize>q * row, from, q, n, inner, scale)
+      continue
+    }
     memory.fill(to, 0, <usize>n * row)
     for (let r = 0; r < scale; r++) {
       const place = (<f64>r + 0.5) / <f64>scale - 0.5
@@ -257,5 +307,33 @@ export function interpolate_dx(dx: usize, dy: usize, n: i32, inner: i32, scale: 
         from += <usize>scale * row
       }
     }
+  }
+}
+
+/** Element q of one item of dx, in float64: what it gave to those of y around it, four columns at a time. */
+function gatherInterpolated(to: usize, dy: usize, q: i32, n: i32, inner: i32, scale: i32): void {
+  const row = <usize>inner * F32
+  for (let i = 0; i < inner; i += 4) {
+    const lanes = min(4, inner - i)
+    let low = f64x2.splat(0)
+    let high = f64x2.splat(0)
+    for (let near = max(q - 1, 0); near <= min(q + 1, n - 1); near++) {
+      let p = dy + <usize>near * <usize>scale * row + <usize>i * F32
+      for (let r = 0; r < scale; r++) {
+        const place = (<f64>r + 0.5) / <f64>scale - 0.5
+        const before = place < 0 ? 1 : 0
+        const part = <f32>(place + <f64>before)
+        let weight: f32 = 0
+        if (max(near - before, 0) == q) weight += <f32>1 - part
+        if (min(near - before + 1, n - 1) == q) weight += part
+        const factor = f64x2.splat(<f64>weight)
+        const v = loadLanes(p, lanes)
+        low = f64x2.add(low, f64x2.mul(f64x2.promote_low_f32x4(v), factor))
+        high = f64x2.add(high, f64x2.mul(promoteHigh(v), factor))
+        p += row
+      }
+    }
+    storeLanes(to, demote(low, high), lanes)
+    to += 16
   }
 }

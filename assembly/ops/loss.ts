@@ -171,7 +171,7 @@ export function hinge_fwd(
       const hit = at + <usize>label * pitch
       const limit = <f64>load<f32>(x + hit) - margin
       let loss: f64 = 0
-      let violations: f32 = 0
+      let violations: f64 = 0
       for (let j = 0; j < classes; j++) {
         const excess = <f64>load<f32>(x + at) - limit
         const counts = j != label && !(excess <= 0)
@@ -180,7 +180,7 @@ export function hinge_fwd(
         if (delta) store<f32>(delta + at, counts ? 1 : 0)
         at += pitch
       }
-      if (delta) store<f32>(delta + hit, -violations)
+      if (delta) store<f32>(delta + hit, <f32>-violations)
       if (losses) store<f32>(losses + row, <f32>loss)
       total += loss
     }

@@ -2,6 +2,7 @@
  * y (M, N) = op(a) · op(b) [+ bias (N)], both operands packed into panels.
  * An operand is described by the byte strides of its two directions, so transposition costs nothing.
  */
+import { LONG, RUN, addRun, roundAll } from '../micro/long'
 import { horizontalSum, madd } from '../simd'
 import { packPanel, packRows, panelCount, panelRows, sweep } from '../micro/gemm'
 import { B_STEP, COLUMNS, TILE_BYTES } from '../micro/tile'
@@ -30,15 +31,22 @@ export function matmul_items(M: i32, N: i32): i32 {
   return panelCount(M, blockRows(M, N)) * panelCount(N, blockColumns(M, N))
 }
 
-/** Bytes of workspace for `matmul_fwd`. */
-export function matmul_workspace(M: i32, N: i32, K: i32): usize {
+/** Bytes of workspace for `matmul_fwd` besides sums in float64. */
+@inline
+function packedBytes(M: i32, N: i32, K: i32): usize {
   const depth = <usize>min(K, DEPTH)
   return TILE_BYTES + 64 + ((<usize>min(M, blockRows(M, N)) * depth) << 2) + depth * B_STEP
 }
 
+/** Bytes of workspace for `matmul_fwd`; sums of more than LONG products have float64 numbers of one block of y. */
+export function matmul_workspace(M: i32, N: i32, K: i32): f64 {
+  const sums = K > LONG ? 8 * <f64>min(M, blockRows(M, N)) * <f64>min(N, blockColumns(M, N)) : 0
+  return <f64>packedBytes(M, N, K) + sums
+}
+
 /**
  * Items begin ≤ item < end of y. aRow, aColumn, bRow, bColumn: byte strides of a (M, K) and b (K, N).
- * Every element sums over k in rising order, whatever the range.
+ * Every element sums over k in rising order, whatever the range; above LONG in runs of RUN, see micro/long.ts.
  */
 export function matmul_fwd(
   y: usize,
@@ -64,11 +72,14 @@ export function matmul_fwd(
   const first = scratch + TILE_BYTES
   const panelB = first + 64
   const panelsA = panelB + <usize>min(K, DEPTH) * B_STEP
+  const sums = K > LONG ? ws + packedBytes(M, N, K) : 0
   for (let item = begin; item < end; item++) {
     const m0 = (item / across) * blockM
     const n0 = (item % across) * blockN
     const rows = min(blockM, M - m0)
     const right = min(N, n0 + blockN)
+    const block = y + <usize>m0 * pitch + ((<usize>n0) << 2)
+    if (sums) memory.fill(sums, 0, (<usize>(rows * (right - n0))) << 3)
     for (let k = 0; k < K; k += DEPTH) {
       const depth = min(DEPTH, K - k)
       packRows(panelsA, a + <usize>m0 * aRow + <usize>k * aColumn, rows, aRow, depth, aColumn)
@@ -87,7 +98,21 @@ export function matmul_fwd(
           m += height
         }
       }
+      if (sums && ((k + DEPTH) % RUN == 0 || k + DEPTH >= K))
+        addBlock(sums, block, pitch, rows, right - n0, k + DEPTH >= K)
     }
+  }
+}
+
+/**
+ * Adds a block of y (rows, columns) to `sums`, and leaves zeros, or in the end the sums. The bias is part of the first run.
+ */
+function addBlock(sums: usize, y: usize, pitch: usize, rows: i32, columns: i32, last: bool): void {
+  for (let m = 0; m < rows; m++) {
+    addRun(sums, y, columns)
+    if (last) roundAll(y, sums, columns)
+    sums += (<usize>columns) << 3
+    y += pitch
   }
 }
 
@@ -96,6 +121,22 @@ export function matmul_fwd(
 function loadRow(to: usize, bias: usize, n: i32, columns: i32): void {
   memory.fill(to, 0, B_STEP)
   if (bias) memory.copy(to, bias + ((<usize>n) << 2), (<usize>columns) << 2)
+}
+
+/** As dotPair; above LONG in runs of RUN, see micro/long.ts. */
+function dotLong(y0: usize, y1: usize, start0: f32, start1: f32, a: usize, b0: usize, b1: usize, count: i32): void {
+  let sum0 = <f64>start0
+  let sum1 = <f64>start1
+  for (; count > 0; count -= RUN) {
+    dotPair(y0, y1, 0, 0, a, b0, b1, min(RUN, count))
+    sum0 += <f64>load<f32>(y0)
+    sum1 += <f64>load<f32>(y1)
+    a += (<usize>RUN) << 2
+    b0 += (<usize>RUN) << 2
+    b1 += (<usize>RUN) << 2
+  }
+  store<f32>(y0, <f32>sum0)
+  store<f32>(y1, <f32>sum1)
 }
 
 /**
@@ -161,7 +202,10 @@ export function matmul_dot_fwd(
     const b1 = b + <usize>other * pitch
     for (let m = 0; m < M; m++) {
       const row = y + ((<usize>(m * N)) << 2)
-      dotPair(row + ((<usize>n) << 2), row + ((<usize>other) << 2), start0, start1, a + <usize>m * pitch, b0, b1, K)
+      const y0 = row + ((<usize>n) << 2)
+      const y1 = row + ((<usize>other) << 2)
+      if (K > LONG) dotLong(y0, y1, start0, start1, a + <usize>m * pitch, b0, b1, K)
+      else dotPair(y0, y1, start0, start1, a + <usize>m * pitch, b0, b1, K)
     }
   }
 }

@@ -103,8 +103,8 @@ export function lrn_fwd(
 }
 
 /** Bytes of workspace for lrn_dx: one image. */
-export function lrn_dx_workspace(C: i32, pixels: i32): usize {
-  return <usize>C * <usize>pixels * F32
+export function lrn_dx_workspace(C: i32, pixels: i32): f64 {
+  return <f64>C * <f64>pixels * 4
 }
 
 /** dx = dy·s^-β, t = dx·x / s. */

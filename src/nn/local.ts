@@ -84,13 +84,11 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Op
     return windowOf(this.describeInput(input))
   }
 
-  /** The padded image, tables of taps and pixels, and for tiles the weights in another order. */
+  /** One patch, and for tiles the weights in another order. */
   override footprint(_N: number, input: Shape): Footprint {
-    const { C, K, kernel, output, input: plane, lo, hi } = this.describeInput(input).problem
-    const padded = C * sizeOf(plane.map((n, axis) => n + (lo[axis] as number) + (hi[axis] as number)))
-    const tables = 2 * C * sizeOf(kernel) + 2 * sizeOf(output)
+    const { C, K, kernel } = this.describeInput(input).problem
     const order = this.variant === 'tiled' ? sizeOf(this.shapes(input).weight) : 0
-    return { workspace: 4 * (padded + tables + order + K), packed: 0 }
+    return { workspace: 4 * (C * sizeOf(kernel) + order + K), packed: 0 }
   }
 }
 

@@ -16,7 +16,7 @@ import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type P
 import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
-import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { activations, rectifySlope, relu, type Activation } from './activation.js'
 import { fusesRelu, runConv } from './convKernels.js'
@@ -103,9 +103,7 @@ function deriveConv(name: string, directions: number, x: Shape, w: Shape, option
   const output = outputExtents(windows, name)
   const problem: ConvProblem = { ...windows, output, N, C, K, groups, flip }
   const yShape = Object.freeze([N, K, ...output])
-  if (sizeOf(yShape) * 4 > 2 ** 32) {
-    throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
-  }
+  checkSize(yShape, name)
   const live = checkedLiveTaps(name, problem)
   return { problem, live, xShape: x, wShape: w, yShape, bias: biasKind(name, options.bias, K, output), algorithm }
 }

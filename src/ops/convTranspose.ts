@@ -7,7 +7,7 @@ import { checkTensor } from '../autodiff/op.js'
 import type { ConvProblem } from '../plan/conv.js'
 import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
-import { showShape, type Shape } from '../tensor/shape.js'
+import { checkSize, showShape, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { biasKind, checkedLiveTaps, inputGradient, type Conv, type ConvOptions } from './conv.js'
 import { add } from './elementwise.js'
@@ -108,6 +108,7 @@ export function describeTranspose(
     )
   }
   const K = groupK * groups
+  checkSize([N, K, ...input], name)
   // The convolution goes from y to x: its input channels are ours to make.
   const problem: ConvProblem = { N, C: K, K: C, groups, flip, input, kernel, stride, dilation, lo, hi, output }
   const yShape = [N, K, ...input]

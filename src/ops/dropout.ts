@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY } from '../runtime/work.js'
-import { checkSeed, type RandomOptions } from '../tensor/create.js'
+import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
 /** Options of `dropout`. */
@@ -30,9 +30,7 @@ export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOption
     throw new ShapeError(`dropout: p must be a number from 0 to 1, given ${String(p)}`)
   }
   checkSeed(seed, 'dropout')
-  if (!Number.isInteger(stream) || stream < 0 || stream > 0xffffffff) {
-    throw new ShapeError(`dropout: a stream is a whole number from 0 to 4294967295, not ${String(stream)}`)
-  }
+  checkStream(stream, 'dropout')
   if (p === 1) return { seed, stream, threshold: 0, scale: 0 }
   return { seed, stream, threshold: Math.floor(p * 2 ** 32), scale: 1 / (1 - p) }
 }

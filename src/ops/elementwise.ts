@@ -9,7 +9,7 @@ import { planBroadcast } from '../plan/strided.js'
 import { parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { broadcastShapes, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { broadcastShapes, checkSize, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
 import { sumTo } from './reduce.js'
@@ -85,9 +85,7 @@ interface Broadcast {
 
 function layOver(a: Shape, b: Shape, name: string): Broadcast {
   const shape = broadcastShapes(a, b, name)
-  if (sizeOf(shape) * 4 > 2 ** 32) {
-    throw new ShapeError(`${name}: the output ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory`)
-  }
+  checkSize(shape, name)
   return { shape, record: planBroadcast(shape, a, b) }
 }
 

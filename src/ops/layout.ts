@@ -8,7 +8,7 @@ import { perDirection } from '../plan/window.js'
 import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
-import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
 
@@ -35,12 +35,6 @@ function shapeOf(x: Tensor, name: string): Shape {
   if (!(x instanceof Tensor))
     throw new ShapeError(`${name}: x must be a Tensor, not ${typeof x}; make one with tensor()`)
   return x.shape
-}
-
-function checkSize(shape: Shape, name: string): void {
-  if (sizeOf(shape) * 4 > 2 ** 32) {
-    throw new ShapeError(`${name}: the output ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory`)
-  }
 }
 
 /** A box `inner` at place `begin` of a larger box `outer`. */

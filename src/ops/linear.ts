@@ -5,7 +5,7 @@
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
 import type { MatmulProblem } from '../plan/matmul.js'
 import { ShapeError } from '../runtime/errors.js'
-import { sameShape, showShape } from '../tensor/shape.js'
+import { checkSize, sameShape, showShape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 import { multiply } from './matmulKernels.js'
 import { sumRows } from './reduce.js'
@@ -21,13 +21,10 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
   shape: ({ a, b }, { transposeA, transposeB }): MatmulProblem => {
     const [aRows, aColumns] = a.shape as [number, number]
     const [bRows, bColumns] = b.shape as [number, number]
-    return {
-      transposeA,
-      transposeB,
-      M: transposeA ? aColumns : aRows,
-      K: transposeA ? aRows : aColumns,
-      N: transposeB ? bRows : bColumns,
-    }
+    const M = transposeA ? aColumns : aRows
+    const N = transposeB ? bRows : bColumns
+    checkSize([M, N], 'matmul')
+    return { transposeA, transposeB, M, K: transposeA ? aRows : aColumns, N }
   },
   forward: ({ a, b, bias }, problem) => {
     const y = empty([problem.M, problem.N])

@@ -4,12 +4,12 @@
  * share a kernel; it is linear in both arguments, and its three forms are closed under differentiation.
  */
 import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
-import { encodeConv, multiplyAdds, type ConvProblem } from '../plan/conv.js'
+import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { kernels, parallel, perThread, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
-import { sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import { checkSize, sameShape, showShape, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
 
@@ -30,31 +30,38 @@ interface Local {
   readonly wShape: Shape
   readonly yShape: Shape
   readonly biasShape: Shape
-  readonly classes: number
-  /** Class of each output pixel. */
-  readonly classOf: Int32Array
+  /** LocalShape of assembly/ops/conv/local.ts. */
+  readonly record: readonly number[]
+}
+
+function encodeLocal(
+  { N, C, K, input, kernel, output, stride, lo }: ConvProblem,
+  periods: readonly number[],
+): number[] {
+  const two = (values: readonly number[], filler: number): readonly number[] =>
+    values.length === 1 ? [filler, ...values] : values
+  const extents = [input, kernel, output, periods, stride].flatMap((values) => two(values, 1))
+  return [N, C, K, ...extents, ...two(lo, 0)]
 }
 
 type Pass = 'fwd' | 'dx' | 'dw' | 'db'
 
 function run(d: Local, pass: Pass, left: Tensor, right: Tensor | undefined, bias?: Tensor): Tensor {
-  const { problem, classes } = d
+  const { problem } = d
   const { N, K } = problem
   const out = empty({ fwd: d.yShape, dx: d.xShape, dw: d.wShape, db: d.biasShape }[pass])
   const a = left.pointer
   const b = right?.pointer ?? 0
   // Each kernel is used once: reading it takes most of the time.
   const work = 4 * MULTIPLY_ADD * multiplyAdds(problem)
-  withIntegers(encodeConv(problem, 'none'), (shape) =>
-    withIntegers(d.classOf, (classOf) => {
-      const ws = perThread(kernels().local_workspace(shape) >>> 0)
-      const table = [shape, classOf, classes] as const
-      if (pass === 'fwd') parallel('local_fwd', N, work / N, out.pointer, a, b, bias?.pointer ?? 0, ws, ...table)
-      else if (pass === 'dx') parallel('local_dx', N, work / N, out.pointer, a, b, ws, ...table)
-      else if (pass === 'dw') parallel('local_dw', K, work / K, out.pointer, a, b, ws, ...table)
-      else parallel('local_db', K, (LIGHT * left.size) / K, out.pointer, a, ...table)
-    }),
-  )
+  withIntegers(d.record, (shape) => {
+    const bytes = kernels()[`local_${pass}_workspace`](shape)
+    const ws = bytes > 0 ? perThread(bytes) : 0
+    if (pass === 'fwd') parallel('local_fwd', N, work / N, out.pointer, a, b, bias?.pointer ?? 0, ws, shape)
+    else if (pass === 'dx') parallel('local_dx', N, work / N, out.pointer, a, b, ws, shape)
+    else if (pass === 'dw') parallel('local_dw', K, work / K, out.pointer, a, b, ws, shape)
+    else parallel('local_db', K, (LIGHT * left.size) / K, out.pointer, a, ws, shape)
+  })
   return out
 }
 
@@ -97,7 +104,6 @@ interface Described {
   readonly problem: ConvProblem
   /** Extents of the classes: those of the output, or the periods. */
   readonly periods: readonly number[]
-  classAt(pixel: readonly number[]): number[]
   /** Position in w of tap (c, …) of output map k at a pixel. */
   weightAt(k: number, c: number, tap: readonly number[], pixel: readonly number[]): number
 }
@@ -138,14 +144,13 @@ export function describeLocal(
       `${name}: the output has ${showShape(output)} locations, w ${showShape(w)} has kernels for ${showShape(periods)}`,
     )
   }
-  const classAt = (pixel: readonly number[]): number[] => pixel.map((p, axis) => p % (periods[axis] as number))
   const strides = stridesOf(w)
   return {
     problem: { ...windows, output, N, C, K, groups: 1, flip: false },
     periods,
-    classAt,
     weightAt(k, c, tap, pixel) {
-      const index = own ? [k, ...pixel, c, ...tap] : [k, c, ...tap, ...classAt(pixel)]
+      const repeated = pixel.map((p, axis) => p % (periods[axis] as number))
+      const index = own ? [k, ...pixel, c, ...tap] : [k, c, ...tap, ...repeated]
       return index.reduce((total, value, axis) => total + value * (strides[axis] as number), 0)
     },
   }
@@ -163,7 +168,7 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
       )
     }
     const [N, channels, ...input] = x.shape as readonly [number, number, ...number[]]
-    const { problem, periods, classAt } = describeLocal(name, variant, input, w.shape, options, N, channels)
+    const { problem, periods } = describeLocal(name, variant, input, w.shape, options, N, channels)
     const { C, K, kernel, output } = problem
     const biasShape = [K, ...periods]
     if (options.bias && !sameShape(options.bias.shape, biasShape)) {
@@ -171,23 +176,15 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
         `${name}: bias must be ${showShape(biasShape)}, one for each kernel, given ${showShape(options.bias.shape)}`,
       )
     }
-    const periodStrides = stridesOf(periods)
-    const outputStrides = stridesOf(output)
-    const classOf = Int32Array.from({ length: sizeOf(output) }, (_, i) =>
-      classAt(output.map((extent, axis) => Math.floor(i / (outputStrides[axis] as number)) % extent)).reduce(
-        (total, value, axis) => total + value * (periodStrides[axis] as number),
-        0,
-      ),
-    )
     const d = {
       problem,
-      classOf,
-      classes: sizeOf(periods),
+      record: encodeLocal(problem, periods),
       xShape: x.shape,
       wShape: [K, ...periods, C, ...kernel],
       yShape: [N, K, ...output],
       biasShape,
     }
+    checkSize(d.yShape, name)
     if (variant === 'locallyConnected') return forward({ x, w, bias: options.bias }, d)
     // Kernels of one class together: (K, C, R, S, T, U) -> (K, T, U, C, R, S).
     const order = [0, ...periods.map((_, axis) => 2 + directions + axis), 1, ...kernel.map((_, axis) => 2 + axis)]

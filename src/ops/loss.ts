@@ -198,7 +198,7 @@ export const crossEntropy = defineClassLoss(
     smoothing: checkRange('crossEntropy', 'labelSmoothing', labelSmoothing, 1),
   }),
   ({ losses, delta, sums }, x, labels, { options: { smoothing }, classes, inner, outer }) => {
-    const ws = perThread(kernels().crossentropy_workspace() >>> 0)
+    const ws = perThread(kernels().crossentropy_workspace())
     const work = HEAVY * classes * inner
     parallel('crossentropy_fwd', outer, work, losses, delta, sums, x, labels, ws, smoothing, classes, inner)
   },

@@ -3,7 +3,7 @@ import { planMatmul, type MatmulProblem } from '../plan/matmul.js'
 import { kernels, onAllThreads, parallel, perThread } from '../runtime/core.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 
-const workspaceOf = ({ M, N, K }: MatmulProblem): number => kernels().matmul_workspace(M, N, K) >>> 0
+const workspaceOf = ({ M, N, K }: MatmulProblem): number => kernels().matmul_workspace(M, N, K)
 
 /** Bytes that the product needs besides its operands. */
 export const multiplyWorkspace = (problem: MatmulProblem): number =>

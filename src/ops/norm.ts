@@ -72,7 +72,8 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
   if (normalize !== 'size' && normalize !== 'none') {
     throw new ShapeError(`${name}: normalize must be 'size' or 'none', given ${String(normalize)}`)
   }
-  // A sum over twice the channels is a sum over all; more would overflow the index of the last.
+  // A sum over twice the channels is a sum over all, in float32 as it has far fewer terms than LONG in assembly/micro/long.ts:
+  // time goes with channels · size. More would overflow the index of the last.
   return { ...layout, size: Math.min(size, 2 * layout.C), alpha: normalize === 'size' ? alpha / size : alpha, beta, k }
 }
 
@@ -83,7 +84,7 @@ const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalR
     forward: ({ dy, x, scale }, { shape, N, C, pixels, size, alpha, beta }) => {
       const dx = empty(shape)
       const from = [dy.pointer, x.pointer, scale.pointer] as const
-      const ws = perThread(kernels().lrn_dx_workspace(C, pixels) >>> 0)
+      const ws = perThread(kernels().lrn_dx_workspace(C, pixels))
       parallel('lrn_dx', N, 2 * HEAVY * C * pixels, dx.pointer, ...from, ws, C, pixels, size, alpha, beta)
       return dx
     },

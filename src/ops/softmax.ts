@@ -26,7 +26,7 @@ type Gradient = 'softmax_dx' | 'logsoftmax_dx'
 
 /** Workspace of every thread, and the time that one outer index takes. */
 const needs = ({ classes, inner }: Classes): readonly [PerThread, number] => [
-  perThread(kernels().softmax_workspace() >>> 0),
+  perThread(kernels().softmax_workspace()),
   HEAVY * classes * inner,
 ]
 

@@ -4,9 +4,9 @@
  */
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
-import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { remembering } from './remember.js'
-import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
+import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
 export interface PoolOptions {
   /** Extents of a window. */
@@ -52,7 +52,7 @@ export interface Divisor {
   readonly scaleUp?: boolean
 }
 
-/** One direction: the fields of Axis in assembly/ops/pool/shape.ts. */
+/** One direction. */
 interface Axis {
   readonly n: number
   /** 0: adaptive. */
@@ -75,6 +75,39 @@ export const plainAxis = (n: number, kernel: number, output: number): Axis => ({
   dilation: 1,
 })
 
+/**
+ * Windows of a larger dilation are taken one by one: the addresses of a block of four then never pass the end of memory,
+ * whose last page is not used, by more than that page.
+ */
+const WIDEST_DILATION = 2 ** 13
+/** Windows with taps beside the input are taken by four up to this kernel, or the input's extent: what is beside costs time. */
+const WIDEST_EDGE = 16
+
+/**
+ * The fields of Axis in assembly/ops/pool/shape.ts. Kernel, stride, dilation and padding may each be as large as 2³¹ − 1, and
+ * what is computed of them here, as doubles, far larger: kernels get numbers that fit 32 bits.
+ */
+function encodeAxis({ n, kernel, output, stride, lo, hi, ...axis }: Axis): number[] {
+  // The only tap of a window has no neighbour.
+  const dilation = kernel === 1 ? 1 : axis.dilation
+  // The windows insideBegin ≤ i < insideEnd lie in the input as a whole, partBegin ≤ i < partEnd at least in part.
+  let [insideBegin, insideEnd] = [0, 0]
+  if (kernel > 0 && dilation <= WIDEST_DILATION) {
+    const last = n + lo - ((kernel - 1) * dilation + 1)
+    insideBegin = Math.min(output, Math.ceil(lo / stride))
+    insideEnd = last < 0 ? insideBegin : Math.max(insideBegin, Math.min(output, Math.floor(last / stride) + 1))
+  }
+  let [partBegin, partEnd] = [insideBegin, insideEnd]
+  if (kernel > 0 && kernel <= Math.max(WIDEST_EDGE, n) && dilation === 1) {
+    partBegin = Math.max(0, Math.ceil((lo - kernel + 1) / stride))
+    partEnd = Math.min(output, Math.floor((n + lo - 1) / stride) + 1)
+  }
+  return [n, kernel, output, stride, lo, hi, dilation, insideBegin, insideEnd, partBegin, partEnd]
+}
+
+const numerators = new Float64Array(1)
+const numeratorBits = new Int32Array(numerators.buffer)
+
 /** The pooling of maps along one to three directions. @throws ShapeError when the output is too large. */
 export function makePool(
   name: string,
@@ -84,13 +117,13 @@ export function makePool(
   numerator = 1,
   countPadding = false,
 ): Pool {
-  if (sizeOf(yShape) * 4 > 2 ** 32) {
-    throw new ShapeError(`${name}: the output ${showShape(yShape)} needs more than the 4 GiB of WebAssembly memory`)
-  }
+  checkSize(yShape, name)
   const inputPixels = sizeOf(axes.map(({ n }) => n))
   const pixels = sizeOf(axes.map(({ output }) => output))
-  const window = sizeOf(axes.map(({ n, kernel, output }) => kernel || n / output))
+  // Taps beside the input cost nothing.
+  const window = sizeOf(axes.map(({ n, kernel, output }) => Math.min(n, kernel || n / output)))
   const three = [...new Array<Axis>(3 - axes.length).fill(plainAxis(1, 1, 1)), ...axes]
+  numerators[0] = numerator
   return {
     xShape,
     yShape,
@@ -98,19 +131,7 @@ export function makePool(
     inputPixels,
     pixels,
     work: LIGHT * (inputPixels + pixels * window),
-    record: Int32Array.of(
-      numerator,
-      countPadding ? 1 : 0,
-      ...three.flatMap(({ n, kernel, output, stride, lo, hi, dilation }) => [
-        n,
-        kernel,
-        output,
-        stride,
-        lo,
-        hi,
-        dilation,
-      ]),
-    ),
+    record: Int32Array.of(...numeratorBits, countPadding ? 1 : 0, ...three.flatMap(encodeAxis)),
   }
 }
 
@@ -133,6 +154,22 @@ function flag(value: boolean | undefined, otherwise: boolean, what: string): boo
 type SlidingOptions = PoolOptions & { readonly dilation?: PerDirection | undefined }
 
 const remember = remembering<SlidingPool>()
+
+/**
+ * The windows of maxima without the first taps, which lie before the input in all of them, where there is more padding than
+ * a kernel can be told; 'same' with a large dilation is. Padding behind the input has no part in a maximum.
+ * @throws ShapeError where too much is left.
+ */
+function withoutDeadTaps(name: string, axis: Axis): Axis {
+  const { kernel, output, stride, lo, hi, dilation } = axis
+  if (Math.max(lo, hi) <= MOST) return axis
+  const last = (output - 1) * stride - lo
+  const dead = Math.max(0, Math.min(kernel - 1, Math.ceil(-last / dilation)))
+  const left = lo - dead * dilation
+  if (left > MOST)
+    throw new ShapeError(`${name}: padding can be at most ${MOST}, given ${left}; use a smaller dilation`)
+  return { ...axis, kernel: kernel - dead, lo: left, hi: Math.min(hi, MOST) }
+}
 
 /** Sliding windows. @throws ShapeError when shapes or options do not fit. */
 export function slide(
@@ -165,22 +202,25 @@ function deriveSliding(
   kernel.forEach((extent, axis) => {
     const reach = (dilation[axis] as number) * (extent - 1) + 1
     const padding = Math.max(lo[axis] as number, hi[axis] as number)
-    if (padding > reach >> 1) {
+    const most = Math.floor(reach / 2)
+    if (padding > most) {
       throw new ShapeError(
-        `${name}: padding must be at most half of the kernel, which reaches over ${reach} elements along direction ${axis}, so at most ${reach >> 1}; given ${padding}`,
+        `${name}: padding must be at most half of the kernel, which reaches over ${reach} elements along direction ${axis}, so at most ${most}; given ${padding}`,
       )
     }
   })
   const output = outputExtents({ input, kernel, stride, dilation, lo, hi }, name, ceil)
-  const axes = input.map((n, axis) => ({
-    n,
-    kernel: kernel[axis] as number,
-    output: output[axis] as number,
-    stride: stride[axis] as number,
-    lo: lo[axis] as number,
-    hi: hi[axis] as number,
-    dilation: dilation[axis] as number,
-  }))
+  const axes = input.map((n, axis) =>
+    withoutDeadTaps(name, {
+      n,
+      kernel: kernel[axis] as number,
+      output: output[axis] as number,
+      stride: stride[axis] as number,
+      lo: lo[axis] as number,
+      hi: hi[axis] as number,
+      dilation: dilation[axis] as number,
+    }),
+  )
   const yShape = Object.freeze([...x.slice(0, 2), ...output])
   const countPadding = flag(countIncludePad, true, `${name}: countIncludePad`)
   return { ...makePool(name, x, yShape, axes, scaleUp ? sizeOf(kernel) : 1, countPadding), kernel }

@@ -15,6 +15,11 @@ const PAGE = 65536
 const GROWTH_PAGES = 256
 /** Linear memory is limited to 65,536 pages: 4 GiB. */
 export const MAXIMUM_PAGES = 65536
+/**
+ * No block reaches into the last page of 4 GiB: the address behind a block then fits 32 bits, also where a loop goes a step
+ * too far before it ends.
+ */
+const LAST_ADDRESS = (MAXIMUM_PAGES - 1) * PAGE
 
 interface Block {
   readonly pointer: number
@@ -71,7 +76,8 @@ export class Allocator {
   /** Pointer to `bytes` bytes. @throws OutOfMemoryError when memory cannot grow; nothing has changed then. */
   allocate(bytes: number): number {
     const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
-    if (!(size <= this.#maximumPages * PAGE)) throw this.#outOfMemory(bytes)
+    // A number of bytes below 0 is one that wrapped.
+    if (!(bytes >= 0 && size <= this.#maximumPages * PAGE)) throw this.#outOfMemory(bytes)
     const block = this.#take(size) ?? this.#extend(size, bytes)
     block.free = false
     this.#blocks.set(block.pointer, block)
@@ -157,6 +163,7 @@ export class Allocator {
   }
 
   #grow(end: number, asked: number): void {
+    if (end > LAST_ADDRESS) throw this.#outOfMemory(asked)
     const pages = this.memory.buffer.byteLength / PAGE
     const needed = Math.ceil(end / PAGE) - pages
     if (needed <= 0) return

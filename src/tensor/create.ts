@@ -12,6 +12,9 @@ export type FlatArray =
 
 const isFlat = (values: unknown): values is FlatArray => ArrayBuffer.isView(values) && !(values instanceof DataView)
 
+/** Depth of the deepest nested array: an array in itself has no end. */
+const MOST_AXES = 64
+
 function nestedShape(values: NestedArray): number[] {
   const shape: number[] = []
   for (
@@ -20,6 +23,9 @@ function nestedShape(values: NestedArray): number[] {
     level = (level as readonly NestedArray[])[0]
   ) {
     shape.push(level.length)
+    if (shape.length > MOST_AXES) {
+      throw new ShapeError(`tensor: the values are nested more than ${MOST_AXES} deep; give numbers and a shape`)
+    }
   }
   return shape
 }
@@ -84,12 +90,15 @@ export interface RandomOptions {
 }
 
 /** Checks a seed. @throws ShapeError naming the operation. */
-export function checkSeed(seed: number, what: string): number {
+export function checkSeed(seed: number, what: string, kind = 'seed'): number {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
-    throw new ShapeError(`${what}: a seed is a whole number from 0 to 4294967295, not ${seed}`)
+    throw new ShapeError(`${what}: a ${kind} is a whole number from 0 to 4294967295, not ${String(seed)}`)
   }
   return seed
 }
+
+/** Checks the stream of a seed. @throws ShapeError naming the operation. */
+export const checkStream = (stream: number, what: string): number => checkSeed(stream, what, 'stream')
 
 /** Uniform random numbers in [low, high). */
 export function uniform(
@@ -98,6 +107,7 @@ export function uniform(
 ): Tensor {
   const { seed = 0, stream = 0, low = 0, high = 1 } = options
   checkSeed(seed, 'uniform')
+  checkStream(stream, 'uniform')
   const result = empty(checkShape(shape, 'uniform'), 'uniform')
   kernels('uniform').random_uniform(result.pointer, result.size, seed, stream, low, high)
   return result
@@ -110,6 +120,7 @@ export function normal(
 ): Tensor {
   const { seed = 0, stream = 0, mean = 0, std = 1 } = options
   checkSeed(seed, 'normal')
+  checkStream(stream, 'normal')
   const result = empty(checkShape(shape, 'normal'), 'normal')
   kernels('normal').random_normal(result.pointer, result.size, seed, stream, mean, std)
   return result

@@ -24,6 +24,22 @@ export function stridesOf(shape: Shape): number[] {
   return strides
 }
 
+/** Linear memory ends at 4 GiB, which hold so many float32 elements: no tensor has more. */
+const MOST_ELEMENTS = 2 ** 30
+
+/**
+ * Refuses the shape of a result that no memory holds, before anything is allocated; `what` names it. What passes has extents,
+ * strides and offsets of at most 2³⁰ elements. The number of elements is a double, exact up to 2⁵³ and never rounded below
+ * that, so that no product of extents slips through. (A tensor that is made of a shape alone is refused by the
+ * allocator, which is asked for these bytes.)
+ * @throws ShapeError that names the operation.
+ */
+export function checkSize(shape: Shape, name: string, what = 'the output'): void {
+  if (!(sizeOf(shape) <= MOST_ELEMENTS)) {
+    throw new ShapeError(`${name}: ${what} ${showShape(shape)} needs more than the 4 GiB of WebAssembly memory`)
+  }
+}
+
 /** A shape of whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
 export function checkShape(shape: Shape, what: string): number[] {
   if (!Array.isArray(shape)) throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${typeof shape}`)

@@ -201,7 +201,8 @@ export class Tensor {
 
   /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
   reshape(shape: Shape): Tensor {
-    return new Tensor(this.storage.retain(), resolveShape(this, shape))
+    const resolved = resolveShape(this, shape)
+    return new Tensor(this.storage.retain(), resolved)
   }
 
   /** Another handle on the same elements, disposed on its own. */
@@ -245,17 +246,11 @@ export class Tensor {
 }
 
 function resolveShape(tensor: Tensor, shape: Shape): number[] {
-  const wild = shape.indexOf(-1)
-  if (wild < 0) {
-    const resolved = checkShape(shape, 'reshape')
-    if (sizeOf(resolved) === tensor.size) return resolved
-  } else {
-    const known = checkShape(
-      shape.filter((_, axis) => axis !== wild),
-      'reshape',
-    )
-    const missing = tensor.size / sizeOf(known)
-    if (Number.isInteger(missing)) return shape.map((extent, axis) => (axis === wild ? missing : extent))
+  const wild = Array.isArray(shape) ? shape.indexOf(-1) : -1
+  const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape')
+  const missing = tensor.size / sizeOf(known)
+  if (wild < 0 ? missing === 1 : Number.isInteger(missing) && missing > 0) {
+    return shape.map((extent, axis) => (axis === wild ? missing : extent))
   }
   throw new ShapeError(
     `reshape: ${showShape(tensor.shape)} has ${tensor.size} elements, which do not fit ${showShape(shape)}`,

@@ -127,12 +127,17 @@ function tilesOf(x: Planes, options: TileOptions, name: string): Tiles {
   }
 }
 
-const blank = (width: number, height: number): Picture => ({
-  width,
-  height,
-  channels: 4,
-  data: new Uint8Array(width * height * 4),
-})
+/** Pixels of the largest picture that is drawn, or of several together: 256 MiB. */
+const MOST_PIXELS = 2 ** 26
+
+function blank(width: number, height: number, count = 1): Picture {
+  if (width * height * count > MOST_PIXELS) {
+    throw new ShapeError(
+      `${count === 1 ? 'a picture' : `${count} pictures`} of ${width} × ${height} pixels would be drawn; at most ${MOST_PIXELS} pixels can be: use a smaller zoom or fewer planes`,
+    )
+  }
+  return { width, height, channels: 4, data: new Uint8Array(width * height * 4) }
+}
 
 /** Draws one tile with its upper left corner at (left, top). What is not finite stays transparent. */
 function draw(picture: Picture, tiles: Tiles, tile: number, left: number, top: number): void {
@@ -168,7 +173,7 @@ function draw(picture: Picture, tiles: Tiles, tile: number, left: number, top: n
 export function tilePictures(x: Planes, options: TileOptions = {}): Picture[] {
   const tiles = tilesOf(x, options, 'tilePictures')
   return Array.from({ length: tiles.count }, (_, tile) => {
-    const picture = blank(tiles.columns * tiles.zoom, tiles.rows * tiles.zoom)
+    const picture = blank(tiles.columns * tiles.zoom, tiles.rows * tiles.zoom, tiles.count)
     draw(picture, tiles, tile, 0, 0)
     return picture
   })

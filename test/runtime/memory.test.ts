@@ -48,6 +48,21 @@ describe('the allocator', () => {
     expect(allocator.usage()).toMatchObject({ liveBytes: 1024, peakBytes: 1024, blocks: 1 })
   })
 
+  it('refuses a number of bytes that has wrapped or is none', () => {
+    const allocator = make()
+    for (const bytes of [-1, -(2 ** 31), NaN, Infinity])
+      expect(() => allocator.allocate(bytes)).toThrow(OutOfMemoryError)
+    expect(allocator.usage()).toMatchObject({ liveBytes: 0, blocks: 0 })
+  })
+
+  it('leaves the last page of 4 GiB free, so that the address behind a block fits 32 bits', () => {
+    const memory = { buffer: { byteLength: 2 ** 32 }, grow: () => 0 } as unknown as WebAssembly.Memory
+    const allocator = new Allocator(memory, 2 ** 32 - 3 * 65536)
+    const last = allocator.allocate(2 * 65536)
+    expect(last + 2 * 65536).toBe(2 ** 32 - 65536)
+    expect(() => allocator.allocate(64)).toThrow(OutOfMemoryError)
+  })
+
   it('says how much was asked for when memory ends, and goes on', () => {
     const allocator = make()
     const kept = allocator.allocate(100)

@@ -1,34 +1,144 @@
 /**
  * Convolution whose kernel depends on the output pixel: locally connected layers (9.9), where every pixel has its own,
- * and tiled convolution (9.10), where kernels repeat with a period. Pixels of one class share a kernel:
+ * and tiled convolution (9.10), where kernels repeat with a period. Pixel (p, q) has the kernel of class
+ * j = (p mod T) · U + q mod U:
  *
- *   y[n, k, i]    = bias[k, class i] + Σ_t w[k, class i, t] · xp[n, tap t, pixel i]
- *   dw[k, j, t]   = Σ_n Σ_{i of class j} dy[n, k, i] · xp[n, tap t, pixel i]
- *   dxp[tap t, pixel i] += Σ_k w[k, class i, t] · dy[n, k, i]
+ *   y[n, k, i]    = bias[k, class i] + Σ_t w[k, class i, t] · x[n, tap t of pixel i]
+ *   dw[k, j, t]   = Σ_n Σ_{i of class j} dy[n, k, i] · x[n, tap t of pixel i]
+ *   dx[n, tap t of pixel i] += Σ_k w[k, class i, t] · dy[n, k, i]
  *
- * w is (K, classes, taps), bias (K, classes), `classOf` a table of one u32 for each pixel. No groups.
+ * w is (K, T·U, C·R·S), bias (K, T·U). No groups, no dilation. The window of a pixel is gathered into a patch of C·R·S floats,
+ * with zeros for what lies beside the input: padding takes neither memory nor time. One dimension is two with H, R, P and
+ * T of 1.
  */
+import { LONG, RUN, addRun, roundAll } from '../../micro/long'
 import { F32, horizontalSum, madd } from '../../simd'
-import { ConvShape, align, fillPixels, fillTaps, padImage, pixelTableBytes, tapTableBytes, unpadImage } from './shape'
 
-/** Workspace of every pass: the padded image, the tables, and one patch. */
-export function local_workspace(shape: usize): usize {
-  const d = changetype<ConvShape>(shape)
-  return align(d.paddedBytes) + tapTableBytes(d) + pixelTableBytes(d) + align(<usize>d.taps * F32)
+/** What every pass is told, filled by src/ops/local.ts in this order: extents of tensors, but for strides and padding. */
+@unmanaged
+class LocalShape {
+  N: i32
+  C: i32
+  K: i32
+  H: i32
+  W: i32
+  R: i32
+  S: i32
+  P: i32
+  Q: i32
+  /** Periods: P and Q where every pixel has a kernel of its own. */
+  T: i32
+  U: i32
+  /** Strides and the zeros before the input may be up to 2³¹ − 1. */
+  strideH: i32
+  strideW: i32
+  padH: i32
+  padW: i32
+
+  /** Taps of one kernel. */
+  @inline
+  get taps(): i32 {
+    return this.C * this.R * this.S
+  }
+
+  /** Pixels of one output map. */
+  @inline
+  get pixels(): i32 {
+    return this.P * this.Q
+  }
+
+
+  @inline
+  get imageBytes(): usize {
+    return (<usize>(this.C * this.H * this.W)) << 2
+  }
+
+
+  @inline
+  get classes(): i32 {
+    return this.T * this.U
+  }
+
+  /** Pixels that a class has at most, in all images. */
+  @inline
+  get most(): f64 {
+    const rows = (this.P + this.T - 1) / this.T
+    const columns = (this.Q + this.U - 1) / this.U
+    return <f64>this.N * <f64>rows * <f64>columns
+  }
 }
 
-/** patch[t] = image[tap t], the window of one pixel. */
-function gatherPatch(patch: usize, image: usize, taps: usize, count: i32): void {
-  const end = taps + ((<usize>count) << 2)
-  while (taps < end) {
-    store<f32>(patch, load<f32>(image + <usize>load<u32>(taps)))
-    taps += 4
-    patch += F32
+/** First tap of a window with this origin that lies in the input. An origin goes from −padding to n + padding: 64 bits. */
+@inline
+function firstTap(origin: i64, taps: i32): i32 {
+  return <i32>min<i64>(max<i64>(-origin, 0), taps)
+}
+
+/** One behind the last. */
+@inline
+function tapEnd(origin: i64, n: i32, taps: i32): i32 {
+  return <i32>max<i64>(min<i64>(<i64>n - origin, taps), 0)
+}
+
+/** patch (C, R, S) = the window of pixel (p, q) of an image (C, H, W), zero beside it. */
+function gatherPatch(patch: usize, image: usize, d: LocalShape, p: i32, q: i32): void {
+  const top = <i64>p * d.strideH - d.padH
+  const left = <i64>q * d.strideW - d.padW
+  const r0 = firstTap(top, d.R)
+  const r1 = tapEnd(top, d.H, d.R)
+  const s0 = firstTap(left, d.S)
+  const s1 = tapEnd(left, d.W, d.S)
+  const whole = r0 == 0 && s0 == 0 && r1 == d.R && s1 == d.S
+  if (!whole) memory.fill(patch, 0, (<usize>d.taps) << 2)
+  if (r0 >= r1 || s0 >= s1) return
+  const rowBytes = (<usize>(s1 - s0)) << 2
+  // The corner lies in the input.
+  const corner = image + ((<usize>(<i32>(top + r0) * d.W + <i32>(left + s0))) << 2)
+  for (let c = 0; c < d.C; c++) {
+    for (let r = r0; r < r1; r++) {
+      const from = corner + ((<usize>((c * d.H + r - r0) * d.W)) << 2)
+      const to = patch + ((<usize>((c * d.R + r) * d.S + s0)) << 2)
+      for (let i: usize = 0; i < rowBytes; i += F32) store<f32>(to + i, load<f32>(from + i))
+    }
+  }
+}
+
+/** image[tap t of pixel (p, q)] += patch[t], the adjoint of gatherPatch. */
+function addPatch(image: usize, patch: usize, d: LocalShape, p: i32, q: i32): void {
+  const top = <i64>p * d.strideH - d.padH
+  const left = <i64>q * d.strideW - d.padW
+  const r0 = firstTap(top, d.R)
+  const r1 = tapEnd(top, d.H, d.R)
+  const s0 = firstTap(left, d.S)
+  const s1 = tapEnd(left, d.W, d.S)
+  if (r0 >= r1 || s0 >= s1) return
+  const rowBytes = (<usize>(s1 - s0)) << 2
+  const corner = image + ((<usize>(<i32>(top + r0) * d.W + <i32>(left + s0))) << 2)
+  for (let c = 0; c < d.C; c++) {
+    for (let r = r0; r < r1; r++) {
+      const to = corner + ((<usize>((c * d.H + r - r0) * d.W)) << 2)
+      const from = patch + ((<usize>((c * d.R + r) * d.S + s0)) << 2)
+      for (let i: usize = 0; i < rowBytes; i += F32) store<f32>(to + i, load<f32>(to + i) + load<f32>(from + i))
+    }
   }
 }
 
 /** Σ a · b over `count` floats. */
 function dot(a: usize, b: usize, count: i32): f32 {
+  if (count > LONG) {
+    let total: f64 = 0
+    for (; count > 0; count -= RUN) {
+      total += <f64>dotRun(a, b, min(RUN, count))
+      a += (<usize>RUN) << 2
+      b += (<usize>RUN) << 2
+    }
+    return <f32>total
+  }
+  return dotRun(a, b, count)
+}
+
+/** The same as one run. */
+function dotRun(a: usize, b: usize, count: i32): f32 {
   let sum = f32x4.splat(0)
   const whole = a + ((<usize>(count & ~3)) << 2)
   const end = a + ((<usize>count) << 2)
@@ -63,7 +173,17 @@ function accumulate(y: usize, x: usize, factor: f32, count: i32): void {
   }
 }
 
-/** Images begin ≤ n < end of y (N, K, O, P, Q); bias (K, classes), or 0 for none. */
+/** Bytes of a patch, and of workspace for local_fwd. */
+@inline
+function patchBytes(d: LocalShape): usize {
+  return (<usize>d.taps * F32 + 63) & ~63
+}
+
+export function local_fwd_workspace(shape: usize): f64 {
+  return <f64>patchBytes(changetype<LocalShape>(shape))
+}
+
+/** Images begin ≤ n < end of y (N, K, P, Q); bias (K, classes), or 0 for none. */
 export function local_fwd(
   y: usize,
   x: usize,
@@ -71,121 +191,140 @@ export function local_fwd(
   bias: usize,
   ws: usize,
   shape: usize,
-  classOf: usize,
-  classes: i32,
   begin: i32,
   end: i32,
 ): void {
-  const d = changetype<ConvShape>(shape)
+  const d = changetype<LocalShape>(shape)
   const taps = d.taps
   const pixels = d.pixels
-  const tapTable = ws + align(d.paddedBytes)
-  const pixelTable = tapTable + tapTableBytes(d)
-  const patch = pixelTable + pixelTableBytes(d)
-  fillTaps(tapTable, d)
-  fillPixels(pixelTable, d)
+  const classes = d.classes
   for (let n = begin; n < end; n++) {
-    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
-    for (let i = 0; i < pixels; i++) {
-      const j = <i32>load<u32>(classOf + ((<usize>i) << 2))
-      gatherPatch(patch, image + <usize>load<u32>(pixelTable + ((<usize>i) << 2)), tapTable, taps)
-      for (let k = 0; k < d.K; k++) {
-        const own = <usize>(k * classes + j)
-        const start = bias ? load<f32>(bias + own * F32) : 0
-        const value = start + dot(w + own * <usize>taps * F32, patch, taps)
-        store<f32>(y + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>i * F32, value)
+    const image = x + <usize>n * d.imageBytes
+    for (let p = 0; p < d.P; p++) {
+      for (let q = 0; q < d.Q; q++) {
+        const j = (p % d.T) * d.U + (q % d.U)
+        gatherPatch(ws, image, d, p, q)
+        for (let k = 0; k < d.K; k++) {
+          const own = <usize>(k * classes + j)
+          const start = bias ? load<f32>(bias + own * F32) : 0
+          const value = start + dot(w + own * <usize>taps * F32, ws, taps)
+          store<f32>(y + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32, value)
+        }
       }
     }
   }
 }
 
-/** Images begin ≤ n < end of dx (N, C, D, H, W). */
-export function local_dx(
-  dx: usize,
-  dy: usize,
-  w: usize,
-  ws: usize,
-  shape: usize,
-  classOf: usize,
-  classes: i32,
-  begin: i32,
-  end: i32,
-): void {
-  const d = changetype<ConvShape>(shape)
+/** Bytes of workspace for local_dx: a patch, and where it sums over more than LONG filters another of float64. */
+export function local_dx_workspace(shape: usize): f64 {
+  const d = changetype<LocalShape>(shape)
+  return <f64>patchBytes(d) * (d.K > LONG ? 3 : 1)
+}
+
+/** Images begin ≤ n < end of dx (N, C, H, W). */
+export function local_dx(dx: usize, dy: usize, w: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
+  const d = changetype<LocalShape>(shape)
   const taps = d.taps
   const pixels = d.pixels
-  const tapTable = ws + align(d.paddedBytes)
-  const pixelTable = tapTable + tapTableBytes(d)
-  const patch = pixelTable + pixelTableBytes(d)
-  const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
-  fillTaps(tapTable, d)
-  fillPixels(pixelTable, d)
+  const classes = d.classes
+  const sums = d.K > LONG ? ws + patchBytes(d) : 0
   for (let n = begin; n < end; n++) {
-    const target = dx + <usize>n * imageBytes
-    const image = d.padded ? ws : target
-    memory.fill(image, 0, d.padded ? d.paddedBytes : imageBytes)
-    for (let i = 0; i < pixels; i++) {
-      const j = <i32>load<u32>(classOf + ((<usize>i) << 2))
-      memory.fill(patch, 0, <usize>taps * F32)
-      for (let k = 0; k < d.K; k++) {
-        const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>i * F32)
-        accumulate(patch, w + <usize>(k * classes + j) * <usize>taps * F32, gradient, taps)
-      }
-      const window = image + <usize>load<u32>(pixelTable + ((<usize>i) << 2))
-      for (let t = 0; t < taps; t++) {
-        const to = window + <usize>load<u32>(tapTable + ((<usize>t) << 2))
-        store<f32>(to, load<f32>(to) + load<f32>(patch + <usize>t * F32))
+    const image = dx + <usize>n * d.imageBytes
+    memory.fill(image, 0, d.imageBytes)
+    for (let p = 0; p < d.P; p++) {
+      for (let q = 0; q < d.Q; q++) {
+        const j = (p % d.T) * d.U + (q % d.U)
+        memory.fill(ws, 0, <usize>taps * F32)
+        if (sums) memory.fill(sums, 0, (<usize>taps) << 3)
+        for (let k = 0; k < d.K; k++) {
+          const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)
+          accumulate(ws, w + <usize>(k * classes + j) * <usize>taps * F32, gradient, taps)
+          if (sums && (k + 1) % RUN == 0) addRun(sums, ws, taps)
+        }
+        if (sums) {
+          addRun(sums, ws, taps)
+          roundAll(ws, sums, taps)
+        }
+        addPatch(image, ws, d, p, q)
       }
     }
-    if (d.padded) unpadImage(target, image, d, d.C)
   }
+}
+
+/**
+ * Bytes of workspace for local_dw: a patch, and where a class has more than LONG pixels sums of float64 for all filters.
+ */
+export function local_dw_workspace(shape: usize): f64 {
+  const d = changetype<LocalShape>(shape)
+  const sums = d.most > <f64>LONG ? 8 * <f64>d.K * <f64>d.classes * <f64>d.taps : 0
+  return <f64>patchBytes(d) + sums
 }
 
 /** Filters begin ≤ k < end of dw (K, classes, taps); images, then pixels, are summed in rising order. */
-export function local_dw(
-  dw: usize,
-  dy: usize,
-  x: usize,
-  ws: usize,
-  shape: usize,
-  classOf: usize,
-  classes: i32,
-  begin: i32,
-  end: i32,
-): void {
-  const d = changetype<ConvShape>(shape)
+export function local_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
+  const d = changetype<LocalShape>(shape)
   const taps = d.taps
   const pixels = d.pixels
-  const tapTable = ws + align(d.paddedBytes)
-  const pixelTable = tapTable + tapTableBytes(d)
-  const patch = pixelTable + pixelTableBytes(d)
-  const filterBytes = <usize>classes * <usize>taps * F32
-  fillTaps(tapTable, d)
-  fillPixels(pixelTable, d)
-  memory.fill(dw + <usize>begin * filterBytes, 0, <usize>(end - begin) * filterBytes)
+  const classes = d.classes
+  const count = (end - begin) * classes * taps
+  const own = dw + <usize>(begin * classes) * <usize>taps * F32
+  const sums = d.most > <f64>LONG ? ws + patchBytes(d) : 0
+  // So many pixels in a row hold at most RUN of a class.
+  const run = <i64>RUN * d.U
+  let pending: i64 = 0
+  memory.fill(own, 0, (<usize>count) << 2)
+  if (sums) memory.fill(sums, 0, (<usize>count) << 3)
   for (let n = 0; n < d.N; n++) {
-    const image = padImage(ws, x + <usize>n * <usize>d.C * <usize>d.inputPixels * F32, d)
-    for (let i = 0; i < pixels; i++) {
-      const j = <i32>load<u32>(classOf + ((<usize>i) << 2))
-      gatherPatch(patch, image + <usize>load<u32>(pixelTable + ((<usize>i) << 2)), tapTable, taps)
-      for (let k = begin; k < end; k++) {
-        const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>i * F32)
-        accumulate(dw + <usize>(k * classes + j) * <usize>taps * F32, patch, gradient, taps)
+    const image = x + <usize>n * d.imageBytes
+    for (let p = 0; p < d.P; p++) {
+      for (let q = 0; q < d.Q; q++) {
+        const j = (p % d.T) * d.U + (q % d.U)
+        gatherPatch(ws, image, d, p, q)
+        for (let k = begin; k < end; k++) {
+          const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)
+          accumulate(dw + <usize>(k * classes + j) * <usize>taps * F32, ws, gradient, taps)
+        }
+        if (sums && ++pending == run) {
+          addRun(sums, own, count)
+          pending = 0
+        }
       }
     }
   }
+  if (sums) {
+    addRun(sums, own, count)
+    roundAll(own, sums, count)
+  }
 }
 
-/** db[k, j] = Σ_n Σ_{i of class j} dy[n, k, i], for begin ≤ k < end. */
-export function local_db(db: usize, dy: usize, shape: usize, classOf: usize, classes: i32, begin: i32, end: i32): void {
-  const d = changetype<ConvShape>(shape)
-  memory.fill(db + <usize>(begin * classes) * F32, 0, <usize>((end - begin) * classes) * F32)
+/** Bytes of workspace for local_db: 0, or where a class has more than LONG pixels the sums of one filter in float64. */
+export function local_db_workspace(shape: usize): f64 {
+  const d = changetype<LocalShape>(shape)
+  return d.most > <f64>LONG ? 8 * <f64>d.classes : 0
+}
+
+/** db[k, j] = Σ_n Σ_{i of class j} dy[n, k, i], for begin ≤ k < end. ws: 0 where local_db_workspace is. */
+export function local_db(db: usize, dy: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
+  const d = changetype<LocalShape>(shape)
+  for (let k = begin; k < end; k++) {
+    const own = db + <usize>(k * d.classes) * F32
+    if (ws) {
+      sumClasses<f64>(ws, dy, d, k)
+      roundAll(own, ws, d.classes)
+    } else sumClasses<f32>(own, dy, d, k)
+  }
+}
+
+/** The sums over the pixels of each class of filter k, in T. */
+function sumClasses<T>(sums: usize, dy: usize, d: LocalShape, k: i32): void {
+  memory.fill(sums, 0, (<usize>d.classes) << alignof<T>())
   for (let n = 0; n < d.N; n++) {
-    for (let k = begin; k < end; k++) {
-      let from = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
-      for (let i = 0; i < d.pixels; i++) {
-        const to = db + (<usize>(k * classes) + <usize>load<u32>(classOf + ((<usize>i) << 2))) * F32
-        store<f32>(to, load<f32>(to) + load<f32>(from))
+    let from = dy + <usize>(n * d.K + k) * <usize>d.pixels * F32
+    for (let p = 0; p < d.P; p++) {
+      const row = (p % d.T) * d.U
+      for (let q = 0; q < d.Q; q++) {
+        const to = sums + ((<usize>(row + (q % d.U))) << alignof<T>())
+        store<T>(to, load<T>(to) + <T>load<f32>(from))
         from += F32
       }
     }

@@ -14,7 +14,7 @@ export function avgpool_fwd(y: usize, x: usize, shape: usize, begin: i32, end: i
 }
 
 /** Bytes of workspace for avgpool_dx. */
-export function avgpool_dx_workspace(shape: usize): usize {
+export function avgpool_dx_workspace(shape: usize): f64 {
   return spreadWorkspace(changetype<PoolShape>(shape))
 }
 

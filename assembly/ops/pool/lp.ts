@@ -62,13 +62,19 @@ function scaleByPowers(to: usize, from: usize, base: usize, count: i32, p: f64, 
 }
 
 /** Bytes of workspace for lppool_fwd and for lppool_dx. */
-export function lppool_fwd_workspace(shape: usize): usize {
-  return changetype<PoolShape>(shape).inputBytes
+export function lppool_fwd_workspace(shape: usize): f64 {
+  return 4 * <f64>changetype<PoolShape>(shape).inputPixels
 }
 
-export function lppool_dx_workspace(shape: usize): usize {
+/** Offset of what spreadMap needs in the workspace of lppool_dx, behind a map of y. */
+@inline
+function behindMap(d: PoolShape): usize {
+  return (d.bytes + 7) & ~7
+}
+
+export function lppool_dx_workspace(shape: usize): f64 {
   const d = changetype<PoolShape>(shape)
-  return d.bytes + spreadWorkspace(d)
+  return <f64>behindMap(d) + spreadWorkspace(d)
 }
 
 /** Maps begin ≤ item < end of y (maps, O, P, Q): (Σ xᵖ)^(1/p) over windows; d.numerator is the size of a full one. */
@@ -95,7 +101,7 @@ export function lppool_dx(
   end: i32,
 ): void {
   const d = changetype<PoolShape>(shape)
-  const row = ws + d.bytes
+  const row = ws + behindMap(d)
   for (let item = begin; item < end; item++) {
     const map = <usize>item * d.inputBytes
     const out = <usize>item * d.bytes

@@ -3,6 +3,7 @@
  * is the adjoint of dx. x (maps, D, H, W), y and positions (maps, O, P, Q). A window with a NaN gives NaN, equals go to
  * the first; a window without elements gives -∞ at position -1.
  */
+import { LONG, roundAll } from '../../micro/long'
 import { F32 } from '../../simd'
 import { Adjacent, EverySecond, PoolShape, Strided } from './shape'
 
@@ -40,13 +41,13 @@ function maxOne(y: usize, indices: usize, map: usize, d: PoolShape, planes: i32,
   for (let t = 0; t < planes; t++) {
     for (let r = 0; r < rows; r++) {
       let i = corner + t * d.planePitch + r * d.rowPitch
-      const end = i + columns * step
-      for (; i < end; i += step) {
+      for (let s = 0; s < columns; s++) {
         const value = load<f32>(map + ((<usize>i) << 2))
         if (value > best || value != value) {
           best = value
           at = i
         }
+        i += step
       }
     }
   }
@@ -223,11 +224,11 @@ export function maxpool_fwd(y: usize, indices: usize, x: usize, shape: usize, be
   const d = changetype<PoolShape>(shape)
   const w = d.width
   const Q = w.output
-  // Windows at the borders are taken four at a time too, unless what they read beside the last row is no memory.
-  const beside = <u64>(x + <usize>end * d.inputBytes) + <u64>(4 * w.stride + w.kernel) * F32
-  const edged = w.kernel > 0 && w.dilation == 1 && beside <= (<u64>memory.size()) << 16
-  const blockBegin = edged ? max(0, (w.lo - w.kernel + w.stride) / w.stride) : w.insideBegin
-  const blockEnd = edged ? min(Q, (w.n + w.lo - 1) / w.stride + 1) : w.insideEnd
+  // Windows at the borders are taken four at a time too, unless what they read beside the rows is no memory.
+  const behind = <u64>(x + <usize>end * d.inputBytes) + (4 * <u64>w.stride + <u64>w.kernel) * F32
+  const edged = <u64>x >= (<u64>w.lo) << 2 && behind <= (<u64>memory.size()) << 16
+  const blockBegin = edged ? w.partBegin : w.insideBegin
+  const blockEnd = edged ? w.partEnd : w.insideEnd
   const blocks = blockEnd - blockBegin >= 4
   const halving = isHalving(d)
   for (let item = begin; item < end; item++) {
@@ -286,8 +287,33 @@ function spreadHalving(dx: usize, dy: usize, indices: usize, d: PoolShape): void
   }
 }
 
-/** Maps begin ≤ item < end of dx: dy added at the positions that maxpool_fwd stored, window after window. */
-export function maxpool_dx(dx: usize, dy: usize, indices: usize, shape: usize, begin: i32, end: i32): void {
+/**
+ * Bytes of workspace for maxpool_dx: a map of float64 where an element can be the maximum of more than LONG windows, which
+ * float32 would not add up; 0 otherwise.
+ */
+export function maxpool_dx_workspace(shape: usize): f64 {
+  const d = changetype<PoolShape>(shape)
+  return d.depth.overlap * d.height.overlap * d.width.overlap > <f64>LONG ? 8 * <f64>d.inputPixels : 0
+}
+
+/** map[positions[i]] += from[i] for i below `count`, in T; −1 is no position. */
+function scatter<T>(map: usize, from: usize, positions: usize, count: i32): void {
+  for (let i = 0; i < count; i++) {
+    const position = load<i32>(positions)
+    if (position >= 0) {
+      const to = map + ((<usize>position) << alignof<T>())
+      store<T>(to, load<T>(to) + <T>load<f32>(from))
+    }
+    from += F32
+    positions += 4
+  }
+}
+
+/**
+ * Maps begin ≤ item < end of dx: dy added at the positions that maxpool_fwd stored, window after window. ws: 0 where
+ * maxpool_dx_workspace is.
+ */
+export function maxpool_dx(dx: usize, dy: usize, indices: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<PoolShape>(shape)
   const bytes = d.bytes
   const halving = isHalving(d)
@@ -299,12 +325,13 @@ export function maxpool_dx(dx: usize, dy: usize, indices: usize, shape: usize, b
       spreadHalving(map, from, at, d)
       continue
     }
-    memory.fill(map, 0, d.inputBytes)
-    for (let i: usize = 0; i < bytes; i += 4) {
-      const position = load<i32>(at + i)
-      if (position < 0) continue
-      const to = map + ((<usize>position) << 2)
-      store<f32>(to, load<f32>(to) + load<f32>(from + i))
+    if (ws) {
+      memory.fill(ws, 0, (<usize>d.inputPixels) << 3)
+      scatter<f64>(ws, from, at, d.pixels)
+      roundAll(map, ws, d.inputPixels)
+    } else {
+      memory.fill(map, 0, d.inputBytes)
+      scatter<f32>(map, from, at, d.pixels)
     }
   }
 }

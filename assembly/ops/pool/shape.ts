@@ -8,7 +8,13 @@
  */
 import { F32 } from '../../simd'
 
-/** Windows along one direction, filled by src/plan/pool.ts in this order. */
+/**
+ * Windows along one direction, filled by src/plan/pool.ts in this order.
+ *
+ * n and output are extents of tensors, below 2³⁰. Kernel, stride, lo, hi and dilation may be up to 2³¹ − 1. The first tap of
+ * a window lies at its origin, from −lo to n − 1, which 32 bits hold, so that `origin` is right although its product
+ * may wrap; distances from an origin are below 2³² and taken without a sign.
+ */
 @unmanaged
 class Axis {
   /** Elements of the input. */
@@ -20,7 +26,14 @@ class Axis {
   stride: i32
   lo: i32
   hi: i32
+  /** 1 where a window has one tap. */
   dilation: i32
+  /** The windows insideBegin ≤ i < insideEnd lie in the input as a whole; none where addresses of blocks could wrap. */
+  insideBegin: i32
+  insideEnd: i32
+  /** Those of partBegin ≤ i < partEnd lie in it at least in part, provided that the dilation is 1; else as above. */
+  partBegin: i32
+  partEnd: i32
 
 
   @inline
@@ -32,74 +45,66 @@ class Axis {
   tap(i: i32): i32 {
     if (this.kernel == 0) return 0
     const origin = this.origin(i)
-    return origin >= 0 ? 0 : (this.dilation - 1 - origin) / this.dilation
+    return origin >= 0 ? 0 : <i32>((<u32>-origin - 1) / <u32>this.dilation) + 1
   }
 
-  /** Its position in the input. */
+  /** Its position in the input; where the window has no tap there, an address that must not be read. */
   first(i: i32): i32 {
     if (this.kernel == 0) return <i32>((<i64>i * this.n) / this.output)
     return this.origin(i) + this.tap(i) * this.dilation
   }
 
-  /** Taps of window i that lie in the input; 0 or less if there is none. */
+  /** Taps of window i that lie in the input. */
   count(i: i32): i32 {
     if (this.kernel == 0) {
       return <i32>(((<i64>i + 1) * this.n + this.output - 1) / this.output) - <i32>((<i64>i * this.n) / this.output)
     }
     const origin = this.origin(i)
     if (origin >= this.n) return 0
-    return min(this.kernel, (this.n - 1 - origin) / this.dilation + 1) - this.tap(i)
+    const before = <u32>(this.n - 1 - origin) / <u32>this.dilation + 1
+    return max(0, <i32>min(<u32>this.kernel, before) - this.tap(i))
   }
 
-  /** Taps of window i that a mean divides by: those in the input, or also those in its padding. */
+  /**
+   * Taps of window i that a mean divides by: those in the input, or also those in its padding. Means have no dilation, so
+   * that lo and hi, at most half of the kernel, are below 2³⁰.
+   */
   extent(i: i32, countPadding: bool): i32 {
     if (this.kernel == 0 || !countPadding) return this.count(i)
-    return min(this.kernel, this.n + this.hi - this.origin(i))
+    return <i32>min(<u32>this.kernel, <u32>(this.n + this.hi - this.origin(i)))
   }
 
-  /** Elements from the first tap to the last. */
+  /** At most so many windows share an element. */
   @inline
-  get reach(): i32 {
-    return (this.kernel - 1) * this.dilation + 1
-  }
-
-  /** The windows insideBegin ≤ i < insideEnd lie in the input as a whole. */
-  get insideBegin(): i32 {
-    if (this.kernel == 0) return this.output
-    return min(this.output, (this.lo + this.stride - 1) / this.stride)
-  }
-
-  get insideEnd(): i32 {
-    const last = this.n + this.lo - this.reach
-    if (this.kernel == 0 || last < 0) return this.insideBegin
-    return max(this.insideBegin, min(this.output, last / this.stride + 1))
+  get overlap(): f64 {
+    return this.kernel == 0 ? <f64>(this.output / this.n + 2) : <f64>min(this.kernel, this.output)
   }
 }
 
-/** 23 integers. */
+/** 36 integers. */
 @unmanaged
 export class PoolShape {
   /** A mean is sum · numerator / extent; a p-norm takes the sum of a full window, as torch.nn.LPPool2d does. */
-  numerator: i32
+  numerator: f64
   /** 1: the extent of a window includes padding. */
   countPadding: i32
 
 
   @inline
   get depth(): Axis {
-    return changetype<Axis>(changetype<usize>(this) + 8)
+    return changetype<Axis>(changetype<usize>(this) + 12)
   }
 
 
   @inline
   get height(): Axis {
-    return changetype<Axis>(changetype<usize>(this) + 36)
+    return changetype<Axis>(changetype<usize>(this) + 56)
   }
 
 
   @inline
   get width(): Axis {
-    return changetype<Axis>(changetype<usize>(this) + 64)
+    return changetype<Axis>(changetype<usize>(this) + 100)
   }
 
   /** Elements of one map of x and of y, and the bytes they take. */
@@ -123,7 +128,7 @@ export class PoolShape {
     return <usize>this.pixels * F32
   }
 
-  /** Elements of x from one tap to the next along D and along H. */
+  /** Elements of x from one tap to the next along D and along H; they may wrap where a window has one tap in the input. */
   @inline
   get planePitch(): i32 {
     return this.depth.dilation * this.height.n * this.width.n

@@ -2,8 +2,11 @@
  * Sums over windows, the core of the mean, the weighted mean and the p-norm: y = Σ x · numerator / extent for
  * x (maps, D, H, W) and y (maps, O, P, Q), one map at a time, and the adjoint of the sum without weights.
  *
- * Rows of a window are summed first, then their sums. Adaptive and large windows are summed along the window in float64.
+ * Rows of a window are summed first, then their sums. Adaptive and large windows are summed along the window in float64, and
+ * so are weighted ones of more than LONG taps, and the adjoint where more than LONG windows can share an element: with that
+ * no sum is off by more than LONG · 2⁻²⁴ of its terms' magnitudes, and long ones are right to one rounding.
  */
+import { LONG, roundAll } from '../../micro/long'
 import { zipLight } from '../../micro/map'
 import { F32 } from '../../simd'
 import { sumOf } from '../reduce'
@@ -19,17 +22,16 @@ export class Plain {
 
 
   @inline
-  addOne(sum: f32, value: f32, weight: usize): f32 {
-    return sum + value
+  addOne<T>(sum: T, value: f32, weight: usize): T {
+    return sum + <T>value
   }
 
   /** Number of elements that count. */
   @inline
   extent(d: PoolShape, weights: usize, o: i32, p: i32, q: i32): f32 {
     const countPadding = d.countPadding != 0
-    return <f32>(
-      (<i64>d.depth.extent(o, countPadding) * d.height.extent(p, countPadding) * d.width.extent(q, countPadding))
-    )
+    const planes = <f64>d.depth.extent(o, countPadding)
+    return <f32>(planes * <f64>d.height.extent(p, countPadding) * <f64>d.width.extent(q, countPadding))
   }
 }
 
@@ -39,22 +41,22 @@ export function weightAt(d: PoolShape, weights: usize, t: i32, r: i32, s: i32): 
   return weights + ((<usize>((t * d.height.kernel + r) * d.width.kernel + s)) << 2)
 }
 
-/** Sum over window (o, p, q): rows first, in the order of `sumRow`. */
-function sumWindow<Tap>(map: usize, weights: usize, d: PoolShape, o: i32, p: i32, q: i32): f32 {
+/** Sum over window (o, p, q), in T: rows first, in the order of `sumRow`. */
+function sumWindow<Tap, T>(map: usize, weights: usize, d: PoolShape, o: i32, p: i32, q: i32): T {
   const w = d.width
   const planes = d.depth.count(o)
   const rows = d.height.count(p)
   const columns = w.count(q)
   const spacing = <usize>w.dilation * F32
   const corner = d.row(o, p) + w.first(q)
-  let sum: f32 = 0
+  let sum: T = 0
   for (let t = 0; t < planes; t++) {
     for (let r = 0; r < rows; r++) {
       let from = map + ((<usize>(corner + t * d.planePitch + r * d.rowPitch)) << 2)
       let weight = weightAt(d, weights, d.depth.tap(o) + t, d.height.tap(p) + r, w.tap(q))
-      let rowSum: f32 = 0
+      let rowSum: T = 0
       for (let s = 0; s < columns; s++) {
-        rowSum = changetype<Tap>(0).addOne(rowSum, load<f32>(from), weight)
+        rowSum = changetype<Tap>(0).addOne<T>(rowSum, load<f32>(from), weight)
         from += spacing
         weight += F32
       }
@@ -64,9 +66,15 @@ function sumWindow<Tap>(map: usize, weights: usize, d: PoolShape, o: i32, p: i32
   return sum
 }
 
-/** Whether sums run along the window, in float64: adaptive and large windows. */
+/** Taps of a window, some of which may lie beside the input; 0: adaptive. */
+@inline
+function tapsOf(d: PoolShape): f64 {
+  return <f64>d.depth.kernel * <f64>d.height.kernel * <f64>d.width.kernel
+}
+
+/** Whether sums without weights run along the window, in float64: adaptive and large windows. */
 function isWide(d: PoolShape): bool {
-  const taps = <i64>d.depth.kernel * d.height.kernel * d.width.kernel
+  const taps = tapsOf(d)
   return taps == 0 || d.width.kernel > 16 || taps > 512
 }
 
@@ -143,7 +151,7 @@ export function sumMap<Tap>(y: usize, map: usize, weights: usize, d: PoolShape):
   const Q = w.output
   const insideBegin = w.insideBegin
   const insideEnd = w.insideEnd
-  const wide = !weights && isWide(d)
+  const wide = weights ? tapsOf(d) > <f64>LONG : isWide(d)
   const blocks = !wide && insideEnd - insideBegin >= 4
   const numerator = <f32>d.numerator
   let out = y
@@ -160,9 +168,10 @@ export function sumMap<Tap>(y: usize, map: usize, weights: usize, d: PoolShape):
         const extent = changetype<Tap>(0).extent(d, weights, o, p, q)
         let value: f32
         if (wide) {
-          value = <f32>((sumWide(map, d, o, p, q) * <f64>numerator) / <f64>extent)
+          const sum = weights ? sumWindow<Tap, f64>(map, weights, d, o, p, q) : sumWide(map, d, o, p, q)
+          value = <f32>((sum * <f64>numerator) / <f64>extent)
         } else {
-          value = sumWindow<Tap>(map, weights, d, o, p, q)
+          value = sumWindow<Tap, f32>(map, weights, d, o, p, q)
           if (extent != numerator) value = (value * numerator) / extent
         }
         store<f32>(out + ((<usize>q) << 2), value)
@@ -180,21 +189,36 @@ class Add {
   }
 }
 
-/** Bytes of workspace for spreadMap: one row. */
+/** Whether so many windows can share an element that its gradient is summed in float64. */
 @inline
-export function spreadWorkspace(d: PoolShape): usize {
-  return <usize>d.width.n * F32
+function isCrowded(d: PoolShape): bool {
+  return d.width.overlap + d.height.overlap * d.depth.overlap > <f64>LONG
 }
 
-/** The adjoint of sumMap<Plain>: each row of dy is spread along W into `row`, which is then added along D and H. */
-export function spreadMap(dx: usize, dy: usize, row: usize, d: PoolShape): void {
+/** Bytes of workspace for spreadMap: a row of float32, or a row and a map of float64. */
+export function spreadWorkspace(d: PoolShape): f64 {
+  return isCrowded(d) ? 8 * (<f64>d.width.n + <f64>d.inputPixels) : 4 * <f64>d.width.n
+}
+
+/** The adjoint of sumMap<Plain>: each row of dy is spread along W into a row at ws, which is then added along D and H. */
+export function spreadMap(dx: usize, dy: usize, ws: usize, d: PoolShape): void {
+  if (isCrowded(d)) {
+    const map = ws + ((<usize>d.width.n) << 3)
+    spreadRows<f64>(map, dy, ws, d)
+    roundAll(dx, map, d.inputPixels)
+  } else spreadRows<f32>(dx, dy, ws, d)
+}
+
+/** The same with sums in T. */
+function spreadRows<T>(dx: usize, dy: usize, row: usize, d: PoolShape): void {
   const w = d.width
-  const rowBytes = <usize>w.n * F32
-  const spacing = <usize>w.dilation * F32
+  const shift = <usize>alignof<T>()
+  const rowBytes = (<usize>w.n) << shift
+  const spacing = (<usize>w.dilation) << shift
   const numerator = <f32>d.numerator
   const insideBegin = w.insideBegin
   const insideEnd = w.insideEnd
-  memory.fill(dx, 0, d.inputBytes)
+  memory.fill(dx, 0, (<usize>d.inputPixels) << shift)
   for (let o = 0; o < d.depth.output; o++) {
     const planes = d.depth.count(o)
     for (let p = 0; p < d.height.output; p++) {
@@ -206,25 +230,26 @@ export function spreadMap(dx: usize, dy: usize, row: usize, d: PoolShape): void 
         let count = w.kernel
         let to = row
         if (q >= insideBegin && q < insideEnd) {
-          to += (<usize>w.origin(q)) << 2
+          to += (<usize>w.origin(q)) << shift
         } else {
           extent = changetype<Plain>(0).extent(d, 0, o, p, q)
           count = w.count(q)
-          to += (<usize>w.first(q)) << 2
+          to += (<usize>w.first(q)) << shift
         }
         const gradient = load<f32>(dy)
         dy += F32
         const share = extent == numerator ? gradient : (gradient * numerator) / extent
         for (; count > 0; count--) {
-          store<f32>(to, load<f32>(to) + share)
+          store<T>(to, load<T>(to) + <T>share)
           to += spacing
         }
       }
       const first = d.row(o, p)
       for (let t = 0; t < planes; t++) {
         for (let r = 0; r < rows; r++) {
-          const to = dx + ((<usize>(first + t * d.planePitch + r * d.rowPitch)) << 2)
-          zipLight<Add>(to, to, row, 0, 0, 0, w.n)
+          const to = dx + ((<usize>(first + t * d.planePitch + r * d.rowPitch)) << shift)
+          if (sizeof<T>() == 4) zipLight<Add>(to, to, row, 0, 0, 0, w.n)
+          else for (let i: usize = 0; i < rowBytes; i += 8) store<f64>(to + i, load<f64>(to + i) + load<f64>(row + i))
         }
       }
     }

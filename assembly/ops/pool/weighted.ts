@@ -16,8 +16,8 @@ class Weighted {
 
 
   @inline
-  addOne(sum: f32, value: f32, weight: usize): f32 {
-    return sum + value * load<f32>(weight)
+  addOne<T>(sum: T, value: f32, weight: usize): T {
+    return sum + <T>value * <T>load<f32>(weight)
   }
 
   /** Sum of the weights that count; exactly 1 for a full window. */

@@ -6,7 +6,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
-import { integersAt, parallel, withIntegers } from '../../runtime/core.js'
+import { integersAt, kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { LIGHT } from '../../runtime/work.js'
 import type { Shape } from '../../tensor/shape.js'
 import { empty, keep, type Tensor } from '../../tensor/tensor.js'
@@ -34,7 +34,9 @@ const scatter: Op<{ dy: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGrad
   forward: ({ dy, indices }, { xShape, maps, work, record }) => {
     const dx = empty(xShape)
     withIntegers(record, (shape) => {
-      parallel('maxpool_dx', maps, work, dx.pointer, dy.pointer, indices.pointer, shape)
+      const bytes = kernels().maxpool_dx_workspace(shape)
+      const ws = bytes > 0 ? perThread(bytes) : 0
+      parallel('maxpool_dx', maps, work, dx.pointer, dy.pointer, indices.pointer, ws, shape)
     })
     return dx
   },

@@ -8,7 +8,7 @@ import { perDirection, type PerDirection } from '../../plan/window.js'
 import { integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { LIGHT } from '../../runtime/work.js'
-import { sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
+import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { empty, scope, Tensor } from '../../tensor/tensor.js'
 import type { PoolIndices } from './max.js'
 
@@ -152,6 +152,7 @@ export function maxUnpool2d(
   checkTensor(y, NAME, 'x')
   mapExtents(NAME, 2, y.shape)
   const unpool = { xShape: y.shape, yShape: [...y.shape.slice(0, 2), ...unpooledSize(y.shape, options ?? {})] }
+  checkSize(unpool.yShape, NAME)
   const positions = checkIndices(indices, unpool)
   if (positions instanceof Tensor) return place({ x: y, indices: positions }, unpool)
   return scope(() => {

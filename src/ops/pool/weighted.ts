@@ -8,7 +8,7 @@ import { slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import { floatsAt, kernels, parallel, withIntegers, withWorkspace } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
-import { sameShape, showShape, type Shape } from '../../tensor/shape.js'
+import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { empty, Tensor } from '../../tensor/tensor.js'
 import type { AvgPoolOptions } from './average.js'
 
@@ -74,6 +74,9 @@ function checkSigma(name: string, sigma: number | readonly number[]): readonly n
   return list as readonly number[]
 }
 
+/** Taps of a kernel up to which a Gaussian is computed, each time anew: a quarter of a second. */
+const MOST_GAUSSIAN = 2 ** 22
+
 function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool {
   const name = 'weightedPool2d'
   const { weights, sigma } = options
@@ -84,6 +87,12 @@ function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool 
   const extents = rows && [rows.length, (rows[0] as readonly number[]).length]
   const kernel = (options.kernel ?? extents) as PerDirection
   const pool = slide(name, 2, x, { ...options, kernel, dilation: 1 }, { countIncludePad: options.countIncludePad })
+  checkSize(pool.kernel, name, 'the kernel')
+  if (!rows && sizeOf(pool.kernel) > MOST_GAUSSIAN) {
+    throw new ShapeError(
+      `${name}: a Gaussian is computed for at most ${MOST_GAUSSIAN} taps, and the kernel ${showShape(pool.kernel)} has more; use a smaller kernel, or give weights`,
+    )
+  }
   if (extents && !sameShape(extents, pool.kernel)) {
     throw new ShapeError(
       `${name}: weights must be ${showShape(pool.kernel)} like the kernel, given ${showShape(extents)}`,
