@@ -1,8 +1,8 @@
 /**
- * Checkpoints: weights, optimizer state and the place in the run, in one safetensors file. Together with the settings
- * they hold everything that the rest of the run depends on.
+ * Checkpoints: weights, optimizer state, the best weights so far and the place in the run, in one safetensors file with a
+ * checksum over all of it. Together with the data they hold everything that the rest of the run depends on.
  */
-import { join } from 'node:path'
+import { parseJson } from '../io/json.js'
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -10,23 +10,34 @@ import {
   type SafetensorsTensor,
 } from '../io/safetensors.js'
 import type { Graph } from '../nn/graph.js'
-import { readFileOrExplain, writeFileAtomically } from '../node/files.js'
+import { largestFile, readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import type { Optimizer } from '../optim/optimizer.js'
-import { FormatError } from '../runtime/errors.js'
+import { FormatError, UnsupportedError } from '../runtime/errors.js'
+import type { Tensor } from '../tensor/tensor.js'
 import type { FitState } from '../train/fit.js'
-import { settingNames, type RunSettings } from './settings.js'
+import type { MetricsPosition } from './metrics.js'
+import { settingParsers } from './options.js'
+import { flagOf, settingNames, type RunSettings } from './settings.js'
 
 /** What a checkpoint holds besides tensors. */
 export interface Progress {
   readonly settings: RunSettings
   readonly fit: FitState
   readonly optimizer: Readonly<Record<string, number>>
-  /** Examples in the training split: a different number would mean other data. */
-  readonly examples: number
+  /** The data that the run is on: how many examples it trains with, and the digest of its fingerprint. */
+  readonly data: { readonly training: number; readonly digest: string }
   /** Seconds of training so far. */
   readonly seconds: number
-  /** Length of metrics.jsonl, in bytes: what came after it belongs to no checkpoint. */
-  readonly metricsBytes: number
+  readonly metrics: MetricsPosition
+}
+
+/** Copies of a model's weights by name, as they were after an epoch. */
+export type Weights = ReadonlyMap<string, Floats>
+
+interface Floats {
+  readonly dtype: 'F32'
+  readonly shape: readonly number[]
+  readonly data: Float32Array
 }
 
 export interface Checkpoint extends Progress {
@@ -34,80 +45,160 @@ export interface Checkpoint extends Progress {
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>
 }
 
-export const checkpointPath = (directory: string): string => join(directory, 'checkpoint.safetensors')
+const FORMAT = 'toeplitz-checkpoint 3'
 
-const FORMAT = 'toeplitz-checkpoint 2'
+/** Tensors of a checkpoint are named after what they belong to. */
+const kinds = { model: 'model.', optimizer: 'optimizer.', best: 'best.' } as const
 
+/** Copies of all that a model has learned. */
+export const weightsOf = (model: Graph): Weights =>
+  new Map(
+    [...model.namedState()].map(([name, tensor]) => [name, { dtype: 'F32', shape: tensor.shape, data: tensor.data() }]),
+  )
+
+/** Writes a checkpoint. `best` are the weights of the best epoch so far, where training may stop early. */
 export async function writeCheckpoint(
-  directory: string,
-  model: Graph,
-  optimizer: Optimizer,
+  path: string,
+  {
+    model,
+    optimizer,
+    best,
+  }: { readonly model: Graph; readonly optimizer: Optimizer; readonly best?: Weights | undefined },
   progress: Omit<Progress, 'optimizer'>,
 ): Promise<void> {
   const { tensors, numbers } = optimizer.state()
   const all: Record<string, SafetensorsInput> = {}
-  for (const [name, tensor] of model.namedState()) all[`model.${name}`] = { shape: tensor.shape, data: tensor.data() }
-  for (const [name, { shape, data }] of Object.entries(tensors)) all[`optimizer.${name}`] = { shape, data }
+  for (const [name, tensor] of weightsOf(model)) all[kinds.model + name] = tensor
+  for (const [name, tensor] of Object.entries(tensors)) all[kinds.optimizer + name] = tensor
+  for (const [name, tensor] of best ?? []) all[kinds.best + name] = tensor
   const metadata = { format: FORMAT, progress: JSON.stringify({ ...progress, optimizer: numbers }) }
-  await writeFileAtomically(checkpointPath(directory), encodeSafetensors(all, metadata))
+  await writeFileAtomically(path, encodeSafetensors(all, metadata, { checksum: true }))
+}
+
+/**
+ * Checks before training that the checkpoints of a run can be read back.
+ * @throws UnsupportedError when they would be larger than `largest` bytes
+ */
+export function checkSize(
+  { model, optimizer }: { readonly model: Graph; readonly optimizer: Optimizer },
+  { earlyStopping }: RunSettings,
+  largest = largestFile,
+): void {
+  const bytesOf = (tensors: Iterable<Pick<Tensor, 'size'>>): number =>
+    [...tensors].reduce((sum, { size }) => sum + 4 * size, 0)
+  const weights = bytesOf(model.namedState().values())
+  const state = Object.values(optimizer.state().tensors).reduce((sum, { data }) => sum + data.byteLength, 0)
+  // The header takes some hundred bytes for each tensor: a sixteenth of a GiB is more than any model needs.
+  const bytes = weights * (earlyStopping > 0 ? 2 : 1) + state + 2 ** 26
+  if (bytes <= largest) return
+  const ways = ['a smaller model', '--momentum 0', ...(earlyStopping > 0 ? ['--early-stopping 0'] : [])]
+  const gigabytes = (count: number): string => `${(count / 2 ** 30).toFixed(1)} GiB`
+  throw new UnsupportedError(
+    `a checkpoint of this run would take ${gigabytes(bytes)}, and at most ${gigabytes(largest)} can be read back; ` +
+      `choose ${ways.slice(0, -1).join(', ')} or ${ways.at(-1)}`,
+  )
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const allNumbers = (value: unknown): boolean =>
-  isObject(value) && Object.values(value).every((item) => typeof item === 'number')
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+const isCount = (value: unknown): boolean => isNumber(value) && Number.isSafeInteger(value) && value >= 0
+const isDigest = (value: unknown): boolean => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
+const areNumbers = (value: unknown): boolean => isObject(value) && Object.values(value).every(isNumber)
 
-function isProgress(value: unknown): value is Progress {
-  if (!isObject(value) || !isObject(value['settings']) || !isObject(value['fit'])) return false
-  const { settings, fit, optimizer, examples, seconds, metricsBytes } = value
-  const { sums } = fit as { sums?: unknown }
-  const settingsFit = settingNames.every((name) => ['string', 'number'].includes(typeof settings[name]))
-  const sumsFit =
-    isObject(sums) &&
-    typeof sums['examples'] === 'number' &&
-    typeof sums['loss'] === 'number' &&
-    allNumbers(sums['metrics'])
-  const numbersFit = [examples, seconds, metricsBytes, (fit as { step?: unknown }).step].every(
-    (item) => typeof item === 'number' && item >= 0,
-  )
-  return settingsFit && sumsFit && numbersFit && allNumbers(optimizer)
+function isFitState(value: unknown): value is FitState {
+  if (!isObject(value) || !isCount(value['step']) || !isObject(value['sums'])) return false
+  const { sums, best } = value
+  const { examples, loss, metrics } = sums
+  const bestFits = best === undefined || (isObject(best) && isCount(best['epoch']) && isNumber(best['value']))
+  return isCount(examples) && isNumber(loss) && areNumbers(metrics) && bestFits
 }
 
-/** @throws FormatError when there is no checkpoint, or it is damaged. */
-export async function readCheckpoint(directory: string): Promise<Checkpoint> {
-  const path = checkpointPath(directory)
-  const { tensors, metadata } = decodeSafetensors(await readFileOrExplain(path), path)
-  if (metadata['format'] !== FORMAT)
-    throw new FormatError(`${path}: not a checkpoint of this version; expected '${FORMAT}' in its header`)
-  let progress: unknown
-  try {
-    progress = JSON.parse(metadata['progress'] ?? '')
-  } catch {
-    progress = undefined
+function isProgress(value: unknown): value is Progress {
+  if (!isObject(value)) return false
+  const { settings, fit, optimizer, data, seconds, metrics } = value
+  return (
+    isObject(settings) &&
+    isFitState(fit) &&
+    areNumbers(optimizer) &&
+    isObject(data) &&
+    isCount(data['training']) &&
+    isDigest(data['digest']) &&
+    isNumber(seconds) &&
+    seconds >= 0 &&
+    isObject(metrics) &&
+    isCount(metrics['bytes']) &&
+    isDigest(metrics['sha256'])
+  )
+}
+
+/** What is wrong with the settings of a checkpoint, checked as those of a command line are; undefined when nothing is. */
+function wrongSetting(settings: Readonly<Record<string, unknown>>): string | undefined {
+  for (const name of settingNames) {
+    const value = settings[name]
+    const wrong = (why: string): string => `${flagOf(name)} is ${JSON.stringify(value) ?? 'missing'}: ${why}`
+    // The folder of the data is looked for when it is opened.
+    if (name === 'data') {
+      if (typeof value !== 'string') return wrong('It must be a name.')
+      continue
+    }
+    try {
+      if (settingParsers[name](String(value)) !== value) return wrong('It is of another type.')
+    } catch (error) {
+      return wrong((error as Error).message)
+    }
   }
-  if (!isProgress(progress))
-    throw new FormatError(`${path}: the header does not tell where the run stood; start the run again without --resume`)
+  return undefined
+}
+
+const advice = 'start the run again without --resume'
+
+/** @throws FormatError when there is no checkpoint, or it is damaged. */
+export async function readCheckpoint(path: string): Promise<Checkpoint> {
+  const { tensors, metadata, verified } = decodeSafetensors(await readFileOrExplain(path), path)
+  if (metadata['format'] !== FORMAT || !verified)
+    throw new FormatError(
+      `${path}: damaged, or not a checkpoint of this version: expected '${FORMAT}' and a checksum in its header; ${advice}`,
+    )
+  const progress = parseJson(metadata['progress'] ?? 'null', `${path}: progress in its header`)
+  if (!isProgress(progress)) throw new FormatError(`${path}: the header does not tell where the run stood; ${advice}`)
+  const wrong = wrongSetting(progress.settings)
+  if (wrong !== undefined) throw new FormatError(`${path}: ${wrong} ${advice}`)
   return { ...progress, path, tensors }
 }
 
-/** Puts a checkpoint's numbers into a model and an optimizer. @throws FormatError when they do not fit. */
-export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimizer): void {
-  const part = (prefix: string): Map<string, SafetensorsTensor> =>
-    new Map(
-      [...checkpoint.tensors]
-        .filter(([name]) => name.startsWith(prefix))
-        .map(([name, tensor]) => [name.slice(prefix.length), tensor]),
-    )
-  model.assign(part('model.'), checkpoint.path)
+/** The tensors of a kind, by their own names. */
+function part({ path, tensors }: Checkpoint, prefix: string): Map<string, Floats> {
+  const floats = new Map<string, Floats>()
+  for (const [name, { dtype, shape, data }] of tensors) {
+    if (!name.startsWith(prefix)) continue
+    if (dtype !== 'F32') throw new FormatError(`${path}: ${name} is ${dtype}, not F32; ${advice}`)
+    floats.set(name.slice(prefix.length), { dtype, shape, data: data as Float32Array })
+  }
+  return floats
+}
+
+/**
+ * Puts a checkpoint's numbers into a model and an optimizer, and gives the weights of the best epoch, if it has any.
+ * @throws FormatError when they do not fit
+ */
+export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimizer): Weights | undefined {
+  const { path, fit } = checkpoint
+  const best = part(checkpoint, kinds.best)
+  if (fit.best !== undefined && best.size === 0) {
+    throw new FormatError(`${path}: the weights of the best epoch are missing; ${advice}`)
+  }
+  // They are checked now, by the model that takes them, rather than at the end of the run.
+  if (best.size > 0) model.assign(best, path)
+  model.assign(part(checkpoint, kinds.model), path)
   try {
     optimizer.loadState({
-      tensors: Object.fromEntries(
-        [...part('optimizer.')].map(([name, { shape, data }]) => [name, { shape, data: data as Float32Array }]),
-      ),
+      tensors: Object.fromEntries(part(checkpoint, kinds.optimizer)),
       numbers: checkpoint.optimizer,
     })
   } catch (error) {
-    throw new FormatError(`${checkpoint.path}: ${(error as Error).message}`, { cause: error })
+    throw new FormatError(`${path}: ${(error as Error).message}`, { cause: error })
   }
+  return best.size > 0 ? best : undefined
 }

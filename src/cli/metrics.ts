@@ -1,50 +1,74 @@
 /** metrics.jsonl: one JSON object for each step and each epoch, appended in blocks. */
-import { appendFile, stat, truncate } from 'node:fs/promises'
-import { join } from 'node:path'
-import { readFileOrExplain, writeFileAtomically } from '../node/files.js'
-import { FormatError, ToeplitzError } from '../runtime/errors.js'
+import { createHash, type Hash } from 'node:crypto'
+import { parseJson } from '../io/json.js'
+import { shown } from '../node/files.js'
+import type { Folder, Note } from './folder.js'
 import type { EpochRecord, StepRecord } from './report.js'
 
+/** How much of the file belongs to a checkpoint: what came after it is written again. */
+export interface MetricsPosition {
+  readonly bytes: number
+  /** SHA-256 of these bytes, in hexadecimal. */
+  readonly sha256: string
+}
+
+const name = 'metrics.jsonl'
+
 export class MetricsFile {
-  readonly path: string
+  static readonly fileName = name
   readonly steps: StepRecord[] = []
   readonly epochs: EpochRecord[] = []
+  readonly #folder: Folder
+  readonly #hash: Hash = createHash('sha256')
   #pending = ''
   #bytes = 0
 
-  private constructor(path: string) {
-    this.path = path
+  private constructor(folder: Folder) {
+    this.#folder = folder
   }
+
+  /** The position in a file of which nothing is written. */
+  static readonly start: MetricsPosition = { bytes: 0, sha256: createHash('sha256').digest('hex') }
 
   /** An empty file, replacing one that is there. */
-  static async create(directory: string): Promise<MetricsFile> {
-    const file = new MetricsFile(join(directory, 'metrics.jsonl'))
-    await writeFileAtomically(file.path, new Uint8Array())
+  static async create(folder: Folder): Promise<MetricsFile> {
+    await folder.write(name, '')
+    return new MetricsFile(folder)
+  }
+
+  /**
+   * The file of an earlier run up to where its checkpoint was made; the rest is cut off. The run does not depend on it:
+   * where the file is lost or damaged, a new one begins.
+   */
+  static async resume(folder: Folder, position: MetricsPosition, note: Note): Promise<MetricsFile> {
+    // It is made after the first checkpoint, in which it has no bytes yet.
+    if (position.bytes === 0) return MetricsFile.create(folder)
+    const file = new MetricsFile(folder)
+    const content = ((await folder.has(name)) ? await folder.read(name) : new Uint8Array()).subarray(0, position.bytes)
+    file.#hash.update(content)
+    const isWhole = content.length === position.bytes && file.#position().sha256 === position.sha256
+    if (!isWhole || !file.#take(new TextDecoder().decode(content))) {
+      note(`${shown(folder.pathOf(name))}: lost or damaged; the run goes on, but its report lacks the steps so far`)
+      return MetricsFile.create(folder)
+    }
+    await folder.truncate(name, position.bytes)
+    file.#bytes = position.bytes
     return file
   }
 
-  /** The first `bytes` bytes of the file of an earlier run; the rest is cut off. */
-  static async resume(directory: string, bytes: number): Promise<MetricsFile> {
-    const file = new MetricsFile(join(directory, 'metrics.jsonl'))
-    const content = await readFileOrExplain(file.path)
-    if (content.length < bytes) {
-      throw new FormatError(
-        `${file.path}: ${content.length} bytes, but the checkpoint was made after ${bytes}; start the run again without --resume`,
-      )
-    }
-    for (const line of new TextDecoder().decode(content.subarray(0, bytes)).split('\n')) {
-      if (line === '') continue
-      try {
-        const { type, ...record } = JSON.parse(line) as { type: string }
-        if (type === 'step') file.steps.push(record as unknown as StepRecord)
-        else if (type === 'epoch') file.epochs.push(record as unknown as EpochRecord)
-      } catch {
-        throw new FormatError(`${file.path}: a line is not JSON; start the run again without --resume`)
+  /** Takes the records of earlier steps and epochs from lines of JSON; false where one is none. */
+  #take(lines: string): boolean {
+    try {
+      for (const line of lines.split('\n').filter((line) => line !== '')) {
+        const { type, ...record } = parseJson(line, name) as { type: string }
+        if (!Object.values(record).every((value) => value === null || typeof value === 'number')) return false
+        if (type === 'step') this.steps.push(record as unknown as StepRecord)
+        else if (type === 'epoch') this.epochs.push(record as unknown as EpochRecord)
       }
+      return true
+    } catch {
+      return false
     }
-    await truncate(file.path, bytes)
-    file.#bytes = bytes
-    return file
   }
 
   step(record: StepRecord): void {
@@ -61,27 +85,19 @@ export class MetricsFile {
     this.#pending += `${JSON.stringify({ type, ...record })}\n`
   }
 
-  /** Appends what has been added; gives the length of the file in bytes. */
-  async flush(): Promise<number> {
+  /** Appends what has been added; gives where the file ends now. */
+  async flush(): Promise<MetricsPosition> {
     if (this.#pending !== '') {
       const bytes = Buffer.from(this.#pending)
-      try {
-        await appendFile(this.path, bytes)
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        const reason = code === 'ENOSPC' ? 'no space left; free some and go on with --resume' : (error as Error).message
-        throw new ToeplitzError('FILE', `${this.path}: cannot append: ${reason}`, { cause: error })
-      }
+      await this.#folder.append(name, bytes)
       this.#pending = ''
       this.#bytes += bytes.length
+      this.#hash.update(bytes)
     }
-    return this.#bytes
+    return this.#position()
+  }
+
+  #position(): MetricsPosition {
+    return { bytes: this.#bytes, sha256: this.#hash.copy().digest('hex') }
   }
 }
-
-/** Whether a path exists. */
-export const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

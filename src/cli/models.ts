@@ -8,7 +8,6 @@ import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { architectures, createModel } from '../zoo/registry.js'
-import { exists } from './metrics.js'
 import { augmentationOf, initializerOf } from './options.js'
 import type { RunSettings } from './settings.js'
 
@@ -40,7 +39,8 @@ const readArchitecture = async (path: string): Promise<Graph> =>
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
 export async function modelNamed(name: string): Promise<Graph> {
-  const isPath = (await exists(name)) || (/[/\\.]/.test(name) && !Object.hasOwn(architectures, name))
+  const exists = (await stat(name).catch(() => undefined)) !== undefined
+  const isPath = exists || (/[/\\.]/.test(name) && !Object.hasOwn(architectures, name))
   return isPath ? readArchitecture(name) : createModel(name)
 }
 

@@ -9,6 +9,8 @@ import type { Augmentation } from '../data/augment.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { SearchRange } from '../train/search.js'
 import { architectures, nearestNames } from '../zoo/registry.js'
+import { dataNames } from './data.js'
+import { scheduleNames, type RunSettings } from './settings.js'
 
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
@@ -84,13 +86,14 @@ export function parseModel(text: string): string {
 }
 
 /** A parser that takes one of the names. */
-export function choiceOf(names: readonly string[]): (text: string) => string {
+export function choiceOf<Name extends string>(names: readonly Name[]): (text: string) => Name {
   return (text) => {
-    if (!names.includes(text)) {
+    const name = names.find((known) => known === text)
+    if (name === undefined) {
       const allowed = names.length === 1 ? names.join('') : `one of ${names.join(', ')}`
       throw new InvalidArgumentError(`It must be ${allowed}.`)
     }
-    return text
+    return name
   }
 }
 
@@ -160,6 +163,25 @@ export function initializerOf(text: string): Initializer | undefined {
 export function parseInitializer(text: string): string {
   initializerOf(text)
   return text
+}
+
+/** What each setting of a run may be: from its text on the command line, or as a checkpoint says it. */
+export const settingParsers: { readonly [Name in keyof RunSettings]: (text: string) => RunSettings[Name] } = {
+  model: parseModel,
+  data: choiceOrFolder(dataNames),
+  imageSize: parseNonNegativeInteger,
+  epochs: parsePositiveInteger,
+  batchSize: parsePositiveInteger,
+  lr: parsePositiveNumber,
+  schedule: choiceOf(scheduleNames),
+  momentum: parseFraction,
+  weightDecay: parseNonNegativeNumber,
+  init: parseInitializer,
+  augment: parseAugmentation,
+  clipNorm: parseNonNegativeNumber,
+  accumulate: parsePositiveInteger,
+  earlyStopping: parseNonNegativeInteger,
+  seed: parseSeed,
 }
 
 function parseInteger(text: string, smallest: number, largest: number): number {

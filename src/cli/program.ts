@@ -10,19 +10,12 @@ import type { SearchRange } from '../train/search.js'
 import { UsageError } from './errors.js'
 import {
   choiceOf,
-  choiceOrFolder,
-  parseAugmentation,
-  parseInitializer,
-  parseModel,
-  parseFraction,
   parseNonNegativeInteger,
-  parseNonNegativeNumber,
   parsePath,
   parsePositiveInteger,
-  parsePositiveNumber,
-  parseSeed,
   parseThreads,
   parseValues,
+  settingParsers as parsers,
   type Values,
 } from './options.js'
 import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
@@ -84,6 +77,8 @@ export interface SearchOptions {
   readonly augment: string
   readonly seed: number
   readonly out?: string
+  /** Whether a search that is in the folder of `out` is replaced; left out, that is an error. */
+  readonly force?: boolean
   readonly dataDir?: string
 }
 
@@ -175,8 +170,6 @@ export async function runCli(
   return exitCode
 }
 
-const scheduleNames = ['cosine', 'step', 'constant'] as const
-
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
   const { imageSize, clipNorm, accumulate, earlyStopping, seed } = trainDefaults
@@ -184,49 +177,41 @@ function addTrain(program: Command, actions: CliActions): void {
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
     .addOption(
-      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parseModel).default(model),
+      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parsers.model).default(model),
     )
-    .option(
-      '--data <name>',
-      `data set: ${dataNames.join(', ')}, or a folder of pictures`,
-      choiceOrFolder(dataNames),
-      data,
-    )
-    .option(
-      '--image-size <pixels>',
-      'size of the pictures of a folder, 0 for the first',
-      parseNonNegativeInteger,
-      imageSize,
-    )
-    .option('--epochs <count>', 'passes over the training images', parsePositiveInteger, epochs)
-    .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
-    .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls', parsePositiveNumber, lr)
+    .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder of pictures`, parsers.data, data)
+    .option('--image-size <pixels>', 'size of the pictures of a folder, 0 for the first', parsers.imageSize, imageSize)
+    .option('--epochs <count>', 'passes over the training images', parsers.epochs, epochs)
+    .option('--batch-size <count>', 'images in a step', parsers.batchSize, batchSize)
+    .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls', parsers.lr, lr)
     .addOption(
       new Option('--schedule <name>', 'how it falls: to 0 (cosine), by tenths (step), not at all (constant)')
-        .argParser(choiceOf(scheduleNames))
+        .argParser(parsers.schedule)
         .default(schedule),
     )
-    .option('--momentum <fraction>', 'share of the last update that is kept, 0 up to 1', parseFraction, momentum)
-    .option('--weight-decay <factor>', 'pull of the weights towards 0', parseNonNegativeNumber, weightDecay)
-    .option('--init <name>', 'initial weights: he, glorot, lecun or gaussian=<sigma>', parseInitializer, init)
-    .option('--augment <list>', 'random changes of training images, such as flip,shift=4', parseAugmentation, augment)
-    .option('--clip-norm <norm>', 'largest norm of the gradients, 0 for any', parseNonNegativeNumber, clipNorm)
+    .option('--momentum <fraction>', 'share of the last update that is kept, 0 up to 1', parsers.momentum, momentum)
+    .option('--weight-decay <factor>', 'pull of the weights towards 0', parsers.weightDecay, weightDecay)
+    .option('--init <name>', 'initial weights: he, glorot, lecun or gaussian=<sigma>', parsers.init, init)
+    .option('--augment <list>', 'random changes of training images, such as flip,shift=4', parsers.augment, augment)
+    .option('--clip-norm <norm>', 'largest norm of the gradients, 0 for any', parsers.clipNorm, clipNorm)
     .option(
       '--accumulate <parts>',
       'parts in which a batch is computed, to save memory',
-      parsePositiveInteger,
+      parsers.accumulate,
       accumulate,
     )
     .option(
       '--early-stopping <epochs>',
       'epochs without improvement after which to stop, 0 for never',
-      parseNonNegativeInteger,
+      parsers.earlyStopping,
       earlyStopping,
     )
-    .option('--seed <number>', 'initial weights, order and changes of images; same seed, same bits', parseSeed, seed)
+    .option('--seed <number>', 'initial weights, order and changes of images; same seed, same bits', parsers.seed, seed)
     .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
     .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
     .option('--resume [dir]', 'go on from the checkpoint in this folder (default: that of --out)', parsePath)
+    .option('--force', 'replace the run that is in the folder of --out')
+    .option('--accept-changed-data', 'with --resume: go on though the data is not what the run was started on')
     .option('--threads <count>', 'threads to compute with; any number gives the same bits (default: 1)', parseThreads)
     .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
     .addHelpText(
@@ -259,21 +244,22 @@ function addSearch(program: Command, actions: CliActions): void {
     .command('search')
     .description('find a learning rate and a weight decay by short trainings: at random, coarse to fine, or on a grid')
     .addOption(
-      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parseModel).default(model),
+      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parsers.model).default(model),
     )
-    .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder`, choiceOrFolder(dataNames), data)
-    .option('--image-size <pixels>', 'size of the pictures of a folder', parseNonNegativeInteger, imageSize)
+    .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder`, parsers.data, data)
+    .option('--image-size <pixels>', 'size of the pictures of a folder', parsers.imageSize, imageSize)
     .addOption(ranges('learning rate', '--lr <values>', lr))
     .addOption(ranges('weight decay', '--weight-decay <values>', weightDecay))
     .option('--trials <count>', 'trials in a round', parsePositiveInteger, trials)
     .option('--rounds <count>', 'rounds, each around the best of the one before', parsePositiveInteger, rounds)
     .option('--epochs <count>', 'epochs of a trial; twice as many in round 2, and so on', parsePositiveInteger, epochs)
     .option('--images <count>', 'training images of a trial, 0 for all', parseNonNegativeInteger, images)
-    .option('--batch-size <count>', 'images in a step', parsePositiveInteger, batchSize)
-    .option('--init <name>', 'initial weights, as for train', parseInitializer, init)
-    .option('--augment <list>', 'random changes of training images, as for train', parseAugmentation, augment)
-    .option('--seed <number>', 'of the values and of every training', parseSeed, seed)
+    .option('--batch-size <count>', 'images in a step', parsers.batchSize, batchSize)
+    .option('--init <name>', 'initial weights, as for train', parsers.init, init)
+    .option('--augment <list>', 'random changes of training images, as for train', parsers.augment, augment)
+    .option('--seed <number>', 'of the values and of every training', parsers.seed, seed)
     .option('--out <dir>', 'folder for the results (default: runs/search-<model>-<data>)', parsePath)
+    .option('--force', 'replace the search that is in the folder of --out')
     .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
     .addHelpText(
       'after',

@@ -1,8 +1,8 @@
 /** `toeplitz search`: hyperparameters by short trainings, as lines, a table and a page with plots. */
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { imageRange } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
-import { ensureDirectory, writeFileAtomically } from '../node/files.js'
+import { shown } from '../node/files.js'
 import { SGD } from '../optim/sgd.js'
 import { init } from '../runtime/embedded.js'
 import { fit } from '../train/fit.js'
@@ -12,9 +12,11 @@ import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
+import { Folder, type Note } from './folder.js'
 import { makeModel } from './models.js'
 import { augmentationOf, type Values } from './options.js'
 import { exitCodes, type CliStream, type SearchOptions } from './program.js'
+import { nameOf } from './run.js'
 import { renderSearch } from './searchReport.js'
 import { commandOf, flagOf, learningRates, trainDefaults, withRecipe, type RunSettings } from './settings.js'
 
@@ -105,49 +107,66 @@ function tableOf(trials: readonly Trial[]): string {
   return rows.map((row) => row.map((cell, column) => cell.padStart(widths[column] as number)).join('  ')).join('\n')
 }
 
+const names = { record: 'search.json', report: 'search.html' } as const
+
+/** Takes the folder for the results of a search. */
+async function takeFolder(options: SearchOptions, note: Note): Promise<Folder> {
+  const { out, force = false } = options
+  if (out === undefined) return Folder.takeNumbered(join('runs', `search-${nameOf(options)}`), note)
+  const folder = await Folder.take(out, note, { make: true })
+  if (force || !(await folder.has(names.record))) return folder
+  folder.close()
+  throw new UsageError(
+    `--out ${shown(out)} holds a finished search (${names.record}); choose another folder, or replace it with --force`,
+  )
+}
+
 /** The action behind `toeplitz search`; gives the exit code. */
 export async function searchCommand(
   options: SearchOptions,
   { stdout }: { readonly stdout: CliStream } = process,
 ): Promise<number> {
-  await init()
-  const { data: name, dataDir, imageSize, images } = options
-  const all = await loadData(name, {
-    dataDir,
-    imageSize,
-    strict: false,
-    onSkip: ({ message }) => stdout.write(`warning: ${message}; skipped\n`),
-  })
-  const training = images > 0 && images < all.training.size ? imageRange(all.training, 0, images) : all.training
-  const data = { ...all, training }
-  const run = `${options.model}-${basename(name)}`
-  const directory = options.out ?? join('runs', `search-${run}`)
-  await ensureDirectory(directory)
-  stdout.write(
-    `${options.model} on ${name}: ${training.size} training, ${data.validation.size} validation images; results in ${directory}\n`,
-  )
-  const began = performance.now()
-  const { trials, best, stopped } = await runSearch(options, data, stdout)
-  const seconds = (performance.now() - began) / 1000
-  // As long as a whole training is by default, not as a trial.
-  const { epochs } = withRecipe({ ...trainDefaults, model: options.model, data: name }, new Set())
-  const command = best ? commandOf({ ...settingsOf(options, best.values), epochs }) : undefined
-  const record = {
-    model: options.model,
-    data: name,
-    images: training.size,
-    seed: options.seed,
-    seconds,
-    best,
-    command,
-    trials,
+  const note: Note = (line) => void stdout.write(`${line}\n`)
+  const folder = await takeFolder(options, note)
+  try {
+    await init()
+    const { data: name, dataDir, imageSize, images } = options
+    const all = await loadData(name, {
+      dataDir,
+      imageSize,
+      strict: false,
+      onSkip: ({ message }) => note(`warning: ${message}; skipped`),
+    })
+    const training = images > 0 && images < all.training.size ? imageRange(all.training, 0, images) : all.training
+    const data = { ...all, training }
+    note(
+      `${options.model} on ${name}: ${training.size} training, ${data.validation.size} validation images; results in ${folder.path}`,
+    )
+    const began = performance.now()
+    const { trials, best, stopped } = await runSearch(options, data, stdout)
+    const seconds = (performance.now() - began) / 1000
+    // As long as a whole training is by default, not as a trial.
+    const { epochs } = withRecipe({ ...trainDefaults, model: options.model, data: name }, new Set())
+    const command = best ? commandOf({ ...settingsOf(options, best.values), epochs }) : undefined
+    const record = {
+      model: options.model,
+      data: name,
+      images: training.size,
+      seed: options.seed,
+      seconds,
+      best,
+      command,
+      trials,
+    }
+    await folder.check()
+    await folder.write(names.record, `${JSON.stringify(record, null, 2)}\n`)
+    const page = renderSearch({ ...record, command: command ?? 'no trial gave a result', version: packageVersion() })
+    const report = await folder.write(names.report, page)
+    note(`\n${tableOf(trials)}\n`)
+    if (command !== undefined) note(`best    ${command}`)
+    note(`report  ${report}`)
+    return stopped === 'aborted' ? exitCodes.interrupted : exitCodes.success
+  } finally {
+    folder.close()
   }
-  const text = new TextEncoder()
-  await writeFileAtomically(join(directory, 'search.json'), text.encode(`${JSON.stringify(record, null, 2)}\n`))
-  const page = renderSearch({ ...record, command: command ?? 'no trial gave a result', version: packageVersion() })
-  await writeFileAtomically(join(directory, 'search.html'), text.encode(page))
-  stdout.write(`\n${tableOf(trials)}\n\n`)
-  if (command !== undefined) stdout.write(`best    ${command}\n`)
-  stdout.write(`report  ${join(directory, 'search.html')}\n`)
-  return stopped === 'aborted' ? exitCodes.interrupted : exitCodes.success
 }

@@ -4,6 +4,10 @@ import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule
 /** Steps of rising learning rate: at most these, and at most a tenth of the run. */
 const WARMUP_STEPS = 200
 
+/** How the learning rate falls. */
+export const scheduleNames = ['cosine', 'step', 'constant'] as const
+type ScheduleName = (typeof scheduleNames)[number]
+
 export interface TrainSettings {
   readonly model: string
   /** Name of a data set, or a folder with one of pictures. */
@@ -13,7 +17,7 @@ export interface TrainSettings {
   readonly epochs: number
   readonly batchSize: number
   readonly lr: number
-  readonly schedule: string
+  readonly schedule: ScheduleName
   readonly momentum: number
   readonly weightDecay: number
   /** Initial weights: `default` (the model's own), or as `parseInitializer` reads them. */
@@ -37,10 +41,17 @@ export interface TrainSettings {
   readonly threads?: number
   /** Whether a damaged picture ends the run; left out, it is skipped. */
   readonly strict?: boolean
+  /** Whether a run that is in the folder of `out` is replaced; left out, that is an error. */
+  readonly force?: boolean
+  /** Whether a run is resumed though its data is not what it was started on; left out, that is an error. */
+  readonly acceptChangedData?: boolean
 }
 
 /** The settings that decide the bits of a run. */
-export type RunSettings = Omit<TrainSettings, 'out' | 'resume' | 'dataDir' | 'threads' | 'strict'>
+export type RunSettings = Omit<
+  TrainSettings,
+  'out' | 'resume' | 'dataDir' | 'threads' | 'strict' | 'force' | 'acceptChangedData'
+>
 
 /** What `toeplitz train` uses where nothing else is asked for. */
 export const trainDefaults = {
@@ -107,6 +118,6 @@ export function learningRates({ lr, schedule }: RunSettings, steps: number): Sch
     // A tenth after each third.
     step: () => step({ lr, every: Math.ceil((steps - rise) / 3) }),
     constant: () => constant(lr),
-  }[schedule as 'cosine' | 'step' | 'constant']()
+  }[schedule]()
   return rise > 0 ? warmup(rise, after) : after
 }

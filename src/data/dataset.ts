@@ -21,6 +21,8 @@ export interface ImageDataset extends LabelledImages {
 
 /** Labelled pictures that are read when they are needed. */
 export interface ImageFiles extends LabelledImages {
+  /** The path of each picture, where each is a file of its own. */
+  readonly files?: readonly string[]
   /** Pixels (C, H, W) of one picture; undefined when it is damaged and to be left out. */
   read(index: number): Promise<Uint8Array | undefined>
 }
@@ -87,5 +89,6 @@ export function imageRange<Source extends ImageSource>(source: Source, begin: nu
   const pixels = channels * height * width
   const part = { ...source, labels: source.labels.subarray(begin, end), size: end - begin }
   if ('images' in source) return { ...part, images: source.images.subarray(begin * pixels, end * pixels) }
-  return { ...part, read: (index: number) => source.read(begin + index) }
+  const files = source.files?.slice(begin, end)
+  return { ...part, ...(files ? { files } : {}), read: (index: number) => source.read(begin + index) }
 }

@@ -1,8 +1,23 @@
 /** Files on disk: reading with errors that help, writing that never leaves half a file. Node only. */
+import { constants } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdir,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  truncate,
+  type FileHandle,
+} from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FormatError, ToeplitzError } from '../runtime/errors.js'
+
+/** Bytes that one array can hold (4 GiB in Node 20), and so the largest file that is read or written. */
+export const largestFile = constants.MAX_LENGTH
 
 /**
  * Reads a whole file.
@@ -12,12 +27,49 @@ import { FormatError, ToeplitzError } from '../runtime/errors.js'
  */
 export async function readFileOrExplain(path: string): Promise<Uint8Array> {
   try {
-    const bytes = await readFile(path)
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return await readWhole(path)
   } catch (error) {
     throw new FormatError(`${shown(path)}: ${readingProblem(codeOf(error))}`, { cause: error })
   }
 }
+
+/** Bytes of one read of a file that Node does not read at once (from 2 GiB on). */
+const PIECE = 64 * 1024 * 1024
+
+function bytesOf(size: number): Uint8Array {
+  try {
+    return new Uint8Array(size)
+  } catch (cause) {
+    throw Object.assign(new Error('too large', { cause }), { code: 'LARGER_THAN_MEMORY' })
+  }
+}
+
+async function readWhole(path: string): Promise<Uint8Array> {
+  try {
+    const bytes = await readFile(path)
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  } catch (error) {
+    if (codeOf(error) !== 'ERR_FS_FILE_TOO_LARGE') throw error
+  }
+  const handle = await open(path)
+  try {
+    const { size } = await handle.stat()
+    const bytes = bytesOf(size)
+    let length = 0
+    while (length < size) {
+      const { bytesRead } = await handle.read(bytes, length, Math.min(PIECE, size - length))
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return bytes.subarray(0, length)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** What writeFileAtomically calls a file that it has not finished. */
+const temporaryName = (): string => `.toeplitz-${randomUUID()}.tmp`
+export const isTemporary = (name: string): boolean => /^\.toeplitz-[0-9a-f-]{36}\.tmp$/.test(name)
 
 /**
  * Writes a file so that a reader sees either the old content or the new, whatever happens meanwhile: to a temporary file
@@ -35,7 +87,7 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
     if (existing?.isFile() === false) throw Object.assign(new Error('not a regular file'), { code: 'NOT_A_FILE' })
     const target = existing === undefined ? path : await realpath(path)
     // Created under its own name and for writing alone ("x"), so that no other file can be hit.
-    const name = join(dirname(target), `.toeplitz-${randomUUID()}.tmp`)
+    const name = join(dirname(target), temporaryName())
     const handle = await open(name, 'wx', existing === undefined ? 0o666 : existing.mode & 0o777)
     temporary = name
     try {
@@ -51,9 +103,27 @@ export async function writeFileAtomically(path: string, bytes: Uint8Array): Prom
     await syncDirectory(dirname(target))
   } catch (error) {
     if (temporary !== undefined) await rm(temporary, { force: true }).catch(() => undefined)
-    throw fileError(path, writingProblem(codeOf(error)), error)
+    throw writingError(path, error)
   }
 }
+
+/** Waits for a change of a file. @throws ToeplitzError with code FILE when it fails */
+async function changing(path: string, change: Promise<void>): Promise<void> {
+  try {
+    await change
+  } catch (error) {
+    throw writingError(path, error)
+  }
+}
+
+/** Adds bytes to the end of a file, which is made if there is none. Where that fails, a part may have been added. */
+export const appendToFile = (path: string, bytes: Uint8Array): Promise<void> => changing(path, appendFile(path, bytes))
+
+/** Cuts a file off after this many bytes, or makes it as long, with zeros. */
+export const truncateFile = (path: string, bytes: number): Promise<void> => changing(path, truncate(path, bytes))
+
+/** Removes a file, if it is there. */
+export const removeFile = (path: string): Promise<void> => changing(path, rm(path, { force: true }))
 
 /** Whether there is a file, or a directory, at the path. */
 export async function isA(kind: 'file' | 'directory', path: string): Promise<boolean> {
@@ -71,8 +141,13 @@ export async function isA(kind: 'file' | 'directory', path: string): Promise<boo
  * @throws ToeplitzError with code FILE when that is not possible
  */
 export async function ensureDirectory(path: string): Promise<void> {
+  await makeDirectory(path)
+}
+
+/** As `ensureDirectory`; gives the topmost of the directories that did not exist, or undefined. */
+export async function makeDirectory(path: string): Promise<string | undefined> {
   try {
-    await mkdir(path, { recursive: true })
+    return await mkdir(path, { recursive: true })
   } catch (error) {
     throw fileError(path, directoryProblem(codeOf(error)), error)
   }
@@ -95,6 +170,10 @@ function ignoreMissing(error: unknown): undefined {
   if (codeOf(error) !== 'ENOENT') throw error
 }
 
+/** The error of a file that could not be written, made, renamed or removed. */
+export const writingError = (path: string, cause: unknown): ToeplitzError =>
+  fileError(path, writingProblem(codeOf(cause)), cause)
+
 function fileError(path: string, problem: string, cause: unknown): ToeplitzError {
   return new ToeplitzError('FILE', `${shown(path)}: ${problem}`, { cause })
 }
@@ -110,8 +189,8 @@ function readingProblem(code: string): string {
     case 'EACCES':
     case 'EPERM':
       return 'no permission to read it; allow this user to (chmod u+r) or name another file'
-    case 'ERR_FS_FILE_TOO_LARGE':
-      return 'is larger than can be read into memory at once (2 GiB); name a smaller file'
+    case 'LARGER_THAN_MEMORY':
+      return 'is larger than can be held in memory at once; name a smaller file'
     default:
       return `cannot be read (${code})`
   }
@@ -152,12 +231,13 @@ function directoryProblem(code: string): string {
   }
 }
 
-function codeOf(error: unknown): string {
+/** The system's code of an error, such as ENOENT; its message where there is none. */
+export function codeOf(error: unknown): string {
   if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
   return String(error)
 }
 
 /** The path, on one line whatever it holds. */
-function shown(path: string): string {
+export function shown(path: string): string {
   return path === '' || /\p{Cc}/u.test(path) ? JSON.stringify(path) : path
 }

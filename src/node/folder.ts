@@ -62,6 +62,7 @@ export async function openImageFolder(directory: string, options: ImageFolderOpt
   const files = Array.from(permutation(sorted.length, 0, 0), (index) => sorted[index] as LabelledFile)
   const reader = new FileReader(files, options)
   return {
+    files: files.map(({ path }) => path),
     labels: Int32Array.from(files, ({ label }) => label),
     size: files.length,
     shape: await reader.findShape(),

@@ -121,13 +121,14 @@ describe('toeplitz train', () => {
     expect(stopped.out).toContain('Go on with: toeplitz train --resume stopped')
     expect(readdirSync(join(folder, 'stopped')).sort()).toEqual([
       'checkpoint.safetensors',
+      'data.json',
       'metrics.jsonl',
       'report.html',
     ])
     const again = toeplitz(...training, '--out', 'stopped')
     expect(again).toMatchObject({ code: 2, out: '' })
     expect(again.error).toBe(
-      'toeplitz: --out stopped holds an unfinished run; go on with --resume stopped, or choose another folder\n',
+      'toeplitz: --out stopped holds an unfinished run; go on with --resume stopped, choose another folder, or replace it with --force\n',
     )
     const conflict = toeplitz('train', '--resume', 'stopped', '--lr', '0.5', '--data-dir', data)
     expect(conflict).toMatchObject({
@@ -323,7 +324,7 @@ describe('toeplitz predict', () => {
       'another version',
       (directory) => {
         const file = JSON.parse(readFileSync(join(folder, 'whole/model.json'), 'utf8')) as object
-        writeFileSync(join(directory, 'model.json'), JSON.stringify({ ...file, version: 9 }))
+        writeFileSync(join(directory, 'model.json'), JSON.stringify({ ...file, checksum: undefined, version: 9 }))
         return ['predict', directory, 'three.png']
       },
       /model\.json: version 9 is not known; this release reads version 1/,

@@ -69,11 +69,33 @@ describe('readFileOrExplain', () => {
 
   it.each([
     ['EACCES', 'no permission to read it'],
-    ['ERR_FS_FILE_TOO_LARGE', 'is larger than can be read'],
     ['EIO', 'cannot be read (EIO)'],
   ])('explains %s', async (code, expected) => {
     vi.mocked(actual.readFile).mockRejectedValueOnce(systemError(code))
     expect((await failure(readFileOrExplain('some/file'))).message).toContain(`some/file: ${expected}`)
+  })
+
+  it('reads in pieces what Node does not read at once', async () => {
+    const path = join(directory, 'a')
+    const handle = await (await vi.importActual<typeof actual>('node:fs/promises')).open(path, 'w')
+    // Holes take no space: only the ends of the pieces of 64 MiB, and of the file, are written.
+    const places = [0, 2 ** 26 - 1, 2 ** 26, 2 ** 27 - 1, 2 ** 27, 2 ** 27 + 100]
+    for (const place of places) await handle.write(Uint8Array.of(7), 0, 1, place)
+    await handle.close()
+    vi.mocked(actual.readFile).mockRejectedValueOnce(systemError('ERR_FS_FILE_TOO_LARGE'))
+    const read = await readFileOrExplain(path)
+    expect(read.length).toBe(2 ** 27 + 101)
+    const found: number[] = []
+    for (let at = read.indexOf(7); at >= 0; at = read.indexOf(7, at + 1)) found.push(at)
+    expect(found).toEqual(places)
+  })
+
+  it.skipIf(process.platform === 'win32')('explains a file that no memory holds', async () => {
+    const path = join(directory, 'a')
+    await writeFile(path, '')
+    await (await vi.importActual<typeof actual>('node:fs/promises')).truncate(path, 2 ** 43)
+    const { message } = await failure(readFileOrExplain(path))
+    expect(message).toBe(`${path}: is larger than can be held in memory at once; name a smaller file`)
   })
 
   it('keeps to one line for any path', async () => {

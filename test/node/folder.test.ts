@@ -40,9 +40,12 @@ describe('openImageFolder', () => {
   it('has a class for each folder and reads pictures when they are asked for', async () => {
     await twoClasses()
     const source = await openImageFolder(directory)
-    expect({ ...source, labels: [...source.labels].sort(), read: 0 }).toEqual({
-      ...{ labels: [0, 0, 0, 0, 0, 1, 1, 1, 1], size: 9, shape: [3, 4, 6], classes: ['cat', 'dog'], read: 0 },
+    expect({ ...source, files: source.files?.length, labels: [...source.labels].sort(), read: 0 }).toEqual({
+      ...{ files: 9, labels: [0, 0, 0, 0, 0, 1, 1, 1, 1], size: 9, shape: [3, 4, 6], classes: ['cat', 'dog'], read: 0 },
     })
+    // Each file is in the folder of its label.
+    const folders = source.files?.map((path) => path.split('/').at(-2))
+    expect(folders).toEqual(Array.from(source.labels, (label) => source.classes[label]))
     // Not all of one class first.
     expect([...source.labels]).not.toEqual([...source.labels].sort())
     const reds = new Set<number>()

@@ -1,0 +1,340 @@
+/**
+ * A training run and its folder: the one place that knows what lies there, in which order it is written, and what is to be
+ * made of a folder that a killed process left.
+ *
+ * While a run goes on, its folder holds `checkpoint.safetensors` (everything that the rest of the run depends on, the data
+ * apart), `data.json` (of which parts the data is made, to name what changed) and `metrics.jsonl`. When it ends, the
+ * results are written, and the checkpoint goes last: whoever finds a checkpoint goes on from it, whatever else is there,
+ * and the results that a folder without one holds are complete.
+ */
+import { basename, join } from 'node:path'
+import type { Graph } from '../nn/graph.js'
+import { isA, shown } from '../node/files.js'
+import { InUseError } from '../node/lock.js'
+import type { Optimizer } from '../optim/optimizer.js'
+import { ToeplitzError } from '../runtime/errors.js'
+import type { FitState } from '../train/fit.js'
+import {
+  checkSize,
+  readCheckpoint,
+  restore,
+  weightsOf,
+  writeCheckpoint,
+  type Checkpoint,
+  type Weights,
+} from './checkpoint.js'
+import type { Data } from './data.js'
+import { UsageError } from './errors.js'
+import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.js'
+import { Folder, numberedFolders, type Note } from './folder.js'
+import { MetricsFile } from './metrics.js'
+import type { TrainOptions } from './program.js'
+import { flagOf, settingNames, type RunSettings } from './settings.js'
+
+const names = {
+  checkpoint: 'checkpoint.safetensors',
+  data: 'data.json',
+  weights: 'model.safetensors',
+  model: 'model.json',
+  report: 'report.html',
+  result: 'result.json',
+} as const
+
+/** What a run that has ended leaves beside its metrics, and what one of an earlier version left behind. */
+const results = [names.model, names.result, names.report, names.weights]
+const outdated = ['best.safetensors']
+
+/** A run's name, as `convnet-mnist`. */
+export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string => `${model}-${basename(data)}`
+
+const baseOf = (settings: RunSettings): string => join('runs', nameOf(settings))
+
+const settingsOf = (options: RunSettings): RunSettings =>
+  Object.fromEntries(settingNames.map((name) => [name, options[name]])) as unknown as RunSettings
+
+/** What a run computes with. */
+export interface RunParts {
+  readonly data: Data
+  readonly model: Graph
+  readonly optimizer: Optimizer
+}
+
+/** What is left of a run that has ended. */
+export interface RunResults {
+  readonly weights: Uint8Array
+  /** Texts of model.json, report.html and result.json. */
+  readonly model: string
+  readonly report: string
+  readonly result: string
+}
+
+export class Run {
+  readonly settings: RunSettings
+  readonly #folder: Folder
+  readonly #note: Note
+  /** Where a resumed run goes on. */
+  readonly #resumed: Checkpoint | undefined
+  #parts: RunParts | undefined
+  #metrics: MetricsFile | undefined
+  #fingerprint: Fingerprint | undefined
+  /** The weights of the best epoch so far, where training may stop early. */
+  #best: Weights | undefined
+  #secondsBefore = 0
+  #began = 0
+
+  private constructor(folder: Folder, settings: RunSettings, note: Note, resumed?: Checkpoint) {
+    this.#folder = folder
+    this.settings = settings
+    this.#note = note
+    this.#resumed = resumed
+  }
+
+  /**
+   * Takes the folder of a new run, or that of one to go on with. Nothing in it is changed before `begin`.
+   *
+   * @throws UsageError when the options contradict one another or the folder, InUseError when another process writes to
+   *   the folder, FormatError when there is no checkpoint or it is damaged
+   */
+  static async open(options: TrainOptions, note: Note): Promise<Run> {
+    const { out, resume, force = false, acceptChangedData = false } = options
+    if (resume !== undefined) {
+      if (force) throw new UsageError('--force starts a run over, --resume goes on with it; give one of the two')
+      return Run.#resume(options, note)
+    }
+    if (acceptChangedData)
+      throw new UsageError('--accept-changed-data: only a run that goes on by --resume has data to compare')
+    const folder =
+      out === undefined
+        ? await Folder.takeNumbered(baseOf(options), note)
+        : await Folder.take(out, note, { make: true })
+    try {
+      if (!force) await refuseRun(folder)
+      return new Run(folder, settingsOf(options), note)
+    } catch (error) {
+      folder.close()
+      throw error
+    }
+  }
+
+  static async #resume(options: TrainOptions, note: Note): Promise<Run> {
+    const folder = await takeUnfinished(options, note)
+    try {
+      const checkpoint = await readCheckpoint(folder.pathOf(names.checkpoint))
+      for (const name of settingNames) {
+        if (options.given.has(name) && options[name] !== checkpoint.settings[name]) {
+          throw new UsageError(
+            `${flagOf(name)} ${options[name]}: the run was started with ${checkpoint.settings[name]}; leave the option out, or start a new run`,
+          )
+        }
+      }
+      return new Run(folder, checkpoint.settings, note, checkpoint)
+    } catch (error) {
+      folder.close()
+      throw error
+    }
+  }
+
+  get path(): string {
+    return this.#folder.path
+  }
+
+  get metrics(): MetricsFile {
+    return begun(this.#metrics)
+  }
+
+  /** Seconds of training so far, those before an interruption included. */
+  get seconds(): number {
+    return this.#secondsBefore + (performance.now() - this.#began) / 1000
+  }
+
+  /** The weights of the best epoch, where training may stop early. */
+  get best(): Weights | undefined {
+    return this.#best
+  }
+
+  /**
+   * Lets a run begin, or go on, with its data and its model: gives the state to go on from. From here on the folder is
+   * this run's, and what an earlier one left in it is gone.
+   *
+   * @throws ToeplitzError with code DATA_CHANGED when the data is not what the run was started on, unless that is accepted
+   */
+  async begin(parts: RunParts, acceptChangedData: boolean): Promise<FitState | undefined> {
+    checkSize(parts, this.settings)
+    this.#parts = parts
+    this.#fingerprint = await fingerprintOf(parts.data, this.settings.data)
+    const start = this.#resumed && (await this.#goOn(this.#resumed, parts, acceptChangedData))
+    this.#began = performance.now()
+    // The checkpoint comes first: until it is there, the folder holds what it held before, whole.
+    if (!start) await this.checkpoint({ step: 0, sums: noSums })
+    await this.#folder.write(names.data, encodeFingerprint(this.#fingerprint))
+    await this.#folder.remove(...results, ...outdated)
+    this.#metrics ??= await MetricsFile.create(this.#folder)
+    return start
+  }
+
+  /** Makes the weights of the epoch that has just ended those that the run ends with, if no later ones are better. */
+  keepBest(): void {
+    this.#best = weightsOf(begun(this.#parts).model)
+  }
+
+  /** Writes where the run stands; what is killed after this goes on from here. */
+  async checkpoint(fit: FitState): Promise<void> {
+    const parts = begun(this.#parts)
+    await this.#folder.check()
+    await writeCheckpoint(
+      this.#folder.pathOf(names.checkpoint),
+      { ...parts, best: this.#best },
+      {
+        settings: this.settings,
+        fit,
+        data: { training: parts.data.training.size, digest: begun(this.#fingerprint).digest },
+        seconds: this.seconds,
+        metrics: this.#metrics ? await this.#metrics.flush() : MetricsFile.start,
+      },
+    )
+  }
+
+  /** Writes the report of a run that was interrupted, and gives its path. */
+  writeReport(page: string): Promise<string> {
+    return this.#folder.write(names.report, page)
+  }
+
+  /** Leaves the results, and then nothing to go on from. Gives their paths. */
+  async finish({ weights, model, report, result }: RunResults): Promise<{ weights: string; report: string }> {
+    await this.#folder.check()
+    await this.metrics.flush()
+    const paths = {
+      weights: await this.#folder.write(names.weights, weights),
+      report: await this.#folder.write(names.report, report),
+    }
+    await this.#folder.write(names.model, model)
+    await this.#folder.write(names.result, result)
+    await this.#folder.remove(names.data, names.checkpoint)
+    return paths
+  }
+
+  /** The error that a run ended with, and where it can be gone on from. */
+  async explained(error: unknown): Promise<unknown> {
+    if (!(error instanceof ToeplitzError) || error instanceof InUseError || !this.#parts) return error
+    if (await this.#folder.has(names.checkpoint))
+      error.message += `; the last checkpoint is kept in ${shown(this.path)}`
+    return error
+  }
+
+  /** Gives the folder back. */
+  close(): void {
+    this.#folder.close()
+  }
+
+  async #goOn(
+    checkpoint: Checkpoint,
+    { data, model, optimizer }: RunParts,
+    acceptChangedData: boolean,
+  ): Promise<FitState> {
+    const { digest } = begun(this.#fingerprint)
+    const changes = digest === checkpoint.data.digest ? undefined : await this.#changesOf(checkpoint)
+    if (changes !== undefined && !acceptChangedData) {
+      throw new ToeplitzError(
+        'DATA_CHANGED',
+        `--resume ${shown(this.path)}: the data is not what the run was started on: ${changes}; ` +
+          'bring it back (--data-dir), or go on with what is there by --accept-changed-data',
+      )
+    }
+    this.#best = restore(checkpoint, model, optimizer)
+    this.#secondsBefore = checkpoint.seconds
+    this.#metrics = await MetricsFile.resume(this.#folder, checkpoint.metrics, this.#note)
+    if (changes === undefined) return checkpoint.fit
+    this.#note(`the data is not what the run was started on: ${changes}; accepted`)
+    const fit = movedTo(data.training.size, checkpoint)
+    // From now on, this data is the run's.
+    await this.checkpoint(fit)
+    return fit
+  }
+
+  /** What has changed in the data since a checkpoint, in words. */
+  async #changesOf({ data }: Checkpoint): Promise<string> {
+    const list = (await this.#folder.has(names.data))
+      ? new TextDecoder().decode(await this.#folder.read(names.data))
+      : ''
+    const before = decodeFingerprint(list, data.digest)
+    const told = before ? differences(before, begun(this.#fingerprint)) : ''
+    return told === '' ? `what has changed cannot be told, as ${names.data} is missing or too short` : told
+  }
+}
+
+const noSums = { examples: 0, loss: 0, metrics: {} }
+
+function begun<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error('begin() comes before everything that writes')
+  return value
+}
+
+/** Where a run stands on data of another size: at the start of its epoch, which has other steps now. */
+function movedTo(size: number, { fit, data, settings: { batchSize } }: Checkpoint): FitState {
+  if (size === data.training) return fit
+  const epoch = Math.floor(fit.step / Math.ceil(data.training / batchSize))
+  return { ...fit, step: epoch * Math.ceil(size / batchSize), sums: noSums }
+}
+
+/** @throws UsageError when there is a run in the folder, which a new one would replace */
+async function refuseRun(folder: Folder): Promise<void> {
+  const path = shown(folder.path)
+  if (await folder.has(names.checkpoint)) {
+    throw new UsageError(
+      `--out ${path} holds an unfinished run; go on with --resume ${path}, choose another folder, or replace it with --force`,
+    )
+  }
+  for (const name of results) {
+    if (await folder.has(name)) {
+      throw new UsageError(
+        `--out ${path} holds a finished run (${name}); choose another folder, or replace it with --force`,
+      )
+    }
+  }
+}
+
+const isUnfinished = (path: string): Promise<boolean> => isA('file', join(path, names.checkpoint))
+
+/** Takes the folder of the run to go on with. Where none is named, it is the last of the numbered ones that is not finished. */
+async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder> {
+  const named = typeof options.resume === 'string' ? options.resume : options.out
+  if (named !== undefined) {
+    // A folder in which no run was killed is only read, if there is nothing to go on with.
+    if (!(await Folder.isLocked(named))) await refuseFinished(named)
+    const folder = await Folder.take(named, note, { make: false })
+    try {
+      // The run that held the folder until now may have ended in the meantime.
+      await refuseFinished(named)
+      return folder
+    } catch (error) {
+      folder.close()
+      throw error
+    }
+  }
+  let inUse: InUseError | undefined
+  for (const path of await numberedFolders(baseOf(options))) {
+    if (!(await isUnfinished(path))) continue
+    try {
+      const folder = await Folder.take(path, note, { make: false })
+      if (await isUnfinished(path)) return folder
+      folder.close()
+    } catch (error) {
+      if (!(error instanceof InUseError)) throw error
+      inUse ??= error
+    }
+  }
+  if (inUse) throw inUse
+  const base = baseOf(options)
+  throw new UsageError(
+    `--resume: there is no unfinished run in ${base} (or ${base}-2, …); name its folder, or start one without --resume`,
+  )
+}
+
+/** @throws UsageError when the run is finished, FormatError when there is none */
+async function refuseFinished(path: string): Promise<void> {
+  if (await isUnfinished(path)) return
+  if (await isA('file', join(path, names.model))) {
+    throw new UsageError(`--resume ${path}: the run is finished; there is nothing to go on with`)
+  }
+  await readCheckpoint(join(path, names.checkpoint))
+}
