@@ -5,6 +5,7 @@
 import { modelFromJSON } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
 import { FormatError } from '../runtime/errors.js'
+import { decodeSealedJson, encodeSealedJson, parseJson } from './json.js'
 import { decodeSafetensors } from './safetensors.js'
 
 /** What a model is, besides its weights. */
@@ -40,8 +41,8 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 const isFinite = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
-/** The text of a model.json, indented for reading. */
-export const encodeModelFile = (file: ModelFile): string => `${JSON.stringify(file, null, 2)}\n`
+/** The text of a model.json, indented for reading, with a checksum over all of it. */
+export const encodeModelFile = (file: ModelFile): string => encodeSealedJson(file)
 
 /** What is known of a model before its weights: all but its architecture, which the model itself tells. */
 export type ModelFacts = Pick<ModelDescription, 'name' | 'normalization' | 'classes'>
@@ -56,9 +57,11 @@ export const describeModel = (model: Graph, { name, normalization, classes }: Mo
   classes,
 })
 
-/** A whole model in one file: its weights as safetensors, with its description in the header. */
+/**
+ * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
+ */
 export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array =>
-  model.save({ [metadataKey]: JSON.stringify(describeModel(model, facts)) })
+  model.save({ [metadataKey]: JSON.stringify({ ...describeModel(model, facts), sealed: true }) })
 
 /**
  * Reads a whole model: what `encodeModel` writes, and the model.safetensors of a training run.
@@ -68,14 +71,16 @@ export function decodeModel(
   bytes: Uint8Array,
   name: string,
 ): { readonly file: ModelDescription; readonly model: Graph } {
-  const text = decodeSafetensors(bytes, name).metadata[metadataKey]
-  if (text === undefined) {
+  const { metadata, tensors, verified } = decodeSafetensors(bytes, name)
+  if (!Object.hasOwn(metadata, metadataKey)) {
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
   }
-  const file = parseDescription(text, `${name}: ${metadataKey} in its header`)
+  const where = `${name}: ${metadataKey} in its header`
+  const { sealed, ...file } = checkDescription(parseJson(metadata[metadataKey] as string, where), where)
+  if (sealed === true && !verified) throw new FormatError(`${name}: the file is damaged: its checksum is missing`)
   const model = makeModel(file, name)
   try {
-    model.load(bytes, name)
+    model.assign(tensors, name)
   } catch (error) {
     model.dispose()
     throw error
@@ -88,7 +93,7 @@ export function decodeModel(
  * @throws FormatError that names the file and the part that does not fit.
  */
 export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Graph } {
-  const file = parseDescription(text, name) as Partial<ModelFile> & ModelDescription
+  const file = checkDescription(decodeSealedJson(text, name), name) as Partial<ModelFile> & ModelDescription
   const { weights } = file
   if (
     !isObject(weights) ||
@@ -102,15 +107,10 @@ export function decodeModelFile(text: string, name: string): { readonly file: Mo
   return { file: { ...file, weights }, model: makeModel(file, name) }
 }
 
-function parseDescription(text: string, name: string): ModelDescription {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    throw new FormatError(
-      `${name}: not JSON (${(error as Error).message.replace(/\s+/g, ' ')}); expected a toeplitz model.json`,
-    )
-  }
+/** A description as it stands in a file: `sealed` says that the file was written with a checksum. */
+type WrittenDescription = ModelDescription & { readonly sealed?: unknown }
+
+function checkDescription(value: unknown, name: string): WrittenDescription {
   const wrong = (what: string): never => {
     throw new FormatError(`${name}: ${what}`)
   }
@@ -131,7 +131,7 @@ function parseDescription(text: string, name: string): ModelDescription {
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))
     wrong('classes must be a list of names')
-  return file as unknown as ModelDescription
+  return file as unknown as WrittenDescription
 }
 
 /** The model of a description, with initial weights. */

@@ -4,8 +4,12 @@
  * Layout, all little endian: the header's length as uint64, the header as JSON in UTF-8, then the tensors' bytes. The
  * header maps each name to { dtype, shape, data_offsets: [begin, end] }, offsets counted from the end of the header;
  * `__metadata__` maps strings to strings. The tensors cover the data without holes or overlap.
+ *
+ * A file may carry a checksum over all of its bytes as the first of its metadata. Other programs take it for metadata like
+ * any other.
  */
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
 
 /** A tensor to write: the typed array decides the dtype. */
 export interface SafetensorsInput {
@@ -28,6 +32,12 @@ export type SafetensorsData =
   | BigInt64Array
   | BigUint64Array
 
+/** Options of `encodeSafetensors`. */
+export interface EncodeSafetensorsOptions {
+  /** Whether the file gets a checksum over all of its bytes, by which `decodeSafetensors` finds damage. Default false. */
+  readonly checksum?: boolean
+}
+
 /** A tensor that was read: `data` is a copy with the product of `shape` elements, row-major. */
 export interface SafetensorsTensor {
   /** The type in the file: F32, F64, I32, … */
@@ -42,8 +52,10 @@ export interface SafetensorsTensor {
 export interface SafetensorsFile {
   /** The tensors by name, in the order of the header. */
   readonly tensors: Map<string, SafetensorsTensor>
-  /** Free text by key, as in the header's `__metadata__`. */
+  /** Free text by key, as in the header's `__metadata__`, without the checksum. */
   readonly metadata: Record<string, string>
+  /** Whether the file has a checksum. It then was found to be right. */
+  readonly verified: boolean
 }
 
 interface Dtype {
@@ -71,6 +83,13 @@ const dtypes: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
 const metadataKey = '__metadata__'
 /** The limit of the reference implementation. */
 const largestHeaderBytes = 100_000_000
+/** Tensors, and entries of the metadata: each takes up to 1 KiB of memory, however short its text. */
+const mostMembers = 2 ** 20
+/** Characters of a dtype, a shape or offsets. */
+const longestField = 1024
+/** The key of the checksum in the metadata, and how a header with a checksum begins, up to its digits. */
+const checksumKey = 'toeplitz-checksum'
+const sealedHead = `{"${metadataKey}":{"${checksumKey}":"${checksumMark}`
 const loneSurrogate = /\p{Surrogate}/u
 
 /**
@@ -79,24 +98,36 @@ const loneSurrogate = /\p{Surrogate}/u
  * @param tensors by name; the dtype is F32, F64, I32, U8 or I64 after the typed array. Keys that are whole numbers come
  *   first, as JavaScript orders them.
  * @param metadata strings to keep beside the tensors
+ * @param options whether the file gets a checksum
  * @returns the file; its header is padded with spaces to a multiple of 8 bytes
- * @throws ShapeError when a shape does not match its data, a name cannot be written or metadata are not strings
+ * @throws ShapeError when a shape does not match its data, a name cannot be written, metadata are not strings, or there is
+ *   more of them than can be read back
  */
 export function encodeSafetensors(
   tensors: Readonly<Record<string, SafetensorsInput>>,
   metadata: Readonly<Record<string, string>> = {},
+  { checksum = false }: EncodeSafetensorsOptions = {},
 ): Uint8Array {
   const entries: string[] = []
-  if (Object.keys(metadata).length > 0) {
-    for (const [key, value] of Object.entries(metadata)) {
-      if (typeof value !== 'string') throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not a string`)
-      if (loneSurrogate.test(key + '\n' + value)) {
-        throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not well-formed Unicode`)
-      }
+  const texts = checksum ? [`"${checksumKey}":"${unsealedChecksum}"`] : []
+  for (const [key, value] of Object.entries(metadata)) {
+    if (typeof value !== 'string') throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not a string`)
+    if (loneSurrogate.test(key + '\n' + value)) {
+      throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not well-formed Unicode`)
     }
-    entries.push(`"${metadataKey}":${JSON.stringify(metadata)}`)
+    if (key === checksumKey || isChecksumLike(value)) {
+      throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is reserved; ask for a checksum by the option`)
+    }
+    texts.push(`${JSON.stringify(key)}:${JSON.stringify(value)}`)
   }
+  if (texts.length > 0) entries.push(`"${metadataKey}":{${texts.join(',')}}`)
   const named = Object.entries(tensors)
+  if (Math.max(named.length, texts.length) > mostMembers) {
+    throw new ShapeError(
+      `encodeSafetensors: ${named.length} tensors and ${texts.length} metadata; ` +
+        `at most ${mostMembers} of each can be read back`,
+    )
+  }
   let end = 0
   for (const [name, { shape, data }] of named) {
     if (name === metadataKey || loneSurrogate.test(name)) {
@@ -129,6 +160,7 @@ export function encodeSafetensors(
     toggleEndianness(bytes.subarray(position, position + data.byteLength), data.BYTES_PER_ELEMENT)
     position += data.byteLength
   }
+  if (checksum) seal(bytes, 8 + sealedHead.length)
   return bytes
 }
 
@@ -136,13 +168,14 @@ export function encodeSafetensors(
  * Reads a file; everything returned is a copy.
  *
  * F16 and BF16 are widened to a Float32Array, which holds each of their values exactly; BOOL is a Uint8Array of 0 and 1;
- * F64, F32, I64, U64, I32, U32, I16, U16, I8 and U8 are the typed array of their name.
+ * F64, F32, I64, U64, I32, U32, I16, U16, I8 and U8 are the typed array of their name. Reading takes at most three times
+ * the memory of what is returned, each tensor and each entry of the metadata counted as 1 KiB more, and 64 MB.
  *
  * @param bytes the whole file
  * @param name what to call it in errors, usually its path
- * @throws FormatError when the header is too long, not JSON or names a key twice, when a dtype is not one of those
- *   above, when offsets and shapes disagree, leave holes, overlap or do not cover the file exactly, or when metadata are
- *   not strings
+ * @throws FormatError when a checksum in the file does not match, when the header is too long, not JSON or names a key
+ *   twice, when a dtype is not one of those above, when offsets and shapes disagree, leave holes, overlap or do not cover
+ *   the file exactly, or when metadata are not strings
  */
 export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
   if (bytes.length < 8) {
@@ -159,12 +192,14 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsF
         'the file is cut short or is not a safetensors file',
     )
   }
-  const header = parseHeader(bytes.subarray(8, dataStart), name)
+  const text = headerText(bytes.subarray(8, dataStart), name)
+  const sealed = text.startsWith(sealedHead)
+  if (sealed && !isIntact(bytes, 8 + sealedHead.length)) throw damaged(name)
   const available = bytes.length - dataStart
   const entries: TensorEntry[] = []
   let metadata: Record<string, string> = {}
-  for (const [key, value] of Object.entries(header)) {
-    if (key === metadataKey) metadata = parseMetadata(value, name)
+  for (const [key, value] of membersOf(text, name)) {
+    if (key === metadataKey) metadata = parseMetadata(value, sealed, name)
     else entries.push(parseEntry(key, value, available, name))
   }
   checkCoverage(entries, available, name)
@@ -175,8 +210,14 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsF
     toggleEndianness(copy, dtype.bytes)
     tensors.set(key, { dtype: dtypeName, shape, data: dtype.read(copy.buffer) })
   }
-  return { tensors, metadata }
+  return { tensors, metadata, verified: sealed }
 }
+
+const damaged = (name: string): FormatError =>
+  new FormatError(
+    `${name}: its checksum does not match: the file is damaged, or was changed by a program that does not know of it; ` +
+      `such a program has to leave out '${checksumKey}' of the metadata`,
+  )
 
 interface TensorEntry {
   readonly key: string
@@ -187,62 +228,137 @@ interface TensorEntry {
   readonly end: number
 }
 
-function parseHeader(bytes: Uint8Array, name: string): Record<string, unknown> {
-  let text: string
-  let header: unknown
+const notJson = (name: string, cause?: unknown): FormatError =>
+  new FormatError(`${name}: the header is not a JSON object in UTF-8; the file is damaged or not a safetensors file`, {
+    cause,
+  })
+
+function headerText(bytes: Uint8Array, name: string): string {
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-    header = JSON.parse(text)
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch (error) {
-    throw new FormatError(`${name}: the header is not JSON in UTF-8; the file is damaged or not a safetensors file`, {
-      cause: error,
-    })
+    throw notJson(name, error)
   }
-  if (!isObject(header)) throw new FormatError(`${name}: the header must be a JSON object of tensors by name`)
-  const repeated = repeatedKey(text)
-  if (repeated !== undefined) {
-    throw new FormatError(`${name}: the header has the key ${quote(repeated)} twice; every key must be unique`)
-  }
-  return header
 }
 
-/** The first key that an object of `text`, which is valid JSON, has twice: JSON.parse silently keeps the last. */
-function repeatedKey(text: string): string | undefined {
-  const objects: Set<string>[] = []
-  for (let i = 0; i < text.length; i++) {
-    if (text[i] === '{') objects.push(new Set())
-    else if (text[i] === '}') objects.pop()
-    else if (text[i] === '"') {
-      const begin = i
-      for (i++; text[i] !== '"'; i++) if (text[i] === '\\') i++
-      let next = i + 1
-      while (' \t\n\r'.includes(text[next] ?? '.')) next++
-      if (text[next] !== ':') continue
-      const key = String(JSON.parse(text.slice(begin, i + 1)))
-      const keys = objects.at(-1)
-      if (keys?.has(key) === true) return key
-      keys?.add(key)
+/** The value of a short JSON text. */
+function parseField(text: string, name: string): unknown {
+  if (text.length > longestField) {
+    throw new FormatError(
+      `${name}: the header has a value of ${text.length} characters, ${quote(text)}; none is so long`,
+    )
+  }
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw notJson(name, error)
+  }
+}
+
+/**
+ * The members of a JSON object: each key, and the text of its value, which is not parsed yet. JSON.parse of the whole
+ * header would take up to twenty times its length, and would silently keep the last of two members of the same key.
+ *
+ * @throws FormatError when the text is not that of one object, or a key repeats
+ */
+function* membersOf(text: string, name: string): Generator<[key: string, value: string]> {
+  let at = 0
+  const skipSpace = (): string => {
+    while (' \t\n\r'.includes(text[at] ?? '.')) at++
+    return text[at] ?? ''
+  }
+  /** Moves past a string that begins here. */
+  const skipString = (): void => {
+    for (at++; text[at] !== '"'; at++) {
+      if (text[at] === '\\') at++
+      if (at >= text.length) throw notJson(name)
+    }
+    at++
+  }
+  /** Moves past a value; what is within it is looked at when it is parsed. */
+  const skipValue = (): void => {
+    for (let depth = 0; at < text.length;) {
+      const next = text[at] as string
+      if (depth === 0 && ' \t\n\r,}]'.includes(next)) return
+      if (next === '"') skipString()
+      else {
+        if (next === '{' || next === '[') depth++
+        else if (next === '}' || next === ']') depth--
+        at++
+      }
     }
   }
-  return undefined
+  if (skipSpace() !== '{') throw notJson(name)
+  at++
+  const keys = new Set<string>()
+  for (let more = skipSpace() !== '}'; more;) {
+    if (skipSpace() !== '"') throw notJson(name)
+    const begin = at
+    skipString()
+    const key = parseString(text.slice(begin, at), name)
+    if (keys.has(key)) {
+      throw new FormatError(`${name}: the header has the key ${quote(key)} twice; every key must be unique`)
+    }
+    keys.add(key)
+    if (keys.size > mostMembers) {
+      throw new FormatError(
+        `${name}: the header has more than ${mostMembers} tensors or metadata, the most there can be`,
+      )
+    }
+    if (skipSpace() !== ':') throw notJson(name)
+    at++
+    skipSpace()
+    const from = at
+    skipValue()
+    if (from === at) throw notJson(name)
+    yield [key, text.slice(from, at)]
+    const next = skipSpace()
+    if (next !== ',' && next !== '}') throw notJson(name)
+    more = next === ','
+    if (more) at++
+  }
+  at++
+  if (skipSpace() !== '' || at < text.length) throw notJson(name)
 }
 
-function parseMetadata(value: unknown, name: string): Record<string, string> {
-  if (!isObject(value)) throw new FormatError(`${name}: ${metadataKey} must be an object of strings`)
+/** A string of any length. */
+function parseString(text: string, name: string): string {
+  try {
+    return String(JSON.parse(text))
+  } catch (error) {
+    throw notJson(name, error)
+  }
+}
+
+/** The metadata, but for a checksum, which may stand there only where the file is `sealed` by it. */
+function parseMetadata(value: string, sealed: boolean, name: string): Record<string, string> {
+  if (value[0] !== '{') throw new FormatError(`${name}: ${metadataKey} must be an object of strings`)
   const strings: [string, string][] = []
-  for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') {
+  for (const [key, text] of membersOf(value, name)) {
+    if (text[0] !== '"') {
       throw new FormatError(`${name}: ${metadataKey} ${quote(key)} is not a string; metadata must be strings`)
     }
-    strings.push([key, text])
+    const string = parseString(text, name)
+    if (key !== checksumKey && !isChecksumLike(string)) strings.push([key, string])
+    else if (!sealed) throw damaged(name)
   }
   return Object.fromEntries(strings)
 }
 
-function parseEntry(key: string, value: unknown, available: number, name: string): TensorEntry {
+/** The three fields of a tensor. Those of later versions of the format are looked at and passed over. */
+function parseFields(text: string, name: string): { dtype?: unknown; shape?: unknown; data_offsets?: unknown } {
+  const fields: { dtype?: unknown; shape?: unknown; data_offsets?: unknown } = {}
+  for (const [field, value] of membersOf(text, name)) {
+    const parsed = parseField(value, name)
+    if (field === 'dtype' || field === 'shape' || field === 'data_offsets') fields[field] = parsed
+  }
+  return fields
+}
+
+function parseEntry(key: string, text: string, available: number, name: string): TensorEntry {
   const tensor = `${name}: tensor ${quote(key)}`
-  if (!isObject(value)) throw new FormatError(`${tensor} must be an object with dtype, shape and data_offsets`)
-  const { dtype: dtypeName, shape, data_offsets: offsets } = value
+  if (text[0] !== '{') throw new FormatError(`${tensor} must be an object with dtype, shape and data_offsets`)
+  const { dtype: dtypeName, shape, data_offsets: offsets } = parseFields(text, name)
   const dtype = typeof dtypeName === 'string' ? dtypes.get(dtypeName) : undefined
   if (typeof dtypeName !== 'string' || dtype === undefined) {
     const known = [...dtypes.keys()].join(', ')
@@ -287,10 +403,6 @@ function checkCoverage(entries: readonly TensorEntry[], available: number, name:
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function isSize(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0
 }
@@ -326,7 +438,9 @@ function toggleEndianness(bytes: Uint8Array, elementBytes: number): void {
 
 /** BF16 is the upper half of a float32. */
 function floatsOfUpperHalves(halves: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer)
+  const bits = new Uint32Array(halves.length)
+  for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16
+  return new Float32Array(bits.buffer)
 }
 
 /** F16: sign, 5 bits of exponent (bias 15), 10 of fraction, into sign, 8 bits (bias 127), 23 of fraction. */

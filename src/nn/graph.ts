@@ -459,12 +459,12 @@ export class Graph {
     return config
   }
 
-  /** The weights as a safetensors file, with `metadata` in its header. */
+  /** The weights as a safetensors file, with `metadata` in its header and a checksum over all of it. */
   save(metadata: Readonly<Record<string, string>> = {}): Uint8Array {
     const tensors = [...this.namedState()].map(
       ([name, tensor]) => [name, { shape: tensor.shape, data: tensor.data() }] as const,
     )
-    return encodeSafetensors(Object.fromEntries(tensors), metadata)
+    return encodeSafetensors(Object.fromEntries(tensors), metadata, { checksum: true })
   }
 
   /**

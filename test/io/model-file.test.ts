@@ -44,6 +44,48 @@ describe('a whole model in one file', () => {
   })
 })
 
+describe('the checksum of a model', () => {
+  const flipped = (bytes: Uint8Array, bit: number): Uint8Array => {
+    const changed = bytes.slice()
+    changed[bit >> 3] = changed[bit >> 3]! ^ (1 << (bit & 7))
+    return changed
+  }
+
+  it('covers weights, architecture, classes and normalization: no flipped bit is accepted', () => {
+    const bytes = encodeModel(make(7), facts)
+    const before = memoryUsage().liveBytes
+    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+      expect(() => decodeModel(flipped(bytes, bit), 'm'), `bit ${bit}`).toThrow(FormatError)
+    }
+    expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it('covers a model.json', () => {
+    const text = encodeModelFile({ ...describeModel(make(1), facts), weights: { file: 'w', sha256: '0' } })
+    const { file, model } = decodeModelFile(text, 'model.json')
+    expect(file).toEqual({ ...describeModel(model, facts), weights: { file: 'w', sha256: '0' } })
+    const bytes = new TextEncoder().encode(text)
+    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+      const changed = new TextDecoder().decode(flipped(bytes, bit))
+      expect(() => decodeModelFile(changed, 'model.json'), `bit ${bit}`).toThrow(FormatError)
+    }
+  })
+
+  it('is missed where the description says that there was one', () => {
+    const { tensors, metadata } = decodeSafetensors(encodeModel(make(7), facts), 'm')
+    const kept = Object.fromEntries([...tensors].map(([key, { shape, data }]) => [key, { shape, data }]))
+    const bytes = encodeSafetensors(kept as Record<string, SafetensorsInput>, metadata)
+    expect(() => decodeModel(bytes, 'm')).toThrow(/^m: the file is damaged: its checksum is missing/)
+  })
+
+  it('is not asked of files that were written before', () => {
+    const description = JSON.stringify(describeModel(make(1), facts))
+    expect(decodeModel(fileOf(description), 'm').file.classes).toEqual(facts.classes)
+    const text = JSON.stringify({ ...describeModel(make(1), facts), weights: { file: 'w', sha256: '0' } })
+    expect(decodeModelFile(text, 'm').file.name).toBe('small')
+  })
+})
+
 /** A file of given tensors and description. */
 function fileOf(description: unknown, change: (tensors: Record<string, SafetensorsInput>) => void = () => undefined) {
   const { tensors } = decodeSafetensors(encodeModel(make(1), facts), 'model')

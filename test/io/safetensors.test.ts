@@ -105,6 +105,67 @@ describe('encodeSafetensors and decodeSafetensors', () => {
   })
 })
 
+describe('a checksum', () => {
+  const sealed = encodeSafetensors(
+    { w: { shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) }, empty: { shape: [0], data: new Uint8Array(0) } },
+    { classes: 'cat, dög', 7: 'seven' },
+    { checksum: true },
+  )
+
+  it('comes first in the metadata, is told of, and is not part of what is given back', () => {
+    const text = new TextDecoder().decode(sealed.subarray(8))
+    expect(text).toMatch(
+      /^\{"__metadata__":\{"toeplitz-checksum":"toeplitz-murmur3:[0-9a-f]{32}","7":"seven","classes":/,
+    )
+    const { metadata, verified, tensors } = decodeSafetensors(sealed, 'x')
+    expect([verified, metadata]).toEqual([true, { classes: 'cat, dög', 7: 'seven' }])
+    const again = Object.fromEntries([...tensors].map(([key, { shape, data }]) => [key, { shape, data }]))
+    expect(encodeSafetensors(again as Record<string, SafetensorsInput>, metadata, { checksum: true })).toEqual(sealed)
+    expect(decodeSafetensors(encodeSafetensors(again as Record<string, SafetensorsInput>), 'x').verified).toBe(false)
+  })
+
+  it('refuses every flipped bit, wherever it is', () => {
+    for (let bit = 0; bit < 8 * sealed.length; bit++) {
+      const bytes = sealed.slice()
+      bytes[bit >> 3] = bytes[bit >> 3]! ^ (1 << (bit & 7))
+      failure(bytes)
+    }
+  })
+
+  it('lets no exchanged, repeated, zeroed or missing part reach a tensor', () => {
+    const { tensors } = decodeSafetensors(sealed, 'x')
+    const named = Object.fromEntries([...tensors].map(([key, { shape, data }]) => [key, { shape, data }]))
+    const weights = encodeSafetensors(named as Record<string, SafetensorsInput>, {}, { checksum: true })
+    fc.assert(
+      fc.property(fc.nat(), fc.nat(), fc.integer({ min: 1, max: 64 }), fc.nat(3), (from, to, length, kind) => {
+        const bytes = weights.slice()
+        const [a, b] = [from % (bytes.length - length), to % (bytes.length - length)]
+        const part = bytes.slice(a, a + length)
+        if (kind === 0) bytes.copyWithin(a, b, b + length).set(part, b)
+        else if (kind === 1) bytes.copyWithin(b, a, a + length)
+        else if (kind === 2) bytes.fill(0, a, a + length)
+        else bytes.copyWithin(a, a + length).fill(0, bytes.length - length)
+        try {
+          // Where nothing but the checksum itself is damaged, and all of it, there is nothing that could tell.
+          expect(decodeSafetensors(bytes, 'x').tensors).toEqual(tensors)
+        } catch (error) {
+          if (!(error instanceof FormatError)) throw error
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('says what to do where a program changed the file and kept the metadata', () => {
+    const moved = encodeSafetensors({}, { a: 'b' })
+    const text = new TextDecoder().decode(moved.subarray(8)).replace('"a"', '"toeplitz-checksum"')
+    expect(failure(fileOf(text)).message).toContain("has to leave out 'toeplitz-checksum' of the metadata")
+    for (const metadata of [{ 'toeplitz-checksum': '' }, { a: 'toeplitz-murmur3:0' }]) {
+      expect(() => encodeSafetensors({}, metadata)).toThrow(/is reserved; ask for a checksum by the option/)
+    }
+  })
+})
+
 describe('encodeSafetensors', () => {
   it('writes the bytes of the format', () => {
     const bytes = encodeSafetensors({ w: { shape: [2], data: Float32Array.of(1, -2) } }, { a: 'b' })
@@ -208,17 +269,23 @@ describe('decodeSafetensors', () => {
     ['a header beyond the file', fileOf('{}').subarray(0, 9), 'the header takes 2 bytes, 1 follow its length'],
     ['a zip archive', new TextEncoder().encode('PK\x03\x04abcdefgh'), 'not a safetensors file: its header would take'],
     ['a header of 101 MB', Uint8Array.of(0x40, 0x1d, 0x05, 0x06, 0, 0, 0, 0), 'over 100 MB'],
-    ['a header of no bytes', fileOf(''), 'not JSON'],
-    ['a header that is no JSON', fileOf('{"a":}'), 'the header is not JSON'],
-    ['a byte order mark', fileOf('\ufeff{}'), 'the header is not JSON'],
+    ['a header of no bytes', fileOf(''), 'not a JSON object'],
+    ['a header that is no JSON', fileOf('{"a":}'), 'the header is not a JSON object'],
+    ['a byte order mark', fileOf('\ufeff{}'), 'the header is not a JSON object'],
     [
       'broken UTF-8',
       fileOf(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)),
-      'the header is not JSON in UTF-8',
+      'the header is not a JSON object in UTF-8',
     ],
-    ['an array', fileOf('[]'), 'must be a JSON object'],
-    ['null', fileOf('null'), 'must be a JSON object'],
-    ['deep nesting', fileOf('['.repeat(200_000)), 'not JSON'],
+    ['an array', fileOf('[]'), 'not a JSON object'],
+    ['null', fileOf('null'), 'not a JSON object'],
+    ['deep nesting', fileOf('['.repeat(200_000)), 'not a JSON object'],
+    ['deep nesting of objects', fileOf('{"a":'.repeat(200_000)), 'has a value of 999990 characters, "{'],
+    [
+      'deep nesting that is closed',
+      fileOf(`{"a":{"dtype":${'['.repeat(200_000)}${']'.repeat(200_000)}}}`),
+      'has a value of 400000 characters, "[[[',
+    ],
     ['a tensor that is no object', fileOf('{"a":[1]}'), 'tensor "a" must be an object'],
     [
       'an unknown dtype',
