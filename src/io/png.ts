@@ -397,7 +397,7 @@ class PixelReader {
   end(): void {
     if (this.#inflator.read(new Uint8Array(1)) > 0) throw this.#wrong('more')
     let checksum = 0
-    for (let i = 0; i < 4; i++) checksum = checksum * 256 + (this.#inflator.byte() ?? 0)
+    for (let i = 0; i < 4; i++) checksum = checksum * 256 + (this.#inflator.byte() ?? Number.NaN)
     if (checksum !== this.#high * 65536 + this.#low || this.#inflator.byte() !== undefined) {
       throw this.#damaged('the checksum of its pixels does not match')
     }
