@@ -4,8 +4,9 @@
  * Layout, all big endian: 00 00, one byte for the element type, one byte for the number of dimensions, the sizes as
  * uint32, then the elements in row-major order.
  */
-import { Gunzip } from 'fflate'
 import { crc32 } from '../io/crc32.js'
+import { Inflator } from '../io/inflate.js'
+import { allocate, checkBytes, type PictureLimits } from '../io/limits.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
 
 /** Elements of an IDX file, in the typed array of the type that the file declares. */
@@ -18,6 +19,9 @@ export interface IdxArray {
   /** The values in row-major order. */
   readonly data: IdxData
 }
+
+/** Limits of functions that read compressed data. */
+export type DataLimits = Pick<PictureLimits, 'maxBytes'>
 
 interface ElementType {
   readonly bytes: number
@@ -49,15 +53,16 @@ function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array
  *
  * @param bytes the whole file
  * @param name what to call it in errors, usually its path
+ * @param limits of the memory that inflation may take, by default 512 MiB; reading takes at most three times the result
  * @returns the shape and the elements. One-byte elements of a file that is not compressed are a view of `bytes`;
  *   everything else is a copy.
  * @throws FormatError when the file is empty, not IDX, of an unknown type, cut short or too long, has no dimensions or
- *   one of size 0, or when its gzip wrapping is damaged. Inflation stops as soon as the data exceed what the header
- *   promises, so a small file cannot exhaust memory.
+ *   one of size 0, when its gzip wrapping is damaged, or when inflation would exceed the limit. Nothing is inflated beyond
+ *   what the header promises.
  */
-export function readIdx(bytes: Uint8Array, name: string): IdxArray {
+export function readIdx(bytes: Uint8Array, name: string, limits: DataLimits = {}): IdxArray {
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; an IDX file was expected`)
-  const content = isGzip(bytes) ? gunzipIdx(bytes, name) : bytes
+  const content = isGzip(bytes) ? gunzipIdx(bytes, name, limits) : bytes
   const header = parseHeader(content, name)
   if (header === undefined) {
     const expected = content.length < 4 ? 'at least 8' : String(4 + 4 * (content[3] ?? 0))
@@ -172,74 +177,93 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-// gzip, RFC 1952: a header of 10 bytes or more, a deflate stream, CRC-32 and size modulo 2^32 of the content.
+// gzip, RFC 1952: a header of 10 bytes or more, a deflate stream, CRC-32 and size of the content.
 
-const gzipTrailerBytes = 8
-/** Compressed bytes handed over at once: one step inflates to at most 33 MB, as deflate expands at most 1032 times. */
-const stepBytes = 32 * 1024
+/** Deflate makes at most so many bytes of one. */
 const largestExpansion = 1032
 
 function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b
 }
 
-function gunzipIdx(bytes: Uint8Array, name: string): Uint8Array {
-  if (bytes.length < 10 + gzipTrailerBytes) {
+/** The content of a gzip file, as far as there is any of what its IDX header promises. */
+function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits): Uint8Array {
+  const damaged = (what: string): FormatError =>
+    new FormatError(`${name}: the gzip data are damaged or cut short: ${what}; fetch the file again`)
+  if (bytes.length < 18) {
     throw new FormatError(`${name}: the gzip file is cut short: ${bytes.length} bytes are given; fetch it again`)
   }
-  let parts: Uint8Array[] = []
-  let length = 0
-  let header: IdxHeader | undefined
-  let stepsWithoutOutput = 0
-  let members = 1
-  const inflator = new Gunzip((part) => {
-    parts.push(part)
-    length += part.length
-  })
-  inflator.onmember = () => {
-    members++
+  let rest: Uint8Array | undefined = bytes.subarray(gzipHeaderBytes(bytes, damaged))
+  const compressed = rest.length
+  const next = (): Uint8Array | undefined => {
+    const part = rest
+    rest = undefined
+    return part
   }
-  for (let position = 0; position < bytes.length; position += stepBytes) {
-    const before = length
-    try {
-      inflator.push(bytes.subarray(position, position + stepBytes), position + stepBytes >= bytes.length)
-    } catch (error) {
-      throw new FormatError(`${name}: the gzip data are damaged or cut short; fetch the file again`, { cause: error })
-    }
-    if (members > 1) throw new FormatError(`${name}: is several gzip files in one; an IDX file is one`)
-    if (header === undefined) {
-      const known = join(parts, length)
-      parts = [known]
-      header = parseHeader(known, name)
-    }
-    if (header !== undefined && length > header.totalBytes) throw tooLong(header, name, 'more')
-    if (header !== undefined && header.totalBytes > length + (bytes.length - position) * largestExpansion) break
-    // The longest header and the longest stored block of 64 KiB each take three steps. More is a header without end,
-    // which the inflator would read again from its start at every step.
-    stepsWithoutOutput = length === before ? stepsWithoutOutput + 1 : 0
-    if (stepsWithoutOutput > 8) break
+  const inflator = new Inflator(next, damaged)
+  // First the number of dimensions, then their sizes.
+  const start = new Uint8Array(4 + 4 * 255)
+  let filled = inflator.read(start.subarray(0, 4))
+  if (filled === 0) throw new FormatError(`${name}: the gzip file holds nothing; an IDX file was expected`)
+  parseHeader(start.subarray(0, filled), name)
+  if (filled === 4) filled += inflator.read(start.subarray(4, 4 + 4 * (start[3] as number)))
+  const header = parseHeader(start.subarray(0, filled), name)
+  if (!header) {
+    checkEnd(inflator, start.subarray(0, filled), name)
+    return start.subarray(0, filled)
   }
-  const content = join(parts, length)
-  const trailer = viewOf(bytes.subarray(-gzipTrailerBytes))
-  const complete = header === undefined || length === header.totalBytes
-  if (complete && (trailer.getUint32(0, true) !== crc32(content) || trailer.getUint32(4, true) !== length)) {
+  const { shape, totalBytes, headerBytes, elementType } = header
+  if (compressed * largestExpansion < totalBytes) {
+    throw damaged(`shape (${shape.join(', ')}) takes ${totalBytes} bytes, which so few cannot hold`)
+  }
+  // Elements of more than one byte are turned around in a copy.
+  checkBytes(`${name}: the content`, (elementType.bytes > 1 ? 2 : 1) * totalBytes, limits)
+  const content = allocate(totalBytes, `${name}: the content`)
+  content.set(start.subarray(0, headerBytes))
+  const length = headerBytes + inflator.read(content.subarray(headerBytes))
+  if (inflator.read(start.subarray(0, 1)) > 0) throw tooLong(header, name, 'more')
+  checkEnd(inflator, content.subarray(0, length), name)
+  return content.subarray(0, length)
+}
+
+/** The length of a gzip header. */
+function gzipHeaderBytes(bytes: Uint8Array, damaged: (what: string) => FormatError): number {
+  const [, , method = 0, flags = 0] = bytes
+  if (method !== 8) throw damaged(`compression method ${method} is not known`)
+  if ((flags & 0xe0) !== 0) throw damaged(`header flags ${flags} are not known`)
+  let at = 10
+  if ((flags & 4) !== 0) at += 2 + (bytes[at] ?? 0) + 256 * (bytes[at + 1] ?? 0)
+  // A name and a comment, each up to a byte of 0.
+  for (const flag of [8, 16]) {
+    if ((flags & flag) === 0) continue
+    at = bytes.indexOf(0, at) + 1
+    if (at === 0) throw damaged('the header does not end')
+  }
+  if ((flags & 2) !== 0) {
+    const checksum = (bytes[at] ?? 0) + 256 * (bytes[at + 1] ?? 0)
+    if ((crc32(bytes, 0, at) & 0xffff) !== checksum) throw damaged('the checksum of the header does not match')
+    at += 2
+  }
+  return at
+}
+
+/** Checks what follows the data: CRC-32 and size (modulo 2^32) of the content, and nothing else. */
+function checkEnd(inflator: Inflator, content: Uint8Array, name: string): void {
+  // Numbers of four bytes, the lowest first; NaN where some are missing.
+  const number = (): number => {
+    let value = 0
+    for (let bit = 1; bit < 2 ** 32; bit *= 256) value += bit * (inflator.byte() ?? Number.NaN)
+    return value
+  }
+  const [checksum, size] = [number(), number()]
+  const [more, next] = [inflator.byte(), inflator.byte()]
+  if (more === 0x1f && next === 0x8b) {
+    throw new FormatError(`${name}: is several gzip files in one; an IDX file is one`)
+  }
+  if (checksum !== crc32(content) || size !== content.length % 2 ** 32 || more !== undefined) {
     throw new FormatError(
       `${name}: the checksum at the end of the gzip data does not match; the file is damaged or cut short: ` +
         'fetch it again',
     )
   }
-  if (length === 0) throw new FormatError(`${name}: the gzip file holds nothing; an IDX file was expected`)
-  return content
-}
-
-function join(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = parts
-  if (parts.length === 1 && only !== undefined) return only
-  const whole = new Uint8Array(length)
-  let position = 0
-  for (const part of parts) {
-    whole.set(part, position)
-    position += part.length
-  }
-  return whole
 }

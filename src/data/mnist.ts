@@ -1,7 +1,7 @@
 /** MNIST and datasets published in its format: one IDX file of images (N, H, W) uint8, one of labels (N) uint8. */
 import { FormatError } from '../runtime/errors.js'
 import type { ImageDataset } from './dataset.js'
-import { readIdx } from './idx.js'
+import { readIdx, type DataLimits } from './idx.js'
 
 /** The bytes of a file and what to call it in errors. */
 export interface NamedBytes {
@@ -34,12 +34,18 @@ export const fashionClasses: readonly string[] = [
  * @param images an IDX file of shape (N, H, W), uint8
  * @param labels an IDX file of shape (N), uint8, each 0 to 9
  * @param names of the ten classes; default: the digits
+ * @param limits of the memory that inflating a file may take
  * @returns images (N, 1, H, W); H and W are whatever the file holds. The arrays may be views of the bytes given.
  * @throws FormatError when a file is damaged, is of another type or rank, when the counts differ or a label exceeds 9
  */
-export function mnistFromIdx(images: NamedBytes, labels: NamedBytes, names = digits): ImageDataset {
-  const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3)
-  const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1)
+export function mnistFromIdx(
+  images: NamedBytes,
+  labels: NamedBytes,
+  names = digits,
+  limits: DataLimits = {},
+): ImageDataset {
+  const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3, limits)
+  const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1, limits)
   const [count = 0, height = 0, width = 0] = pixels.shape
   if (count !== classes.data.length) {
     throw new FormatError(
@@ -49,13 +55,20 @@ export function mnistFromIdx(images: NamedBytes, labels: NamedBytes, names = dig
   }
   const wrong = classes.data.findIndex((label) => label >= names.length)
   if (wrong >= 0) {
-    throw new FormatError(`${labels.name}: label ${wrong} is ${classes.data[wrong]}; labels must be 0 to 9`)
+    throw new FormatError(
+      `${labels.name}: label ${wrong} is ${classes.data[wrong]}; labels must be 0 to ${names.length - 1}`,
+    )
   }
   return { images: pixels.data, labels: classes.data, size: count, shape: [1, height, width], classes: names }
 }
 
-function readUint8(file: NamedBytes, wanted: string, rank: number): { shape: number[]; data: Uint8Array } {
-  const { shape, data } = readIdx(file.bytes, file.name)
+function readUint8(
+  file: NamedBytes,
+  wanted: string,
+  rank: number,
+  limits: DataLimits,
+): { shape: number[]; data: Uint8Array } {
+  const { shape, data } = readIdx(file.bytes, file.name, limits)
   if (data instanceof Uint8Array && shape.length === rank) return { shape, data }
   const type = data.constructor.name.replace('Array', '').toLowerCase()
   throw new FormatError(

@@ -4,11 +4,11 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
   return remainder
 })
 
-/** CRC-32 of gzip and PNG (polynomial 0xedb88320, reflected), as an unsigned number. */
-export function crc32(bytes: Uint8Array): number {
+/** CRC-32 of gzip and PNG (polynomial 0xedb88320, reflected) of the bytes from `begin` to `end`, as an unsigned number. */
+export function crc32(bytes: Uint8Array, begin = 0, end = bytes.length): number {
   let remainder = 0xffffffff
-  for (let i = 0; i < bytes.length; i++) {
-    remainder = (crcTable[(remainder ^ (bytes[i] ?? 0)) & 0xff] ?? 0) ^ (remainder >>> 8)
+  for (let i = begin; i < end; i++) {
+    remainder = (crcTable[(remainder ^ (bytes[i] as number)) & 0xff] as number) ^ (remainder >>> 8)
   }
   return (remainder ^ 0xffffffff) >>> 0
 }

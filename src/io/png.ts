@@ -1,14 +1,16 @@
 /**
- * PNG pictures (https://www.w3.org/TR/png/) to and from 8-bit pixels, read and written by fast-png.
+ * PNG pictures (https://www.w3.org/TR/png/) to and from 8-bit pixels.
  *
- * Before it reads, a guard checks what fast-png 8 does not: it inflates pixels and colour profiles without a limit,
- * takes pixel data that end early for black, checks no checksum unless told and never that of the pixels, misreads
- * interlaced pictures below 8 bits per sample, and refuses a transparent colour in a picture of one or two pixels.
+ * Files are written by fast-png. They are read here, row by row as they are inflated, so that decoding takes the result,
+ * two rows and 64 KiB: fast-png 8 takes up to ten times the result, inflates pixels and colour profiles without a limit,
+ * takes pixel data that end early for black, checks no checksum of the pixels and misreads interlaced pictures below 8 bits
+ * per sample.
  */
-import { convertIndexedToRgb, decode, encode, hasPngSignature } from 'fast-png'
-import { Unzlib, zlibSync } from 'fflate'
+import { encode, hasPngSignature } from 'fast-png'
 import { FormatError, ShapeError } from '../runtime/errors.js'
 import { crc32 } from './crc32.js'
+import { Inflator } from './inflate.js'
+import { allocate, checkBytes, checkPixels, type PictureLimits } from './limits.js'
 
 /** A picture of 8 bits per sample, (height, width, channels) row-major: grey, grey and alpha, RGB or RGBA. */
 export interface PngImage {
@@ -23,59 +25,46 @@ export interface PngImage {
 }
 
 /** Limits of `decodePng`. */
-export interface DecodePngOptions {
-  /** Largest width × height to decode, by default 2^26 (64 Mi). Larger pictures are refused before any is decoded. */
-  readonly maxPixels?: number
-}
+export type DecodePngOptions = PictureLimits
 
 /**
- * Reads a PNG of any bit depth and colour type; interlaced ones only from 8 bits per sample. 16-bit samples are rounded
- * to 8 bits, smaller ones are spread over 0..255, palettes become RGB and a transparent colour becomes an alpha channel.
- * Colour profiles and gamma are ignored; of an animation, the still image is read.
+ * Reads a PNG of any bit depth, colour type and interlacing. 16-bit samples are rounded to 8 bits, smaller ones are spread
+ * over 0..255, palettes become RGB and a transparent colour becomes an alpha channel. Colour profiles and gamma are ignored;
+ * of an animation, the still image is read.
  *
  * @param bytes the whole file
  * @param name what to call it in errors, usually its path
- * @throws FormatError when the file is not a PNG, is damaged or cut short, has more than `maxPixels` pixels, or is
- *   interlaced below 8 bits per sample
+ * @param limits of pixels and of memory; decoding takes at most three times the result, and 64 MB
+ * @throws FormatError when the file is not a PNG, is damaged or cut short, or exceeds a limit
  */
-export function decodePng(bytes: Uint8Array, name: string, { maxPixels = 2 ** 26 }: DecodePngOptions = {}): PngImage {
-  const damaged: Damaged = (what, cause) => new FormatError(`${name}: the PNG is damaged: ${what}`, { cause })
-  const { header, chunks, compressed } = readChunks(bytes, name, maxPixels, damaged)
-  const { width, height, depth, samples, indexed } = header
-  const transparent = transparentColor(header, chunks.get('tRNS'), damaged)
-  const pixels = inflatePixels(compressed, header, damaged)
-  const chunkNamed = (type: string) => chunks.get(type) ?? new Uint8Array(0)
-  const start = Uint8Array.of(0, 0, 0, 0, ...new TextEncoder().encode('IDAT'))
-  viewOf(start).setUint32(0, pixels.length)
-  const file = concat([
-    bytes.subarray(0, 33), // signature and IHDR
-    ...(indexed ? [chunkNamed('PLTE'), chunkNamed('tRNS')] : []),
-    ...[start, pixels, new Uint8Array(4)], // without a checksum: fast-png is not told to check it
-    chunkNamed('IEND'),
-  ])
-  let values: ArrayLike<number>
-  try {
-    const image = decode(file)
-    if (indexed) return { width, height, channels: chunks.has('tRNS') ? 4 : 3, data: convertIndexedToRgb(image) }
-    // Rows of samples below 8 bits come packed. Unpacking is the same as looking up a palette of the numbers themselves.
-    if (depth < 8) image.palette = Array.from({ length: 1 << depth }, (_, value) => [value])
-    values = depth < 8 ? convertIndexedToRgb(image) : image.data
-  } catch (error) {
-    throw damaged(error instanceof Error ? error.message : String(error), error)
-  }
-  const channels = samples + (transparent === undefined ? 0 : 1)
-  const largest = (1 << depth) - 1
-  const data = new Uint8Array(width * height * channels)
-  for (let from = 0, to = 0; from < values.length; from += samples, to += channels) {
-    let opaque = 0
-    for (let i = 0; i < samples; i++) {
-      const value = values[from + i] ?? 0
-      data[to + i] = Math.round((value * 255) / largest)
-      if (transparent !== undefined && value !== transparent[i]) opaque = 255
+export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOptions = {}): PngImage {
+  const damaged: Damaged = (what) => new FormatError(`${name}: the PNG is damaged: ${what}`)
+  const chunks = readChunks(bytes, name, limits, damaged)
+  const { width, height, samples, depth } = chunks.header
+  const { channels, write } = samplesOf(chunks, damaged)
+  const passes = passesOf(chunks.header)
+  const buffered = Math.max(0, ...passes.map(({ bufferBytes }) => bufferBytes))
+  checkBytes(`${name}: the PNG`, width * height * channels + buffered, limits)
+  const pixels = new PixelReader(bytes, chunks, passes, damaged)
+  const data = allocate(width * height * channels, `${name}: the PNG`)
+  const buffer = allocate(buffered, `${name}: the PNG`)
+  const pixelBytes = Math.max(1, (samples * depth) / 8)
+  for (const { left, top, stepX, stepY, rows, stride, together } of passes) {
+    // Rows are read some together, behind the last of those before, from which they may be differences.
+    let begin = 0
+    for (let done = 0; done < rows;) {
+      const end = begin + Math.min(together, rows - done) * stride
+      pixels.read(buffer.subarray(begin, end))
+      for (let at = begin; at < end; at += stride, done++) {
+        unfilter(buffer, at, stride, pixelBytes, done === 0, damaged)
+        write(buffer, at + 1, data, (top + done * stepY) * width * channels, left, stepX)
+      }
+      buffer.copyWithin(0, end - stride, end)
+      begin = stride
     }
-    if (transparent !== undefined) data[to + samples] = opaque
   }
-  return { width, height, channels: channels as PngImage['channels'], data }
+  pixels.end()
+  return { width, height, channels, data }
 }
 
 /**
@@ -91,49 +80,74 @@ export function encodePng({ width, height, channels, data }: PngImage): Uint8Arr
   }
 }
 
-type Damaged = (what: string, cause?: unknown) => FormatError
+type Damaged = (what: string) => FormatError
 
-type Header = ReturnType<typeof parseHeader>
+interface Header {
+  readonly width: number
+  readonly height: number
+  /** Bits of a sample. */
+  readonly depth: number
+  /** Samples of a pixel: 1 for an index into the palette. */
+  readonly samples: number
+  readonly indexed: boolean
+  readonly interlaced: boolean
+}
+
+/** What is known of a file before its pixels are inflated. */
+interface Chunks {
+  readonly header: Header
+  readonly palette: Uint8Array
+  /** The alpha of the colours of the palette, or the one transparent colour. */
+  readonly transparency: Uint8Array | undefined
+  /** Where the first chunk of pixels begins, and how many bytes all of them hold. */
+  readonly pixelsAt: number
+  readonly compressed: number
+}
+
+// The types of chunks: four letters, as numbers.
+const IHDR = 0x49484452
+const PLTE = 0x504c5445
+const tRNS = 0x74524e53
+const IDAT = 0x49444154
+const IEND = 0x49454e44
 
 // A chunk: length of its data as uint32, four letters, the data, CRC-32 of letters and data; all big endian.
-function readChunks(bytes: Uint8Array, name: string, maxPixels: number, damaged: Damaged) {
+function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, damaged: Damaged): Chunks {
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG picture was expected`)
   if (!hasPngSignature(bytes)) throw new FormatError(`${name}: not a PNG picture${guess(bytes)}; save it as PNG`)
-  const chunks = new Map<string, Uint8Array>()
-  const pixels: Uint8Array[] = []
   const view = viewOf(bytes)
   let header: Header | undefined
+  let palette: Uint8Array = new Uint8Array(0)
+  let transparency: Uint8Array | undefined
+  let pixelsAt = bytes.length
+  let compressed = 0
   for (let position = 8; ;) {
     const left = bytes.length - position
     const length = left < 12 ? 0 : view.getUint32(position)
     if (left < 12 || length > left - 12) {
       throw new FormatError(`${name}: the PNG is cut short: it ends within or before a chunk; fetch or save it again`)
     }
-    const chunk = bytes.subarray(position, position + 12 + length)
-    const data = chunk.subarray(8, -4)
-    const type = String.fromCharCode(...chunk.subarray(4, 8))
-    const shown = JSON.stringify(type)
-    position += chunk.length
-    if (crc32(chunk.subarray(4, -4)) !== view.getUint32(position - 4)) {
-      throw damaged(`the checksum of chunk ${shown} does not match`)
+    const begin = position
+    const type = view.getUint32(begin + 4)
+    const shown = (): string => JSON.stringify(String.fromCharCode(...bytes.subarray(begin + 4, begin + 8)))
+    const end = begin + 8 + length
+    position = end + 4
+    if (crc32(bytes, begin + 4, end) !== view.getUint32(end)) {
+      throw damaged(`the checksum of chunk ${shown()} does not match`)
     }
     if (header === undefined) {
-      if (type !== 'IHDR' || length !== 13) throw damaged(`it begins with chunk ${shown}, not an IHDR of 13 bytes`)
-      header = parseHeader(data, name, maxPixels, damaged)
-    } else if (type === 'IDAT') {
-      pixels.push(data)
-    } else if (type === 'PLTE' || type === 'tRNS' || type === 'IEND') {
-      chunks.set(type, chunk)
-      if (type === 'IEND') break
-    } else if (/^[A-Z]/.test(type)) {
-      throw damaged(`chunk ${shown} is not one that PNG defines here`)
-    }
+      if (type !== IHDR || length !== 13) throw damaged(`it begins with chunk ${shown()}, not an IHDR of 13 bytes`)
+      header = parseHeader(bytes.subarray(begin + 8, end), damaged)
+      checkPixels(`${name}: the PNG`, header.width, header.height, limits)
+    } else if (type === IDAT) {
+      pixelsAt = Math.min(pixelsAt, begin)
+      compressed += length
+    } else if (type === PLTE) palette = bytes.subarray(begin + 8, end)
+    else if (type === tRNS) transparency = bytes.subarray(begin + 8, end)
+    else if (type === IEND) return { header, palette, transparency, pixelsAt, compressed }
+    // Capitals begin the names of chunks that must be understood.
+    else if ((type & 0x20000000) === 0) throw damaged(`chunk ${shown()} is not one that PNG defines here`)
   }
-  const palette = (chunks.get('PLTE')?.length ?? 12) - 12
-  if (header.indexed && (palette === 0 || palette % 3 !== 0 || palette > 768)) {
-    throw damaged(`a palette (chunk PLTE) of ${palette} bytes`)
-  }
-  return { header, chunks, compressed: concat(pixels) }
 }
 
 /** By colour type: how many samples a pixel has, and of what depths. */
@@ -144,6 +158,20 @@ const colorTypes: ReadonlyMap<number, readonly [samples: number, depths: readonl
   [4, [2, [8, 16]]], // grey and alpha
   [6, [4, [8, 16]]], // RGBA
 ])
+
+function parseHeader(data: Uint8Array, damaged: Damaged): Header {
+  const width = viewOf(data).getUint32(0)
+  const height = viewOf(data).getUint32(4)
+  const [depth = 0, colorType = 0, compression, filter, interlace = 0] = data.subarray(8)
+  const [samples, depths] = colorTypes.get(colorType) ?? [0, []]
+  if (!depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) {
+    throw damaged(
+      `PNG does not define colour type ${colorType} with ${depth} bits, ` +
+        `compression ${compression}, filter ${filter} and interlacing ${interlace}`,
+    )
+  }
+  return { width, height, depth, samples, indexed: colorType === 3, interlaced: interlace === 1 }
+}
 
 /** The passes of an interlaced picture: left, top, stepX and stepY. */
 const adam7 = [
@@ -156,77 +184,228 @@ const adam7 = [
   [0, 1, 1, 2],
 ] as const
 
-function parseHeader(data: Uint8Array, name: string, maxPixels: number, damaged: Damaged) {
-  const width = viewOf(data).getUint32(0)
-  const height = viewOf(data).getUint32(4)
-  const [depth = 0, colorType = 0, compression, filter, interlace = 0] = data.subarray(8)
-  const size = `${name}: the PNG has ${width} × ${height} pixels`
-  if (width === 0 || height === 0) throw new FormatError(`${size}; both must be at least 1`)
-  if (width * height > maxPixels) throw new FormatError(`${size}, more than the limit of ${maxPixels}; make it smaller`)
-  const [samples, depths] = colorTypes.get(colorType) ?? [0, []]
-  if (!depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) {
-    throw damaged(
-      `PNG does not define colour type ${colorType} with ${depth} bits, ` +
-        `compression ${compression}, filter ${filter} and interlacing ${interlace}`,
-    )
+/** Pixels that lie in the file together: every stepX-th of every stepY-th row, from (left, top) on. */
+interface Pass {
+  readonly left: number
+  readonly top: number
+  readonly stepX: number
+  readonly stepY: number
+  readonly rows: number
+  /** Bytes of a row, with the number of its filter before its samples. */
+  readonly stride: number
+  /** Rows that are read at a time: 64 KiB of them, at least one. */
+  readonly together: number
+  /** Bytes of as many rows, and of the one before them, where there is one. */
+  readonly bufferBytes: number
+}
+
+const TOGETHER_BYTES = 65_536
+
+/** The passes that have pixels. */
+function passesOf({ width, height, depth, samples, interlaced }: Header): Pass[] {
+  return (interlaced ? adam7 : [[0, 0, 1, 1] as const])
+    .map(([left, top, stepX, stepY]) => {
+      const columns = Math.max(0, Math.ceil((width - left) / stepX))
+      const rows = columns === 0 ? 0 : Math.max(0, Math.ceil((height - top) / stepY))
+      const stride = 1 + Math.ceil((columns * samples * depth) / 8)
+      const together = Math.min(rows, Math.max(1, Math.floor(TOGETHER_BYTES / stride)))
+      const bufferBytes = (together + (rows > together ? 1 : 0)) * stride
+      return { left, top, stepX, stepY, rows, stride, together, bufferBytes }
+    })
+    .filter(({ rows }) => rows > 0)
+}
+
+/** Rows of up to so many pixels are copied one by one, which then takes less time than a view of them. */
+const SHORT_ROW = 16
+
+/** How the samples of a row become pixels of 8 bits. */
+interface Samples {
+  readonly channels: PngImage['channels']
+  /** Writes the row that begins at `from` into that of the picture at `to`, from column `left` on in steps of `step`. */
+  readonly write: (rows: Uint8Array, from: number, data: Uint8Array, to: number, left: number, step: number) => void
+}
+
+function samplesOf(chunks: Chunks, damaged: Damaged): Samples {
+  const { header, transparency } = chunks
+  if (header.indexed) return paletteSamples(chunks, damaged)
+  const { depth, samples, width } = header
+  const transparent = transparentColor(header, transparency, damaged)
+  const channels = (samples + (transparent ? 1 : 0)) as PngImage['channels']
+  const largest = (1 << depth) - 1
+  const shades =
+    depth === 16
+      ? undefined
+      : Uint8Array.from({ length: largest + 1 }, (_, value) => Math.round((value * 255) / largest))
+  const valueAt = samplesIn(depth)
+  return {
+    channels,
+    write(rows, from, data, to, left, step) {
+      if (depth === 8 && step === 1 && !transparent && width > SHORT_ROW) {
+        data.set(rows.subarray(from, from + width * samples), to)
+        return
+      }
+      for (let x = left, number = 0; x < width; x += step) {
+        const at = to + x * channels
+        let opaque = 0
+        for (let i = 0; i < samples; i++) {
+          const value = valueAt(rows, from, number++)
+          data[at + i] = shades ? (shades[value] as number) : Math.round((value * 255) / largest)
+          if (transparent && value !== transparent[i]) opaque = 255
+        }
+        if (transparent) data[at + samples] = opaque
+      }
+    },
   }
-  if (interlace === 1 && depth < 8) {
-    throw new FormatError(
-      `${name}: interlaced PNG pictures of ${depth} bits per sample are not supported; save it without interlacing`,
-    )
+}
+
+/** Reads the sample of a number from the row that begins at `from`. */
+function samplesIn(depth: number): (rows: Uint8Array, from: number, number: number) => number {
+  if (depth === 8) return (rows, from, number) => rows[from + number] as number
+  if (depth === 16) {
+    return (rows, from, number) => ((rows[from + 2 * number] as number) << 8) | (rows[from + 2 * number + 1] as number)
   }
-  // Inflated, each row of each pass is the number of its filter and its samples.
-  let pixelBytes = 0
-  for (const [left, top, stepX, stepY] of interlace === 1 ? adam7 : [[0, 0, 1, 1] as const]) {
-    const columns = Math.ceil((width - left) / stepX)
-    const rows = Math.ceil((height - top) / stepY)
-    if (columns > 0 && rows > 0) pixelBytes += rows * (1 + Math.ceil((columns * samples * depth) / 8))
+  const mask = (1 << depth) - 1
+  return (rows, from, number) => {
+    const bit = number * depth
+    return ((rows[from + (bit >>> 3)] as number) >> (8 - depth - (bit & 7))) & mask
   }
-  return { width, height, depth, samples, indexed: colorType === 3, pixelBytes }
+}
+
+function paletteSamples({ header, palette, transparency }: Chunks, damaged: Damaged): Samples {
+  const { width, depth } = header
+  if (palette.length === 0 || palette.length % 3 !== 0 || palette.length > 768) {
+    throw damaged(`a palette (chunk PLTE) of ${palette.length} bytes`)
+  }
+  const colors = palette.length / 3
+  const alphas = transparency?.length ?? 0
+  if (alphas > colors) throw damaged(`more alpha values than there are palette colors (${alphas} vs ${colors})`)
+  const channels = transparency ? 4 : 3
+  const valueAt = samplesIn(depth)
+  return {
+    channels,
+    write(rows, from, data, to, left, step) {
+      for (let x = left, number = 0; x < width; x += step) {
+        const index = valueAt(rows, from, number++)
+        if (index >= colors) throw damaged(`Incorrect index of palette color: ${index} of ${colors}`)
+        const at = to + x * channels
+        for (let i = 0; i < 3; i++) data[at + i] = palette[3 * index + i] as number
+        if (transparency) data[at + 3] = transparency[index] ?? 255
+      }
+    },
+  }
 }
 
 /** The samples of the one transparent colour of a picture without palette. */
-function transparentColor({ depth, samples, indexed }: Header, chunk: Uint8Array | undefined, damaged: Damaged) {
+function transparentColor({ depth, samples }: Header, data: Uint8Array | undefined, damaged: Damaged) {
   // Not allowed beside an alpha channel, where it has no meaning.
-  if (chunk === undefined || indexed || samples % 2 === 0) return undefined
-  const length = chunk.length - 12
-  if (length !== 2 * samples) throw damaged(`a transparent colour of ${length} bytes, not ${2 * samples}`)
-  return Array.from({ length: samples }, (_, i) => viewOf(chunk).getUint16(8 + 2 * i) & ((1 << depth) - 1))
+  if (data === undefined || samples % 2 === 0) return undefined
+  if (data.length !== 2 * samples) throw damaged(`a transparent colour of ${data.length} bytes, not ${2 * samples}`)
+  return Array.from({ length: samples }, (_, i) => viewOf(data).getUint16(2 * i) & ((1 << depth) - 1))
 }
 
-/** More than the longest stored block (65 540 bytes): a step without pixels is one after the end of the stream. */
-const stepBytes = 70_000
-
-/** The zlib stream of the pixels anew, not compressed, when it holds as many bytes as the header tells. */
-function inflatePixels(compressed: Uint8Array, { pixelBytes }: Header, damaged: Damaged): Uint8Array {
-  const wrong = (given: string) => damaged(`its pixels take ${pixelBytes} bytes, ${given} are given`)
-  // Deflate makes at most 1032 bytes of one.
-  if (compressed.length * 1032 < pixelBytes) throw wrong('fewer')
-  const pixels = new Uint8Array(pixelBytes)
-  let filled = 0
-  const inflator = new Unzlib((part) => {
-    if (filled + part.length <= pixelBytes) pixels.set(part, filled)
-    filled += part.length
-  })
-  for (let position = 0, last = false; !last; position += stepBytes) {
-    const before = filled
-    last = position + stepBytes >= compressed.length
-    try {
-      inflator.push(compressed.subarray(position, position + stepBytes), last)
-    } catch (error) {
-      throw damaged('its pixels cannot be inflated', error)
+/**
+ * Gives back to a row, which begins with the number of its filter at `at`, what the filter took from it: each byte is a
+ * difference from a guess by those `step` to the left and above.
+ */
+function unfilter(rows: Uint8Array, at: number, stride: number, step: number, first: boolean, damaged: Damaged): void {
+  const filter = rows[at] as number
+  const begin = at + 1
+  const end = at + stride
+  if (filter > 4) throw damaged(`Unsupported filter: ${filter}`)
+  if (filter === 1) {
+    for (let i = begin + step; i < end; i++) rows[i] = (rows[i] as number) + (rows[i - step] as number)
+  } else if (filter === 2) {
+    if (first) return
+    for (let i = begin; i < end; i++) rows[i] = (rows[i] as number) + (rows[i - stride] as number)
+  } else if (filter === 3) {
+    for (let i = begin; i < end; i++) {
+      const left = i < begin + step ? 0 : (rows[i - step] as number)
+      rows[i] = (rows[i] as number) + ((left + (first ? 0 : (rows[i - stride] as number))) >> 1)
     }
-    if (filled > pixelBytes) throw wrong('more')
-    if (filled === before && !last)
-      throw damaged(`its pixels end after ${filled} of ${pixelBytes} bytes, their data do not`)
+  } else if (filter === 4) {
+    for (let i = begin; i < end; i++) {
+      const a = i < begin + step ? 0 : (rows[i - step] as number)
+      const b = first ? 0 : (rows[i - stride] as number)
+      const c = i < begin + step || first ? 0 : (rows[i - stride - step] as number)
+      const left = Math.abs(b - c)
+      const above = Math.abs(a - c)
+      const corner = Math.abs(a + b - 2 * c)
+      rows[i] = (rows[i] as number) + (left <= above && left <= corner ? a : above <= corner ? b : c)
+    }
   }
-  if (filled < pixelBytes) throw wrong(String(filled))
-  const stored = zlibSync(pixels, { level: 0 })
-  // The last four bytes are Adler-32 of the content. Bytes between the end of the stream and those show here as well.
-  if (!stored.subarray(-4).every((byte, i) => byte === compressed.at(i - 4))) {
-    throw damaged('the checksum of its pixels does not match')
+}
+
+/** Largest prime below 2^16, modulo which the sums of Adler-32 count. */
+const ADLER = 65_521
+/** So many bytes can be added before the sums have to be reduced. */
+const ADLER_STEP = 3800
+
+/** The rows of the pixels, in a zlib stream (RFC 1950) that lies in one chunk or in many. */
+class PixelReader {
+  readonly #inflator: Inflator
+  readonly #damaged: Damaged
+  readonly #expected: number
+  #given = 0
+  // The two sums of Adler-32.
+  #low = 1
+  #high = 0
+
+  constructor(bytes: Uint8Array, { pixelsAt, compressed }: Chunks, passes: readonly Pass[], damaged: Damaged) {
+    this.#damaged = damaged
+    this.#expected = passes.reduce((sum, { rows, stride }) => sum + rows * stride, 0)
+    // Deflate makes at most 1032 bytes of one.
+    if (compressed * 1032 < this.#expected) throw this.#wrong('fewer')
+    const view = viewOf(bytes)
+    let position = pixelsAt
+    const nextChunk = (): Uint8Array | undefined => {
+      for (let type = 0; type !== IEND;) {
+        const begin = position + 8
+        type = view.getUint32(position + 4)
+        const end = begin + view.getUint32(position)
+        position = end + 4
+        if (type === IDAT) return bytes.subarray(begin, end)
+      }
+      // What comes after the end is no chunk.
+      position -= 12
+      return undefined
+    }
+    this.#inflator = new Inflator(nextChunk, (what) => damaged(`its pixels cannot be inflated: ${what}`))
+    const method = this.#inflator.byte() ?? 0
+    const flags = this.#inflator.byte() ?? 0
+    // Deflate with a window of at most 32 KiB, without a dictionary; a multiple of 31.
+    if ((method & 15) !== 8 || method >> 4 > 7 || (flags & 32) !== 0 || (method * 256 + flags) % 31 !== 0) {
+      throw damaged('its pixels cannot be inflated: they are no zlib stream')
+    }
   }
-  return stored
+
+  /** Fills a target. */
+  read(target: Uint8Array): void {
+    this.#given += this.#inflator.read(target)
+    for (let begin = 0; begin < target.length; begin += ADLER_STEP) {
+      const end = Math.min(begin + ADLER_STEP, target.length)
+      for (let i = begin; i < end; i++) {
+        this.#low += target[i] as number
+        this.#high += this.#low
+      }
+      this.#low %= ADLER
+      this.#high %= ADLER
+    }
+    if (this.#given < this.#expected && this.#inflator.ended) throw this.#wrong(String(this.#given))
+  }
+
+  /** Checks that the stream ends here, and its checksum. */
+  end(): void {
+    if (this.#inflator.read(new Uint8Array(1)) > 0) throw this.#wrong('more')
+    let checksum = 0
+    for (let i = 0; i < 4; i++) checksum = checksum * 256 + (this.#inflator.byte() ?? Number.NaN)
+    if (checksum !== this.#high * 65536 + this.#low || this.#inflator.byte() !== undefined) {
+      throw this.#damaged('the checksum of its pixels does not match')
+    }
+  }
+
+  #wrong(given: string): FormatError {
+    return this.#damaged(`its pixels take ${this.#expected} bytes, ${given} are given`)
+  }
 }
 
 function guess(bytes: Uint8Array): string {
@@ -237,16 +416,6 @@ function guess(bytes: Uint8Array): string {
   if (start.trimStart().startsWith('<')) return ' but a web page or an SVG'
   if (start.startsWith('BM')) return ' but a Windows bitmap'
   return ''
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let position = 0
-  for (const part of parts) {
-    whole.set(part, position)
-    position += part.length
-  }
-  return whole
 }
 
 function viewOf(bytes: Uint8Array): DataView {

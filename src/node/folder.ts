@@ -2,7 +2,8 @@
 import { readdir } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
-import { coverImage, decodeImage, toPlanes } from '../io/planar.js'
+import type { PictureLimits } from '../io/limits.js'
+import { coverPlanes, decodeImage } from '../io/planar.js'
 import { FormatError } from '../runtime/errors.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
@@ -17,7 +18,7 @@ const CACHE_BYTES = 512 * 1024 * 1024
 const TEST_SHARE = 1 / 6
 
 /** Options of `openImageFolder` and `loadImageFolder`. */
-export interface ImageFolderOptions {
+export interface ImageFolderOptions extends PictureLimits {
   /** Height and width of the pictures: others are resized until they cover it, and cut. Default: those of the first one. */
   readonly size?: readonly [height: number, width: number]
   /** 1 for grey, 3 for colour. Default: those of the first picture. */
@@ -143,7 +144,7 @@ class FileReader {
     const image = await this.#decode(index)
     if (!image) return undefined
     const [C, H, W] = this.#shape
-    const { data } = coverImage(toPlanes(image, C), H, W)
+    const { data } = coverPlanes(image, C, H, W)
     if (this.#keeps) this.#kept.set(index, data)
     return data
   }
@@ -152,7 +153,7 @@ class FileReader {
     if (this.#skipped.has(index)) return undefined
     const { path } = this.#files[index] as LabelledFile
     try {
-      return decodeImage(await readFileOrExplain(path), path)
+      return decodeImage(await readFileOrExplain(path), path, this.#options)
     } catch (error) {
       if (!(error instanceof FormatError) || this.#options.strict === true) throw error
       if (!this.#skipped.has(index)) this.#options.onSkip?.(error)

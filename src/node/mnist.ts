@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { assertSameImages, type ImageDataset } from '../data/dataset.js'
 import { fashionClasses, mnistFromIdx } from '../data/mnist.js'
+import type { DataLimits } from '../data/idx.js'
 import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
 
@@ -91,10 +92,14 @@ export interface Split<Source> {
   readonly test: Source
 }
 
-async function loadFiles(paths: MnistFiles, classes?: readonly string[]): Promise<Split<ImageDataset>> {
+async function loadFiles(
+  paths: MnistFiles,
+  classes: readonly string[] | undefined,
+  limits: DataLimits | undefined,
+): Promise<Split<ImageDataset>> {
   const load = async (path: string) => ({ bytes: await readFileOrExplain(path), name: path })
-  const training = mnistFromIdx(await load(paths.trainImages), await load(paths.trainLabels), classes)
-  const test = mnistFromIdx(await load(paths.testImages), await load(paths.testLabels), classes)
+  const training = mnistFromIdx(await load(paths.trainImages), await load(paths.trainLabels), classes, limits)
+  const test = mnistFromIdx(await load(paths.testImages), await load(paths.testLabels), classes, limits)
   assertSameImages(training, test, { training: paths.trainImages, test: paths.testImages })
   return { training, test }
 }
@@ -116,21 +121,23 @@ export function findMnist(dataDirectory?: string): Promise<MnistFiles> {
  * same format holds.
  *
  * @param dataDirectory as for `findMnist`
- * @throws FormatError when a file is missing or damaged
+ * @param limits of the memory that inflating a file may take
+ * @throws FormatError when a file is missing or damaged, or exceeds a limit
  * @throws ShapeError when training and test pictures differ in size
  */
-export async function loadMnist(dataDirectory?: string): Promise<Split<ImageDataset>> {
-  return loadFiles(await findMnist(dataDirectory))
+export async function loadMnist(dataDirectory?: string, limits?: DataLimits): Promise<Split<ImageDataset>> {
+  return loadFiles(await findMnist(dataDirectory), undefined, limits)
 }
 
 /**
  * Loads Fashion-MNIST, ten kinds of clothing in files of the same format and names.
  *
  * @param dataDirectory where they are; without it, where Debian's package puts them
+ * @param limits of the memory that inflating a file may take
  * @throws as `loadMnist`
  */
-export async function loadFashionMnist(dataDirectory?: string): Promise<Split<ImageDataset>> {
-  return loadFiles(await findFiles(fashionMnist, dataDirectory), fashionClasses)
+export async function loadFashionMnist(dataDirectory?: string, limits?: DataLimits): Promise<Split<ImageDataset>> {
+  return loadFiles(await findFiles(fashionMnist, dataDirectory), fashionClasses, limits)
 }
 
 function packageDirectory(): string | undefined {

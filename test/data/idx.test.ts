@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { gzipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
+import { crc32 } from '../../src/io/crc32.js'
 import { readIdx, writeIdx } from '../../src/data/idx.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 
@@ -99,9 +100,11 @@ describe('readIdx', () => {
     expect(packed[3]).toBe(8)
     expect(same(packed)).toBe(true)
     // FEXTRA of 3 bytes, FNAME, FCOMMENT and FHCRC.
-    const header = [0x1f, 0x8b, 8, 0x1e, 0, 0, 0, 0, 0, 3, 3, 0, 7, 7, 7, ...ascii('n\0comment\0'), 1, 2]
+    const header = Uint8Array.of(0x1f, 0x8b, 8, 0x1e, 0, 0, 0, 0, 0, 3, 3, 0, 7, 7, 7, ...ascii('n\0comment\0'))
+    const checksum = crc32(header)
     const body = gzipSync(file, { level: 1 }).subarray(10)
-    expect(same(concat(header, body))).toBe(true)
+    expect(same(concat(header, [checksum & 255, (checksum >> 8) & 255], body))).toBe(true)
+    expect(failure(concat(header, [0, 0], body)).message).toContain('the checksum of the header does not match')
   })
 
   it('reads one-byte elements as a view and not as a Buffer', () => {
@@ -131,6 +134,7 @@ describe('readIdx', () => {
     ['sizes beyond addresses', concat([0, 0, 14, 3], new Uint8Array(12).fill(255)), 'more bytes than can be addressed'],
     ['a large promise', concat([0, 0, 8, 1, 255, 255, 255, 255], [1]), 'takes 4294967303 bytes with the header, 9 are'],
     ['a short gzip file', Uint8Array.of(0x1f, 0x8b, 8), 'the gzip file is cut short: 3 bytes'],
+    ['unknown gzip flags', concat([0x1f, 0x8b, 8, 0x80], new Uint8Array(20)), 'header flags 128 are not known'],
     ['an unknown gzip method', concat([0x1f, 0x8b, 7], new Uint8Array(20)), 'the gzip data are damaged'],
   ])('explains %s', (_, bytes, expected) => {
     expect(failure(bytes).message).toContain(expected)
@@ -147,7 +151,6 @@ describe('readIdx', () => {
     const damaged = gzipSync(file)
     damaged[10] = 0xff
     expect(failure(damaged).message).toContain('damaged')
-    expect(failure(damaged).cause).toBeDefined()
   })
 
   it('refuses a decompression bomb without inflating it all', () => {
@@ -165,7 +168,7 @@ describe('readIdx', () => {
     expect(failure(concat(packed, [0])).message).toContain('checksum')
     const endlessName = concat([0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3], new Uint8Array(30_000_000).fill(110))
     const started = performance.now()
-    expect(failure(endlessName).message).toContain('checksum')
+    expect(failure(endlessName).message).toContain('the header does not end')
     expect(performance.now() - started).toBeLessThan(5000)
   })
 

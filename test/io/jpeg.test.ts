@@ -1,9 +1,11 @@
 import { encode } from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
 import { decodeJpeg } from '../../src/io/jpeg.js'
-import { coverImage, decodeImage, toPlanes } from '../../src/io/planar.js'
-import { encodePng } from '../../src/io/png.js'
+import { resizeGrayscale } from '../../src/io/grayscale.js'
+import { coverImage, coverPlanes, decodeImage, toPlanes } from '../../src/io/planar.js'
+import { encodePng, type PngImage } from '../../src/io/png.js'
 import { FormatError } from '../../src/runtime/errors.js'
+import { randomOf } from '../helpers/mutants.js'
 
 /** A gradient of colours, which JPEG keeps well. */
 const width = 24
@@ -68,6 +70,53 @@ describe('planes', () => {
         expect(covered.shape).toEqual([2, h, w])
         expect(covered.data).toHaveLength(2 * h * w)
       }
+    }
+  })
+
+  it('are cut before they are resized, with the same result', () => {
+    const random = randomOf(3)
+    for (let n = 0; n < 300; n++) {
+      const [W, H, w, h] = [1 + random(40), 1 + random(40), 1 + random(40), 1 + random(40)]
+      const channels = (1 + random(4)) as PngImage['channels']
+      const data = Uint8Array.from({ length: W * H * channels }, () => random(256))
+      const planes = toPlanes({ width: W, height: H, channels, data }, 3)
+      // The whole picture in the size that covers, cut afterwards.
+      const wide = W * h > w * H
+      const rows = wide ? h : Math.max(h, Math.round((H * w) / W))
+      const columns = wide ? Math.max(w, Math.round((W * h) / H)) : w
+      const expected = [0, 1, 2].flatMap((c) => {
+        const plane = { width: W, height: H, data: planes.data.subarray(c * W * H, (c + 1) * W * H) }
+        const whole = resizeGrayscale(plane, columns, rows).data
+        return Array.from({ length: h * w }, (_, i) => {
+          const y = ((rows - h) >> 1) + Math.floor(i / w)
+          return whole[y * columns + ((columns - w) >> 1) + (i % w)]
+        })
+      })
+      expect([...coverImage(planes, h, w).data]).toEqual(expected)
+      expect([...coverPlanes({ width: W, height: H, channels, data }, 3, h, w).data]).toEqual(expected)
+      const grey = { width: W, height: H, channels, data }
+      expect(coverPlanes(grey, 1, h, w)).toEqual(coverImage(toPlanes(grey, 1), h, w))
+    }
+  })
+
+  it('of any aspect take no more than a moment and a few bytes', () => {
+    for (const [width, height] of [
+      [1_000_000, 1],
+      [1, 1_000_000],
+      [2 ** 24, 1],
+      [1, 2 ** 24],
+      [1, 2 ** 24 - 1],
+    ] as const) {
+      const data = new Uint8Array(width * height).map((_, i) => (255 * i) / (width * height))
+      const image = { width, height, channels: 1 as const, data }
+      const started = performance.now()
+      const { shape, data: covered } = coverPlanes(image, 3, 224, 224)
+      expect(shape).toEqual([3, 224, 224])
+      // One pixel in the middle, or two that meet there.
+      expect(covered.every((value) => value === 127 || value === 128)).toBe(true)
+      const small = resizeGrayscale(image, 3, 3)
+      expect(Math.abs(small.data[4]! - 127.5)).toBeLessThan(1)
+      expect(performance.now() - started).toBeLessThan(5000)
     }
   })
 
