@@ -76,6 +76,39 @@ describe('the order', () => {
     expect(names().indexOf('large')).toBe(78)
   })
 
+  it('does not save turns up for a client that was not there', async () => {
+    const { picture, end, names } = recorded({ waiting: 1e9, turn: 1 })
+    for (let n = 0; n < 6; n++) picture('a', `a${n}`, 10)
+    for (let n = 0; n < 3; n++) await vi.advanceTimersToNextTimerAsync()
+    const before = names().length
+    for (let n = 0; n < 6; n++) picture('b', `b${n}`, 10)
+    await end()
+    expect(before).toBeGreaterThan(1)
+    const [first, second] = names()
+      .slice(before, before + 4)
+      .map((name) => name[0])
+      .sort()
+      .join('')
+      .match(/a+|b+/g)
+    expect([first, second]).toEqual(['aa', 'bb'])
+  })
+
+  it('counts what was done for a client while it has requests open, and no longer', async () => {
+    const { queue, picture, end, names } = recorded()
+    const open = queue.enter('a')
+    picture('a', 'large', 30)
+    await end()
+    picture('a', 'modest', 15)
+    picture('b', 'larger', 20)
+    await end()
+    expect(names()).toEqual(['large', 'larger', 'modest'])
+    queue.leave(open)
+    picture('a', 'modest', 15)
+    picture('b', 'larger', 20)
+    await end()
+    expect(names().slice(3)).toEqual(['modest', 'larger'])
+  })
+
   it('lets requests in between turns, which are one picture or several small ones', async () => {
     const { picture, end, done, names } = recorded()
     for (let n = 0; n < 12; n++) picture('a', `a${n}`, 1)
