@@ -2,8 +2,8 @@
  * What one request may take, and what all that are open may take together.
  *
  * JavaScript runs on one thread here, and decoding cannot be interrupted: whoever comes while a picture is decoded waits
- * for its end. So the work is bounded before it begins. Work is counted in bytes that decoding touches (picture.mjs);
- * one MiB took 12 ms where this was written. It is not timed, because on Cloudflare no clock advances while code runs.
+ * for its end. So the work is bounded before it begins. It is counted in bytes (picture.mjs), of which a MiB took about 8
+ * ms where this was written, and not timed, because on Cloudflare no clock advances while code runs.
  */
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -15,7 +15,7 @@ export const limits = {
   pixels: MiB,
   /** How many times the shorter side of a picture the longer may be. */
   aspect: 16,
-  /** Bytes of a picture when it is inflated: RGBA with 8 bits for the most pixels, 16 bits for half as many. */
+  /** Bytes of a picture when it is inflated, and while it is decoded: RGBA of 8 bits for the most pixels, 16 for half. */
   inflated: 5 * MiB,
 
   /** Bytes that open requests may hold together, and what each holds beside its body. */
@@ -24,8 +24,12 @@ export const limits = {
   /** Work that may wait: a third of a second. What each answer takes beside decoding, in the same unit. */
   waiting: 32 * MiB,
   workOfEach: 48 * KiB,
-  /** Work that is done in one go, if it is more than one picture, before the next requests are let in. */
+  /**
+   * Work of the small pictures that are decoded in one turn, before the next requests are let in; more is a large picture.
+   * Turns between two large ones: with 4, half of the small ones wait for less than a large one's time; with 0, for 2 to 3.
+   */
   turn: 512 * KiB,
+  rest: 4,
 
   /** Milliseconds in which a body must arrive, and in which the turn of its picture must come. */
   arrival: 5000,

@@ -9,10 +9,12 @@
  * - Order: by fair queueing (Demers, Keshav & Shenker, 1989). Each client has a clock that runs by the work done for it.
  *   The picture that would end first by its client's clock is next: a client's small ones before its large ones.
  * - Turns: whoever waits wakes again and again, and does the work that is next, be it another's. So no request depends on
- *   another one being alive. Edge runtimes end a request without a word, and let none wake another.
+ *   another one being alive. Edge runtimes end a request without a word, and let none wake another. A turn is one picture or
+ *   several small ones; between two large pictures there are turns for small ones, because a request takes several rounds
+ *   of the event loop to arrive, each of which would otherwise wait for a large picture.
  *
- * So a picture of work w, whose client has no other request open, waits for what is being decoded when it comes and then,
- * of each other client, for less work than w and that of the largest picture.
+ * So a small picture of work w, whose client has no other request open, waits for what is being decoded when it comes and
+ * then, of each other client, for less work than w and that of the largest picture.
  */
 import { busy } from './errors.mjs'
 
@@ -25,8 +27,9 @@ export class Queue {
   #clocks = new Map()
   /** The latest clock by which a picture began. A client that comes anew starts here: absence saves nothing up. */
   #now = 0
-  /** How many turns were taken. */
+  /** How many turns were taken, and which was the last that a large picture took. */
   #turns = 0
+  #large = -Infinity
 
   constructor(limits) {
     this.#limits = limits
@@ -105,15 +108,19 @@ export class Queue {
   /** The picture that is next; and further ones, while all of them together are small. */
   #takeTurn() {
     this.#turns++
+    const { turn, rest } = this.#limits
+    const onlySmall = this.#turns - this.#large <= rest
     for (let done = 0; ;) {
       let next
       let end = Infinity
       for (const ticket of this.#waiting) {
+        if (onlySmall && ticket.work > turn) continue
         const clock = this.#clocks.get(ticket.client) + ticket.work
         if (clock < end) [next, end] = [ticket, clock]
       }
-      if (!next || (done > 0 && done + next.work > this.#limits.turn)) return
+      if (!next || (done > 0 && done + next.work > turn)) return
       done += next.work
+      if (next.work > turn) this.#large = this.#turns
       this.#now = Math.max(this.#now, this.#clocks.get(next.client))
       this.#clocks.set(next.client, end)
       this.#waiting.delete(next)

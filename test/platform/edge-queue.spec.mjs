@@ -5,7 +5,7 @@ import { networkOf } from '../../examples/edge/client.mjs'
 import { Queue } from '../../examples/edge/queue.mjs'
 
 const limits = {
-  ...{ held: 100, heldByEach: 1, waiting: 100, workOfEach: 1, turn: 5 },
+  ...{ held: 100, heldByEach: 1, waiting: 100, workOfEach: 1, turn: 5, rest: 0 },
   ...{ arrival: 5000, patience: 750 },
 }
 
@@ -119,7 +119,18 @@ describe('the order', () => {
     expect(done).toHaveLength(13)
   })
 
-  it('makes a picture wait no longer than promised, whatever others send', async () => {
+  it('has turns for small pictures, which come meanwhile, between two large ones', async () => {
+    const { picture, end, names } = recorded({ rest: 3, waiting: 1e9, patience: 1e9 })
+    for (let n = 0; n < 3; n++) picture('a', `large${n}`, 10)
+    for (let round = 0; names().length === 0; round++) await vi.advanceTimersByTimeAsync(1)
+    // Two rounds more, before all of it has arrived.
+    await vi.advanceTimersByTimeAsync(2)
+    picture('b', 'small', 2)
+    await end()
+    expect(names()).toEqual(['large0', 'small', 'large1', 'large2'])
+  })
+
+  it('makes a small picture wait no longer than promised, whatever others send', async () => {
     const work = fc.integer({ min: 1, max: 20 })
     const steps = fc.array(
       fc.record({ client: fc.constantFrom('a', 'b', 'c'), work, wait: fc.integer({ min: 0, max: 9 }) }),
@@ -127,9 +138,10 @@ describe('the order', () => {
         maxLength: 60,
       },
     )
+    const small = fc.integer({ min: 1, max: limits.turn })
     await fc.assert(
-      fc.asyncProperty(steps, work, steps, async (before, own, after) => {
-        const { picture, end, done } = recorded({ held: 1e9, waiting: 1e9, patience: 1e9 })
+      fc.asyncProperty(steps, small, steps, fc.nat(4), async (before, own, after, rest) => {
+        const { picture, end, done } = recorded({ held: 1e9, waiting: 1e9, patience: 1e9, rest })
         const send = async (list) => {
           for (const { client, work, wait } of list) {
             picture(client, '', work)

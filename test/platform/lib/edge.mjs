@@ -118,6 +118,41 @@ export function filledPng(width, height, samples, { depth = 8, colorType, noise 
 
 const MiB = 2 ** 20
 
+/** A zlib stream of blocks that hold nothing but the two codes by which nothing is compressed. It does not end. */
+function emptyBlocks(bytes) {
+  let bits = ''
+  const put = (value, count) => {
+    for (let i = 0; i < count; i++) bits += (value >> i) & 1
+  }
+  // Eight of them, which end with a byte.
+  for (let block = 0; block < 8; block++) {
+    // Not the last one; with codes of its own: 257 literals and lengths, 1 distance, 18 lengths of the code for lengths.
+    for (const [value, count] of [
+      [0, 1],
+      [2, 2],
+      [0, 5],
+      [0, 5],
+      [14, 4],
+    ])
+      put(value, count)
+    // That code has two symbols, in the order of RFC 1951: 18, which is many zeros, and 1.
+    for (let i = 0; i < 18; i++) put(i === 2 || i === 17 ? 1 : 0, 3)
+    // 138 and 118 zeros, then 1 for the end of a block and 1 for a distance. The end of this block.
+    for (const [value, count] of [
+      [1, 1],
+      [127, 7],
+      [1, 1],
+      [107, 7],
+      [0, 1],
+      [0, 1],
+      [0, 1],
+    ])
+      put(value, count)
+  }
+  const eight = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt([...byte].reverse().join(''), 2)))
+  return Buffer.concat([Buffer.from([0x78, 0x01]), Buffer.alloc(bytes, eight)])
+}
+
 /**
  * Requests that cost a server much, and the answers that are right: 200 for a picture within the limits, a refusal for
  * others, 503 for any. Each takes long to make, so they are made once.
@@ -145,6 +180,7 @@ export function expensiveRequests() {
     { name: '1,000,000 × 1 pixels', statuses: [422], body: png(1000000, 1, zeros(1000001)) },
     { name: 'a bomb of 400 MB', statuses: [400], body: png(28, 28, zeros(400 * MiB)) },
     { name: 'a bomb in a large picture', statuses: [400], body: png(1024, 1024, zeros(400 * MiB)) },
+    { name: 'blocks of nothing', statuses: [400], body: png(28, 28, emptyBlocks(1000000)) },
     { name: 'garbage', statuses: [400], body: noise.subarray(16) },
     { name: 'a body that is too large', statuses: [413], body: Buffer.alloc(2 * MiB) },
     {
