@@ -20,6 +20,7 @@ export default tseslint.config(
         [
           ...['AbortController', 'AbortSignal', 'Buffer', 'Request', 'Response', 'URL', 'clearTimeout', 'crypto'],
           ...['document', 'fetch', 'location', 'performance', 'setTimeout', 'TextEncoder', 'ReadableStream'],
+          ...['Headers', 'clearInterval', 'setInterval'],
         ].map((name) => [name, 'readonly']),
       ),
     },

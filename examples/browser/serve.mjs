@@ -1,8 +1,7 @@
 /** Serves the page: `node serve.mjs [port]`. COOP and COEP isolate it, so that browsers share memory with threads. */
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, realpath, stat } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { extname, join, normalize } from 'node:path'
+import { extname, join, normalize, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { URL } from 'node:url'
 import { buildPage } from './build.mjs'
@@ -27,40 +26,78 @@ export const isolation = {
     "worker-src 'self' blob:; base-uri 'none'; form-action 'none'",
 }
 
+/** The file of a path, if there is one below `root`, also when links are followed. Only a regular file is one. */
+async function fileAt(root, path) {
+  try {
+    // A path that normalize has made absolute cannot climb out of the root.
+    const file = await realpath(join(root, normalize(path.endsWith('/') ? `${path}index.html` : path)))
+    const within = file.startsWith((await realpath(root)) + sep)
+    // A pipe is not opened: that would wait for its other end.
+    return within && (await stat(file)).isFile() ? await open(file) : undefined
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP', 'EACCES', 'ERR_INVALID_ARG_VALUE'].includes(error.code)) {
+      return undefined
+    }
+    throw error
+  }
+}
+
 /** A server of the files below `root`, with these headers on every answer. */
 export function pageServer(root, headers = isolation) {
-  return createServer((request, response) => {
-    const refuse = (status, text) => {
-      response.writeHead(status, { ...headers, 'Content-Type': 'text/plain; charset=utf-8' }).end(`${text}\n`)
+  const answer = async (request, response) => {
+    const refuse = (status, text, more = {}) => {
+      const type = { 'Content-Type': 'text/plain; charset=utf-8' }
+      response.writeHead(status, { ...headers, ...type, ...more }).end(`${text}\n`)
     }
-    const answer = async () => {
-      if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'GET and HEAD only')
-      let path
-      try {
-        path = decodeURIComponent(new URL(request.url, 'http://page').pathname)
-      } catch {
-        return refuse(400, 'not an address')
-      }
-      // A path that normalize has made absolute cannot climb out of the root.
-      const file = join(root, normalize(path.endsWith('/') ? `${path}index.html` : path))
-      const found = path.includes('\0') ? undefined : await stat(file).catch(() => undefined)
-      if (!found?.isFile()) return refuse(404, 'no such file')
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return refuse(405, 'GET and HEAD only', { Allow: 'GET, HEAD' })
+    }
+    let path
+    try {
+      path = decodeURIComponent(new URL(request.url, 'http://page').pathname)
+    } catch {
+      return refuse(400, 'not an address')
+    }
+    const file = await fileAt(root, path)
+    if (!file) return refuse(404, 'no such file')
+    try {
+      const { size } = await file.stat()
       response.writeHead(200, {
         ...headers,
-        'Content-Type': types[extname(file)] ?? 'application/octet-stream',
-        'Content-Length': found.size,
+        'Content-Type': types[extname(path.endsWith('/') ? 'index.html' : path)] ?? 'application/octet-stream',
+        'Content-Length': size,
         'Cache-Control': 'no-cache',
         'X-Content-Type-Options': 'nosniff',
       })
-      if (request.method === 'HEAD') response.end()
-      else await pipeline(createReadStream(file), response)
+      // No more than was promised, if the file grows meanwhile.
+      if (request.method === 'HEAD' || size === 0) response.end()
+      else await pipeline(file.createReadStream({ end: size - 1, autoClose: false }), response)
+    } finally {
+      await file.close()
     }
-    answer().catch(() => response.destroy())
+  }
+  const server = createServer({ headersTimeout: 5000, requestTimeout: 10_000 }, (request, response) => {
+    answer(request, response).catch((error) => {
+      // Not when the browser has left, which is its right.
+      if (!response.headersSent && !response.destroyed) {
+        console.error(error)
+        response.writeHead(500, headers)
+        response.end()
+      } else response.destroy()
+    })
   })
+  // A browser that stops reading gives the file back.
+  server.setTimeout(30_000)
+  return server
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const port = Number(process.argv[2] ?? process.env['PORT'] ?? 8080)
+  const given = process.argv[2] ?? process.env['PORT'] ?? '8080'
+  if (!/^\d+$/.test(given) || Number(given) > 65535) {
+    process.stderr.write(`demo: the port must be a number from 0 to 65535, not ${JSON.stringify(given)}\n`)
+    process.exit(1)
+  }
+  const port = Number(given)
   const server = pageServer(await buildPage())
   server.on('error', (error) => {
     const reason =

@@ -11,5 +11,6 @@ const digits :Workerd.Worker = (
     (name = "core.wasm", wasm = embed "core.wasm"),
     (name = "model.safetensors", data = embed "model.safetensors"),
   ],
+  bindings = [(name = "CLIENT_HEADER", fromEnvironment = "CLIENT_HEADER")],
   compatibilityDate = "2026-01-01",
 );

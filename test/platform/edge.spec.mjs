@@ -1,65 +1,37 @@
-/** examples/edge, started by its one command and asked over HTTP. */
+/** examples/edge, started by its one command in each of its runtimes, and asked over HTTP. */
 import { request } from 'node:http'
-import { join } from 'node:path'
 import { deflateSync } from 'node:zlib'
 import { encodePng } from '../../src/io/index.js'
 import { loadMnist } from '../../src/node/index.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { crc32 } from '../../src/io/crc32.js'
-import { findWorkerd } from './lib/runtimes.mjs'
-import { start, within } from './lib/processes.mjs'
+import { expensiveRequests, filledPng, png, send, sendPatiently, startEdge } from './lib/edge.mjs'
 
-const root = join(import.meta.dirname, '../..')
-let server
-let address
+const MiB = 2 ** 20
+const blank = new Uint8Array(784)
+const whole = encodePng({ width: 28, height: 28, channels: 1, data: blank })
+const undecodable = Buffer.from('these are no pixels')
 
-beforeAll(async () => {
-  const args = [join(root, 'examples/edge/serve.mjs'), '--address', '127.0.0.1:0']
-  server = start(process.execPath, args, { env: { WORKERD: findWorkerd() } })
-  const listening = new Promise((resolve) => {
-    server.child.stdout.on('data', () => {
-      const found = /http:\S+/.exec(server.texts.out)
-      if (found) resolve(found[0])
-    })
+describe.each(['workerd', 'node'])('examples/edge in %s', (runtime) => {
+  let server
+  let address
+  beforeAll(async () => {
+    server = await startEdge(runtime)
+    address = server.address
   })
-  const gone = server.ended.then(({ err }) => {
-    throw new Error(err)
-  })
-  address = await within(60_000, Promise.race([listening, gone]), 'examples/edge')
-})
-afterAll(() => server?.stop())
+  afterAll(() => server?.stop())
 
-async function post(body, type = 'image/png', query = '') {
-  const response = await fetch(address + query, { method: 'POST', body, headers: { 'Content-Type': type } })
-  expect(response.headers.get('Content-Type')).toMatch(/^application\/json/)
-  return { status: response.status, ...(await response.json()) }
-}
-
-/** A PNG of one grey pixel row after another, from chunks. */
-function png(width, height, compressed) {
-  const chunk = (type, data) => {
-    const bytes = Buffer.concat([Buffer.from('    '), Buffer.from(type), data, Buffer.from('    ')])
-    bytes.writeUInt32BE(data.length)
-    bytes.writeUInt32BE(crc32(bytes.subarray(4, -4)), bytes.length - 4)
-    return bytes
+  async function post(body, type = 'image/png', query = '') {
+    const { status, headers, answer } = await send(address, { body: Buffer.from(body), type, query })
+    expect(headers['content-type']).toMatch(/^application\/json/)
+    if (answer.error) expect(answer.error.message).not.toContain('\n')
+    return { status, ...answer }
   }
-  const header = Buffer.alloc(13)
-  header.writeUInt32BE(width, 0)
-  header.writeUInt32BE(height, 4)
-  header[8] = 8
-  return Buffer.concat([
-    Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]),
-    chunk('IHDR', header),
-    chunk('IDAT', compressed),
-    chunk('IEND', Buffer.alloc(0)),
-  ])
-}
 
-const digits = 60
+  const goesOn = async () => expect(await post(whole)).toMatchObject({ status: 200 })
 
-describe('examples/edge', () => {
   it('reads digits from PNG files and from raw pixels, with the same answer', async () => {
     const { test } = await loadMnist()
+    const digits = 60
     let right = 0
     for (let n = 0; n < digits; n++) {
       const data = test.images.slice(n * 784, (n + 1) * 784)
@@ -74,11 +46,17 @@ describe('examples/edge', () => {
     expect(right / digits).toBeGreaterThan(0.95)
   })
 
-  it('reads a large colour picture, dark on light', async () => {
+  it.each([
+    [280, 280],
+    // The most pixels that there may be.
+    [1024, 1024],
+  ])('reads a colour picture of %i × %i pixels, dark on light', async (width, height) => {
     // A vertical stroke: a one.
-    const [width, height] = [280, 280]
     const data = new Uint8Array(width * height * 3).fill(255)
-    for (let y = 40; y < 240; y++) data.fill(20, (y * width + 128) * 3, (y * width + 152) * 3)
+    const row = (y) => y * width * 3
+    for (let y = height >> 3; y < (height * 7) >> 3; y++) {
+      data.fill(20, row(y) + 3 * Math.round(width * 0.46), row(y) + 3 * Math.round(width * 0.54))
+    }
     expect(await post(encodePng({ width, height, channels: 3, data }))).toMatchObject({ status: 200, class: '1' })
   })
 
@@ -88,86 +66,172 @@ describe('examples/edge', () => {
     })
   })
 
-  const pixels = new Uint8Array(784)
-  const whole = encodePng({ width: 28, height: 28, channels: 1, data: pixels })
   it.each([
-    ['an empty body', [new Uint8Array(0)], 400, 'EMPTY', /body is empty/],
-    ['a body that is too large', [new Uint8Array(1024 * 1024 + 1)], 413, 'TOO_LARGE', /larger than 1048576 bytes/],
+    ['an empty body', [''], 400, 'EMPTY', /body is empty/],
+    ['a body that is too large', [new Uint8Array(MiB + 1)], 413, 'TOO_LARGE', /larger than 1048576 bytes/],
     ['no picture', ['hello'], 400, 'FORMAT', /not a PNG picture/],
     ['an HTML page', ['<!DOCTYPE html>'], 400, 'FORMAT', /not a PNG picture/],
     ['a PNG cut short', [whole.slice(0, -20)], 400, 'FORMAT', /cut short/],
-    ['a PNG that claims to be huge', [png(60000, 60000, deflateSync(Buffer.alloc(100)))], 400, 'FORMAT', /pixels/],
+    ['a PNG of which only the signature is there', [whole.slice(0, 8)], 400, 'FORMAT', /cut short/],
+    ['a PNG without columns', [png(0, 28, undecodable)], 400, 'FORMAT', /0 × 28 pixels; both must be at least 1/],
+    ['a PNG of no colour type', [png(28, 28, undecodable, { colorType: 5 })], 400, 'FORMAT', /damaged/],
+    ['a decompression bomb', [png(28, 28, deflateSync(Buffer.alloc(400 * MiB)))], 400, 'FORMAT', /damaged/],
+    // Their pixels are none, which nobody has found out.
+    ['a PNG that claims to be huge', [png(60000, 60000, undecodable)], 422, 'LIMIT', /60000 × 60000.*limit of 1048576/],
+    ['the hugest PNG', [png(2 ** 31 - 1, 2 ** 31 - 1, undecodable)], 422, 'LIMIT', /more than the limit/],
+    ['a PNG of one long row', [png(1000000, 1, undecodable)], 422, 'LIMIT', /at most 16 times the other; crop/],
+    ['a PNG of one long column', [png(1, 1000, undecodable)], 422, 'LIMIT', /at most 16 times/],
     [
-      'a decompression bomb',
-      [png(28, 28, deflateSync(Buffer.alloc(400 * 1024 * 1024), { level: 9 }))],
-      400,
-      'FORMAT',
-      /PNG is damaged/,
+      'a PNG whose pixels take many bytes',
+      [png(1024, 1024, undecodable, { depth: 16, colorType: 6 })],
+      422,
+      'LIMIT',
+      /64 bits take 8389632 bytes, more than the limit/,
     ],
     [
       'another type',
-      [pixels, 'text/plain'],
+      [blank, 'text/plain'],
       415,
       'TYPE',
-      /must be image\/png or application\/octet-stream, not 'text\/plain'/,
+      /must be image\/png or application\/octet-stream, not "text\/plain"/,
     ],
+    ['no type', [blank, ''], 415, 'TYPE', /not ""/],
     [
       'raw pixels of the wrong number',
-      [pixels.slice(1), 'application/octet-stream'],
+      [blank.slice(1), 'application/octet-stream'],
       400,
       'SIZE',
       /784 bytes, the body has 783/,
     ],
     [
       'a size that is none',
-      [pixels, 'application/octet-stream', '?width=x'],
+      [blank, 'application/octet-stream', '?width=x'],
       400,
       'SIZE',
       /width must be a whole number/,
+    ],
+    [
+      'a size of nothing',
+      [blank, 'application/octet-stream', '?height=0'],
+      400,
+      'SIZE',
+      /height must be a whole number/,
+    ],
+    [
+      'raw pixels in one row',
+      [blank, 'application/octet-stream', '?width=784&height=1'],
+      422,
+      'LIMIT',
+      /at most 16 times/,
+    ],
+    [
+      'a raw size that is huge',
+      [blank, 'application/octet-stream', '?width=4096&height=4096'],
+      422,
+      'LIMIT',
+      /limit of/,
     ],
   ])('refuses %s, and goes on', async (_, given, status, code, message) => {
     const answer = await post(...given)
     expect(answer).toMatchObject({ status, error: { code } })
     expect(answer.error.message).toMatch(message)
-    expect(await post(whole)).toMatchObject({ status: 200 })
+    await goesOn()
   })
 
   it('refuses a stream that grows too large without saying its length', async () => {
-    // It has read all that was sent when it refuses, so that the answer is not lost with the connection.
-    const status = await new Promise((resolve, reject) => {
-      const growing = request(address, { method: 'POST', headers: { 'Content-Type': 'image/png' } })
-      growing.on('response', (response) => {
-        resolve(response.statusCode)
-        growing.destroy()
-      })
-      growing.on('error', reject)
-      for (let part = 0; part < 33; part++) growing.write(new Uint8Array(32 * 1024))
-    })
-    expect(status).toBe(413)
-    expect(await post(whole)).toMatchObject({ status: 200 })
+    const parts = Array.from({ length: 40 }, () => Buffer.alloc(32 * 1024))
+    expect(await send(address, { parts })).toMatchObject({ status: 413 })
+    await goesOn()
+  })
+
+  it('reads a picture that comes in pieces, its length not told', async () => {
+    const body = Buffer.from(filledPng(100, 100, 1, { noise: true }))
+    const parts = Array.from({ length: 20 }, (_, n) =>
+      body.subarray((n * body.length) / 20, ((n + 1) * body.length) / 20),
+    )
+    const { status, answer } = await send(address, { parts, pause: 5 })
+    expect({ status, ...answer }).toEqual(await post(body))
   })
 
   it('does not wait for ever for a body', async () => {
-    const status = await new Promise((resolve, reject) => {
-      const slow = request(address, {
-        method: 'POST',
-        headers: { 'Content-Type': 'image/png', 'Content-Length': 1000 },
-      })
-      slow.on('response', (response) => {
-        resolve(response.statusCode)
-        slow.destroy()
-      })
-      slow.on('error', reject)
-      slow.write('only a little')
-    })
-    expect(status).toBe(408)
-    expect(await post(whole)).toMatchObject({ status: 200 })
+    const answers = await Promise.all([
+      send(address, { body: Buffer.from('only a little'), declared: 1000 }),
+      send(address, { parts: Array.from({ length: 100 }, () => Buffer.alloc(1)), pause: 100 }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([408, 408])
+    await goesOn()
   })
 
   it('knows one address and one method', async () => {
-    const get = await fetch(address)
-    expect(get.status).toBe(405)
-    expect(get.headers.get('Allow')).toBe('POST')
-    expect((await fetch(new URL('/', address))).status).toBe(404)
+    const answered = async (method, to = address) => {
+      const response = await fetch(to, { method })
+      return [response.status, response.headers.get('Allow')]
+    }
+    expect(await answered('GET')).toEqual([405, 'POST'])
+    expect(await answered('HEAD')).toEqual([405, 'POST'])
+    expect(await answered('DELETE')).toEqual([405, 'POST'])
+    expect(await answered('OPTIONS')).toEqual([204, 'POST'])
+    expect(await answered('GET', new URL('/', address))).toEqual([404, null])
+    expect(await answered('HEAD', new URL('/..%2f..%2fetc/passwd', address))).toEqual([404, null])
+  })
+
+  it('is heard by whoever sends a large body to nowhere', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => send(new URL('/elsewhere', address).href, { body: Buffer.alloc(4 * MiB) })),
+    )
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 404))
+  })
+
+  it('outlives clients that leave', async () => {
+    const leave = (written, options) =>
+      new Promise((resolve) => {
+        const leaving = request(address, { method: 'POST', headers: { 'Content-Type': 'image/png' }, ...options })
+        leaving.on('error', () => {})
+        leaving.on('close', resolve)
+        leaving.write(written, () => setTimeout(() => leaving.destroy(), 10))
+      })
+    await Promise.all([
+      ...Array.from({ length: 20 }, () => leave('only a little')),
+      ...Array.from({ length: 20 }, () => leave(whole, { headers: { 'Content-Length': whole.length } })),
+    ])
+    await goesOn()
+  })
+
+  it('has room for one client when another takes up all of it', async () => {
+    // Each says that it sends a MiB, of which 24 may be held.
+    const declared = { body: Buffer.alloc(10), declared: MiB, client: 'two' }
+    const held = Promise.all(Array.from({ length: 40 }, () => send(address, declared)))
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    expect(await send(address, { body: Buffer.from(whole), client: 'one' })).toMatchObject({ status: 200 })
+    expect(await send(address, { body: Buffer.from(whole), client: 'two' })).toMatchObject({ status: 200 })
+    const answers = await held
+    const busy = answers.filter(({ status }) => status === 503)
+    expect(answers.filter(({ status }) => status === 408)).toHaveLength(40 - busy.length)
+    expect(busy.length).toBeGreaterThan(40 - 24)
+    for (const { headers, answer } of busy) {
+      expect(headers['retry-after']).toMatch(/^[12]$/)
+      expect(answer.error).toMatchObject({ code: 'BUSY', message: /Retry-After/ })
+    }
+  })
+
+  it('answers every request of many at once, expensive or not', async () => {
+    const { test } = await loadMnist()
+    const expensive = expensiveRequests()
+    await Promise.all(
+      Array.from({ length: 120 }, async (_, n) => {
+        const wanted = expensive[(n >> 1) % expensive.length]
+        const data = test.images.slice(n * 784, (n + 1) * 784)
+        const body = Buffer.from(encodePng({ width: 28, height: 28, channels: 1, data }))
+        const answers = await sendPatiently(address, n % 2 ? wanted : { body }, n % 2 ? 1 : 120_000)
+        for (const { status, headers } of answers) {
+          if (status === 503) expect(headers['retry-after']).toMatch(/^[12]$/)
+        }
+        const last = answers.at(-1)
+        if (n % 2) expect([503, ...wanted.statuses]).toContain(last.status)
+        else expect(last.status).toBe(200)
+      }),
+    )
+    await goesOn()
+    expect(server.texts.err).toBe('')
   })
 })

@@ -67,10 +67,18 @@ export const browsers = {
   },
 }
 
+/** Bytes of a report: what a page that runs wild may send. */
+const largestReport = 64 * 2 ** 20
+
 /** The body of a request as JSON. */
 async function readJson(request) {
   const parts = []
-  for await (const part of request) parts.push(part)
+  let length = 0
+  for await (const part of request) {
+    length += part.length
+    if (length > largestReport) throw new Error(`the report is larger than ${largestReport} bytes`)
+    parts.push(part)
+  }
   return JSON.parse(Buffer.concat(parts).toString('utf8'))
 }
 
