@@ -1,0 +1,22 @@
+/** Table of contents: every target by name. */
+import type { Target } from './target.js'
+import cifar10 from './targets/cifar10.js'
+import { gzipIdx, idx, mnist } from './targets/idx.js'
+import jpeg from './targets/jpeg.js'
+import { layers, modelJson } from './targets/layers.js'
+import png from './targets/png.js'
+import safetensors from './targets/safetensors.js'
+import { selfTests } from './targets/self-test.js'
+
+export const targets: Readonly<Record<string, Target>> = {
+  png,
+  jpeg,
+  idx,
+  'gzip-idx': gzipIdx,
+  mnist,
+  cifar10,
+  safetensors,
+  layers,
+  'model-json': modelJson,
+  ...Object.fromEntries(selfTests),
+}
