@@ -87,7 +87,7 @@ async function runOne(task: Task & { kind: 'one' }): Promise<void> {
   const verdict = await judge(target, input)
   show(verdict)
   if (task.shrink) {
-    input = await shrink(target, input, verdict)
+    input = await shrink(target, input, verdict, () => report({ alive: true }))
     console.log(`\nsmaller:\n${printInput(input)}`)
     if (task.save !== undefined) writeFileSync(task.save, printInput(input))
     show(await judge(target, input))

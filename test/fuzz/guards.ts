@@ -11,6 +11,8 @@ const GUARD = 0x5a17c0de | 0
 /** A quiet NaN. */
 const POISON = 0x7fc0dead | 0
 const SENTINEL_BYTES = 1 << 22
+/** Larger blocks are refused as memory's end would: cases are to be small. */
+const LARGEST_BLOCK = 1 << 28
 
 interface Guarded {
   /** The block with its guards. */
@@ -38,8 +40,7 @@ export function installGuards(): void {
   allowWholeQuads()
   const { allocate, release } = Allocator.prototype
   Allocator.prototype.allocate = function (this: Allocator, bytes: number): number {
-    // Sizes that no memory holds are refused as they always are.
-    if (!(bytes <= 2 ** 32 - 4 * GUARD_BYTES)) return allocate.call(this, bytes)
+    if (!(bytes <= LARGEST_BLOCK)) return allocate.call(this, Math.max(bytes, 2 ** 40))
     memory = this.memory
     const size = 4 * Math.max(1, Math.ceil(bytes / 4))
     const begin = allocate.call(this, size + 2 * GUARD_BYTES)

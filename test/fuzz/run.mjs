@@ -14,7 +14,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { clearInterval, setInterval } from 'node:timers'
@@ -33,7 +33,7 @@ const MOST_MEMORY = 3 * 2 ** 30
 /** Processes lost to hangs and crashes after which a target is given up. */
 const MOST_LOST = 10
 /** Different faults that are shown for each target. */
-const MOST_SHOWN = 20
+const MOST_SHOWN = Number(process.env.FUZZ_SHOWN ?? 20)
 
 function usage(message) {
   console.error(`fuzz: ${message}`)
@@ -116,6 +116,8 @@ async function runTask(child, task, { output = 'pipe', receive, until = Infinity
   const flags = ['--expose-gc', '--enable-source-maps', '--max-old-space-size=1024', '--unhandled-rejections=strict']
   const started = spawn(process.execPath, [...flags, child, JSON.stringify(task)], {
     cwd: root,
+    // Files that cases need go away with the folder.
+    env: { ...process.env, TMPDIR: dirname(child) },
     stdio: ['ignore', output === 'inherit' ? 'inherit' : 'ignore', output === 'inherit' ? 'inherit' : 'pipe', 'pipe'],
   })
   running.add(started)

@@ -42,7 +42,12 @@ function* smallerJson(value: Json): Generator<Json> {
 }
 
 /** A case that is no larger and has the fault of `verdict`. */
-export async function shrink(target: Target, input: Input, verdict: Verdict): Promise<Input> {
+export async function shrink(
+  target: Target,
+  input: Input,
+  verdict: Verdict,
+  onTry: () => void,
+): Promise<Input> {
   if (verdict.outcome === 'accepted' || verdict.outcome === 'refused') return input
   const signature = signatureOf(verdict.outcome, verdict.message)
   const until = performance.now() + TIME
@@ -51,6 +56,7 @@ export async function shrink(target: Target, input: Input, verdict: Verdict): Pr
     found = false
     for (const smaller of best instanceof Uint8Array ? smallerBytes(best) : smallerJson(best)) {
       if (performance.now() > until) break
+      onTry()
       const { outcome, message } = await judge(target, smaller)
       if (signatureOf(outcome, message) !== signature) continue
       best = smaller

@@ -1,9 +1,12 @@
 /** Table of contents: every target by name. */
 import type { Target } from './target.js'
+import checkpoint from './targets/checkpoint.js'
 import cifar10 from './targets/cifar10.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
 import { layers, modelJson } from './targets/layers.js'
+import { modelFile, modelText } from './targets/model-file.js'
+import options from './targets/options.js'
 import png from './targets/png.js'
 import safetensors from './targets/safetensors.js'
 import { selfTests } from './targets/self-test.js'
@@ -16,7 +19,11 @@ export const targets: Readonly<Record<string, Target>> = {
   mnist,
   cifar10,
   safetensors,
+  'model-file': modelFile,
+  'model-text': modelText,
+  checkpoint,
   layers,
   'model-json': modelJson,
+  options,
   ...Object.fromEntries(selfTests),
 }

@@ -23,8 +23,26 @@ export function splitSafetensors(bytes: Uint8Array): { header: { [key: string]: 
   return { header, data: bytes.slice(8 + length) }
 }
 
+const SEAL = 'toeplitz-checksum'
+
+/** Whether a file carries a checksum over all of its bytes. */
+export const isSealed = (bytes: Uint8Array): boolean =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 100)).includes(`{"__metadata__":{"${SEAL}":"`)
+
+/** The same file as of a writer that does not know of the checksum. */
+export function withoutSeal(bytes: Uint8Array): Uint8Array {
+  const { header, data } = splitSafetensors(bytes)
+  const metadata = header['__metadata__'] as { [key: string]: Json } | undefined
+  const rest = Object.fromEntries(Object.entries(metadata ?? {}).filter(([key]) => key !== SEAL))
+  return safetensorsOf(JSON.stringify({ ...header, ...(metadata ? { __metadata__: rest } : {}) }), data)
+}
+
 /** The file with its header, its data, or anything in it changed. */
-export function mutateSafetensors(bytes: Uint8Array, random: Random, changeHeader = mutateJson): Uint8Array {
+export function mutateSafetensors(
+  bytes: Uint8Array,
+  random: Random,
+  changeHeader: (header: Json, random: Random) => Json = mutateJson,
+): Uint8Array {
   const { header, data } = splitSafetensors(bytes)
   switch (random.below(10)) {
     case 0:
