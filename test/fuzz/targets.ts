@@ -2,10 +2,12 @@
 import type { Target } from './target.js'
 import checkpoint from './targets/checkpoint.js'
 import cifar10 from './targets/cifar10.js'
+import { convGeometry, convGeometryThreads } from './targets/geometry.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
 import { layers, modelJson } from './targets/layers.js'
 import { modelFile, modelText } from './targets/model-file.js'
+import { operations, operationsThreads } from './targets/operations.js'
 import options from './targets/options.js'
 import png from './targets/png.js'
 import safetensors from './targets/safetensors.js'
@@ -25,5 +27,9 @@ export const targets: Readonly<Record<string, Target>> = {
   layers,
   'model-json': modelJson,
   options,
+  operations,
+  'operations-threads': operationsThreads,
+  'conv-geometry': convGeometry,
+  'conv-geometry-threads': convGeometryThreads,
   ...Object.fromEntries(selfTests),
 }
