@@ -1,0 +1,317 @@
+/**
+ * Runs generated cases against the readers of files, the operations, the layers and the options of every function.
+ *
+ *   npm run fuzz -- [--target NAME,…] [--seed 1] [--cases N] [--seconds S] [--jobs N] [--reasons]
+ *   npm run fuzz -- --target NAME --seed 1 --case K [--shrink] [--save FILE.json]    shows one case and judges it
+ *   npm run fuzz -- --target NAME --file FILE                                          judges a case from a file
+ *   npm run fuzz -- --list                                                             names the targets
+ *
+ * Exit codes: 0 no fault; 1 a fault was found; 2 wrong usage. Cases run in processes of their own, so that one that hangs,
+ * dies or eats memory is a fault with its number and the run goes on.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { dirname, join, relative } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+import { clearInterval, setInterval } from 'node:timers'
+import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
+import { signatureOf } from './signature.mjs'
+
+const root = join(import.meta.dirname, '../..')
+
+/** Cases that one process runs before another takes over. */
+const CASES_OF_A_PROCESS = 5000
+/** Milliseconds without the end of a case after which it hangs: generous, since other programs may hold the processor. */
+const HANGS_AFTER = 30_000
+/** Memory of one process, in bytes, above which it is ended. */
+const MOST_MEMORY = 3 * 2 ** 30
+/** Processes lost to hangs and crashes after which a target is given up. */
+const MOST_LOST = 10
+/** Different faults that are shown for each target. */
+const MOST_SHOWN = Number(process.env.FUZZ_SHOWN ?? 20)
+
+function usage(message) {
+  console.error(`fuzz: ${message}`)
+  process.exit(2)
+}
+
+function wholeNumber(name, text, smallest) {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(value) && value >= smallest) return value
+  return usage(`--${name} ${text}: it must be a whole number from ${smallest} on`)
+}
+
+function options() {
+  const known = { type: 'string' }
+  const flag = { type: 'boolean', default: false }
+  try {
+    const { values } = parseArgs({
+      options: {
+        ...{ target: known, seed: known, cases: known, seconds: known, jobs: known, case: known, file: known, save: known },
+        ...{ shrink: flag, list: flag, reasons: flag },
+      },
+    })
+    const number = (name, smallest) => (values[name] === undefined ? undefined : wholeNumber(name, values[name], smallest))
+    return {
+      ...values,
+      seed: number('seed', 0) ?? 1,
+      cases: number('cases', 1),
+      seconds: number('seconds', 1),
+      jobs: number('jobs', 1) ?? Math.min(2, availableParallelism()),
+      case: number('case', 0),
+    }
+  } catch (error) {
+    return usage(error.message)
+  }
+}
+
+/** Bundles the process of the cases into a folder inside the checkout, where it finds its packages. */
+async function bundle() {
+  const folder = join(root, 'build/fuzz', String(process.pid))
+  await mkdir(folder, { recursive: true })
+  await build({
+    entryPoints: [join(import.meta.dirname, 'child.ts')],
+    outfile: join(folder, 'child.mjs'),
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'node',
+    packages: 'external',
+    // Names under which the examples import the package.
+    alias: {
+      toeplitz: join(root, 'src/index.ts'),
+      'toeplitz/data': join(root, 'src/data/index.ts'),
+      'toeplitz/io': join(root, 'src/io/index.ts'),
+    },
+    loader: { '.safetensors': 'binary' },
+    define: { __SEEDS__: JSON.stringify(join(import.meta.dirname, 'seeds')) },
+    sourcemap: 'inline',
+    logLevel: 'warning',
+  })
+  return { child: join(folder, 'child.mjs'), remove: () => rm(folder, { recursive: true, force: true }) }
+}
+
+/** Bytes that a process has in memory; 0 where the system does not tell. */
+function memoryOf(pid) {
+  try {
+    return 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
+}
+
+/** Processes that are to end with this one. */
+const running = new Set()
+
+/**
+ * Runs a task in a process. Every line of its reports goes to `receive`.
+ * @returns what ended it: nothing, a hang, a crash with its reason, or more memory than it may have
+ */
+async function runTask(child, task, { output = 'pipe', receive, until = Infinity }) {
+  const flags = ['--expose-gc', '--enable-source-maps', '--max-old-space-size=1024', '--unhandled-rejections=strict']
+  const started = spawn(process.execPath, [...flags, child, JSON.stringify(task)], {
+    cwd: root,
+    // Files that cases need go away with the folder.
+    env: { ...process.env, TMPDIR: dirname(child) },
+    stdio: ['ignore', output === 'inherit' ? 'inherit' : 'ignore', output === 'inherit' ? 'inherit' : 'pipe', 'pipe'],
+  })
+  running.add(started)
+  let alive = performance.now()
+  let ended
+  let errors = ''
+  started.stderr?.on('data', (text) => (errors = `${errors}${text}`.slice(-4000)))
+  const lines = createInterface({ input: started.stdio[3] })
+  lines.on('line', (line) => {
+    alive = performance.now()
+    receive(JSON.parse(line))
+  })
+  const watch = setInterval(() => {
+    if (performance.now() > until) ended ??= { outcome: 'time' }
+    else if (performance.now() - alive > HANGS_AFTER) {
+      ended ??= { outcome: 'hang', message: `no end after ${HANGS_AFTER / 1000} s` }
+    } else if (memoryOf(started.pid) > MOST_MEMORY) {
+      ended ??= { outcome: 'memory', message: `more than ${MOST_MEMORY / 2 ** 30} GiB of memory` }
+    }
+    if (ended) started.kill('SIGKILL')
+  }, 100)
+  const [[code, signal]] = await Promise.all([once(started, 'exit'), once(lines, 'close')])
+  clearInterval(watch)
+  running.delete(started)
+  if (ended || code === 0) return ended
+  const reason = /^.*(?:Error|FATAL).*$/m.exec(errors)?.[0]
+  const message = `the process ended with ${signal ?? `code ${code}`}${reason === undefined ? '' : `: ${reason}`}`
+  return { outcome: 'crash', message, stack: errors }
+}
+
+/** What is counted for a target. */
+class Tally {
+  cases = 0
+  refused = 0
+  accepted = 0
+  wrong = 0
+  slow = 0
+  peak = 0
+  lost = 0
+  /** By signature: how often, and the first one. */
+  faults = new Map()
+  /** How often cases were refused, by the signature of the error. */
+  reasons = new Map()
+
+  add({ number, outcome, message = '', stack, peak = 0 }) {
+    this.cases++
+    this.peak = Math.max(this.peak, peak)
+    const signature = signatureOf(outcome, message)
+    if (outcome === 'accepted' || outcome === 'refused') {
+      this[outcome]++
+      if (outcome === 'refused') this.reasons.set(signature, (this.reasons.get(signature) ?? 0) + 1)
+      return
+    }
+    if (outcome === 'slow') this.slow++
+    else this.wrong++
+    const known = this.faults.get(signature)
+    if (known) known.count++
+    else this.faults.set(signature, { count: 1, number, outcome, message, stack })
+  }
+}
+
+/** Runs cases first ≤ number < last of a target, with as many processes as it takes. */
+async function runCases(child, name, { seed, first, last, until }, tally) {
+  for (let next = first; next < last && performance.now() < until && tally.lost < MOST_LOST; ) {
+    let begun
+    const ended = await runTask(child, { kind: 'cases', target: name, seed, first: next, last }, {
+      until,
+      receive({ begin, end, ...verdict }) {
+        if (begin !== undefined) begun = begin
+        else {
+          tally.add({ number: end, ...verdict })
+          next = end + 1
+          begun = undefined
+        }
+      },
+    })
+    if (ended?.outcome === 'time') return
+    if (!ended) continue
+    tally.lost++
+    // It died between two cases, or before the first.
+    if (begun === undefined && next >= last) return
+    tally.add({ number: begun ?? next, ...ended })
+    next = (begun ?? next) + 1
+  }
+}
+
+const widths = [22, 9, 9, 9, 7, 10, 14]
+const row = (cells) =>
+  console.log(
+    cells
+      .map((cell, i) => (i === 0 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i])))
+      .join(' ')
+      .trimEnd(),
+  )
+
+/** Why cases were refused: whether the choices reach what they should. */
+function printReasons(name, { reasons }) {
+  console.log(`\n${name} refuses:`)
+  for (const [reason, count] of [...reasons].sort(([, a], [, b]) => b - a).slice(0, 40)) {
+    console.log(`${String(count).padStart(8)}  ${reason}`)
+  }
+}
+
+async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons }) {
+  const until = seconds === undefined ? Infinity : performance.now() + 1000 * seconds
+  const tallies = new Map(chosen.map(({ name }) => [name, new Tally()]))
+  const work = chosen.flatMap(({ name, cases: own }) => {
+    const last = cases ?? own
+    return Array.from({ length: Math.ceil(last / CASES_OF_A_PROCESS) }, (_, i) => ({
+      name,
+      first: i * CASES_OF_A_PROCESS,
+      last: Math.min(last, (i + 1) * CASES_OF_A_PROCESS),
+    }))
+  })
+  // The rounds of one target lie apart, so that a limit of time leaves something for each.
+  work.sort((a, b) => a.first - b.first)
+  row(['target', 'cases', 'refused', 'accepted', 'wrong', 'slow > 2 s', 'peak memory'])
+  const left = new Map(chosen.map(({ name }) => [name, work.filter((item) => item.name === name).length]))
+  const worker = async () => {
+    for (let item = work.shift(); item; item = work.shift()) {
+      const tally = tallies.get(item.name)
+      await runCases(child, item.name, { seed, first: item.first, last: item.last, until }, tally)
+      left.set(item.name, left.get(item.name) - 1)
+      if (left.get(item.name) > 0) continue
+      const megabytes = `${Math.round(tally.peak / 2 ** 20)} MiB`
+      row([item.name, tally.cases, tally.refused, tally.accepted, tally.wrong, tally.slow, megabytes])
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, worker))
+  let faults = 0
+  if (reasons) for (const [name, tally] of tallies) printReasons(name, tally)
+  for (const [name, tally] of tallies) {
+    const all = [...tally.faults.values()].sort((a, b) => b.count - a.count)
+    faults += all.length
+    for (const { count, number, outcome, message, stack } of all.slice(0, MOST_SHOWN)) {
+      const where = /\n\s+at (?!.*(?:test\/fuzz|node:|<anonymous>))(.*)/.exec(stack ?? '')?.[1]
+      console.log(`\n${name}: ${outcome}${count > 1 ? `, ${count} times` : ''}: ${message}`)
+      if (where) console.log(`  at ${where.replaceAll(`${root}/`, '')}`)
+      console.log(`  npm run fuzz -- --target ${name} --seed ${seed} --case ${number}`)
+    }
+    if (all.length > MOST_SHOWN) console.log(`\n${name}: ${all.length - MOST_SHOWN} more kinds of faults`)
+    if (tally.lost >= MOST_LOST) console.log(`\n${name}: given up after ${tally.lost} processes were lost`)
+  }
+  return faults
+}
+
+async function runOne(child, name, { seed, case: number, file, save, shrink }) {
+  let verdict
+  const task = { kind: 'one', target: name, seed, number, file, save, shrink }
+  const ended = await runTask(child, task, {
+    output: 'inherit',
+    receive(line) {
+      if (line.outcome) verdict = line
+    },
+  })
+  if (ended) console.log(`${ended.outcome}: ${ended.message}`)
+  return verdict?.outcome === 'accepted' || verdict?.outcome === 'refused' ? 0 : 1
+}
+
+const given = options()
+const { child, remove } = await bundle()
+process.on('exit', () => {
+  for (const { pid } of running) process.kill(pid, 'SIGKILL')
+})
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => remove().finally(() => process.exit(130)))
+try {
+  let known = []
+  const ended = await runTask(child, { kind: 'list' }, { receive: ({ list }) => (known = list) })
+  if (ended) throw new Error(`the targets cannot be loaded: ${ended.message}\n${ended.stack ?? ''}`)
+  const names = given.target?.split(',') ?? known.filter(({ cases }) => cases > 0).map(({ name }) => name)
+  for (const name of names) {
+    if (known.some((target) => target.name === name)) continue
+    await remove()
+    usage(`there is no target '${name}'; there are ${known.map((target) => target.name).join(', ')}`)
+  }
+  const chosen = names.map((name) => known.find((target) => target.name === name))
+  if (given.list) {
+    for (const { name, cases, about } of known) console.log(`${name.padEnd(24)}${String(cases).padStart(6)}  ${about}`)
+  } else if (given.case !== undefined || given.file !== undefined) {
+    if (names.length !== 1 || given.target === undefined) usage('one case needs its --target')
+    process.exitCode = await runOne(child, names[0], given)
+  } else {
+    const began = performance.now()
+    const faults = await runTargets(child, chosen, given)
+    const seconds = ((performance.now() - began) / 1000).toFixed(0)
+    console.log(`\nseed ${given.seed}, ${seconds} s: ${faults === 0 ? 'no fault' : `${faults} kinds of faults`}`)
+    if (faults > 0) {
+      console.log(`A fault that is mended becomes a case in ${relative(root, import.meta.dirname)}/corpus (--save).`)
+      process.exitCode = 1
+    }
+  }
+} catch (error) {
+  console.error(`fuzz: ${error.message}`)
+  process.exitCode = 1
+} finally {
+  await remove()
+}

@@ -1,0 +1,35 @@
+/** Table of contents: every target by name. */
+import type { Target } from './target.js'
+import checkpoint from './targets/checkpoint.js'
+import cifar10 from './targets/cifar10.js'
+import { convGeometry, convGeometryThreads } from './targets/geometry.js'
+import { gzipIdx, idx, mnist } from './targets/idx.js'
+import jpeg from './targets/jpeg.js'
+import { layers, modelJson } from './targets/layers.js'
+import { modelFile, modelText } from './targets/model-file.js'
+import { operations, operationsThreads } from './targets/operations.js'
+import options from './targets/options.js'
+import png from './targets/png.js'
+import safetensors from './targets/safetensors.js'
+import { selfTests } from './targets/self-test.js'
+
+export const targets: Readonly<Record<string, Target>> = {
+  png,
+  jpeg,
+  idx,
+  'gzip-idx': gzipIdx,
+  mnist,
+  cifar10,
+  safetensors,
+  'model-file': modelFile,
+  'model-text': modelText,
+  checkpoint,
+  layers,
+  'model-json': modelJson,
+  options,
+  operations,
+  'operations-threads': operationsThreads,
+  'conv-geometry': convGeometry,
+  'conv-geometry-threads': convGeometryThreads,
+  ...Object.fromEntries(selfTests),
+}

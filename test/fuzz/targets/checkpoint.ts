@@ -1,0 +1,97 @@
+/** Checkpoints of `toeplitz train`: damaged anywhere, read by its own function and put into a model and an optimizer. */
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { checkpointPath, readCheckpoint, restore, writeCheckpoint } from '../../../src/cli/checkpoint.js'
+import { trainDefaults } from '../../../src/cli/settings.js'
+import type { Graph } from '../../../src/nn/graph.js'
+import { modelFromJSON } from '../../../src/nn/registry.js'
+import { SGD } from '../../../src/optim/sgd.js'
+import { ToeplitzError } from '../../../src/runtime/errors.js'
+import { mutateJson, oddJsonText, type Json } from '../mutate.js'
+import type { Random } from '../random.js'
+import { accepted, defineTarget, expect } from '../target.js'
+import { isSealed, mutateSafetensors, withoutSeal } from './safetensors.js'
+
+const architecture = {
+  type: 'Sequential',
+  input: [1, 6, 6],
+  layers: [
+    { type: 'Conv2d', outChannels: 2, kernel: 3 },
+    { type: 'BatchNorm2d' },
+    { type: 'Flatten' },
+    { type: 'Linear', outFeatures: 3 },
+  ],
+}
+
+let folder = ''
+let files: Uint8Array[] = []
+
+const fresh = (): { model: Graph; optimizer: SGD } => {
+  const model = modelFromJSON(architecture)
+  return { model, optimizer: new SGD(model.parameters(), { lr: 0.1, momentum: 0.9 }) }
+}
+
+/** Every number of a model and its optimizer. */
+const stateOf = (model: Graph, optimizer: SGD): string =>
+  JSON.stringify([
+    [...model.namedState()].map(([name, tensor]) => [name, [...tensor.data()]]),
+    Object.entries(optimizer.state().tensors).map(([name, { data }]) => [name, [...data]]),
+    optimizer.state().numbers,
+  ])
+
+function changeProgress(header: Json, random: Random): Json {
+  const { __metadata__: metadata, ...tensors } = header as { __metadata__: { [key: string]: string } } & { [key: string]: Json }
+  if (random.chance(0.3) || metadata['progress'] === undefined) return mutateJson(header, random)
+  const changed = mutateJson(JSON.parse(metadata['progress']) as Json, random)
+  const text = random.chance(0.8) ? JSON.stringify(changed) : oddJsonText(changed, random)
+  return { __metadata__: { ...metadata, progress: text }, ...tensors }
+}
+
+export default defineTarget<Uint8Array>({
+  about: 'checkpoints of training: header, progress, tensors and bytes changed; read, and put into a model',
+  cases: 400,
+  readsFiles: true,
+  async prepare() {
+    folder = mkdtempSync(join(tmpdir(), 'toeplitz-fuzz-'))
+    files = []
+    for (const best of [undefined, { epoch: 1, value: 0.5 }]) {
+      const { model, optimizer } = fresh()
+      const sums = { examples: 10, loss: 3.5, metrics: { accuracy: 4 } }
+      await writeCheckpoint(folder, model, optimizer, {
+        settings: trainDefaults,
+        fit: { step: 7, sums, ...(best ? { best } : {}) },
+        examples: 100,
+        seconds: 1.5,
+        metricsBytes: 0,
+      })
+      files.push(new Uint8Array(readFileSync(checkpointPath(folder))))
+      optimizer.dispose()
+      model.dispose()
+    }
+  },
+  make(random) {
+    const file = random.pick(files)
+    const open = random.chance(0.8) ? withoutSeal(file) : file
+    return random.chance(0.05) ? file : mutateSafetensors(open, random, changeProgress)
+  },
+  async check(bytes) {
+    writeFileSync(checkpointPath(folder), bytes)
+    const checkpoint = await readCheckpoint(folder)
+    const whole = files.some((seed) => Buffer.compare(seed, bytes) === 0)
+    expect(whole || !isSealed(bytes), 'a checkpoint that its checksum does not fit is accepted')
+    const { model, optimizer } = fresh()
+    const before = stateOf(model, optimizer)
+    try {
+      restore(checkpoint, model, optimizer)
+      expect([...model.namedState().values()].every((tensor) => tensor.data().every(Number.isFinite)), 'weights that are not finite')
+      return accepted()
+    } catch (error) {
+      expect(!(error instanceof ToeplitzError) || stateOf(model, optimizer) === before, 'refused, but the model has changed')
+      throw error
+    } finally {
+      optimizer.dispose()
+      model.dispose()
+    }
+  },
+})

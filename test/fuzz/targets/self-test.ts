@@ -1,0 +1,52 @@
+/** Targets with known faults, for the tests of the runner: each has one kind of fault in some of its cases. */
+import { allocate, kernels, release } from '../../../src/runtime/core.js'
+import { FormatError } from '../../../src/runtime/errors.js'
+import type { Json } from '../mutate.js'
+import { accepted, defineTarget, expect, type Outcome, type Target } from '../target.js'
+
+const faults: Readonly<Record<string, () => void>> = {
+  foreign() {
+    throw new TypeError('foreign on purpose')
+  },
+  wrong() {
+    expect(false, 'wrong on purpose')
+  },
+  leak() {
+    allocate(1000)
+  },
+  memory() {
+    new Uint8Array(100 << 20).fill(1)
+  },
+  slow() {
+    const until = performance.now() + 2500
+    while (performance.now() < until);
+  },
+  guard() {
+    const pointer = allocate(64)
+    kernels().random_uniform(pointer + 16, 16, 1, 0, 0, 1)
+    release(pointer)
+  },
+  crash() {
+    process.abort()
+  },
+  hang() {
+    for (;;);
+  },
+}
+
+const targetOf = (kind: string, perform: () => void): Target =>
+  defineTarget<Json>({
+    about: `${kind} in a third of its cases, for the tests of the runner`,
+    cases: 0,
+    readsFiles: true,
+    make: (random) => random.pick(['accepted', 'refused', kind]),
+    check(input): Outcome {
+      if (input === 'refused') throw new FormatError('refused on purpose')
+      if (input !== 'accepted') perform()
+      return accepted()
+    },
+  })
+
+export const selfTests = Object.entries(faults).map(
+  ([kind, perform]) => [`self-test-${kind}`, targetOf(kind, perform)] as const,
+)
