@@ -15,10 +15,10 @@ import { writeIdx } from '../../src/data/idx.js'
 import type { ModelFile } from '../../src/io/model-file.js'
 import { decodeSafetensors } from '../../src/io/safetensors.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
-import { faults, systemError, type Change, type Fault } from '../helpers/faults.js'
+import { faults, systemError, type Change, type Fault } from '../helpers/fileFaults.js'
 
-vi.mock('node:fs/promises', async (original) => (await import('../helpers/faults.js')).faultyPromises(await original()))
-vi.mock('node:fs', async (original) => (await import('../helpers/faults.js')).faultySync(await original()))
+vi.mock('node:fs/promises', async (original) => (await import('../helpers/fileFaults.js')).faultyPromises(await original()))
+vi.mock('node:fs', async (original) => (await import('../helpers/fileFaults.js')).faultySync(await original()))
 
 // Runs that are killed here never end: they hold on to what they would have given back.
 process.setMaxListeners(0)
