@@ -84,11 +84,11 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Op
     return windowOf(this.describeInput(input))
   }
 
-  /** One patch, and for tiles the weights in another order. */
+  /** A patch and the offsets of its taps, and for tiles the weights in another order. */
   override footprint(_N: number, input: Shape): Footprint {
     const { C, K, kernel } = this.describeInput(input).problem
     const order = this.variant === 'tiled' ? sizeOf(this.shapes(input).weight) : 0
-    return { workspace: 4 * (C * sizeOf(kernel) + order + K), packed: 0 }
+    return { workspace: 4 * (2 * C * sizeOf(kernel) + order + K), packed: 0 }
   }
 }
 

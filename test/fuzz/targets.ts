@@ -2,7 +2,7 @@
 import type { Target } from './target.js'
 import checkpoint from './targets/checkpoint.js'
 import cifar10 from './targets/cifar10.js'
-import { convGeometry, convGeometryThreads } from './targets/geometry.js'
+import { convGeometry, convGeometryThreads, operationGeometry, operationGeometryThreads } from './targets/geometry.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
 import { layers, modelJson } from './targets/layers.js'
@@ -31,5 +31,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'operations-threads': operationsThreads,
   'conv-geometry': convGeometry,
   'conv-geometry-threads': convGeometryThreads,
+  'operation-geometry': operationGeometry,
+  'operation-geometry-threads': operationGeometryThreads,
   ...Object.fromEntries(selfTests),
 }

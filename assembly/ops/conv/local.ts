@@ -80,31 +80,58 @@ function tapEnd(origin: i64, n: i32, taps: i32): i32 {
   return <i32>max<i64>(min<i64>(<i64>n - origin, taps), 0)
 }
 
-/** patch (C, R, S) = the window of pixel (p, q) of an image (C, H, W), zero beside it. */
-function gatherPatch(patch: usize, image: usize, d: LocalShape, p: i32, q: i32): void {
-  const top = <i64>p * d.strideH - d.padH
-  const left = <i64>q * d.strideW - d.padW
-  const r0 = firstTap(top, d.R)
-  const r1 = tapEnd(top, d.H, d.R)
-  const s0 = firstTap(left, d.S)
-  const s1 = tapEnd(left, d.W, d.S)
-  const whole = r0 == 0 && s0 == 0 && r1 == d.R && s1 == d.S
-  if (!whole) memory.fill(patch, 0, (<usize>d.taps) << 2)
-  if (r0 >= r1 || s0 >= s1) return
-  const rowBytes = (<usize>(s1 - s0)) << 2
-  // The corner lies in the input.
-  const corner = image + ((<usize>(<i32>(top + r0) * d.W + <i32>(left + s0))) << 2)
+/** table[t] = bytes from the first tap of a window to tap t = (c, r, s): for windows that lie in the input as a whole. */
+function fillOffsets(table: usize, d: LocalShape): void {
   for (let c = 0; c < d.C; c++) {
-    for (let r = r0; r < r1; r++) {
-      const from = corner + ((<usize>((c * d.H + r - r0) * d.W)) << 2)
-      const to = patch + ((<usize>((c * d.R + r) * d.S + s0)) << 2)
-      for (let i: usize = 0; i < rowBytes; i += F32) store<f32>(to + i, load<f32>(from + i))
+    for (let r = 0; r < d.R; r++) {
+      const row = (<usize>((c * d.H + r) * d.W)) << 2
+      for (let s = 0; s < d.S; s++) {
+        store<u32>(table, <u32>(row + ((<usize>s) << 2)))
+        table += 4
+      }
     }
   }
 }
 
+/** patch (C, R, S) = the window of pixel (p, q) of an image (C, H, W), zero beside it. */
+function gatherPatch(patch: usize, offsets: usize, image: usize, d: LocalShape, p: i32, q: i32): void {
+  const top = <i64>p * d.strideH - d.padH
+  const left = <i64>q * d.strideW - d.padW
+  const r0 = firstTap(top, d.R)
+  const r1 = tapEnd(top, d.H, d.R)
+  const s0 = firstTap(left, d.S)
+  const s1 = tapEnd(left, d.W, d.S)
+  const bytes = (<usize>d.taps) << 2
+  if (r0 < r1 && s0 < s1) {
+    // The corner lies in the input.
+    const corner = image + ((<usize>(<i32>(top + r0) * d.W + <i32>(left + s0))) << 2)
+    if (r1 - r0 == d.R && s1 - s0 == d.S) {
+      const end = offsets + bytes
+      while (offsets < end) {
+        store<f32>(patch, load<f32>(corner + <usize>load<u32>(offsets)))
+        offsets += 4
+        patch += F32
+      }
+      return
+    }
+    memory.fill(patch, 0, bytes)
+    const rowBytes = (<usize>(s1 - s0)) << 2
+    const pitch = (<usize>d.W) << 2
+    const patchPitch = (<usize>d.S) << 2
+    for (let c = 0; c < d.C; c++) {
+      let from = corner + <usize>(c * d.H) * pitch
+      let to = patch + <usize>(c * d.R + r0) * patchPitch + ((<usize>s0) << 2)
+      for (let r = r0; r < r1; r++) {
+        for (let i: usize = 0; i < rowBytes; i += F32) store<f32>(to + i, load<f32>(from + i))
+        from += pitch
+        to += patchPitch
+      }
+    }
+  } else memory.fill(patch, 0, bytes)
+}
+
 /** image[tap t of pixel (p, q)] += patch[t], the adjoint of gatherPatch. */
-function addPatch(image: usize, patch: usize, d: LocalShape, p: i32, q: i32): void {
+function addPatch(image: usize, offsets: usize, patch: usize, d: LocalShape, p: i32, q: i32): void {
   const top = <i64>p * d.strideH - d.padH
   const left = <i64>q * d.strideW - d.padW
   const r0 = firstTap(top, d.R)
@@ -112,33 +139,33 @@ function addPatch(image: usize, patch: usize, d: LocalShape, p: i32, q: i32): vo
   const s0 = firstTap(left, d.S)
   const s1 = tapEnd(left, d.W, d.S)
   if (r0 >= r1 || s0 >= s1) return
-  const rowBytes = (<usize>(s1 - s0)) << 2
   const corner = image + ((<usize>(<i32>(top + r0) * d.W + <i32>(left + s0))) << 2)
+  if (r1 - r0 == d.R && s1 - s0 == d.S) {
+    const end = offsets + ((<usize>d.taps) << 2)
+    while (offsets < end) {
+      const to = corner + <usize>load<u32>(offsets)
+      store<f32>(to, load<f32>(to) + load<f32>(patch))
+      offsets += 4
+      patch += F32
+    }
+    return
+  }
+  const rowBytes = (<usize>(s1 - s0)) << 2
+  const pitch = (<usize>d.W) << 2
+  const patchPitch = (<usize>d.S) << 2
   for (let c = 0; c < d.C; c++) {
+    let to = corner + <usize>(c * d.H) * pitch
+    let from = patch + <usize>(c * d.R + r0) * patchPitch + ((<usize>s0) << 2)
     for (let r = r0; r < r1; r++) {
-      const to = corner + ((<usize>((c * d.H + r - r0) * d.W)) << 2)
-      const from = patch + ((<usize>((c * d.R + r) * d.S + s0)) << 2)
       for (let i: usize = 0; i < rowBytes; i += F32) store<f32>(to + i, load<f32>(to + i) + load<f32>(from + i))
+      to += pitch
+      from += patchPitch
     }
   }
 }
 
 /** Σ a · b over `count` floats. */
 function dot(a: usize, b: usize, count: i32): f32 {
-  if (count > LONG) {
-    let total: f64 = 0
-    for (; count > 0; count -= RUN) {
-      total += <f64>dotRun(a, b, min(RUN, count))
-      a += (<usize>RUN) << 2
-      b += (<usize>RUN) << 2
-    }
-    return <f32>total
-  }
-  return dotRun(a, b, count)
-}
-
-/** The same as one run. */
-function dotRun(a: usize, b: usize, count: i32): f32 {
   let sum = f32x4.splat(0)
   const whole = a + ((<usize>(count & ~3)) << 2)
   const end = a + ((<usize>count) << 2)
@@ -154,6 +181,17 @@ function dotRun(a: usize, b: usize, count: i32): f32 {
     b += F32
   }
   return total
+}
+
+/** The same over more than LONG, in runs. */
+function dotLong(a: usize, b: usize, count: i32): f32 {
+  let total: f64 = 0
+  for (; count > 0; count -= RUN) {
+    total += <f64>dot(a, b, min(RUN, count))
+    a += (<usize>RUN) << 2
+    b += (<usize>RUN) << 2
+  }
+  return <f32>total
 }
 
 /** y += factor · x over `count` floats. */
@@ -173,14 +211,15 @@ function accumulate(y: usize, x: usize, factor: f32, count: i32): void {
   }
 }
 
-/** Bytes of a patch, and of workspace for local_fwd. */
+/** Bytes of a patch, and of the table of its offsets. */
 @inline
 function patchBytes(d: LocalShape): usize {
   return (<usize>d.taps * F32 + 63) & ~63
 }
 
+/** Bytes of workspace for local_fwd: a patch and the offsets of its taps, which the other passes have too. */
 export function local_fwd_workspace(shape: usize): f64 {
-  return <f64>patchBytes(changetype<LocalShape>(shape))
+  return 2 * <f64>patchBytes(changetype<LocalShape>(shape))
 }
 
 /** Images begin ≤ n < end of y (N, K, P, Q); bias (K, classes), or 0 for none. */
@@ -195,80 +234,88 @@ export function local_fwd(
   end: i32,
 ): void {
   const d = changetype<LocalShape>(shape)
+  const K = d.K
   const taps = d.taps
   const pixels = d.pixels
   const classes = d.classes
+  const offsets = ws + patchBytes(d)
+  fillOffsets(offsets, d)
   for (let n = begin; n < end; n++) {
     const image = x + <usize>n * d.imageBytes
     for (let p = 0; p < d.P; p++) {
-      for (let q = 0; q < d.Q; q++) {
-        const j = (p % d.T) * d.U + (q % d.U)
-        gatherPatch(ws, image, d, p, q)
-        for (let k = 0; k < d.K; k++) {
+      const row = (p % d.T) * d.U
+      for (let q = 0, j = row; q < d.Q; q++, j = j + 1 == row + d.U ? row : j + 1) {
+        gatherPatch(ws, offsets, image, d, p, q)
+        for (let k = 0; k < K; k++) {
           const own = <usize>(k * classes + j)
           const start = bias ? load<f32>(bias + own * F32) : 0
-          const value = start + dot(w + own * <usize>taps * F32, ws, taps)
-          store<f32>(y + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32, value)
+          const kernel = w + own * <usize>taps * F32
+          const value = start + (taps > LONG ? dotLong(kernel, ws, taps) : dot(kernel, ws, taps))
+          store<f32>(y + <usize>(n * K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32, value)
         }
       }
     }
   }
 }
 
-/** Bytes of workspace for local_dx: a patch, and where it sums over more than LONG filters another of float64. */
+/** Bytes of workspace for local_dx; where it sums over more than LONG filters there is a patch of float64. */
 export function local_dx_workspace(shape: usize): f64 {
   const d = changetype<LocalShape>(shape)
-  return <f64>patchBytes(d) * (d.K > LONG ? 3 : 1)
+  return <f64>patchBytes(d) * (d.K > LONG ? 4 : 2)
 }
 
 /** Images begin ≤ n < end of dx (N, C, H, W). */
 export function local_dx(dx: usize, dy: usize, w: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<LocalShape>(shape)
+  const K = d.K
   const taps = d.taps
   const pixels = d.pixels
   const classes = d.classes
-  const sums = d.K > LONG ? ws + patchBytes(d) : 0
+  const offsets = ws + patchBytes(d)
+  fillOffsets(offsets, d)
+  const sums = K > LONG ? ws + 2 * patchBytes(d) : 0
   for (let n = begin; n < end; n++) {
     const image = dx + <usize>n * d.imageBytes
     memory.fill(image, 0, d.imageBytes)
     for (let p = 0; p < d.P; p++) {
-      for (let q = 0; q < d.Q; q++) {
-        const j = (p % d.T) * d.U + (q % d.U)
+      const row = (p % d.T) * d.U
+      for (let q = 0, j = row; q < d.Q; q++, j = j + 1 == row + d.U ? row : j + 1) {
         memory.fill(ws, 0, <usize>taps * F32)
         if (sums) memory.fill(sums, 0, (<usize>taps) << 3)
-        for (let k = 0; k < d.K; k++) {
-          const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)
+        for (let k = 0; k < K; k++) {
+          const gradient = load<f32>(dy + <usize>(n * K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)
           accumulate(ws, w + <usize>(k * classes + j) * <usize>taps * F32, gradient, taps)
-          if (sums && (k + 1) % RUN == 0) addRun(sums, ws, taps)
+          if (sums && ((k + 1) & (RUN - 1)) == 0) addRun(sums, ws, taps)
         }
         if (sums) {
           addRun(sums, ws, taps)
           roundAll(ws, sums, taps)
         }
-        addPatch(image, ws, d, p, q)
+        addPatch(image, offsets, ws, d, p, q)
       }
     }
   }
 }
 
-/**
- * Bytes of workspace for local_dw: a patch, and where a class has more than LONG pixels sums of float64 for all filters.
- */
+/** Bytes of workspace for local_dw; where a class has more than LONG pixels there are sums of float64 for all filters. */
 export function local_dw_workspace(shape: usize): f64 {
   const d = changetype<LocalShape>(shape)
   const sums = d.most > <f64>LONG ? 8 * <f64>d.K * <f64>d.classes * <f64>d.taps : 0
-  return <f64>patchBytes(d) + sums
+  return 2 * <f64>patchBytes(d) + sums
 }
 
 /** Filters begin ≤ k < end of dw (K, classes, taps); images, then pixels, are summed in rising order. */
 export function local_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<LocalShape>(shape)
+  const K = d.K
   const taps = d.taps
   const pixels = d.pixels
   const classes = d.classes
+  const offsets = ws + patchBytes(d)
+  fillOffsets(offsets, d)
   const count = (end - begin) * classes * taps
   const own = dw + <usize>(begin * classes) * <usize>taps * F32
-  const sums = d.most > <f64>LONG ? ws + patchBytes(d) : 0
+  const sums = d.most > <f64>LONG ? ws + 2 * patchBytes(d) : 0
   // So many pixels in a row hold at most RUN of a class.
   const run = <i64>RUN * d.U
   let pending: i64 = 0
@@ -277,11 +324,11 @@ export function local_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize
   for (let n = 0; n < d.N; n++) {
     const image = x + <usize>n * d.imageBytes
     for (let p = 0; p < d.P; p++) {
-      for (let q = 0; q < d.Q; q++) {
-        const j = (p % d.T) * d.U + (q % d.U)
-        gatherPatch(ws, image, d, p, q)
+      const row = (p % d.T) * d.U
+      for (let q = 0, j = row; q < d.Q; q++, j = j + 1 == row + d.U ? row : j + 1) {
+        gatherPatch(ws, offsets, image, d, p, q)
         for (let k = begin; k < end; k++) {
-          const gradient = load<f32>(dy + <usize>(n * d.K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)
+          const gradient = load<f32>(dy + <usize>(n * K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)
           accumulate(dw + <usize>(k * classes + j) * <usize>taps * F32, ws, gradient, taps)
         }
         if (sums && ++pending == run) {

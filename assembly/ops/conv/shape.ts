@@ -10,6 +10,7 @@
  * virtual and could be anything: src/plan/reach.ts gives every algorithm but the direct one only shapes whose padded image
  * has fewer than 2^29 elements. Bytes of workspace multiply both, so they are computed in u64 and told as f64.
  */
+import { LONG } from '../../micro/long'
 import { F32 } from '../../simd'
 
 /**
@@ -17,7 +18,7 @@ import { F32 } from '../../simd'
  * m · 2^-25 of itself: one that counts ones stops at 2^24. Maps of more than LONG_SUM pixels are therefore summed in runs
  * of SUM_RUN pixels, and the sums of the runs are added up. src/ops/conv.ts divides batches of images alike.
  */
-export const LONG_SUM: i32 = 1 << 18
+export const LONG_SUM: i32 = LONG
 export const SUM_RUN: i32 = 1 << 14
 
 
