@@ -6,8 +6,10 @@ import { Queue } from '../../examples/edge/queue.mjs'
 
 const limits = {
   ...{ held: 100, heldByEach: 1, waiting: 100, workOfEach: 1, turn: 5, rest: 0 },
-  ...{ arrival: 5000, patience: 750 },
+  ...{ arrival: 5000, patience: { small: 750, large: 750 } },
 }
+
+const forever = { small: 1e9, large: 1e9 }
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
@@ -120,7 +122,7 @@ describe('the order', () => {
   })
 
   it('has turns for small pictures, which come meanwhile, between two large ones', async () => {
-    const { picture, end, names } = recorded({ rest: 3, waiting: 1e9, patience: 1e9 })
+    const { picture, end, names } = recorded({ rest: 3, waiting: 1e9, patience: forever })
     for (let n = 0; n < 3; n++) picture('a', `large${n}`, 10)
     for (let round = 0; names().length === 0; round++) await vi.advanceTimersByTimeAsync(1)
     // Two rounds more, before all of it has arrived.
@@ -141,7 +143,7 @@ describe('the order', () => {
     const small = fc.integer({ min: 1, max: limits.turn })
     await fc.assert(
       fc.asyncProperty(steps, small, steps, fc.nat(4), async (before, own, after, rest) => {
-        const { picture, end, done } = recorded({ held: 1e9, waiting: 1e9, patience: 1e9, rest })
+        const { picture, end, done } = recorded({ held: 1e9, waiting: 1e9, patience: forever, rest })
         const send = async (list) => {
           for (const { client, work, wait } of list) {
             picture(client, '', work)
@@ -224,6 +226,16 @@ describe('what goes wrong', () => {
     await end()
     // Each takes 100 ms: at 750 ms eight have begun.
     expect(await Promise.all(outcomes)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 503, 503])
+  })
+
+  it('a small picture waits longer than a large one, if it may', async () => {
+    const { picture, end } = recorded({ held: 1e9, waiting: 1e9, patience: { small: 2000, large: 750 } })
+    // Until 1500 ms.
+    const small = Array.from({ length: 300 }, (_, n) => picture('a', n, 5))
+    const large = picture('a', 'large', 6)
+    await end()
+    expect(await Promise.all(small)).toEqual(small.map((_, n) => n))
+    expect(await large).toBe(503)
   })
 
   it('an error of one is no error of another', async () => {
