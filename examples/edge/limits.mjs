@@ -31,9 +31,10 @@ export const limits = {
   turn: 512 * KiB,
   rest: 4,
 
-  /** Milliseconds in which a body must arrive, and in which the turn of its picture must come. */
+  /** Milliseconds in which a body must arrive. */
   arrival: 5000,
-  patience: 750,
+  /** Milliseconds in which the turn of a picture must come. A small one waits long only in a crowd, which to return makes larger. */
+  patience: { small: 2000, large: 750 },
   /** Bytes and milliseconds for which a refused request is listened to, so that its sender hears the answer. */
   lingerBytes: 8 * MiB,
   linger: 1000,

@@ -18,11 +18,19 @@
  */
 import { busy } from './errors.mjs'
 
+/**
+ * A later round of the event loop, in which what has arrived was let in. Node calls timers that became due during a long
+ * turn without a look at its connections; what setImmediate is given comes after one.
+ */
+const nextRound = () => new Promise((wake) => setTimeout(() => globalThis.setImmediate?.(wake) ?? wake(), 0))
+
 export class Queue {
   #limits
   /** All that are open, in order of arrival, and those of them whose turn is to come. */
   #tickets = new Set()
   #waiting = new Set()
+  /** What all tickets hold and wait with. */
+  #totals = { bytes: 0, work: 0 }
   /** By client: the work done for it, as far as it counts. */
   #clocks = new Map()
   /** The latest clock by which a picture began. A client that comes anew starts here: absence saves nothing up. */
@@ -41,7 +49,7 @@ export class Queue {
     // Requests that the runtime ended did not leave.
     for (const ticket of this.#tickets) if (ticket.until < now) this.leave(ticket)
     const { arrival, patience } = this.#limits
-    const ticket = { client, bytes: 0, work: 0, until: now + 2 * (arrival + patience) }
+    const ticket = { client, bytes: 0, work: 0, until: now + 2 * (arrival + patience.small) }
     this.#tickets.add(ticket)
     this.hold(ticket, 0)
     return ticket
@@ -49,7 +57,7 @@ export class Queue {
 
   /** Says how many bytes the request holds. @throws RequestError 503 when it has to give way, or had to meanwhile */
   hold(ticket, bytes) {
-    ticket.bytes = bytes + this.#limits.heldByEach
+    this.#weigh(ticket, 'bytes', bytes + this.#limits.heldByEach)
     this.#makeRoom('bytes', this.#limits.held)
     if (!this.#tickets.has(ticket)) throw busy()
   }
@@ -63,15 +71,17 @@ export class Queue {
     const { client } = ticket
     const others = [...this.#waiting].some((waiting) => waiting.client === client)
     if (!others) this.#clocks.set(client, Math.max(this.#now, this.#clocks.get(client) ?? 0))
-    Object.assign(ticket, { task, work: work + this.#limits.workOfEach })
+    ticket.task = task
+    this.#weigh(ticket, 'work', work + this.#limits.workOfEach)
     this.#waiting.add(ticket)
     this.#makeRoom('work', this.#limits.waiting)
-    const until = Date.now() + this.#limits.patience
+    const { patience, turn } = this.#limits
+    const until = Date.now() + (ticket.work > turn ? patience.large : patience.small)
     while (!ticket.outcome) {
       if (!this.#tickets.has(ticket) || Date.now() > until) throw busy()
       const turns = this.#turns
-      await new Promise((wake) => setTimeout(wake, 0))
-      // Timers that are due come one after another. One of them works; then what has arrived meanwhile is let in.
+      await nextRound()
+      // Of those who wake in a round only the first works. Then what has arrived meanwhile is let in.
       if (turns === this.#turns) this.#takeTurn()
     }
     if (ticket.outcome.error) throw ticket.outcome.error
@@ -80,21 +90,26 @@ export class Queue {
 
   /** To be called for every ticket at its end; again does no harm. */
   leave(ticket) {
+    this.#weigh(ticket, 'bytes', 0)
+    this.#weigh(ticket, 'work', 0)
     this.#tickets.delete(ticket)
     this.#waiting.delete(ticket)
     for (const { client } of this.#tickets) if (client === ticket.client) return
     this.#clocks.delete(ticket.client)
   }
 
+  #weigh(ticket, what, value) {
+    if (!this.#tickets.has(ticket)) return
+    this.#totals[what] += value - ticket[what]
+    ticket[what] = value
+  }
+
   #makeRoom(what, limit) {
-    for (;;) {
-      let total = 0
+    while (this.#totals[what] > limit) {
       const ofClient = new Map()
       for (const ticket of this.#tickets) {
-        total += ticket[what]
         ofClient.set(ticket.client, (ofClient.get(ticket.client) ?? 0) + ticket[what])
       }
-      if (total <= limit) return
       let leaving
       for (const ticket of this.#tickets) {
         const share = ofClient.get(ticket.client) - (ofClient.get(leaving?.client) ?? 0)
@@ -124,7 +139,7 @@ export class Queue {
       this.#now = Math.max(this.#now, this.#clocks.get(next.client))
       this.#clocks.set(next.client, end)
       this.#waiting.delete(next)
-      next.work = 0
+      this.#weigh(next, 'work', 0)
       try {
         next.outcome = { value: next.task() }
       } catch (error) {

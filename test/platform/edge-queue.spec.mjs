@@ -6,11 +6,16 @@ import { Queue } from '../../examples/edge/queue.mjs'
 
 const limits = {
   ...{ held: 100, heldByEach: 1, waiting: 100, workOfEach: 1, turn: 5, rest: 0 },
-  ...{ arrival: 5000, patience: 750 },
+  ...{ arrival: 5000, patience: { small: 750, large: 750 } },
 }
+
+const forever = { small: 1e9, large: 1e9 }
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
+
+/** One round of the event loop: timers that are due, then what comes after them. */
+const round = () => vi.advanceTimersByTimeAsync(1)
 
 /** A queue, and what was done in it, in order. */
 function recorded(given = {}) {
@@ -79,7 +84,7 @@ describe('the order', () => {
   it('does not save turns up for a client that was not there', async () => {
     const { picture, end, names } = recorded({ waiting: 1e9, turn: 1 })
     for (let n = 0; n < 6; n++) picture('a', `a${n}`, 10)
-    for (let n = 0; n < 3; n++) await vi.advanceTimersToNextTimerAsync()
+    for (let n = 0; n < 3; n++) await round()
     const before = names().length
     for (let n = 0; n < 6; n++) picture('b', `b${n}`, 10)
     await end()
@@ -113,18 +118,20 @@ describe('the order', () => {
     const { picture, end, done, names } = recorded()
     for (let n = 0; n < 12; n++) picture('a', `a${n}`, 1)
     picture('a', 'large', 20)
-    await vi.advanceTimersToNextTimerAsync()
+    await round()
     expect(names()).toEqual(['a0', 'a1', 'a2', 'a3', 'a4'])
     await end()
     expect(done).toHaveLength(13)
   })
 
   it('has turns for small pictures, which come meanwhile, between two large ones', async () => {
-    const { picture, end, names } = recorded({ rest: 3, waiting: 1e9, patience: 1e9 })
+    const { picture, end, names } = recorded({ rest: 3, waiting: 1e9, patience: forever })
     for (let n = 0; n < 3; n++) picture('a', `large${n}`, 10)
-    for (let round = 0; names().length === 0; round++) await vi.advanceTimersByTimeAsync(1)
+    await round()
+    expect(names()).toEqual(['large0'])
     // Two rounds more, before all of it has arrived.
-    await vi.advanceTimersByTimeAsync(2)
+    await round()
+    await round()
     picture('b', 'small', 2)
     await end()
     expect(names()).toEqual(['large0', 'small', 'large1', 'large2'])
@@ -141,7 +148,7 @@ describe('the order', () => {
     const small = fc.integer({ min: 1, max: limits.turn })
     await fc.assert(
       fc.asyncProperty(steps, small, steps, fc.nat(4), async (before, own, after, rest) => {
-        const { picture, end, done } = recorded({ held: 1e9, waiting: 1e9, patience: 1e9, rest })
+        const { picture, end, done } = recorded({ held: 1e9, waiting: 1e9, patience: forever, rest })
         const send = async (list) => {
           for (const { client, work, wait } of list) {
             picture(client, '', work)
@@ -224,6 +231,16 @@ describe('what goes wrong', () => {
     await end()
     // Each takes 100 ms: at 750 ms eight have begun.
     expect(await Promise.all(outcomes)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 503, 503])
+  })
+
+  it('a small picture waits longer than a large one, if it may', async () => {
+    const { picture, end } = recorded({ waiting: 1e9, turn: 100, patience: { small: 2000, large: 750 } })
+    // Until 1000 ms.
+    const small = Array.from({ length: 10 }, (_, n) => picture('a', n, 100))
+    const large = picture('a', 'large', 101)
+    await end()
+    expect(await Promise.all(small)).toEqual(small.map((_, n) => n))
+    expect(await large).toBe(503)
   })
 
   it('an error of one is no error of another', async () => {
