@@ -7,7 +7,12 @@ import type { Json } from './mutate.js'
 import { bytes, t, tag } from './values.js'
 
 const windows = { stride: 2, padding: [[1, 1], 2], dilation: [1, 1] }
-const image = (channels: number, width = 3, height = 2): Json => ({ width, height, channels, data: bytes(width * height * channels) })
+const image = (channels: number, width = 3, height = 2): Json => ({
+  width,
+  height,
+  channels,
+  data: bytes(width * height * channels),
+})
 const dataset = { images: bytes(64, 9), labels: bytes(4, 1), size: 4, shape: [1, 4, 4], classes: ['a', 'b', 'c'] }
 const normalization = { mean: 0.5, std: 0.25 }
 const random = { seed: 3, stream: 1 }
@@ -20,14 +25,24 @@ const binary = [
 const reduction = [[t(2, 3, 4), 1, { keepDims: true }], [t(2, 3, 4), [0, 2], {}], [t(2, 3)]]
 const spatial = (directions: number): number[] => [2, 4, ...[5, 6, 7].slice(3 - directions)]
 const kernelOf = (directions: number, K = 3, C = 4): number[] => [K, C, ...[2, 3, 3].slice(3 - directions)]
-const ofEach = (make: (directions: number) => Json[][], suffix: (directions: number) => string): Record<string, Json[][]> =>
-  Object.fromEntries([1, 2, 3].map((directions) => [suffix(directions), make(directions)]))
+const ofEach = (
+  make: (directions: number) => Json[][],
+  suffix: (directions: number) => string,
+): Record<string, Json[][]> => Object.fromEntries([1, 2, 3].map((directions) => [suffix(directions), make(directions)]))
 const list = (count: number, value: Json): Json[] => new Array<Json>(count).fill(value)
 
 const convolutions = ofEach(
   (d) => [
-    [t(...spatial(d)), t(...kernelOf(d)), { bias: t(3), stride: 2, padding: 'same', dilation: list(d, 1), groups: 1, flip: true, activation: 'relu' }],
-    [t(...spatial(d)), t(...kernelOf(d, 4, 2)), { stride: list(d, 1), padding: list(d, [1, 2]), groups: 2, paddingMode: 'reflect', algorithm: 'gemm' }],
+    [
+      t(...spatial(d)),
+      t(...kernelOf(d)),
+      { bias: t(3), stride: 2, padding: 'same', dilation: list(d, 1), groups: 1, flip: true, activation: 'relu' },
+    ],
+    [
+      t(...spatial(d)),
+      t(...kernelOf(d, 4, 2)),
+      { stride: list(d, 1), padding: list(d, [1, 2]), groups: 2, paddingMode: 'reflect', algorithm: 'gemm' },
+    ],
     [t(...spatial(d)), t(...kernelOf(d)), { padding: 1, algorithm: 'direct', activation: 'tanh' }],
   ],
   (d) => `conv${d}d`,
@@ -35,22 +50,67 @@ const convolutions = ofEach(
 
 const transposed = ofEach(
   (d) => [
-    [t(...spatial(d)), t(...kernelOf(d, 4, 3)), { bias: t(3), stride: 2, padding: 1, outputPadding: list(d, 1), dilation: 1, flip: false }],
+    [
+      t(...spatial(d)),
+      t(...kernelOf(d, 4, 3)),
+      { bias: t(3), stride: 2, padding: 1, outputPadding: list(d, 1), dilation: 1, flip: false },
+    ],
     [t(...spatial(d)), t(...kernelOf(d, 4, 3)), { stride: list(d, 1), groups: 2, algorithm: 'gemm' }],
   ],
   (d) => `convTranspose${d}d`,
 )
 
 const gradients = {
-  ...ofEach((d) => [[t(...spatial(d)), t(2, 3, ...spatial(d).slice(2)), { kernel: list(d, 3), padding: 'same', stride: 1, groups: 1 }]], (d) => `conv${d}dWeightGrad`),
-  ...ofEach((d) => [[t(3, 4, ...list(d, 3) as number[]), t(2, 3, ...spatial(d).slice(2)), { inputSize: spatial(d).slice(2), padding: 'same', stride: 1 }]], (d) => `conv${d}dInputGrad`),
+  ...ofEach(
+    (d) => [
+      [
+        t(...spatial(d)),
+        t(2, 3, ...spatial(d).slice(2)),
+        { kernel: list(d, 3), padding: 'same', stride: 1, groups: 1 },
+      ],
+    ],
+    (d) => `conv${d}dWeightGrad`,
+  ),
+  ...ofEach(
+    (d) => [
+      [
+        t(3, 4, ...(list(d, 3) as number[])),
+        t(2, 3, ...spatial(d).slice(2)),
+        { inputSize: spatial(d).slice(2), padding: 'same', stride: 1 },
+      ],
+    ],
+    (d) => `conv${d}dInputGrad`,
+  ),
 }
 
 const pools = {
-  ...ofEach((d) => [[t(...spatial(d)), { kernel: 2, stride: list(d, 2), padding: 1, dilation: 1, ceil: true }]], (d) => `maxPool${d}d`),
-  ...ofEach((d) => [[t(...spatial(d)), { kernel: list(d, 2), stride: 2, padding: list(d, [0, 1]), ceil: true, countIncludePad: false }]], (d) => `avgPool${d}d`),
-  ...ofEach((d) => [[t(...spatial(d)), 3], [t(...spatial(d)), list(d, 2)]], (d) => `adaptiveAvgPool${d}d`),
-  ...ofEach((d) => [[t(...spatial(d)), 3], [t(...spatial(d)), [null, 2, 2].slice(0, d)]], (d) => `adaptiveMaxPool${d}d`),
+  ...ofEach(
+    (d) => [[t(...spatial(d)), { kernel: 2, stride: list(d, 2), padding: 1, dilation: 1, ceil: true }]],
+    (d) => `maxPool${d}d`,
+  ),
+  ...ofEach(
+    (d) => [
+      [
+        t(...spatial(d)),
+        { kernel: list(d, 2), stride: 2, padding: list(d, [0, 1]), ceil: true, countIncludePad: false },
+      ],
+    ],
+    (d) => `avgPool${d}d`,
+  ),
+  ...ofEach(
+    (d) => [
+      [t(...spatial(d)), 3],
+      [t(...spatial(d)), list(d, 2)],
+    ],
+    (d) => `adaptiveAvgPool${d}d`,
+  ),
+  ...ofEach(
+    (d) => [
+      [t(...spatial(d)), 3],
+      [t(...spatial(d)), [null, 2, 2].slice(0, d)],
+    ],
+    (d) => `adaptiveMaxPool${d}d`,
+  ),
   lpPool1d: [[t(...spatial(1)), { kernel: 2, stride: 1, p: 2, ceil: true }]],
   lpPool2d: [[t(...spatial(2)), { kernel: [2, 3], stride: [1, 2], p: 3 }]],
 }
@@ -62,13 +122,30 @@ const optimizers: Record<string, Json[][]> = {
   'new RMSprop': [[[t(2, 3)], { lr: 0.1, alpha: 0.9, eps: 1e-8, momentum: 0.5, weightDecay: 0 }]],
   'new Adagrad': [[[t(2, 3)], { lr: 0.1, lrDecay: 0.1, eps: 1e-8, initialAccumulatorValue: 0.1, weightDecay: 0 }]],
   'SGD.step': [[tag('sgd'), [t(2, 3)]]],
-  'SGD.loadState': [[tag('sgd'), { tensors: { 'velocity.0': { shape: [2, 3], data: tag('Float32Array', { values: list(6, 1) }) } }, numbers: { step: 3, lr: 0.1 } }]],
+  'SGD.loadState': [
+    [
+      tag('sgd'),
+      {
+        tensors: { 'velocity.0': { shape: [2, 3], data: tag('Float32Array', { values: list(6, 1) }) } },
+        numbers: { step: 3, lr: 0.1 },
+      },
+    ],
+  ],
 }
 
 const layers = Object.fromEntries(
   layerTypes.map((type): [string, Json[][]] => {
     const d = Number(/(\d)d$/.exec(type)?.[1] ?? 2)
-    const kernel = { outChannels: 3, kernel: 2, inChannels: 4, bias: true, weightInit: 'he', biasInit: { name: 'constant', value: 1 }, stride: 1, padding: 0 }
+    const kernel = {
+      outChannels: 3,
+      kernel: 2,
+      inChannels: 4,
+      bias: true,
+      weightInit: 'he',
+      biasInit: { name: 'constant', value: 1 },
+      stride: 1,
+      padding: 0,
+    }
     const known: Record<string, Json> = {
       Linear: { outFeatures: 3, inFeatures: 4, bias: true, everyPlace: false, weightInit: 'he' },
       Maxout: { groupSize: 2 },
@@ -79,6 +156,7 @@ const layers = Object.fromEntries(
       MaxPool2d: { kernel: 2, stride: 1, padding: 1, dilation: 1, ceil: true },
       AvgPool2d: { kernel: 2, stride: 1, padding: 1, ceil: false, countIncludePad: true },
       LPPool2d: { kernel: 2, p: 2 },
+      LocallyConnected2d: kernel,
       TiledConv2d: { ...kernel, tiles: 2 },
       ConnectedConv2d: { kernel: 2, table: [list(4, true), list(4, true)], padding: 1 },
       LocalResponseNorm: { size: 3, alpha: 1, beta: 0.5, k: 1, normalize: 'none' },
@@ -92,41 +170,75 @@ const layers = Object.fromEntries(
       Softplus: { beta: 1 },
       Softmax: { inLoss: true },
     }
-    const options = /Conv/.test(type) && known[type] === undefined ? { ...kernel, dilation: 1, groups: 1, flip: false } : (known[type] ?? {})
-    const input = type === 'Linear' || type === 'BatchNorm1d' ? [4] : [4, ...list(/Conv|Pool|Upsample|Subsample/.test(type) ? d : 2, 6)]
+    const options =
+      /^Conv/.test(type) && known[type] === undefined
+        ? { ...kernel, dilation: 1, groups: 1, flip: false }
+        : (known[type] ?? {})
+    const input =
+      type === 'Linear' || type === 'BatchNorm1d'
+        ? [4]
+        : [4, ...list(/Conv|Pool|Upsample|Subsample|Locally/.test(type) ? d : 2, 6)]
     return [`layer ${type}`, [[options, input]]]
   }),
 )
 
 const models: Record<string, Json[][]> = {
   'new Sequential': [[[tag('layer')], { input: [4], seed: 1, keepPacked: true }]],
-  'new Graph': [[[{ name: 'a', layer: tag('layer'), inputs: ['x'], block: 'b' }], { inputs: { x: [4] }, outputs: ['a'], auxiliary: {}, blocks: { b: 'B' }, seed: 1 }]],
+  'new Graph': [
+    [
+      [{ name: 'a', layer: tag('layer'), inputs: ['x'], block: 'b' }],
+      { inputs: { x: [4] }, outputs: ['a'], auxiliary: {}, blocks: { b: 'B' }, seed: 1 },
+    ],
+  ],
   modelFromJSON: [[{ type: 'Sequential', input: [4], layers: [{ type: 'Linear', outFeatures: 2 }] }, 'name']],
-  'Graph.forward': [[tag('model'), t(2, 1, 4, 4), { training: true, seed: 1, step: 2 }], [tag('model'), { input: t(1, 1, 4, 4) }]],
+  'Graph.forward': [
+    [tag('model'), t(2, 1, 4, 4), { training: true, seed: 1, step: 2 }],
+    [tag('model'), { input: t(1, 1, 4, 4) }],
+  ],
   'Graph.forwardTraining': [[tag('model'), t(2, 1, 4, 4), { seed: 1 }]],
   'Graph.run': [[tag('model'), t(2, 1, 4, 4), ['0', '2'], { training: false }]],
-  'Graph.shapes': [[tag('model'), [1, 4, 4]], [tag('model'), { input: [1, 4, 4] }]],
+  'Graph.shapes': [
+    [tag('model'), [1, 4, 4]],
+    [tag('model'), { input: [1, 4, 4] }],
+  ],
   'Graph.outputShape': [[tag('model'), [1, 4, 4]]],
   'Graph.summary': [[tag('model'), [1, 4, 4], { batch: 2, training: true }]],
   'Graph.explain': [[tag('model'), [1, 4, 4], { batch: 2 }]],
   'Graph.save': [[tag('model'), { key: 'value' }]],
   'Graph.load': [[tag('model'), bytes(40), 'name']],
   'Graph.copyFrom': [[tag('model'), tag('model')]],
-  explain: [[tag('layer'), [4], { batch: 2 }]],
-  initialize: [[[3, 4, 2], { name: 'he', gain: 2, distribution: 'uniform' }, { seed: 1, stream: 2 }], [[3, 4], 'orthogonal', { seed: 1, stream: 0 }]],
+  explain: [[tag('convolution'), [1, 4, 4], { batch: 2 }]],
+  initialize: [
+    [[3, 4, 2], { name: 'he', gain: 2, distribution: 'uniform' }, { seed: 1, stream: 2 }],
+    [[3, 4], 'orthogonal', { seed: 1, stream: 0 }],
+  ],
   rbfLoss: [[t(2, 3), tag('Int32Array', { values: [0, 2] }), { rubbish: 1 }]],
 }
 
 const training: Record<string, Json[][]> = {
   checkBatches: [[{ size: 4 }, { batchSize: 2, first: 0, prefetch: 1 }]],
-  fit: [[{ epochs: 2, batchSize: 2, clipNorm: 1, accumulate: 2, seed: 1, prefetch: 1, earlyStopping: { patience: 1, monitor: 'loss', minimumChange: 0 } }]],
+  fit: [
+    [
+      {
+        epochs: 2,
+        batchSize: 2,
+        clipNorm: 1,
+        accumulate: 2,
+        seed: 1,
+        prefetch: 1,
+        earlyStopping: { patience: 1, monitor: 'loss', minimumChange: 0 },
+      },
+    ],
+  ],
   permutation: [[5, 1, 2]],
   checkSeed: [[3, 'x']],
   ranked: [[[{ number: 1, round: 1, values: { lr: 1 }, score: 0.5, seconds: 1 }]]],
   labelNumbers: [[tag('Int32Array', { values: [0, 1] })]],
   argmax: [[t(2, 3)]],
   accuracy: [[t(2, 3), [0, 1]]],
-  randomSearch: [[tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }]],
+  randomSearch: [
+    [tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }],
+  ],
   gridSearch: [[tag('score'), { values: { lr: [0.1, 1] } }]],
   clipGradNorm: [[[t(2, 3), t(3)], 1]],
   'schedule.constant': [[0.1]],
@@ -143,7 +255,10 @@ const files: Record<string, Json[][]> = {
   toGrayscale: [[image(4)]],
   resizeGrayscale: [[image(1), 5, 2]],
   lightOnDark: [[image(1)]],
-  toPlanes: [[image(4), 3], [image(2), 1]],
+  toPlanes: [
+    [image(4), 3],
+    [image(2), 1],
+  ],
   coverImage: [[{ shape: [3, 2, 3], data: bytes(18) }, 4, 4]],
   isJpeg: [[bytes(4, 255)]],
   decodePng: [[bytes(60), 'name', { maxPixels: 100 }]],
@@ -162,7 +277,9 @@ const files: Record<string, Json[][]> = {
   mnistFromIdx: [[{ bytes: bytes(20, 0), name: 'a' }, { bytes: bytes(20, 0), name: 'b' }, ['x', 'y']]],
   fitNormalization: [[dataset]],
   imageTensor: [[bytes(16), [1, 4, 4], normalization]],
-  imageExamples: [[dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }]],
+  imageExamples: [
+    [dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }],
+  ],
   imageRange: [[dataset, 1, 3]],
   holdOut: [[dataset, 1]],
   assertSameImages: [[dataset, dataset, { training: 'a', test: 'b' }]],
@@ -174,7 +291,14 @@ const vision: Record<string, Json[][]> = {
   activations: [[tag('model'), t(1, 1, 4, 4)]],
   occlusionMap: [[tag('model'), t(1, 4, 4), { target: 1, size: 2, stride: [1, 2], fill: [0.5], batchSize: 3 }]],
   saliencyMap: [[tag('model'), t(1, 4, 4), { target: 1, kind: 'contribution' }]],
-  paletteOf: [[[[0, 0, 0], [255, 255, 255]]]],
+  paletteOf: [
+    [
+      [
+        [0, 0, 0],
+        [255, 255, 255],
+      ],
+    ],
+  ],
   rangeOf: [[tag('Float32Array', { values: [1, 2] }), 'extent']],
   tileGrid: [[t(4, 3, 3), { columns: 2, gap: 1, zoom: 2, normalize: 'each', range: [0, 1] }]],
   tilePictures: [[t(4, 3, 3), { zoom: 2, normalize: 'all', range: 'positive' }]],
@@ -182,12 +306,18 @@ const vision: Record<string, Json[][]> = {
   featureMapGrid: [[t(1, 4, 3, 3), { columns: 2 }]],
 }
 
-const zoo: Record<string, Json[][]> = Object.fromEntries(
-  ['alexnet', 'convnet', 'googlenet', 'lenet5', 'linearClassifier', 'nin', 'twoLayerClassifier', 'vgg', 'zfnet'].map((name) => [
-    name,
-    [[{ input: [3, 64, 64], classes: 5, width: 0.1, seed: 1, weightInit: 'he', keepPacked: true, variant: 'paper', configuration: 'A', groups: 1, maps: [3, 4, 5], hidden: 5, order: 'paper', auxiliary: true, normalize: true }], [{ input: [1, 28, 28], classes: 3 }]],
-  ]),
-)
+const network = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true, width: 0.1 }
+const zoo: Record<string, Json[][]> = {
+  alexnet: [[{ ...network, input: [3, 96, 96], groups: 1, order: 'paper' }]],
+  convnet: [[{ ...network, input: [1, 28, 28] }]],
+  googlenet: [[{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }]],
+  lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
+  linearClassifier: [[{ ...network, input: [1, 28, 28] }]],
+  nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
+  twoLayerClassifier: [[{ ...network, input: [1, 28, 28], hidden: 5 }]],
+  vgg: [[{ ...network, input: [3, 64, 64], configuration: 'A' }]],
+  zfnet: [[{ ...network, input: [3, 96, 96], maps: [3, 4, 5] }]],
+}
 
 export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...convolutions,
@@ -205,8 +335,24 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   locallyConnected2d: [[t(2, 3, 7, 6), t(4, 3, 3, 3, 3, 2), { bias: t(4, 3, 3), stride: 2, padding: [0, 0] }]],
   tiledConv1d: [[t(2, 3, 7), t(4, 3, 3, 2), { bias: t(4, 2), stride: 1, padding: 'same' }]],
   tiledConv2d: [[t(2, 3, 7, 6), t(4, 3, 3, 2, 2, 3), { bias: t(4, 2, 3), stride: 1, padding: 1 }]],
-  separableConv2d: [[t(2, 4, 7, 6), { column: t(3), row: t(5) }, { bias: t(4), stride: [1, 2], padding: [2, [1, 2]], dilation: 1, flip: true, paddingMode: 'reflect' }]],
-  connectedConv2d: [[t(2, 3, 7, 6), t(2, 3, 3, 3), [[true, false, true], [false, true, true]], { bias: t(2), padding: 1 }]],
+  separableConv2d: [
+    [
+      t(2, 4, 7, 6),
+      { column: t(3), row: t(5) },
+      { bias: t(4), stride: [1, 2], padding: [2, [1, 2]], dilation: 1, flip: true, paddingMode: 'reflect' },
+    ],
+  ],
+  connectedConv2d: [
+    [
+      t(2, 3, 7, 6),
+      t(2, 3, 3, 3),
+      [
+        [true, false, true],
+        [false, true, true],
+      ],
+      { bias: t(2), padding: 1 },
+    ],
+  ],
   factorKernel: [[t(3, 3), 0.1]],
   convMatrix: [
     [t(2, 1, 3, 3), [5, 6], { ...windows, groups: 1, flip: true, variant: 'conv' }],
@@ -222,12 +368,26 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   maxUnpool2d: [[t(2, 2, 3, 3), tag('indices'), { kernel: 2, stride: 2, padding: 0, outputSize: [6, 6] }]],
   weightedPool2d: [
     [t(2, 2, 6, 6), { kernel: 3, stride: 1, padding: 1, sigma: 1, ceil: true, countIncludePad: true }],
-    [t(2, 2, 6, 6), { weights: [[1, 2], [3, 4]], stride: 1 }],
+    [
+      t(2, 2, 6, 6),
+      {
+        weights: [
+          [1, 2],
+          [3, 4],
+        ],
+        stride: 1,
+      },
+    ],
   ],
   globalAvgPool: [[t(2, 3, 4)]],
   globalMaxPool: [[t(2, 3, 4, 5)]],
   maxout: [[t(2, 6, 3), 3]],
-  ...Object.fromEntries(['relu', 'sigmoid', 'tanh', 'scaledTanh', 'silu', 'abs', 'exp', 'log', 'neg', 'sqrt', 'square'].map((name) => [name, unary])),
+  ...Object.fromEntries(
+    ['relu', 'sigmoid', 'tanh', 'scaledTanh', 'silu', 'abs', 'exp', 'log', 'neg', 'sqrt', 'square'].map((name) => [
+      name,
+      unary,
+    ]),
+  ),
   leakyRelu: [[t(2, 3), { negativeSlope: 0.1 }]],
   elu: [[t(2, 3), { alpha: 1 }]],
   gelu: [[t(2, 3), { approximate: 'tanh' }]],
@@ -246,7 +406,10 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   dropout: [[t(2, 3), { p: 0.5, ...random }]],
   concat: [[[t(2, 3), t(2, 4)], 1]],
   slice: [[t(4, 5), { begin: [1, 0], end: [3, -1] }]],
-  pad: [[t(2, 3, 4), [0, 1, [2, 1]], { mode: 'zeros', value: 2 }], [t(2, 3, 4), 1, { mode: 'reflect' }]],
+  pad: [
+    [t(2, 3, 4), [0, 1, [2, 1]], { mode: 'zeros', value: 2 }],
+    [t(2, 3, 4), 1, { mode: 'reflect' }],
+  ],
   transpose: [[t(2, 3, 4), [2, 0, 1]]],
   flatten: [[t(2, 3, 4), 1]],
   upsample2d: [[t(2, 3, 4, 4), { scale: [2, 3], mode: 'bilinear' }]],
@@ -258,7 +421,15 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   hingeLoss: [[t(3, 4), bytes(3, 1), { margin: 1, reduction: 'mean' }]],
   mseLoss: [[t(3, 4), t(3, 4), { reduction: 'mean' }]],
   bceWithLogits: [[t(3, 4), t(3, 4), { reduction: 'sum' }]],
-  tensor: [[[[1, 2], [3, 4]]], [tag('Float32Array', { values: [1, 2] }), [2, 1]]],
+  tensor: [
+    [
+      [
+        [1, 2],
+        [3, 4],
+      ],
+    ],
+    [tag('Float32Array', { values: [1, 2] }), [2, 1]],
+  ],
   full: [[[2, 3], 4]],
   zeros: [[[2, 3]]],
   ones: [[[2, 3]]],
@@ -278,16 +449,46 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
 export const exempt: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     [
-      ...['DisposedError', 'DivergedError', 'FormatError', 'NotInitializedError', 'OutOfMemoryError', 'ShapeError', 'ToeplitzError'],
+      ...[
+        'DisposedError',
+        'DivergedError',
+        'FormatError',
+        'NotInitializedError',
+        'OutOfMemoryError',
+        'ShapeError',
+        'ToeplitzError',
+      ],
       ...['UnsupportedError', 'WorkerError'],
     ].map((name) => [name, 'made by the library']),
   ),
   ...Object.fromEntries(['Layer', 'Optimizer'].map((name) => [name, 'abstract'])),
   ...Object.fromEntries(['Tensor', 'Summary', 'FitRun'].map((name) => [name, 'made by functions'])),
-  ...Object.fromEntries(['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole'])),
-  ...Object.fromEntries(['layerTypes', 'schedule', 'fashionClasses', 'architectures', 'digitCodes', 'lenet5Table'].map((name) => [name, 'no function'])),
-  ...Object.fromEntries(['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage'].map((name) => [name, 'asynchronous, over data of the caller'])),
+  ...Object.fromEntries(
+    ['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole']),
+  ),
+  ...Object.fromEntries(
+    ['layerTypes', 'schedule', 'fashionClasses', 'architectures', 'digitCodes', 'lenet5Table'].map((name) => [
+      name,
+      'no function',
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage'].map((name) => [
+      name,
+      'asynchronous, over data of the caller',
+    ]),
+  ),
   ...Object.fromEntries(['valueAndGrad'].map((name) => [name, 'as grad'])),
-  ...Object.fromEntries(['architecture', 'createModel', 'lossOf', 'nearestNames', 'initializeFromA'].map((name) => [name, 'names of the zoo'])),
-  ...Object.fromEntries(['diverging', 'divergingDark', 'gray', 'ink', 'imageDataOf', 'inputGradient'].map((name) => [name, 'pictures for a page'])),
+  ...Object.fromEntries(
+    ['architecture', 'createModel', 'lossOf', 'nearestNames', 'initializeFromA'].map((name) => [
+      name,
+      'names of the zoo',
+    ]),
+  ),
+  ...Object.fromEntries(
+    ['diverging', 'divergingDark', 'gray', 'ink', 'imageDataOf', 'inputGradient'].map((name) => [
+      name,
+      'pictures for a page',
+    ]),
+  ),
 }

@@ -16,7 +16,20 @@ import { targets } from './targets.js'
 /** What the parent asks for. */
 export type Task =
   | { readonly kind: 'list' }
-  | { readonly kind: 'cases'; readonly target: string; readonly seed: number; readonly first: number; readonly last: number }
+  | {
+      readonly kind: 'cases'
+      readonly target: string
+      readonly seed: number
+      readonly first: number
+      readonly last: number
+    }
+  | {
+      /** Cases from files, numbered in this order. */
+      readonly kind: 'corpus'
+      readonly target: string
+      readonly files: readonly string[]
+      readonly first: number
+    }
   | {
       /** One case, shown: by its number, or read from a file. */
       readonly kind: 'one'
@@ -33,7 +46,7 @@ const REPORTS = 3
 
 function report(line: object): void {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     try {
       at += writeSync(REPORTS, bytes, at)
     } catch (error) {
@@ -69,6 +82,30 @@ async function runCases(task: Task & { kind: 'cases' }): Promise<void> {
   }
 }
 
+/** Cases that were faults once. `name.refused.json` must be refused, `name.accepted.json` accepted, any other be no fault. */
+async function runCorpus(task: Task & { kind: 'corpus' }): Promise<void> {
+  const target = targetNamed(task.target)
+  await start(target)
+  for (let number = task.first; number < task.files.length; number++) {
+    const file = task.files[number] as string
+    report({ begin: number })
+    const { outcome, message, peak, stack } = await judge(target, parseInput(readFileSync(file), file))
+    const expected = /\.(refused|accepted)\.json$/.exec(file)?.[1]
+    const right = (outcome === 'accepted' || outcome === 'refused') && outcome === (expected ?? outcome)
+    if (right) report({ end: number, outcome, peak })
+    else {
+      const other = outcome === 'accepted' || outcome === 'refused'
+      report({
+        end: number,
+        outcome: other ? 'wrong' : outcome,
+        message: other ? `${outcome}, not ${expected}: ${message}` : message,
+        stack,
+        peak,
+      })
+    }
+  }
+}
+
 function show({ outcome, message, time, stack }: Verdict): void {
   console.log(`${outcome}, ${time.toFixed(1)} ms${message === '' ? '' : `\n${message}`}`)
   if (stack !== undefined) console.log(stack)
@@ -100,6 +137,7 @@ if (task.kind === 'list') {
   const list = Object.entries(targets).map(([name, { about, cases }]) => ({ name, about, cases }))
   report({ list })
 } else if (task.kind === 'cases') await runCases(task)
+else if (task.kind === 'corpus') await runCorpus(task)
 else await runOne(task)
 // Worker threads would keep the process.
 process.exit(0)

@@ -61,7 +61,8 @@ export function installGuards(): void {
       return
     }
     const words = new Int32Array(this.memory.buffer)
-    if (!isIntact(words, block)) broken.push(`the guards of a block of ${block.behind - pointer} bytes were overwritten`)
+    if (!isIntact(words, block))
+      broken.push(`the guards of a block of ${block.behind - pointer} bytes were overwritten`)
     live.delete(pointer)
     words.fill(POISON, pointer >>> 2, block.behind >>> 2)
     release.call(this, block.begin)
@@ -74,7 +75,10 @@ export function installGuards(): void {
  */
 function allowWholeQuads(): void {
   const { Instance } = WebAssembly
-  const Watched = function (module: WebAssembly.Module, imports: WebAssembly.Imports): { exports: WebAssembly.Exports } {
+  const Watched = function (
+    module: WebAssembly.Module,
+    imports: WebAssembly.Imports,
+  ): { exports: WebAssembly.Exports } {
     const exports = { ...new Instance(module, imports).exports }
     for (const name of ['random_bits', 'random_uniform', 'random_normal']) {
       const fill = exports[name] as (to: number, count: number, ...rest: number[]) => void

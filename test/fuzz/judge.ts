@@ -58,7 +58,10 @@ const isLoaded = (): boolean => {
   }
 }
 
-async function judgeOnce(target: Target, input: Input): Promise<Verdict & { readonly rise: number; readonly bytes: number }> {
+async function judgeOnce(
+  target: Target,
+  input: Input,
+): Promise<Verdict & { readonly rise: number; readonly bytes: number }> {
   const loaded = isLoaded()
   const live = loaded ? memoryUsage().liveBytes : 0
   resetPeak()
@@ -99,7 +102,15 @@ async function judgeOnce(target: Target, input: Input): Promise<Verdict & { read
     verdict = 'wrong'
     message = `${oneLine(error)}; ${message}`
   }
-  return { outcome: verdict, message, time, peak, rise: peak - before, bytes, ...(stack === undefined ? {} : { stack }) }
+  return {
+    outcome: verdict,
+    message,
+    time,
+    peak,
+    rise: peak - before,
+    bytes,
+    ...(stack === undefined ? {} : { stack }),
+  }
 }
 
 /** Judges a case. What could be chance, garbage or a first use is judged again in a quiet state. */

@@ -18,7 +18,11 @@ const ALGORITHMS = ['auto', 'auto', 'direct', 'gemm', 'winograd', 'winograd2', '
 const MODES = ['zeros', 'zeros', 'reflect', 'replicate', 'circular']
 const INITIALIZERS: readonly Json[] = [
   ...['zeros', 'normal', 'uniform', 'glorot', 'he', 'lecun', 'orthogonal'],
-  ...[{ name: 'constant', value: 2 }, { name: 'normal', std: 0.5 }, { name: 'he', gain: 2, distribution: 'uniform' }],
+  ...[
+    { name: 'constant', value: 2 },
+    { name: 'normal', std: 0.5 },
+    { name: 'he', gain: 2, distribution: 'uniform' },
+  ],
 ]
 
 /** Extents for each direction: one number, or one for each. */
@@ -47,7 +51,15 @@ function kernelOptions(random: Random, directions: number): Options {
   return {
     outChannels: random.pick([1, 2, 3, 4, 6, 8, 16, 17]),
     kernel: extents(random, directions, directions === 3 ? 3 : 5),
-    ...some(random, { bias: () => random.chance(0.5), weightInit: () => random.pick(INITIALIZERS), biasInit: () => random.pick(INITIALIZERS) }, 0.15),
+    ...some(
+      random,
+      {
+        bias: () => random.chance(0.5),
+        weightInit: () => random.pick(INITIALIZERS),
+        biasInit: () => random.pick(INITIALIZERS),
+      },
+      0.15,
+    ),
   }
 }
 
@@ -88,9 +100,15 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
   })
   switch (type) {
     case 'MaxPool2d':
-      return { ...sliding(), ...some(random, { padding: () => padding(random, 2), dilation: () => extents(random, 2, 2) }) }
+      return {
+        ...sliding(),
+        ...some(random, { padding: () => padding(random, 2), dilation: () => extents(random, 2, 2) }),
+      }
     case 'AvgPool2d':
-      return { ...sliding(), ...some(random, { padding: () => padding(random, 2), countIncludePad: () => random.chance(0.5) }) }
+      return {
+        ...sliding(),
+        ...some(random, { padding: () => padding(random, 2), countIncludePad: () => random.chance(0.5) }),
+      }
     case 'LPPool2d':
       return { ...sliding(), ...some(random, { p: () => random.pick([1, 2, 3, 0.5]) }) }
     case 'Subsample2d':
@@ -133,10 +151,18 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
     case 'Linear':
       return {
         outFeatures: random.between(1, 20),
-        ...some(random, { inFeatures: () => C, bias: () => random.chance(0.5), everyPlace: () => input.length === 3, weightInit: () => random.pick(INITIALIZERS) }),
+        ...some(random, {
+          inFeatures: () => C,
+          bias: () => random.chance(0.5),
+          everyPlace: () => input.length === 3,
+          weightInit: () => random.pick(INITIALIZERS),
+        }),
       }
     case 'LocallyConnected2d':
-      return { ...kernelOptions(random, 2), ...some(random, { stride: () => extents(random, 2, 3), padding: () => padding(random, 2) }) }
+      return {
+        ...kernelOptions(random, 2),
+        ...some(random, { stride: () => extents(random, 2, 3), padding: () => padding(random, 2) }),
+      }
     case 'TiledConv2d':
       return {
         ...kernelOptions(random, 2),
@@ -147,14 +173,22 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
       return {
         kernel: extents(random, 2, 4),
         table: random.list(random.between(1, 5), () => random.list(C > 32 ? 1 : C, () => random.chance(0.7))),
-        ...some(random, { stride: () => extents(random, 2, 2), padding: () => padding(random, 2), paddingMode: () => random.pick(MODES), bias: () => random.chance(0.5) }),
+        ...some(random, {
+          stride: () => extents(random, 2, 2),
+          padding: () => padding(random, 2),
+          paddingMode: () => random.pick(MODES),
+          bias: () => random.chance(0.5),
+        }),
       }
     case 'Dropout':
       return some(random, { p: () => random.pick([0, 0.3, 0.5, 1]) })
     case 'RBF': {
       const units = random.between(1, 5)
       const codes = random.list(units, () => random.list(C > 64 ? 1 : C, () => random.pick(['#', '.'])).join(''))
-      return { units, ...some(random, { codes: () => codes, trained: () => random.chance(0.5), bias: () => random.chance(0.5) }) }
+      return {
+        units,
+        ...some(random, { codes: () => codes, trained: () => random.chance(0.5), bias: () => random.chance(0.5) }),
+      }
     }
     default:
       return {}
@@ -169,7 +203,10 @@ function typesFor(input: Shape, random: Random): string {
     if (input.length === 1) return ['Linear', 'BatchNorm1d', 'RBF', 'Maxout'].includes(type)
     if (type === 'RBF') return input.length === 3
     if (type === 'Flatten') return true
-    return /\dd$|^Global|^Maxout|^LocalResponseNorm|^Linear$/.test(type) && (directionsOf(type) === input.length - 1 || /^Global|^Maxout/.test(type))
+    return (
+      /\dd$|^Global|^Maxout|^LocalResponseNorm|^Linear$/.test(type) &&
+      (directionsOf(type) === input.length - 1 || /^Global|^Maxout/.test(type))
+    )
   })
   return random.pick(random.chance(0.25) ? pointwise : own)
 }
@@ -255,7 +292,13 @@ function graph(random: Random): Json {
   }
   const ends = shapes.map(([name]) => name).filter((name) => !read.has(name) && !Object.hasOwn(inputs, name))
   const order = random.chance(0.2) ? random.shuffled(nodes) : nodes
-  return { type: 'Graph', inputs, nodes: order, outputs: ends, ...(random.chance(0.1) ? { auxiliary: { n0: 0.3 } } : {}) }
+  return {
+    type: 'Graph',
+    inputs,
+    nodes: order,
+    outputs: ends,
+    ...(random.chance(0.1) ? { auxiliary: { n0: 0.3 } } : {}),
+  }
 }
 
 /** A model as JSON, whole most of the time. */
@@ -265,7 +308,8 @@ export const randomModel = (random: Random): Json => (random.chance(0.7) ? chain
 const MOST_BYTES = 2 ** 26
 const MOST_OPERATIONS = 3e7
 
-const bits = (tensor: Tensor): Int32Array => new Int32Array(tensor.data().map((value) => (Number.isNaN(value) ? NaN : value)).buffer)
+const bits = (tensor: Tensor): Int32Array =>
+  new Int32Array(tensor.data().map((value) => (Number.isNaN(value) ? NaN : value)).buffer)
 
 function sameBits(a: Int32Array, b: Int32Array): boolean {
   return Buffer.compare(Buffer.from(a.buffer), Buffer.from(b.buffer)) === 0
@@ -281,7 +325,11 @@ function inputsOf(shapes: ReadonlyMap<string, Shape>, batch: number): Record<str
  * the inputs' shapes. `given` are the inputs where the model does not tell them.
  */
 export function examine(model: Graph, given: Shape | undefined, batch: number): void {
-  const json = JSON.parse(JSON.stringify(model)) as { type: string; inputs?: Record<string, number[] | null>; input?: number[] | null }
+  const json = JSON.parse(JSON.stringify(model)) as {
+    type: string
+    inputs?: Record<string, number[] | null>
+    input?: number[] | null
+  }
   const known = json.inputs ?? { input: json.input ?? null }
   const shapes = new Map(Object.entries(known).map(([name, shape]) => [name, shape ?? given ?? [1]] as const))
   const stated = Object.fromEntries(shapes)
@@ -291,7 +339,10 @@ export function examine(model: Graph, given: Shape | undefined, batch: number): 
   String(model.explain(stated, { batch }))
   const outputs = new Map(model.nodes.map(({ name }, i) => [name, model.shapes(stated)[i] as Shape]))
   for (const [name, shape] of outputs) {
-    expect(shape.every((extent) => Number.isSafeInteger(extent) && extent >= 1), `node ${name} has the shape ${showShape(shape)}`)
+    expect(
+      shape.every((extent) => Number.isSafeInteger(extent) && extent >= 1),
+      `node ${name} has the shape ${showShape(shape)}`,
+    )
   }
   const values = batch * [...outputs.values(), ...shapes.values()].reduce((sizes, shape) => sizes + sizeOf(shape), 0)
   if (4 * values + total.memory.firstPeak > MOST_BYTES || total.operations * batch > MOST_OPERATIONS) return
@@ -305,16 +356,25 @@ export function examine(model: Graph, given: Shape | undefined, batch: number): 
 }
 
 /** The passes of a model whose shapes are known. */
-function runModel(model: Graph, shapes: ReadonlyMap<string, Shape>, outputs: ReadonlyMap<string, Shape>, batch: number): void {
+function runModel(
+  model: Graph,
+  shapes: ReadonlyMap<string, Shape>,
+  outputs: ReadonlyMap<string, Shape>,
+  batch: number,
+): void {
   scope(() => {
     const x = inputsOf(shapes, batch)
     const names = [...outputs.keys()]
     for (const [name, y] of Object.entries(model.run(x, names))) {
       const wanted = [batch, ...(outputs.get(name) as Shape)]
-      expect(sameShape(y.shape, wanted), () => `node ${name} gives ${showShape(y.shape)}, ${showShape(wanted)} is stated`)
+      expect(
+        sameShape(y.shape, wanted),
+        () => `node ${name} gives ${showShape(y.shape)}, ${showShape(wanted)} is stated`,
+      )
     }
     const before = bits(model.forward(x))
-    for (let pass = 0; pass < 4; pass++) expect(sameBits(bits(model.forward(x)), before), `pass ${pass} gives other bits`)
+    for (let pass = 0; pass < 4; pass++)
+      expect(sameBits(bits(model.forward(x)), before), `pass ${pass} gives other bits`)
     const copy = modelFromJSON(JSON.parse(JSON.stringify(model)))
     try {
       const saved = model.save()
@@ -327,7 +387,10 @@ function runModel(model: Graph, shapes: ReadonlyMap<string, Shape>, outputs: Rea
       copy.dispose()
     }
     const first = [...shapes.keys()][0] as string
-    const { pullback, dispose } = vjp((input) => sum(model.forwardTraining({ ...x, [first]: input }).output), x[first] as Tensor)
+    const { pullback, dispose } = vjp(
+      (input) => sum(model.forwardTraining({ ...x, [first]: input }).output),
+      x[first] as Tensor,
+    )
     const [gradient] = pullback()
     expect(sameShape((gradient as Tensor).shape, (x[first] as Tensor).shape), 'the gradient has another shape')
     dispose()

@@ -35,7 +35,8 @@ const byteChanges: readonly ByteChange[] = [
       copy[at] = (copy[at] as number) ^ (1 << random.below(8))
     }),
   // One byte.
-  (bytes, random) => changed(bytes, (copy) => (copy[random.below(copy.length)] = random.pick([0, 1, 127, 128, 255, random.below(256)]))),
+  (bytes, random) =>
+    changed(bytes, (copy) => (copy[random.below(copy.length)] = random.pick([0, 1, 127, 128, 255, random.below(256)]))),
   // Two or four bytes as a whole number, either end first.
   (bytes, random) =>
     changed(bytes, (copy) => {
@@ -79,7 +80,8 @@ const byteChanges: readonly ByteChange[] = [
       copy.fill(random.pick([0, 255]), at, at + random.between(1, 16))
     }),
   // Bytes after the end.
-  (bytes, random) => concat(bytes, random.chance(0.5) ? random.bytes(random.between(1, 8)) : new Uint8Array(random.between(1, 100))),
+  (bytes, random) =>
+    concat(bytes, random.chance(0.5) ? random.bytes(random.between(1, 8)) : new Uint8Array(random.between(1, 100))),
 ]
 
 /** The bytes with one to four changes. `others` are files that parts may come from. */
@@ -97,7 +99,20 @@ const isObject = (value: Json): value is { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Names that objects inherit, or that JavaScript treats apart. */
-const oddNames = ['__proto__', 'constructor', 'toString', 'length', 'hasOwnProperty', '', '0', '-1', '\u0000', '\ud800', 'type', 'name']
+const oddNames = [
+  '__proto__',
+  'constructor',
+  'toString',
+  'length',
+  'hasOwnProperty',
+  '',
+  '0',
+  '-1',
+  '\u0000',
+  '\ud800',
+  'type',
+  'name',
+]
 
 /** A value of another kind than expected. */
 export function oddJson(random: Random): Json {
@@ -111,7 +126,17 @@ export function oddJson(random: Random): Json {
     case 4:
       return random.pick(interesting)
     case 5:
-      return random.pick([...oddNames, 'relu', 'same', 'valid', 'zeros', 'x'.repeat(random.below(300)), '\u001b[31m', '1', 'NaN'])
+      return random.pick([
+        ...oddNames,
+        'relu',
+        'same',
+        'valid',
+        'zeros',
+        'x'.repeat(random.below(300)),
+        '\u001b[31m',
+        '1',
+        'NaN',
+      ])
     case 6:
       return []
     case 7:
@@ -174,7 +199,7 @@ function changeJson(root: Json, random: Random): Json {
   switch (random.below(9)) {
     case 0:
       if (Array.isArray(place.parent)) place.parent.splice(place.key as number, 1)
-      else delete place.parent[place.key]
+      else Reflect.deleteProperty(place.parent, place.key)
       return root
     case 1:
       if (Array.isArray(place.parent)) place.parent.splice(place.key as number, 0, structuredClone(value))
@@ -189,7 +214,8 @@ function changeJson(root: Json, random: Random): Json {
     case 3: {
       // Deep, but JSON.stringify must still write it.
       let deep: Json = structuredClone(value)
-      for (let depth = random.pick([1, 2, 100, 1000]); depth > 0; depth--) deep = random.chance(0.5) ? [deep] : { a: deep }
+      for (let depth = random.pick([1, 2, 100, 1000]); depth > 0; depth--)
+        deep = random.chance(0.5) ? [deep] : { a: deep }
       writePlace(place, deep)
       return root
     }
@@ -219,7 +245,9 @@ export function oddJsonText(value: Json, random: Random): string {
       return text.replace(/"([^"]*)":/, (key) => `${key}0,${key}`)
     case 1: {
       const depth = random.pick([10, 1000, 20_000, 200_000])
-      return random.chance(0.5) ? '['.repeat(depth) + ']'.repeat(depth) : `{"a":`.repeat(depth) + '0' + '}'.repeat(depth)
+      return random.chance(0.5)
+        ? '['.repeat(depth) + ']'.repeat(depth)
+        : `{"a":`.repeat(depth) + '0' + '}'.repeat(depth)
     }
     case 2:
       return text.replace(/\d+/, () => random.pick(['1e999', '-0', '00', '1'.repeat(400), '0.1e-999', 'NaN', '-']))

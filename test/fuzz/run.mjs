@@ -4,7 +4,11 @@
  *   npm run fuzz -- [--target NAME,…] [--seed 1] [--cases N] [--seconds S] [--jobs N] [--reasons]
  *   npm run fuzz -- --target NAME --seed 1 --case K [--shrink] [--save FILE.json]    shows one case and judges it
  *   npm run fuzz -- --target NAME --file FILE                                          judges a case from a file
+ *   npm run fuzz -- --corpus                                                           judges the cases of corpus/ only
  *   npm run fuzz -- --list                                                             names the targets
+ *
+ * --reasons tells why cases were refused; --patience S, after how many seconds a case hangs. The cases of corpus/, each of
+ * which was a fault once, are judged before others.
  *
  * Exit codes: 0 no fault; 1 a fault was found; 2 wrong usage. Cases run in processes of their own, so that one that hangs,
  * dies or eats memory is a fault with its number and the run goes on.
@@ -12,7 +16,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { performance } from 'node:perf_hooks'
@@ -23,17 +27,18 @@ import { build } from 'esbuild'
 import { signatureOf } from './signature.mjs'
 
 const root = join(import.meta.dirname, '../..')
+const corpus = join(import.meta.dirname, 'corpus')
 
 /** Cases that one process runs before another takes over. */
 const CASES_OF_A_PROCESS = 5000
-/** Milliseconds without the end of a case after which it hangs: generous, since other programs may hold the processor. */
-const HANGS_AFTER = 30_000
+/** Seconds without the end of a case after which it hangs: generous, since other programs may hold the processor. */
+const PATIENCE = 30
 /** Memory of one process, in bytes, above which it is ended. */
 const MOST_MEMORY = 3 * 2 ** 30
 /** Processes lost to hangs and crashes after which a target is given up. */
 const MOST_LOST = 10
 /** Different faults that are shown for each target. */
-const MOST_SHOWN = Number(process.env.FUZZ_SHOWN ?? 20)
+const MOST_SHOWN = 20
 
 function usage(message) {
   console.error(`fuzz: ${message}`)
@@ -52,11 +57,22 @@ function options() {
   try {
     const { values } = parseArgs({
       options: {
-        ...{ target: known, seed: known, cases: known, seconds: known, jobs: known, case: known, file: known, save: known },
-        ...{ shrink: flag, list: flag, reasons: flag },
+        ...{
+          target: known,
+          seed: known,
+          cases: known,
+          seconds: known,
+          jobs: known,
+          case: known,
+          file: known,
+          save: known,
+          patience: known,
+        },
+        ...{ shrink: flag, list: flag, reasons: flag, corpus: flag },
       },
     })
-    const number = (name, smallest) => (values[name] === undefined ? undefined : wholeNumber(name, values[name], smallest))
+    const number = (name, smallest) =>
+      values[name] === undefined ? undefined : wholeNumber(name, values[name], smallest)
     return {
       ...values,
       seed: number('seed', 0) ?? 1,
@@ -64,6 +80,7 @@ function options() {
       seconds: number('seconds', 1),
       jobs: number('jobs', 1) ?? Math.min(2, availableParallelism()),
       case: number('case', 0),
+      patience: 1000 * (number('patience', 1) ?? PATIENCE),
     }
   } catch (error) {
     return usage(error.message)
@@ -112,7 +129,7 @@ const running = new Set()
  * Runs a task in a process. Every line of its reports goes to `receive`.
  * @returns what ended it: nothing, a hang, a crash with its reason, or more memory than it may have
  */
-async function runTask(child, task, { output = 'pipe', receive, until = Infinity }) {
+async function runTask(child, task, { output = 'pipe', receive, until = Infinity, patience = 1000 * PATIENCE }) {
   const flags = ['--expose-gc', '--enable-source-maps', '--max-old-space-size=1024', '--unhandled-rejections=strict']
   const started = spawn(process.execPath, [...flags, child, JSON.stringify(task)], {
     cwd: root,
@@ -132,8 +149,8 @@ async function runTask(child, task, { output = 'pipe', receive, until = Infinity
   })
   const watch = setInterval(() => {
     if (performance.now() > until) ended ??= { outcome: 'time' }
-    else if (performance.now() - alive > HANGS_AFTER) {
-      ended ??= { outcome: 'hang', message: `no end after ${HANGS_AFTER / 1000} s` }
+    else if (performance.now() - alive > patience) {
+      ended ??= { outcome: 'hang', message: `no end after ${patience / 1000} s` }
     } else if (memoryOf(started.pid) > MOST_MEMORY) {
       ended ??= { outcome: 'memory', message: `more than ${MOST_MEMORY / 2 ** 30} GiB of memory` }
     }
@@ -179,12 +196,13 @@ class Tally {
   }
 }
 
-/** Runs cases first ≤ number < last of a target, with as many processes as it takes. */
-async function runCases(child, name, { seed, first, last, until }, tally) {
-  for (let next = first; next < last && performance.now() < until && tally.lost < MOST_LOST; ) {
+/** Runs cases first ≤ number < last of a target, with as many processes as it takes. `taskFrom` makes the task from one on. */
+async function runCases(child, taskFrom, { first, last, until, patience }, tally) {
+  for (let next = first; next < last && performance.now() < until && tally.lost < MOST_LOST;) {
     let begun
-    const ended = await runTask(child, { kind: 'cases', target: name, seed, first: next, last }, {
+    const ended = await runTask(child, taskFrom(next), {
       until,
+      patience,
       receive({ begin, end, ...verdict }) {
         if (begin !== undefined) begun = begin
         else {
@@ -197,11 +215,18 @@ async function runCases(child, name, { seed, first, last, until }, tally) {
     if (ended?.outcome === 'time') return
     if (!ended) continue
     tally.lost++
-    // It died between two cases, or before the first.
+    // It died after the last case.
     if (begun === undefined && next >= last) return
     tally.add({ number: begun ?? next, ...ended })
     next = (begun ?? next) + 1
   }
+}
+
+/** The files of each target's folder in corpus/. */
+async function corpusOf(name) {
+  const folder = join(corpus, name)
+  const files = await readdir(folder).catch(() => [])
+  return files.sort().map((file) => join(folder, file))
 }
 
 const widths = [22, 9, 9, 9, 7, 10, 14]
@@ -221,54 +246,76 @@ function printReasons(name, { reasons }) {
   }
 }
 
-async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons }) {
+const showRow = (name, { cases, refused, accepted, wrong, slow, peak }) =>
+  row([name, cases, refused, accepted, wrong, slow, `${Math.round(peak / 2 ** 20)} MiB`])
+
+/** Says what is wrong, and by which command it is seen again. Gives the number of different faults. */
+function showFaults(name, { faults, lost }, repeat) {
+  const all = [...faults.values()].sort((a, b) => b.count - a.count)
+  for (const { count, number, outcome, message, stack } of all.slice(0, MOST_SHOWN)) {
+    const where = /\n\s+at (?!.*(?:test\/fuzz|node:|<anonymous>))(.*)/.exec(stack ?? '')?.[1]
+    console.log(`\n${name}: ${outcome}${count > 1 ? `, ${count} times` : ''}: ${message}`)
+    if (where) console.log(`  at ${where.replaceAll(`${root}/`, '')}`)
+    console.log(`  npm run fuzz -- --target ${name} ${repeat(number)}`)
+  }
+  if (all.length > MOST_SHOWN) console.log(`\n${name}: ${all.length - MOST_SHOWN} more kinds of faults`)
+  if (lost >= MOST_LOST) console.log(`\n${name}: given up after ${lost} processes were lost`)
+  return all.length
+}
+
+/** Runs the corpus, and then the cases of each target, unless only the corpus is asked for. */
+async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons, patience, corpus: only }) {
   const until = seconds === undefined ? Infinity : performance.now() + 1000 * seconds
   const tallies = new Map(chosen.map(({ name }) => [name, new Tally()]))
-  const work = chosen.flatMap(({ name, cases: own }) => {
-    const last = cases ?? own
-    return Array.from({ length: Math.ceil(last / CASES_OF_A_PROCESS) }, (_, i) => ({
-      name,
-      first: i * CASES_OF_A_PROCESS,
-      last: Math.min(last, (i + 1) * CASES_OF_A_PROCESS),
-    }))
+  const known = new Map()
+  for (const { name } of chosen) {
+    const files = await corpusOf(name)
+    if (files.length > 0) known.set(name, { files, tally: new Tally() })
+  }
+  const work = [...known].map(([name, { files, tally }]) => ({
+    ...{ name, tally, first: 0, last: files.length },
+    taskFrom: (first) => ({ kind: 'corpus', target: name, files, first }),
+  }))
+  const rounds = (only ? [] : chosen).flatMap(({ name, cases: own }) => {
+    const all = cases ?? own
+    return Array.from({ length: Math.ceil(all / CASES_OF_A_PROCESS) }, (_, i) => {
+      const last = Math.min(all, (i + 1) * CASES_OF_A_PROCESS)
+      const taskFrom = (first) => ({ kind: 'cases', target: name, seed, first, last })
+      return { name, tally: tallies.get(name), first: i * CASES_OF_A_PROCESS, last, taskFrom }
+    })
   })
   // The rounds of one target lie apart, so that a limit of time leaves something for each.
-  work.sort((a, b) => a.first - b.first)
+  work.push(...rounds.sort((a, b) => a.first - b.first))
   row(['target', 'cases', 'refused', 'accepted', 'wrong', 'slow > 2 s', 'peak memory'])
-  const left = new Map(chosen.map(({ name }) => [name, work.filter((item) => item.name === name).length]))
+  const left = new Map(chosen.map(({ name }) => [name, rounds.filter((item) => item.name === name).length]))
   const worker = async () => {
     for (let item = work.shift(); item; item = work.shift()) {
-      const tally = tallies.get(item.name)
-      await runCases(child, item.name, { seed, first: item.first, last: item.last, until }, tally)
-      left.set(item.name, left.get(item.name) - 1)
-      if (left.get(item.name) > 0) continue
-      const megabytes = `${Math.round(tally.peak / 2 ** 20)} MiB`
-      row([item.name, tally.cases, tally.refused, tally.accepted, tally.wrong, tally.slow, megabytes])
+      const { name, tally, taskFrom } = item
+      await runCases(child, taskFrom, { ...item, until, patience }, tally)
+      if (tally !== tallies.get(name)) {
+        showRow(`${name}, corpus`, tally)
+        continue
+      }
+      left.set(name, left.get(name) - 1)
+      if (left.get(name) === 0) showRow(name, tally)
     }
   }
   await Promise.all(Array.from({ length: jobs }, worker))
-  let faults = 0
   if (reasons) for (const [name, tally] of tallies) printReasons(name, tally)
-  for (const [name, tally] of tallies) {
-    const all = [...tally.faults.values()].sort((a, b) => b.count - a.count)
-    faults += all.length
-    for (const { count, number, outcome, message, stack } of all.slice(0, MOST_SHOWN)) {
-      const where = /\n\s+at (?!.*(?:test\/fuzz|node:|<anonymous>))(.*)/.exec(stack ?? '')?.[1]
-      console.log(`\n${name}: ${outcome}${count > 1 ? `, ${count} times` : ''}: ${message}`)
-      if (where) console.log(`  at ${where.replaceAll(`${root}/`, '')}`)
-      console.log(`  npm run fuzz -- --target ${name} --seed ${seed} --case ${number}`)
-    }
-    if (all.length > MOST_SHOWN) console.log(`\n${name}: ${all.length - MOST_SHOWN} more kinds of faults`)
-    if (tally.lost >= MOST_LOST) console.log(`\n${name}: given up after ${tally.lost} processes were lost`)
+  let faults = 0
+  for (const [name, { files, tally }] of known) {
+    faults += showFaults(name, tally, (number) => `--file ${relative(root, files[number])}`)
   }
+  for (const [name, tally] of tallies) faults += showFaults(name, tally, (number) => `--seed ${seed} --case ${number}`)
   return faults
 }
 
-async function runOne(child, name, { seed, case: number, file, save, shrink }) {
+async function runOne(child, name, { seed, case: number, file, save, shrink, patience }) {
   let verdict
   const task = { kind: 'one', target: name, seed, number, file, save, shrink }
   const ended = await runTask(child, task, {
     output: 'inherit',
+    patience,
     receive(line) {
       if (line.outcome) verdict = line
     },
@@ -305,7 +352,7 @@ try {
     const seconds = ((performance.now() - began) / 1000).toFixed(0)
     console.log(`\nseed ${given.seed}, ${seconds} s: ${faults === 0 ? 'no fault' : `${faults} kinds of faults`}`)
     if (faults > 0) {
-      console.log(`A fault that is mended becomes a case in ${relative(root, import.meta.dirname)}/corpus (--save).`)
+      console.log(`A fault that is mended becomes a case in ${relative(root, corpus)}/TARGET (--save FILE).`)
       process.exitCode = 1
     }
   }

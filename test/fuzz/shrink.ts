@@ -27,7 +27,8 @@ function* smallerJson(value: Json): Generator<Json> {
       for (const smaller of smallerJson(item)) yield value.map((other, index) => (index === at ? smaller : other))
     }
   } else if (typeof value === 'object' && value !== null) {
-    for (const key of Object.keys(value)) yield Object.fromEntries(Object.entries(value).filter(([name]) => name !== key))
+    for (const key of Object.keys(value))
+      yield Object.fromEntries(Object.entries(value).filter(([name]) => name !== key))
     for (const [key, item] of Object.entries(value)) {
       for (const smaller of smallerJson(item)) {
         yield Object.fromEntries(Object.entries(value).map(([name, other]) => [name, name === key ? smaller : other]))
@@ -42,17 +43,12 @@ function* smallerJson(value: Json): Generator<Json> {
 }
 
 /** A case that is no larger and has the fault of `verdict`. */
-export async function shrink(
-  target: Target,
-  input: Input,
-  verdict: Verdict,
-  onTry: () => void,
-): Promise<Input> {
+export async function shrink(target: Target, input: Input, verdict: Verdict, onTry: () => void): Promise<Input> {
   if (verdict.outcome === 'accepted' || verdict.outcome === 'refused') return input
   const signature = signatureOf(verdict.outcome, verdict.message)
   const until = performance.now() + TIME
   let best = input
-  for (let found = true; found && performance.now() < until; ) {
+  for (let found = true; found && performance.now() < until;) {
     found = false
     for (const smaller of best instanceof Uint8Array ? smallerBytes(best) : smallerJson(best)) {
       if (performance.now() > until) break

@@ -32,7 +32,7 @@ export interface Target<I extends Input = Input> {
 }
 
 /** Keeps the type of the cases to itself. */
-export const defineTarget = <I extends Input>(target: Target<I>): Target => target as unknown as Target
+export const defineTarget = <I extends Input>(target: Target<I>): Target => target
 
 /** Something is wrong that no error of the library tells. */
 export class Fault extends Error {}

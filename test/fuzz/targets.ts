@@ -2,6 +2,7 @@
 import type { Target } from './target.js'
 import checkpoint from './targets/checkpoint.js'
 import cifar10 from './targets/cifar10.js'
+import edge from './targets/edge.js'
 import { convGeometry, convGeometryThreads, operationGeometry, operationGeometryThreads } from './targets/geometry.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
@@ -9,9 +10,11 @@ import { layers, modelJson } from './targets/layers.js'
 import { modelFile, modelText } from './targets/model-file.js'
 import { operations, operationsThreads } from './targets/operations.js'
 import options from './targets/options.js'
+import pictures from './targets/pictures.js'
 import png from './targets/png.js'
 import safetensors from './targets/safetensors.js'
 import { selfTests } from './targets/self-test.js'
+import texts from './targets/texts.js'
 
 export const targets: Readonly<Record<string, Target>> = {
   png,
@@ -20,6 +23,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'gzip-idx': gzipIdx,
   mnist,
   cifar10,
+  pictures,
   safetensors,
   'model-file': modelFile,
   'model-text': modelText,
@@ -33,5 +37,7 @@ export const targets: Readonly<Record<string, Target>> = {
   'conv-geometry-threads': convGeometryThreads,
   'operation-geometry': operationGeometry,
   'operation-geometry-threads': operationGeometryThreads,
+  texts,
+  edge,
   ...Object.fromEntries(selfTests),
 }

@@ -3,6 +3,7 @@
  * written down, and made again from what is written.
  */
 import { modelFromJSON } from '../../src/nn/registry.js'
+import { Conv2d } from '../../src/nn/conv.js'
 import { Linear } from '../../src/nn/linear.js'
 import { SGD } from '../../src/optim/sgd.js'
 import { normal, tensor, zeros } from '../../src/tensor/create.js'
@@ -20,7 +21,10 @@ const isTagged = (value: Json): value is Tagged & { [key: string]: Json } =>
 /** A tensor of small random numbers, or of whole ones. */
 export const t = (...shape: number[]): Json => ({ $: 'tensor', shape })
 /** A list of bytes, or of numbers. */
-export const bytes = (count: number, value = 7): Json => ({ $: 'Uint8Array', values: new Array<number>(count).fill(value) })
+export const bytes = (count: number, value = 7): Json => ({
+  $: 'Uint8Array',
+  values: new Array<number>(count).fill(value),
+})
 export const tag = ($: string, rest: { [key: string]: Json } = {}): Json => ({ $, ...rest })
 
 const classifier = {
@@ -57,6 +61,8 @@ export function decodeValue(value: Json, made: { dispose(): void }[]): unknown {
       return keep(modelFromJSON(classifier))
     case 'layer':
       return new Linear({ outFeatures: 3 })
+    case 'convolution':
+      return new Conv2d({ outChannels: 2, kernel: 3 })
     case 'sgd':
       return keep(new SGD([keep(zeros([2, 3]))], { lr: 0.1, momentum: 0.9 }))
     case 'indices': {
@@ -119,12 +125,18 @@ export function oddValue(random: Random): Json {
     () => tag('undefined'),
     () => tag('undefined'),
     () => tag('number', { of: random.pick(['NaN', 'Infinity', '-Infinity', '-0']) }),
-    () => tag(random.pick(['bigint', 'symbol', 'map', 'date', 'null-prototype', 'holes', 'cycle', 'DataView', 'ArrayBuffer'])),
+    () =>
+      tag(
+        random.pick(['bigint', 'symbol', 'map', 'date', 'null-prototype', 'holes', 'cycle', 'DataView', 'ArrayBuffer']),
+      ),
     () => tag(random.pick(['function', 'identity', 'model', 'layer', 'sgd', 'indices', 'matrix', 'BigInt64Array'])),
     () => tag('tensor-like', { shape: [2, 2] }),
     () => tag('disposed', { shape: [2, 2] }),
     () => tag('tensor', { shape: random.list(random.below(6), () => random.between(1, 5)) }),
-    () => tag(random.pick(['Float32Array', 'Int32Array', 'Uint8Array']), { values: random.list(random.below(9), () => random.below(300)) }),
+    () =>
+      tag(random.pick(['Float32Array', 'Int32Array', 'Uint8Array']), {
+        values: random.list(random.below(9), () => random.below(300)),
+      }),
     () => random.pick(['1', '-1', 'NaN', 'same', 'relu', '__proto__', 'constructor', 'toString', 'hasOwnProperty']),
     () => random.list(random.below(4), () => random.list(random.below(3), () => random.size())),
   ])()
@@ -140,7 +152,7 @@ function placesOf(value: Json, found: Place[]): Place[] {
   if (typeof value !== 'object' || value === null) return found
   for (const [key, item] of Object.entries(value)) {
     if (key === '$') continue
-    found.push({ parent: value as Place['parent'], key: Array.isArray(value) ? Number(key) : key })
+    found.push({ parent: value, key: Array.isArray(value) ? Number(key) : key })
     placesOf(item, found)
   }
   return found
@@ -166,7 +178,7 @@ export function mutateArguments(given: readonly Json[], random: Random): Json[] 
     switch (random.below(8)) {
       case 0:
         if (Array.isArray(parent)) parent.splice(key as number, 1)
-        else delete parent[key]
+        else Reflect.deleteProperty(parent, key)
         break
       case 1:
         if (Array.isArray(parent)) parent.splice(key as number, 0, oddValue(random))

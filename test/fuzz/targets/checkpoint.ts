@@ -41,7 +41,9 @@ const stateOf = (model: Graph, optimizer: SGD): string =>
   ])
 
 function changeProgress(header: Json, random: Random): Json {
-  const { __metadata__: metadata, ...tensors } = header as { __metadata__: { [key: string]: string } } & { [key: string]: Json }
+  const { __metadata__: metadata, ...tensors } = header as { __metadata__: { [key: string]: string } } & {
+    [key: string]: Json
+  }
   if (random.chance(0.3) || metadata['progress'] === undefined) return mutateJson(header, random)
   const changed = mutateJson(JSON.parse(metadata['progress']) as Json, random)
   const text = random.chance(0.8) ? JSON.stringify(changed) : oddJsonText(changed, random)
@@ -84,10 +86,16 @@ export default defineTarget<Uint8Array>({
     const before = stateOf(model, optimizer)
     try {
       restore(checkpoint, model, optimizer)
-      expect([...model.namedState().values()].every((tensor) => tensor.data().every(Number.isFinite)), 'weights that are not finite')
+      expect(
+        [...model.namedState().values()].every((tensor) => tensor.data().every(Number.isFinite)),
+        'weights that are not finite',
+      )
       return accepted()
     } catch (error) {
-      expect(!(error instanceof ToeplitzError) || stateOf(model, optimizer) === before, 'refused, but the model has changed')
+      expect(
+        !(error instanceof ToeplitzError) || stateOf(model, optimizer) === before,
+        'refused, but the model has changed',
+      )
       throw error
     } finally {
       optimizer.dispose()

@@ -10,7 +10,9 @@ export default defineTarget<Uint8Array>({
   cases: 100,
   readsFiles: true,
   make(random) {
-    const records = concat(...random.list(random.below(4), () => concat(Uint8Array.of(random.below(11)), random.bytes(RECORD - 1))))
+    const records = concat(
+      ...random.list(random.below(4), () => concat(Uint8Array.of(random.below(11)), random.bytes(RECORD - 1))),
+    )
     return random.chance(0.5) ? records : mutateBytes(records, random)
   },
   check(bytes) {

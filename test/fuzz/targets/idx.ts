@@ -9,7 +9,11 @@ import { accepted, attempt, defineTarget, expect, type Outcome } from '../target
 const bytesOf: Readonly<Record<number, number>> = { 8: 1, 9: 1, 0x0b: 2, 0x0c: 4, 0x0d: 4, 0x0e: 8 }
 
 /** A valid file of a few elements. */
-function validIdx(random: Random, type = Number(random.pick(Object.keys(bytesOf))), shape?: readonly number[]): Uint8Array {
+function validIdx(
+  random: Random,
+  type = Number(random.pick(Object.keys(bytesOf))),
+  shape?: readonly number[],
+): Uint8Array {
   const extents = shape ?? random.list(random.pick([1, 1, 2, 3, 3, 4, 30]), () => random.pick([1, 1, 2, 3, 5]))
   const kept = extents.length > 8 ? extents.map(() => 1) : extents
   const header = new Uint8Array(4 + 4 * kept.length)
@@ -85,7 +89,9 @@ function isOrdinary(bytes: Uint8Array): boolean {
   if ((flags & 4) !== 0) at += 2 + viewOf(bytes).getUint16(at, true)
   for (const text of [8, 16]) if ((flags & text) !== 0) at = bytes.indexOf(0, at) + 1
   if ((flags & 2) !== 0) at += 2
-  const { engine } = inflateRawSync(bytes.subarray(at), { info: true }) as unknown as { engine: { bytesWritten: number } }
+  const { engine } = inflateRawSync(bytes.subarray(at), { info: true }) as unknown as {
+    engine: { bytesWritten: number }
+  }
   return at + engine.bytesWritten + 8 === bytes.length
 }
 
@@ -109,7 +115,10 @@ function reference(bytes: Uint8Array): { shape: number[]; data: number[] } | 'da
     0x0d: (at) => view.getFloat32(at),
     0x0e: (at) => view.getFloat64(at),
   }
-  return { shape, data: Array.from({ length: count }, (_, i) => (readers[type] as (at: number) => number)(4 + 4 * rank + i * size)) }
+  return {
+    shape,
+    data: Array.from({ length: count }, (_, i) => (readers[type] as (at: number) => number)(4 + 4 * rank + i * size)),
+  }
 }
 
 function checkIdx(bytes: Uint8Array): Outcome {
@@ -122,7 +131,10 @@ function checkIdx(bytes: Uint8Array): Outcome {
   expect(known !== 'damaged', 'a damaged IDX file is accepted')
   if (!known) return accepted(array.data.byteLength)
   expect(known.shape.join() === array.shape.join(), `shape (${array.shape.join()}) instead of (${known.shape.join()})`)
-  expect(known.data.length === array.data.length && known.data.every((value, i) => Object.is(value, array.data[i])), 'other elements')
+  expect(
+    known.data.length === array.data.length && known.data.every((value, i) => Object.is(value, array.data[i])),
+    'other elements',
+  )
   return accepted(array.data.byteLength)
 }
 
@@ -150,9 +162,17 @@ export const mnist = defineTarget<Uint8Array>({
   make(random) {
     const N = random.between(1, 5)
     const images = validIdx(random, 8, [N, random.between(1, 4), random.between(1, 4)])
-    const labels = concat(validIdx(random, 8, [N]).subarray(0, 8), Uint8Array.from(random.list(N, () => random.below(10))))
+    const labels = concat(
+      validIdx(random, 8, [N]).subarray(0, 8),
+      Uint8Array.from(random.list(N, () => random.below(10))),
+    )
     const change = (bytes: Uint8Array): Uint8Array =>
-      random.pick([() => bytes, () => bytes, () => changeHeader(bytes, random), () => mutateBytes(bytes, random, [images, labels])])()
+      random.pick([
+        () => bytes,
+        () => bytes,
+        () => changeHeader(bytes, random),
+        () => mutateBytes(bytes, random, [images, labels]),
+      ])()
     const first = change(images)
     const length = new Uint8Array(4)
     viewOf(length).setUint32(0, first.length)
@@ -160,10 +180,19 @@ export const mnist = defineTarget<Uint8Array>({
   },
   check(bytes) {
     const length = bytes.length < 4 ? 0 : viewOf(bytes).getUint32(0)
-    const set = mnistFromIdx({ bytes: bytes.subarray(4, 4 + length), name: 'images' }, { bytes: bytes.subarray(4 + length), name: 'labels' })
+    const set = mnistFromIdx(
+      { bytes: bytes.subarray(4, 4 + length), name: 'images' },
+      { bytes: bytes.subarray(4 + length), name: 'labels' },
+    )
     const [C, H, W] = set.shape
-    expect(set.images.length === set.size * C * H * W && set.labels.length === set.size, 'images and labels of other sizes')
-    expect(set.labels.every((label) => label < set.classes.length), 'a label without a class')
+    expect(
+      set.images.length === set.size * C * H * W && set.labels.length === set.size,
+      'images and labels of other sizes',
+    )
+    expect(
+      set.labels.every((label) => label < set.classes.length),
+      'a label without a class',
+    )
     return accepted(set.images.length)
   },
 })

@@ -21,14 +21,17 @@ const hasParameters = (marker: number): boolean => marker !== 0xd8 && marker !==
 
 function segmentsOf(bytes: Uint8Array): Segment[] {
   const segments: Segment[] = []
-  for (let at = 0; at + 1 < bytes.length; ) {
+  for (let at = 0; at + 1 < bytes.length;) {
     const marker = bytes[at + 1] as number
     const length = hasParameters(marker) ? viewOf(bytes).getUint16(at + 2) : 0
     const after = at + 2 + length
     let end = after
     if (marker === SOS) {
       // Restart markers and stuffed zeros belong to the data.
-      const isNext = (i: number): boolean => bytes[i] === 0xff && bytes[i + 1] !== 0 && !((bytes[i + 1] as number) >= 0xd0 && (bytes[i + 1] as number) <= 0xd7)
+      const isNext = (i: number): boolean =>
+        bytes[i] === 0xff &&
+        bytes[i + 1] !== 0 &&
+        !((bytes[i + 1] as number) >= 0xd0 && (bytes[i + 1] as number) <= 0xd7)
       while (end < bytes.length && !isNext(end)) end++
     }
     segments.push({ marker, data: bytes.slice(at + 4, after), scan: bytes.slice(after, end) })
@@ -61,7 +64,17 @@ function changeFrame(data: Uint8Array, random: Random): Uint8Array {
       copy[5] = random.pick([0, 1, 2, 3, 4, 5, 255])
       break
     default:
-      copy[random.between(6, copy.length - 1)] = random.pick([0, 0x11, 0x22, 0x12, 0x44, 0xff, 0x10, 0x41, random.below(256)])
+      copy[random.between(6, copy.length - 1)] = random.pick([
+        0,
+        0x11,
+        0x22,
+        0x12,
+        0x44,
+        0xff,
+        0x10,
+        0x41,
+        random.below(256),
+      ])
   }
   return copy
 }
@@ -78,17 +91,33 @@ function changeSegment(segments: readonly Segment[], random: Random): Segment[] 
     case 2:
       return random.shuffled(segments)
     case 3:
-      return replace({ ...segment, marker: random.pick([0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc9, 0xda, 0xdb, 0xdc, 0xdd, 0xd8, 0xd9, 0xe0, 0xe1, 0xee, 0xfe, 0x01, 0xff]) })
+      return replace({
+        ...segment,
+        marker: random.pick([
+          0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc9, 0xda, 0xdb, 0xdc, 0xdd, 0xd8, 0xd9, 0xe0, 0xe1, 0xee, 0xfe, 0x01, 0xff,
+        ]),
+      })
     case 4:
       return replace({ ...segment, data: mutateBytes(segment.data, random) })
     case 5:
-      return segments.map((other) => (other.scan.length > 0 ? { ...other, scan: mutateBytes(other.scan, random) } : other))
+      return segments.map((other) =>
+        other.scan.length > 0 ? { ...other, scan: mutateBytes(other.scan, random) } : other,
+      )
     case 6:
       // Restart markers are expected every so many units.
-      return replace({ marker: 0xdd, data: random.pick([Uint8Array.of(0, 1), Uint8Array.of(255, 255), Uint8Array.of(0, 0)]), scan: new Uint8Array(0) }, segment)
+      return replace(
+        {
+          marker: 0xdd,
+          data: random.pick([Uint8Array.of(0, 1), Uint8Array.of(255, 255), Uint8Array.of(0, 0)]),
+          scan: new Uint8Array(0),
+        },
+        segment,
+      )
     default:
       return segments.map((other) =>
-        (other.marker & 0xfc) === 0xc0 && other.marker !== 0xc4 ? { ...other, data: changeFrame(other.data, random) } : other,
+        (other.marker & 0xfc) === 0xc0 && other.marker !== 0xc4
+          ? { ...other, data: changeFrame(other.data, random) }
+          : other,
       )
   }
 }
@@ -108,7 +137,11 @@ export default defineTarget<Uint8Array>({
     }
     const file = concat(...segments.map(segmentBytes))
     if (!random.chance(0.3)) return file
-    const changed = mutateBytes(file, random, seeds.map((seed) => concat(...seed.map(segmentBytes))))
+    const changed = mutateBytes(
+      file,
+      random,
+      seeds.map((seed) => concat(...seed.map(segmentBytes))),
+    )
     // The reader looks for an end first.
     return random.chance(0.5) ? changed : concat(changed, Uint8Array.of(0xff, 0xd9))
   },
@@ -121,7 +154,10 @@ export default defineTarget<Uint8Array>({
     }
     const { width, height, channels, data } = image
     expect(width >= 1 && height >= 1, `${width} × ${height} pixels`)
-    expect(data.length === width * height * channels, `${width} × ${height} × ${channels} pixels in ${data.length} bytes`)
+    expect(
+      data.length === width * height * channels,
+      `${width} × ${height} × ${channels} pixels in ${data.length} bytes`,
+    )
     return accepted(data.length)
   },
 })

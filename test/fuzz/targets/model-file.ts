@@ -58,7 +58,11 @@ function prepare(): void {
     const classes = Array.from({ length: model.outputShape()[0] ?? 0 }, (_, label) => `class ${label}`)
     const facts = { name: 'a model', normalization, classes }
     files.push(encodeModel(model, facts))
-    descriptions.push(JSON.parse(JSON.stringify({ ...describeModel(model, facts), weights: { file: 'w.safetensors', sha256: '0'.repeat(64) } })) as Json)
+    descriptions.push(
+      JSON.parse(
+        JSON.stringify({ ...describeModel(model, facts), weights: { file: 'w.safetensors', sha256: '0'.repeat(64) } }),
+      ) as Json,
+    )
     model.dispose()
   }
 }
@@ -73,7 +77,10 @@ function changeDescription(header: Json, random: Random): Json {
 }
 
 /** That a model which was read can be used as its users will. */
-function use(model: Graph, { classes, normalization }: { classes: readonly string[]; normalization: Normalization }): Outcome {
+function use(
+  model: Graph,
+  { classes, normalization }: { classes: readonly string[]; normalization: Normalization },
+): Outcome {
   try {
     const { input = [] } = model
     expect(model.outputShape().join() === String(classes.length), 'outputs and classes differ in number')
@@ -83,7 +90,10 @@ function use(model: Graph, { classes, normalization }: { classes: readonly strin
       try {
         imageTensor(new Uint8Array(shape[0] * shape[1] * shape[2]), shape, normalization).dispose()
       } catch (error) {
-        expect(!(error instanceof ToeplitzError), `it was read, but its normalization does not fit: ${(error as Error).message}`)
+        expect(
+          !(error instanceof ToeplitzError),
+          `it was read, but its normalization does not fit: ${(error as Error).message}`,
+        )
         throw error
       }
     }

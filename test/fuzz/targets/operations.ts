@@ -62,7 +62,10 @@ function check(given: Json): Outcome {
   const definition = definitions[operation] as Definition
   const random = new Random(seed)
   const data = shapes.map((shape) => elements(size(shape), definition.values ?? 'any', random))
-  const references = data.map((values, i): Reference => ({ shape: shapes[i] as number[], data: Float64Array.from(values) }))
+  const references = data.map((values, i): Reference => ({
+    shape: shapes[i] as number[],
+    data: Float64Array.from(values),
+  }))
   return scope(() => {
     const inputs = data.map((values, i) => tensor(values, shapes[i] as number[]))
     /** Value and gradients, with the work divided so. */
@@ -89,7 +92,10 @@ function check(given: Json): Outcome {
       expect(false, `${operation} refuses what is legal: ${(error as Error).message}`)
     }
     const { y, gradients } = result
-    expect(y.shape.join() === right.shape.join(), `${operation} gives (${y.shape.join()}), (${right.shape.join()}) by definition`)
+    expect(
+      y.shape.join() === right.shape.join(),
+      `${operation} gives (${y.shape.join()}), (${right.shape.join()}) by definition`,
+    )
     compare(y.data(), right.data, 5e-4, () => operation)
     inputs.forEach((input, i) => {
       expect(bitsOf(input.data()).equals(bitsOf(data[i] as Float32Array)), `${operation} changed its input ${i}`)
@@ -97,28 +103,39 @@ function check(given: Json): Outcome {
     gradients.forEach((gradient, i) => {
       const reference = references[i] as Reference
       expect(gradient.length === reference.data.length, `${operation}: gradient ${i} has ${gradient.length} elements`)
-      const direction = Float64Array.from(reference.data, () => (random.bits() / 2 ** 31) - 1)
+      const direction = Float64Array.from(reference.data, () => random.bits() / 2 ** 31 - 1)
       const step = 1e-5
       const moved = (sign: number): Float64Array => {
         const other = references.map((each, j) =>
-          j === i ? { ...each, data: each.data.map((value, k) => value + sign * step * (direction[k] as number)) } : each,
+          j === i
+            ? { ...each, data: each.data.map((value, k) => value + sign * step * (direction[k] as number)) }
+            : each,
         )
         return definition.value(other, options).data
       }
       const [up, down] = [moved(1), moved(-1)]
-      const slope = dot(dy, up.map((value, k) => (value - (down[k] as number)) / (2 * step)))
+      const slope = dot(
+        dy,
+        up.map((value, k) => (value - (down[k] as number)) / (2 * step)),
+      )
       const scale = gradient.reduce((sum, value, k) => sum + Math.abs(value * (direction[k] as number)), 0)
       const terms = gradient.length
       const given = dot(gradient, direction)
       // Rounding adds up like a walk: the largest of the terms, by the root of their number.
       const close = Math.abs(given - slope) <= 1e-3 * (scale / Math.sqrt(terms) + Math.abs(slope)) + 2e-4
-      expect(close, () => `${operation}: along a line, gradient ${i} gives ${given}, the definition ${slope} (of ${scale})`)
+      expect(
+        close,
+        () => `${operation}: along a line, gradient ${i} gives ${given}, the definition ${slope} (of ${scale})`,
+      )
     })
     if (chunk > 0) {
       const alone = compute(2 ** 31 - 1, dy)
       expect(bitsOf(alone.y.data()).equals(bitsOf(y.data())), `${operation}: other bits when the work is divided`)
       gradients.forEach((gradient, i) => {
-        expect(bitsOf(alone.gradients[i] as Float32Array).equals(bitsOf(gradient)), `${operation}: gradient ${i} has other bits when the work is divided`)
+        expect(
+          bitsOf(alone.gradients[i] as Float32Array).equals(bitsOf(gradient)),
+          `${operation}: gradient ${i} has other bits when the work is divided`,
+        )
       })
     }
     return accepted()
@@ -134,7 +151,7 @@ const targetOf = (threads: number | undefined): Target =>
       const operation = random.pick(Object.keys(definitions))
       const { shapes, options } = (definitions[operation] as Definition).choose(random)
       const chunk = threads === undefined ? 0 : random.pick([1, 1, 2, 3, 16])
-      return { operation, shapes, options, seed: random.bits(), chunk } as unknown as Json
+      return { operation, shapes, options, seed: random.bits(), chunk }
     },
     check,
   })

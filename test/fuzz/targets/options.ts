@@ -71,7 +71,8 @@ async function fitFor(options: unknown): Promise<void> {
   const rest = { loss: crossEntropy, optimizer, validation: examples }
   try {
     let events = 0
-    for await (const _ of fit(model, examples, { ...rest, ...(options as core.FitOptions<Int32Array>) })) if (++events > 5) break
+    for await (const _ of fit(model, examples, { ...rest, ...(options as core.FitOptions<Int32Array>) }))
+      if (++events > 5) break
   } finally {
     optimizer.dispose()
     model.dispose()
@@ -93,7 +94,10 @@ function examineResult(value: unknown, name: string): void {
     value.shape.every((extent) => Number.isSafeInteger(extent) && extent >= 0),
     () => `${name} gives a tensor of shape (${value.shape.map(String).join(', ')})`,
   )
-  expect(value.data().length === value.size, () => `${name} gives ${value.size} elements and holds ${value.data().length}`)
+  expect(
+    value.data().length === value.size,
+    () => `${name} gives ${value.size} elements and holds ${value.data().length}`,
+  )
 }
 
 async function check(given: Json): Promise<Outcome> {
@@ -148,7 +152,7 @@ export default defineTarget<Json>({
     const [before, after] = call.startsWith('layer') ? [0, 1] : [/^[A-Z].*\./.test(call) ? 1 : 0, 0]
     const open = args.slice(before, args.length - after)
     const changed = [...args.slice(0, before), ...mutateArguments(open, random), ...args.slice(args.length - after)]
-    return { call, args: random.chance(0.05) ? [...args] : changed, gradient } as unknown as Json
+    return { call, args: random.chance(0.05) ? [...args] : changed, gradient }
   },
   check,
 })

@@ -28,7 +28,7 @@ function readChunks(bytes: Uint8Array): { readonly chunks: Chunk[]; readonly dam
   if (!signature.every((byte, i) => bytes[i] === byte)) return undefined
   const chunks: Chunk[] = []
   let damaged = false
-  for (let at = 8; at + 12 <= bytes.length; ) {
+  for (let at = 8; at + 12 <= bytes.length;) {
     const length = viewOf(bytes).getUint32(at)
     if (length > bytes.length - at - 12) return undefined
     const body = bytes.subarray(at + 4, at + 8 + length)
@@ -85,7 +85,9 @@ const rowBytes = ({ depth, color }: Header, columns: number): number =>
   Math.ceil((columns * (samplesOf[color] as number) * depth) / 8)
 
 /** The rows of each pass: how many there are, and pixels in each. */
-const rowsOf = (header: Header): { left: number; top: number; stepX: number; stepY: number; rows: number; columns: number }[] =>
+const rowsOf = (
+  header: Header,
+): { left: number; top: number; stepX: number; stepY: number; rows: number; columns: number }[] =>
   passes(header.interlaced)
     .map(([left, top, stepX, stepY]) => ({
       ...{ left, top, stepX, stepY },
@@ -182,9 +184,12 @@ function reference(bytes: Uint8Array): Reference {
     .join(' ')
   const [palette, transparency] = [of('PLTE').at(-1)?.data, of('tRNS').at(-1)?.data]
   const orderly =
-    /^(PLTE )?(tRNS )?(IDAT )+IEND$/.test(order) && /(^| )IDAT( IDAT)* (?!.*IDAT)/.test(rest.map(({ type }) => type).join(' '))
+    /^(PLTE )?(tRNS )?(IDAT )+IEND$/.test(order) &&
+    /(^| )IDAT( IDAT)* (?!.*IDAT)/.test(rest.map(({ type }) => type).join(' '))
   const grey = color === 0 || color === 4
-  const paletteFits = palette ? !grey && palette.length % 3 === 0 && palette.length > 0 && palette.length <= 768 : color !== 3
+  const paletteFits = palette
+    ? !grey && palette.length % 3 === 0 && palette.length > 0 && palette.length <= 768
+    : color !== 3
   const depthFits = color !== 3 || !palette || palette.length / 3 <= 1 << depth
   const transparencyFits =
     !transparency ||
@@ -210,7 +215,10 @@ function imageOf(
   const keyed = transparency !== undefined && color < 4
   const colors = color === 3 ? 3 : samples
   const channels = colors + (keyed ? 1 : 0)
-  const key = keyed && color < 3 ? Array.from({ length: samples }, (_, i) => viewOf(transparency).getUint16(2 * i) & ((1 << depth) - 1)) : []
+  const key =
+    keyed && color < 3
+      ? Array.from({ length: samples }, (_, i) => viewOf(transparency).getUint16(2 * i) & ((1 << depth) - 1))
+      : []
   const data = new Uint8Array(width * height * channels)
   for (let i = 0; i < width * height; i++) {
     const pixel = values.subarray(i * samples, (i + 1) * samples)
@@ -227,7 +235,10 @@ function imageOf(
 }
 
 const zlib = (stream: Uint8Array, random: Random): Uint8Array =>
-  deflateSync(stream, { level: random.between(0, 9), strategy: random.pick([constants.Z_DEFAULT_STRATEGY, constants.Z_FIXED, constants.Z_RLE]) })
+  deflateSync(stream, {
+    level: random.between(0, 9),
+    strategy: random.pick([constants.Z_DEFAULT_STRATEGY, constants.Z_FIXED, constants.Z_RLE]),
+  })
 
 function headerData({ width, height, depth, color, interlaced }: Header): Uint8Array {
   const data = new Uint8Array(13)
@@ -247,7 +258,9 @@ function validChunks(random: Random): Chunk[] {
   const stream = concat(
     ...rowsOf(header).flatMap(({ rows, columns }) =>
       random.list(rows, () => {
-        const content = random.chance(0.5) ? random.bytes(rowBytes(header, columns)) : new Uint8Array(rowBytes(header, columns))
+        const content = random.chance(0.5)
+          ? random.bytes(rowBytes(header, columns))
+          : new Uint8Array(rowBytes(header, columns))
         return concat(Uint8Array.of(random.below(5)), content)
       }),
     ),
@@ -286,7 +299,9 @@ function changeStream(chunks: readonly Chunk[], random: Random): Chunk[] {
     }
   })()
   const at = chunks.findIndex(({ type }) => type === 'IDAT')
-  return chunks.filter(({ type }, i) => type !== 'IDAT' || i === at).map((chunk, i) => (i === at ? { type: 'IDAT', data: changed } : chunk))
+  return chunks
+    .filter(({ type }, i) => type !== 'IDAT' || i === at)
+    .map((chunk, i) => (i === at ? { type: 'IDAT', data: changed } : chunk))
 }
 
 function changeHeader(chunks: readonly Chunk[], random: Random): Chunk[] {
@@ -302,18 +317,38 @@ function changeHeader(chunks: readonly Chunk[], random: Random): Chunk[] {
 function changeChunks(chunks: readonly Chunk[], random: Random): Chunk[] {
   const at = random.below(chunks.length)
   const chunk = chunks[at] as Chunk
-  const types = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND', 'iCCP', 'zTXt', 'acTL', 'fdAT', 'gAMA', 'ABCD', 'abcd', '\u0000\u0000\u0000\u0000']
+  const types = [
+    'IHDR',
+    'PLTE',
+    'tRNS',
+    'IDAT',
+    'IEND',
+    'iCCP',
+    'zTXt',
+    'acTL',
+    'fdAT',
+    'gAMA',
+    'ABCD',
+    'abcd',
+    '\u0000\u0000\u0000\u0000',
+  ]
   switch (random.below(6)) {
     case 0:
       return chunks.filter((_, i) => i !== at)
     case 1:
-      return [...chunks.slice(0, at), ...new Array<Chunk>(random.pick([2, 2, 3, 500])).fill(chunk), ...chunks.slice(at + 1)]
+      return [
+        ...chunks.slice(0, at),
+        ...new Array<Chunk>(random.pick([2, 2, 3, 500])).fill(chunk),
+        ...chunks.slice(at + 1),
+      ]
     case 2:
       return random.shuffled(chunks)
     case 3:
       return chunks.map((other, i) => (i === at ? { type: random.pick(types), data: other.data } : other))
     case 4: {
-      const data = random.chance(0.5) ? zlib(new Uint8Array(1 << random.between(4, 22)), random) : random.bytes(random.below(30))
+      const data = random.chance(0.5)
+        ? zlib(new Uint8Array(1 << random.between(4, 22)), random)
+        : random.bytes(random.below(30))
       return [...chunks.slice(0, at), { type: random.pick(types), data }, ...chunks.slice(at)]
     }
     default:

@@ -67,7 +67,11 @@ function validFile(random: Random): Uint8Array {
     const shape = random.list(random.below(4), () => random.pick([0, 1, 2, 3, 5]))
     const begin = end
     end += shape.reduce((size, extent) => size * extent, widths[dtype] as number)
-    header[random.pick(['weight', 'conv.bias', '0', '7', '__proto__x', 'ü']) + String(n)] = { dtype, shape, data_offsets: [begin, end] }
+    header[random.pick(['weight', 'conv.bias', '0', '7', '__proto__x', 'ü']) + String(n)] = {
+      dtype,
+      shape,
+      data_offsets: [begin, end],
+    }
   }
   return safetensorsOf(JSON.stringify(header), random.bytes(end))
 }

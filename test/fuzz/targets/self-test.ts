@@ -47,6 +47,18 @@ const targetOf = (kind: string, perform: () => void): Target =>
     },
   })
 
-export const selfTests = Object.entries(faults).map(
-  ([kind, perform]) => [`self-test-${kind}`, targetOf(kind, perform)] as const,
-)
+/** Lists of numbers, wrong where their sum is 100 or more: for making cases smaller. */
+const sum = defineTarget<Json>({
+  about: 'lists whose sum is too large, for the tests of the runner',
+  cases: 0,
+  make: (random) => random.list(12, () => random.between(20, 300)),
+  check(input): Outcome {
+    expect((input as number[]).reduce((total, number) => total + number, 0) < 100, 'too large')
+    return accepted()
+  },
+})
+
+export const selfTests: readonly (readonly [string, Target])[] = [
+  ...Object.entries(faults).map(([kind, perform]) => [`self-test-${kind}`, targetOf(kind, perform)] as const),
+  ['self-test-sum', sum],
+]

@@ -1,0 +1,65 @@
+/** The table of calls: that nothing which is exported is missing, and that what it calls right is. */
+import { beforeAll, expect, it } from 'vitest'
+import { init } from '../../src/runtime/embedded.js'
+import { layerTypes } from '../../src/nn/registry.js'
+import { calls, exempt } from './calls.js'
+import { Random } from './random.js'
+import { definitions } from './definitions.js'
+import { operations } from '../helpers/operations.js'
+import options, { exported } from './targets/options.js'
+
+beforeAll(() => init())
+
+it('names everything that is exported', () => {
+  const named = new Set([
+    ...Object.keys(calls).map((name) => name.replace(/^(new|layer) /, '')),
+    ...Object.keys(exempt),
+  ])
+  const prefixes = new Set([...named].map((name) => name.split('.')[0]))
+  expect(Object.keys(exported).filter((name) => !named.has(name) && !prefixes.has(name))).toEqual([])
+  expect(layerTypes.filter((type) => !named.has(type))).toEqual([])
+})
+
+/** Files that are none: their readers refuse them. */
+const refused = [
+  'decodePng',
+  'decodeJpeg',
+  'decodeImage',
+  'decodeSafetensors',
+  'decodeModel',
+  'decodeModelFile',
+  'Graph.load',
+  'readIdx',
+  'mnistFromIdx',
+]
+
+it.each(Object.keys(calls))('%s is called as it should be', async (call) => {
+  let accepted = 0
+  for (const args of calls[call] ?? []) {
+    const outcome = await Promise.resolve(options.check({ call, args: [...args], gradient: false })).catch(
+      (error: unknown) => {
+        if (refused.includes(call)) return 'refused'
+        throw error
+      },
+    )
+    if (outcome !== 'refused') accepted++
+  }
+  expect(accepted > 0).toBe(!refused.includes(call))
+})
+
+it('defines every operation of the operation table', () => {
+  const missing = operations
+    .map(([name]) => name.split(/[ ,]/)[0] as string)
+    .map((name) => ({ depthwise: 'conv2d', broadcasting: 'mul' })[name] ?? name)
+    .filter((name) => !Object.hasOwn(definitions, name))
+  expect(missing).toEqual([])
+})
+
+it('makes the same choices of the same seed', () => {
+  const draw = (): number[] => {
+    const random = new Random(7, 'x', 3)
+    return random.list(5, () => random.bits())
+  }
+  expect(draw()).toEqual(draw())
+  expect(draw()).not.toEqual(new Random(7, 'x', 4).list(5, () => new Random(7, 'x', 4).bits()))
+})

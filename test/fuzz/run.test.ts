@@ -1,0 +1,89 @@
+/** The runner of `npm run fuzz`: that it finds each kind of fault, goes on after it, and says how to see it again. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+
+interface Run {
+  readonly code: number
+  readonly output: string
+}
+
+const fuzz = (...args: readonly string[]): Promise<Run> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, ['test/fuzz/run.mjs', ...args], (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, output: stdout + stderr })
+    })
+  })
+
+/** The counts of a target: cases, refused, accepted, wrong, slow. */
+const countsOf = (output: string, target: string): number[] =>
+  (new RegExp(`^${target} +(.*) \\d+ MiB$`, 'm').exec(output)?.[1] ?? '').trim().split(/ +/).map(Number)
+
+const kinds = {
+  foreign: /foreign error.*TypeError: foreign on purpose/,
+  wrong: /wrong.*wrong on purpose/,
+  leak: /leak.*bytes of linear memory stay in use/,
+  guard: /wrong.*the guards of a block of 64 bytes were overwritten/,
+  memory: /memory.*took 1\d\d MiB for 0 MiB of results/,
+  slow: /slow.*took 2\.\d s of computing/,
+  crash: /crash.*the process ended with SIG/,
+  hang: /hang.*no end after 6 s/,
+}
+
+it.each(Object.entries(kinds))('finds faults of the kind %s, goes on, and repeats them', async (kind, message) => {
+  const target = `self-test-${kind}`
+  const { code, output } = await fuzz('--target', target, '--cases', '5', '--patience', '6')
+  expect(output).toMatch(message)
+  expect(code).toBe(1)
+  const [cases, refused, accepted, wrong, slow] = countsOf(output, target) as [number, number, number, number, number]
+  expect(cases).toBe(5)
+  expect(refused + accepted + wrong + slow).toBe(5)
+  expect(refused + accepted).toBeGreaterThan(0)
+  expect(kind === 'slow' ? slow : wrong).toBeGreaterThan(0)
+  const repeat = new RegExp(`npm run fuzz -- (--target ${target} --seed 1 --case \\d+)`).exec(output)?.[1] ?? ''
+  const again = await fuzz(...repeat.split(' '), '--patience', '6')
+  expect(again.output).toMatch(
+    kind === 'foreign' ? /foreign on purpose/ : message.source.startsWith(kind) ? new RegExp(kind) : /wrong/,
+  )
+  expect(again.code).toBe(1)
+})
+
+it('finds nothing where nothing is wrong, and draws the same cases again', async () => {
+  const first = await fuzz('--target', 'cifar10,idx', '--cases', '30', '--seed', '5')
+  expect(first.code).toBe(0)
+  expect(first.output).toContain('seed 5')
+  expect(first.output).toContain('no fault')
+  const second = await fuzz('--target', 'cifar10,idx', '--cases', '30', '--seed', '5')
+  for (const target of ['cifar10', 'idx'])
+    expect(countsOf(second.output, target)).toEqual(countsOf(first.output, target))
+})
+
+it('makes a case smaller and saves it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'toeplitz-fuzz-test-'))
+  try {
+    const file = join(folder, 'case.json')
+    const { output } = await fuzz('--target', 'self-test-sum', '--case', '2', '--shrink', '--save', file)
+    expect(output).toContain('smaller:')
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual([100])
+    const { code } = await fuzz('--target', 'self-test-sum', '--file', file)
+    expect(code).toBe(1)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+it('refuses what it does not know', async () => {
+  for (const args of [['--target', 'nothing'], ['--cases', 'many'], ['--nothing'], ['--case', '3']]) {
+    const { code, output } = await fuzz(...args)
+    expect(output).toMatch(/^fuzz: /m)
+    expect(code).toBe(2)
+  }
+})
+
+it('judges every case that was a fault once, and none is one again', async () => {
+  const { code, output } = await fuzz('--corpus')
+  expect(output).toContain('no fault')
+  expect(code).toBe(0)
+})
