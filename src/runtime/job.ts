@@ -4,8 +4,12 @@
  * own results, so that they do not depend on it.
  *
  * A gate lets workers in: it counts those inside, or is closed. The main thread never waits for a worker that has not
- * come in, only for chunks that were begun.
+ * come in, only for chunks that were begun. Each worker has a seat, a word that is 1 while it is inside: by the seats the
+ * main thread knows whom it waits for, and asks whether their threads are still there.
  */
+
+/** The most threads of a job, the main thread included: more help no shape. */
+export const MOST_THREADS = 64
 
 /** Kernels by their place in the order of the module's exports, the same in every thread. */
 export type KernelList = readonly ((...args: number[]) => void)[]
@@ -34,6 +38,8 @@ const enum Word {
   /** Number of the thread that failed, and the length of its message. */
   failed,
   messageLength,
+  /** 1: the kernel trapped in the thread that failed. */
+  trapped,
   /** 1: the workers are to end. */
   over,
   count,
@@ -43,7 +49,8 @@ const CLOSED = 1 << 30
 /** The longest list of arguments is half as long. */
 const MOST_ARGUMENTS = 32
 const MOST_CHARACTERS = 256
-const ARGUMENTS_AT = 64
+const SEATS_AT = 64
+const ARGUMENTS_AT = SEATS_AT + 4 * MOST_THREADS
 const STEPS_AT = ARGUMENTS_AT + 8 * MOST_ARGUMENTS
 const MESSAGE_AT = STEPS_AT + 8 * MOST_ARGUMENTS
 const BOARD_BYTES = MESSAGE_AT + 2 * MOST_CHARACTERS
@@ -53,14 +60,34 @@ const BOARD_BYTES = MESSAGE_AT + 2 * MOST_CHARACTERS
  * calls, and the jobs of a training step follow each other within a tenth of that.
  */
 const SPINS = 100_000
+/** How long the main thread sleeps, in ms, until it asks whether the workers inside are still there. */
+const SLICE = 100
 
 /** The kernels of an instance. */
 export const kernelList = (exports: WebAssembly.Exports): KernelList =>
   Object.values(exports).filter((value) => typeof value === 'function') as unknown as KernelList
 
+/** How a job ended. */
+export interface Closed {
+  /** Workers whose threads ended inside: what they had begun is not done. */
+  readonly ended: readonly number[]
+  /** false: somebody is inside still, after all patience. */
+  readonly empty: boolean
+}
+
+/** What the main thread knows of workers while it waits for them. */
+export interface Vigil {
+  /** Whether a worker's thread has ended; undefined where that cannot be told. */
+  hasEnded(thread: number): boolean | undefined
+  /** Time in ms after which a worker is given up: one whose thread is known to be there, and any other. */
+  readonly patience: { readonly running: number; readonly unknown: number }
+}
+
 export class Board {
   readonly buffer: SharedArrayBuffer
   readonly #words: Int32Array<SharedArrayBuffer>
+  /** Of each thread. */
+  readonly #seats: Int32Array<SharedArrayBuffer>
   readonly #arguments: Float64Array<SharedArrayBuffer>
   readonly #steps: Float64Array<SharedArrayBuffer>
   readonly #message: Uint16Array<SharedArrayBuffer>
@@ -68,6 +95,7 @@ export class Board {
   constructor(buffer?: SharedArrayBuffer) {
     this.buffer = buffer ?? new SharedArrayBuffer(BOARD_BYTES)
     this.#words = new Int32Array(this.buffer, 0, Word.count)
+    this.#seats = new Int32Array(this.buffer, SEATS_AT, MOST_THREADS)
     this.#arguments = new Float64Array(this.buffer, ARGUMENTS_AT, MOST_ARGUMENTS)
     this.#steps = new Float64Array(this.buffer, STEPS_AT, MOST_ARGUMENTS)
     this.#message = new Uint16Array(this.buffer, MESSAGE_AT, MOST_CHARACTERS)
@@ -86,28 +114,40 @@ export class Board {
     words[Word.chunk] = chunk
     words[Word.argumentCount] = args.length
     words[Word.failed] = 0
+    words[Word.trapped] = 0
     Atomics.store(words, Word.next, 0)
     Atomics.store(words, Word.gate, 0)
     Atomics.add(words, Word.epoch, 1)
     Atomics.notify(words, Word.epoch)
   }
 
-  /**
-   * Closes the gate and waits until nobody is inside. `patience` is the time in ms after which a worker that does not
-   * come out is given up: false then.
-   */
-  close(patience: number): boolean {
+  /** Closes the gate and waits until nobody is inside, or those who are are given up, which takes `least` ms or more. */
+  close(vigil: Vigil, least: number): Closed {
     const words = this.#words
+    const ended: number[] = []
     Atomics.or(words, Word.gate, CLOSED)
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, Word.gate) === CLOSED) return true
+    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, Word.gate) === CLOSED) return { ended, empty: true }
     // Time is counted in slices, so that a machine that slept meanwhile does not look like a lost worker.
-    const slice = 100
-    for (let waited = 0; waited < patience; waited += slice) {
+    for (let waited = 0; ; waited += SLICE) {
       const inside = Atomics.load(words, Word.gate)
-      if (inside === CLOSED) return true
-      this.#waitOrSpin(inside, slice)
+      if (inside === CLOSED) return { ended, empty: true }
+      this.#waitOrSpin(inside, SLICE)
+      let patience = vigil.patience.running
+      for (let thread = 1; thread < MOST_THREADS; thread++) {
+        if (!this.#isSeated(thread)) continue
+        const state = vigil.hasEnded(thread)
+        if (state === undefined) patience = vigil.patience.unknown
+        // A thread that ended in its seat leaves by our hand. It may have left by itself since we looked.
+        if (!state || !this.#isSeated(thread)) continue
+        this.#leave(thread)
+        ended.push(thread)
+      }
+      if (waited >= Math.max(patience, least)) return { ended, empty: Atomics.load(words, Word.gate) === CLOSED }
     }
-    return Atomics.load(words, Word.gate) === CLOSED
+  }
+
+  #isSeated(thread: number): boolean {
+    return Atomics.load(this.#seats, thread) === 1
   }
 
   /** Lets `slice` ms pass, or less if the gate changes. The main thread of a browser may not sleep. */
@@ -120,12 +160,17 @@ export class Board {
     }
   }
 
-  /** Which worker failed in this job, and why. */
-  failure(): { readonly thread: number; readonly message: string } | undefined {
+  /** Which worker failed in this job, and why; `trapped` tells a trap of the kernel from other errors. */
+  failure(): { readonly thread: number; readonly message: string; readonly trapped: boolean } | undefined {
     const thread = Atomics.load(this.#words, Word.failed)
-    if (thread === 0) return undefined
+    // Below 0 the worker ended while it left its message.
+    if (thread <= 0) return undefined
     const length = this.#words[Word.messageLength] as number
-    return { thread, message: String.fromCharCode(...this.#message.slice(0, length)) }
+    return {
+      thread,
+      message: String.fromCharCode(...this.#message.slice(0, length)),
+      trapped: this.#words[Word.trapped] === 1,
+    }
   }
 
   /** Ends every worker that is not inside a kernel. */
@@ -169,24 +214,32 @@ export class Board {
       while (Atomics.load(words, Word.epoch) === seen) Atomics.wait(words, Word.epoch, seen)
       seen = Atomics.load(words, Word.epoch)
       if (Atomics.load(words, Word.over) === 1) return
-      if (!this.#enter()) continue
+      if (!this.#enter(thread)) continue
       try {
         this.drain(kernels, thread)
       } catch (error) {
         this.#fail(thread, error)
       }
-      if (Atomics.sub(words, Word.gate, 1) === CLOSED + 1) Atomics.notify(words, Word.gate)
+      this.#leave(thread)
     }
   }
 
-  #enter(): boolean {
+  #enter(thread: number): boolean {
     let inside = Atomics.load(this.#words, Word.gate)
     while ((inside & CLOSED) === 0) {
       const found = Atomics.compareExchange(this.#words, Word.gate, inside, inside + 1)
-      if (found === inside) return true
+      if (found === inside) {
+        Atomics.store(this.#seats, thread, 1)
+        return true
+      }
       inside = found
     }
     return false
+  }
+
+  #leave(thread: number): void {
+    Atomics.store(this.#seats, thread, 0)
+    if (Atomics.sub(this.#words, Word.gate, 1) === CLOSED + 1) Atomics.notify(this.#words, Word.gate)
   }
 
   /** Leaves a message, if it is the first of this job. The chunks that are left go to the others. */
@@ -195,6 +248,7 @@ export class Board {
     if (Atomics.compareExchange(this.#words, Word.failed, 0, -1) !== 0) return
     for (let i = 0; i < message.length; i++) this.#message[i] = message.charCodeAt(i)
     this.#words[Word.messageLength] = message.length
+    this.#words[Word.trapped] = error instanceof WebAssembly.RuntimeError ? 1 : 0
     Atomics.store(this.#words, Word.failed, thread)
   }
 }
