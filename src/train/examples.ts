@@ -1,7 +1,7 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
 import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { keep, scope, type Tensor } from '../tensor/tensor.js'
+import { lend, type Tensor } from '../tensor/tensor.js'
 
 /** Inputs (N, …) and what is wanted for them. */
 export interface Batch<Target> {
@@ -145,8 +145,9 @@ export async function* readBatches<Target>(
 }
 
 /**
- * The batches of an epoch, made while the ones after are read. A batch's x is disposed when the next one is asked for, and
- * its memory is used again. An epoch goes on in the middle by `first`, the number of the first batch.
+ * The batches of an epoch, made while the ones after are read. The tensors that were made for a batch are disposed when the
+ * next one is asked for, and their memory is used again. An epoch goes on in the middle by `first`, the number of the first
+ * batch.
  */
 export async function* batches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
@@ -155,12 +156,11 @@ export async function* batches<Target>(
   for await (const { number, parts } of readBatches(data, options)) {
     for (const { draw, examples } of parts) {
       if (examples.indices.length === 0) continue
-      const { x, target } = scope(() => examples.batch(draw))
-      keep(x)
+      const { value, dispose } = lend(() => examples.batch(draw))
       try {
-        yield { number, indices: examples.indices, x, target }
+        yield { number, indices: examples.indices, x: value.x, target: value.target }
       } finally {
-        x.dispose()
+        dispose()
       }
     }
   }

@@ -38,7 +38,7 @@ const start = async (
 function inTurn(...makers: (() => Worker)[]): { readonly make: () => Worker; readonly made: Worker[] } {
   const made: Worker[] = []
   const make = (): Worker => {
-    const worker = (makers[made.length] ?? makers.at(-1))()
+    const worker = (makers[made.length] ?? makers.at(-1))!()
     made.push(worker)
     return worker
   }
