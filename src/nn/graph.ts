@@ -6,7 +6,7 @@ import { checkTensor } from '../autodiff/op.js'
 import { isRecording } from '../autodiff/tape.js'
 import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
-import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { CoreError, DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { owned, scope, Tensor } from '../tensor/tensor.js'
@@ -329,13 +329,29 @@ export class Graph {
     if (repeated) return repeated
     const { steps } = this.#prepare(given, wanted)
     const step = options.step ?? (training ? this.#steps : 0)
-    const outputs = scope(() => {
+    const pass = (): Record<string, Tensor> => {
       const values = this.#compute(steps, given, { training, seed, step })
       return Object.fromEntries(wanted.map((name) => [name, values.get(name) as Tensor]))
-    })
+    }
+    if (!training) return scope(pass)
+    const outputs = this.#keepingBuffers(() => scope(pass))
     // A pass that failed is no step.
-    if (training && options.step === undefined) this.#steps++
+    if (options.step === undefined) this.#steps++
     return outputs
+  }
+
+  /** Runs a pass of training; if it fails, the running statistics of the layers before are as they were. */
+  #keepingBuffers<T>(pass: () => T): T {
+    const buffers = this.layers.flatMap((layer) => [...layer.buffers().values()])
+    const before = buffers.map((buffer) => buffer.data())
+    try {
+      return pass()
+    } catch (error) {
+      // Of a core that is gone nothing can be read, and nothing written.
+      if (!(error instanceof CoreError))
+        buffers.forEach((buffer, index) => buffer.assign(before[index] as Float32Array))
+      throw error
+    }
   }
 
   /** Values of the nodes that are left after some steps. */
@@ -381,17 +397,23 @@ export class Graph {
     const version = weights.reduce((sum, { storage }) => sum + storage.version, 0)
     if (version !== pass.version) Object.assign(pass, { version, runs: 0 })
     if (pass.runs++ < RUNS_BEFORE_CAPTURE) return undefined
+    let replay: Replay | undefined
     try {
-      pass.replay = Replay.of(given, weights, (inputs) => {
+      replay = Replay.of(given, weights, (inputs) => {
         const values = this.#compute(pass.steps, inputs, { training: false, seed: 0, step: 0 })
         return new Map(wanted.map((name) => [name, values.get(name) as Tensor]))
       })
+      const outputs = replay?.run(given)
+      pass.replay = replay
+      pass.repeatable = replay !== undefined
+      return outputs
     } catch (error) {
-      // A pass that is captured takes a little more memory than another.
+      replay?.dispose()
       if (!(error instanceof OutOfMemoryError)) throw error
+      // A pass that is captured takes a little more memory than another.
+      pass.repeatable = false
+      return undefined
     }
-    pass.repeatable = pass.replay !== undefined
-    return pass.replay?.run(given)
   }
 
   /** Trained tensors with their names, `conv1.weight`, …, in order; shared ones once. */
