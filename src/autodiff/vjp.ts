@@ -64,7 +64,9 @@ function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trac
       scope(() => {
         const result: unknown = fn(...inputs)
         if (!(result instanceof Tensor)) {
-          throw new ShapeError(`${what}: the function must return a Tensor, not ${result === null ? 'null' : typeof result}`)
+          throw new ShapeError(
+            `${what}: the function must return a Tensor, not ${result === null ? 'null' : typeof result}`,
+          )
         }
         return owned(result)
       }),

@@ -1,5 +1,5 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
-import { afterFailure, kernels, parallel } from '../runtime/core.js'
+import { guarded, kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
@@ -24,13 +24,9 @@ export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): Cli
   gradients.forEach((gradient: unknown, index) => {
     if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
   })
-  let squares = 0
-  try {
-    for (const { pointer, size } of gradients) squares += k.norm_squares(pointer, size)
-  } catch (error) {
-    throw afterFailure('norm_squares', error)
-  }
-  const norm = Math.sqrt(squares)
+  const norm = guarded('clipGradNorm', () =>
+    Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + k.norm_squares(pointer, size), 0)),
+  )
   const factor = maxNorm / (norm + 1e-6)
   const clipped = scope(() =>
     gradients.map((gradient) => {

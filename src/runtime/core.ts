@@ -225,7 +225,16 @@ export function afterFailure(what: string, error: unknown): unknown {
   return told
 }
 
-/** The kernels, for the operation `what`. */
+/** Runs `use`, which calls kernels by itself, outside of operations. */
+export function guarded<T>(what: string, use: () => T): T {
+  try {
+    return use()
+  } catch (error) {
+    throw afterFailure(what, error)
+  }
+}
+
+/** The kernels, for the operation `what`. All but scalar functions are to be called where `afterFailure` sees what they throw. */
 export const kernels = (what = 'this operation'): Kernels => need(what).kernels
 
 /** Bytes handed out now, at the peak, and held by the runtime. */
@@ -256,8 +265,6 @@ export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T 
   const pointer = allocate(bytes, 'workspace')
   try {
     return use(pointer)
-  } catch (error) {
-    throw afterFailure('a kernel', error)
   } finally {
     release(pointer)
   }
@@ -275,8 +282,6 @@ export function withIntegers<T>(values: readonly number[] | Int32Array, use: (po
   records.begin = next
   try {
     return use(fill(pointer, values))
-  } catch (error) {
-    throw afterFailure('a kernel', error)
   } finally {
     // Calls that are noted keep their records.
     if (!tracer) records.begin = pointer

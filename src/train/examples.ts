@@ -1,5 +1,5 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
-import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { lend, type Tensor } from '../tensor/tensor.js'
 
@@ -52,7 +52,7 @@ const SHUFFLE_STREAM = 0x10000
 export function permutation(size: number, seed: number, epoch: number): Int32Array {
   const order = Int32Array.from({ length: size }, (_, i) => i)
   withWorkspace(4 * (size + 3), (pointer) => {
-    kernels('permutation').random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch)
+    guarded('permutation', () => kernels().random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch))
     const bits = integersAt(pointer, size)
     for (let i = size - 1; i > 0; i--) {
       const j = (bits[i] as number) >>> 0

@@ -1,5 +1,5 @@
 /** An allocation or a kernel call that fails while a model is made, run, repeated, trained or loaded leaves nothing behind. */
-import { beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import {
   Add,
@@ -24,10 +24,12 @@ import { bitsOf, consumed, expectSurvival, faults, initWithFaults, withFault } f
 import { layerCases } from '../helpers/layers.js'
 
 beforeAll(() => initWithFaults())
+// Every test disposes what it made, and nobody else holds any of it.
+afterEach(() => expect(memoryUsage()).toMatchObject({ liveBytes: 0, blocks: 0 }))
 
-const modelOf = (type: string): Sequential => {
+const modelOf = (type: string): Graph => {
   const { input, options } = layerCases[type]!
-  return modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] }) as Sequential
+  return modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] })
 }
 
 const layers = () => [

@@ -19,6 +19,7 @@ const compound = ['batchNorm', 'maxPool2dWithIndices', 'maxUnpool2d']
 
 describe('what fails leaves nothing', () => {
   it.each(table)('%s', (_, name, make) => {
+    const { liveBytes, blocks } = t.memoryUsage()
     const made = t.scope(make)
     if ('numbers' in made) return
     const { inputs, fn } = made
@@ -42,5 +43,7 @@ describe('what fails leaves nothing', () => {
       expect(expectSurvival({ use, kept })).toBeLessThanOrEqual(count)
     }
     for (const owned of [...inputs, dy]) owned.dispose()
+    // Nobody holds an input either.
+    expect(t.memoryUsage()).toMatchObject({ liveBytes, blocks })
   })
 })
