@@ -36,18 +36,21 @@ export async function initWithFaults(load: () => Promise<void> = init): Promise<
   }
 }
 
-export const injected = {
+export const injected: Readonly<Record<Fault, () => Error>> = {
   allocation: () => new OutOfMemoryError('this allocation fails on purpose'),
   'kernel call': () => new Error('this kernel call fails on purpose'),
 }
 
-/** Lets the fault number `index` of a kind happen in `use`; tells how many chances there were, and what was thrown. */
-export function withFault(
-  fault: Fault,
-  index: number,
-  use: () => void,
-  make: () => Error = injected[fault],
-): { readonly chances: number; readonly thrown: unknown; readonly injected: Error } {
+export interface Outcome {
+  /** How often the fault could have happened. */
+  readonly chances: number
+  readonly thrown: unknown
+  /** What was thrown on purpose, if it came to that. */
+  readonly injected: Error
+}
+
+/** Begins to count; at number `index` the fault happens. */
+function arm(fault: Fault, index: number, make: () => Error): { readonly outcome: (thrown: unknown) => Outcome } {
   const error = make()
   let chances = 0
   const chance = (): void => {
@@ -59,16 +62,34 @@ export function withFault(
     return allocate.call(this, bytes)
   })
   if (fault === 'kernel call') onKernel = chance
-  let thrown: unknown
-  try {
-    use()
-  } catch (reason) {
-    thrown = reason
-  } finally {
+  const outcome = (thrown: unknown): Outcome => {
     onKernel = undefined
     spy.mockRestore()
+    return { chances, thrown, injected: error }
   }
-  return { chances, thrown, injected: error }
+  return { outcome }
+}
+
+/** Lets the fault number `index` of a kind happen in `use`, if it has so many chances. */
+export function withFault(fault: Fault, index: number, use: () => void, make = injected[fault]): Outcome {
+  const { outcome } = arm(fault, index, make)
+  try {
+    use()
+  } catch (error) {
+    return outcome(error)
+  }
+  return outcome(undefined)
+}
+
+/** The same for what is asynchronous. */
+export async function withFaults(fault: Fault, index: number, use: () => Promise<unknown>): Promise<Outcome> {
+  const { outcome } = arm(fault, index, injected[fault])
+  try {
+    await use()
+  } catch (error) {
+    return outcome(error)
+  }
+  return outcome(undefined)
 }
 
 const usage = (): object => {
