@@ -6,10 +6,10 @@ import { checkTensor } from '../autodiff/op.js'
 import { isRecording } from '../autodiff/tape.js'
 import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
-import { CoreError, DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, type Shape } from '../tensor/shape.js'
-import { owned, scope, Tensor } from '../tensor/tensor.js'
+import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
 import {
@@ -334,24 +334,12 @@ export class Graph {
       return Object.fromEntries(wanted.map((name) => [name, values.get(name) as Tensor]))
     }
     if (!training) return scope(pass)
-    const outputs = this.#keepingBuffers(() => scope(pass))
+    // Running statistics.
+    const buffers = this.layers.flatMap((layer) => [...layer.buffers().values()])
+    const outputs = restoring(buffers, () => scope(pass))
     // A pass that failed is no step.
     if (options.step === undefined) this.#steps++
     return outputs
-  }
-
-  /** Runs a pass of training; if it fails, the running statistics of the layers before are as they were. */
-  #keepingBuffers<T>(pass: () => T): T {
-    const buffers = this.layers.flatMap((layer) => [...layer.buffers().values()])
-    const before = buffers.map((buffer) => buffer.data())
-    try {
-      return pass()
-    } catch (error) {
-      // Of a core that is gone nothing can be read, and nothing written.
-      if (!(error instanceof CoreError))
-        buffers.forEach((buffer, index) => buffer.assign(before[index] as Float32Array))
-      throw error
-    }
   }
 
   /** Values of the nodes that are left after some steps. */

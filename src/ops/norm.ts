@@ -1,10 +1,10 @@
 /** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { copyFloats, floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
-import { CoreError, ShapeError } from '../runtime/errors.js'
+import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, Tensor } from '../tensor/tensor.js'
+import { empty, restoring, Tensor } from '../tensor/tensor.js'
 
 /** Options of `localResponseNorm`. */
 export interface LocalResponseNormOptions {
@@ -169,25 +169,6 @@ function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOption
   return { ...layout, training, eps, momentum, runningMean, runningVar }
 }
 
-/** Runs `use`, which changes tensors in place; if it fails they get their values back, which stay at `copies` meanwhile. */
-function allOrNothing(changed: readonly Tensor[], copies: number, use: () => void): void {
-  let at = copies
-  const saved = changed.map((tensor) => {
-    const copy = { tensor, at }
-    copyFloats(at, tensor.pointer, tensor.size)
-    at += 4 * tensor.size
-    return copy
-  })
-  try {
-    use()
-    for (const { storage } of changed) storage.changed()
-  } catch (error) {
-    // Of a core that trapped nothing can be read.
-    if (!(error instanceof CoreError)) for (const { tensor, at } of saved) copyFloats(tensor.pointer, at, tensor.size)
-    throw error
-  }
-}
-
 /** dgamma (first C elements) and dbeta (the others). */
 const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Layout> = defineOp('batchNormSumsGradient', {
   shape: (_, d) => d,
@@ -231,20 +212,20 @@ const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
   shape: (inputs: BatchInputs, options: BatchNormOptions) => describeBatch(inputs, options),
   forward: ({ x, gamma, beta }, { shape, N, C, pixels, training, eps, momentum, runningMean, runningVar }) => {
     const y = empty(shape)
-    const running = [runningMean, runningVar].filter((tensor) => tensor !== undefined)
-    // Rows: what the kernels make of the statistics, and in training the running ones as they were before.
-    const stats = empty([training ? 3 + running.length : 3, C])
+    const stats = empty([3, C])
     const [mean, variance] = [runningMean?.pointer ?? 0, runningVar?.pointer ?? 0]
     const [scale, shift] = [gamma?.pointer ?? 0, beta?.pointer ?? 0]
     const normalize = (): void => {
       parallel('batchnorm_fwd', N * C, LIGHT * pixels, y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels)
     }
     if (training) {
-      allOrNothing(running, stats.pointer + 12 * C, () => {
+      const running = [runningMean, runningVar].filter((tensor) => tensor !== undefined)
+      restoring(running, () => {
         const into = [stats.pointer, mean, variance] as const
         parallel('batchnorm_statistics', C, 2 * LIGHT * N * pixels, ...into, x.pointer, N, C, pixels, eps, momentum)
         normalize()
       })
+      for (const { storage } of running) storage.changed()
     } else {
       parallel('batchnorm_frozen', C, LIGHT, stats.pointer, mean, variance, C, eps)
       normalize()

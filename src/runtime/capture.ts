@@ -20,9 +20,7 @@ export class Tracer implements Memory {
   /** Whether something was done that calls of kernels alone do not repeat. */
   failed = false
   readonly #memory: Memory
-  readonly #calls: (() => void)[] = []
-  /** The kernel of each call. */
-  readonly #names: string[] = []
+  readonly #calls: { readonly name: string; run(): void }[] = []
   /** Bytes of each block, by its address. */
   readonly #held = new Map<number, number>()
   readonly #free = new Set<number>()
@@ -74,18 +72,20 @@ export class Tracer implements Memory {
   }
 
   /** Notes a call of a kernel. */
-  note(name: string, call: () => void): void {
-    this.#calls.push(call)
-    this.#names.push(name)
+  note(name: string, run: () => void): void {
+    this.#calls.push({ name, run })
   }
 
   /** Makes the calls again. `failure` gives what is to be thrown for what a kernel threw. */
   replay(failure: (name: string, error: unknown) => unknown): void {
-    let index = 0
+    let at = ''
     try {
-      for (; index < this.#calls.length; index++) (this.#calls[index] as () => void)()
+      for (const call of this.#calls) {
+        at = call.name
+        call.run()
+      }
     } catch (error) {
-      throw failure(this.#names[index] as string, error)
+      throw failure(at, error)
     }
   }
 
@@ -93,6 +93,6 @@ export class Tracer implements Memory {
   dispose(): void {
     for (const pointer of this.#held.keys()) this.#memory.release(pointer)
     this.#held.clear()
-    this.#calls.length = this.#names.length = 0
+    this.#calls.length = 0
   }
 }

@@ -3,7 +3,8 @@
  * chunk is done, so memory grows only while no worker is inside. Workers that die are replaced.
  */
 import { CoreError, WorkerError } from './errors.js'
-import { Board, kernelList, type Invitation, type KernelList, type Vigil } from './job.js'
+import { MainBoard, type Vigil } from './board.js'
+import { kernelList, type Invitation, type KernelList } from './job.js'
 import { hasEnded, spawn, type WorkerHandle } from './spawn.js'
 
 /** A worker has this long to start, in ms. */
@@ -31,13 +32,16 @@ export interface PoolOptions {
   readonly patience?: number | undefined
 }
 
-/** The error for a kernel that trapped. */
-export const trapped = (name: string, reason: string, cause?: unknown): CoreError =>
+/** The error after which the core can no longer be trusted. */
+const distrust = (name: string, what: string, cause?: unknown): CoreError =>
   new CoreError(
-    `${name}: the WebAssembly core trapped (${reason}); its memory may be damaged, so nothing more is computed with it: ` +
-      'start a new process, worker or page, and please report what was called',
+    `${name}: ${what}, so nothing more is computed on it: start a new process, worker or page, and please report what was called`,
     { cause },
   )
+
+/** The error for a kernel that trapped. */
+export const trapped = (name: string, reason: string, cause?: unknown): CoreError =>
+  distrust(name, `the WebAssembly core trapped (${reason}) and may have damaged memory`, cause)
 
 interface Member {
   readonly handle: WorkerHandle
@@ -49,7 +53,7 @@ export class Pool {
   readonly #kernels: KernelList
   readonly #numbers: ReadonlyMap<string, number>
   readonly #members = new Map<number, Member>()
-  #board = new Board()
+  #board = new MainBoard()
   readonly #vigil: Vigil
   #replaced = 0
   #started = false
@@ -145,10 +149,7 @@ export class Pool {
         `${name}: a worker thread did not come back; the result is lost, and the threads are started anew`,
       )
     }
-    throw new CoreError(
-      `${name}: a worker thread did not come back and may still write to memory, so nothing more is computed with it: ` +
-        'start a new process, worker or page',
-    )
+    throw distrust(name, 'a worker thread did not come back and may go on writing to memory')
   }
 
   /** Ends the workers. */
@@ -204,7 +205,7 @@ export class Pool {
     this.#board.end()
     for (const { handle } of this.#members.values()) void handle.terminate()
     this.#members.clear()
-    this.#board = new Board()
+    this.#board = new MainBoard()
     this.#replaced += threads.length
     for (const thread of threads) void this.#add(thread)
   }

@@ -50,7 +50,7 @@ function startWorker(): WorkerHandle {
 
 /** What Node tells of a thread without a turn of the event loop. */
 interface Measured {
-  readonly performance?: { eventLoopUtilization(): { readonly idle: number; readonly active: number } }
+  readonly performance?: { eventLoopUtilization?(): { readonly idle: number; readonly active: number } }
 }
 
 /** Bun and Deno have the name and not the meaning. */
@@ -66,7 +66,7 @@ const measures = (): boolean => {
  */
 export function hasEnded(worker: WorkerHandle): boolean | undefined {
   if (!measures()) return undefined
-  const measured = (worker as Measured).performance?.eventLoopUtilization()
+  const measured = (worker as Measured).performance?.eventLoopUtilization?.()
   if (!measured || (measured.idle === 0 && measured.active === 0)) return undefined
   return measured.idle < 0
 }

@@ -4,7 +4,7 @@
  * changed after they were made, except by optimizers and `assign`.
  */
 import { afterFailure, allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
-import { DisposedError, ShapeError, UnsupportedError } from '../runtime/errors.js'
+import { CoreError, DisposedError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
@@ -289,6 +289,18 @@ export function filled(shape: Shape, what: string, fill: (y: Tensor) => void): T
     throw afterFailure(what, error)
   }
   return y
+}
+
+/** Runs `use`, which changes tensors in place; if it fails they get their values back. */
+export function restoring<T>(changed: readonly Tensor[], use: () => T): T {
+  const before = changed.map((tensor) => tensor.data())
+  try {
+    return use()
+  } catch (error) {
+    // Of a core that is gone nothing can be read, and nothing written.
+    if (!(error instanceof CoreError)) changed.forEach((tensor, index) => tensor.assign(before[index] as Float32Array))
+    throw error
+  }
 }
 
 const isPlain = (value: object): boolean => {

@@ -61,7 +61,7 @@ describe('a trap', () => {
     expect(error).toBeInstanceOf(t.ToeplitzError)
     expect(error).toMatchObject({ code: 'CORE', cause: expect.any(WebAssembly.RuntimeError) as Error })
     expect((error as Error).message).toMatch(
-      /^relu_fwd: the WebAssembly core trapped \(memory access out of bounds\); its memory may be damaged, .*: start a new process, worker or page, and please report/,
+      /^relu_fwd: the WebAssembly core trapped \(memory access out of bounds\) and may have damaged memory, so nothing more is computed on it: start a new process, worker or page, and please report/,
     )
     await expectRefusal(error)
     expect(thrownBy(() => x.data())).toBe(error)

@@ -104,7 +104,9 @@ describe('the pool', () => {
     await start(faultyWorker('relu_fwd', `throw new WebAssembly.RuntimeError('unreachable')`))
     const error = failure()
     expect(error).toMatchObject({ name: 'CoreError', code: 'CORE' })
-    expect(error.message).toMatch(/^relu_fwd: the WebAssembly core trapped \(unreachable\); .*start a new process/)
+    expect(error.message).toMatch(
+      /^relu_fwd: the WebAssembly core trapped \(unreachable\) and may have damaged memory, .*start a new process/,
+    )
   })
 
   const heap = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 }
@@ -198,7 +200,7 @@ describe('the pool', () => {
     await start(make, { patience: 300 })
     expect(failure()).toMatchObject({
       code: 'CORE',
-      message: expect.stringMatching(/may still write to memory/) as string,
+      message: expect.stringMatching(/may go on writing to memory/) as string,
     })
   })
 
