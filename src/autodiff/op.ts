@@ -1,5 +1,5 @@
 /** How an operation is defined: a shape rule, a forward pass and a gradient, in one place. */
-import { kernels } from '../runtime/core.js'
+import { afterFailure, kernels } from '../runtime/core.js'
 import { ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { keep, scope, Tensor } from '../tensor/tensor.js'
 import { isRecording, tapesTracking, type Step } from './tape.js'
@@ -49,12 +49,16 @@ function shapeOnly(tensor: Tensor): Tensor {
 
 /** Checks that an argument is a live tensor. @throws ShapeError, DisposedError */
 export function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
-  if (!(value instanceof Tensor)) {
-    throw new ShapeError(
-      `${name}: ${argument} must be a Tensor, not ${value === null ? 'null' : typeof value}; make one with tensor()`,
-    )
-  }
+  if (!(value instanceof Tensor)) throw new ShapeError(`${name}: ${argument} must be a Tensor, ${notATensor(value)}`)
   value.assertLive()
+}
+
+/** What was given in place of a tensor, and what would be right. */
+function notATensor(value: unknown): string {
+  if (value !== null && typeof value === 'object' && 'shape' in value) {
+    return 'not an object like one, such as a clone or the tensor of another copy of this package; make one of its data() with tensor()'
+  }
+  return `not ${value === null ? 'null' : typeof value}; make one with tensor()`
 }
 
 /** An operation: tensors by name and options in, one tensor out. */
@@ -75,11 +79,15 @@ export function defineOp<I extends Inputs, O, D, S extends Saved = Record<string
     const present = isRecording() ? presentOf(inputs) : []
     const tapes = tapesTracking(present.map(([, { storage }]) => storage))
     return scope(() => {
-      const result = definition.forward(inputs, d, tapes.length > 0)
-      const y = result instanceof Tensor ? result : result.y
-      const saved = result instanceof Tensor ? ({} as S) : result.saved
-      for (const tape of tapes) tape.add(makeStep(name, definition, inputs, present, y, saved, d))
-      return y
+      try {
+        const result = definition.forward(inputs, d, tapes.length > 0)
+        const y = result instanceof Tensor ? result : result.y
+        const saved = result instanceof Tensor ? ({} as S) : result.saved
+        for (const tape of tapes) tape.add(makeStep(name, definition, inputs, present, y, saved, d))
+        return y
+      } catch (error) {
+        throw afterFailure(name, error)
+      }
     })
   }
 }

@@ -2,8 +2,9 @@
 import { ShapeError } from '../runtime/errors.js'
 import { ones, zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import { keep, scope, Tensor, type Storage } from '../tensor/tensor.js'
+import { enterScope, keep, leaveScope, owned, scope, Tensor, type Storage } from '../tensor/tensor.js'
 import { copy } from './copy.js'
+import { checkTensor } from './op.js'
 import { Tape } from './tape.js'
 
 /** A function of tensors that returns one. */
@@ -27,41 +28,52 @@ const collected = new FinalizationRegistry<Tape>((tape) => {
   tape.dispose()
 })
 
-function checkResult(value: unknown, what: string): asserts value is Tensor {
-  if (!(value instanceof Tensor))
-    throw new ShapeError(`${what}: the function must return a Tensor, not ${typeof value}`)
+/** What a function was traced with and gave. */
+interface Trace {
+  readonly tape: Tape
+  /** The inputs with a storage each: one that comes twice is copied, so that its two gradients stay apart. */
+  readonly inputs: readonly Tensor[]
+  /** The function's value, a tensor of the caller's, whoever owns the one that the function returned. */
+  readonly value: Tensor
+  /** Frees the tape and the copies. */
+  dispose(): void
 }
 
-/** The inputs with a storage each: one that comes twice is copied, so that its two gradients stay apart. */
-function distinct(inputs: readonly Tensor[]): Tensor[] {
-  const seen = new Set<Storage>()
-  return inputs.map((input) => {
-    const own = seen.has(input.storage) ? copy(input) : input
-    seen.add(own.storage)
-    return own
+/** Runs fn on a new tape; intermediate tensors are freed unless a gradient needs them. Nothing stays when it throws. */
+function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trace {
+  given.forEach((input, index) => {
+    checkTensor(input, what, `input ${index}`)
   })
-}
-
-function disposeCopies(inputs: readonly Tensor[], given: readonly Tensor[]): void {
-  inputs.forEach((input, index) => {
-    if (input !== given[index]) input.dispose()
-  })
-}
-
-/** Runs fn on a new tape; intermediate tensors are freed unless a gradient needs them. */
-function trace(fn: TensorFunction, inputs: readonly Tensor[], what: string): { tape: Tape; value: Tensor } {
-  const tape = new Tape(inputs)
+  const copies: Tensor[] = []
+  let tape: Tape | undefined
+  const dispose = (): void => {
+    tape?.dispose()
+    for (const copied of copies) copied.dispose()
+  }
   try {
+    const seen = new Set<Storage>()
+    const inputs = given.map((input) => {
+      const twice = seen.has(input.storage)
+      const own = twice ? keep(copy(input)) : input
+      if (twice) copies.push(own)
+      seen.add(own.storage)
+      return own
+    })
+    tape = new Tape(inputs)
     const value = tape.record(() =>
       scope(() => {
-        const result = fn(...inputs)
-        checkResult(result, what)
-        return result
+        const result: unknown = fn(...inputs)
+        if (!(result instanceof Tensor)) {
+          throw new ShapeError(
+            `${what}: the function must return a Tensor, not ${result === null ? 'null' : typeof result}`,
+          )
+        }
+        return owned(result)
       }),
     )
-    return { tape, value }
+    return { tape, inputs, value, dispose }
   } catch (error) {
-    tape.dispose()
+    dispose()
     throw error
   }
 }
@@ -73,6 +85,7 @@ function pull(
   dy: Tensor | undefined,
   consume: boolean,
 ): Tensor[] {
+  if (dy !== undefined) checkTensor(dy, 'pullback', 'dy')
   return scope(() => {
     if (!dy && value.size !== 1) {
       throw new ShapeError(
@@ -90,44 +103,62 @@ function pull(
   })
 }
 
-/** Value and pullback of fn at the inputs. */
+/**
+ * Value and pullback of fn at the inputs. The value and the gradients belong to the caller, or the scope around; the inputs
+ * stay as they are, also where fn returns one of them. What the pullback needs is freed by `dispose`, and at the end of the
+ * scope around, unless the scope returns what this gives.
+ */
 export function vjp(fn: TensorFunction, ...given: Tensor[]): Vjp {
-  const inputs = distinct(given)
-  const { tape, value } = trace(fn, inputs, 'vjp')
-  const result = keep(value.alias())
-  const watched = inputs.map((input) => keep(input.alias()))
-  const handle: Vjp = {
-    value,
-    pullback: (dy) => pull(tape, result, watched, dy, false),
-    dispose() {
-      collected.unregister(handle)
-      tape.dispose()
-      result.dispose()
-      for (const input of watched) input.dispose()
-      disposeCopies(inputs, given)
-    },
+  const traced = trace(fn, given, 'vjp')
+  const held: Tensor[] = []
+  const hold = (tensor: Tensor): Tensor => {
+    const handle = keep(tensor.alias())
+    held.push(handle)
+    return handle
   }
-  collected.register(handle, tape, handle)
-  return handle
+  const { tape, inputs, value } = traced
+  const dispose = (): void => {
+    traced.dispose()
+    for (const tensor of held) tensor.dispose()
+  }
+  try {
+    const result = hold(value)
+    const watched = inputs.map(hold)
+    const handle: Vjp = {
+      value,
+      pullback: (dy) => pull(tape, result, watched, dy, false),
+      dispose() {
+        collected.unregister(handle)
+        leaveScope(handle)
+        dispose()
+      },
+    }
+    collected.register(handle, tape, handle)
+    enterScope(handle)
+    return handle
+  } catch (error) {
+    value.dispose()
+    dispose()
+    throw error
+  }
 }
 
 /** The function that returns fn's value (a scalar) together with its gradients with respect to every input. */
 export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
   return (...given) => {
-    const inputs = distinct(given)
-    const { tape, value } = trace(fn, inputs, 'valueAndGrad')
+    const { tape, inputs, value, dispose } = trace(fn, given, 'valueAndGrad')
     try {
       if (value.size !== 1) {
-        const shape = showShape(value.shape)
-        value.dispose()
         throw new ShapeError(
-          `valueAndGrad: the function returned shape ${shape}; it must return a scalar, such as a loss or a sum()`,
+          `valueAndGrad: the function returned shape ${showShape(value.shape)}; it must return a scalar, such as a loss or a sum()`,
         )
       }
       return { value, gradients: pull(tape, value, inputs, undefined, true) }
+    } catch (error) {
+      value.dispose()
+      throw error
     } finally {
-      tape.dispose()
-      disposeCopies(inputs, given)
+      dispose()
     }
   }
 }

@@ -2,7 +2,7 @@
  * Pictures on their way into a batch: normalized and, in training, changed at random. The random numbers are words of
  * the core's generator, eight for each picture of a step, so that they depend on (seed, step, place in the batch) alone.
  */
-import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from './images.js'
@@ -114,7 +114,7 @@ export class Painter {
     const { seed, step, first } = draw
     const needed = (first + count) * WORDS
     return withWorkspace(needed * 4, (pointer) => {
-      kernels('augmentation').random_bits(pointer, needed, seed, (AUGMENTATION_STREAM + step) >>> 0)
+      guarded('augmentation', () => kernels().random_bits(pointer, needed, seed, (AUGMENTATION_STREAM + step) >>> 0))
       return new Uint32Array(integersAt(pointer, needed).slice(first * WORDS).buffer)
     })
   }

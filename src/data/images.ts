@@ -1,7 +1,7 @@
 /** Pictures as batches of tensors. */
 import { floatsAt } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import { filled, type Tensor } from '../tensor/tensor.js'
 import { permutation, type Batch, type DistantExamples, type Draw, type Examples } from '../train/examples.js'
 import { Painter, type Augmentation } from './augment.js'
 import type { ImageDataset, ImageFiles, ImageSource } from './dataset.js'
@@ -97,10 +97,10 @@ export function imageTensor(
     throw new ShapeError(`imageTensor: ${pixels.length} bytes are not whole pictures of (${shape.join(', ')})`)
   }
   const painter = new Painter(shape, normalization)
-  const x = empty([pixels.length / size, ...shape], 'imageTensor')
-  const to = floatsAt(x.pointer, x.size)
-  for (let at = 0; at < pixels.length; at += size) painter.paint(to, at, pixels, at, undefined, 0)
-  return x
+  return filled([pixels.length / size, ...shape], 'imageTensor', (x) => {
+    const to = floatsAt(x.pointer, x.size)
+    for (let at = 0; at < pixels.length; at += size) painter.paint(to, at, pixels, at, undefined, 0)
+  })
 }
 
 /** A batch (count, C, h, w) of pictures, each given as the bytes that it lies in and its place there. */
@@ -112,13 +112,13 @@ function paintBatch(
 ): Tensor {
   const [C, h, w] = painter.shape
   const words = painter.words(count, draw)
-  const x = empty([count, C, h, w], 'a batch of images')
-  const to = floatsAt(x.pointer, x.size)
-  for (let n = 0; n < count; n++) {
-    const { pixels, from } = picture(n)
-    painter.paint(to, n * C * h * w, pixels, from, words, n)
-  }
-  return x
+  return filled([count, C, h, w], 'a batch of images', (x) => {
+    const to = floatsAt(x.pointer, x.size)
+    for (let n = 0; n < count; n++) {
+      const { pixels, from } = picture(n)
+      painter.paint(to, n * C * h * w, pixels, from, words, n)
+    }
+  })
 }
 
 /** Examples for `fit` and `evaluate`: normalized pictures and their labels. Only in training are they augmented. */

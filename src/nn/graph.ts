@@ -2,13 +2,14 @@
  * Models: directed acyclic graphs of layers. Shapes are inferred before anything is allocated; weights are made when they
  * are first needed; a forward pass frees each value after its last use.
  */
+import { checkTensor } from '../autodiff/op.js'
 import { isRecording } from '../autodiff/tape.js'
 import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
-import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, type Shape } from '../tensor/shape.js'
-import { scope, Tensor } from '../tensor/tensor.js'
+import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
 import {
@@ -109,8 +110,9 @@ interface Pass {
   readonly steps: readonly Step[]
   /** Whether it is small enough to be captured, and its layers let it. */
   repeatable: boolean
-  /** How often it was run since the weights have changed. */
+  /** How often it was run since the weights have changed, of which `version` tells. */
   runs: number
+  version: number
   replay: Replay | undefined
 }
 
@@ -232,8 +234,15 @@ export class Graph {
     const shapes = this.#check(this.#known)
     let stream = 0
     const source = (): { seed: number; stream: number } => ({ seed: this.#seed, stream: stream++ })
-    for (const { layer, inputs } of this.#declared) {
-      layer.build(shapes.get(inputs[0] as string) as Shape, random ? source : undefined)
+    const missing = this.layers.filter((layer) => !layer.built)
+    try {
+      for (const { layer, inputs } of this.#declared) {
+        layer.build(shapes.get(inputs[0] as string) as Shape, random ? source : undefined)
+      }
+    } catch (error) {
+      // Weights that are made later draw the same numbers only if all are made again.
+      for (const layer of missing) layer.unbuild()
+      throw error
     }
     this.#built = true
     if (this.#keepPacked) return
@@ -246,26 +255,40 @@ export class Graph {
     const key = `${[...full].map(([name, shape]) => `${name}${showShape(shape)}`).join()}>${wanted.join()}`
     if (this.#pass?.key === key) return this.#pass
     const { batch, shapes: inputs } = splitBatch(full)
-    for (const [name, shape] of inputs) if (!this.#inputs.get(name)) this.#inputs.set(name, [...shape])
     const shapes = inferShapes(inputs, this.nodes)
     const steps = planSteps(this.nodes, wanted)
     const weights = weightBytes(shapes, this.nodes)
     const { firstPeak, working } = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
     assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
-    this.#build()
+    const before = new Map(this.#inputs)
+    for (const [name, shape] of inputs) if (!this.#inputs.get(name)) this.#inputs.set(name, [...shape])
+    try {
+      this.#build()
+    } catch (error) {
+      // Inputs that no weights were made for decide nothing.
+      for (const [name, shape] of before) this.#inputs.set(name, shape)
+      throw error
+    }
     this.#pass?.replay?.dispose()
     const repeatable =
       this.#keepPacked && working <= CAPTURED_BYTES && steps.every(({ node: { layer } }) => isRepeatable(layer))
-    this.#pass = { key, steps, repeatable, runs: 0, replay: undefined }
+    this.#pass = { key, steps, repeatable, runs: 0, version: 0, replay: undefined }
     return this.#pass
   }
 
   #given(x: ModelInput): Map<string, Tensor> {
-    if (x instanceof Tensor) return new Map([[this.#onlyInput('forward'), x]])
+    if (x instanceof Tensor) {
+      x.assertLive()
+      return new Map([[this.#onlyInput('forward'), x]])
+    }
     if (x === null || typeof x !== 'object') {
       throw new ShapeError(`forward: x must be a Tensor, or an object with one for each input, not ${typeof x}`)
     }
-    this.#checkNames(Object.keys(x), 'forward')
+    const names = Object.keys(x)
+    // Something like a tensor, and no input of that name.
+    if (names.includes('shape') && !this.#inputs.has('shape')) checkTensor(x, 'forward', 'x')
+    this.#checkNames(names, 'forward')
+    for (const name of names) checkTensor(x[name], 'forward', `input '${name}'`)
     return new Map(Object.entries(x))
   }
 
@@ -305,11 +328,18 @@ export class Graph {
     const repeated = training || isRecording() ? undefined : this.#repeat(given, wanted)
     if (repeated) return repeated
     const { steps } = this.#prepare(given, wanted)
-    const step = options.step ?? (training ? this.#steps++ : 0)
-    return scope(() => {
+    const step = options.step ?? (training ? this.#steps : 0)
+    const pass = (): Record<string, Tensor> => {
       const values = this.#compute(steps, given, { training, seed, step })
       return Object.fromEntries(wanted.map((name) => [name, values.get(name) as Tensor]))
-    })
+    }
+    if (!training) return scope(pass)
+    // Running statistics.
+    const buffers = this.layers.flatMap((layer) => [...layer.buffers().values()])
+    const outputs = restoring(buffers, () => scope(pass))
+    // A pass that failed is no step.
+    if (options.step === undefined) this.#steps++
+    return outputs
   }
 
   /** Values of the nodes that are left after some steps. */
@@ -325,8 +355,13 @@ export class Graph {
       const [first, ...others] = read
       const y =
         relu === 'done' ? first : node.layer.forward(first, { ...options, stream, relu: relu === 'here' }, ...others)
-      // A layer that hands its input on gives it a handle of its own.
-      values.set(node.name, read.includes(y) ? y.alias() : y)
+      if (!(y instanceof Tensor)) {
+        throw new ShapeError(
+          `layer ${node.name}, ${node.layer.describe()}: forward must return a Tensor, not ${typeof y}`,
+        )
+      }
+      // A layer that hands on its input, or a tensor that it keeps, gives a handle of its own.
+      values.set(node.name, read.includes(y) ? y.alias() : owned(y))
       for (const name of last) {
         values.get(name)?.dispose()
         values.delete(name)
@@ -345,14 +380,28 @@ export class Graph {
       pass.runs = 0
     }
     if (pass.replay) return pass.replay.fits(given, wanted) ? pass.replay.run(given) : undefined
-    if (this.#prepare(given, wanted) !== pass || pass.runs++ < RUNS_BEFORE_CAPTURE) return undefined
+    if (this.#prepare(given, wanted) !== pass) return undefined
     const weights = this.layers.flatMap((layer) => [...layer.parameters().values(), ...layer.buffers().values()])
-    pass.replay = Replay.of(given, weights, (inputs) => {
-      const values = this.#compute(pass.steps, inputs, { training: false, seed: 0, step: 0 })
-      return new Map(wanted.map((name) => [name, values.get(name) as Tensor]))
-    })
-    pass.repeatable = pass.replay !== undefined
-    return pass.replay?.run(given)
+    const version = weights.reduce((sum, { storage }) => sum + storage.version, 0)
+    if (version !== pass.version) Object.assign(pass, { version, runs: 0 })
+    if (pass.runs++ < RUNS_BEFORE_CAPTURE) return undefined
+    let replay: Replay | undefined
+    try {
+      replay = Replay.of(given, weights, (inputs) => {
+        const values = this.#compute(pass.steps, inputs, { training: false, seed: 0, step: 0 })
+        return new Map(wanted.map((name) => [name, values.get(name) as Tensor]))
+      })
+      const outputs = replay?.run(given)
+      pass.replay = replay
+      pass.repeatable = replay !== undefined
+      return outputs
+    } catch (error) {
+      replay?.dispose()
+      if (!(error instanceof OutOfMemoryError)) throw error
+      // A pass that is captured takes a little more memory than another.
+      pass.repeatable = false
+      return undefined
+    }
   }
 
   /** Trained tensors with their names, `conv1.weight`, …, in order; shared ones once. */

@@ -5,7 +5,7 @@
 import { ShapeError } from '../runtime/errors.js'
 import { full, normal, uniform } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import { filled, type Tensor } from '../tensor/tensor.js'
 
 /** A distribution and its parameters; what is left out has the default of its paper. */
 export interface InitializerOptions {
@@ -77,15 +77,14 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
       for (let j = 0; j < length; j++) vector[j] = (vector[j] as number) / norm
     }
   })
-  const result = empty(shape)
-  result.assign(
-    Float32Array.from({ length: rows * columns }, (_, i) => {
-      const row = Math.floor(i / columns)
-      const column = i % columns
-      return gain * ((transposed ? vectors[column]?.[row] : vectors[row]?.[column]) as number)
-    }),
-  )
-  return result
+  const elements = Float32Array.from({ length: rows * columns }, (_, i) => {
+    const row = Math.floor(i / columns)
+    const column = i % columns
+    return gain * ((transposed ? vectors[column]?.[row] : vectors[row]?.[column]) as number)
+  })
+  return filled(shape, 'a weight', (result) => {
+    result.assign(elements)
+  })
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Footprint } from '../ops/convKernels.js'
 import type { ConvAlgorithm, ConvProblem } from '../plan/conv.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../tensor/shape.js'
-import { empty, keep, type Tensor } from '../tensor/tensor.js'
+import { filled, empty, keep, scope, type Tensor } from '../tensor/tensor.js'
 import { initialize, type Initializer, type Source } from './initialize.js'
 import type { Window } from './receptive.js'
 
@@ -158,10 +158,21 @@ export abstract class Layer<Options extends object = object> {
   build(input: Shape, source?: () => Source): void {
     if (this.#specs) return
     const specs = this.weights(input)
-    for (const { name, shape, init } of specs) {
-      this.#tensors.set(name, keep(source ? made(shape, init, source()) : empty(shape, `${this.type} ${name}`)))
-    }
+    // All of them or none.
+    const tensors = scope(() =>
+      specs.map(({ shape, init, name }) =>
+        source ? made(shape, init, source()) : empty(shape, `${this.type} ${name}`),
+      ),
+    )
+    specs.forEach(({ name }, index) => this.#tensors.set(name, keep(tensors[index] as Tensor)))
     this.#specs = specs
+  }
+
+  /** Takes the weights away again, as if they had never been made. @internal */
+  unbuild(): void {
+    this.dispose()
+    this.#tensors.clear()
+    this.#specs = undefined
   }
 
   /** A weight by name. @throws ShapeError before the layer was built. */
@@ -198,9 +209,9 @@ export abstract class Layer<Options extends object = object> {
 
 function made(shape: Shape, init: Initializer | Float32Array, source: Source): Tensor {
   if (!(init instanceof Float32Array)) return initialize(shape, init, source)
-  const values = empty(shape)
-  values.assign(init)
-  return values
+  return filled(shape, 'a weight', (values) => {
+    values.assign(init)
+  })
 }
 
 /** The parts of an options object that are set, for operations that tell absent from undefined. */

@@ -80,14 +80,19 @@ export class Replay {
     )
   }
 
+  /** The outputs for live tensors that fit. */
   run(given: Values): Record<string, Tensor> {
     for (const { name, pointer, size } of this.#inputs) copyFloats(pointer, (given.get(name) as Tensor).pointer, size)
     this.#captured.replay()
     const values: Record<string, Tensor> = {}
-    for (const { name, shape, pointer, size } of this.#outputs) {
-      const y = empty(shape)
-      copyFloats(y.pointer, pointer, size)
-      values[name] = y
+    try {
+      for (const { name, shape, pointer, size } of this.#outputs) {
+        const y = (values[name] = empty(shape))
+        copyFloats(y.pointer, pointer, size)
+      }
+    } catch (error) {
+      for (const y of Object.values(values)) y.dispose()
+      throw error
     }
     return values
   }

@@ -83,9 +83,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
     if (paddingMode === 'zeros') return inputGradient({ dy, w }, conv)
     // Padding by input values has an adjoint of its own: the tape knows it.
     return scope(() => {
-      const { pullback, dispose } = vjp((x) => operation(x, w, options), zeros(xShape))
-      const [dx] = pullback(dy)
-      dispose()
+      const [dx] = vjp((x) => operation(x, w, options), zeros(xShape)).pullback(dy)
       return dx as Tensor
     })
   }

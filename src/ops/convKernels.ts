@@ -14,6 +14,7 @@ import {
 } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
 import {
+  guarded,
   kernels,
   onAllThreads,
   parallel,
@@ -408,7 +409,9 @@ const footprints: { readonly [name in ConvAlgorithm]: FootprintRules } = {
 
 /** Bytes that a pass by one algorithm needs besides its tensors. */
 export function convFootprint(algorithm: ConvAlgorithm, problem: ConvProblem, pass: 'fwd' | 'dx' = 'fwd'): Footprint {
-  return withIntegers(encodeConv(problem, 'none'), (shape) => footprints[algorithm][pass](problem, shape))
+  return guarded('summary', () =>
+    withIntegers(encodeConv(problem, 'none'), (shape) => footprints[algorithm][pass](problem, shape)),
+  )
 }
 
 /** Whether the forward pass of an algorithm can end with relu. */

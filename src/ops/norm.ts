@@ -4,7 +4,7 @@ import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, Tensor } from '../tensor/tensor.js'
+import { empty, restoring, Tensor } from '../tensor/tensor.js'
 
 /** Options of `localResponseNorm`. */
 export interface LocalResponseNormOptions {
@@ -215,14 +215,22 @@ const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
     const y = empty(shape)
     const stats = empty([3, C])
     const [mean, variance] = [runningMean?.pointer ?? 0, runningVar?.pointer ?? 0]
+    const [scale, shift] = [gamma?.pointer ?? 0, beta?.pointer ?? 0]
+    const normalize = (): void => {
+      parallel('batchnorm_fwd', N * C, LIGHT * pixels, y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels)
+    }
     if (training) {
-      const into = [stats.pointer, mean, variance] as const
-      parallel('batchnorm_statistics', C, 2 * LIGHT * N * pixels, ...into, x.pointer, N, C, pixels, eps, momentum)
+      const running = [runningMean, runningVar].filter((tensor) => tensor !== undefined)
+      restoring(running, () => {
+        const into = [stats.pointer, mean, variance] as const
+        parallel('batchnorm_statistics', C, 2 * LIGHT * N * pixels, ...into, x.pointer, N, C, pixels, eps, momentum)
+        normalize()
+      })
+      for (const { storage } of running) storage.changed()
     } else {
       parallel('batchnorm_frozen', C, LIGHT, stats.pointer, mean, variance, C, eps)
+      normalize()
     }
-    const [scale, shift] = [gamma?.pointer ?? 0, beta?.pointer ?? 0]
-    parallel('batchnorm_fwd', N * C, LIGHT * pixels, y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels)
     return { y, saved: { stats } }
   },
   keeps: ['x', 'gamma'],

@@ -80,6 +80,7 @@ export function separableConv2d(
  * element; undefined when it is not.
  */
 export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor; row: Tensor } | undefined {
+  checkTensor(kernel, 'factorKernel', 'the kernel')
   if (kernel.ndim !== 2)
     throw new ShapeError(`factorKernel: the kernel must be (R, S), given ${showShape(kernel.shape)}`)
   const [R, S] = kernel.shape as readonly [number, number]
@@ -99,7 +100,7 @@ export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor
   const row = Float32Array.from({ length: S }, (_, s) => (values[p * S + s] as number) / scale)
   const product = (i: number): number => (column[Math.floor(i / S)] as number) * (row[i % S] as number)
   const fits = values.every((value, i) => Math.abs(product(i) - value) <= tolerance * Math.abs(largest))
-  return fits ? { column: tensor(column), row: tensor(row) } : undefined
+  return fits ? scope(() => ({ column: tensor(column), row: tensor(row) })) : undefined
 }
 
 const isRow = (row: unknown, C: number): boolean =>

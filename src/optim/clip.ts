@@ -1,8 +1,8 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
-import { kernels, parallel } from '../runtime/core.js'
+import { guarded, kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
-import { empty, Tensor } from '../tensor/tensor.js'
+import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { checkOption } from './optimizer.js'
 
 /** What `clipGradNorm` gives. */
@@ -24,13 +24,17 @@ export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): Cli
   gradients.forEach((gradient: unknown, index) => {
     if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
   })
-  const norm = Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + k.norm_squares(pointer, size), 0))
+  const norm = guarded('clipGradNorm', () =>
+    Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + k.norm_squares(pointer, size), 0)),
+  )
   const factor = maxNorm / (norm + 1e-6)
-  if (factor >= 1) return { gradients: gradients.map((gradient) => gradient.alias()), norm }
-  const scaled = gradients.map((gradient) => {
-    const result = empty(gradient.shape, 'clipGradNorm')
-    parallel('norm_scale', gradient.size, LIGHT, result.pointer, gradient.pointer, factor)
-    return result
-  })
-  return { gradients: scaled, norm }
+  const clipped = scope(() =>
+    gradients.map((gradient) => {
+      if (factor >= 1) return gradient.alias()
+      const result = empty(gradient.shape, 'clipGradNorm')
+      parallel('norm_scale', gradient.size, LIGHT, result.pointer, gradient.pointer, factor)
+      return result
+    }),
+  )
+  return { gradients: clipped, norm }
 }

@@ -88,16 +88,24 @@ export abstract class Optimizer {
     return this.#step
   }
 
-  /** Updates every parameter in place, given one gradient for each in the parameters' order and of their shapes. */
+  /**
+   * Updates every parameter in place, given one gradient for each in the parameters' order and of their shapes. A step takes
+   * no memory, and nothing has changed when arguments are refused. Only a WorkerError or CoreError can end it halfway: some
+   * parameters and their state have made the step then, which is not counted; go on from a checkpoint.
+   * @throws ShapeError, DisposedError when the gradients are not those of the parameters.
+   */
   step(gradients: readonly Tensor[]): void {
     this.#checkLive()
     this.#checkGradients(gradients)
-    this.#step++
-    this.prepare(this.#step)
+    this.prepare(this.#step + 1)
     this.parameters.forEach((parameter, index) => {
-      this.update(parameter, gradients[index] as Tensor, index)
-      parameter.storage.changed()
+      try {
+        this.update(parameter, gradients[index] as Tensor, index)
+      } finally {
+        parameter.storage.changed()
+      }
     })
+    this.#step++
   }
 
   /** A snapshot for a checkpoint; `loadState` restores exactly this point. */

@@ -17,10 +17,10 @@ const tellsSizes = (name: string): boolean =>
  * alone, and stay with it: its calls name them.
  */
 export class Tracer implements Memory {
-  readonly calls: (() => void)[] = []
   /** Whether something was done that calls of kernels alone do not repeat. */
   failed = false
   readonly #memory: Memory
+  readonly #calls: { readonly name: string; run(): void }[] = []
   /** Bytes of each block, by its address. */
   readonly #held = new Map<number, number>()
   readonly #free = new Set<number>()
@@ -62,7 +62,7 @@ export class Tracer implements Memory {
       const run = kernel as (...args: unknown[]) => unknown
       const noted = (...args: unknown[]): unknown => {
         const result = run(...args)
-        if (result === undefined) this.calls.push(() => run(...args))
+        if (result === undefined) this.note(name, () => run(...args))
         else if (!tellsSizes(name)) this.failed = true
         return result
       }
@@ -71,10 +71,28 @@ export class Tracer implements Memory {
     return Object.fromEntries(watched) as Kernels
   }
 
+  /** Notes a call of a kernel. */
+  note(name: string, run: () => void): void {
+    this.#calls.push({ name, run })
+  }
+
+  /** Makes the calls again. `failure` gives what is to be thrown for what a kernel threw. */
+  replay(failure: (name: string, error: unknown) => unknown): void {
+    let at = ''
+    try {
+      for (const call of this.#calls) {
+        at = call.name
+        call.run()
+      }
+    } catch (error) {
+      throw failure(at, error)
+    }
+  }
+
   /** Gives back every block. */
   dispose(): void {
     for (const pointer of this.#held.keys()) this.#memory.release(pointer)
     this.#held.clear()
-    this.calls.length = 0
+    this.#calls.length = 0
   }
 }

@@ -1,5 +1,5 @@
 /** The one loaded core: its kernels, its memory, its threads, and how it was started. */
-import { NotInitializedError, UnsupportedError } from './errors.js'
+import { CoreError, NotInitializedError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import {
   checkRuntime,
@@ -11,17 +11,15 @@ import {
   type ModuleSource,
 } from './load.js'
 import { Tracer, type Memory } from './capture.js'
+import { MOST_THREADS } from './job.js'
 import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
-import { Pool } from './pool.js'
+import { Pool, trapped } from './pool.js'
 import { threadsMissing, type WorkerHandle } from './spawn.js'
 
 declare const __VERSION__: string | undefined
 
 /** `strict` gives the same bits everywhere; `relaxed` uses fused multiply-add where the machine has it. */
 export type Simd = 'strict' | 'relaxed'
-
-/** More threads than this help no shape. */
-const MOST_THREADS = 64
 
 /** Options of `init`. */
 export interface InitOptions {
@@ -91,6 +89,8 @@ interface Core {
 }
 
 let core: Core | undefined
+/** Why there is no core any more: what every call throws from then on. */
+let broken: CoreError | undefined
 /** The last call of `init`: they run one after another. */
 let loading: Promise<void> = Promise.resolve()
 
@@ -136,6 +136,7 @@ function checkOptions({ simd = 'strict', threads = 1, createWorker }: InitOption
 }
 
 async function load(origin: Origin, options: InitOptions): Promise<void> {
+  if (broken) throw broken
   if (core && options.threads === undefined) return
   checkRuntime()
   checkOptions(options)
@@ -184,6 +185,7 @@ export async function initFrom(origin: Origin, options: InitOptions = {}): Promi
 
 /** `initSync` of an entry. */
 export function initSyncFrom(origin: Origin, options: InitSyncOptions = {}): void {
+  if (broken) throw broken
   if (core) return
   checkRuntime()
   const source = options.module === undefined ? origin.strict() : options.module
@@ -204,11 +206,35 @@ export function runtimeInfo(): RuntimeInfo {
 }
 
 function need(what: string): Core {
-  if (!core) throw new NotInitializedError(what)
-  return core
+  if (core) return core
+  if (broken) throw broken
+  throw new NotInitializedError(what)
 }
 
-/** The kernels, for the operation `what`. */
+/**
+ * What is to be thrown for an error that came out of kernel calls. A trap becomes a CoreError and takes the core away: the
+ * kernel may have written anywhere before it trapped. Every other error is passed on.
+ */
+export function afterFailure(what: string, error: unknown): unknown {
+  const told = error instanceof WebAssembly.RuntimeError ? trapped(what, error.message, error) : error
+  if (core && told instanceof CoreError) {
+    broken = told
+    core.pool?.close()
+    core = views = undefined
+  }
+  return told
+}
+
+/** Runs `use`, which calls kernels by itself, outside of operations. */
+export function guarded<T>(what: string, use: () => T): T {
+  try {
+    return use()
+  } catch (error) {
+    throw afterFailure(what, error)
+  }
+}
+
+/** The kernels, for the operation `what`. All but scalar functions are to be called where `afterFailure` sees what they throw. */
 export const kernels = (what = 'this operation'): Kernels => need(what).kernels
 
 /** Bytes handed out now, at the peak, and held by the runtime. */
@@ -217,7 +243,8 @@ export const memoryUsage = (): MemoryUsage => need('memoryUsage').allocator.usag
 /** Pointer to a block of `bytes` bytes, which the caller returns with `release`. */
 export const allocate = (bytes: number, what = 'a tensor'): number => need(what).allocator.allocate(bytes)
 
-export const release = (pointer: number): void => need('release').allocator.release(pointer)
+/** Gives a block back. Without a core there is nothing left to give back to. */
+export const release = (pointer: number): void => core?.allocator.release(pointer)
 
 /** `length` floats at `pointer`. The view dies when memory grows: use it at once and drop it. */
 export const floatsAt = (pointer: number, length: number): Float32Array =>
@@ -336,7 +363,7 @@ export function capture(use: () => void): Captured | undefined {
     },
     replay() {
       notRepeatable()
-      for (const call of tracer.calls) call()
+      tracer.replay(afterFailure)
     },
     dispose() {
       abandoned.unregister(captured)
@@ -347,9 +374,14 @@ export function capture(use: () => void): Captured | undefined {
   return captured
 }
 
-/** Says that what is done now goes beyond calls of kernels: a capture that is under way gives up. */
-export function notRepeatable(): void {
-  if (core?.tracer) core.tracer.failed = true
+/**
+ * Says that what is done now goes beyond calls of kernels: a capture that is under way gives up, and with it goes all
+ * memory that is allocated in it. Gives whether there is one.
+ */
+export function notRepeatable(): boolean {
+  const tracer = core?.tracer
+  if (tracer) tracer.failed = true
+  return tracer !== undefined
 }
 
 // ---- threads ------------------------------------------------------------------------------------------------
@@ -405,7 +437,8 @@ function chunkOf(items: number, work: number): number {
 /**
  * Runs a kernel over its items, 0 to `items`, on all threads. `work` is the time that one item takes, in ns, a rough
  * estimate: small calls stay on this thread. `args` are the kernel's arguments without `begin, end`.
- * @throws OutOfMemoryError when there is no memory for the workspace, WorkerError when a worker fails.
+ * @throws OutOfMemoryError when there is no memory for the workspace, WorkerError when a worker fails, CoreError when the
+ * kernel traps.
  */
 export function parallel<Name extends RangeKernel>(
   name: Name,
@@ -415,7 +448,7 @@ export function parallel<Name extends RangeKernel>(
 ): void {
   const { kernels, pool, allocator, tracer } = need(name)
   if (!pool) {
-    alone(kernels[name] as (...args: number[]) => void, items, args, allocator)
+    alone(name, kernels[name] as (...args: number[]) => void, items, args, allocator)
     return
   }
   const chunk = pool.threads > 1 ? chunkOf(items, work) : items
@@ -438,13 +471,16 @@ export function parallel<Name extends RangeKernel>(
     })
     if (places > 1) {
       values.length = given.length
-      pool.run(name, values, steps, items, chunk)
-      tracer?.calls.push(() => pool.run(name, values, steps, items, chunk))
+      const expected = (chunk * work) / 1e6
+      pool.run(name, values, steps, items, chunk, expected)
+      tracer?.note(name, () => pool.run(name, values, steps, items, chunk, expected))
     } else {
       values[given.length] = 0
       values[given.length + 1] = items
       ;(kernels[name] as (...args: number[]) => void)(...values)
     }
+  } catch (error) {
+    throw afterFailure(name, error)
   } finally {
     for (const block of blocks) allocator.release(block)
   }
@@ -452,6 +488,7 @@ export function parallel<Name extends RangeKernel>(
 
 /** The same without workers, for which small networks call too often to pay for more. */
 function alone(
+  name: string,
   kernel: (...args: number[]) => void,
   items: number,
   args: (Value | PerThread)[],
@@ -465,6 +502,8 @@ function alone(
     }
     args.push(0, items)
     kernel(...(args as number[]))
+  } catch (error) {
+    throw afterFailure(name, error)
   } finally {
     if (blocks) for (const block of blocks) allocator.release(block)
   }

@@ -64,7 +64,21 @@ export class DivergedError extends ToeplitzError {
   }
 }
 
-/** A worker thread failed during an operation, whose result is lost. Every other tensor is intact. */
+/**
+ * The core can no longer be trusted: a kernel trapped, so that memory may be damaged, or a worker thread that was given up
+ * may still write to it. Every later call, `init` included, throws the same error; only a new process, worker or page
+ * starts afresh. `cause` is the trap.
+ */
+export class CoreError extends ToeplitzError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('CORE', message, options)
+  }
+}
+
+/**
+ * A worker thread failed during an operation, whose result is lost. What the operation writes in place, as an optimizer's
+ * step does, may be half written; every other tensor is intact.
+ */
 export class WorkerError extends ToeplitzError {
   constructor(message: string) {
     super('WORKER', message)

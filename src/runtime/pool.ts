@@ -2,14 +2,22 @@
  * The worker threads of one core. A job is synchronous: the main thread posts it, takes part in it and returns when every
  * chunk is done, so memory grows only while no worker is inside. Workers that die are replaced.
  */
-import { WorkerError } from './errors.js'
-import { Board, kernelList, type Invitation, type KernelList } from './job.js'
-import { spawn, type WorkerHandle } from './spawn.js'
+import { CoreError, WorkerError } from './errors.js'
+import { MainBoard, type Vigil } from './board.js'
+import { kernelList, type Invitation, type KernelList } from './job.js'
+import { hasEnded, spawn, type WorkerHandle } from './spawn.js'
 
 /** A worker has this long to start, in ms. */
 const START = 20_000
-/** A worker that is in a kernel this much longer than the others is given up, in ms. */
-const PATIENCE = 30_000
+/**
+ * A worker that is in a kernel so much longer than the calling thread is given up, in ms: kernels end by themselves, so that
+ * a thread that is known to be there is most likely slow.
+ */
+const PATIENCE_RUNNING = 30_000
+/** The same where the runtime does not tell whether the thread is still there. */
+const PATIENCE_UNKNOWN = 5_000
+/** A worker that is given up has this long to end, in ms. */
+const FAREWELL = 1_000
 /** So many workers are replaced, for each thread, before there are fewer. */
 const REPLACEMENTS = 8
 
@@ -20,9 +28,20 @@ export interface PoolOptions {
   /** Threads, the main thread included. */
   readonly threads: number
   readonly createWorker: (() => WorkerHandle) | undefined
-  /** Default 30 s. */
+  /** In ms, instead of the times above. */
   readonly patience?: number | undefined
 }
+
+/** The error after which the core can no longer be trusted. */
+const distrust = (name: string, what: string, cause?: unknown): CoreError =>
+  new CoreError(
+    `${name}: ${what}, so nothing more is computed on it: start a new process, worker or page, and please report what was called`,
+    { cause },
+  )
+
+/** The error for a kernel that trapped. */
+export const trapped = (name: string, reason: string, cause?: unknown): CoreError =>
+  distrust(name, `the WebAssembly core trapped (${reason}) and may have damaged memory`, cause)
 
 interface Member {
   readonly handle: WorkerHandle
@@ -34,14 +53,23 @@ export class Pool {
   readonly #kernels: KernelList
   readonly #numbers: ReadonlyMap<string, number>
   readonly #members = new Map<number, Member>()
-  #board = new Board()
+  #board = new MainBoard()
+  readonly #vigil: Vigil
   #replaced = 0
   #started = false
   #closed = false
   #offBecause: string | undefined
 
   private constructor(options: PoolOptions) {
+    const { patience } = options
     this.#options = options
+    this.#vigil = {
+      hasEnded: (thread) => {
+        const member = this.#members.get(thread)
+        return member && hasEnded(member.handle)
+      },
+      patience: { running: patience ?? PATIENCE_RUNNING, unknown: patience ?? PATIENCE_UNKNOWN },
+    }
     this.#kernels = kernelList(options.exports)
     const names = Object.entries(options.exports).filter(([, value]) => typeof value === 'function')
     this.#numbers = new Map(names.map(([name], index) => [name, index]))
@@ -74,25 +102,54 @@ export class Pool {
   }
 
   /**
-   * Runs kernel `name` over 0 to `items` in chunks. Argument i of thread t is args[i] + t · steps[i].
-   * @throws WorkerError when a worker fails; what the kernel writes is not complete then.
+   * Runs kernel `name` over 0 to `items` in chunks. Argument i of thread t is args[i] + t · steps[i]. `expected` is the time
+   * that a chunk takes, in ms, a rough estimate: nobody is given up before many times as long.
+   * @throws WorkerError when a worker fails; what the kernel writes is not complete then. CoreError when the kernel traps in
+   * a worker, or a worker that was given up may go on writing.
    */
-  run(name: string, args: readonly number[], steps: readonly number[], items: number, chunk: number): void {
+  run(
+    name: string,
+    args: readonly number[],
+    steps: readonly number[],
+    items: number,
+    chunk: number,
+    expected = 0,
+  ): void {
     const board = this.#board
+    let thrown: { readonly error: unknown } | undefined
     board.open(this.#numbers.get(name) as number, args, steps, items, chunk)
-    let out: boolean
     try {
       board.drain(this.#kernels, 0)
-    } finally {
-      out = board.close(this.#options.patience ?? PATIENCE)
-      if (!out) this.#restart()
+    } catch (error) {
+      thrown = { error }
     }
-    if (!out)
+    const { ended, empty } = board.close(this.#vigil, 100 * expected)
+    const failure = board.failure()
+    for (const thread of ended) this.#lose(thread, this.#members.get(thread), 'it ended inside a kernel')
+    // Nothing is as bad as a trap.
+    if (thrown?.error instanceof WebAssembly.RuntimeError) throw thrown.error
+    if (failure?.trapped) throw trapped(name, failure.message)
+    if (!empty) this.#giveUp(name)
+    if (thrown) throw thrown.error
+    if (failure) throw new WorkerError(`${name}: worker thread ${failure.thread} failed: ${failure.message}`)
+    // What it had begun may be half written, and not every kernel can be run again on that.
+    if (ended.length > 0) {
+      throw new WorkerError(
+        `${name}: worker thread ${ended.join(' and ')} ended inside the kernel; the result is lost, and another thread is started`,
+      )
+    }
+  }
+
+  /** Starts all workers anew because one does not come out of its kernel. */
+  #giveUp(name: string): never {
+    const handles = [...this.#members.values()].map(({ handle }) => handle)
+    this.#restart()
+    if (sawEnd(handles, FAREWELL)) {
       throw new WorkerError(
         `${name}: a worker thread did not come back; the result is lost, and the threads are started anew`,
       )
-    const failure = board.failure()
-    if (failure) throw new WorkerError(`${name}: worker thread ${failure.thread} failed: ${failure.message}`)
+    }
+    throw distrust(name, 'a worker thread did not come back and may go on writing to memory')
   }
 
   /** Ends the workers. */
@@ -117,7 +174,11 @@ export class Pool {
       }
       const ready = (): void => {
         clearTimeout(timer)
-        if (member) member.ready = true
+        if (member) {
+          member.ready = true
+          // The first answer is what later ones are told from.
+          hasEnded(member.handle)
+        }
         resolve()
       }
       try {
@@ -144,8 +205,19 @@ export class Pool {
     this.#board.end()
     for (const { handle } of this.#members.values()) void handle.terminate()
     this.#members.clear()
-    this.#board = new Board()
+    this.#board = new MainBoard()
     this.#replaced += threads.length
     for (const thread of threads) void this.#add(thread)
+  }
+}
+
+/** Waits up to `time` ms until the threads of workers that were told to end have ended; false where one may not have. */
+function sawEnd(workers: readonly WorkerHandle[], time: number): boolean {
+  const clock = new Int32Array(new SharedArrayBuffer(4))
+  for (let waited = 0; ; waited += 10) {
+    const states = workers.map(hasEnded)
+    if (states.every((ended) => ended === true)) return true
+    if (states.includes(undefined) || waited >= time) return false
+    Atomics.wait(clock, 0, 0, 10)
   }
 }

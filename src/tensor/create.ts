@@ -2,7 +2,7 @@
 import { floatsAt, kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
-import { empty, type Tensor } from './tensor.js'
+import { filled, type Tensor } from './tensor.js'
 
 /** Numbers, or arrays of arrays of numbers with equal lengths at each depth. */
 export type NestedArray = number | readonly NestedArray[]
@@ -10,7 +10,8 @@ export type NestedArray = number | readonly NestedArray[]
 export type FlatArray =
   Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray | Int8Array | Int16Array | Uint16Array
 
-const isFlat = (values: unknown): values is FlatArray => ArrayBuffer.isView(values) && !(values instanceof DataView)
+const isFlat = (values: unknown): values is FlatArray =>
+  ArrayBuffer.isView(values) && !(values instanceof DataView) && typeof (values as FlatArray)[0] !== 'bigint'
 
 /** Depth of the deepest nested array: an array in itself has no end. */
 const MOST_AXES = 64
@@ -64,16 +65,16 @@ export function tensor(values: NestedArray | FlatArray, shape?: Shape): Tensor {
       `tensor: ${flat.length} values do not fill shape ${showShape(resolved)} (${sizeOf(resolved)} elements)`,
     )
   }
-  const result = empty(resolved, 'tensor')
-  floatsAt(result.pointer, result.size).set(flat)
-  return result
+  return filled(resolved, 'tensor', ({ pointer, size }) => {
+    floatsAt(pointer, size).set(flat)
+  })
 }
 
 /** A tensor with every element equal to `value`. */
 export function full(shape: Shape, value: number): Tensor {
-  const result = empty(checkShape(shape, 'full'), 'full')
-  floatsAt(result.pointer, result.size).fill(value)
-  return result
+  return filled(checkShape(shape, 'full'), 'full', ({ pointer, size }) => {
+    floatsAt(pointer, size).fill(value)
+  })
 }
 
 /** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 1 on. */
@@ -108,9 +109,9 @@ export function uniform(
   const { seed = 0, stream = 0, low = 0, high = 1 } = options
   checkSeed(seed, 'uniform')
   checkStream(stream, 'uniform')
-  const result = empty(checkShape(shape, 'uniform'), 'uniform')
-  kernels('uniform').random_uniform(result.pointer, result.size, seed, stream, low, high)
-  return result
+  return filled(checkShape(shape, 'uniform'), 'uniform', ({ pointer, size }) => {
+    kernels().random_uniform(pointer, size, seed, stream, low, high)
+  })
 }
 
 /** Normal random numbers of given mean and standard deviation. */
@@ -121,9 +122,9 @@ export function normal(
   const { seed = 0, stream = 0, mean = 0, std = 1 } = options
   checkSeed(seed, 'normal')
   checkStream(stream, 'normal')
-  const result = empty(checkShape(shape, 'normal'), 'normal')
-  kernels('normal').random_normal(result.pointer, result.size, seed, stream, mean, std)
-  return result
+  return filled(checkShape(shape, 'normal'), 'normal', ({ pointer, size }) => {
+    kernels().random_normal(pointer, size, seed, stream, mean, std)
+  })
 }
 
 /** (N, H, W, C) values as an (N, C, H, W) tensor. */
@@ -135,12 +136,12 @@ export function fromNHWC(
   if (shape.length !== 4 || values.length !== N * H * W * C) {
     throw new ShapeError(`fromNHWC: ${values.length} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`)
   }
-  const result = empty([N, C, H, W], 'fromNHWC')
-  const to = floatsAt(result.pointer, result.size)
-  for (let n = 0; n < N; n++)
-    for (let c = 0; c < C; c++)
-      for (let i = 0; i < H * W; i++) to[(n * C + c) * H * W + i] = values[(n * H * W + i) * C + c] as number
-  return result
+  return filled([N, C, H, W], 'fromNHWC', ({ pointer, size }) => {
+    const to = floatsAt(pointer, size)
+    for (let n = 0; n < N; n++)
+      for (let c = 0; c < C; c++)
+        for (let i = 0; i < H * W; i++) to[(n * C + c) * H * W + i] = values[(n * H * W + i) * C + c] as number
+  })
 }
 
 /** The elements of an (N, C, H, W) tensor in the order (N, H, W, C). */
@@ -168,8 +169,8 @@ export function fromImageData(image: {
       `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
     )
   }
-  const result = empty(checkShape([1, 3, height, width], 'fromImageData'), 'fromImageData')
-  const to = floatsAt(result.pointer, result.size)
-  for (let c = 0; c < 3; c++) for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
-  return result
+  return filled(checkShape([1, 3, height, width], 'fromImageData'), 'fromImageData', ({ pointer, size }) => {
+    const to = floatsAt(pointer, size)
+    for (let c = 0; c < 3; c++) for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
+  })
 }

@@ -3,8 +3,8 @@
  * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
  * changed after they were made, except by optimizers and `assign`.
  */
-import { allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
-import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { afterFailure, allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
+import { CoreError, DisposedError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
@@ -54,7 +54,8 @@ export class Storage {
       use(known.pointer)
       return
     }
-    notRepeatable()
+    // What is allocated while a pass is captured goes when the capture is given up, as it is here.
+    const passing = notRepeatable()
     const pointer = allocate(bytes, 'packed weights')
     const version = this.#version
     try {
@@ -64,7 +65,7 @@ export class Storage {
       release(pointer)
       throw error
     }
-    if (known && version === this.#version && this.keepsDerived) {
+    if (known && version === this.#version && this.keepsDerived && !passing) {
       known.pointer = pointer
       return
     }
@@ -89,9 +90,16 @@ const collected = new FinalizationRegistry<Storage>((storage) => {
 /** Older engines lack the symbol; `using` compiled for them looks for this one. */
 const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as never)
 
-/** The tensors made in a scope, a list through themselves: with a set, a scope costs more than a small kernel. */
+/** What holds tensors that are in no scope, such as those that a gradient needs. */
+export interface Holder {
+  /** Gives them back; a second call does nothing. */
+  dispose(): void
+}
+
+/** What was made in a scope. The tensors are a list through themselves: with a set, a scope costs more than a small kernel. */
 interface Made {
   newest: Tensor | undefined
+  holders: Set<Holder> | undefined
 }
 
 /** Those of each open scope, innermost last. */
@@ -201,8 +209,9 @@ export class Tensor {
 
   /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
   reshape(shape: Shape): Tensor {
+    const { storage } = this
     const resolved = resolveShape(this, shape)
-    return new Tensor(this.storage.retain(), resolved)
+    return new Tensor(storage.retain(), resolved)
   }
 
   /** Another handle on the same elements, disposed on its own. */
@@ -217,7 +226,9 @@ export class Tensor {
         `assign: ${values.length} values do not fill shape ${showShape(this.shape)} (${this.size} elements)`,
       )
     }
-    floatsAt(this.pointer, this.size).set(values)
+    // Whatever cannot be a number is met here, before anything is overwritten.
+    const numbers = ArrayBuffer.isView(values) ? (values as Float32Array) : Float32Array.from(values)
+    floatsAt(this.pointer, this.size).set(numbers)
     this.#storage.changed()
   }
 
@@ -262,40 +273,124 @@ export function empty(shape: Shape, what = 'a tensor'): Tensor {
   return new Tensor(new Storage(sizeOf(shape) * 4, what), shape)
 }
 
-/** Tensors in a value: itself, in an array, or in the properties of a plain object. */
-function tensorsIn(value: unknown, found: Set<Tensor> = new Set()): Set<Tensor> {
-  if (value instanceof Tensor) found.add(value)
-  else if (Array.isArray(value)) for (const item of value) tensorsIn(item, found)
-  else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) tensorsIn(item, found)
+/** A new tensor all of whose elements `fill` writes; if that fails, nothing stays in memory. */
+export function filled(shape: Shape, what: string, fill: (y: Tensor) => void): Tensor {
+  const y = empty(shape, what)
+  try {
+    fill(y)
+  } catch (error) {
+    y.dispose()
+    throw afterFailure(what, error)
   }
-  return found
+  return y
+}
+
+/** Runs `use`, which changes tensors in place; if it fails they get their values back. */
+export function restoring<T>(changed: readonly Tensor[], use: () => T): T {
+  const before = changed.map((tensor) => tensor.data())
+  try {
+    return use()
+  } catch (error) {
+    // Of a core that is gone nothing can be read, and nothing written.
+    if (!(error instanceof CoreError)) changed.forEach((tensor, index) => tensor.assign(before[index] as Float32Array))
+    throw error
+  }
+}
+
+const isPlain = (value: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+/** Calls `found` for every tensor and every other object in a value: itself, in arrays or in properties of plain objects. */
+function visit(value: unknown, found: (item: object) => void, seen = new Set<unknown>()): void {
+  if (value === null || typeof value !== 'object' || seen.has(value)) return
+  seen.add(value)
+  found(value)
+  if (Array.isArray(value)) for (const item of value) visit(item, found, seen)
+  else if (isPlain(value)) for (const item of Object.values(value)) visit(item, found, seen)
+}
+
+/** Lets the innermost scope dispose what holds tensors, unless the scope returns it. Without a scope nothing happens. */
+export function enterScope(holder: Holder): void {
+  const made = scopes.at(-1)
+  if (made) (made.holders ??= new Set()).add(holder)
+}
+
+/** Takes a holder out of every scope. */
+export function leaveScope(holder: Holder): void {
+  for (const { holders } of scopes) holders?.delete(holder)
+}
+
+/** The tensor itself where the innermost scope is to dispose it; a handle of its own on a tensor that is somebody else's. */
+export function owned(tensor: Tensor): Tensor {
+  const made = scopes.at(-1)
+  return made && tensor.isOf(made) ? tensor : tensor.alias()
 }
 
 /**
  * Runs `use` and disposes every tensor made in it, except those it returns (alone, in arrays or in plain objects),
- * which then belong to the scope around it. Synchronous: tensors made after an `await` would be missed.
+ * which then belong to the scope around it, and what `vjp` keeps, unless its pullback is returned. Tensors that were there
+ * before stay. Synchronous: tensors made after an `await` would be missed.
+ * @throws UnsupportedError when the function is asynchronous.
  */
 export function scope<T>(use: () => T): T {
-  const made: Made = { newest: undefined }
+  const made: Made = { newest: undefined, holders: undefined }
   scopes.push(made)
   try {
     const value = use()
-    if (value instanceof Promise)
-      throw new TypeError('scope: the function is asynchronous; make it synchronous, or dispose tensors yourself')
-    const outer = scopes.at(-2)
-    const hand = (kept: Tensor): void => {
-      if (!kept.isOf(made)) return
-      kept.leave()
-      kept.enter(outer)
+    if (value instanceof Tensor) hand(value, made)
+    else if (value !== null && typeof value === 'object') {
+      if (value instanceof Promise) {
+        // The rest of the function meets tensors that are gone: of that is told here.
+        value.catch(() => undefined)
+        throw new UnsupportedError(
+          'scope: the function is asynchronous; make it synchronous, or dispose tensors yourself',
+        )
+      }
+      visit(value, (item) => hand(item, made))
     }
-    if (value instanceof Tensor) hand(value)
-    else for (const kept of tensorsIn(value)) hand(kept)
     return value
   } finally {
     scopes.pop()
+    if (made.holders) for (const holder of made.holders) holder.dispose()
     while (made.newest) made.newest.dispose()
   }
+}
+
+/** Gives a tensor or a holder that belongs to the innermost scope to the one around it. */
+function hand(item: object, made: Made): void {
+  const outer = scopes.at(-2)
+  if (item instanceof Tensor) {
+    if (!item.isOf(made)) return
+    item.leave()
+    item.enter(outer)
+  } else if (made.holders?.delete(item as Holder) && outer) (outer.holders ??= new Set()).add(item as Holder)
+}
+
+/** What a function made, out of every scope until `dispose`. */
+export interface Lent<T> {
+  readonly value: T
+  /** Gives it back; a second call does nothing. */
+  readonly dispose: () => void
+}
+
+/** Runs `use` in a scope, and keeps those tensors that it made and returns until `dispose`; others in what it returns stay. */
+export function lend<T>(use: () => T): Lent<T> {
+  const made: Tensor[] = []
+  const value = scope(() => {
+    const given = use()
+    const own = scopes.at(-1) as Made
+    visit(given, (item) => {
+      if (item instanceof Tensor && item.isOf(own)) made.push(item)
+    })
+    for (const tensor of made) keep(tensor)
+    return given
+  })
+  const dispose = (): void => {
+    for (const tensor of made) tensor.dispose()
+  }
+  return { value, dispose }
 }
 
 /** Takes a tensor out of every open scope: it lives until it is disposed. For parameters and optimizer state. */

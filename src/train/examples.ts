@@ -1,7 +1,7 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
-import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { keep, scope, type Tensor } from '../tensor/tensor.js'
+import { lend, type Tensor } from '../tensor/tensor.js'
 
 /** Inputs (N, …) and what is wanted for them. */
 export interface Batch<Target> {
@@ -66,7 +66,7 @@ export function permutation(size: number, seed: number, epoch: number): Int32Arr
   check(epoch, 2 ** 31, 'the epoch')
   const order = Int32Array.from({ length: size }, (_, i) => i)
   withWorkspace(4 * (size + 3), (pointer) => {
-    kernels('permutation').random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch)
+    guarded('permutation', () => kernels().random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch))
     const bits = integersAt(pointer, size)
     for (let i = size - 1; i > 0; i--) {
       const j = (bits[i] as number) >>> 0
@@ -159,8 +159,9 @@ export async function* readBatches<Target>(
 }
 
 /**
- * The batches of an epoch, made while the ones after are read. A batch's x is disposed when the next one is asked for, and
- * its memory is used again. An epoch goes on in the middle by `first`, the number of the first batch.
+ * The batches of an epoch, made while the ones after are read. The tensors that were made for a batch are disposed when the
+ * next one is asked for, and their memory is used again. An epoch goes on in the middle by `first`, the number of the first
+ * batch.
  */
 export async function* batches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
@@ -169,12 +170,11 @@ export async function* batches<Target>(
   for await (const { number, parts } of readBatches(data, options)) {
     for (const { draw, examples } of parts) {
       if (examples.indices.length === 0) continue
-      const { x, target } = scope(() => examples.batch(draw))
-      keep(x)
+      const { value, dispose } = lend(() => examples.batch(draw))
       try {
-        yield { number, indices: examples.indices, x, target }
+        yield { number, indices: examples.indices, x: value.x, target: value.target }
       } finally {
-        x.dispose()
+        dispose()
       }
     }
   }

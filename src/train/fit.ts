@@ -50,7 +50,10 @@ export interface Averages {
 export interface FitState {
   /** Steps done, over all epochs. */
   readonly step: number
-  /** Sums over the examples of the epoch so far. */
+  /**
+   * Sums over the examples of the epoch so far. After the last step of an epoch they are those of the whole epoch: what
+   * goes on from there validates first. After validation they are zero.
+   */
   readonly sums: {
     readonly examples: number
     readonly loss: number
@@ -106,13 +109,16 @@ export type Stopped = 'finished' | 'aborted' | 'early'
 /** What the iterator of `fit` gives. */
 export type FitEvent = StepEvent | EpochEvent
 
-/** Everything that happened in a run. */
+/** Everything that happened in a run that was awaited. One that is iterated gives its events away and keeps none. */
 export interface History {
-  /** Every step. */
+  /** Every step; empty where the run was iterated. */
   readonly steps: readonly StepEvent[]
-  /** Every epoch. */
+  /** Every epoch; empty where the run was iterated. */
   readonly epochs: readonly EpochEvent[]
-  /** 'aborted' when the signal ended it after a whole step, 'early' when validation had not improved for long enough. */
+  /**
+   * 'aborted' when the signal ended it after a whole step or between batches of validation, 'early' when validation had not
+   * improved for long enough.
+   */
   readonly stopped: Stopped
   /** From which the run can go on to the bit. */
   readonly state: FitState
@@ -163,7 +169,7 @@ export interface FitOptions<Target, Output = Tensor> {
   readonly earlyStopping?: EarlyStopping
   /** Called after each step and epoch. */
   readonly callbacks?: FitCallbacks
-  /** Ends training after the step in progress. */
+  /** Ends training after the step in progress, and validation after its batch in progress. */
   readonly signal?: AbortSignal
   /** Seed of the order of examples and of what is random in a step. Default 0. */
   readonly seed?: number
@@ -215,22 +221,44 @@ function measure<Target, Output>(
   return Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, metric(output, target)]))
 }
 
-/** Averages of the loss and the metrics over examples, without training. */
+/** Options of `evaluate`. */
+export interface EvaluateOptions<Target, Output = Tensor> {
+  /** Examples in a forward pass. */
+  readonly batchSize: number
+  /** As in `fit`. */
+  readonly loss: Loss<Target, Output>
+  /** What else to measure of every batch, by name. */
+  readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
+  /** Called with each batch's output, before it is disposed. */
+  readonly onBatch?: (output: Output, target: Target, indices: Int32Array) => void
+  /** Ends the evaluation after the batch in progress: what it has measured is lost. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Averages of the loss and the metrics over examples, without training.
+ * @throws the signal's reason, an AbortError unless it was given another, when the signal ended it.
+ */
 export async function evaluate<Target, Output = Tensor>(
   model: Trainable<Output>,
   examples: Examples<Target> | DistantExamples<Target>,
-  options: {
-    readonly batchSize: number
-    readonly loss: Loss<Target, Output>
-    readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
-    /** Called with each batch's output, before it is disposed. */
-    readonly onBatch?: (output: Output, target: Target, indices: Int32Array) => void
-  },
+  options: EvaluateOptions<Target, Output>,
 ): Promise<Averages> {
-  const { batchSize, loss, metrics = {}, onBatch } = options
+  const measured = await measureAll(model, examples, options)
+  if (measured) return measured
+  throw options.signal?.reason
+}
+
+/** The averages, or undefined where the signal ended it. */
+async function measureAll<Target, Output>(
+  model: Trainable<Output>,
+  examples: Examples<Target> | DistantExamples<Target>,
+  { batchSize, loss, metrics = {}, onBatch, signal }: EvaluateOptions<Target, Output>,
+): Promise<Averages | undefined> {
   const running = new Running(Object.keys(metrics))
   const turn = turnTaker()
   for await (const { parts } of readBatches(examples, { batchSize })) {
+    if (signal?.aborted) return undefined
     for (const { indices, batch } of parts.map((part) => part.examples)) {
       if (indices.length === 0) continue
       scope(() => {
@@ -360,13 +388,17 @@ async function* steps<Target, Output>(
   let sums = start?.sums
   let best = start?.best
   const state = (running: Running): FitState => ({ step, sums: running.sums(), ...(best ? { best } : {}) })
-  while (step < epochs * stepsPerEpoch) {
-    const epoch = Math.floor(step / stepsPerEpoch)
-    if (earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return 'early'
+  for (;;) {
+    // The steps of an epoch were made, and its validation was not.
+    const pending = sums !== undefined && sums.examples > 0 && step % stepsPerEpoch === 0
+    if (step >= epochs * stepsPerEpoch && !pending) return 'finished'
+    const epoch = Math.floor(step / stepsPerEpoch) - (pending ? 1 : 0)
+    if (!pending && earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return 'early'
     const running = new Running(names, sums)
     let seconds = 0
     let examples = 0
-    const batches = readBatches(data, { batchSize, seed, epoch, first: step % stepsPerEpoch, parts, prefetch })
+    const first = pending ? stepsPerEpoch : step % stepsPerEpoch
+    const batches = readBatches(data, { batchSize, seed, epoch, first, parts, prefetch })
     for await (const batch of batches) {
       if (signal?.aborted) return 'aborted'
       const began = performance.now()
@@ -380,7 +412,6 @@ async function* steps<Target, Output>(
       running.add(result.examples, result.loss, result.metrics)
       seconds += (performance.now() - began) / 1000
       examples += result.examples
-      const last = batch.number + 1 === stepsPerEpoch
       yield {
         type: 'step',
         step,
@@ -389,12 +420,12 @@ async function* steps<Target, Output>(
         learningRate,
         ...(result.gradientNorm === undefined ? {} : { gradientNorm: result.gradientNorm }),
         running: running.averages(),
-        // At the end of an epoch its sums are complete: the next starts from nothing.
-        state: state(last ? new Running(names) : running),
+        state: state(running),
       }
       await turn()
     }
-    const measured = validation && (await evaluate(model, validation, { ...options, metrics }))
+    const measured = validation && (await measureAll(model, validation, options))
+    if (validation && !measured) return 'aborted'
     const judged = earlyStopping && measured && judge(best, epoch + 1, measured, earlyStopping)
     best = judged?.best
     yield {
@@ -409,12 +440,11 @@ async function* steps<Target, Output>(
     }
     sums = undefined
   }
-  return 'finished'
 }
 
 /**
- * A training run. Iterate it for its events (`for await (const event of run)`), or await it for its history; it does
- * its work while one of the two is going on, once.
+ * A training run. Iterate it for its events (`for await (const event of run)`), of which it keeps none, so that it can go on
+ * for ever; or await it for its history. It does its work while one of the two is going on, once.
  */
 export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
   readonly #start: () => AsyncGenerator<FitEvent, History>
@@ -425,7 +455,7 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
     this.#start = start
   }
 
-  /** Trains as far as it is pulled: the events, and at the end the history. */
+  /** Trains as far as it is pulled: the events, and at the end how it stopped and its state, without lists of events. */
   [Symbol.asyncIterator](): AsyncGenerator<FitEvent, History> {
     if (this.#iterated) throw new ShapeError('fit: a run can be iterated or awaited once; call fit() again for another')
     this.#iterated = true
@@ -437,10 +467,14 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.#history ??= (async () => {
+      const steps: StepEvent[] = []
+      const epochs: EpochEvent[] = []
       const events = this[Symbol.asyncIterator]()
       for (;;) {
         const next = await events.next()
-        if (next.done) return next.value
+        if (next.done) return { ...next.value, steps, epochs }
+        if (next.value.type === 'step') steps.push(next.value)
+        else epochs.push(next.value)
       }
     })()
     return this.#history.then(fulfilled, rejected)
@@ -458,28 +492,24 @@ export function fit<Target, Output = Tensor>(
 ): FitRun {
   return new FitRun(async function* () {
     const { callbacks = {}, start, metrics = {} } = options
-    const history = { steps: [] as StepEvent[], epochs: [] as EpochEvent[] }
     let state: FitState = start ?? { step: 0, sums: new Running(Object.keys(metrics)).sums() }
     const wasTraining = model.training
+    const events = steps(model, data, options)
     model.train()
     try {
-      const events = steps(model, data, options)
       for (;;) {
         const next = await events.next()
-        if (next.done) return { ...history, stopped: next.value, state }
+        if (next.done) return { steps: [], epochs: [], stopped: next.value, state }
         const event = next.value
         state = event.state
-        if (event.type === 'step') {
-          history.steps.push(event)
-          await callbacks.onStep?.(event)
-        } else {
-          history.epochs.push(event)
-          await callbacks.onEpoch?.(event)
-        }
+        if (event.type === 'step') await callbacks.onStep?.(event)
+        else await callbacks.onEpoch?.(event)
         yield event
       }
     } finally {
       if (!wasTraining) model.eval()
+      // Who stops iterating, or throws in a callback, leaves it in the middle.
+      await events.return('aborted')
     }
   })
 }

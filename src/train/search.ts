@@ -2,7 +2,7 @@
  * Search of hyperparameters: at random, in log space, coarse to fine (Bergstra & Bengio 2012; Goodfellow et al., section
  * 11.4.4), or on a grid. What is searched is up to the caller: a trial is a function of some numbers that gives a score.
  */
-import { integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
 
@@ -106,8 +106,9 @@ const pointAt = ({ low, high, scale }: Required<SearchRange>, part: number): num
 /** Points of a round, one in each n-th of every range: spread evenly, but at random. */
 function drawPoints(ranges: Ranges, count: number, seed: number, round: number): Record<string, number>[] {
   const words = withWorkspace(4 * (2 * count * ranges.length + 3), (pointer) => {
-    kernels('search').random_bits(pointer, 2 * count * ranges.length, seed, SEARCH_STREAM + round)
-    return integersAt(pointer, 2 * count * ranges.length).slice()
+    const length = 2 * count * ranges.length
+    guarded('search', () => kernels().random_bits(pointer, length, seed, SEARCH_STREAM + round))
+    return integersAt(pointer, length).slice()
   })
   const unit = (index: number): number => ((words[index] as number) >>> 0) / 2 ** 32
   const columns = ranges.map(([name, range], dimension) => {

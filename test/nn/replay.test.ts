@@ -1,11 +1,11 @@
 /** Small models repeat the kernel calls of an earlier pass: what may be seen of it is the memory that stays, and the time. */
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
-import { Conv2d, Flatten, Graph, Layer, Linear, MaxPool2d, ReLU, Sequential } from '../../src/nn/index.js'
+import { Add, Conv2d, Flatten, Graph, Layer, Linear, MaxPool2d, ReLU, Sequential } from '../../src/nn/index.js'
 import { relu, sum } from '../../src/ops/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { DisposedError } from '../../src/runtime/errors.js'
+import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
 import { normal, tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { createModel } from '../../src/zoo/index.js'
@@ -21,6 +21,14 @@ const layers = () => [
   new Linear({ outFeatures: 10 }),
 ]
 const make = (options: object = {}): Sequential => new Sequential(layers(), { input: [3, 12, 12], seed: 3, ...options })
+const twoInputs = (): Graph =>
+  new Graph(
+    [
+      { name: 'sum', layer: new Add(), inputs: ['a', 'b'] },
+      { name: 'end', layer: new ReLU(), inputs: ['sum'] },
+    ],
+    { inputs: { a: [3, 12, 12], b: [3, 12, 12] } },
+  )
 const image = (seed: number, N = 1): Tensor => normal([N, 3, 12, 12], { seed })
 
 const bits = (y: Tensor): number[] => [...new Uint32Array(y.data().buffer)]
@@ -110,6 +118,38 @@ describe('repeated passes', () => {
     expect(() => model.forward(x)).toThrow(DisposedError)
     expect(scope(() => answer(model, image(1)))).toEqual(expected)
     model.dispose()
+  })
+
+  it('refuse what only looks like a tensor, before and after they were captured', async () => {
+    vi.resetModules()
+    const other = await import('../../src/index.js')
+    await other.init()
+    const foreign = other.normal([1, 3, 12, 12], { seed: 1 })
+    const [model, pair] = [make(), twoInputs()]
+    const x = image(1)
+    const forgeries: [string, unknown][] = [
+      ['a plain object with a pointer', { shape: x.shape, size: x.size, pointer: x.pointer }],
+      ['a clone', structuredClone(x)],
+      ['a spread', { ...x, pointer: 8 }],
+      ['the tensor of another copy of the package', foreign],
+    ]
+    const refused =
+      /forward: (x|input 'b') must be a Tensor, not an object like one, such as a clone or the tensor of another copy/
+    for (let pass = 0; pass < 6; pass++) {
+      for (const [what, forgery] of forgeries) {
+        expect(() => model.forward(forgery as Tensor), `${what}, pass ${pass}`).toThrow(refused)
+        expect(() => model.run({ input: forgery as Tensor }), what).toThrow(ShapeError)
+        expect(() => pair.run({ a: x, b: forgery as Tensor }), what).toThrow(refused)
+      }
+      for (const wrong of [undefined, null, 7, [x], {}]) {
+        expect(() => model.run({ input: wrong as never })).toThrow(ShapeError)
+        expect(() => model.forward(wrong as never)).toThrow(ShapeError)
+      }
+      answer(model, x)
+      scope(() => void pair.run({ a: x, b: x }))
+    }
+    expect(() => relu(foreign as never)).toThrow(/relu: x must be a Tensor, not an object like one/)
+    for (const owned of [model, pair, x, foreign]) owned.dispose()
   })
 
   it('are for layers that say so: what others do besides calling kernels happens every time', () => {

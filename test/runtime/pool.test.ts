@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { instantiateCore } from '../../src/runtime/load.js'
+import type { Worker } from 'node:worker_threads'
 import { Pool } from '../../src/runtime/pool.js'
 import type { WorkerHandle } from '../../src/runtime/spawn.js'
 import { faultyWorker } from '../helpers/threads.js'
@@ -18,10 +19,33 @@ const items = 1 << 17
 let pool: Pool | undefined
 afterEach(() => pool?.close())
 
-const start = async (createWorker: (() => WorkerHandle) | undefined, patience?: number): Promise<Pool> => {
-  pool = await Pool.start({ module, memory, exports, threads: 2, createWorker, patience })
+interface Setting {
+  readonly patience?: number
+  readonly threads?: number
+  /** The kernels of this thread. */
+  readonly own?: WebAssembly.Exports
+}
+
+const start = async (
+  createWorker: (() => WorkerHandle) | undefined,
+  { patience, threads = 2, own = exports }: Setting = {},
+): Promise<Pool> => {
+  pool = await Pool.start({ module, memory, exports: own, threads, createWorker, patience })
   return pool
 }
+
+/** Workers one after another, by those that make them; the last makes all others. */
+function inTurn(...makers: (() => Worker)[]): { readonly make: () => Worker; readonly made: Worker[] } {
+  const made: Worker[] = []
+  const make = (): Worker => {
+    const worker = (makers[made.length] ?? makers.at(-1))!()
+    made.push(worker)
+    return worker
+  }
+  return { make, made }
+}
+
+const sound = faultyWorker('none', '')
 
 /** relu over `items` floats, in many chunks. */
 function relu(): void {
@@ -72,43 +96,117 @@ describe('the pool', () => {
     pool!.run('exp_fwd', [base + 4 * items, base], [0, 0], items, 64)
   })
 
-  it('passes on what the kernel itself throws', async () => {
+  it('tells a trap from every other error, in this thread and in a worker', async () => {
     await start(undefined)
-    expect(() => pool!.run('relu_fwd', [2 ** 32 - 64, base], [0, 0], items, 64)).toThrow(/out of bounds|failed/)
+    expect(() => pool!.run('relu_fwd', [2 ** 32 - 64, base], [0, 0], items, 64)).toThrow(WebAssembly.RuntimeError)
+    expectRight()
+    pool!.close()
+    await start(faultyWorker('relu_fwd', `throw new WebAssembly.RuntimeError('unreachable')`))
+    const error = failure()
+    expect(error).toMatchObject({ name: 'CoreError', code: 'CORE' })
+    expect(error.message).toMatch(
+      /^relu_fwd: the WebAssembly core trapped \(unreachable\) and may have damaged memory, .*start a new process/,
+    )
+  })
+
+  const heap = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 }
+  it.each<[string, () => Worker]>([
+    ['ends itself', faultyWorker('relu_fwd', 'process.exit(3)')],
+    [
+      'runs out of memory',
+      faultyWorker('relu_fwd', 'const all = []; for (;;) all.push(new Array(999).fill(1.5))', heap),
+    ],
+    [
+      'is ended later',
+      faultyWorker('relu_fwd', 'const end = Date.now() + 400; while (Date.now() < end); process.exit(1)'),
+    ],
+  ])('notices within a second that a worker %s in a kernel, and starts another', async (_, first) => {
+    const { make, made } = inTurn(first, sound)
+    await start(make)
+    const began = performance.now()
+    expect(failure()).toMatchObject({
+      code: 'WORKER',
+      message: 'relu_fwd: worker thread 1 ended inside the kernel; the result is lost, and another thread is started',
+    })
+    // One second after it ended, and the time that it took to get there.
+    expect(performance.now() - began).toBeLessThan(5000)
+    expectRight()
+    await until(() => pool!.threads === 2)
+    for (let i = 0; i < 20; i++) expectRight()
+    expect(made).toHaveLength(2)
+  })
+
+  it('notices within a second that a worker was killed in a kernel', async () => {
+    // Words: whether the worker is inside, and when it was killed.
+    const words = new Int32Array(new SharedArrayBuffer(8))
+    const spinning = `
+      Atomics.store(new Int32Array(globalThis.words), 0, 1)
+      for (;;);`
+    const { make, made } = inTurn(faultyWorker('relu_fwd', spinning, {}, { words: words.buffer }), sound)
+    let killed = 0
+    const own = {
+      ...exports,
+      relu_fwd(...args: number[]) {
+        if (killed === 0 && Atomics.load(words, 0) === 1) {
+          killed = performance.now()
+          void made[0]!.terminate()
+        }
+        ;(exports['relu_fwd'] as (...args: number[]) => void)(...args)
+      },
+    }
+    await start(make, { own })
+    expect(failure().message).toMatch(/worker thread 1 ended inside the kernel/)
+    expect(killed).toBeGreaterThan(0)
+    expect(performance.now() - killed).toBeLessThan(1000)
+    await until(() => pool!.threads === 2)
     expectRight()
   })
 
-  it('gives up a worker that ends in a kernel, and starts another', async () => {
-    let made = 0
-    const first = faultyWorker('relu_fwd', 'process.exit(3)')
-    const sound = faultyWorker('none', '')
-    await start(() => (made++ === 0 ? first() : sound()), 300)
-    expect(failure().message).toMatch(/a worker thread did not come back; the result is lost/)
-    expectRight()
-    await until(() => pool!.threads === 2)
-    expect(pool!.threads).toBe(2)
-    for (let i = 0; i < 20; i++) expectRight()
-    expect(made).toBe(2)
+  it('waits for the others when one has ended', async () => {
+    // Words: how often the slow worker came in, and how often it came out.
+    const words = new Int32Array(new SharedArrayBuffer(8))
+    const slow = `
+      const words = new Int32Array(globalThis.words)
+      const end = Date.now() + 500
+      Atomics.add(words, 0, 1)
+      while (Date.now() < end);
+      Atomics.add(words, 1, 1)`
+    const ending = faultyWorker('relu_fwd', 'process.exit(3)')
+    const { make } = inTurn(ending, faultyWorker('relu_fwd', slow, {}, { words: words.buffer }), ending)
+    await start(make, { threads: 3 })
+    let together = 0
+    for (let attempt = 0; attempt < 10 && together === 0; attempt++) {
+      await until(() => pool!.threads === 3)
+      const before = Atomics.load(words, 0)
+      const { message } = failure()
+      expect(message).toMatch(/worker thread \d ended inside the kernel/)
+      if (Atomics.load(words, 0) > before) together++
+      expect(Atomics.load(words, 1)).toBe(Atomics.load(words, 0))
+    }
+    expect(together).toBeGreaterThan(0)
   })
 
   it('gives up a worker that hangs in a kernel', async () => {
-    let made = 0
-    const first = faultyWorker('relu_fwd', 'for (;;);')
-    const sound = faultyWorker('none', '')
-    await start(() => (made++ === 0 ? first() : sound()), 300)
-    expect(failure().message).toMatch(/did not come back/)
+    const { make } = inTurn(faultyWorker('relu_fwd', 'for (;;);'), sound)
+    await start(make, { patience: 300 })
+    expect(failure()).toMatchObject({ code: 'WORKER', message: expect.stringMatching(/did not come back/) as string })
     await until(() => pool!.threads === 2)
     expectRight()
   })
 
-  it('replaces a worker that dies between jobs', async () => {
-    const made: { terminate(): unknown }[] = []
-    const sound = faultyWorker('none', '')
-    await start(() => {
-      const worker = sound()
-      made.push(worker)
-      return worker
+  it('trusts the core no longer when it cannot tell whether a worker that hangs has ended', async () => {
+    const worker = faultyWorker('relu_fwd', 'for (;;);')()
+    const { make } = inTurn(() => Object.defineProperty(worker, 'performance', { value: undefined }), sound)
+    await start(make, { patience: 300 })
+    expect(failure()).toMatchObject({
+      code: 'CORE',
+      message: expect.stringMatching(/may go on writing to memory/) as string,
     })
+  })
+
+  it('replaces a worker that dies between jobs', async () => {
+    const { make, made } = inTurn(sound)
+    await start(make)
     await made[0]!.terminate()
     await until(() => made.length === 2 && pool!.threads === 2)
     expect(made).toHaveLength(2)

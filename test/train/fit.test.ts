@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { imageExamples } from '../../src/data/images.js'
 import { Conv2d, Dropout, Flatten, Linear, ReLU, Sequential } from '../../src/nn/index.js'
@@ -13,6 +15,7 @@ import {
   fit,
   permutation,
   type EarlyStopping,
+  type FitEvent,
   type FitOptions,
   type FitState,
 } from '../../src/train/index.js'
@@ -88,6 +91,84 @@ describe('fit', () => {
     for await (const event of run) types.push(event.type)
     expect(types).toEqual(['step', 'step', 'epoch'])
     await expect(run).rejects.toThrow(/once/)
+  })
+
+  it('keeps nothing of what it was iterated for', async () => {
+    const { model, optimizer } = setting()
+    const events: WeakRef<FitEvent>[] = []
+    const run = fit(model, examples(20), options(optimizer, { epochs: 20 }))[Symbol.asyncIterator]()
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    for (;;) {
+      const next = await run.next()
+      if (next.done) {
+        expect(next.value).toMatchObject({ steps: [], epochs: [], stopped: 'finished', state: { step: 40 } })
+        break
+      }
+      events.push(new WeakRef(next.value))
+    }
+    expect(events).toHaveLength(60)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    collect()
+    // The last few may still lie in registers and promises.
+    const alive = events.flatMap((event, index) => (event.deref() ? [index] : []))
+    expect(alive.filter((index) => index < 55)).toEqual([])
+    // One that is awaited gives all of them.
+    const again = await fit(model, examples(20), options(optimizer, { epochs: 20 }))
+    expect([again.steps.length, again.epochs.length]).toEqual([40, 20])
+  })
+
+  it.each([0, 1])('is aborted after batch %i of validation, and goes on to the bit', async (number) => {
+    const run = async (
+      at: number,
+    ): Promise<{ validated: number; losses: number[]; epochs: unknown[]; w: number[] }> => {
+      const { model, optimizer } = setting()
+      let controller = new AbortController()
+      let [validated, calls] = [0, 0]
+      const validation = examples(30)
+      const more = (): Partial<FitOptions<Int32Array>> => ({
+        signal: controller.signal,
+        earlyStopping: { patience: 1 },
+        epochs: 6,
+        validation: {
+          size: 30,
+          batch(indices) {
+            validated++
+            if (calls++ === at) controller.abort()
+            return validation.batch(indices)
+          },
+        },
+      })
+      const first = await fit(model, examples(64), options(optimizer, more()))
+      const losses = first.steps.map(({ loss }) => loss)
+      const epochs = first.epochs.map(({ training, validation: measured, improved }) => ({
+        training,
+        measured,
+        improved,
+      }))
+      if (at < 0) return { validated, losses, epochs, w: bits(model) }
+      expect(first).toMatchObject({ stopped: 'aborted', epochs: [], state: { step: 7 } })
+      expect(validated).toBe(at + 1)
+      controller = new AbortController()
+      // As it comes out of a checkpoint.
+      const start = JSON.parse(JSON.stringify(first.state)) as FitState
+      const rest = await fit(model, examples(64), options(optimizer, { ...more(), start }))
+      return {
+        validated: validated - (at + 1),
+        losses: [...losses, ...rest.steps.map(({ loss }) => loss)],
+        epochs: rest.epochs.map(({ training, validation: measured, improved }) => ({ training, measured, improved })),
+        w: bits(model),
+      }
+    }
+    expect(await run(number)).toEqual(await run(-1))
+  })
+
+  it('goes on from states that earlier releases wrote at the end of an epoch', async () => {
+    const { model, optimizer } = setting()
+    const start = { step: 7, sums: { examples: 0, loss: 0, metrics: { accuracy: 0 } } }
+    const rest = await fit(model, examples(64), options(optimizer, { start, epochs: 2, validation: examples(10) }))
+    expect(rest.epochs.map(({ epoch }) => epoch)).toEqual([2])
+    expect(rest.steps[0]!.step).toBe(8)
   })
 
   it('stops when the loss is no longer a number, before the update', async () => {
@@ -271,6 +352,22 @@ describe('two trainings with one seed', () => {
 })
 
 describe('evaluate', () => {
+  it('ends between two batches when its signal says so', async () => {
+    const { model } = setting()
+    const controller = new AbortController()
+    let batches = 0
+    const run = evaluate(model, examples(50), {
+      batchSize: 10,
+      loss: crossEntropy,
+      signal: controller.signal,
+      onBatch() {
+        if (++batches === 2) controller.abort()
+      },
+    })
+    await expect(run).rejects.toMatchObject({ name: 'AbortError' })
+    expect(batches).toBe(2)
+  })
+
   it('averages over all examples, whatever the batch', async () => {
     const { model } = setting()
     const measure = (batchSize: number): ReturnType<typeof evaluate> =>

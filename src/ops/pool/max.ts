@@ -9,7 +9,7 @@ import type { PerDirection } from '../../plan/window.js'
 import { integersAt, kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { LIGHT } from '../../runtime/work.js'
 import type { Shape } from '../../tensor/shape.js'
-import { empty, keep, type Tensor } from '../../tensor/tensor.js'
+import { empty, keep, scope, type Tensor } from '../../tensor/tensor.js'
 
 export interface MaxPoolOptions extends PoolOptions {
   /** Distance between the elements of a window; default 1. */
@@ -123,19 +123,23 @@ export function maxPool3d(x: Tensor, options: MaxPoolOptions): Tensor {
  * @throws ShapeError when shapes or options do not fit.
  */
 export function maxPool2dWithIndices(x: Tensor, options: MaxPoolOptions): { y: Tensor; indices: PoolIndices } {
-  let kept: Tensor | undefined
-  const y = max2d({ x }, { options: options ?? {}, receive: (indices) => (kept = keep(indices.alias())) })
-  const bits = (kept as unknown as Tensor).alias()
-  ;(kept as unknown as Tensor).dispose()
-  return {
-    y,
-    indices: {
-      shape: bits.shape,
-      data: () => integersAt(bits.pointer, bits.size).slice(),
-      bits,
-      dispose: () => {
-        bits.dispose()
-      },
-    },
-  }
+  return scope(() => {
+    let kept: Tensor | undefined
+    try {
+      // The operation disposes what it makes when it ends.
+      const y = max2d({ x }, { options: options ?? {}, receive: (indices) => (kept = keep(indices.alias())) })
+      return { y, indices: positions((kept as unknown as Tensor).alias()) }
+    } finally {
+      kept?.dispose()
+    }
+  })
 }
+
+const positions = (bits: Tensor): PoolIndices => ({
+  shape: bits.shape,
+  data: () => integersAt(bits.pointer, bits.size).slice(),
+  bits,
+  dispose: () => {
+    bits.dispose()
+  },
+})

@@ -5,7 +5,7 @@
 import { checkTensor, defineOp, type Op } from '../../autodiff/op.js'
 import { mapExtents } from '../../plan/pool.js'
 import { perDirection, type PerDirection } from '../../plan/window.js'
-import { integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
+import { guarded, integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { LIGHT } from '../../runtime/work.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
@@ -97,7 +97,7 @@ function checkIndices(
         `${NAME}: indices must be those of maxPool2dWithIndices, of shape ${showShape(xShape)}, or that many integers; given ${bits instanceof Tensor ? showShape(bits.shape) : typeof indices}`,
       )
     }
-    bad = kernels().maxunpool_check(bits.pointer, bits.size, plane)
+    bad = guarded(NAME, () => kernels().maxunpool_check(bits.pointer, bits.size, plane))
     at = (i) => integersAt(bits.pointer, bits.size)[i] as number
     values = bits
   }
