@@ -29,7 +29,8 @@ const embedded: Origin = {
 /**
  * Loads the core. Every operation needs it once before; later calls return at once, unless they ask for another number
  * of threads, and a failed call can be repeated.
- * @throws UnsupportedError when the runtime lacks what was asked for, FormatError when `module` is not the core.
+ * @throws UnsupportedError when the runtime lacks what was asked for, FormatError when `module` is not the core, CoreError
+ * when the core was lost before: it cannot be loaded again in the same process, worker or page.
  */
 export const init = (options?: InitOptions): Promise<void> => initFrom(embedded, options)
 

@@ -130,7 +130,7 @@ describe('repeated passes', () => {
     const forgeries: [string, unknown][] = [
       ['a plain object with a pointer', { shape: x.shape, size: x.size, pointer: x.pointer }],
       ['a clone', structuredClone(x)],
-      ['a spread', { ...x, pointer: 8 }],
+      ['its own properties, and a pointer', Object.assign({}, x, { pointer: 8 })],
       ['the tensor of another copy of the package', foreign],
     ]
     const refused =
