@@ -1,6 +1,6 @@
 /** Safetensors files: headers changed as JSON with their length repaired, offsets, types and shapes that do not fit. */
 import { decodeSafetensors, encodeSafetensors } from '../../../src/io/safetensors.js'
-import { concat, mutateBytes, mutateJson, oddJsonText, textBytes, viewOf, type Json } from '../mutate.js'
+import { concat, latin1, mutateBytes, mutateJson, oddJsonText, textBytes, viewOf, type Json } from '../mutate.js'
 import type { Random } from '../random.js'
 import { accepted, attempt, defineTarget, expect, type Outcome } from '../target.js'
 
@@ -24,10 +24,70 @@ export function splitSafetensors(bytes: Uint8Array): { header: { [key: string]: 
 }
 
 const SEAL = 'toeplitz-checksum'
+const MARK = 'toeplitz-murmur3:'
+/** How a header with a checksum begins. */
+const SEALED = `{"__metadata__":{"${SEAL}":"${MARK}`
+const DIGITS = 32
 
 /** Whether a file carries a checksum over all of its bytes. */
 export const isSealed = (bytes: Uint8Array): boolean =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 100)).includes(`{"__metadata__":{"${SEAL}":"`)
+  Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 100)).indexOf(SEALED) === 8
+
+/** MurmurHash3_x86_128 with the seed 0, by its published definition. */
+function murmur3(bytes: Uint8Array): string {
+  const multiply = (a: number, b: number): number => Math.imul(a, b) >>> 0
+  const turn = (word: number, by: number): number => ((word << by) | (word >>> (32 - by))) >>> 0
+  const plus = (a: number, b: number): number => (a + b) >>> 0
+  const constants = [0x239b961b, 0xab0e9789, 0x38b34ae5, 0xa1e38b93]
+  const h = [0, 0, 0, 0] as [number, number, number, number]
+  const mixed = (word: number, lane: number): number =>
+    multiply(turn(multiply(word, constants[lane] as number), 15 + lane), constants[(lane + 1) % 4] as number)
+  const padded = concat(bytes, new Uint8Array((16 - (bytes.length % 16)) % 16))
+  const view = viewOf(padded)
+  for (let at = 0; at < padded.length; at += 16) {
+    const whole = at + 16 <= bytes.length
+    for (let lane = 0; lane < 4; lane++) {
+      h[lane] = (h[lane] as number) ^ mixed(view.getUint32(at + 4 * lane, true), lane)
+      if (!whole) continue
+      const turned = turn((h[lane] as number) >>> 0, [19, 17, 15, 13][lane] as number)
+      const added = plus(turned, h[(lane + 1) % 4] as number)
+      h[lane] = plus(multiply(added, 5), [0x561ccd1b, 0x0bcaa747, 0x96cd1c35, 0x32ac3b17][lane] as number)
+    }
+  }
+  const spread = (words: number[]): number[] => {
+    const first = words.reduce(plus)
+    return [first, ...words.slice(1).map((word) => plus(word, first))]
+  }
+  const finished = (word: number): number => {
+    const once = multiply(word ^ (word >>> 16), 0x85ebca6b)
+    const twice = multiply(once ^ (once >>> 13), 0xc2b2ae35)
+    return (twice ^ (twice >>> 16)) >>> 0
+  }
+  return spread(spread(h.map((word) => (word ^ bytes.length) >>> 0)).map(finished))
+    .map((word) => word.toString(16).padStart(8, '0'))
+    .join('')
+}
+
+const sealOf = (bytes: Uint8Array): string =>
+  murmur3(concat(bytes.subarray(0, 8 + SEALED.length), bytes.subarray(8 + SEALED.length + DIGITS)))
+
+/** Whether the checksum that a file carries is that of its bytes. */
+export const sealFits = (bytes: Uint8Array): boolean =>
+  Buffer.from(bytes).toString('latin1', 8 + SEALED.length, 8 + SEALED.length + DIGITS) === sealOf(bytes)
+
+/** The same header and data with a checksum that fits, as of one who forges it. */
+export function sealed(bytes: Uint8Array): Uint8Array {
+  const open = withoutSeal(bytes)
+  const { header, data } = splitSafetensors(open)
+  const { __metadata__: metadata, ...tensors } = header
+  // By hand, since JavaScript puts names that are whole numbers first.
+  const rest = (members: object | undefined): string =>
+    members && Object.keys(members).length > 0 ? `,${JSON.stringify(members).slice(1, -1)}` : ''
+  const texts = `${SEALED}${'0'.repeat(DIGITS)}"${rest(metadata as object | undefined)}}`
+  const file = safetensorsOf(`${texts}${rest(tensors)}}`, data)
+  file.set(latin1(sealOf(file)), 8 + SEALED.length)
+  return file
+}
 
 /** The same file as of a writer that does not know of the checksum. */
 export function withoutSeal(bytes: Uint8Array): Uint8Array {
@@ -58,6 +118,15 @@ export function mutateSafetensors(
   }
 }
 
+/** The file with a checksum that fits, where it still has a header. */
+export function resealed(bytes: Uint8Array): Uint8Array {
+  try {
+    return sealed(bytes)
+  } catch {
+    return bytes
+  }
+}
+
 function validFile(random: Random): Uint8Array {
   const header: { [key: string]: Json } = {}
   if (random.chance(0.5)) header['__metadata__'] = { format: 'pt', 'a key': 'ü \u0000 \\"' }
@@ -80,6 +149,7 @@ function validFile(random: Random): Uint8Array {
 function check(bytes: Uint8Array): Outcome {
   const file = attempt(() => decodeSafetensors(bytes, 'x.safetensors'))
   if (!file) return 'refused'
+  expect(!isSealed(bytes) || sealFits(bytes), 'a file that its checksum does not fit is accepted')
   const { header, data } = splitSafetensors(bytes)
   let total = 0
   for (const [name, { dtype, shape, data: values }] of file.tensors) {
@@ -109,8 +179,11 @@ export default defineTarget<Uint8Array>({
   cases: 600,
   readsFiles: true,
   make(random) {
-    const file = validFile(random)
-    return random.chance(0.1) ? file : mutateSafetensors(file, random)
+    const valid = validFile(random)
+    const file = random.chance(0.2) ? sealed(valid) : valid
+    if (random.chance(0.1)) return file
+    const changed = mutateSafetensors(file, random)
+    return random.chance(0.1) ? resealed(changed) : changed
   },
   check,
 })
