@@ -1,4 +1,5 @@
 /** Safetensors files: headers changed as JSON with their length repaired, offsets, types and shapes that do not fit. */
+import { checksumMark, isIntact, seal, unsealedChecksum } from '../../../src/io/checksum.js'
 import { decodeSafetensors, encodeSafetensors } from '../../../src/io/safetensors.js'
 import { concat, mutateBytes, mutateJson, oddJsonText, textBytes, viewOf, type Json } from '../mutate.js'
 import type { Random } from '../random.js'
@@ -35,6 +36,26 @@ export function withoutSeal(bytes: Uint8Array): Uint8Array {
   const metadata = header['__metadata__'] as { [key: string]: Json } | undefined
   const rest = Object.fromEntries(Object.entries(metadata ?? {}).filter(([key]) => key !== SEAL))
   return safetensorsOf(JSON.stringify({ ...header, ...(metadata ? { __metadata__: rest } : {}) }), data)
+}
+
+/** Where the digits of the checksum begin. */
+const SEALED = 8 + `{"__metadata__":{"${SEAL}":"${checksumMark}`.length
+
+/** Whether a file carries a checksum that is right. */
+export const isRightlySealed = (bytes: Uint8Array): boolean => isSealed(bytes) && isIntact(bytes, SEALED)
+
+/** The same file with a checksum that is right, where its header is an object: changed by one who knows of it. */
+export function withSeal(bytes: Uint8Array): Uint8Array {
+  try {
+    const { header, data } = splitSafetensors(withoutSeal(bytes))
+    const { __metadata__: metadata = {}, ...tensors } = header
+    const sealed = { __metadata__: { [SEAL]: unsealedChecksum, ...(metadata as { [key: string]: Json }) }, ...tensors }
+    const file = safetensorsOf(JSON.stringify(sealed), data)
+    seal(file, SEALED)
+    return file
+  } catch {
+    return bytes
+  }
 }
 
 /** The file with its header, its data, or anything in it changed. */
