@@ -10,6 +10,7 @@ import {
   type SafetensorsTensor,
 } from '../io/safetensors.js'
 import type { Graph } from '../nn/graph.js'
+import { checkState } from '../nn/state.js'
 import { largestFile, readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { FormatError, UnsupportedError } from '../runtime/errors.js'
@@ -181,17 +182,17 @@ function part({ path, tensors }: Checkpoint, prefix: string): Map<string, Floats
 
 /**
  * Puts a checkpoint's numbers into a model and an optimizer, and gives the weights of the best epoch, if it has any.
- * @throws FormatError when they do not fit
+ * @throws FormatError when they do not fit; neither has changed then
  */
 export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimizer): Weights | undefined {
   const { path, fit } = checkpoint
   const best = part(checkpoint, kinds.best)
+  const weights = part(checkpoint, kinds.model)
   if (fit.best !== undefined && best.size === 0) {
     throw new FormatError(`${path}: the weights of the best epoch are missing; ${advice}`)
   }
-  // They are checked now, by the model that takes them, rather than at the end of the run.
-  if (best.size > 0) model.assign(best, path)
-  model.assign(part(checkpoint, kinds.model), path)
+  const needed = new Map([...model.namedState()].map(([name, { shape }]) => [name, shape]))
+  for (const given of best.size > 0 ? [weights, best] : [weights]) checkState(needed, given, path)
   try {
     optimizer.loadState({
       tensors: Object.fromEntries(part(checkpoint, kinds.optimizer)),
@@ -200,5 +201,6 @@ export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimiz
   } catch (error) {
     throw new FormatError(`${path}: ${(error as Error).message}`, { cause: error })
   }
+  model.assign(weights, path)
   return best.size > 0 ? best : undefined
 }

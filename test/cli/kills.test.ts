@@ -2,20 +2,16 @@
  * A run that is killed at any of its changes to the disk, or whose disk fails at any of them: what is left leads to the
  * weights of an undisturbed run, or is what was there before. `npm run test:kills` does it to real processes.
  */
-import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { TrainOptions } from '../../src/cli/program.js'
-import { trainDefaults } from '../../src/cli/settings.js'
-import { trainCommand } from '../../src/cli/train.js'
-import { writeIdx } from '../../src/data/idx.js'
 import type { ModelFile } from '../../src/io/model-file.js'
 import { decodeSafetensors } from '../../src/io/safetensors.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
 import { faults, systemError, type Change, type Fault } from '../helpers/fileFaults.js'
+import { bury, finished, hashIn, namesIn, tinyOptions, train, writeTinyData } from '../helpers/tinyRuns.js'
 
 vi.mock('node:fs/promises', async (original) => (await import('../helpers/fileFaults.js')).faultyPromises(await original()))
 vi.mock('node:fs', async (original) => (await import('../helpers/fileFaults.js')).faultySync(await original()))
@@ -29,49 +25,8 @@ const place = join(root, 'place')
 const out = join(place, 'run')
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-/** Pictures of 4 × 4 whose class is the place of a bright pixel. */
-function writeData(): void {
-  mkdirSync(data)
-  for (const [name, size] of [
-    ['train', 113],
-    ['t10k', 20],
-  ] as const) {
-    const labels = Uint8Array.from({ length: size }, (_, n) => n % 10)
-    const images = new Uint8Array(size * 16)
-    labels.forEach((label, n) => (images[n * 16 + label] = 100 + (n % 150)))
-    writeFileSync(join(data, `${name}-images-idx3-ubyte`), writeIdx([size, 4, 4], images))
-    writeFileSync(join(data, `${name}-labels-idx1-ubyte`), writeIdx([size], labels))
-  }
-}
-
-/** A run of two epochs of 104 steps, with a checkpoint in the middle of each and the best epoch kept. */
-const options: TrainOptions = {
-  ...trainDefaults,
-  ...{ model: 'linear', batchSize: 1, lr: 0.01, earlyStopping: 2, dataDir: data, out, debug: false, given: new Set() },
-}
-
-const finished = ['metrics.jsonl', 'model.json', 'model.safetensors', 'report.html', 'result.json']
-
-async function train(changes: Partial<TrainOptions> = {}): Promise<string> {
-  const stdout = new PassThrough()
-  await trainCommand({ ...options, ...changes }, { stdout })
-  return String(stdout.read() ?? '')
-}
-
-const hashIn = (folder: string): string =>
-  createHash('sha256')
-    .update(readFileSync(join(folder, 'model.safetensors')))
-    .digest('hex')
-
-/** Lets the owners of locks be gone, as they are after a kill: here they are this process. */
-function bury(): void {
-  if (!existsSync(out)) return
-  for (const name of readdirSync(out).filter((name) => name.startsWith('run.lock'))) {
-    const text = readFileSync(join(out, name), 'utf8')
-    if (!text.endsWith('\n')) continue
-    writeFileSync(join(out, name), `${JSON.stringify({ ...(JSON.parse(text) as object), pid: 2 ** 22 + 1 })}\n`)
-  }
-}
+const run = (changes: Partial<TrainOptions> = {}): Promise<string> =>
+  train({ ...tinyOptions, dataDir: data, out, ...changes })
 
 /** Whether the checkpoint in the folder is one of a run with this seed. */
 function isOf(seed: number): boolean {
@@ -82,9 +37,6 @@ function isOf(seed: number): boolean {
 }
 
 const isPassing = (name: string): boolean => /^\.toeplitz|^run\.lock/.test(name)
-
-/** Names of the files in a folder. */
-const namesIn = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).sort() : [])
 
 /** What a folder holds, apart from locks and what was not finished. */
 const contentsOf = (folder: string): Record<string, string> =>
@@ -104,7 +56,7 @@ async function changesOf(changes: Partial<TrainOptions>): Promise<readonly Chang
   await faults.during(
     place,
     () => undefined,
-    () => train(changes),
+    () => run(changes),
   )
   return [...faults.changes]
 }
@@ -112,9 +64,9 @@ async function changesOf(changes: Partial<TrainOptions>): Promise<readonly Chang
 let whole: string
 let another: string
 beforeAll(async () => {
-  writeData()
-  await train({ out: join(root, 'whole') })
-  await train({ out: join(root, 'another'), seed: 2 })
+  writeTinyData(data)
+  await run({ out: join(root, 'whole') })
+  await run({ out: join(root, 'another'), seed: 2 })
   whole = hashIn(join(root, 'whole'))
   another = hashIn(join(root, 'another'))
   expect(another).not.toBe(whole)
@@ -122,9 +74,9 @@ beforeAll(async () => {
 /** What a run finds in its folder, and the options that it begins with. */
 const situations: [string, () => Promise<unknown>, Partial<TrainOptions>][] = [
   ['in a new folder', () => Promise.resolve(), {}],
-  ['over a finished run', () => train({ seed: 2 }), { force: true }],
-  ['over an unfinished run', () => faults.during(place, from(40, 'kill'), () => train({ seed: 2 })), { force: true }],
-  ['from a checkpoint', () => faults.during(place, from(45, 'kill'), () => train()), { resume: out }],
+  ['over a finished run', () => run({ seed: 2 }), { force: true }],
+  ['over an unfinished run', () => faults.during(place, from(40, 'kill'), () => run({ seed: 2 })), { force: true }],
+  ['from a checkpoint', () => faults.during(place, from(45, 'kill'), () => run()), { resume: out }],
 ]
 
 describe.each(situations)('a run that begins %s', (situation, prepare, changes) => {
@@ -139,7 +91,7 @@ describe.each(situations)('a run that begins %s', (situation, prepare, changes) 
     rmSync(place, { recursive: true, force: true })
     mkdirSync(place)
     await prepare()
-    bury()
+    bury(out)
     if (existsSync(out)) cpSync(out, before, { recursive: true })
     const changed = await changesOf(changes)
     expect(hashIn(out)).toBe(whole)
@@ -153,9 +105,9 @@ describe.each(situations)('a run that begins %s', (situation, prepare, changes) 
       for (const kill of half ? (['kill', 'kill in the middle'] as const) : (['kill'] as const)) {
         const where = `${kill} at ${number} (${name})`
         again()
-        const ended = await faults.during(place, from(number, kill), () => train(changes))
+        const ended = await faults.during(place, from(number, kill), () => run(changes))
         expect(ended, where).toBeUndefined()
-        bury()
+        bury(out)
         const hasCheckpoint = existsSync(join(out, 'checkpoint.safetensors'))
         const isThere = existsSync(join(out, 'model.json'))
         // Whatever model.json there is goes with the weights beside it.
@@ -163,20 +115,20 @@ describe.each(situations)('a run that begins %s', (situation, prepare, changes) 
           const { weights } = JSON.parse(readFileSync(join(out, 'model.json'), 'utf8')) as ModelFile
           expect(hashIn(out), where).toBe(weights.sha256)
         }
-        if (isOf(1)) await train({ resume: out })
+        if (isOf(1)) await run({ resume: out })
         else if (isThere && !hasCheckpoint && hashIn(out) === whole) {
           // It was over, but for its lock.
-          await expect(train({ resume: out }), where).rejects.toThrow('the run is finished')
+          await expect(run({ resume: out }), where).rejects.toThrow('the run is finished')
         } else {
           // It had not begun: what was there before is there still, whole.
           if (situation === 'over a finished run') expect(hashIn(out), where).toBe(another)
           if (situation === 'over an unfinished run') {
             cpSync(out, join(place, 'copy'), { recursive: true })
-            await train({ resume: join(place, 'copy') })
+            await run({ resume: join(place, 'copy') })
             expect(hashIn(join(place, 'copy')), where).toBe(another)
             rmSync(join(place, 'copy'), { recursive: true })
           }
-          await train(changes)
+          await run(changes)
         }
         expect(hashIn(out), where).toBe(whole)
         expect(namesIn(out), where).toEqual(finished)
@@ -195,7 +147,7 @@ describe.each(situations)('a run that begins %s', (situation, prepare, changes) 
           code === 'ENOSPC' && /^(rm|unlink|rmdir|truncate)$/.test(change.name)
         const fault = (change: Change): Fault =>
           change.number < number || lets(change) ? undefined : systemError(code)
-        const failed = await faults.during(place, fault, () => train(changes)).catch((error: unknown) => error)
+        const failed = await faults.during(place, fault, () => run(changes)).catch((error: unknown) => error)
         const isEnd = typeof failed === 'string'
         // A lock that cannot be removed at the end, or the folder above, is no error: its owner is gone then.
         if (isEnd) expect(lets({ name }) || /^(unlink|rmdir)$/.test(name), where).toBe(true)
@@ -212,13 +164,39 @@ describe.each(situations)('a run that begins %s', (situation, prepare, changes) 
           // What had not begun has changed nothing.
           if (!isEnd && !isOf(1)) expect(contentsOf(out), where).toEqual(contentsOf(before))
         }
-        bury()
+        bury(out)
         if (isEnd) continue
         // The run before is there still where the new one had not begun, which takes nothing but another try.
-        await (isOf(1) ? train({ resume: out }) : train(changes))
+        await (isOf(1) ? run({ resume: out }) : run(changes))
         expect(hashIn(out), where).toBe(whole)
         expect(namesIn(out), where).toEqual(finished)
       }
     },
   )
+})
+
+it('notices at any change that its folder has vanished, and does not make it again', async () => {
+  rmSync(out, { recursive: true, force: true })
+  const all = await changesOf({})
+  const taken = all.findIndex(({ name }) => name === 'link')
+  for (const { number, name } of all) {
+    const where = `before ${number} (${name})`
+    rmSync(out, { recursive: true, force: true })
+    const vanish = (change: Change): Fault => {
+      if (change.number === number) rmSync(out, { recursive: true, force: true })
+      return undefined
+    }
+    const failed = await faults.during(place, vanish, () => run()).catch((error: unknown) => error)
+    if (typeof failed === 'string') {
+      // It vanished before it was taken, and was made again, or when all was done.
+      if (number <= taken) expect(hashIn(out), where).toBe(whole)
+      else expect(number, where).toBeGreaterThanOrEqual(all.length - 4)
+    } else {
+      expect(failed, where).toBeInstanceOf(ToeplitzError)
+      expect((failed as Error).message, where).toMatch(
+        /^[^\n]+(was removed while this run went on|does not exist)[^\n]+$/,
+      )
+      expect(existsSync(out), where).toBe(false)
+    }
+  }
 })
