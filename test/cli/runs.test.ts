@@ -10,10 +10,10 @@ import type { TrainOptions } from '../../src/cli/program.js'
 import { encodePng } from '../../src/io/png.js'
 import { InUseError } from '../../src/node/lock.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
-import { faults, type Change, type Fault } from '../helpers/faults.js'
+import { faults, type Change, type Fault } from '../helpers/fileFaults.js'
 import { bury, finished, goneProcess, hashIn, namesIn, tinyOptions, train, writeTinyData } from '../helpers/tinyRuns.js'
 
-vi.mock('node:fs/promises', async (original) => (await import('../helpers/faults.js')).faultyPromises(await original()))
+vi.mock('node:fs/promises', async (original) => (await import('../helpers/fileFaults.js')).faultyPromises(await original()))
 
 const root = mkdtempSync(join(tmpdir(), 'toeplitz-runs-'))
 const home = process.cwd()
