@@ -74,8 +74,8 @@ export function loss_each_dx(
 }
 
 /** Bytes of workspace for `crossentropy_fwd`: two sets of sums, and four derivatives. */
-export function crossentropy_workspace(): usize {
-  return 2 * SUMS_BYTES + 16
+export function crossentropy_workspace(): f64 {
+  return <f64>(2 * SUMS_BYTES + 16)
 }
 
 /**

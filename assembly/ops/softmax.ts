@@ -18,8 +18,8 @@ import {
 import { F32 } from '../simd'
 
 /** Bytes of workspace for the functions of this file. */
-export function softmax_workspace(): usize {
-  return SUMS_BYTES
+export function softmax_workspace(): f64 {
+  return <f64>SUMS_BYTES
 }
 
 export function softmax_fwd(y: usize, x: usize, ws: usize, classes: i32, inner: i32, begin: i32, end: i32): void {

@@ -8,6 +8,7 @@ import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { remembering } from './remember.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
+/** Numbers of any size up to 2³¹ − 1: what a window has beside the input costs nothing. */
 export interface PoolOptions {
   /** Extents of a window. */
   readonly kernel: PerDirection

@@ -6,6 +6,7 @@ import { perDirection } from '../plan/window.js'
 import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
+import { checkSize } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 
 /** Parameters of a Gabor function (9.16 to 9.18), in pixels and radians. */
@@ -40,6 +41,7 @@ export function gabor(options: GaborOptions): Tensor {
   for (const [name, value] of Object.entries({ alpha, betaX, betaY, frequency, phase, tau, x0, y0 })) {
     if (!Number.isFinite(value)) throw new ShapeError(`gabor: ${name} must be a finite number, given ${String(value)}`)
   }
+  checkSize([R, S], 'gabor')
   const k = kernels('gabor')
   const [cosine, sine] = [k.scalar_cos(tau), k.scalar_sin(tau)]
   const values = Float32Array.from({ length: R * S }, (_, i) => {

@@ -6,6 +6,7 @@ import { perDirection, type PerDirection } from '../plan/window.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
+import { checkSize } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { onePicture, targetOf, type Classifier } from './classifier.js'
 
@@ -60,6 +61,7 @@ export function occlusionMap(model: Classifier, x: Tensor, options: OcclusionOpt
     const values = new Float32Array(shape[0] * shape[1])
     for (let begin = 0; begin < values.length; begin += batchSize) {
       const count = Math.min(batchSize, values.length - begin)
+      checkSize([count, C, H, W], 'occlusionMap', 'a batch')
       const covered = new Float32Array(count * pixels.length)
       for (let n = 0; n < count; n++) {
         covered.set(pixels, n * pixels.length)

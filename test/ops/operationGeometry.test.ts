@@ -22,6 +22,7 @@ import { init } from '../../src/runtime/embedded.js'
 import { OutOfMemoryError, ShapeError } from '../../src/runtime/errors.js'
 import { ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
+import { gabor, tileGrid } from '../../src/vision/index.js'
 import { checkOperations } from '../helpers/operationGeometry.js'
 import { itRefuses } from '../helpers/refusals.js'
 
@@ -124,6 +125,16 @@ describe('what no memory holds', () => {
       'size of weights',
       () => weightedPool2d(zeros([1, 1, 2, 2]), { kernel: most, sigma: 1, ceil: true }),
       /the kernel \(/,
+    ],
+    [
+      'size of a picture',
+      () => gabor({ size: 2 ** 16 }),
+      /gabor: the output \(65536, 65536\) needs more than the 4 GiB/,
+    ],
+    [
+      'size of tiles',
+      () => tileGrid(zeros([4, 64, 64]), { zoom: 4096 }),
+      /a picture of 524289 × 524289 pixels would be drawn; at most 67108864/,
     ],
     ['stream', () => uniform([2], { stream: -1 }), /uniform: a stream is a whole number from 0 to 4294967295, not -1/],
   )

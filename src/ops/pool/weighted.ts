@@ -18,7 +18,7 @@ export interface WeightedPoolOptions extends Omit<AvgPoolOptions, 'kernel'> {
   readonly kernel?: PerDirection | undefined
   /** Weights (R, S) from 0 on, which are divided by their sum. Give these or `sigma`. */
   readonly weights?: readonly (readonly number[])[] | Tensor | undefined
-  /** Standard deviation, in elements, of a Gaussian around the centre of the window. */
+  /** Standard deviation, in elements, of a Gaussian around the centre of the window, which may have up to 2²² taps. */
   readonly sigma?: number | readonly number[] | undefined
 }
 
