@@ -2,7 +2,7 @@
 import { holdOut, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, type Normalization } from '../data/images.js'
 import { loadCifar10 } from '../node/cifar10.js'
-import { loadImageFolder } from '../node/folder.js'
+import { loadImageFolder, type OtherFiles } from '../node/folder.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
 import { UsageError } from './errors.js'
 
@@ -32,16 +32,23 @@ export interface DataOptions {
   readonly strict?: boolean | undefined
   /** Told of each damaged picture that is skipped. */
   readonly onSkip: (error: Error) => void
+  /** Told, in one line, what else a user should know of the data. */
+  readonly note?: (line: string) => void
 }
 
 async function loadSplit(
   name: string,
-  { dataDir, imageSize, strict, onSkip }: DataOptions,
+  { dataDir, imageSize, strict, onSkip, note }: DataOptions,
 ): Promise<Split<ImageSource>> {
   const load = sets[name]
   if (!load) {
     const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
-    return loadImageFolder(name, { ...size, strict: strict === true, onSkip })
+    const onOther = ({ count, example }: OtherFiles): void => {
+      note?.(
+        `note: ${count} in the classes' folders ${count === 1 ? 'is' : 'are'} not called as pictures, such as ${example}; left out`,
+      )
+    }
+    return loadImageFolder(name, { ...size, strict: strict === true, onSkip, onOther })
   }
   if (imageSize > 0) throw new UsageError(`--image-size ${imageSize}: only the pictures of a folder can be resized`)
   return load(dataDir)

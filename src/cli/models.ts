@@ -19,6 +19,9 @@ export function makeModel({ model, augment, init, seed }: RunSettings, { shape, 
   return createModel(model, { input: [C, h, w], classes: classes.length, seed, ...(weightInit ? { weightInit } : {}) })
 }
 
+/** Bytes of a model.json, which holds no weights: room for some million layers. */
+const LARGEST_DESCRIPTION = 2 ** 28
+
 /** Whether a path names a whole model in one file. */
 const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 
@@ -29,7 +32,7 @@ const readWhole = async (path: string): Promise<{ file: ModelDescription; model:
 async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph; path: string }> {
   const found = await stat(path).catch(() => undefined)
   const resolved = found?.isDirectory() ? join(path, 'model.json') : path
-  const text = new TextDecoder().decode(await readFileOrExplain(resolved))
+  const text = new TextDecoder().decode(await readFileOrExplain(resolved, { maxBytes: LARGEST_DESCRIPTION }))
   return { ...decodeModelFile(text, resolved), path: resolved }
 }
 
