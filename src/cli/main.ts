@@ -5,8 +5,10 @@ import { predictCommand } from './predict.js'
 import { runCli } from './program.js'
 import { searchCommand } from './search.js'
 import { summaryCommand } from './summary.js'
+import { endWithOutput } from './terminal.js'
 import { trainCommand } from './train.js'
 
+endWithOutput()
 process.exitCode = await runCli(process.argv.slice(2), {
   train: (options) => trainCommand(options),
   search: (options) => searchCommand(options),
