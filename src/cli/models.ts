@@ -1,6 +1,6 @@
 /** Models: new ones for a run, trained ones in folders and files. */
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { lstat, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ImageSource } from '../data/dataset.js'
 import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
@@ -42,7 +42,8 @@ const readArchitecture = async (path: string): Promise<Graph> =>
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
 export async function modelNamed(name: string): Promise<Graph> {
-  const exists = (await stat(name).catch(() => undefined)) !== undefined
+  // A link that leads nowhere was meant, too.
+  const exists = (await lstat(name).catch(() => undefined)) !== undefined
   const isPath = exists || (/[/\\.]/.test(name) && !Object.hasOwn(architectures, name))
   return isPath ? readArchitecture(name) : createModel(name)
 }

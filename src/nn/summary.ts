@@ -117,7 +117,8 @@ function groupBlocks(
     if (block === undefined) grouped.push(rows[begin] as SummaryRow)
     else {
       while (nodes[end]?.block === block) end++
-      grouped.push(blockRow(block, blocks[block] ?? block, rows.slice(begin, end)))
+      const called = Object.hasOwn(blocks, block) ? (blocks[block] as string) : block
+      grouped.push(blockRow(block, called, rows.slice(begin, end)))
     }
     begin = end
   }
