@@ -99,7 +99,8 @@ export interface CliStreams {
   readonly stderr: CliStream
 }
 
-export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const
+/** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
+export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const
 
 export function createProgram(actions: CliActions, streams: CliStreams = process): Command {
   const program = new Command('toeplitz')
@@ -139,7 +140,7 @@ Examples:
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 output no longer read.`,
   )
   return program
 }

@@ -56,9 +56,6 @@ export function columns(
   )
 }
 
-/** Exit code of a process that wrote to a pipe which nobody reads: 128 and the number of SIGPIPE, as shells tell it. */
-const BROKEN_PIPE = 141
-
 /** Whether nobody reads an output any more: the reader of a pipe has ended, or a terminal is gone. */
 const isClosed = (code: string | undefined, { isTTY }: { readonly isTTY?: boolean }): boolean =>
   code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED' || (code === 'EIO' && isTTY === true)
@@ -68,7 +65,8 @@ const isClosed = (code: string | undefined, { isTTY }: { readonly isTTY?: boolea
  * handles an interrupt is given one, so that a training leaves its checkpoint. What is wrong with an output otherwise,
  * such as a full disk behind it, is said on stderr.
  */
-export function endWithOutput({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'> = process): void {
+export function endWithOutput(codes: { readonly unread: number; readonly failure: number }): void {
+  const { stdout, stderr } = process
   let ending = false
   const end = (code: number): void => {
     if (ending) return
@@ -80,13 +78,13 @@ export function endWithOutput({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' 
   }
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (isClosed(error.code, stdout)) {
-      end(BROKEN_PIPE)
+      end(codes.unread)
       return
     }
     if (!ending) stderr.write(`toeplitz: the output cannot be written (${visible(error.code ?? error.message)})\n`)
-    end(1)
+    end(codes.failure)
   })
   stderr.on('error', (error: NodeJS.ErrnoException) => {
-    end(isClosed(error.code, stderr) ? BROKEN_PIPE : 1)
+    end(isClosed(error.code, stderr) ? codes.unread : codes.failure)
   })
 }
