@@ -3,6 +3,7 @@ import { holdOut, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, type Normalization } from '../data/images.js'
 import { loadCifar10 } from '../node/cifar10.js'
 import { loadImageFolder, type OtherFiles } from '../node/folder.js'
+import { extensions } from '../node/listing.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
 import { UsageError } from './errors.js'
 
@@ -44,9 +45,8 @@ async function loadSplit(
   if (!load) {
     const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
     const onOther = ({ count, example }: OtherFiles): void => {
-      note?.(
-        `note: ${count} in the classes' folders ${count === 1 ? 'is' : 'are'} not called as pictures, such as ${example}; left out`,
-      )
+      const what = count === 1 ? 'file or folder in the classes does' : 'files or folders in the classes do'
+      note?.(`note: ${count} ${what} not end in ${extensions.join(', ')}, such as ${example}; left out`)
     }
     return loadImageFolder(name, { ...size, strict: strict === true, onSkip, onOther })
   }

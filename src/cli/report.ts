@@ -107,6 +107,8 @@ export interface ReportData {
   readonly mistakes: readonly Mistake[]
 }
 
+/** Epochs in the table, the last ones: a page of millions could neither be made nor opened. */
+const largestEpochs = 1000
 /** Points of a chart's line. More than pixels are wide is more than can be seen. */
 const largestChartPoints = 1600
 const largestFilters = 256
@@ -237,13 +239,15 @@ function renderCharts(data: ReportData): string {
 }
 
 function renderEpochs(epochs: readonly EpochRecord[]): string {
-  const rows = epochs.map(
+  const rows = epochs.slice(-largestEpochs).map(
     (row) => `<tr><th scope="row">${row.epoch}</th>\
 <td>${formatLoss(row.trainingLoss)}</td><td>${formatPercent(row.trainingAccuracy)}</td>\
 <td>${formatLoss(row.validationLoss)}</td><td>${formatPercent(row.validationAccuracy)}</td>\
 <td>${formatDuration(row.seconds)}</td><td>${formatRate(row.imagesPerSecond)}</td></tr>`,
   )
-  return scrollable(
+  const cut =
+    epochs.length > largestEpochs ? `<p class="lead">The last ${formatCount(largestEpochs)} epochs.</p>\n` : ''
+  return `${cut}${scrollable(
     'Epochs',
     `<table class="plain">
 <thead><tr><th scope="col">Epoch</th><th scope="col">Training loss</th><th scope="col">Training accuracy</th>\
@@ -251,7 +255,7 @@ function renderEpochs(epochs: readonly EpochRecord[]): string {
 <th scope="col">Images/s</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody>
 </table>`,
-  )
+  )}`
 }
 
 function renderLayers(layers: readonly LayerRow[]): string {
@@ -428,11 +432,14 @@ function chartData(data: ReportData): ChartData {
   const smoothing = Math.max(1, 2 * Math.floor(losses.length / 60) + 1)
   const smooth = movingMean(losses, (smoothing - 1) / 2)
   const byStep = new Map(sampleExtremes(losses, largestChartPoints).map((index) => [data.steps[index]?.step, index]))
+  // Of very many epochs, one in so many.
+  const every = Math.ceil(data.epochs.length / largestChartPoints)
+  const shown = data.epochs.filter((_, index) => (data.epochs.length - 1 - index) % every === 0)
+  const validation = new Map(shown.map((row) => [row.epoch * data.stepsPerEpoch, row]))
   data.steps.forEach((record, index) => {
     // The ends of epochs stay, where validation has its points.
-    if (record.step % data.stepsPerEpoch === 0) byStep.set(record.step, index)
+    if (validation.has(record.step)) byStep.set(record.step, index)
   })
-  const validation = new Map(data.epochs.map((row) => [row.epoch * data.stepsPerEpoch, row]))
   const steps = [...new Set([...byStep.keys(), ...validation.keys()])]
     .filter((step) => step !== undefined)
     .sort((first, second) => first - second)

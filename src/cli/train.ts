@@ -196,7 +196,7 @@ async function finish(run: Run, parts: RunParts, skipped: number, note: Note): P
     result: resultOf(run, parts, outcome),
   })
   note(`test error   ${((100 * errors) / images).toFixed(2)} %  (${errors} of ${images} wrong)`)
-  if (skipped > 0) note(`skipped      ${skipped} damaged picture${skipped === 1 ? '' : 's'}`)
+  if (skipped > 0) note(`skipped      ${skipped} picture${skipped === 1 ? '' : 's'}, as told above`)
   note(`time         ${seconds.toFixed(1)} s`)
   note(`weights      ${paths.weights}`)
   note(`SHA-256      ${sha256}`)

@@ -1,6 +1,7 @@
 /** Files on disk: reading with errors that help, writing that never leaves half a file. Node only. */
 import { randomUUID } from 'node:crypto'
-import { appendFile, mkdir, open, realpath, rename, rm, rmdir, stat, truncate, type FileHandle } from 'node:fs/promises'
+import { rmdirSync } from 'node:fs'
+import { appendFile, mkdir, open, realpath, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ToeplitzError } from '../runtime/errors.js'
 import { codeOf, isA, shown } from './reading.js'
@@ -97,18 +98,25 @@ async function makeMissing(path: string): Promise<string | undefined> {
     } catch (error) {
       // Another process may have been faster.
       if (codeOf(error) === 'EEXIST' && (await isA('directory', path))) return topmost
-      if (last && topmost !== undefined) await removeEmpty(above, topmost)
+      if (last) removeEmpty(above, topmost)
       if (last || codeOf(error) !== 'ENOENT' || above === path) throw error
       topmost = await makeMissing(above)
     }
   }
 }
 
-/** Removes a directory and those above it up to `topmost`, as far as they are empty. */
-async function removeEmpty(path: string, topmost: string): Promise<void> {
+/**
+ * Removes a directory and those above it up to `topmost`, which `makeDirectory` gave, as far as they are empty. At once, so
+ * that a process that ends can do it.
+ */
+export function removeEmpty(path: string, topmost: string | undefined): void {
+  if (topmost === undefined) return
   try {
-    await rmdir(path)
-    if (path !== topmost) await removeEmpty(dirname(path), topmost)
+    // Step by step as they were made: made absolute, a path may be longer than the system allows.
+    for (let at = path; ; at = dirname(at)) {
+      rmdirSync(at)
+      if (at === topmost) return
+    }
   } catch {
     // It holds something, or is gone.
   }

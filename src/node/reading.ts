@@ -180,6 +180,15 @@ export async function isA(kind: 'file' | 'directory', path: string): Promise<boo
   return (await kindAt(path)) === kind
 }
 
+/** What the system tells of what a path leads to. @throws as `readFileOrExplain` */
+export async function statOrExplain(path: string): Promise<Stats> {
+  try {
+    return await stat(systemPath(path))
+  } catch (error) {
+    throw readingError(path, error)
+  }
+}
+
 /** What is at the path, links followed; undefined where there is nothing. @throws as `isA` */
 async function kindAt(path: string): Promise<Kind | undefined> {
   try {
