@@ -87,6 +87,7 @@ p { margin: 0 0 16px; max-width: 80ch; }
 .facts dt { color: var(--muted); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; }
+code { white-space: pre-wrap; }
 code span { display: inline-block; max-width: 100%; }
 .scroll { overflow-x: auto; }
 .scroll tbody th, .scroll tfoot th { position: sticky; left: 0; background: var(--page); }

@@ -2,7 +2,8 @@
 import { holdOut, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, type Normalization } from '../data/images.js'
 import { loadCifar10 } from '../node/cifar10.js'
-import { loadImageFolder } from '../node/folder.js'
+import { loadImageFolder, type OtherFiles } from '../node/folder.js'
+import { extensions } from '../node/listing.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
 import { UsageError } from './errors.js'
 
@@ -32,16 +33,22 @@ export interface DataOptions {
   readonly strict?: boolean | undefined
   /** Told of each damaged picture that is skipped. */
   readonly onSkip: (error: Error) => void
+  /** Told, in one line, what else a user should know of the data. */
+  readonly note?: (line: string) => void
 }
 
 async function loadSplit(
   name: string,
-  { dataDir, imageSize, strict, onSkip }: DataOptions,
+  { dataDir, imageSize, strict, onSkip, note }: DataOptions,
 ): Promise<Split<ImageSource>> {
   const load = sets[name]
   if (!load) {
     const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
-    return loadImageFolder(name, { ...size, strict: strict === true, onSkip })
+    const onOther = ({ count, example }: OtherFiles): void => {
+      const what = count === 1 ? 'file or folder in the classes does' : 'files or folders in the classes do'
+      note?.(`note: ${count} ${what} not end in ${extensions.join(', ')}, such as ${example}; left out`)
+    }
+    return loadImageFolder(name, { ...size, strict: strict === true, onSkip, onOther })
   }
   if (imageSize > 0) throw new UsageError(`--image-size ${imageSize}: only the pictures of a folder can be resized`)
   return load(dataDir)

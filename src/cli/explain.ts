@@ -3,7 +3,8 @@ import type { LayerExplanation, PassExplanation } from '../nn/explain.js'
 import { init } from '../runtime/embedded.js'
 import { showShape } from '../tensor/shape.js'
 import { modelNamed } from './models.js'
-import type { CliStream, ExplainOptions } from './program.js'
+import type { ExplainOptions } from './program.js'
+import { columns, outputTo, type CliStream } from './terminal.js'
 
 /** The passes by what they are called on the command line. */
 const passNames: Readonly<Record<ExplainOptions['pass'], readonly PassExplanation['pass'][]>> = {
@@ -28,31 +29,24 @@ export async function explainCommand(
     ...layer,
     passes: layer.passes.filter((one) => wanted.includes(one.pass)),
   }))
-  stdout.write(json ? `${JSON.stringify({ layers: asked, batch }, null, 2)}\n` : `${table(asked, batch)}\n`)
+  const out = outputTo(stdout)
+  if (json) out.json({ layers: asked, batch })
+  else out.text(table(asked, batch))
 }
 
 const HEAD = ['layer', 'input', 'pass', 'algorithm', 'ms', 'next best', 'ms'] as const
 const isTime = (column: number): boolean => HEAD[column] === 'ms'
 
-function table(layers: readonly LayerExplanation[], batch: number): string {
-  if (layers.length === 0) return 'No convolutional layer: every other kind has one algorithm.'
+function table(layers: readonly LayerExplanation[], batch: number): string[] {
+  if (layers.length === 0) return ['No convolutional layer: every other kind has one algorithm.']
   const rows = layers.flatMap((layer) =>
     layer.passes.map((pass, index) => [
       ...(index === 0 ? [`${layer.name} ${layer.layer}`, showShape([batch, ...layer.input])] : ['', '']),
       ...cells(pass),
     ]),
   )
-  const lines = [[...HEAD], ...rows]
-  const widths = HEAD.map((_, column) => Math.max(...lines.map((line) => (line[column] as string).length)))
-  const aligned = lines.map((line) =>
-    line
-      .map((cell, column) =>
-        isTime(column) ? cell.padStart(widths[column] as number) : cell.padEnd(widths[column] as number),
-      )
-      .join('  ')
-      .trimEnd(),
-  )
-  return [...aligned, '', `${totals(layers).join(', ')} in all; estimates for one thread.`].join('\n')
+  const aligned = columns([[...HEAD], ...rows], isTime)
+  return [...aligned, '', `${totals(layers).join(', ')} in all; estimates for one thread.`]
 }
 
 /** What the chosen algorithms of each pass come to: `forward 240 ms`. */

@@ -4,11 +4,12 @@
  * set in memory) by short fingerprints of their own, so that a difference can be named.
  */
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { relative, sep } from 'node:path'
 import type { ImageSource } from '../data/dataset.js'
 import { decodeSealedJson, encodeSealedJson } from '../io/json.js'
-import { codeOf, readFileOrExplain, shown } from '../node/files.js'
+import { readFileOrExplain, shown } from '../node/files.js'
+import { largestPicture } from '../node/folder.js'
+import { statOrExplain } from '../node/reading.js'
 import type { Data } from './data.js'
 
 /** Files are read whole up to this many bytes together. */
@@ -102,7 +103,7 @@ async function filesAt(
 ): Promise<Pick<Fingerprint, 'reading' | 'parts'>> {
   const found = await inTurns(paths, async (path): Promise<FoundFile> => {
     const name = relative(directory, path).split(sep).join('/')
-    const { size, mtimeMs } = await stat(path).catch(unlessUnreadable)
+    const { size, mtimeMs } = await statOrExplain(path)
     return { name, path, size, time: Math.floor(mtimeMs) }
   })
   found.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -114,25 +115,16 @@ async function filesAt(
   while (reading === 'sample' && total / every > sampleBytes) every *= 2
   const parts = await inTurns(found, async ({ name, path, size, time }): Promise<Part> => {
     const isRead = Number.parseInt(sha256(name).slice(0, 8), 16) % every === 0
-    const content = isRead ? [await hashOf(path)] : []
+    const content = isRead ? [await hashOf(path, size)] : []
     return [name, [size, ...(reading === 'whole' ? [] : [time]), ...content].join(' ')]
   })
   return { reading, parts }
 }
 
-/** What cannot be read is passed over in training; that it could not is a part of the fingerprint. */
-async function hashOf(path: string): Promise<string> {
-  try {
-    return sha256(await readFileOrExplain(path))
-  } catch (error) {
-    unlessUnreadable((error as Error).cause)
-    return 'unreadable'
-  }
-}
-
-function unlessUnreadable(error: unknown): { size: number; mtimeMs: number } {
-  if (!['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'EIO', 'ELOOP'].includes(codeOf(error))) throw error
-  return { size: 0, mtimeMs: 0 }
+/** What is too large for a picture is passed over in training; that it is so is a part of the fingerprint. */
+async function hashOf(path: string, size: number): Promise<string> {
+  if (size > largestPicture) return 'too large'
+  return sha256(await readFileOrExplain(path))
 }
 
 /** Results in the order of the items, of which a few are worked on at a time. */

@@ -2,9 +2,9 @@
  * A folder for results, held by one process at a time. What an earlier process left unfinished in it is cleared away when
  * the folder is taken; a folder that was made for nothing is removed when it is given back.
  */
-import { readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import { readdirSync, unlinkSync } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import {
   appendToFile,
   codeOf,
@@ -12,6 +12,7 @@ import {
   isTemporary,
   makeDirectory,
   readFileOrExplain,
+  removeEmpty,
   removeFile,
   shown,
   truncateFile,
@@ -19,6 +20,7 @@ import {
   writingError,
 } from '../node/files.js'
 import { InUseError, Lock } from '../node/lock.js'
+import { isAbsent } from '../node/reading.js'
 
 /** The lock and, with a suffix, what taking it needs for a moment. */
 const lockName = 'run.lock'
@@ -180,24 +182,14 @@ async function isVacant(path: string): Promise<boolean> {
   }
 }
 
-/** Removes a folder and those above it up to `topmost`, as far as they are empty. */
-function removeEmpty(path: string, topmost: string | undefined): void {
-  if (topmost === undefined) return
-  try {
-    for (let at = resolve(path); ; at = dirname(at)) {
-      rmdirSync(at)
-      if (at === resolve(topmost)) return
-    }
-  } catch {
-    // It holds something, or is gone.
-  }
-}
-
 /** The folders `base`, `base-2`, … that exist, the last first. */
 export async function numberedFolders(base: string): Promise<string[]> {
-  const entries = await readdir(dirname(base), { withFileTypes: true }).catch(() => [])
+  const entries = await readdir(dirname(base)).catch((error: unknown) => {
+    if (isAbsent(error)) return []
+    throw writingError(dirname(base), error)
+  })
   const numbers = entries
-    .map(({ name }) => (name === basename(base) ? 1 : suffixOf(name, `${basename(base)}-`)))
+    .map((name) => (name === basename(base) ? 1 : suffixOf(name, `${basename(base)}-`)))
     .filter((number) => number > 0)
   return numbers.sort((a, b) => b - a).map((number) => numbered(base, number))
 }

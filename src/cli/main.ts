@@ -2,11 +2,13 @@
 /** The command `toeplitz`. */
 import { explainCommand } from './explain.js'
 import { predictCommand } from './predict.js'
-import { runCli } from './program.js'
+import { exitCodes, runCli } from './program.js'
 import { searchCommand } from './search.js'
 import { summaryCommand } from './summary.js'
+import { endWithOutput } from './terminal.js'
 import { trainCommand } from './train.js'
 
+endWithOutput(exitCodes)
 process.exitCode = await runCli(process.argv.slice(2), {
   train: (options) => trainCommand(options),
   search: (options) => searchCommand(options),

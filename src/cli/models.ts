@@ -1,6 +1,6 @@
 /** Models: new ones for a run, trained ones in folders and files. */
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { lstat, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ImageSource } from '../data/dataset.js'
 import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
@@ -19,6 +19,9 @@ export function makeModel({ model, augment, init, seed }: RunSettings, { shape, 
   return createModel(model, { input: [C, h, w], classes: classes.length, seed, ...(weightInit ? { weightInit } : {}) })
 }
 
+/** Bytes of a model.json, which holds no weights: room for some million layers. */
+const LARGEST_DESCRIPTION = 2 ** 28
+
 /** Whether a path names a whole model in one file. */
 const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 
@@ -29,7 +32,7 @@ const readWhole = async (path: string): Promise<{ file: ModelDescription; model:
 async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph; path: string }> {
   const found = await stat(path).catch(() => undefined)
   const resolved = found?.isDirectory() ? join(path, 'model.json') : path
-  const text = new TextDecoder().decode(await readFileOrExplain(resolved))
+  const text = new TextDecoder().decode(await readFileOrExplain(resolved, { maxBytes: LARGEST_DESCRIPTION }))
   return { ...decodeModelFile(text, resolved), path: resolved }
 }
 
@@ -39,7 +42,8 @@ const readArchitecture = async (path: string): Promise<Graph> =>
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
 export async function modelNamed(name: string): Promise<Graph> {
-  const exists = (await stat(name).catch(() => undefined)) !== undefined
+  // A link that leads nowhere was meant, too.
+  const exists = (await lstat(name).catch(() => undefined)) !== undefined
   const isPath = exists || (/[/\\.]/.test(name) && !Object.hasOwn(architectures, name))
   return isPath ? readArchitecture(name) : createModel(name)
 }

@@ -8,6 +8,7 @@ import { InvalidArgumentError } from 'commander'
 import type { Augmentation } from '../data/augment.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { SearchRange } from '../train/search.js'
+import { codeOf, readingProblem } from '../node/reading.js'
 import { architectures, nearestNames } from '../zoo/registry.js'
 import { dataNames } from './data.js'
 import { scheduleNames, type RunSettings } from './settings.js'
@@ -67,9 +68,13 @@ export function parsePath(text: string): string {
 export function choiceOrFolder(names: readonly string[]): (text: string) => string {
   return (text) => {
     if (names.includes(text)) return text
-    const path = text.includes('\0') ? undefined : statSync(text, { throwIfNoEntry: false })
-    if (path?.isDirectory() === true) return text
-    throw new InvalidArgumentError(`It must be one of ${names.join(', ')}, or a folder of pictures.`)
+    let problem = ''
+    try {
+      if (statSync(text, { throwIfNoEntry: false })?.isDirectory() === true) return text
+    } catch (error) {
+      problem = ` The folder cannot be looked at: ${readingProblem(codeOf(error), text)}.`
+    }
+    throw new InvalidArgumentError(`It must be one of ${names.join(', ')}, or a folder of pictures.${problem}`)
   }
 }
 

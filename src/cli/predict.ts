@@ -3,12 +3,14 @@ import { imageTensor } from '../data/images.js'
 import { lightOnDark, resizeGrayscale, toGrayscale } from '../io/grayscale.js'
 import { decodePng } from '../io/png.js'
 import { readFileOrExplain } from '../node/files.js'
+import { largestPicture } from '../node/folder.js'
 import { softmax } from '../ops/softmax.js'
 import { init } from '../runtime/embedded.js'
 import { UnsupportedError } from '../runtime/errors.js'
 import { scope } from '../tensor/tensor.js'
 import { readTrainedModel } from './models.js'
-import type { CliStream, PredictOptions } from './program.js'
+import type { PredictOptions } from './program.js'
+import { columns, outputTo, type CliStream } from './terminal.js'
 
 interface Prediction {
   readonly image: string
@@ -16,6 +18,12 @@ interface Prediction {
   readonly probability: number
   readonly probabilities: Readonly<Record<string, number>>
 }
+
+const cells = ({ image, label, probability }: Prediction): string[] => [
+  image,
+  label,
+  `${(100 * probability).toFixed(1).padStart(5)} %`,
+]
 
 /** The action behind `toeplitz predict`. */
 export async function predictCommand(
@@ -33,7 +41,9 @@ export async function predictCommand(
     )
   const predictions: Prediction[] = []
   for (const image of images) {
-    const gray = lightOnDark(toGrayscale(decodePng(await readFileOrExplain(image), image)))
+    const gray = lightOnDark(
+      toGrayscale(decodePng(await readFileOrExplain(image, { maxBytes: largestPicture }), image)),
+    )
     const { data } = gray.width === W && gray.height === H ? gray : resizeGrayscale(gray, W, H)
     const probabilities = scope(() => softmax(model.forward(imageTensor(data, [1, H, W], file.normalization))).data())
     let best = 0
@@ -48,12 +58,7 @@ export async function predictCommand(
     })
   }
   model.dispose()
-  if (json) {
-    stdout.write(`${JSON.stringify(predictions, null, 2)}\n`)
-    return
-  }
-  const width = Math.max(...images.map((image) => image.length))
-  for (const { image, label, probability } of predictions) {
-    stdout.write(`${image.padEnd(width)}  ${label}  ${(100 * probability).toFixed(1).padStart(5)} %\n`)
-  }
+  const out = outputTo(stdout)
+  if (json) out.json(predictions)
+  else out.text(columns(predictions.map(cells), (column) => column === 2))
 }

@@ -2,7 +2,7 @@
 
 import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
-import { ToeplitzError } from '../runtime/errors.js'
+import { isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { architectures } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
@@ -19,6 +19,9 @@ import {
   type Values,
 } from './options.js'
 import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
+import { outputTo, type CliStream } from './terminal.js'
+
+export type { CliStream } from './terminal.js'
 
 const modelNames: readonly string[] = Object.keys(architectures)
 
@@ -91,16 +94,13 @@ export interface CliActions {
   explain(model: string, options: ExplainOptions): Promise<number | undefined>
 }
 
-export interface CliStream {
-  write(text: string): unknown
-}
-
 export interface CliStreams {
   readonly stdout: CliStream
   readonly stderr: CliStream
 }
 
-export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130 } as const
+/** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
+export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const
 
 export function createProgram(actions: CliActions, streams: CliStreams = process): Command {
   const program = new Command('toeplitz')
@@ -113,9 +113,15 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
     // Before the commands are made: they inherit both.
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => streams.stdout.write(text),
-      writeErr: (text) => streams.stderr.write(text),
-      outputError: (text, write) => write(`toeplitz: ${onOneLine(text.replace(/^error: /, ''))}\n`),
+      writeOut: (text) => {
+        outputTo(streams.stdout).text(text.replace(/\n$/, ''))
+      },
+      writeErr: (text) => {
+        outputTo(streams.stderr).text(text.replace(/\n$/, ''))
+      },
+      outputError: (text) => {
+        outputTo(streams.stderr).line(`toeplitz: ${onOneLine(text.replace(/^error: /, ''))}`)
+      },
     })
   addTrain(program, actions)
   addSearch(program, actions)
@@ -134,7 +140,7 @@ Examples:
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 output no longer read.`,
   )
   return program
 }
@@ -164,7 +170,7 @@ export async function runCli(
       // Commander has printed the help, the version or the one line already.
       return error.exitCode === 0 ? exitCodes.success : exitCodes.usage
     }
-    streams.stderr.write(describeFailure(error, flags(program).debug))
+    outputTo(streams.stderr).text(describeFailure(error, flags(program).debug))
     return error instanceof UsageError ? exitCodes.usage : exitCodes.failure
   }
   return exitCode
@@ -331,13 +337,18 @@ function flags(command: Command): { json: boolean; debug: boolean } {
   return { json, debug }
 }
 
-function describeFailure(error: unknown, debug: boolean): string {
-  if (debug) return `toeplitz: ${inspect(error)}\n`
+/** One line; with `debug`, the stack in as many lines as it has. */
+function describeFailure(error: unknown, debug: boolean): string | readonly string[] {
+  if (debug) return `toeplitz: ${inspect(error)}`
   const message = onOneLine(error instanceof Error && error.message !== '' ? error.message : String(error))
-  const hint = error instanceof ToeplitzError ? '' : ' (run again with --debug for the stack)'
-  return `toeplitz: ${message}${hint}\n`
+  if (error instanceof ToeplitzError && !isEngines(error)) return [`toeplitz: ${message}`]
+  const hint = '(run again with --debug for the stack)'
+  if (!isOutOfMemory(error)) return [`toeplitz: ${message} ${hint}`]
+  return [`toeplitz: memory ran out (${message}); close other programs, or take a smaller batch, model or file ${hint}`]
 }
 
-function onOneLine(text: string): string {
-  return text.trim().replace(/\s*[\r\n]+\s*/g, ' ')
-}
+/** That the engine's memory ran out, and an error tells of it as of a damaged file. */
+const isEngines = (error: ToeplitzError): boolean => !(error instanceof OutOfMemoryError) && isOutOfMemory(error)
+
+/** Errors of other programs may be of several lines. */
+const onOneLine = (text: string): string => text.trim().replace(/\s*[\r\n]+\s*/g, ' ')

@@ -5,6 +5,7 @@
 
 import cliProgress from 'cli-progress'
 import type { EpochRecord } from './report.js'
+import { outputTo } from './terminal.js'
 
 export interface ProgressPlan {
   readonly epochs: number
@@ -130,7 +131,7 @@ class BarProgress implements Progress {
     const active = this.#bar.isActive
     // A bar begins and ends on its own line: the text takes its place, and the bar comes back beneath.
     if (active) this.#bar.stop()
-    this.#stream.write(`${line}\n`)
+    outputTo(this.#stream).line(line)
     if (active) this.#show(this.#last?.step ?? this.#pace?.plan.firstStep ?? 0)
   }
 
@@ -205,7 +206,7 @@ class PlainProgress implements Progress {
   }
 
   note(line: string): void {
-    this.#stream.write(`${line}\n`)
+    outputTo(this.#stream).line(line)
   }
 
   stop(): void {

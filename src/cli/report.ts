@@ -7,6 +7,7 @@ import { encodePng, type PngImage } from '../io/png.js'
 import { diverging } from '../vision/palette.js'
 import { rangeOf, tilePictures } from '../vision/tiles.js'
 import { chartScript, plotAssets, reportStyle } from './assets.js'
+import { dataElement, escapeHtml, scriptElement } from './html.js'
 
 /** One training step. */
 export interface StepRecord {
@@ -54,6 +55,21 @@ export interface Mistake {
   readonly probability: number
 }
 
+/** Classes of which the report shows the whole matrix; in one of more, nothing could be found. */
+export const largestMatrix = 100
+/** Pairs of classes that are shown of more. */
+export const largestConfused = 50
+
+/** How often one class was taken for another. */
+export interface Confused {
+  readonly label: number
+  readonly predicted: number
+  readonly count: number
+}
+
+/** The whole matrix, true classes as rows; of more than `largestMatrix` classes, what was confused most often. */
+export type Confusion = readonly (readonly number[])[] | { readonly confused: readonly Confused[] }
+
 export interface ReportData {
   readonly model: string
   readonly dataset: string
@@ -86,11 +102,13 @@ export interface ReportData {
   /** Weights of the first convolution, (K, C, R, S), null where the model has none. */
   readonly filters: { readonly values: Float32Array; readonly shape: readonly number[] } | null
   /** Test images by true class (rows) and predicted class (columns), null where they were not used. */
-  readonly confusion: readonly (readonly number[])[] | null
+  readonly confusion: Confusion | null
   /** The mistakes with the highest loss, worst first. The first 36 are shown. */
   readonly mistakes: readonly Mistake[]
 }
 
+/** Epochs in the table, the last ones: a page of millions could neither be made nor opened. */
+const largestEpochs = 1000
 /** Points of a chart's line. More than pixels are wide is more than can be seen. */
 const largestChartPoints = 1600
 const largestFilters = 256
@@ -120,8 +138,8 @@ ${renderFilters(data)}
 ${renderLayers(data.layers)}
 </main>
 <footer>Made by toeplitz ${escapeHtml(data.version)}.</footer>
-${plots ? `<script type="application/json" id="chart-data">${JSON.stringify(chartData(data))}</script>` : ''}
-${plots ? `<script>${inlineScript(assets.script)}</script>\n<script>${inlineScript(chartScript)}</script>` : ''}
+${plots ? dataElement('chart-data', chartData(data)) : ''}
+${plots ? `${scriptElement(assets.script)}\n${scriptElement(chartScript)}` : ''}
 </body>
 </html>
 `
@@ -221,13 +239,15 @@ function renderCharts(data: ReportData): string {
 }
 
 function renderEpochs(epochs: readonly EpochRecord[]): string {
-  const rows = epochs.map(
+  const rows = epochs.slice(-largestEpochs).map(
     (row) => `<tr><th scope="row">${row.epoch}</th>\
 <td>${formatLoss(row.trainingLoss)}</td><td>${formatPercent(row.trainingAccuracy)}</td>\
 <td>${formatLoss(row.validationLoss)}</td><td>${formatPercent(row.validationAccuracy)}</td>\
 <td>${formatDuration(row.seconds)}</td><td>${formatRate(row.imagesPerSecond)}</td></tr>`,
   )
-  return scrollable(
+  const cut =
+    epochs.length > largestEpochs ? `<p class="lead">The last ${formatCount(largestEpochs)} epochs.</p>\n` : ''
+  return `${cut}${scrollable(
     'Epochs',
     `<table class="plain">
 <thead><tr><th scope="col">Epoch</th><th scope="col">Training loss</th><th scope="col">Training accuracy</th>\
@@ -235,7 +255,7 @@ function renderEpochs(epochs: readonly EpochRecord[]): string {
 <th scope="col">Images/s</th></tr></thead>
 <tbody>${rows.join('\n')}</tbody>
 </table>`,
-  )
+  )}`
 }
 
 function renderLayers(layers: readonly LayerRow[]): string {
@@ -276,9 +296,9 @@ function renderFilters(data: ReportData): string {
   const count = Math.min(all, largestFilters)
   const shown = { shape: [count, rows, columns], values: values.subarray(0, count * size) }
   const pictures = tilePictures(shown, { range: [-limit, limit] }).map((picture, index) => {
-    const weights = values.subarray(index * size, (index + 1) * size)
+    const [low, high] = rangeOf(values.subarray(index * size, (index + 1) * size), 'extent')
     const channel = channels > 1 ? `, input channel ${(index % channels) + 1}` : ''
-    const name = `Filter ${Math.floor(index / channels) + 1}${channel}: weights from ${formatWeight(Math.min(...weights))} to ${formatWeight(Math.max(...weights))}`
+    const name = `Filter ${Math.floor(index / channels) + 1}${channel}: weights from ${formatWeight(low)} to ${formatWeight(high)}`
     return `<li><img src="${pngSource(picture)}" width="${columns * zoom}" height="${rows * zoom}" alt="${name}" title="${name}"></li>`
   })
   const cut = all > largestFilters ? ` The first ${largestFilters} of ${formatCount(all)} are shown.` : ''
@@ -296,7 +316,9 @@ ${pictures.join('\n')}
 
 function renderConfusion(data: ReportData): string {
   const { confusion } = data
-  if (confusion === null || confusion.length === 0) return ''
+  if (confusion === null) return ''
+  if ('confused' in confusion) return renderConfused(data, confusion.confused)
+  if (confusion.length === 0) return ''
   const names = confusion.map((_, index) => escapeHtml(className(data, index)))
   const rowSums = confusion.map((row) => sum(row))
   const columnSums = confusion.map((_, column) => sum(confusion.map((row) => row[column] ?? 0)))
@@ -336,6 +358,26 @@ ${scrollable(
 <tfoot><tr><th scope="row">precision, %</th>${precision.join('')}<td class="rate"></td></tr></tfoot>
 </table>`,
 )}
+</section>`
+}
+
+function renderConfused(data: ReportData, confused: readonly Confused[]): string {
+  const rows = confused.slice(0, largestConfused).map(
+    ({ label, predicted, count }) => `<tr><th scope="row" class="text">${escapeHtml(className(data, label))}</th>\
+<td class="text">${escapeHtml(className(data, predicted))}</td><td>${formatCount(count)}</td></tr>`,
+  )
+  const table = scrollable(
+    'Confused classes',
+    `<table class="plain">
+<thead><tr><th scope="col" class="text">True class</th><th scope="col" class="text">Predicted</th>\
+<th scope="col">Test images</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody>
+</table>`,
+  )
+  const lead = `Of ${formatCount(data.classes.length)} classes, those that were taken for one another most often.`
+  return `<section>
+<h2>Confused classes</h2>
+${rows.length === 0 ? '<p class="lead">None was taken for another.</p>' : `<p class="lead">${lead}</p>\n${table}`}
 </section>`
 }
 
@@ -384,17 +426,20 @@ interface ChartData {
   readonly hidden: number
 }
 
-/** Columns for the charts, thinned out to what can be seen. Numbers only: as JSON they need no escaping in a page. */
+/** Columns for the charts, thinned out to what can be seen. */
 function chartData(data: ReportData): ChartData {
   const losses = data.steps.map((record) => record.loss)
   const smoothing = Math.max(1, 2 * Math.floor(losses.length / 60) + 1)
   const smooth = movingMean(losses, (smoothing - 1) / 2)
   const byStep = new Map(sampleExtremes(losses, largestChartPoints).map((index) => [data.steps[index]?.step, index]))
+  // Of very many epochs, one in so many.
+  const every = Math.ceil(data.epochs.length / largestChartPoints)
+  const shown = data.epochs.filter((_, index) => (data.epochs.length - 1 - index) % every === 0)
+  const validation = new Map(shown.map((row) => [row.epoch * data.stepsPerEpoch, row]))
   data.steps.forEach((record, index) => {
     // The ends of epochs stay, where validation has its points.
-    if (record.step % data.stepsPerEpoch === 0) byStep.set(record.step, index)
+    if (validation.has(record.step)) byStep.set(record.step, index)
   })
-  const validation = new Map(data.epochs.map((row) => [row.epoch * data.stepsPerEpoch, row]))
   const steps = [...new Set([...byStep.keys(), ...validation.keys()])]
     .filter((step) => step !== undefined)
     .sort((first, second) => first - second)
@@ -471,7 +516,7 @@ function logarithmicRange(values: readonly number[]): [number, number] | null {
 /** Where an accuracy axis begins: as high as shows all validation and nine in ten of the training steps. */
 function accuracyFloor(training: readonly number[], validation: readonly number[]): number {
   const sorted = [...training].sort((first, second) => first - second)
-  const low = Math.min(sorted[Math.floor(sorted.length / 10)] ?? 0, ...validation)
+  const low = validation.reduce((least, value) => Math.min(least, value), sorted[Math.floor(sorted.length / 10)] ?? 0)
   return [95, 90, 80, 60, 40].find((floor) => low >= floor) ?? 0
 }
 
@@ -487,15 +532,6 @@ function pngSource(picture: PngImage): string {
 
 function scrollable(label: string, table: string): string {
   return `<div class="scroll" role="region" aria-label="${label}" tabindex="0">\n${table}\n</div>`
-}
-
-function inlineScript(source: string): string {
-  return source.replaceAll('</script', '<\\/script')
-}
-
-function escapeHtml(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? '')
 }
 
 function className(data: ReportData, index: number): string {

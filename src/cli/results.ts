@@ -8,7 +8,7 @@ import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
-import { renderReport, type Mistake } from './report.js'
+import { largestMatrix, renderReport, type Confusion, type Mistake } from './report.js'
 import { nameOf, type Run, type RunParts } from './run.js'
 import { commandOf } from './settings.js'
 
@@ -22,7 +22,7 @@ export interface TestResult {
   readonly images: number
   readonly loss: number
   readonly errors: number
-  readonly confusion: number[][]
+  readonly confusion: Confusion
   readonly mistakes: Mistake[]
 }
 
@@ -34,15 +34,52 @@ export interface Outcome {
   readonly seconds: number
 }
 
+/** A test image that was taken for another class. */
+interface Wrong {
+  readonly index: number
+  readonly label: number
+  readonly predicted: number
+  readonly probability: number
+  readonly ofLabel: number
+}
+
+/** What was taken for what: of many classes no matrix, whose size is their square. */
+export function confusionOf(right: Int32Array, wrong: readonly Pick<Wrong, 'label' | 'predicted'>[]): Confusion {
+  const classes = right.length
+  if (classes > largestMatrix) {
+    const counts = new Map<number, number>()
+    for (const { label, predicted } of wrong) {
+      const pair = label * classes + predicted
+      counts.set(pair, (counts.get(pair) ?? 0) + 1)
+    }
+    const confused = [...counts].map(([pair, count]) => ({
+      label: Math.floor(pair / classes),
+      predicted: pair % classes,
+      count,
+    }))
+    return { confused: confused.sort((a, b) => b.count - a.count || a.label - b.label || a.predicted - b.predicted) }
+  }
+  const matrix = Array.from(right, (count, label) => {
+    const row = new Array<number>(classes).fill(0)
+    row[label] = count
+    return row
+  })
+  for (const { label, predicted } of wrong) {
+    const row = matrix[label] as number[]
+    row[predicted] = (row[predicted] as number) + 1
+  }
+  return matrix
+}
+
 /** Measures a model on the test images. */
 export async function testModel(
   { settings }: Run,
   { model, data: { test: images, normalization } }: RunParts,
 ): Promise<TestResult> {
   const classes = images.classes.length
-  const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
+  const right = new Int32Array(classes)
+  const wrong: Wrong[] = []
   let measured = 0
-  const wrong: { index: number; label: number; predicted: number; probability: number; ofLabel: number }[] = []
   const { loss } = await evaluate(model, imageExamples(images, normalization), {
     batchSize: EVALUATION_BATCH,
     loss: lossOf(settings.model),
@@ -51,9 +88,8 @@ export async function testModel(
       measured += indices.length
       argmax(output).forEach((predicted, n) => {
         const label = labels[n] as number
-        const row = confusion[label] as number[]
-        row[predicted] = (row[predicted] as number) + 1
-        if (predicted !== label) {
+        if (predicted === label) right[label] = (right[label] as number) + 1
+        else {
           wrong.push({
             index: indices[n] as number,
             label,
@@ -71,7 +107,7 @@ export async function testModel(
     const pixels = await readImage(images, index)
     if (pixels) mistakes.push({ pixels, shape: images.shape, label, predicted, probability })
   }
-  return { images: measured, loss, errors: wrong.length, confusion, mistakes }
+  return { images: measured, loss, errors: wrong.length, confusion: confusionOf(right, wrong), mistakes }
 }
 
 /** The page of a run. Without an outcome, it is that of one that was interrupted. */

@@ -30,6 +30,7 @@ import { Folder, numberedFolders, type Note } from './folder.js'
 import { MetricsFile } from './metrics.js'
 import type { TrainOptions } from './program.js'
 import { flagOf, settingNames, type RunSettings } from './settings.js'
+import { optionWords } from './shell.js'
 
 const names = {
   checkpoint: 'checkpoint.safetensors',
@@ -281,7 +282,7 @@ async function refuseRun(folder: Folder): Promise<void> {
   const path = shown(folder.path)
   if (await folder.has(names.checkpoint)) {
     throw new UsageError(
-      `--out ${path} holds an unfinished run; go on with --resume ${path}, choose another folder, or replace it with --force`,
+      `--out ${path} holds an unfinished run; go on with ${optionWords('--resume', folder.path)}, choose another folder, or replace it with --force`,
     )
   }
   for (const name of results) {

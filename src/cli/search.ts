@@ -15,10 +15,12 @@ import { UsageError } from './errors.js'
 import { Folder, type Note } from './folder.js'
 import { makeModel } from './models.js'
 import { augmentationOf, type Values } from './options.js'
-import { exitCodes, type CliStream, type SearchOptions } from './program.js'
+import { exitCodes, type SearchOptions } from './program.js'
 import { nameOf } from './run.js'
 import { renderSearch } from './searchReport.js'
 import { commandOf, flagOf, learningRates, trainDefaults, withRecipe, type RunSettings } from './settings.js'
+import { optionWords } from './shell.js'
+import { columns, outputTo, type CliStream, type Output } from './terminal.js'
 
 const formatValue = (value: number): string => String(value)
 const percent = (share: number | null): string => (share === null ? 'diverged' : `${(100 * share).toFixed(2)} %`)
@@ -64,12 +66,12 @@ function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): Trial
 const isList = (values: Values): values is readonly number[] => Array.isArray(values)
 
 /** Trials of a random search over ranges, or of a grid over lists. */
-async function runSearch(options: SearchOptions, data: Data, stdout: CliStream): Promise<SearchResult> {
+async function runSearch(options: SearchOptions, data: Data, out: Output): Promise<SearchResult> {
   const { lr, weightDecay, trials, rounds, seed } = options
   const controller = new AbortController()
   const interrupt = (): void => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted)
-    stdout.write('Finishing the step, then writing what was found. Ctrl-C again ends at once.\n')
+    out.line('Finishing the step, then writing what was found. Ctrl-C again ends at once.')
     controller.abort()
   }
   const lists = isList(lr) && isList(weightDecay) ? { lr, weightDecay } : undefined
@@ -78,7 +80,7 @@ async function runSearch(options: SearchOptions, data: Data, stdout: CliStream):
     signal: controller.signal,
     onTrial(trial: Trial) {
       const place = `${String(trial.number).padStart(String(count).length)}/${count}`
-      stdout.write(`${place}  ${describe(trial)}  accuracy ${percent(trial.score)}  in ${trial.seconds.toFixed(1)} s\n`)
+      out.line(`${place}  ${describe(trial)}  accuracy ${percent(trial.score)}  in ${trial.seconds.toFixed(1)} s`)
     },
   }
   const evaluate = trialOf(options, data, controller.signal)
@@ -95,7 +97,7 @@ async function runSearch(options: SearchOptions, data: Data, stdout: CliStream):
 }
 
 /** Trials as lines of a table, the best first. */
-function tableOf(trials: readonly Trial[]): string {
+function tableOf(trials: readonly Trial[]): string[] {
   const rows = [
     ['rank', 'trial', 'round', 'lr', 'weight decay', 'accuracy', 'time'],
     ...ranked(trials).map((trial, index) => [
@@ -103,8 +105,7 @@ function tableOf(trials: readonly Trial[]): string {
       ...[formatValue(trial.values['weightDecay'] as number), percent(trial.score), `${trial.seconds.toFixed(1)} s`],
     ]),
   ]
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length))) ?? []
-  return rows.map((row) => row.map((cell, column) => cell.padStart(widths[column] as number)).join('  ')).join('\n')
+  return columns(rows, () => true)
 }
 
 const names = { record: 'search.json', report: 'search.html' } as const
@@ -126,7 +127,8 @@ export async function searchCommand(
   options: SearchOptions,
   { stdout }: { readonly stdout: CliStream } = process,
 ): Promise<number> {
-  const note: Note = (line) => void stdout.write(`${line}\n`)
+  const out = outputTo(stdout)
+  const note = out.line
   const folder = await takeFolder(options, note)
   try {
     await init()
@@ -136,6 +138,7 @@ export async function searchCommand(
       imageSize,
       strict: false,
       onSkip: ({ message }) => note(`warning: ${message}; skipped`),
+      note,
     })
     const training = images > 0 && images < all.training.size ? imageRange(all.training, 0, images) : all.training
     const data = { ...all, training }
@@ -143,11 +146,12 @@ export async function searchCommand(
       `${options.model} on ${name}: ${training.size} training, ${data.validation.size} validation images; results in ${folder.path}`,
     )
     const began = performance.now()
-    const { trials, best, stopped } = await runSearch(options, data, stdout)
+    const { trials, best, stopped } = await runSearch(options, data, out)
     const seconds = (performance.now() - began) / 1000
     // As long as a whole training is by default, not as a trial.
     const { epochs } = withRecipe({ ...trainDefaults, model: options.model, data: name }, new Set())
     const command = best ? commandOf({ ...settingsOf(options, best.values), epochs }) : undefined
+    const folders = dataDir === undefined ? '' : ` ${optionWords('--data-dir', dataDir)}`
     const record = {
       model: options.model,
       data: name,
@@ -162,8 +166,8 @@ export async function searchCommand(
     await folder.write(names.record, `${JSON.stringify(record, null, 2)}\n`)
     const page = renderSearch({ ...record, command: command ?? 'no trial gave a result', version: packageVersion() })
     const report = await folder.write(names.report, page)
-    note(`\n${tableOf(trials)}\n`)
-    if (command !== undefined) note(`best    ${command}`)
+    out.text(['', ...tableOf(trials), ''])
+    if (command !== undefined) note(`best    ${command}${folders}`)
     note(`report  ${report}`)
     return stopped === 'aborted' ? exitCodes.interrupted : exitCodes.success
   } finally {

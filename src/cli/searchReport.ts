@@ -1,6 +1,7 @@
 /** The page of a search: one HTML document with the plots and the table, which never asks the network for anything. */
 import { ranked, type Trial } from '../train/search.js'
 import { plotAssets, reportStyle } from './assets.js'
+import { dataElement, escapeHtml, scriptElement } from './html.js'
 
 export interface SearchReport {
   readonly model: string
@@ -15,15 +16,12 @@ export interface SearchReport {
   readonly trials: readonly Trial[]
 }
 
-const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0) as number};`)
-
 const percent = (score: number | null): string => (score === null ? 'diverged' : `${(100 * score).toFixed(2)}\u00a0%`)
 
 /** What the plots show, one for each name: the values and the accuracies of each round, sorted by value. */
 function plotData(trials: readonly Trial[]): object {
   const names = Object.keys(trials[0]?.values ?? {})
-  const rounds = Math.max(0, ...trials.map(({ round }) => round))
+  const rounds = trials.reduce((most, { round }) => Math.max(most, round), 0)
   return names.map((name) => {
     const sorted = ranked(trials).sort((a, b) => (a.values[name] as number) - (b.values[name] as number))
     const accuracies = Array.from({ length: rounds }, (_, round) =>
@@ -52,7 +50,8 @@ const searchScript = `
       })
       const logarithmic = values.every((value) => value > 0)
       // Room beside the outermost points, in proportion.
-      const low = Math.min(...values), high = Math.max(...values)
+      // They are sorted.
+      const low = values[0], high = values[values.length - 1]
       const range = logarithmic ? [low / 1.3, high * 1.3] : [low - (high - low) / 20 - 1e-9, high + (high - low) / 20 + 1e-9]
       return new uPlot({
         width: Math.max(200, place.clientWidth), height: 300, padding: [10, 26, 0, 0],
@@ -81,7 +80,6 @@ export function renderSearch(report: SearchReport): string {
   const best = ranked(trials)
   const assets = best.length > 0 ? plotAssets() : { script: '', style: '' }
   const names = Object.keys(trials[0]?.values ?? {})
-  const script = (source: string): string => `<script>${source.replaceAll('</script', '<\\/script')}</script>`
   const lost = trials.filter(({ score }) => score === null)
   const rows = [...best, ...lost].map(
     (trial) => `<tr><th scope="row">${trial.number}</th><td>${trial.round}</td>\
@@ -130,7 +128,7 @@ ${best.length > 0 ? names.map((name, index) => `<figure><h3>${escapeHtml(name)}<
 </section>
 </main>
 <footer>Made by toeplitz ${escapeHtml(report.version)}.</footer>
-${best.length > 0 ? `<script type="application/json" id="search-data">${JSON.stringify(plotData(trials))}</script>\n${script(assets.script)}\n${script(searchScript)}` : ''}
+${best.length > 0 ? `${dataElement('search-data', plotData(trials))}\n${scriptElement(assets.script)}\n${scriptElement(searchScript)}` : ''}
 </body>
 </html>
 `

@@ -1,5 +1,6 @@
 /** What a training run is made of, as typed, and what is taken where nothing is typed. */
 import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
+import { optionWords } from './shell.js'
 
 /** Steps of rising learning rate: at most these, and at most a tenth of the run. */
 const WARMUP_STEPS = 200
@@ -95,7 +96,7 @@ export function withRecipe<Settings extends RunSettings>(
 /** `--weight-decay` for `weightDecay`. */
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
-/** The command that makes a run, without its folders. What is switched off is left out. */
+/** The command that makes a run, for a shell, without its folders. What is switched off is left out. */
 export function commandOf(settings: RunSettings): string {
   const off: Partial<RunSettings> = {
     imageSize: 0,
@@ -106,7 +107,7 @@ export function commandOf(settings: RunSettings): string {
     earlyStopping: 0,
   }
   const shown = settingNames.filter((name) => settings[name] !== off[name])
-  return `toeplitz train ${shown.map((name) => `${flagOf(name)} ${settings[name]}`).join(' ')}`
+  return `toeplitz train ${shown.map((name) => optionWords(flagOf(name), settings[name])).join(' ')}`
 }
 
 /** A rise from 0, since the first weights are far from any good ones, and then the schedule by name. */

@@ -1,7 +1,8 @@
 /** `toeplitz summary`: the layers of a model file, or of an architecture by name. */
 import { init } from '../runtime/embedded.js'
 import { modelNamed } from './models.js'
-import type { CliStream, SummaryOptions } from './program.js'
+import type { SummaryOptions } from './program.js'
+import { outputTo, type CliStream } from './terminal.js'
 
 /** The action behind `toeplitz summary`. */
 export async function summaryCommand(
@@ -13,5 +14,7 @@ export async function summaryCommand(
   const model = await modelNamed(name)
   const summary = model.summary()
   model.dispose()
-  stdout.write(json ? `${JSON.stringify(summary, null, 2)}\n` : `${summary.toString()}\n`)
+  const out = outputTo(stdout)
+  if (json) out.json(summary)
+  else out.text(summary.toString())
 }

@@ -17,6 +17,8 @@ import { createProgress, type ProgressStream } from './progress.js'
 import { reportOf, resultOf, testModel } from './results.js'
 import { nameOf, Run, type RunParts } from './run.js'
 import { learningRates } from './settings.js'
+import { optionWords } from './shell.js'
+import { outputTo, type Output } from './terminal.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
 const CHECKPOINT_STEPS = 100
@@ -27,17 +29,18 @@ interface Streams {
 
 /** The action behind `toeplitz train`; gives the exit code. */
 export async function trainCommand(options: TrainOptions, { stdout }: Streams = process): Promise<number> {
-  const note: Note = (line) => void stdout.write(`${line}\n`)
+  const out = outputTo(stdout)
+  const note = out.line
   const interrupt = new Interrupt()
   let run: Run | undefined
   try {
     run = await Run.open(options, note)
     await start(options.threads, note)
     const skipped: string[] = []
-    const parts = await makeParts(run, options, skipped)
+    const parts = await makeParts(run, options, skipped, note)
     const from = await run.begin(parts, options.acceptChangedData === true)
-    describe(run, parts, note)
-    if (!(await train(run, parts, from, { stdout, interrupt, skipped }))) return exitCodes.interrupted
+    describe(run, parts, out)
+    if (!(await train(run, parts, from, { stdout, options, interrupt, skipped }))) return exitCodes.interrupted
     await finish(run, parts, skipped.length, note)
     parts.model.dispose()
     parts.optimizer.dispose()
@@ -58,25 +61,27 @@ async function start(wanted = 1, note: Note): Promise<void> {
 }
 
 /** The data, the model and the optimizer of a run. What is wrong with pictures that are skipped is added to `skipped`. */
-async function makeParts({ settings }: Run, options: TrainOptions, skipped: string[]): Promise<RunParts> {
+async function makeParts({ settings }: Run, options: TrainOptions, skipped: string[], note: Note): Promise<RunParts> {
   const data = await loadData(settings.data, {
     ...{ dataDir: options.dataDir, imageSize: settings.imageSize, strict: options.strict },
     onSkip: ({ message }) => skipped.push(message),
+    note,
   })
   const model = makeModel(settings, data.training)
   const { lr, momentum, weightDecay } = settings
   return { data, model, optimizer: new SGD(model.parameters(), { lr, momentum, weightDecay }) }
 }
 
-function describe({ settings, path }: Run, { data, model }: RunParts, note: Note): void {
-  note(`${model.summary().toString()}\n`)
-  note(
+function describe({ settings, path }: Run, { data, model }: RunParts, out: Output): void {
+  out.text(`${model.summary().toString()}\n`)
+  out.line(
     `${settings.model} on ${settings.data}: ${data.training.size} training, ${data.validation.size} validation, ${data.test.size} test images; results in ${path}`,
   )
 }
 
 interface Training {
   readonly stdout: ProgressStream
+  readonly options: TrainOptions
   readonly interrupt: Interrupt
   /** What was wrong with the pictures that were skipped, as it becomes known. */
   readonly skipped: readonly string[]
@@ -87,7 +92,7 @@ async function train(
   run: Run,
   parts: RunParts,
   start: FitState | undefined,
-  { stdout, interrupt, skipped }: Training,
+  { stdout, options, interrupt, skipped }: Training,
 ): Promise<boolean> {
   const { settings, metrics } = run
   const { data, model, optimizer } = parts
@@ -151,16 +156,26 @@ async function train(
     progress.stop()
     const report = await run.writeReport(reportOf(run, parts))
     const { path } = run
-    stdout.write(
-      `Interrupted after step ${history.state.step} of ${epochs * stepsPerEpoch}; the checkpoint is in ${path} (${report}).\n` +
-        `Go on with: toeplitz train --resume ${path}\n`,
-    )
+    outputTo(stdout).text([
+      `Interrupted after step ${history.state.step} of ${epochs * stepsPerEpoch}; the checkpoint is in ${path} (${report}).`,
+      `Go on with: ${resumeCommand(path, options)}`,
+    ])
     return false
   } finally {
     progress.stop()
     interrupt.finishStep = undefined
   }
 }
+
+/** The command that goes on with a run, with what no checkpoint knows. */
+const resumeCommand = (directory: string, { dataDir, threads, strict }: TrainOptions): string =>
+  [
+    'toeplitz train',
+    optionWords('--resume', directory),
+    ...(dataDir === undefined ? [] : [optionWords('--data-dir', dataDir)]),
+    ...(threads === undefined ? [] : [optionWords('--threads', threads)]),
+    ...(strict === true ? ['--strict'] : []),
+  ].join(' ')
 
 /** Tests the model of the best epoch, or else of the last, and leaves the results. */
 async function finish(run: Run, parts: RunParts, skipped: number, note: Note): Promise<void> {
@@ -181,7 +196,7 @@ async function finish(run: Run, parts: RunParts, skipped: number, note: Note): P
     result: resultOf(run, parts, outcome),
   })
   note(`test error   ${((100 * errors) / images).toFixed(2)} %  (${errors} of ${images} wrong)`)
-  if (skipped > 0) note(`skipped      ${skipped} damaged picture${skipped === 1 ? '' : 's'}`)
+  if (skipped > 0) note(`skipped      ${skipped} picture${skipped === 1 ? '' : 's'}, as told above`)
   note(`time         ${seconds.toFixed(1)} s`)
   note(`weights      ${paths.weights}`)
   note(`SHA-256      ${sha256}`)

@@ -37,6 +37,10 @@ export async function readImage(source: ImageSource, index: number): Promise<Uin
   return source.images.subarray(index * C * H * W, (index + 1) * C * H * W)
 }
 
+/** Names for an error, the first of very many. */
+const listed = (names: readonly string[]): string =>
+  names.length > 20 ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more` : names.join(', ')
+
 /**
  * Checks that a model trained on one dataset can be tested on the other.
  *
@@ -57,8 +61,8 @@ export function assertSameImages(
   const same = training.classes.length === test.classes.length
   if (!same || training.classes.some((name, i) => name !== test.classes[i])) {
     throw new ShapeError(
-      `${names.test}: the classes (${test.classes.join(', ')}) are not those of ${names.training} ` +
-        `(${training.classes.join(', ')}); both must have the same classes in the same order`,
+      `${names.test}: the classes (${listed(test.classes)}) are not those of ${names.training} ` +
+        `(${listed(training.classes)}); both must have the same classes in the same order`,
     )
   }
 }

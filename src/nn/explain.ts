@@ -2,6 +2,7 @@
 import { candidatesFor, type Candidate, type ConvAlgorithm, type ConvPass } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { visible } from '../runtime/text.js'
 import { showShape, type Shape } from '../tensor/shape.js'
 import type { Layer, LayerConvolution } from './layer.js'
 
@@ -91,7 +92,7 @@ export class Explanation implements ExplanationData {
   /** A table for each layer. */
   toString(): string {
     const tables = this.layers.map(({ layer, name, input, passes }) => {
-      const title = `${name === '' ? '' : `${name}: `}${layer} of ${showShape([this.batch, ...input])}`
+      const title = `${name === '' ? '' : `${visible(name)}: `}${layer} of ${showShape([this.batch, ...input])}`
       const rows = passes.flatMap(({ pass, candidates }) =>
         candidates.map(({ algorithm, milliseconds, reason }, index) => [
           index === 0 ? pass : '',

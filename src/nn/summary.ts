@@ -1,4 +1,5 @@
 /** A model as a table: output volume, parameters, operations, receptive field and memory of each layer. */
+import { visible } from '../runtime/text.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { joinFields, ownField, throughWindow, type ReceptiveField } from './receptive.js'
 import { footprintOf, measureMemory, planSteps, type ModelMemory, type Shapes } from './schedule.js'
@@ -97,7 +98,7 @@ function blockRow(name: string, layer: string, children: readonly SummaryRow[]):
       output: last.memory.output,
       weights: total((row) => row.memory.weights),
       packed: total((row) => row.memory.packed),
-      workspace: Math.max(...children.map((row) => row.memory.workspace)),
+      workspace: children.reduce((most, row) => Math.max(most, row.memory.workspace), 0),
     },
     children,
   }
@@ -116,7 +117,8 @@ function groupBlocks(
     if (block === undefined) grouped.push(rows[begin] as SummaryRow)
     else {
       while (nodes[end]?.block === block) end++
-      grouped.push(blockRow(block, blocks[block] ?? block, rows.slice(begin, end)))
+      const called = Object.hasOwn(blocks, block) ? (blocks[block] as string) : block
+      grouped.push(blockRow(block, called, rows.slice(begin, end)))
     }
     begin = end
   }
@@ -206,7 +208,8 @@ export class Summary implements SummaryData {
   /** The table as text, numbers aligned. */
   toString(): string {
     const cells = (row: SummaryRow, indent: string): string[] => [
-      `${indent}${row.layer}`,
+      // Blocks are called as the model's file says.
+      `${indent}${visible(row.layer)}`,
       row.output.join(' × '),
       grouped(row.parameters),
       grouped(row.operations),
@@ -223,7 +226,9 @@ export class Summary implements SummaryData {
     const foot = ['total', '', grouped(parameters), grouped(operations), '', '', megabytes(memory.weights), '']
     foot[HEAD.length - 1] = megabytes(memory.packed)
     const lines = [[...HEAD], ...body, foot]
-    const widths = HEAD.map((_, column) => Math.max(...lines.map((row) => (row[column] as string).length)))
+    const widths = HEAD.map((_, column) =>
+      lines.reduce((most, row) => Math.max(most, (row[column] as string).length), 0),
+    )
     const line = (row: readonly string[]): string =>
       row
         .map((cell, column) =>

@@ -5,6 +5,7 @@ import type { ImageDataset } from '../data/dataset.js'
 import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
 import type { Split } from './mnist.js'
+import { firstFile } from './reading.js'
 
 const trainingFiles = [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`)
 const testFile = 'test_batch.bin'
@@ -28,7 +29,7 @@ export async function loadCifar10(dataDirectory?: string): Promise<Split<ImageDa
   const unpacked = join(dataDirectory, 'cifar-10-batches-bin')
   const directory = (await isA('directory', unpacked)) ? unpacked : dataDirectory
   const missing: string[] = []
-  for (const name of files) if (!(await isA('file', join(directory, name)))) missing.push(name)
+  for (const name of files) if ((await firstFile([join(directory, name)])) === undefined) missing.push(name)
   if (missing.length > 0) throw new FormatError(`${directory}: CIFAR-10 lacks ${missing.join(', ')}; ${advice}`)
   const load = async (name: string) => {
     const path = join(directory, name)

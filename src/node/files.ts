@@ -1,71 +1,12 @@
 /** Files on disk: reading with errors that help, writing that never leaves half a file. Node only. */
-import { constants } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
-import {
-  appendFile,
-  mkdir,
-  open,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  truncate,
-  type FileHandle,
-} from 'node:fs/promises'
+import { rmdirSync } from 'node:fs'
+import { appendFile, mkdir, open, realpath, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { FormatError, ToeplitzError } from '../runtime/errors.js'
+import { ToeplitzError } from '../runtime/errors.js'
+import { codeOf, isA, shown } from './reading.js'
 
-/** Bytes that one array can hold (4 GiB in Node 20), and so the largest file that is read or written. */
-export const largestFile = constants.MAX_LENGTH
-
-/**
- * Reads a whole file.
- *
- * @param path the file; errors name it as given
- * @throws FormatError when it is missing, a directory or not readable
- */
-export async function readFileOrExplain(path: string): Promise<Uint8Array> {
-  try {
-    return await readWhole(path)
-  } catch (error) {
-    throw new FormatError(`${shown(path)}: ${readingProblem(codeOf(error))}`, { cause: error })
-  }
-}
-
-/** Bytes of one read of a file that Node does not read at once (from 2 GiB on). */
-const PIECE = 64 * 1024 * 1024
-
-function bytesOf(size: number): Uint8Array {
-  try {
-    return new Uint8Array(size)
-  } catch (cause) {
-    throw Object.assign(new Error('too large', { cause }), { code: 'LARGER_THAN_MEMORY' })
-  }
-}
-
-async function readWhole(path: string): Promise<Uint8Array> {
-  try {
-    const bytes = await readFile(path)
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  } catch (error) {
-    if (codeOf(error) !== 'ERR_FS_FILE_TOO_LARGE') throw error
-  }
-  const handle = await open(path)
-  try {
-    const { size } = await handle.stat()
-    const bytes = bytesOf(size)
-    let length = 0
-    while (length < size) {
-      const { bytesRead } = await handle.read(bytes, length, Math.min(PIECE, size - length))
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    return bytes.subarray(0, length)
-  } finally {
-    await handle.close()
-  }
-}
+export { codeOf, isA, largestFile, readFileOrExplain, shown, type ReadOptions } from './reading.js'
 
 /** What writeFileAtomically calls a file that it has not finished. */
 const temporaryName = (): string => `.toeplitz-${randomUUID()}.tmp`
@@ -125,16 +66,6 @@ export const truncateFile = (path: string, bytes: number): Promise<void> => chan
 /** Removes a file, if it is there. */
 export const removeFile = (path: string): Promise<void> => changing(path, rm(path, { force: true }))
 
-/** Whether there is a file, or a directory, at the path. */
-export async function isA(kind: 'file' | 'directory', path: string): Promise<boolean> {
-  try {
-    const found = await stat(path)
-    return kind === 'file' ? found.isFile() : found.isDirectory()
-  } catch {
-    return false
-  }
-}
-
 /**
  * Makes a directory and those above it, where they do not exist yet.
  *
@@ -147,9 +78,47 @@ export async function ensureDirectory(path: string): Promise<void> {
 /** As `ensureDirectory`; gives the topmost of the directories that did not exist, or undefined. */
 export async function makeDirectory(path: string): Promise<string | undefined> {
   try {
-    return await mkdir(path, { recursive: true })
+    return await makeMissing(path)
   } catch (error) {
     throw fileError(path, directoryProblem(codeOf(error)), error)
+  }
+}
+
+/**
+ * What `mkdir` with `recursive` does in Node, which does not end where a directory exists and takes no other: in /proc, and
+ * in a directory that was removed.
+ */
+async function makeMissing(path: string): Promise<string | undefined> {
+  const above = dirname(path)
+  let topmost: string | undefined
+  for (let last = false; ; last = true) {
+    try {
+      await mkdir(path)
+      return topmost ?? path
+    } catch (error) {
+      // Another process may have been faster.
+      if (codeOf(error) === 'EEXIST' && (await isA('directory', path))) return topmost
+      if (last) removeEmpty(above, topmost)
+      if (last || codeOf(error) !== 'ENOENT' || above === path) throw error
+      topmost = await makeMissing(above)
+    }
+  }
+}
+
+/**
+ * Removes a directory and those above it up to `topmost`, which `makeDirectory` gave, as far as they are empty. At once, so
+ * that a process that ends can do it.
+ */
+export function removeEmpty(path: string, topmost: string | undefined): void {
+  if (topmost === undefined) return
+  try {
+    // Step by step as they were made: made absolute, a path may be longer than the system allows.
+    for (let at = path; ; at = dirname(at)) {
+      rmdirSync(at)
+      if (at === topmost) return
+    }
+  } catch {
+    // It holds something, or is gone.
   }
 }
 
@@ -175,25 +144,7 @@ export const writingError = (path: string, cause: unknown): ToeplitzError =>
   fileError(path, writingProblem(codeOf(cause)), cause)
 
 function fileError(path: string, problem: string, cause: unknown): ToeplitzError {
-  return new ToeplitzError('FILE', `${shown(path)}: ${problem}`, { cause })
-}
-
-function readingProblem(code: string): string {
-  switch (code) {
-    case 'ENOENT':
-      return 'no such file; check the path'
-    case 'EISDIR':
-      return 'is a directory; name a file in it'
-    case 'ENOTDIR':
-      return 'a part of the path is a file, not a directory; check the path'
-    case 'EACCES':
-    case 'EPERM':
-      return 'no permission to read it; allow this user to (chmod u+r) or name another file'
-    case 'LARGER_THAN_MEMORY':
-      return 'is larger than can be held in memory at once; name a smaller file'
-    default:
-      return `cannot be read (${code})`
-  }
+  return cause instanceof ToeplitzError ? cause : new ToeplitzError('FILE', `${shown(path)}: ${problem}`, { cause })
 }
 
 function writingProblem(code: string): string {
@@ -226,18 +177,18 @@ function directoryProblem(code: string): string {
       return 'no permission to write there; allow this user to (chmod u+w on the directory) or name another path'
     case 'EROFS':
       return 'cannot be written: the disk is read-only; name a path on another disk'
+    case 'ENOENT':
+      return 'cannot be made: the directory above it takes none, or is gone; name another path'
+    case 'ENAMETOOLONG':
+      return 'cannot be written: the name is longer than the system allows; name a shorter path'
+    case 'ELOOP':
+      return 'cannot be written: symbolic links lead in a circle; name another path'
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'cannot be written: too many files are open; close some, or raise the limit (ulimit -n)'
+    case 'EIO':
+      return 'cannot be written: the disk fails (EIO); check the disk'
     default:
       return `cannot be written (${code})`
   }
-}
-
-/** The system's code of an error, such as ENOENT; its message where there is none. */
-export function codeOf(error: unknown): string {
-  if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
-  return String(error)
-}
-
-/** The path, on one line whatever it holds. */
-export function shown(path: string): string {
-  return path === '' || /\p{Cc}/u.test(path) ? JSON.stringify(path) : path
 }

@@ -1,15 +1,19 @@
 /** Folders of pictures, one folder in it for each class, read when they are needed. Node only. */
-import { readdir } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
 import type { PictureLimits } from '../io/limits.js'
 import { coverPlanes, decodeImage } from '../io/planar.js'
-import { FormatError } from '../runtime/errors.js'
+import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
+import { listPictures, type Listing, type OtherFiles } from './listing.js'
 import type { Split } from './mnist.js'
+import { isAbsent } from './reading.js'
 
-const extensions = ['.png', '.jpg', '.jpeg']
+export type { OtherFiles } from './listing.js'
+
+/** Bytes of the largest file that is read as a picture. */
+export const largestPicture = 512 * 1024 * 1024
 
 /** Decoded pictures are kept where all of them take at most this many bytes. */
 const CACHE_BYTES = 512 * 1024 * 1024
@@ -23,51 +27,40 @@ export interface ImageFolderOptions extends PictureLimits {
   readonly size?: readonly [height: number, width: number]
   /** 1 for grey, 3 for colour. Default: those of the first picture. */
   readonly channels?: 1 | 3
-  /** A damaged picture is an error, instead of one that is skipped. Default false. */
+  /** A damaged picture, or one that is no regular file, is an error, instead of one that is skipped. Default false. */
   readonly strict?: boolean
-  /** Told once of each picture that is skipped. */
+  /** Told once of each picture that is skipped: it is damaged, a pipe, a device, or a link that leads nowhere. */
   readonly onSkip?: (error: FormatError) => void
+  /** Told once, when the folder is opened, of what lies in the classes and is not called as pictures are. */
+  readonly onOther?: (others: OtherFiles) => void
   /** Decoded pictures are kept in memory where all of them take at most this many bytes. Default 512 MiB. */
   readonly cacheBytes?: number
 }
 
-interface LabelledFile {
-  readonly path: string
-  readonly label: number
-}
-
 /**
  * Opens a folder with a folder of PNG and JPEG files for each class; the classes are in the order of their names, the
- * pictures in one drawn by the seed 0, so that the first ones are of every class. Other files are passed over.
+ * pictures in one drawn by the seed 0, so that the first ones are of every class. Links to folders and files are followed;
+ * other files, and folders in the classes, are passed over. A picture that is damaged is skipped; that it cannot be read,
+ * because it is gone or must not be, or no memory or file handle is left, is an error, because the same folder would
+ * otherwise give other weights.
  *
- * @throws FormatError when there is no class, one of them is empty, or none of the pictures can be read
+ * @throws FormatError when there is no class, one of them is empty, or none of the pictures can be read; ToeplitzError
+ *   with code FILE, here or when a picture is read, when the system refuses to read it; OutOfMemoryError
  */
 export async function openImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<ImageFiles> {
-  const classes = await foldersIn(directory)
-  if (classes.length === 0) {
-    throw new FormatError(`${directory}: there is no folder in it; expected one for each class, with its pictures`)
+  const onSkip = (error: FormatError): void => {
+    if (options.strict === true) throw error
+    options.onSkip?.(error)
   }
-  const sorted: LabelledFile[] = []
-  for (const [label, name] of classes.entries()) {
-    const files = (await readdir(join(directory, name), { withFileTypes: true }))
-      .filter((entry) => !entry.isDirectory() && extensions.includes(extname(entry.name).toLowerCase()))
-      .map((entry) => entry.name)
-      .sort()
-    if (files.length === 0) {
-      throw new FormatError(
-        `${join(directory, name)}: the class is empty; put pictures (${extensions.join(', ')}) in it, or remove it`,
-      )
-    }
-    for (const file of files) sorted.push({ path: join(directory, name, file), label })
-  }
-  const files = Array.from(permutation(sorted.length, 0, 0), (index) => sorted[index] as LabelledFile)
-  const reader = new FileReader(files, options)
+  const listing = await listPictures(directory, { onSkip, onOther: options.onOther })
+  const order = permutation(listing.names.length, 0, 0)
+  const reader = new FileReader(directory, listing, order, options)
   return {
-    files: files.map(({ path }) => path),
-    labels: Int32Array.from(files, ({ label }) => label),
-    size: files.length,
+    files: Array.from(order, (_, index) => reader.path(index)),
+    labels: order.map((index) => listing.labels[index] as number),
+    size: order.length,
     shape: await reader.findShape(),
-    classes,
+    classes: listing.classes,
     read: (index) => reader.read(index),
   }
 }
@@ -94,25 +87,21 @@ export async function loadImageFolder(directory: string, options: ImageFolderOpt
   return { training: imageRange(all, count, all.size), test: imageRange(all, 0, count) }
 }
 
-async function foldersIn(directory: string): Promise<string[]> {
-  const entries = await readdir(directory, { withFileTypes: true })
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map(({ name }) => name)
-    .sort()
-}
-
 /** Reads and decodes files, one at a time for each that is asked for, and remembers what it found. */
 class FileReader {
-  readonly #files: readonly LabelledFile[]
+  readonly #directory: string
+  readonly #listing: Listing
+  readonly #order: Int32Array
   readonly #options: ImageFolderOptions
   readonly #skipped = new Set<number>()
   readonly #kept = new Map<number, Uint8Array>()
   #shape: readonly [1 | 3, number, number] = [3, 0, 0]
   #keeps = false
 
-  constructor(files: readonly LabelledFile[], options: ImageFolderOptions) {
-    this.#files = files
+  constructor(directory: string, listing: Listing, order: Int32Array, options: ImageFolderOptions) {
+    this.#directory = directory
+    this.#listing = listing
+    this.#order = order
     this.#options = options
   }
 
@@ -125,17 +114,16 @@ class FileReader {
       ...(size ?? ([first?.height ?? 0, first?.width ?? 0] as const)),
     ]
     const [C, H, W] = this.#shape
-    this.#keeps = this.#files.length * C * H * W <= cacheBytes
+    this.#keeps = this.#order.length * C * H * W <= cacheBytes
     return this.#shape
   }
 
   async #firstReadable(): Promise<ReturnType<typeof decodeImage>> {
-    for (const index of this.#files.keys()) {
+    for (const index of this.#order.keys()) {
       const image = await this.#decode(index)
       if (image) return image
     }
-    const [file] = this.#files
-    throw new FormatError(`${file?.path}: none of the ${this.#files.length} pictures, such as this one, can be read`)
+    throw new FormatError(`${this.path(0)}: none of the ${this.#order.length} pictures, such as this one, can be read`)
   }
 
   async read(index: number): Promise<Uint8Array | undefined> {
@@ -149,13 +137,26 @@ class FileReader {
     return data
   }
 
+  path(index: number): string {
+    const { classes, names, labels } = this.#listing
+    const place = this.#order[index] as number
+    return join(this.#directory, classes[labels[place] as number] as string, names[place] as string)
+  }
+
   async #decode(index: number): Promise<ReturnType<typeof decodeImage> | undefined> {
     if (this.#skipped.has(index)) return undefined
-    const { path } = this.#files[index] as LabelledFile
+    const path = this.path(index)
     try {
-      return decodeImage(await readFileOrExplain(path), path, this.#options)
+      return decodeImage(await readFileOrExplain(path, { maxBytes: largestPicture }), path, this.#options)
     } catch (error) {
-      if (!(error instanceof FormatError) || this.#options.strict === true) throw error
+      if (isOutOfMemory(error)) throw new OutOfMemoryError(`${path}: memory ran out at this picture`, { cause: error })
+      if (!(error instanceof FormatError)) throw error
+      if (isAbsent(error.cause)) {
+        throw new ToeplitzError('FILE', `${path}: was there when the folder was opened, and is gone; put it back`, {
+          cause: error,
+        })
+      }
+      if (this.#options.strict === true) throw error
       if (!this.#skipped.has(index)) this.#options.onSkip?.(error)
       this.#skipped.add(index)
       return undefined

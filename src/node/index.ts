@@ -1,5 +1,5 @@
 /** What needs a file system: reading with explanations, writing without half-written files, data sets. */
 export * from './cifar10.js'
-export { ensureDirectory, isA, readFileOrExplain, writeFileAtomically } from './files.js'
-export * from './folder.js'
+export { ensureDirectory, isA, readFileOrExplain, writeFileAtomically, type ReadOptions } from './files.js'
+export { loadImageFolder, openImageFolder, type ImageFolderOptions, type OtherFiles } from './folder.js'
 export * from './mnist.js'

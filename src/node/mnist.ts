@@ -7,6 +7,7 @@ import { fashionClasses, mnistFromIdx } from '../data/mnist.js'
 import type { DataLimits } from '../data/idx.js'
 import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
+import { firstFile } from './reading.js'
 
 /** Paths of the four files, each IDX or IDX compressed with gzip. */
 export interface MnistFiles {
@@ -64,12 +65,9 @@ async function findFiles(publication: Publication, dataDirectory: string | undef
   const missing: string[] = []
   const find = async (name: string): Promise<string> => {
     const dotted = name.replace('-idx', '.idx')
-    for (const candidate of [name, dotted, `${name}.gz`, `${dotted}.gz`]) {
-      const path = join(directory, candidate)
-      if (await isA('file', path)) return path
-    }
-    missing.push(name)
-    return ''
+    const found = await firstFile([name, dotted, `${name}.gz`, `${dotted}.gz`].map((file) => join(directory, file)))
+    if (found === undefined) missing.push(name)
+    return found ?? ''
   }
   if (!(await isA('directory', directory))) {
     throw new FormatError(`${directory}: no such directory; ${advice}`)

@@ -1,7 +1,9 @@
 /**
  * The errors of the library. Each says in one line what was wrong and what would be right, and carries a stable
- * `code`, so that programs need not read the message.
+ * `code`, so that programs need not read the message. Messages hold names from files: what could not be seen in them, or
+ * would begin another line in a log, is written as an escape.
  */
+import { visible } from './text.js'
 
 /** Base class of every error that the library throws on purpose. */
 export class ToeplitzError extends Error {
@@ -9,7 +11,7 @@ export class ToeplitzError extends Error {
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(visible(message), options)
     this.name = new.target.name
     this.code = code
   }
@@ -29,11 +31,28 @@ export class DisposedError extends ToeplitzError {
   }
 }
 
-/** Linear memory could not grow. Every existing tensor is intact. */
+/** Linear memory, or the engine's own, could not grow. Every existing tensor is intact. */
 export class OutOfMemoryError extends ToeplitzError {
-  constructor(message: string) {
-    super('OUT_OF_MEMORY', message)
+  constructor(message: string, options?: ErrorOptions) {
+    super('OUT_OF_MEMORY', message, options)
   }
+}
+
+/** What engines and the system say when there is no memory for an array or a string. */
+const exhausted =
+  /out of memory|(allocation|allocate).*fail|fail.*allocat|invalid (typed )?array (buffer )?length|invalid string length/i
+
+/**
+ * Whether memory ran out, by the error or by one that caused it: then nothing is known of the input, and a damaged file
+ * is not the reason.
+ */
+export function isOutOfMemory(error: unknown): boolean {
+  for (let depth = 0; error instanceof Error && depth < 8; depth++, error = error.cause) {
+    if (error instanceof OutOfMemoryError) return true
+    if ((error as { code?: unknown }).code === 'ENOMEM') return true
+    if ((error instanceof RangeError || error.name === 'InternalError') && exhausted.test(error.message)) return true
+  }
+  return false
 }
 
 /** A file or buffer is not what it claims to be. */

@@ -102,6 +102,12 @@ describe('plain lines', () => {
     expect(stream.text).toContain('loss   1e-7')
   })
 
+  it('keep a note to its line', () => {
+    const stream = new FakeStream(false)
+    createProgress(stream, { now }).note('cat\nepoch 9/9 in 0.1 s\u001b[2J')
+    expect(stream.text).toBe('cat\\nepoch 9/9 in 0.1 s\\x1b[2J\n')
+  })
+
   it('show a loss that is no number, and an epoch without validation', () => {
     const stream = new FakeStream(false)
     const progress = createProgress(stream, { plainInterval: 1, now })
@@ -165,10 +171,13 @@ describe('the bar of a terminal', () => {
     const stream = new FakeStream(true)
     const progress = play(stream, 0, 860)
     progress.epoch(epochRecord)
-    progress.note('stopping after this step')
+    progress.note('stopping after this step\n\u001b[2J')
     progress.stop()
     const { kept, states } = replay(stream.text)
-    expect(kept).toEqual([expect.stringMatching(/^epoch 1\/2 in 31\.4 s: .*98\.34%$/), 'stopping after this step'])
+    expect(kept).toEqual([
+      expect.stringMatching(/^epoch 1\/2 in 31\.4 s: .*98\.34%$/),
+      'stopping after this step\\n\\x1b[2J',
+    ])
     expect(states.filter((state) => state.includes('860/1720')).length).toBeGreaterThanOrEqual(3)
   })
 

@@ -2,6 +2,7 @@ import { decode } from 'fast-png'
 import { describe, expect, it } from 'vitest'
 import { renderReport } from '../../src/cli/report.js'
 import type { ReportData, StepRecord } from '../../src/cli/report.js'
+import { confusionOf } from '../../src/cli/results.js'
 
 const stepsPerEpoch = 50
 
@@ -129,6 +130,54 @@ describe('the page', () => {
     expect(html.match(/alert\(&quot;1&quot;\)/g)?.length).toBeGreaterThan(12)
     expect(html.match(/<script/g)).toHaveLength(3)
     expect(html.match(/<\/script>/g)).toHaveLength(3)
+  })
+
+  it('shows what could not be seen', () => {
+    const evil = 'cat\n\u001b[2J\u202e\u0000'
+    const html = renderReport(
+      reportData({
+        ...{ model: evil, dataset: evil, command: evil, weightsHash: evil, version: evil, environment: evil },
+        classes: [evil, evil, evil],
+        settings: [[evil, evil]],
+        layers: [{ layer: evil, output: evil, parameters: 1, operations: 1 }],
+      }),
+    )
+    expect(html.match(/[^\P{Cc}\n]|[\p{Zl}\p{Zp}\p{Bidi_Control}]/u)).toBeNull()
+    expect(html.match(/cat\\n\\x1b\[2J\\u202e\\x00/g)?.length).toBeGreaterThan(12)
+  })
+
+  it('lists of many classes what was confused most, and not the square of them', () => {
+    const classes = Array.from({ length: 3000 }, (_, i) => `class ${i}`)
+    const wrong = Array.from({ length: 200 }, (_, i) => ({ label: i % 120, predicted: 2999 }))
+    const confusion = confusionOf(new Int32Array(3000).fill(1), wrong)
+    const html = renderReport(reportData({ classes, confusion, mistakes: [] }))
+    expect(html.length).toBeLessThan(200_000)
+    const table = cells(section(html, 'Confused classes'), 'tbody')
+    expect(table).toHaveLength(50)
+    expect(table[0]).toEqual(['class 0', 'class 2999', '2'])
+    const small = confusionOf(Int32Array.of(1, 2, 0), [
+      { label: 2, predicted: 0 },
+      { label: 0, predicted: 1 },
+      { label: 2, predicted: 0 },
+    ])
+    expect(small).toEqual([
+      [1, 1, 0],
+      [0, 2, 0],
+      [2, 0, 0],
+    ])
+  })
+
+  it('stays a page that can be opened, however many epochs and steps there were', () => {
+    const [row] = reportData().epochs
+    const epochs = Array.from({ length: 200_000 }, (_, index) => ({ ...row!, epoch: index + 1 }))
+    const html = renderReport(reportData({ epochs, steps: steps(200_000, 1), stepsPerEpoch: 1 }))
+    expect(html.length).toBeLessThan(1e6)
+    expect(html).toContain('200,000 epochs')
+    expect(html).toContain('The last 1,000 epochs.')
+    const chart = chartOf(html)
+    expect(chart.steps.length).toBeLessThan(4000)
+    expect(chart.steps.at(-1)).toBe(200_000)
+    expect(chart.validationLoss.at(-1)).toBe(0.0654)
   })
 
   it('lists the layers with their sums', () => {

@@ -1,9 +1,12 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import * as actual from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ensureDirectory, readFileOrExplain, writeFileAtomically } from '../../src/node/files.js'
-import { FormatError, ToeplitzError } from '../../src/runtime/errors.js'
+import { ensureDirectory, isA, makeDirectory, readFileOrExplain, writeFileAtomically } from '../../src/node/files.js'
+import { FormatError, OutOfMemoryError, ToeplitzError } from '../../src/runtime/errors.js'
 
 // The real functions, wrapped so that one call can be made to fail as a full or forbidden disk does.
 vi.mock('node:fs/promises', async (original) => {
@@ -11,14 +14,13 @@ vi.mock('node:fs/promises', async (original) => {
   return {
     ...real,
     open: vi.fn(real.open),
-    readFile: vi.fn(real.readFile),
     rename: vi.fn(real.rename),
     mkdir: vi.fn(real.mkdir),
     stat: vi.fn(real.stat),
   }
 })
 
-const { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } =
+const { appendFile, chmod, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } =
   await vi.importActual<typeof actual>('node:fs/promises')
 
 const systemError = (code: string) => Object.assign(new Error(`${code}: as the\nsystem says`), { code })
@@ -32,6 +34,12 @@ afterEach(async () => {
   vi.clearAllMocks()
   await rm(directory, { recursive: true, force: true })
 })
+
+async function written(name: string, content: Uint8Array): Promise<string> {
+  const path = join(directory, name)
+  await writeFile(path, content)
+  return path
+}
 
 async function failure(promise: Promise<unknown>): Promise<ToeplitzError> {
   const error: unknown = await promise.then(
@@ -69,39 +77,153 @@ describe('readFileOrExplain', () => {
 
   it.each([
     ['EACCES', 'no permission to read it'],
-    ['EIO', 'cannot be read (EIO)'],
-  ])('explains %s', async (code, expected) => {
-    vi.mocked(actual.readFile).mockRejectedValueOnce(systemError(code))
-    expect((await failure(readFileOrExplain('some/file'))).message).toContain(`some/file: ${expected}`)
-  })
-
-  it('reads in pieces what Node does not read at once', async () => {
+    ['EPERM', 'no permission to read it'],
+    ['EMFILE', 'too many files are open'],
+    ['ENFILE', 'too many files are open'],
+    ['EIO', 'the disk fails to read it'],
+    ['ESTALE', 'cannot be read (ESTALE)'],
+  ])('explains %s, which is no fault of the file', async (code, expected) => {
     const path = join(directory, 'a')
-    const handle = await (await vi.importActual<typeof actual>('node:fs/promises')).open(path, 'w')
-    // Holes take no space: only the ends of the pieces of 64 MiB, and of the file, are written.
-    const places = [0, 2 ** 26 - 1, 2 ** 26, 2 ** 27 - 1, 2 ** 27, 2 ** 27 + 100]
-    for (const place of places) await handle.write(Uint8Array.of(7), 0, 1, place)
-    await handle.close()
-    vi.mocked(actual.readFile).mockRejectedValueOnce(systemError('ERR_FS_FILE_TOO_LARGE'))
-    const read = await readFileOrExplain(path)
-    expect(read.length).toBe(2 ** 27 + 101)
-    const found: number[] = []
-    for (let at = read.indexOf(7); at >= 0; at = read.indexOf(7, at + 1)) found.push(at)
-    expect(found).toEqual(places)
+    await writeFile(path, bytes)
+    vi.mocked(actual.open).mockRejectedValueOnce(systemError(code))
+    const error = await failure(readFileOrExplain(path))
+    expect(error.message).toContain(`${path}: ${expected}`)
+    expect(error.code).toBe('FILE')
+    expect(error).not.toBeInstanceOf(FormatError)
   })
 
-  it.skipIf(process.platform === 'win32')('explains a file that no memory holds', async () => {
-    const path = join(directory, 'a')
-    await writeFile(path, '')
-    await (await vi.importActual<typeof actual>('node:fs/promises')).truncate(path, 2 ** 43)
-    const { message } = await failure(readFileOrExplain(path))
-    expect(message).toBe(`${path}: is larger than can be held in memory at once; name a smaller file`)
-  })
+  it.each([systemError('ENOMEM'), new RangeError('Array buffer allocation failed')])(
+    'tells that memory ran out: %s',
+    async (cause) => {
+      const path = join(directory, 'a')
+      await writeFile(path, bytes)
+      vi.mocked(actual.open).mockRejectedValueOnce(cause)
+      const error = await failure(readFileOrExplain(path))
+      expect(error).toBeInstanceOf(OutOfMemoryError)
+      expect(error.message).toContain(path)
+    },
+  )
 
-  it('keeps to one line for any path', async () => {
-    expect((await failure(readFileOrExplain('a\nb'))).message).toBe('"a\\nb": no such file; check the path')
+  it('keeps to one line for any path, and shows what is in it', async () => {
+    expect((await failure(readFileOrExplain('a\nb'))).message).toBe('a\\nb: no such file; check the path')
+    expect((await failure(readFileOrExplain('\u001b[2J\u202e'))).message).toMatch(/^\\x1b\[2J\\u202e: no such file/)
     expect((await failure(readFileOrExplain(''))).message).toContain('"": no such file')
-    expect((await failure(readFileOrExplain('a\0b'))).message).toContain('"a\\u0000b": cannot be read')
+    expect((await failure(readFileOrExplain('a\0b'))).message).toContain('a\\x00b: cannot be read')
+    expect((await failure(readFileOrExplain('caf\ufffd.png'))).message).toContain('being no UTF-8: rename it')
+  })
+
+  it('refuses what is larger than asked for without reading it, and more than an array holds', async () => {
+    const path = join(directory, 'sparse')
+    await writeFile(path, '')
+    await truncate(path, 2 ** 40)
+    const refused = await failure(readFileOrExplain(path, { maxBytes: 1000 }))
+    expect(refused).toBeInstanceOf(FormatError)
+    expect(refused.message).toBe(`${path}: has 1099511627776 bytes; at most 1000 are read`)
+    expect((await failure(readFileOrExplain(path))).message).toMatch(/1099511627776 bytes; at most \d+ are read$/)
+    expect(await readFileOrExplain(await written('small', bytes), { maxBytes: 3 })).toEqual(bytes)
+  })
+
+  it.each(['longer', 'shorter', 'other'])('notices that a file becomes %s while it is read', async (kind) => {
+    const path = await written('a', Uint8Array.of(1, 2, 3, 4))
+    const { open } = await vi.importActual<typeof actual>('node:fs/promises')
+    vi.mocked(actual.open).mockImplementationOnce(async (...parameters) => {
+      const handle = await open(...parameters)
+      const read = handle.read.bind(handle) as (...given: unknown[]) => Promise<never>
+      vi.spyOn(handle, 'read').mockImplementationOnce(async (...given: unknown[]) => {
+        if (kind === 'shorter') await truncate(path, 2)
+        const result = await read(...given)
+        if (kind === 'longer') await appendFile(path, 'more')
+        if (kind === 'other') {
+          await writeFile(path, Uint8Array.of(9, 9, 9, 9))
+          await utimes(path, 1, 1)
+        }
+        return result
+      })
+      return handle
+    })
+    const error = await failure(readFileOrExplain(path))
+    expect(error).toBeInstanceOf(FormatError)
+    expect(error.message).toBe(`${path}: changed while it was read; try again when it is complete`)
+  })
+
+  it.skipIf(process.platform === 'win32')('never opens what is no regular file', async () => {
+    const pipe = join(directory, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const socket = join(directory, 'socket')
+    const server = createServer().listen(socket)
+    await once(server, 'listening')
+    await symlink(pipe, join(directory, 'link'))
+    await symlink(join(directory, 'circle'), join(directory, 'circle'))
+    const cases = [
+      [pipe, /: is a pipe, which is not read; name a regular file$/],
+      [join(directory, 'link'), /: is a pipe, which is not read; name a regular file$/],
+      [socket, /: is a socket, which is not read; name a regular file$/],
+      ['/dev/zero', /: is a device, which is not read; name a regular file$/],
+      ['/dev/tty', /: (is a device, which is not read|no such file)/],
+      [join(directory, 'circle'), /: symbolic links lead in a circle; name a file itself$/],
+      [join(directory, 'n'.repeat(300)), /: the name is longer than the system allows; check the path$/],
+    ] as const
+    for (const [path, expected] of cases) {
+      const error = await failure(readFileOrExplain(path))
+      expect(error.message).toMatch(expected)
+      expect(error).toBeInstanceOf(FormatError)
+    }
+    server.close()
+    expect(actual.open).not.toHaveBeenCalled()
+  })
+
+  it.skipIf(process.platform === 'win32')('is not held up by a pipe that takes the place of a file', async () => {
+    const path = await written('a', bytes)
+    const { open } = await vi.importActual<typeof actual>('node:fs/promises')
+    vi.mocked(actual.open).mockImplementationOnce(async (...parameters) => {
+      await rm(path)
+      execFileSync('mkfifo', [path])
+      return open(...parameters)
+    })
+    expect((await failure(readFileOrExplain(path))).message).toBe(
+      `${path}: is a pipe, which is not read; name a regular file`,
+    )
+  })
+
+  it('has no more than 16 files open at once, and gives each reader its own', async () => {
+    const paths = await Promise.all(Array.from({ length: 100 }, (_, i) => written(String(i), Uint8Array.of(i))))
+    const { open } = await vi.importActual<typeof actual>('node:fs/promises')
+    let opened = 0
+    let most = 0
+    vi.mocked(actual.open).mockImplementation(async (...parameters) => {
+      most = Math.max(most, ++opened)
+      const handle = await open(...parameters)
+      const close = handle.close.bind(handle)
+      handle.close = () => {
+        opened--
+        return close()
+      }
+      return handle
+    })
+    paths.splice(50, 0, join(directory, 'missing'))
+    const read = await Promise.allSettled(paths.map((path) => readFileOrExplain(path)))
+    vi.mocked(actual.open).mockImplementation(open)
+    expect(read.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+    expect(read.flatMap((one) => (one.status === 'fulfilled' ? [...one.value] : []))).toEqual([...Array(100).keys()])
+    expect(most).toBe(16)
+  })
+
+  it.skipIf(process.platform !== 'linux')('reads files whose names are no UTF-8', async () => {
+    await writeFile(Buffer.concat([Buffer.from(`${directory}/caf`), Buffer.of(0xe9, 0xff)]), bytes)
+    expect(await readFileOrExplain(join(directory, 'caf\udce9\udcff'))).toEqual(bytes)
+    expect((await failure(readFileOrExplain(join(directory, 'caf\udce8')))).message).toContain('caf\\xe8: no such file')
+  })
+})
+
+describe('isA', () => {
+  it('tells what is there, and not that something is not there where it cannot look', async () => {
+    const path = await written('a', bytes)
+    expect(await Promise.all([isA('file', path), isA('directory', path), isA('directory', directory)])).toEqual([
+      ...[true, false, true],
+    ])
+    expect(await isA('file', join(path, 'b'))).toBe(false)
+    vi.mocked(actual.stat).mockRejectedValueOnce(systemError('EACCES'))
+    expect((await failure(isA('file', path))).message).toContain('no permission to read it')
   })
 })
 
@@ -206,7 +328,7 @@ describe('writeFileAtomically', () => {
     ['EACCES', 'no permission to write there'],
     ['EROFS', 'the disk is read-only'],
     ['EDQUOT', 'the disk is full'],
-    ['EIO', 'cannot be written (EIO)'],
+    ['EIO', 'cannot be written: the disk fails (EIO)'],
   ])('explains %s', async (code, expected) => {
     vi.mocked(actual.open).mockRejectedValueOnce(systemError(code))
     expect((await failure(writeFileAtomically(join(directory, 'a'), bytes))).message).toContain(expected)
@@ -249,6 +371,24 @@ describe('ensureDirectory', () => {
     expect(error.message).toBe(`${path}: is a file; name a directory`)
     expect((await failure(ensureDirectory(join(path, 'b')))).message).toContain('a part of the path is a file')
     expect((await failure(ensureDirectory(''))).message).toContain('"": ')
+  })
+
+  it('gives the topmost that it made, and leaves nothing where it fails', async () => {
+    const top = join(directory, 'a')
+    expect(await makeDirectory(join(top, 'b', 'c'))).toBe(top)
+    expect(await makeDirectory(join(top, 'b'))).toBeUndefined()
+    expect((await failure(ensureDirectory(join(top, 'd', 'e', 'n'.repeat(300))))).message).toContain(
+      ': cannot be written: the name is longer than the system allows',
+    )
+    expect(await readdir(top)).toEqual(['b'])
+    await Promise.all(Array.from({ length: 20 }, (_, i) => ensureDirectory(join(top, 'x', 'y', `${i % 2}`))))
+    expect(await readdir(join(top, 'x', 'y'))).toEqual(['0', '1'])
+  })
+
+  it.skipIf(process.platform !== 'linux')('ends where a directory takes no other', async () => {
+    expect((await failure(ensureDirectory('/proc/toeplitz/a'))).message).toMatch(
+      /^\/proc\/toeplitz\/a: cannot be (made|written)/,
+    )
   })
 
   it.each([

@@ -1,12 +1,26 @@
 import { encode as encodeJpeg } from 'jpeg-js'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import * as actual from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import * as planar from '../../src/io/planar.js'
 import { encodePng } from '../../src/io/png.js'
-import { loadImageFolder, openImageFolder } from '../../src/node/folder.js'
-import { FormatError, ShapeError } from '../../src/runtime/errors.js'
+import { loadImageFolder, openImageFolder, type OtherFiles } from '../../src/node/folder.js'
+import { FormatError, OutOfMemoryError, ShapeError } from '../../src/runtime/errors.js'
 import { init } from '../../src/runtime/embedded.js'
+
+// The real functions, wrapped so that one call can be made to fail as a system without handles or memory does.
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof actual>()
+  return { ...real, open: vi.fn(real.open) }
+})
+vi.mock('../../src/io/planar.js', async (original) => {
+  const real = await original<typeof planar>()
+  return { ...real, decodeImage: vi.fn(real.decodeImage) }
+})
+
+const { mkdir, mkdtemp, rm, symlink, writeFile } = actual
 
 beforeAll(() => init())
 
@@ -79,8 +93,10 @@ describe('openImageFolder', () => {
     expect(grey.shape).toEqual([1, 2, 2])
     expect(await grey.read(0)).toHaveLength(4)
     await rm(directory, { recursive: true })
-    // It was not kept, and its file is gone.
-    expect(await grey.read(0)).toBeUndefined()
+    // It was not kept, and its file is gone: other pictures than those that were there would give other weights.
+    await expect(grey.read(0)).rejects.toThrow(
+      /(gray|wide|tall)\.png: was there when the folder was opened, and is gone/,
+    )
   })
 
   it('skips what is damaged, once told, or ends there under strict', async () => {
@@ -102,6 +118,65 @@ describe('openImageFolder', () => {
     const strict = await openImageFolder(directory, { strict: true, size: [4, 6], channels: 3 })
     const reading = Promise.all(Array.from({ length: 13 }, (_, i) => strict.read(i)))
     await expect(reading).rejects.toThrow(FormatError)
+  })
+
+  it.skipIf(process.platform === 'win32')(
+    'skips what is no file, told by name, or ends there under strict',
+    async () => {
+      await twoClasses()
+      execFileSync('mkfifo', [join(directory, 'cat/pipe.png')])
+      await symlink('nowhere', join(directory, 'dog/dangling.jpg'))
+      const told: string[] = []
+      const source = await openImageFolder(directory, { onSkip: ({ message }) => told.push(message) })
+      expect(source.size).toBe(9)
+      expect(told.sort()).toEqual([
+        `${directory}/cat/pipe.png: is a pipe, which is not read; name a regular file`,
+        `${directory}/dog/dangling.jpg: is a link that leads nowhere; remove it`,
+      ])
+      await expect(openImageFolder(directory, { strict: true })).rejects.toThrow(/pipe\.png: is a pipe/)
+    },
+  )
+
+  it('tells of what is passed over', async () => {
+    await twoClasses()
+    await put('dog/more/4.png', png(1, 2, 3))
+    await put('dog/.DS_Store', '')
+    const told: OtherFiles[] = []
+    const source = await openImageFolder(directory, { onOther: (others) => told.push(others) })
+    expect(source.size).toBe(9)
+    expect(told).toEqual([{ count: 2, example: join(directory, 'cat/notes.txt') }])
+  })
+
+  it.each([
+    ['EMFILE', 'FILE', 'too many files are open'],
+    ['ENFILE', 'FILE', 'too many files are open'],
+    ['EACCES', 'FILE', 'no permission to read it'],
+    ['EIO', 'FILE', 'the disk fails'],
+    ['ENOMEM', 'OUT_OF_MEMORY', 'memory ran out'],
+  ])('ends at %s, and does not take the picture for a damaged one', async (code, expected, message) => {
+    await twoClasses()
+    const told: string[] = []
+    const source = await openImageFolder(directory, { cacheBytes: 0, onSkip: (error) => told.push(error.message) })
+    vi.mocked(actual.open).mockRejectedValueOnce(Object.assign(new Error('failed'), { code }))
+    const failure = source.read(4)
+    await expect(failure).rejects.toThrow(message)
+    await expect(failure).rejects.toMatchObject({ code: expected })
+    expect(await source.read(4)).toHaveLength(72)
+    expect(told).toEqual([])
+  })
+
+  it.each([
+    new RangeError('Array buffer allocation failed'),
+    new FormatError('the JPEG is damaged', { cause: new RangeError('Array buffer allocation failed') }),
+    new OutOfMemoryError('out of memory'),
+  ])('ends where a decoder has no memory left: %s', async (error) => {
+    await twoClasses()
+    const source = await openImageFolder(directory, { cacheBytes: 0 })
+    vi.mocked(planar.decodeImage).mockImplementationOnce(() => {
+      throw error
+    })
+    await expect(source.read(4)).rejects.toThrow(OutOfMemoryError)
+    expect(await source.read(4)).toHaveLength(72)
   })
 
   it('explains an empty class, a folder without classes and one without readable pictures', async () => {

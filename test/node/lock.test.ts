@@ -110,7 +110,7 @@ describe('Lock', () => {
   })
 
   it.each([
-    ['of another host', { host: 'else\nwhere' }, `pid ${gone} on "else\\nwhere"`],
+    ['of another host', { host: 'else\nwhere' }, `pid ${gone} on else\\nwhere`],
     ['of another container', { processes: 'others' }, `pid ${gone} on ${hostname()}`],
   ])('%s is not judged, but said how to remove', async (_, changes, expected) => {
     await lockOf({ pid: gone, ...changes })

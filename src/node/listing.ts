@@ -1,0 +1,164 @@
+/** Which pictures a folder of classes holds: names alone, before any picture is read. */
+import { dirname, extname, join, resolve } from 'node:path'
+import { FormatError } from '../runtime/errors.js'
+import { isForeign } from './names.js'
+import { entriesOf, identityOf, irregular, type Entry } from './reading.js'
+
+/** How names of pictures end, in either case. */
+export const extensions = ['.png', '.jpg', '.jpeg']
+
+/** How much may be listed: what a process has memory for. Pictures take about 100 bytes each besides their names. */
+export interface ListingLimits {
+  /** Pictures, or classes. */
+  readonly count: number
+  /** Characters of all names together. */
+  readonly characters: number
+}
+
+const limits: ListingLimits = { count: 5_000_000, characters: 2 ** 28 }
+
+/** What is told while a folder is listed. */
+export interface ListingReports {
+  /** Told of each picture or class that cannot be read: links that lead nowhere, pipes, sockets and devices. */
+  readonly onSkip: (error: FormatError) => void
+  /** Told once, where what is in the classes is not called as pictures are. */
+  readonly onOther?: ((others: OtherFiles) => void) | undefined
+}
+
+/** Files and folders in the classes that are passed over, because their names do not end as those of pictures do. */
+export interface OtherFiles {
+  /** How many there are. Names that begin with a dot are not counted. */
+  readonly count: number
+  /** Path of one of them. */
+  readonly example: string
+}
+
+/** The pictures of a folder, class by class in the order of their names, and in each in the order of theirs. */
+export interface Listing {
+  readonly classes: readonly string[]
+  /** Names of the files in their classes' folders. */
+  readonly names: readonly string[]
+  /** Class numbers of the names. */
+  readonly labels: Int32Array
+}
+
+const isPicture = (name: string): boolean => extensions.includes(extname(name).toLowerCase())
+
+/** Names that are held, as far as there is room for them. */
+class Room {
+  #count = 0
+  #characters = 0
+
+  constructor(
+    private readonly directory: string,
+    private readonly limits: ListingLimits,
+  ) {}
+
+  take(name: string): void {
+    const { count, characters } = this.limits
+    this.#characters += name.length
+    if (++this.#count > count || this.#characters > characters) {
+      throw new FormatError(
+        `${this.directory}: more than ${count} names, or ${characters} characters of them, are in it; divide the folder`,
+      )
+    }
+  }
+}
+
+/** Directories that hold a directory, itself included. */
+async function ancestorsOf(directory: string): Promise<Set<string>> {
+  const found = new Set<string>()
+  for (let path = resolve(directory); ; path = dirname(path)) {
+    found.add(await identityOf(path))
+    if (path === dirname(path)) return found
+  }
+}
+
+const dangling = (path: string): FormatError => new FormatError(`${path}: is a link that leads nowhere; remove it`)
+
+/** The folders of classes, or links to such, in the order of their names. */
+async function classesIn(directory: string, room: Room, { onSkip }: ListingReports): Promise<string[]> {
+  const classes: string[] = []
+  let above: Set<string> | undefined
+  const pathOf = (name: string): string => join(directory, name)
+  for await (const { name, kind, linked } of entriesOf(directory, pathOf, (name) => !name.startsWith('.'))) {
+    if (name.startsWith('.')) continue
+    if (kind === 'link') onSkip(dangling(pathOf(name)))
+    if (kind !== 'directory') continue
+    if (isForeign(name)) {
+      throw new FormatError(`${pathOf(name)}: the name of a class must be UTF-8; rename the folder`)
+    }
+    if (linked) {
+      above ??= await ancestorsOf(directory)
+      if (above.has(await identityOf(pathOf(name)))) {
+        onSkip(new FormatError(`${pathOf(name)}: is a link to a folder that it lies in; remove it`))
+        continue
+      }
+    }
+    room.take(name)
+    classes.push(name)
+  }
+  return classes.sort()
+}
+
+/** The names of a class's pictures, in order; counts what is passed over. */
+async function picturesIn(
+  directory: string,
+  room: Room,
+  { onSkip }: ListingReports,
+  others: { count: number; example: string },
+): Promise<string[]> {
+  const names: string[] = []
+  const pathOf = (name: string): string => join(directory, name)
+  const passOver = (name: string): void => {
+    if (name.startsWith('.')) return
+    if (others.count++ === 0 || pathOf(name) < others.example) others.example = pathOf(name)
+  }
+  const skip = (name: string, kind: Entry['kind']): void => {
+    onSkip(kind === 'link' ? dangling(pathOf(name)) : irregular(pathOf(name), kind))
+  }
+  for await (const { name, kind } of entriesOf(directory, pathOf, isPicture)) {
+    if (!isPicture(name) || kind === 'directory') passOver(name)
+    else if (kind !== 'file') skip(name, kind)
+    else {
+      room.take(name)
+      names.push(name)
+    }
+  }
+  return names.sort()
+}
+
+/**
+ * Lists a folder with a folder of pictures for each class. Links to folders and to files are followed.
+ *
+ * @throws FormatError when there is no class, one of them is empty, or there are more names than memory has room for
+ */
+export async function listPictures(
+  directory: string,
+  reports: ListingReports,
+  { count, characters }: ListingLimits = limits,
+): Promise<Listing> {
+  const room = new Room(directory, { count, characters })
+  const classes = await classesIn(directory, room, reports)
+  if (classes.length === 0) {
+    throw new FormatError(`${directory}: there is no folder in it; expected one for each class, with its pictures`)
+  }
+  const others = { count: 0, example: '' }
+  const names: string[] = []
+  const ends: number[] = []
+  for (const name of classes) {
+    const folder = join(directory, name)
+    const pictures = await picturesIn(folder, room, reports, others)
+    if (pictures.length === 0) {
+      throw new FormatError(
+        `${folder}: the class is empty; put pictures (${extensions.join(', ')}) in it, or remove it`,
+      )
+    }
+    for (const picture of pictures) names.push(picture)
+    ends.push(names.length)
+  }
+  const labels = new Int32Array(names.length)
+  ends.forEach((end, label) => labels.fill(label, label === 0 ? 0 : ends[label - 1], end))
+  if (others.count > 0) reports.onOther?.(others)
+  return { classes, names, labels }
+}
