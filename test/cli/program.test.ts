@@ -91,6 +91,15 @@ describe('good command lines', () => {
     expect(await trainOptions()).not.toHaveProperty('resume')
   })
 
+  it('what may be replaced or accepted must be said', async () => {
+    expect(await trainOptions('--out', 'a', '--force')).toMatchObject({ out: 'a', force: true })
+    expect(await trainOptions('--resume', 'a', '--accept-changed-data')).toMatchObject({ acceptChangedData: true })
+    expect(await trainOptions()).not.toHaveProperty('force')
+    expect(await trainOptions()).not.toHaveProperty('acceptChangedData')
+    const { calls } = await run(['search', '--out', 'a', '--force'])
+    expect(calls[0]?.values[0]).toMatchObject({ out: 'a', force: true })
+  })
+
   it('debug may stand before or after the command', async () => {
     expect((await trainOptions('--debug')).debug).toBe(true)
     const { calls } = await run(['--debug', 'summary', 'm.json'])
@@ -147,6 +156,7 @@ describe('help and version', () => {
     const { code, stdout } = await run(['train', '--help'])
     expect(code).toBe(0)
     const options = ['--model <name>', '--data <name>', '--epochs <count>', '--batch-size <count>', '--lr <rate>']
+    options.push('--force ', '--accept-changed-data ', '--strict ', '--threads <count>')
     options.push('--momentum <', '--weight-decay <', '--seed <', '--out <dir>', '--resume [dir]', '--data-dir <dir>')
     for (const option of options) expect(stdout).toContain(option)
     expect(stdout.replace(/\s+/g, ' ')).toContain(`(default: ${trainDefaults.batchSize})`)

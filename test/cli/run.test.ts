@@ -271,6 +271,21 @@ describe('toeplitz search', () => {
     const mixed = toeplitz(...searching, '--lr', '0.001,0.01')
     expect(mixed).toMatchObject({ code: 2 })
     expect(mixed.error).toMatch(/^toeplitz: --lr and --weight-decay must both be ranges .*\n$/)
+    // What came to nothing leaves nothing.
+    expect(existsSync(join(folder, 'runs/search-linear-mnist-2'))).toBe(false)
+  })
+
+  it('does not replace what an earlier search found, unless it is told to', () => {
+    const quick = [...searching, '--lr', '0.01', '--weight-decay', '0', '--images', '20']
+    expect(toeplitz(...quick, '--out', 'found')).toMatchObject({ code: 0 })
+    expect(toeplitz(...quick, '--out', 'found')).toMatchObject({
+      code: 2,
+      error:
+        'toeplitz: --out found holds a finished search (search.json); choose another folder, or replace it with --force\n',
+    })
+    expect(toeplitz(...quick, '--out', 'found', '--force')).toMatchObject({ code: 0 })
+    expect(readdirSync(join(folder, 'found')).sort()).toEqual(['search.html', 'search.json'])
+    expect(toeplitz(...quick).out).toContain('results in runs/search-linear-mnist-2')
   })
 })
 
