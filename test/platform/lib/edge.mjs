@@ -16,6 +16,8 @@ const program = join(import.meta.dirname, '../../../examples/edge/serve.mjs')
 export async function startEdge(runtime) {
   const env = { WORKERD: findWorkerd(), CLIENT_HEADER: 'X-Client' }
   const server = start(process.execPath, [program, '--runtime', runtime, '--address', '127.0.0.1:0'], { env })
+  // It is in a process group of its own, and would outlive a program that fails.
+  process.on('exit', server.stop)
   const listening = new Promise((resolve) => {
     server.child.stdout.on('data', () => {
       const found = /http:\S+/.exec(server.texts.out)
