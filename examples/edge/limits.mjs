@@ -3,7 +3,8 @@
  *
  * JavaScript runs on one thread here, and decoding cannot be interrupted: whoever comes while a picture is decoded waits
  * for its end. So the work is bounded before it begins. It is counted in bytes (picture.mjs), of which a MiB took about 8
- * ms where this was written, and not timed, because on Cloudflare no clock advances while code runs.
+ * ms where this was written (test/platform/load-edge.mjs tells), and not timed: on Cloudflare no clock advances while code
+ * runs.
  */
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -26,14 +27,15 @@ export const limits = {
   workOfEach: 48 * KiB,
   /**
    * Work of the small pictures that are decoded in one turn, before the next requests are let in; more is a large picture.
-   * Turns between two large ones: with 4, half of the small ones wait for less than a large one's time; with 0, for 2 to 3.
+   * Turns between two large ones: with none, a small request waits for two or three of them, one in each round of the
+   * event loop that it takes to arrive.
    */
   turn: 512 * KiB,
   rest: 4,
 
   /** Milliseconds in which a body must arrive. */
   arrival: 5000,
-  /** Milliseconds in which the turn of a picture must come. A small one waits long only in a crowd, which to return makes larger. */
+  /** Milliseconds in which the turn of a picture must come: more for a small one, which comes soon except in a crowd. */
   patience: { small: 2000, large: 750 },
   /** Bytes and milliseconds for which a refused request is listened to, so that its sender hears the answer. */
   lingerBytes: 8 * MiB,

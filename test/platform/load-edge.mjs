@@ -1,6 +1,6 @@
 /**
  * examples/edge under load, on this machine's loopback address: ordinary pictures, MNIST's digits as PNG files, beside
- * ones that cost much. It ends by itself, after half a minute for each runtime.
+ * ones that cost much. It ends by itself, after a minute for each runtime at most, and wants the machine for itself.
  *
  *   node test/platform/load-edge.mjs [--runtime workerd] [--rate 50] [--seconds 10] [--burst 500]
  *
@@ -9,13 +9,17 @@
  *    have the right label within 5 s, all clients heeding Retry-After; the 99th percentile of an answer is below 1 s.
  * 3. While one client keeps 16 expensive requests open, another's pictures at `rate` are answered 200.
  *
+ * Before that it measures the unit of work: for how many milliseconds the kinds of pictures keep a processor busy.
+ *
  * Every request is answered, and the memory of the process that answers stays below 400 MB. Time is measured here, from
  * the connection to the end of an answer; what does not arrive by the sender's own fault is left out of it.
  */
 import { parseArgs } from 'node:util'
 import { encodePng } from '../../dist/io.js'
 import { loadMnist } from '../../dist/node.js'
-import { expensiveRequests, send, sendPatiently, startEdge } from './lib/edge.mjs'
+import { limits } from '../../examples/edge/limits.mjs'
+import { fit, pictureFormat } from '../../examples/edge/picture.mjs'
+import { expensiveRequests, filledPng, send, sendPatiently, startEdge } from './lib/edge.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -77,6 +81,44 @@ function steadyRows(answers) {
   row('ordinary pictures answered 200', `${good} of ${answers.length}`, good === answers.length)
   row('median, 99th percentile, longest', [0.5, 0.99, 1].map((p) => show(percentile(times, p))).join(', '))
 }
+
+/** Milliseconds of a processor that each picture takes, and for each MiB of the work that its header tells: medians of 9. */
+function workRows() {
+  const kinds = { grey: [0, 1], RGB: [2, 3], 'grey and alpha': [4, 2], RGBA: [6, 4] }
+  const made = Object.entries(kinds).flatMap(([name, [colorType, samples]]) =>
+    [8, 16].map((depth) => {
+      const side = depth === 8 ? 1024 : 724
+      const body = filledPng(side, side, samples, { depth, colorType })
+      return { name: `${side} × ${side} pixels, ${name} of ${depth} bits`, body }
+    }),
+  )
+  const decoded = expensive.filter(({ statuses, body }) => body && (statuses.includes(200) || statuses.includes(400)))
+  for (const { name, body, type = 'image/png', query = '' } of [
+    ...made,
+    ...decoded,
+    { name: 'a digit', ...ordinary(0) },
+  ]) {
+    const request = new Request(`http://edge/predict${query}`, { headers: { 'Content-Type': type } })
+    const times = []
+    const picture = pictureFormat(request, limits, [28, 28])
+    const work = picture.measure(body) / 2 ** 20
+    for (let round = 0; round < 11; round++) {
+      const began = process.cpuUsage()
+      try {
+        fit(picture.decode(body), [28, 28])
+      } catch (error) {
+        if (error.code !== 'FORMAT') throw error
+      }
+      const { user, system } = process.cpuUsage(began)
+      if (round > 1) times.push((user + system) / 1000)
+    }
+    const median = percentile(times, 0.5)
+    row(name, `${median.toFixed(1)} ms${work < 1 ? '' : `, ${(median / work).toFixed(1)} for each MiB`}`)
+  }
+}
+
+console.log('\nwork')
+workRows()
 
 for (const runtime of values.runtime.split(',')) {
   const { address, measure, stop } = await startEdge(runtime)
