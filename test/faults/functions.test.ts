@@ -116,7 +116,16 @@ const elsewhere: Readonly<Record<string, readonly string[]>> = {
     ...['Optimizer', 'SGD', 'Adam', 'AdamW', 'RMSprop', 'Adagrad'],
   ],
   'training.test.ts': ['fit', 'FitRun', 'evaluate', 'batches', 'readBatches', 'randomSearch', 'gridSearch'],
-  'numbers alone': ['checkSeed', 'checkBatches', 'ranked', 'explain', 'Summary', 'Tensor'],
+  'numbers alone': [
+    'checkSeed',
+    'checkStream',
+    'isOutOfMemory',
+    'checkBatches',
+    'ranked',
+    'explain',
+    'Summary',
+    'Tensor',
+  ],
   errors: Object.keys(t).filter((name) => name.endsWith('Error')),
 }
 
