@@ -1,5 +1,6 @@
 /** The main thread's side of a board: posting jobs, and waiting until the workers are out of them. */
-import { Board, CLOSED, MOST_THREADS, SPINS, Word } from './job.js'
+import { Board, CLOSED, SPINS, Word } from './job.js'
+import { MOST_THREADS } from './threads.js'
 
 /** How long the main thread sleeps, in ms, until it asks whether the workers inside are still there. */
 const SLICE = 100

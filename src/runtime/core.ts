@@ -11,10 +11,9 @@ import {
   type ModuleSource,
 } from './load.js'
 import { Tracer, type Memory } from './capture.js'
-import { MOST_THREADS } from './job.js'
 import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
-import { Pool, trapped } from './pool.js'
-import { threadsMissing, type WorkerHandle } from './spawn.js'
+import type { Pool } from './pool.js'
+import { MOST_THREADS, threadsMissing, trapped, type WorkerHandle } from './threads.js'
 
 declare const __VERSION__: string | undefined
 
@@ -171,6 +170,7 @@ async function startThreads(
       : 'the core was loaded for one thread before; ask for threads in the first call of init'
     return
   }
+  const { Pool } = await import('./pool.js')
   const pool = await Pool.start({ module, memory, exports, threads, createWorker })
   current.threadsOffBecause = pool.offBecause
   if (pool.offBecause === undefined) current.pool = pool

@@ -7,9 +7,7 @@
  * come in, only for chunks that were begun. Each worker has a seat, a word that is 1 while it is inside: by the seats the
  * main thread knows whom it waits for, and asks whether their threads are still there.
  */
-
-/** The most threads of a job, the main thread included: more help no shape. */
-export const MOST_THREADS = 64
+import { MOST_THREADS } from './threads.js'
 
 /** Kernels by their place in the order of the module's exports, the same in every thread. */
 export type KernelList = readonly ((...args: number[]) => void)[]

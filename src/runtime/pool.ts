@@ -2,10 +2,11 @@
  * The worker threads of one core. A job is synchronous: the main thread posts it, takes part in it and returns when every
  * chunk is done, so memory grows only while no worker is inside. Workers that die are replaced.
  */
-import { CoreError, WorkerError } from './errors.js'
+import { WorkerError } from './errors.js'
 import { MainBoard, type Vigil } from './board.js'
 import { kernelList, type Invitation, type KernelList } from './job.js'
-import { hasEnded, spawn, type WorkerHandle } from './spawn.js'
+import { hasEnded, spawn } from './spawn.js'
+import { distrust, trapped, type WorkerHandle } from './threads.js'
 
 /** A worker has this long to start, in ms. */
 const START = 20_000
@@ -31,17 +32,6 @@ export interface PoolOptions {
   /** In ms, instead of the times above. */
   readonly patience?: number | undefined
 }
-
-/** The error after which the core can no longer be trusted. */
-const distrust = (name: string, what: string, cause?: unknown): CoreError =>
-  new CoreError(
-    `${name}: ${what}, so nothing more is computed on it: start a new process, worker or page, and please report what was called`,
-    { cause },
-  )
-
-/** The error for a kernel that trapped. */
-export const trapped = (name: string, reason: string, cause?: unknown): CoreError =>
-  distrust(name, `the WebAssembly core trapped (${reason}) and may have damaged memory`, cause)
 
 interface Member {
   readonly handle: WorkerHandle

@@ -1,13 +1,6 @@
-/** Starting worker threads in every runtime, and telling why there can be none. */
+/** Starting worker threads in every runtime. */
 import workerSource from './generated/worker.js'
-
-/** What `createWorker` returns: a Worker of the web or of node:worker_threads that runs toeplitz/worker. */
-export interface WorkerHandle {
-  /** As of a Worker. */
-  postMessage(message: unknown): void
-  /** As of a Worker. */
-  terminate(): unknown
-}
+import { nodeWorkers, type WorkerHandle } from './threads.js'
 
 /** The two kinds of events: those of the web and those of Node. */
 interface Events {
@@ -15,24 +8,6 @@ interface Events {
   on?(type: string, listener: (value: unknown) => void): void
   /** Lets the process end while the worker runs. */
   unref?(): void
-}
-
-const nodeWorkers = (): typeof import('node:worker_threads') | undefined =>
-  typeof process === 'object' && typeof process.getBuiltinModule === 'function'
-    ? process.getBuiltinModule('node:worker_threads')
-    : undefined
-
-/** Why this runtime has no threads, or undefined if it has. */
-export function threadsMissing(ownWorkers: boolean): string | undefined {
-  if ((globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated === false && !nodeWorkers()) {
-    return (
-      'the page is not cross-origin isolated; serve it with the headers Cross-Origin-Opener-Policy: same-origin and ' +
-      'Cross-Origin-Embedder-Policy: require-corp'
-    )
-  }
-  if (typeof SharedArrayBuffer !== 'function') return 'this runtime has no SharedArrayBuffer'
-  if (!ownWorkers && typeof Worker !== 'function' && !nodeWorkers()) return 'this runtime has no Worker'
-  return undefined
 }
 
 function startWorker(): WorkerHandle {

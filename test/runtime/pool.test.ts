@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { instantiateCore } from '../../src/runtime/load.js'
 import type { Worker } from 'node:worker_threads'
 import { Pool } from '../../src/runtime/pool.js'
-import type { WorkerHandle } from '../../src/runtime/spawn.js'
+import type { WorkerHandle } from '../../src/runtime/threads.js'
 import { faultyWorker } from '../helpers/threads.js'
 
 const { memory, module, exports, kernels } = instantiateCore(
