@@ -84,8 +84,10 @@ const metadataKey = '__metadata__'
 /** The limit of the reference implementation. */
 const largestHeaderBytes = 100_000_000
 /** Tensors, and entries of the metadata: each takes up to 1 KiB of memory, however short its text. */
-const mostMembers = 2 ** 20
-/** Characters of a dtype, a shape or offsets. */
+const mostTensors = 2 ** 20
+const mostMetadata = 2 ** 16
+/** Fields of a tensor, of which the format defines three, and characters of a field. */
+const mostFields = 16
 const longestField = 1024
 /** The key of the checksum in the metadata, and how a header with a checksum begins, up to its digits. */
 const checksumKey = 'toeplitz-checksum'
@@ -122,10 +124,10 @@ export function encodeSafetensors(
   }
   if (texts.length > 0) entries.push(`"${metadataKey}":{${texts.join(',')}}`)
   const named = Object.entries(tensors)
-  if (Math.max(named.length, texts.length) > mostMembers) {
+  if (named.length > mostTensors || texts.length > mostMetadata) {
     throw new ShapeError(
       `encodeSafetensors: ${named.length} tensors and ${texts.length} metadata; ` +
-        `at most ${mostMembers} of each can be read back`,
+        `at most ${mostTensors} and ${mostMetadata} can be read back`,
     )
   }
   let end = 0
@@ -198,7 +200,7 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsF
   const available = bytes.length - dataStart
   const entries: TensorEntry[] = []
   let metadata: Record<string, string> = {}
-  for (const [key, value] of membersOf(text, name)) {
+  for (const [key, value] of membersOf(text, name, mostTensors + 1)) {
     if (key === metadataKey) metadata = parseMetadata(value, sealed, name)
     else entries.push(parseEntry(key, value, available, name))
   }
@@ -241,6 +243,8 @@ function headerText(bytes: Uint8Array, name: string): string {
   }
 }
 
+const [QUOTE, BACKSLASH, COMMA, COLON, OPEN, CLOSE] = [0x22, 0x5c, 0x2c, 0x3a, 0x7b, 0x7d]
+
 /** The value of a short JSON text. */
 function parseField(text: string, name: string): unknown {
   if (text.length > longestField) {
@@ -261,51 +265,58 @@ function parseField(text: string, name: string): unknown {
  *
  * @throws FormatError when the text is not that of one object, or a key repeats
  */
-function* membersOf(text: string, name: string): Generator<[key: string, value: string]> {
+function* membersOf(text: string, name: string, most: number): Generator<[key: string, value: string]> {
   let at = 0
-  const skipSpace = (): string => {
-    while (' \t\n\r'.includes(text[at] ?? '.')) at++
-    return text[at] ?? ''
+  /** Moves past space, and gives the character after it; NaN at the end. */
+  const skipSpace = (): number => {
+    let code = text.charCodeAt(at)
+    while (code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d) code = text.charCodeAt(++at)
+    return code
   }
-  /** Moves past a string that begins here. */
-  const skipString = (): void => {
-    for (at++; text[at] !== '"'; at++) {
-      if (text[at] === '\\') at++
-      if (at >= text.length) throw notJson(name)
+  /** Moves past a string that begins here, and tells whether it stands for itself. */
+  const skipString = (): boolean => {
+    let plain = true
+    for (at++; ; at++) {
+      const code = text.charCodeAt(at)
+      if (code === QUOTE) break
+      // Control characters must be escaped, and a string must end.
+      if (!(code >= 0x20)) throw notJson(name)
+      if (code === BACKSLASH) {
+        plain = false
+        at++
+      }
     }
     at++
+    return plain
   }
   /** Moves past a value; what is within it is looked at when it is parsed. */
   const skipValue = (): void => {
     for (let depth = 0; at < text.length;) {
-      const next = text[at] as string
-      if (depth === 0 && ' \t\n\r,}]'.includes(next)) return
-      if (next === '"') skipString()
+      const code = text.charCodeAt(at)
+      if (depth === 0 && (code === COMMA || code === CLOSE || code === 0x5d || code <= 0x20)) return
+      if (code === QUOTE) skipString()
       else {
-        if (next === '{' || next === '[') depth++
-        else if (next === '}' || next === ']') depth--
+        if (code === OPEN || code === 0x5b) depth++
+        else if (code === CLOSE || code === 0x5d) depth--
         at++
       }
     }
   }
-  if (skipSpace() !== '{') throw notJson(name)
+  if (skipSpace() !== OPEN) throw notJson(name)
   at++
   const keys = new Set<string>()
-  for (let more = skipSpace() !== '}'; more;) {
-    if (skipSpace() !== '"') throw notJson(name)
+  for (let more = skipSpace() !== CLOSE; more;) {
+    if (skipSpace() !== QUOTE) throw notJson(name)
     const begin = at
-    skipString()
-    const key = parseString(text.slice(begin, at), name)
+    const key = skipString() ? text.slice(begin + 1, at - 1) : parseString(text.slice(begin, at), name)
     if (keys.has(key)) {
       throw new FormatError(`${name}: the header has the key ${quote(key)} twice; every key must be unique`)
     }
     keys.add(key)
-    if (keys.size > mostMembers) {
-      throw new FormatError(
-        `${name}: the header has more than ${mostMembers} tensors or metadata, the most there can be`,
-      )
+    if (keys.size > most) {
+      throw new FormatError(`${name}: the header has an object of more than ${most} members, the most there can be`)
     }
-    if (skipSpace() !== ':') throw notJson(name)
+    if (skipSpace() !== COLON) throw notJson(name)
     at++
     skipSpace()
     const from = at
@@ -313,12 +324,13 @@ function* membersOf(text: string, name: string): Generator<[key: string, value: 
     if (from === at) throw notJson(name)
     yield [key, text.slice(from, at)]
     const next = skipSpace()
-    if (next !== ',' && next !== '}') throw notJson(name)
-    more = next === ','
+    if (next !== COMMA && next !== CLOSE) throw notJson(name)
+    more = next === COMMA
     if (more) at++
   }
   at++
-  if (skipSpace() !== '' || at < text.length) throw notJson(name)
+  skipSpace()
+  if (at < text.length) throw notJson(name)
 }
 
 /** A string of any length. */
@@ -334,7 +346,7 @@ function parseString(text: string, name: string): string {
 function parseMetadata(value: string, sealed: boolean, name: string): Record<string, string> {
   if (value[0] !== '{') throw new FormatError(`${name}: ${metadataKey} must be an object of strings`)
   const strings: [string, string][] = []
-  for (const [key, text] of membersOf(value, name)) {
+  for (const [key, text] of membersOf(value, name, mostMetadata)) {
     if (text[0] !== '"') {
       throw new FormatError(`${name}: ${metadataKey} ${quote(key)} is not a string; metadata must be strings`)
     }
@@ -348,7 +360,7 @@ function parseMetadata(value: string, sealed: boolean, name: string): Record<str
 /** The three fields of a tensor. Those of later versions of the format are looked at and passed over. */
 function parseFields(text: string, name: string): { dtype?: unknown; shape?: unknown; data_offsets?: unknown } {
   const fields: { dtype?: unknown; shape?: unknown; data_offsets?: unknown } = {}
-  for (const [field, value] of membersOf(text, name)) {
+  for (const [field, value] of membersOf(text, name, mostFields)) {
     const parsed = parseField(value, name)
     if (field === 'dtype' || field === 'shape' || field === 'data_offsets') fields[field] = parsed
   }

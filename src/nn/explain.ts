@@ -113,7 +113,8 @@ const showTime = (value: number): string =>
 
 /** Cells under each other; the third column is numbers, which stand at the right. */
 function align(rows: readonly (readonly string[])[]): string[] {
-  const width = (column: number): number => Math.max(...rows.map((row) => (row[column] as string).length))
+  const width = (column: number): number =>
+    rows.reduce((most, row) => Math.max(most, (row[column] as string).length), 0)
   const widths = [0, 1, 2].map(width)
   return rows.map(([pass = '', algorithm = '', time = '', note = '']) =>
     [pass.padEnd(widths[0] as number), algorithm.padEnd(widths[1] as number), time.padStart(widths[2] as number), note]

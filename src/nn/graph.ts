@@ -25,7 +25,7 @@ import {
 import { CAPTURED_BYTES, isRepeatable, Replay, type Values } from './replay.js'
 import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
-import { checkWiring, neededFor, type GraphNode } from './wiring.js'
+import { checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
 
 /** Options of every model. */
 export interface ModelOptions {
@@ -137,6 +137,8 @@ export class Graph {
   readonly blocks: Readonly<Record<string, string>>
   /** As declared, which is the order of weights and of their random numbers. */
   readonly #declared: readonly GraphNode[]
+  /** The names of the nodes. */
+  readonly #names: ReadonlySet<string>
   readonly #inputs: Map<string, Shape | null>
   readonly #seed: number
   readonly #keepPacked: boolean
@@ -157,6 +159,7 @@ export class Graph {
     this.auxiliary = { ...auxiliary }
     this.blocks = { ...blocks }
     this.nodes = checkWiring(names, this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
+    this.#names = new Set(this.nodes.map(({ name }) => name))
     this.#inputs = new Map(
       Object.entries(inputs).map(([name, shape]) => [name, shape && checkShape(shape, `input '${name}'`)]),
     )
@@ -317,10 +320,8 @@ export class Graph {
   run(x: ModelInput, wanted: readonly string[] = this.outputs, options: ForwardOptions = {}): Record<string, Tensor> {
     this.#live()
     for (const name of wanted) {
-      if (!this.nodes.some((node) => node.name === name)) {
-        throw new ShapeError(
-          `run: there is no node '${name}'; nodes are ${this.nodes.map((node) => node.name).join(', ')}`,
-        )
+      if (!this.#names.has(name)) {
+        throw new ShapeError(`run: there is no node '${name}'; nodes are ${quoted([...this.#names])}`)
       }
     }
     const given = this.#given(x)

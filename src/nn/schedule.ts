@@ -58,17 +58,17 @@ export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<st
 export function planSteps(nodes: readonly GraphNode[], outputs: readonly string[]): Step[] {
   const kept = new Set(outputs)
   const seen = new Set<string>()
-  const own = new Set(nodes.map(({ name }) => name))
+  const places = new Map(nodes.map(({ name }, place) => [name, place]))
   const needed = neededFor(nodes, outputs)
   const rectifiers = rectifiersIn(needed, kept)
   const rectified = new Set([...rectifiers].map(({ inputs }) => inputs[0]))
   return needed
     .reverse()
     .map((node): Step => {
-      const last = [...new Set(node.inputs)].filter((name) => own.has(name) && !seen.has(name) && !kept.has(name))
+      const last = [...new Set(node.inputs)].filter((name) => places.has(name) && !seen.has(name) && !kept.has(name))
       for (const name of node.inputs) seen.add(name)
       const relu = rectified.has(node.name) ? 'here' : rectifiers.has(node) ? 'done' : undefined
-      return { node, last, place: nodes.indexOf(node), relu }
+      return { node, last, place: places.get(node.name) as number, relu }
     })
     .reverse()
 }

@@ -31,13 +31,15 @@ export class Sequential extends Graph {
   }
 
   override toJSON(): SequentialConfig {
-    const chain = this.nodes.map(({ layer }) => layer)
+    const first = new Map<Layer, number>()
     return {
       type: 'Sequential',
       input: this.input ?? null,
-      layers: chain.map((layer, index) => {
-        const first = chain.indexOf(layer)
-        return first === index ? layer.config() : { shares: first }
+      layers: this.nodes.map(({ layer }, index) => {
+        const shares = first.get(layer)
+        if (shares !== undefined) return { shares }
+        first.set(layer, index)
+        return layer.config()
       }),
     }
   }

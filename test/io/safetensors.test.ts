@@ -193,6 +193,12 @@ describe('encodeSafetensors', () => {
       {},
       'must be a Float32Array',
     ],
+    [
+      'more metadata than can be read back',
+      {},
+      Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [String(i), ''])),
+      '0 tensors and 65537 metadata; at most 1048576 and 65536 can be read back',
+    ],
   ])('refuses %s', (_, tensors, metadata, expected) => {
     const act = () => encodeSafetensors(tensors, metadata)
     expect(act).toThrow(ShapeError)
