@@ -220,7 +220,7 @@ export class Run {
 
   /** The error that a run ended with, and where it can be gone on from. */
   async explained(error: unknown): Promise<unknown> {
-    const isKept = this.#hasCheckpoint && (await this.#folder.has(names.checkpoint))
+    const isKept = this.#hasCheckpoint && (await this.#folder.has(names.checkpoint).catch(() => false))
     if (isKept && error instanceof ToeplitzError && !(error instanceof InUseError))
       error.message += `; the last checkpoint is kept in ${shown(this.path)}`
     return error

@@ -13,7 +13,9 @@ import { ToeplitzError } from '../../src/runtime/errors.js'
 import { faults, type Change, type Fault } from '../helpers/fileFaults.js'
 import { bury, finished, goneProcess, hashIn, namesIn, tinyOptions, train, writeTinyData } from '../helpers/tinyRuns.js'
 
-vi.mock('node:fs/promises', async (original) => (await import('../helpers/fileFaults.js')).faultyPromises(await original()))
+vi.mock('node:fs/promises', async (original) =>
+  (await import('../helpers/fileFaults.js')).faultyPromises(await original()),
+)
 
 const root = mkdtempSync(join(tmpdir(), 'toeplitz-runs-'))
 const home = process.cwd()
