@@ -10,6 +10,7 @@ import { decodeSealedJson, encodeSealedJson } from '../io/json.js'
 import { readFileOrExplain, shown } from '../node/files.js'
 import { largestPicture } from '../node/folder.js'
 import { statOrExplain } from '../node/reading.js'
+import { FormatError } from '../runtime/errors.js'
 import type { Data } from './data.js'
 
 /** Files are read whole up to this many bytes together. */
@@ -103,7 +104,7 @@ async function filesAt(
 ): Promise<Pick<Fingerprint, 'reading' | 'parts'>> {
   const found = await inTurns(paths, async (path): Promise<FoundFile> => {
     const name = relative(directory, path).split(sep).join('/')
-    const { size, mtimeMs } = await statOrExplain(path)
+    const { size, mtimeMs } = await statOrExplain(path).catch(unlessOfFile)
     return { name, path, size, time: Math.floor(mtimeMs) }
   })
   found.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -121,10 +122,21 @@ async function filesAt(
   return { reading, parts }
 }
 
-/** What is too large for a picture is passed over in training; that it is so is a part of the fingerprint. */
+/** What is gone or too large is passed over in training; that it is so is a part of the fingerprint. */
 async function hashOf(path: string, size: number): Promise<string> {
   if (size > largestPicture) return 'too large'
-  return sha256(await readFileOrExplain(path))
+  try {
+    return sha256(await readFileOrExplain(path))
+  } catch (error) {
+    unlessOfFile(error)
+    return 'unreadable'
+  }
+}
+
+/** Of a file that cannot be looked at, unless the fault is the system's: then the fingerprint would not be the data's. */
+function unlessOfFile(error: unknown): { readonly size: number; readonly mtimeMs: number } {
+  if (error instanceof FormatError) return { size: 0, mtimeMs: 0 }
+  throw error
 }
 
 /** Results in the order of the items, of which a few are worked on at a time. */

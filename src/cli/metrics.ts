@@ -44,7 +44,7 @@ export class MetricsFile {
     // It is made after the first checkpoint, in which it has no bytes yet.
     if (position.bytes === 0) return MetricsFile.create(folder)
     const file = new MetricsFile(folder)
-    const content = ((await folder.has(name)) ? await folder.read(name) : new Uint8Array()).subarray(0, position.bytes)
+    const content = (await folder.read(name).catch(() => new Uint8Array())).subarray(0, position.bytes)
     file.#hash.update(content)
     const isWhole = content.length === position.bytes && file.#position().sha256 === position.sha256
     if (!isWhole || !file.#take(new TextDecoder().decode(content))) {

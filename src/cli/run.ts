@@ -73,8 +73,10 @@ export class Run {
   readonly settings: RunSettings
   readonly #folder: Folder
   readonly #note: Note
-  /** Where a resumed run goes on. */
-  readonly #resumed: Checkpoint | undefined
+  /** Where a resumed run goes on, until it does. */
+  #resumed: Checkpoint | undefined
+  /** Whether the checkpoint in the folder is one of this run. */
+  #hasCheckpoint = false
   #parts: RunParts | undefined
   #metrics: MetricsFile | undefined
   #fingerprint: Fingerprint | undefined
@@ -163,8 +165,9 @@ export class Run {
     checkSize(parts, this.settings)
     this.#parts = parts
     this.#fingerprint = await fingerprintOf(parts.data, this.settings.data)
-    const start = this.#resumed && (await this.#goOn(this.#resumed, parts, acceptChangedData))
     this.#began = performance.now()
+    const start = this.#resumed && (await this.#goOn(this.#resumed, parts, acceptChangedData))
+    this.#resumed = undefined
     // The checkpoint comes first: until it is there, the folder holds what it held before, whole.
     if (!start) await this.checkpoint({ step: 0, sums: noSums })
     await this.#folder.write(names.data, encodeFingerprint(this.#fingerprint))
@@ -193,6 +196,7 @@ export class Run {
         metrics: this.#metrics ? await this.#metrics.flush() : MetricsFile.start,
       },
     )
+    this.#hasCheckpoint = true
   }
 
   /** Writes the report of a run that was interrupted, and gives its path. */
@@ -216,8 +220,8 @@ export class Run {
 
   /** The error that a run ended with, and where it can be gone on from. */
   async explained(error: unknown): Promise<unknown> {
-    if (!(error instanceof ToeplitzError) || error instanceof InUseError || !this.#parts) return error
-    if (await this.#folder.has(names.checkpoint))
+    const isKept = this.#hasCheckpoint && (await this.#folder.has(names.checkpoint).catch(() => false))
+    if (isKept && error instanceof ToeplitzError && !(error instanceof InUseError))
       error.message += `; the last checkpoint is kept in ${shown(this.path)}`
     return error
   }
@@ -242,6 +246,7 @@ export class Run {
       )
     }
     this.#best = restore(checkpoint, model, optimizer)
+    this.#hasCheckpoint = true
     this.#secondsBefore = checkpoint.seconds
     this.#metrics = await MetricsFile.resume(this.#folder, checkpoint.metrics, this.#note)
     if (changes === undefined) return checkpoint.fit

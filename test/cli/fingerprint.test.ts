@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -87,7 +87,7 @@ describe('fingerprintOf', () => {
       () => [files.delete('cat/3.png'), files.set('dog/33.png', 'cat number 3')],
       '1 new (dog/33.png), 1 missing (cat/3.png)',
     ],
-    ['one more', () => files.set('dog/new\nline.png', 'dog'), '1 new ("dog/new\\nline.png")'],
+    ['one more', () => files.set('dog/new\nline.png', 'dog'), '1 new (dog/new\nline.png)'],
     ['one less', () => files.delete('dog/0.png'), '1 missing (dog/0.png)'],
     [
       'all',
@@ -173,14 +173,11 @@ describe('fingerprintOf', () => {
     expect(none.digest).toBe((await fingerprintOf(inFiles(), folder)).digest)
   })
 
-  it('bears with files that are gone or may not be read', async () => {
+  it('bears with files that are gone, which their absence is a part of', async () => {
     const data = inFiles()
     const before = await fingerprintOf(data, folder)
     renameSync(join(folder, 'cat/2.png'), join(folder, 'cat/away.png'))
-    chmodSync(join(folder, 'dog/1.png'), 0)
-    const now = await fingerprintOf(data, folder)
-    const names = process.getuid?.() === 0 ? '1 changed (cat/2.png)' : '2 changed (cat/2.png, dog/1.png)'
-    expect(differences(before, now)).toBe(names)
+    expect(differences(before, await fingerprintOf(data, folder))).toBe('1 changed (cat/2.png)')
   })
 })
 

@@ -13,7 +13,9 @@ import { ToeplitzError } from '../../src/runtime/errors.js'
 import { faults, systemError, type Change, type Fault } from '../helpers/fileFaults.js'
 import { bury, finished, hashIn, namesIn, tinyOptions, train, writeTinyData } from '../helpers/tinyRuns.js'
 
-vi.mock('node:fs/promises', async (original) => (await import('../helpers/fileFaults.js')).faultyPromises(await original()))
+vi.mock('node:fs/promises', async (original) =>
+  (await import('../helpers/fileFaults.js')).faultyPromises(await original()),
+)
 vi.mock('node:fs', async (original) => (await import('../helpers/fileFaults.js')).faultySync(await original()))
 
 // Runs that are killed here never end: they hold on to what they would have given back.

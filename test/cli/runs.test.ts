@@ -13,7 +13,9 @@ import { ToeplitzError } from '../../src/runtime/errors.js'
 import { faults, type Change, type Fault } from '../helpers/fileFaults.js'
 import { bury, finished, goneProcess, hashIn, namesIn, tinyOptions, train, writeTinyData } from '../helpers/tinyRuns.js'
 
-vi.mock('node:fs/promises', async (original) => (await import('../helpers/fileFaults.js')).faultyPromises(await original()))
+vi.mock('node:fs/promises', async (original) =>
+  (await import('../helpers/fileFaults.js')).faultyPromises(await original()),
+)
 
 const root = mkdtempSync(join(tmpdir(), 'toeplitz-runs-'))
 const home = process.cwd()
@@ -276,8 +278,7 @@ describe('data that changed since a run was started', () => {
     expect(error.code).toBe('DATA_CHANGED')
     expect(error.message).toBe(
       '--resume out: the data is not what the run was started on: 1 changed (dark/1.png), 1 new (light/new.png), ' +
-        '1 missing (light/0.png); bring it back (--data-dir), or go on with what is there by --accept-changed-data; ' +
-        'the last checkpoint is kept in out',
+        '1 missing (light/0.png); bring it back (--data-dir), or go on with what is there by --accept-changed-data',
     )
     expect(namesIn('out')).toEqual(left)
     writePictures()

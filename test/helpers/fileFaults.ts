@@ -112,11 +112,12 @@ export function faultyPromises(real: typeof promises): typeof promises {
         () => append(half(content)),
       )
     }) as never,
-    open: (async (path: string, flags = 'r', mode?: number) => {
+    open: (async (path: string, flags: string | number = 'r', mode?: number) => {
       const opening = (): Promise<promises.FileHandle> => real.open(path, flags, mode)
       if (!faults.watches(path)) return opening()
       // The disk is not waited for: these files are not to outlive a loss of power.
-      if (flags === 'r') return Object.assign(await opening(), { sync: () => Promise.resolve() })
+      const isRead = typeof flags === 'string' ? flags === 'r' : (flags & 3) === 0
+      if (isRead) return Object.assign(await opening(), { sync: () => Promise.resolve() })
       const handle = await faults.change('make', path, opening)
       faults.opened.add(handle)
       const write = handle.writeFile.bind(handle)
