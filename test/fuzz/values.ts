@@ -158,12 +158,13 @@ function placesOf(value: Json, found: Place[]): Place[] {
   return found
 }
 
-/** The arguments with one to three wrong. */
-export function mutateArguments(given: readonly Json[], random: Random): Json[] {
+/** The arguments with one to three wrong; `within`: only what lies in them, such as the values of options. */
+export function mutateArguments(given: readonly Json[], random: Random, within: boolean): Json[] {
   const args = structuredClone(given) as Json[]
   for (let left = random.pick([1, 1, 1, 2, 3]); left > 0; left--) {
-    const places = placesOf(args, [])
-    if (places.length === 0 || random.chance(0.05)) {
+    const places = placesOf(args, []).filter(({ parent }) => !within || parent !== args)
+    if (places.length === 0 && within) return args
+    if (places.length === 0 || (!within && random.chance(0.05))) {
       args.push(oddValue(random))
       continue
     }

@@ -22,6 +22,8 @@ interface Call {
   readonly args: Json[]
   /** Whether the gradient is asked for too, where there is one. */
   readonly gradient: boolean
+  /** Whether an argument as a whole may be of another kind, which a TypeError may tell as well. */
+  readonly loose?: boolean
 }
 
 type Function = (...args: unknown[]) => unknown
@@ -101,7 +103,7 @@ function examineResult(value: unknown, name: string): void {
 }
 
 async function check(given: Json): Promise<Outcome> {
-  const { call, args: encoded, gradient } = given as unknown as Call
+  const { call, args: encoded, gradient, loose = false } = given as unknown as Call
   const run = resolve(call)
   const made: { dispose(): void }[] = []
   let result: unknown
@@ -126,6 +128,7 @@ async function check(given: Json): Promise<Outcome> {
     examineResult(result, call)
     return accepted()
   } catch (error) {
+    if (loose && error instanceof TypeError) return 'refused'
     // What came from where is told by the call, since many share their checks.
     if (error instanceof Error && !(error instanceof ToeplitzError)) error.message = `${call}: ${error.message}`
     throw error
@@ -150,9 +153,10 @@ export default defineTarget<Json>({
     const gradient = differentiable(args) && !call.includes('.') && random.chance(0.3)
     // What a method belongs to stays, and so does the input of a layer.
     const [before, after] = call.startsWith('layer') ? [0, 1] : [/^[A-Z].*\./.test(call) ? 1 : 0, 0]
+    const loose = random.chance(0.3)
     const open = args.slice(before, args.length - after)
-    const changed = [...args.slice(0, before), ...mutateArguments(open, random), ...args.slice(args.length - after)]
-    return { call, args: random.chance(0.05) ? [...args] : changed, gradient }
+    const changed = [...args.slice(0, before), ...mutateArguments(open, random, !loose), ...args.slice(args.length - after)]
+    return { call, args: random.chance(0.05) ? [...args] : changed, gradient, loose }
   },
   check,
 })
