@@ -48,12 +48,12 @@ export function parseJson(text: string, name: string): unknown {
 
 const KEY = 'checksum'
 /** How a text with a checksum begins, up to its digits. */
-const HEAD = `{\n  "${KEY}": "${checksumMark}`
+const head = (): string => `{\n  "${KEY}": "${checksumMark}`
 
 /** The JSON of an object, indented for reading, whose first member is a checksum over all of the text. */
 export function encodeSealedJson(value: object): string {
   const bytes = new TextEncoder().encode(`${JSON.stringify({ [KEY]: unsealedChecksum, ...value }, null, 2)}\n`)
-  seal(bytes, HEAD.length)
+  seal(bytes, head().length)
   return new TextDecoder().decode(bytes)
 }
 
@@ -67,7 +67,7 @@ export function decodeSealedJson(text: string, name: string): unknown {
   const members = Object.entries(value)
   const marked = members.some(([key, member]) => key === KEY || (typeof member === 'string' && isChecksumLike(member)))
   if (!marked) return value
-  if (!text.startsWith(HEAD) || !isIntact(new TextEncoder().encode(text), HEAD.length)) {
+  if (!text.startsWith(head()) || !isIntact(new TextEncoder().encode(text), head().length)) {
     throw new FormatError(
       `${name}: its checksum does not match: the file is damaged, or was changed by hand; ` +
         `take the line "${KEY}" out to have it read as it is`,

@@ -91,7 +91,7 @@ const mostFields = 16
 const longestField = 1024
 /** The key of the checksum in the metadata, and how a header with a checksum begins, up to its digits. */
 const checksumKey = 'toeplitz-checksum'
-const sealedHead = `{"${metadataKey}":{"${checksumKey}":"${checksumMark}`
+const sealedHead = (): string => `{"${metadataKey}":{"${checksumKey}":"${checksumMark}`
 const loneSurrogate = /\p{Surrogate}/u
 
 /**
@@ -162,7 +162,7 @@ export function encodeSafetensors(
     toggleEndianness(bytes.subarray(position, position + data.byteLength), data.BYTES_PER_ELEMENT)
     position += data.byteLength
   }
-  if (checksum) seal(bytes, 8 + sealedHead.length)
+  if (checksum) seal(bytes, 8 + sealedHead().length)
   return bytes
 }
 
@@ -195,8 +195,8 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsF
     )
   }
   const text = headerText(bytes.subarray(8, dataStart), name)
-  const sealed = text.startsWith(sealedHead)
-  if (sealed && !isIntact(bytes, 8 + sealedHead.length)) throw damaged(name)
+  const sealed = text.startsWith(sealedHead())
+  if (sealed && !isIntact(bytes, 8 + sealedHead().length)) throw damaged(name)
   const available = bytes.length - dataStart
   const entries: TensorEntry[] = []
   let metadata: Record<string, string> = {}
