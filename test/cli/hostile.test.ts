@@ -268,6 +268,20 @@ describe.skipIf(process.platform === 'win32')('places that cannot be written', (
     expect(existsSync(join(folder, 'new'))).toBe(false)
   })
 
+  it('are told from a working directory that was removed', () => {
+    const { code, out, error } = shell(
+      `mkdir removed; cd removed; rmdir ../removed
+      toeplitz train --data-dir "${folder}/no-data"; toeplitz train --out "${folder}/elsewhere" --data-dir nothing`,
+    )
+    expect({ code, out }).toEqual({ code: 1, out: '' })
+    // The shells have something to say, too.
+    expect(error.split('\n').filter((line) => line.startsWith('toeplitz'))).toEqual([
+      'toeplitz: runs/convnet-mnist: cannot be made: the directory above it takes none, or is gone; name another path',
+      expect.stringMatching(/^toeplitz: nothing: no such directory; /),
+    ])
+    expect(existsSync(join(folder, 'elsewhere'))).toBe(false)
+  })
+
   it('leave nothing behind where the data is missing', () => {
     const { code, error } = toeplitz(['train', '--data-dir', 'no-data', '--out', 'fresh/run'])
     expect(code).toBe(1)

@@ -286,6 +286,16 @@ describe('failures: exit code 1, one line', () => {
     expect((await run(argv, failing(new RangeError()))).stderr).toMatch(/^toeplitz: RangeError \(.*\n$/)
   })
 
+  it.each([
+    new RangeError('Array buffer allocation failed'),
+    new FormatError('a.jpg: damaged', { cause: new RangeError('Invalid string length') }),
+    Object.assign(new Error('read failed'), { code: 'ENOMEM' }),
+  ])('says that memory ran out: %s', async (error) => {
+    const { code, stderr } = await run(argv, failing(error))
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^toeplitz: memory ran out \([^\n]+\); close other programs, [^\n]+\n$/)
+  })
+
   it('an action that throws before its promise is caught too', async () => {
     const summary = () => {
       throw formatError

@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process'
 import { gzipSync } from 'fflate'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { writeIdx } from '../../src/data/idx.js'
 import { findMnist, loadFashionMnist, loadMnist } from '../../src/node/mnist.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
@@ -30,6 +31,21 @@ async function failure(promise: Promise<unknown>): Promise<FormatError> {
 }
 
 describe('findMnist', () => {
+  it('needs no working directory', async () => {
+    const cwd = vi.spyOn(process, 'cwd').mockImplementation(() => {
+      throw Object.assign(new Error('it was removed'), { code: 'ENOENT' })
+    })
+    await expect(findMnist()).resolves.toBeDefined()
+    cwd.mockRestore()
+  })
+
+  it.skipIf(process.platform === 'win32')('says of a pipe in place of a file what it is', async () => {
+    for (const name of ['train-images', 'train-labels', 't10k-images', 't10k-labels']) {
+      execFileSync('mkfifo', [join(directory, `${name}-idx${name.endsWith('images') ? 3 : 1}-ubyte`)])
+    }
+    await expect(loadMnist(directory)).rejects.toThrow(/train-images-idx3-ubyte: is a pipe, which is not read/)
+  })
+
   it('finds the npm package', async () => {
     const files = await findMnist()
     expect(Object.values(files as object).map((path: string) => basename(path))).toEqual([
