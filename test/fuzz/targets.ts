@@ -3,7 +3,7 @@ import type { Target } from './target.js'
 import checkpoint from './targets/checkpoint.js'
 import cifar10 from './targets/cifar10.js'
 import edge from './targets/edge.js'
-import { convGeometry, convGeometryThreads } from './targets/geometry.js'
+import { convGeometry, convGeometryThreads, operationGeometry, operationGeometryThreads } from './targets/geometry.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
 import { layers, modelJson } from './targets/layers.js'
@@ -35,6 +35,8 @@ export const targets: Readonly<Record<string, Target>> = {
   'operations-threads': operationsThreads,
   'conv-geometry': convGeometry,
   'conv-geometry-threads': convGeometryThreads,
+  'operation-geometry': operationGeometry,
+  'operation-geometry-threads': operationGeometryThreads,
   texts,
   edge,
   ...Object.fromEntries(selfTests),
