@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { allocate } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { installGuards, placeSentinel } from './guards.js'
+import { guardBlocks } from '../helpers/guards.js'
 import { judge, type Verdict } from './judge.js'
 import { parseInput, printInput } from './inputs.js'
 import { Random } from './random.js'
@@ -41,6 +41,8 @@ export type Task =
       readonly shrink: boolean
     }
 
+/** Larger blocks are refused, as at the end of memory: cases are to be small. */
+const LARGEST_BLOCK = 2 ** 28
 /** The pipe to the parent. */
 const REPORTS = 3
 
@@ -63,9 +65,9 @@ function targetNamed(name: string): Target {
 }
 
 async function start(target: Target): Promise<void> {
-  installGuards()
+  const guards = guardBlocks(LARGEST_BLOCK)
   await init(target.threads === undefined ? {} : { threads: target.threads })
-  placeSentinel(allocate)
+  guards.placeSentinel(allocate)
   await target.prepare?.()
 }
 

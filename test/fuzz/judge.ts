@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { memoryUsage, runtimeInfo } from '../../src/runtime/core.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
-import { checkGuards } from './guards.js'
+import { guardBlocks } from '../helpers/guards.js'
 import { Fault, type Input, type Outcome, type Target } from './target.js'
 
 /** Kinds of faults; a run that ends in one of the last two never returns, and is told by the parent. */
@@ -89,18 +89,16 @@ async function judgeOnce(
   const bytes = typeof outcome === 'object' ? (outcome.bytes ?? 0) : 0
   let verdict: Verdict['outcome'] = typeof outcome === 'object' ? 'accepted' : outcome
   const right = verdict === 'accepted' || verdict === 'refused'
-  try {
-    checkGuards()
-    if (right && time > SLOW) {
-      verdict = 'slow'
-      message = `took ${(time / 1000).toFixed(1)} s of computing; ${message}`
-    } else if (right && loaded && memoryUsage().liveBytes !== live) {
-      verdict = 'leak'
-      message = `${memoryUsage().liveBytes - live} bytes of linear memory stay in use; ${message}`
-    }
-  } catch (error) {
+  const broken = guardBlocks().take()
+  if (broken.length > 0) {
     verdict = 'wrong'
-    message = `${oneLine(error)}; ${message}`
+    message = `${broken.join('; ')}; ${message}`
+  } else if (right && time > SLOW) {
+    verdict = 'slow'
+    message = `took ${(time / 1000).toFixed(1)} s of computing; ${message}`
+  } else if (right && loaded && memoryUsage().liveBytes !== live) {
+    verdict = 'leak'
+    message = `${memoryUsage().liveBytes - live} bytes of linear memory stay in use; ${message}`
   }
   return {
     outcome: verdict,

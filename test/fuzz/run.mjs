@@ -229,7 +229,7 @@ async function corpusOf(name) {
   return files.sort().map((file) => join(folder, file))
 }
 
-const widths = [22, 9, 9, 9, 7, 10, 14]
+const widths = [26, 9, 9, 9, 7, 10, 14]
 const row = (cells) =>
   console.log(
     cells

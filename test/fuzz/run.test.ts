@@ -25,7 +25,7 @@ const kinds = {
   foreign: /foreign error.*TypeError: foreign on purpose/,
   wrong: /wrong.*wrong on purpose/,
   leak: /leak.*bytes of linear memory stay in use/,
-  guard: /wrong.*the guards of a block of 64 bytes were overwritten/,
+  guard: /wrong.*the guards of a (live|released) block of 64 bytes were overwritten/,
   memory: /memory.*took 1\d\d MiB for 0 MiB of results/,
   slow: /slow.*took 2\.\d s of computing/,
   crash: /crash.*the process ended with SIG/,

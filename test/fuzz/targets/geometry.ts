@@ -10,43 +10,40 @@ interface Case {
   readonly chunk: number
 }
 
-/** What is wrong with a case of a seed, and how many were refused. */
-type Generator = (seed: number) => { readonly faults: readonly string[]; readonly refused: number }
+/** A target whose cases are those of a generator: `judge` tells the faults of one seed, and whether it was refused. */
+function targetOf(
+  what: string,
+  threads: number | undefined,
+  judge: (seed: number) => { readonly faults: readonly string[]; readonly refused: number },
+): Target {
+  return defineTarget<Json>({
+    about: `${what}${threads === undefined ? '' : `, on ${threads} threads`}`,
+    cases: 200,
+    ...(threads === undefined ? {} : { threads }),
+    make: (random) => ({ seed: random.below(2 ** 20), chunk: threads === undefined ? 0 : random.pick([1, 2, 5]) }),
+    check(given): Outcome {
+      const { seed, chunk } = given as unknown as Case
+      forceChunks(chunk || undefined)
+      try {
+        const { faults, refused } = judge(seed)
+        if (faults.length > 0) throw new Fault(faults.join('; '))
+        return refused > 0 ? 'refused' : accepted()
+      } finally {
+        forceChunks(undefined)
+      }
+    },
+  })
+}
 
-const convolution: Generator = (seed) => checkConvolutions(seed, 1)
+const convolutions = 'convolutions of any stride, dilation and padding, all passes'
+const operations = 'the other operations at sizes around 2^15 … 2^31'
 
-const operation: Generator = (seed) => {
+const judgeOperation = (seed: number): { faults: readonly string[]; refused: number } => {
   const { wrong, trapped, slow, broken, refused } = checkOperations(seed, 1)
   return { faults: [...wrong, ...trapped, ...slow, ...broken], refused }
 }
 
-const checkBy =
-  (generator: Generator) =>
-  (given: Json): Outcome => {
-    const { seed, chunk } = given as unknown as Case
-    forceChunks(chunk || undefined)
-    try {
-      const { faults, refused } = generator(seed)
-      if (faults.length > 0) throw new Fault(faults.join('; '))
-      return refused > 0 ? 'refused' : accepted()
-    } finally {
-      forceChunks(undefined)
-    }
-  }
-
-const targetOf = (about: string, generator: Generator, threads: number | undefined): Target =>
-  defineTarget<Json>({
-    about: `${about}${threads === undefined ? '' : `, on ${threads} threads`}`,
-    cases: 200,
-    ...(threads === undefined ? {} : { threads }),
-    make: (random) => ({ seed: random.below(2 ** 20), chunk: threads === undefined ? 0 : random.pick([1, 2, 5]) }),
-    check: checkBy(generator),
-  })
-
-const convolutions = 'convolutions of any stride, dilation and padding, all passes'
-export const convGeometry = targetOf(convolutions, convolution, undefined)
-export const convGeometryThreads = targetOf(convolutions, convolution, 2)
-
-const operations = 'every other operation at any extents, strides, dilation and padding, with its gradients'
-export const operationGeometry = targetOf(operations, operation, undefined)
-export const operationGeometryThreads = targetOf(operations, operation, 2)
+export const convGeometry = targetOf(convolutions, undefined, (seed) => checkConvolutions(seed, 1))
+export const convGeometryThreads = targetOf(convolutions, 2, (seed) => checkConvolutions(seed, 1))
+export const operationGeometry = targetOf(operations, undefined, judgeOperation)
+export const operationGeometryThreads = targetOf(operations, 2, judgeOperation)

@@ -155,7 +155,11 @@ export default defineTarget<Json>({
     const [before, after] = call.startsWith('layer') ? [0, 1] : [/^[A-Z].*\./.test(call) ? 1 : 0, 0]
     const loose = random.chance(0.3)
     const open = args.slice(before, args.length - after)
-    const changed = [...args.slice(0, before), ...mutateArguments(open, random, !loose), ...args.slice(args.length - after)]
+    const changed = [
+      ...args.slice(0, before),
+      ...mutateArguments(open, random, !loose),
+      ...args.slice(args.length - after),
+    ]
     return { call, args: random.chance(0.05) ? [...args] : changed, gradient, loose }
   },
   check,
