@@ -232,6 +232,7 @@ const training: Record<string, Json[][]> = {
   ],
   permutation: [[5, 1, 2]],
   checkSeed: [[3, 'x']],
+  checkStream: [[3, 'x']],
   ranked: [[[{ number: 1, round: 1, values: { lr: 1 }, score: 0.5, seconds: 1 }]]],
   labelNumbers: [[tag('Int32Array', { values: [0, 1] })]],
   argmax: [[t(2, 3)]],
@@ -259,6 +260,7 @@ const files: Record<string, Json[][]> = {
     [image(4), 3],
     [image(2), 1],
   ],
+  coverPlanes: [[image(3), 3, 4, 4]],
   coverImage: [[{ shape: [3, 2, 3], data: bytes(18) }, 4, 4]],
   isJpeg: [[bytes(4, 255)]],
   decodePng: [[bytes(60), 'name', { maxPixels: 100 }]],
@@ -485,6 +487,7 @@ export const exempt: Readonly<Record<string, string>> = {
       'names of the zoo',
     ]),
   ),
+  ...Object.fromEntries(['resample', 'Axis'].map((name) => [name, 'steps of resizeGrayscale'])),
   ...Object.fromEntries(
     ['diverging', 'divergingDark', 'gray', 'ink', 'imageDataOf', 'inputGradient'].map((name) => [
       name,

@@ -29,25 +29,30 @@ const kinds = {
   memory: /memory.*took 1\d\d MiB for 0 MiB of results/,
   slow: /slow.*took 2\.\d s of computing/,
   crash: /crash.*the process ended with SIG/,
-  hang: /hang.*no end after 6 s/,
+  hang: /hang.*no end after 8 s/,
 }
 
-it.each(Object.entries(kinds))('finds faults of the kind %s, goes on, and repeats them', async (kind, message) => {
-  const target = `self-test-${kind}`
-  const { code, output } = await fuzz('--target', target, '--cases', '5', '--patience', '6')
-  expect(output).toMatch(message)
+it('finds faults of every kind, goes on after them, and says how to see them again', async () => {
+  const names = Object.keys(kinds).map((kind) => `self-test-${kind}`)
+  // Of the first four cases of this seed, each target has one that is a fault.
+  const { code, output } = await fuzz('--target', names.join(), '--seed', '60', '--cases', '4', '--patience', '8')
   expect(code).toBe(1)
-  const [cases, refused, accepted, wrong, slow] = countsOf(output, target) as [number, number, number, number, number]
-  expect(cases).toBe(5)
-  expect(refused + accepted + wrong + slow).toBe(5)
-  expect(refused + accepted).toBeGreaterThan(0)
-  expect(kind === 'slow' ? slow : wrong).toBeGreaterThan(0)
-  const repeat = new RegExp(`npm run fuzz -- (--target ${target} --seed 1 --case \\d+)`).exec(output)?.[1] ?? ''
-  const again = await fuzz(...repeat.split(' '), '--patience', '6')
-  expect(again.output).toMatch(
-    kind === 'foreign' ? /foreign on purpose/ : message.source.startsWith(kind) ? new RegExp(kind) : /wrong/,
-  )
-  expect(again.code).toBe(1)
+  for (const [kind, message] of Object.entries(kinds)) {
+    const target = `self-test-${kind}`
+    expect(output).toMatch(message)
+    const [cases, refused, accepted, wrong, slow] = countsOf(output, target) as [number, number, number, number, number]
+    expect([target, cases, refused + accepted + wrong + slow]).toEqual([target, 4, 4])
+    expect([target, kind === 'slow' ? slow : wrong]).toEqual([target, 1])
+  }
+  for (const [target, said] of [
+    ['self-test-foreign', /foreign on purpose/],
+    ['self-test-crash', /crash: the process ended with SIG/],
+  ] as const) {
+    const repeat = new RegExp(`npm run fuzz -- (--target ${target} --seed 60 --case \\d+)`).exec(output)?.[1] ?? ''
+    const again = await fuzz(...repeat.split(' '))
+    expect(again.output).toMatch(said)
+    expect(again.code).toBe(1)
+  }
 })
 
 it('finds nothing where nothing is wrong, and draws the same cases again', async () => {

@@ -18,8 +18,11 @@ const faults: Readonly<Record<string, () => void>> = {
     new Uint8Array(100 << 20).fill(1)
   },
   slow() {
-    const until = performance.now() + 2500
-    while (performance.now() < until);
+    const began = process.cpuUsage()
+    for (let spent = 0; spent < 2_300_000;) {
+      const { user, system } = process.cpuUsage(began)
+      spent = user + system
+    }
   },
   guard() {
     const pointer = allocate(64)
