@@ -445,6 +445,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   'Tensor.item': [[t(1)]],
   'Tensor.data': [[t(3)]],
   'Tensor.toString': [[t(3)]],
+  isOutOfMemory: [[{ message: 'x' }]],
 }
 
 /** Exports that no wrong call is made of, with the reason. */
@@ -452,6 +453,7 @@ export const exempt: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     [
       ...[
+        'CoreError',
         'DisposedError',
         'DivergedError',
         'FormatError',
