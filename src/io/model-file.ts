@@ -5,6 +5,7 @@
 import { modelFromJSON } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
 import { FormatError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { decodeSealedJson, encodeSealedJson, parseJson } from './json.js'
 import { decodeSafetensors } from './safetensors.js'
 
@@ -116,8 +117,7 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
   }
   if (!isObject(value) || value['format'] !== 'toeplitz-model') wrong("expected an object with format 'toeplitz-model'")
   const file = value as Record<string, unknown>
-  if (file['version'] !== 1)
-    wrong(`version ${JSON.stringify(file['version'])} is not known; this release reads version 1`)
+  if (file['version'] !== 1) wrong(`version ${inWords(file['version'])} is not known; this release reads version 1`)
   if (typeof file['name'] !== 'string') wrong('name must be a text')
   const normalization = file['normalization']
   const numbers = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value])
@@ -135,12 +135,18 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
 }
 
 /** The model of a description, with initial weights. */
-function makeModel({ architecture, classes }: ModelDescription, name: string): Graph {
+function makeModel({ architecture, classes, normalization }: ModelDescription, name: string): Graph {
   const model = modelFromJSON(architecture, `${name}: architecture`)
   const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
   try {
     const { input } = model
     if (!input) throw wrong('architecture.input must be the shape of one input')
+    for (const name of ['mean', 'std'] as const) {
+      const values = normalization[name]
+      if (typeof values !== 'number' && input.length === 3 && values.length !== input[0]) {
+        throw wrong(`normalization.${name} has ${values.length} numbers, but the model takes ${input[0]} channels`)
+      }
+    }
     const outputs = model.outputShape()
     if (outputs.length !== 1 || outputs[0] !== classes.length) {
       throw wrong(`the model has outputs (${outputs.join(', ')}), but there are ${classes.length} classes`)

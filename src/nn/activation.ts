@@ -17,7 +17,7 @@ import {
 import { logSoftmax, softmax } from '../ops/softmax.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { Layer } from './layer.js'
+import { Layer, type OptionRules } from './layer.js'
 
 /** A layer that maps each element, or the channels at each place, to as many. */
 abstract class Pointwise<Options extends object = object> extends Layer<Options> {
@@ -43,6 +43,7 @@ export class ReLU extends Pointwise {
 /** x, or negativeSlope · x below 0. */
 export class LeakyReLU extends Pointwise<LeakyReluOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { negativeSlope: 'from 0' }
   readonly type = 'LeakyReLU'
 
   forward(x: Tensor): Tensor {
@@ -53,6 +54,7 @@ export class LeakyReLU extends Pointwise<LeakyReluOptions> {
 /** x, or alpha · (eˣ − 1) below 0. */
 export class ELU extends Pointwise<EluOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { alpha: 'from 0' }
   readonly type = 'ELU'
 
   forward(x: Tensor): Tensor {
@@ -63,6 +65,7 @@ export class ELU extends Pointwise<EluOptions> {
 /** x·Φ(x). */
 export class GELU extends Pointwise<GeluOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { approximate: ['none', 'tanh'] }
   readonly type = 'GELU'
 
   forward(x: Tensor): Tensor {
@@ -83,6 +86,7 @@ export class SiLU extends Pointwise {
 /** ln(1 + e^(beta·x)) / beta. */
 export class Softplus extends Pointwise<SoftplusOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { beta: 'positive' }
   readonly type = 'Softplus'
 
   forward(x: Tensor): Tensor {
@@ -129,6 +133,7 @@ export interface SoftmaxOptions {
 /** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`. */
 export class Softmax extends Pointwise<SoftmaxOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { inLoss: 'flag' }
   readonly type = 'Softmax'
 
   forward(x: Tensor): Tensor {

@@ -1,5 +1,5 @@
 /** Convolutional layers: one kernel for all places, in one to three dimensions, and its adjoint. */
-import { conv1d, conv2d, conv3d, describeConv, type Conv, type ConvOptions } from '../ops/conv.js'
+import { checkPaddingMode, conv1d, conv2d, conv3d, describeConv, type Conv, type ConvOptions } from '../ops/conv.js'
 import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import {
   convTranspose1d,
@@ -19,10 +19,12 @@ import {
   Layer,
   type ForwardContext,
   type LayerConvolution,
+  type OptionRules,
   type WeightSpec,
 } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
+import { kernelRules } from './options.js'
 import { windowOf, type Window } from './receptive.js'
 
 /** Options of layers with a kernel. */
@@ -57,11 +59,12 @@ export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
 /** A layer with weights `weight` and `bias` over a kernel. */
 abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
+  static override readonly rules: OptionRules = kernelRules
   protected abstract readonly directions: 1 | 2 | 3
 
   constructor(options: Options) {
     super(options)
-    perDirection(options.outChannels, 1, 1, `${new.target.name}: outChannels`)
+    perDirection(this.options.outChannels, 1, 1, `${new.target.name}: outChannels`)
   }
 
   protected get kernel(): number[] {
@@ -113,7 +116,9 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   }
 
   outputShape(input: Shape): number[] {
-    return this.#describe(input).yShape.slice(1)
+    const { problem, yShape } = this.#describe(input)
+    checkPaddingMode(this.type, problem, this.options.paddingMode ?? 'zeros')
+    return yShape.slice(1)
   }
 
   protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor {

@@ -1,8 +1,8 @@
 /** Dropout. */
-import { describeDropout, dropout } from '../ops/dropout.js'
+import { dropout } from '../ops/dropout.js'
 import type { Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { Layer, type ForwardContext } from './layer.js'
+import { Layer, type ForwardContext, type OptionRules } from './layer.js'
 
 /** Options of `Dropout`. */
 export interface DropoutLayerOptions {
@@ -16,12 +16,8 @@ export interface DropoutLayerOptions {
  */
 export class Dropout extends Layer<DropoutLayerOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { p: 'share' }
   readonly type = 'Dropout'
-
-  constructor(options: DropoutLayerOptions = {}) {
-    super(options)
-    describeDropout(this.options)
-  }
 
   outputShape(input: Shape): number[] {
     return [...input]

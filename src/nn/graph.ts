@@ -8,7 +8,7 @@ import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
-import { checkShape, sameShape, showShape, type Shape } from '../tensor/shape.js'
+import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
@@ -25,7 +25,7 @@ import {
 import { CAPTURED_BYTES, isRepeatable, Replay, type Values } from './replay.js'
 import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
-import { checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
+import { checkNodes, checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
 
 /** Options of every model. */
 export interface ModelOptions {
@@ -150,6 +150,7 @@ export class Graph {
 
   constructor(nodes: readonly NodeOptions[], options: GraphOptions = {}) {
     const { inputs = { input: null }, outputs, auxiliary = {}, blocks = {}, seed = 0, keepPacked = true } = options
+    checkNodes(nodes, outputs)
     const names = Object.keys(inputs)
     this.#declared = nodes.map(({ inputs: read, ...node }, index) => ({
       ...node,
@@ -161,7 +162,11 @@ export class Graph {
     this.nodes = checkWiring(names, this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
     this.#names = new Set(this.nodes.map(({ name }) => name))
     this.#inputs = new Map(
-      Object.entries(inputs).map(([name, shape]) => [name, shape && checkShape(shape, `input '${name}'`)]),
+      Object.entries(inputs).map(([name, shape]) => {
+        const checked = shape && checkShape(shape, `input '${name}'`)
+        if (checked) checkSize(checked, `input '${name}'`, 'the shape')
+        return [name, checked]
+      }),
     )
     this.#seed = checkSeed(seed, 'model')
     this.#keepPacked = keepPacked

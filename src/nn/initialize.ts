@@ -3,6 +3,7 @@
  * one input: for w (K, C, R, S), C·R·S and K·R·S.
  */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { full, normal, uniform } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { filled, type Tensor } from '../tensor/tensor.js'
@@ -29,6 +30,40 @@ export interface InitializerOptions {
 export type InitializerName = 'zeros' | 'constant' | 'normal' | 'uniform' | 'glorot' | 'he' | 'lecun' | 'orthogonal'
 /** A name, or a name with its options. */
 export type Initializer = InitializerName | ({ readonly name: InitializerName } & InitializerOptions)
+
+const names: readonly InitializerName[] = [
+  ...(['zeros', 'constant', 'normal', 'uniform', 'glorot', 'he', 'lecun', 'orthogonal'] as const),
+]
+const numbers = ['value', 'mean', 'std', 'low', 'high', 'gain'] as const
+
+/** An initializer with its options, checked. @throws ShapeError that says what it is for, and what there is. */
+export function checkInitializer(
+  initializer: unknown,
+  what: string,
+): { readonly name: InitializerName } & InitializerOptions {
+  const given = typeof initializer === 'string' ? { name: initializer } : initializer
+  const options = (typeof given === 'object' && given !== null ? given : {}) as {
+    name: InitializerName
+  } & InitializerOptions
+  if (!names.includes(options.name)) {
+    throw new ShapeError(
+      `${what}: initializer ${inWords(options.name ?? initializer)} does not exist; use ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,
+    )
+  }
+  for (const option of numbers) {
+    const value = options[option]
+    if (value !== undefined && !Number.isFinite(value)) {
+      throw new ShapeError(
+        `${what}: ${option} of initializer ${options.name} must be a number, given ${inWords(value)}`,
+      )
+    }
+  }
+  const { distribution = 'normal' } = options
+  if (distribution !== 'normal' && distribution !== 'uniform') {
+    throw new ShapeError(`${what}: distribution must be 'normal' or 'uniform', given ${inWords(distribution)}`)
+  }
+  return options
+}
 
 /** Where random numbers come from: a seed and one stream for each parameter. */
 export interface Source {
@@ -90,11 +125,10 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
 /**
  * A new tensor filled by an initializer. he: variance 2/fanIn (He et al. 2015); glorot: 2/(fanIn + fanOut) (Glorot &
  * Bengio 2010); lecun: 1/fanIn (LeCun et al. 1998).
- * @throws ShapeError for an unknown name.
+ * @throws ShapeError for an unknown name, or options that are no numbers.
  */
 export function initialize(shape: Shape, initializer: Initializer, source: Source): Tensor {
-  const options: { readonly name: InitializerName } & InitializerOptions =
-    typeof initializer === 'string' ? { name: initializer } : initializer
+  const options = checkInitializer(initializer, 'initialize')
   const { fanIn, fanOut } = fans(shape)
   switch (options.name) {
     case 'zeros':
@@ -113,9 +147,5 @@ export function initialize(shape: Shape, initializer: Initializer, source: Sourc
       return ofVariance(shape, 1 / fanIn, options, source)
     case 'orthogonal':
       return orthogonal(shape, options.gain ?? 1, source)
-    default:
-      throw new ShapeError(
-        `initializer '${String((options as { name: unknown }).name)}' does not exist; use zeros, constant, normal, uniform, glorot, he, lecun or orthogonal`,
-      )
   }
 }

@@ -5,7 +5,10 @@ import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { filled, empty, keep, scope, type Tensor } from '../tensor/tensor.js'
 import { initialize, type Initializer, type Source } from './initialize.js'
+import { checkOptions, type OptionRules } from './options.js'
 import type { Window } from './receptive.js'
+
+export type { OptionRule, OptionRules } from './options.js'
 
 /** Values of a layer's JSON form. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
@@ -64,6 +67,8 @@ export abstract class Layer<Options extends object = object> {
    * the same for the same shapes, so that a model may repeat their kernels instead of the pass.
    */
   static readonly repeatable: boolean = false
+  /** What the options of a class must be, by name; those that are left out here, the class checks itself. */
+  static readonly rules: OptionRules = {}
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
   /** Whether a ReLU that follows can be part of the layer's own pass. */
@@ -72,6 +77,7 @@ export abstract class Layer<Options extends object = object> {
   #specs: readonly WeightSpec[] | undefined
 
   constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
+    checkOptions(new.target.name, options, new.target.rules)
     this.options = { ...options } as Options
   }
 

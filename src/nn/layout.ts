@@ -6,7 +6,7 @@ import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type ForwardContext } from './layer.js'
+import { expectMaps, Layer, type ForwardContext, type OptionRules } from './layer.js'
 import { wholeWindow, type Window } from './receptive.js'
 
 /** (N, C, H, W) -> (N, C·H·W). */
@@ -38,11 +38,12 @@ export class Flatten extends Layer {
 /** Feature maps enlarged by whole factors. */
 export class Upsample2d extends Layer<Upsample2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { mode: ['nearest', 'bilinear'] }
   readonly type = 'Upsample2d'
 
   constructor(options: Upsample2dOptions) {
     super(options)
-    perDirection(options.scale, 2, 1, 'Upsample2d: scale')
+    perDirection(this.options.scale, 2, 1, 'Upsample2d: scale')
   }
 
   #scale(): number[] {

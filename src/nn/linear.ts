@@ -8,7 +8,7 @@ import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type LayerConvolution, type WeightSpec } from './layer.js'
+import { expectMaps, Layer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 
 /** Options of `Linear`. */
@@ -44,11 +44,15 @@ export function placeProblem(N: number, input: Shape, units: number): ConvProble
 /** Fully connected layer with weights (out, in): y = x · wᵀ + bias. */
 export class Linear extends Layer<LinearOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = {
+    ...{ outFeatures: 'count', inFeatures: 'count', bias: 'flag', everyPlace: 'flag' },
+    ...{ weightInit: 'initializer', biasInit: 'initializer' },
+  }
   readonly type = 'Linear'
 
   constructor(options: LinearOptions) {
     super(options)
-    perDirection(options.outFeatures, 1, 1, 'Linear: outFeatures')
+    perDirection(this.options.outFeatures, 1, 1, 'Linear: outFeatures')
   }
 
   outputShape(input: Shape): number[] {

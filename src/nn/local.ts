@@ -9,8 +9,17 @@ import { ShapeError } from '../runtime/errors.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
-import { defined, expectChannels, expectMaps, Layer, type LayerConvolution, type WeightSpec } from './layer.js'
+import {
+  defined,
+  expectChannels,
+  expectMaps,
+  Layer,
+  type LayerConvolution,
+  type OptionRules,
+  type WeightSpec,
+} from './layer.js'
 import { notation } from './notation.js'
+import { kernelRules } from './options.js'
 import { windowOf, type Window } from './receptive.js'
 
 /** Options of `LocallyConnected2d`. */
@@ -27,10 +36,12 @@ export interface TiledConv2dOptions extends LocallyConnected2dOptions {
 
 /** A layer with more than one kernel for each pair of maps. */
 abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Options> {
+  static override readonly rules: OptionRules = kernelRules
+
   constructor(options: Options) {
     super(options)
-    perDirection(options.outChannels, 1, 1, `${new.target.name}: outChannels`)
-    perDirection(options.kernel, 2, 1, `${new.target.name}: kernel`)
+    perDirection(this.options.outChannels, 1, 1, `${new.target.name}: outChannels`)
+    perDirection(this.options.kernel, 2, 1, `${new.target.name}: kernel`)
   }
 
   /** Extents (K, …) of the weights and of the bias. */
@@ -123,7 +134,7 @@ export class TiledConv2d extends Local<TiledConv2dOptions> {
 
   constructor(options: TiledConv2dOptions) {
     super(options)
-    perDirection(options.tiles, 2, 1, 'TiledConv2d: tiles')
+    perDirection(this.options.tiles, 2, 1, 'TiledConv2d: tiles')
   }
 
   protected shapes(input: Shape): { weight: number[]; bias: number[] } {
@@ -153,11 +164,13 @@ export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels
  */
 export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = kernelRules
   readonly type = 'ConnectedConv2d'
 
   constructor(options: ConnectedConv2dOptions) {
     super(options)
-    if (!Array.isArray(options.table) || options.table.length === 0) {
+    const { table } = this.options
+    if (!Array.isArray(table) || table.length === 0) {
       throw new ShapeError('ConnectedConv2d: table must be a list with one row of booleans for each output map')
     }
   }

@@ -4,11 +4,12 @@ import type { Footprint } from '../ops/convKernels.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type ForwardContext, type WeightSpec } from './layer.js'
+import { expectMaps, Layer, type ForwardContext, type OptionRules, type WeightSpec } from './layer.js'
 
 /** Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.) */
 export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { size: 'count', normalize: ['size', 'none'] }
   readonly type = 'LocalResponseNorm'
 
   outputShape(input: Shape): number[] {
@@ -46,18 +47,21 @@ export interface BatchNorm2dOptions {
  * `runningVar`, and by those in use. The running statistics are saved with the model. (Ioffe & Szegedy, 2015.)
  */
 abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
+  static override readonly rules: OptionRules = {
+    numFeatures: 'count',
+    eps: 'from 0',
+    momentum: 'share',
+    affine: 'flag',
+  }
+
   /** The shape of the input. @throws ShapeError when it has another number of channels. */
   outputShape(input: Shape): number[] {
-    const { numFeatures, eps = 1e-5, momentum = 0.1 } = this.options
+    const { numFeatures } = this.options
     if (numFeatures !== undefined && numFeatures !== input[0]) {
       throw new ShapeError(
         `${this.type}: numFeatures is ${numFeatures}, but the input ${showShape(input)} has ${input[0]} channels`,
       )
     }
-    if (!(eps >= 0 && eps < Infinity))
-      throw new ShapeError(`${this.type}: eps must be a number from 0 on, given ${eps}`)
-    if (!(momentum >= 0 && momentum <= 1))
-      throw new ShapeError(`${this.type}: momentum must be a number from 0 to 1, given ${momentum}`)
     return [...input]
   }
 

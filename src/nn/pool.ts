@@ -20,7 +20,7 @@ import { adapt, slide } from '../plan/pool.js'
 import { perDirection, resolvePadding } from '../plan/window.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type WeightSpec } from './layer.js'
+import { expectMaps, Layer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
 import { wholeWindow, type Window } from './receptive.js'
@@ -41,11 +41,12 @@ abstract class Pooling<Options extends object> extends Layer<Options> {
 
 /** Windows that slide over (C, H, W). */
 abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> {
+  static override readonly rules: OptionRules = { ceil: 'flag', countIncludePad: 'flag', p: 'positive' }
   protected abstract readonly verb: string
 
   constructor(options: Options) {
     super(options)
-    perDirection(options.kernel, 2, 1, `${new.target.name}: kernel`)
+    perDirection(this.options.kernel, 2, 1, `${new.target.name}: kernel`)
   }
 
   outputShape(input: Shape): number[] {
@@ -118,11 +119,12 @@ export interface Subsample2dOptions {
  */
 export class Subsample2d extends Pooling<Subsample2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { weightInit: 'initializer', biasInit: 'initializer' }
   readonly type = 'Subsample2d'
 
   constructor(options: Subsample2dOptions) {
     super(options)
-    perDirection(options.kernel, 2, 1, 'Subsample2d: kernel')
+    perDirection(this.options.kernel, 2, 1, 'Subsample2d: kernel')
   }
 
   #kernel(): number[] {
@@ -264,11 +266,12 @@ export interface MaxoutOptions {
 /** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
 export class Maxout extends Pooling<MaxoutOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = { groupSize: 'count' }
   readonly type = 'Maxout'
 
   constructor(options: MaxoutOptions) {
     super(options)
-    perDirection(options.groupSize, 1, 1, 'Maxout: groupSize')
+    perDirection(this.options.groupSize, 1, 1, 'Maxout: groupSize')
   }
 
   outputShape(input: Shape): number[] {

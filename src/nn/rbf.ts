@@ -18,7 +18,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { full } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { Layer, type WeightSpec } from './layer.js'
+import { Layer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { placeProblem } from './linear.js'
 
@@ -39,14 +39,17 @@ export interface RBFOptions {
 /** (features), or (features, H, W) where the units stand at every place. */
 export class RBF extends Layer<RBFOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = {
+    ...{ units: 'count', trained: 'flag', bias: 'flag', weightInit: 'initializer' },
+  }
   readonly type = 'RBF'
 
   constructor(options: RBFOptions) {
     super(options)
-    perDirection(options.units, 1, 1, 'RBF: units')
-    const { codes, units } = options
+    const { codes, units } = this.options
+    perDirection(units, 1, 1, 'RBF: units')
     const isCode = (code: unknown): boolean => typeof code === 'string' && /^[#.]+$/.test(code)
-    if (codes && (!Array.isArray(codes) || codes.length !== units || !codes.every(isCode))) {
+    if (codes !== undefined && (!Array.isArray(codes) || codes.length !== units || !codes.every(isCode))) {
       throw new ShapeError(`RBF: codes must be ${units} texts of '#' and '.', one for each unit`)
     }
   }

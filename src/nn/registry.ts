@@ -1,5 +1,6 @@
 /** Models from their JSON form. */
-import { FormatError, ToeplitzError } from '../runtime/errors.js'
+import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import * as activations from './activation.js'
 import * as convolutions from './conv.js'
@@ -47,7 +48,8 @@ function layerFrom(config: unknown, where: string): Layer {
     throw new FormatError(`${where}: a layer must be an object with a type`)
   const { type, ...options } = config as LayerConfig
   const Class = classes.get(type)
-  if (!Class) throw new FormatError(`${where}: there is no layer type '${type}'; known are ${layerTypes.join(', ')}`)
+  if (!Class)
+    throw new FormatError(`${where}: there is no layer type ${inWords(type)}; known are ${layerTypes.join(', ')}`)
   return new Class(options as never)
 }
 
@@ -120,6 +122,22 @@ function graphFrom({ nodes, inputs, outputs, auxiliary, blocks }: Record<string,
   })
 }
 
+/** Lists and objects within one another; a node, its layer and that layer's options are five. */
+const MAX_DEPTH = 32
+/** Values at one level. A list that holds itself twice has as many at level 22. */
+const MAX_WIDTH = 2 ** 22
+
+/** Whether a value has at most so many levels; it may hold itself. Without recursion, which would be as deep. */
+function isShallow(value: unknown): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
+    level = level.flatMap((item): unknown[] => (typeof item === 'object' && item !== null ? Object.values(item) : []))
+    if (level.length === 0) return true
+    if (level.length > MAX_WIDTH) return false
+  }
+  return false
+}
+
 /**
  * A model from the JSON form that `toJSON` gives, with initial weights; `load` sets the trained ones.
  * @throws FormatError that names `name` and the part that does not fit.
@@ -127,10 +145,18 @@ function graphFrom({ nodes, inputs, outputs, auxiliary, blocks }: Record<string,
 export function modelFromJSON(config: unknown, name = 'model'): Graph {
   if (!isObject(config) || (config['type'] !== 'Sequential' && config['type'] !== 'Graph'))
     throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'`)
+  if (!isShallow(config)) {
+    throw new FormatError(`${name}: it is nested more than ${MAX_DEPTH} levels deep, or too wide, which no model is`)
+  }
   try {
     return config['type'] === 'Graph' ? graphFrom(config, name) : chainFrom(config, name)
   } catch (error) {
-    if (error instanceof FormatError || !(error instanceof ToeplitzError)) throw error
-    throw new FormatError(`${name}: ${error.message}`, { cause: error })
+    if (error instanceof FormatError || isOutOfMemory(error)) throw error
+    // Whatever else a layer stumbles over is the file's fault.
+    const message = error instanceof Error ? error.message : inWords(error)
+    throw new FormatError(
+      error instanceof ToeplitzError ? `${name}: ${message}` : `${name}: it is damaged: ${message}`,
+      { cause: error },
+    )
   }
 }

@@ -1,7 +1,7 @@
 /** What a forward pass does and needs, derived from shapes alone: each node's output, when it is freed, bytes in use. */
 import type { Footprint } from '../ops/convKernels.js'
 import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
-import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { ReLU } from './activation.js'
 import type { Layer } from './layer.js'
 import { neededFor, type GraphNode } from './wiring.js'
@@ -45,7 +45,9 @@ export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<st
   for (const { name, layer, inputs: read } of nodes) {
     const given = read.map((input) => shapes.get(input) as Shape)
     try {
-      shapes.set(name, layer.check(given))
+      const shape = layer.check(given)
+      checkSize(shape, layer.type)
+      shapes.set(name, shape)
     } catch (error) {
       if (error instanceof ShapeError) throw new ShapeError(`layer ${name}, ${layer.describe()}: ${error.message}`)
       throw error
@@ -85,14 +87,33 @@ function rectifiersIn(nodes: readonly GraphNode[], kept: ReadonlySet<string>): S
   )
 }
 
-/** Bytes of the weights of some nodes, shared layers once. */
+/**
+ * Bytes of the weights of some nodes, shared layers once.
+ * @throws ShapeError when a layer is shared by inputs that need other weights
+ */
 export function weightBytes(shapes: Shapes, nodes: readonly GraphNode[]): number {
   const layers = new Map<Layer, Shape>()
-  for (const { layer, inputs } of nodes)
-    if (!layers.has(layer)) layers.set(layer, shapes.get(inputs[0] as string) as Shape)
+  for (const { name, layer, inputs } of nodes) {
+    const input = shapes.get(inputs[0] as string) as Shape
+    const first = layers.get(layer)
+    if (!first) layers.set(layer, input)
+    else if (!sameShape(first, input)) checkShared(name, layer, first, input)
+  }
   let bytes = 0
   for (const [layer, input] of layers) for (const { shape } of layer.weights(input)) bytes += block(4 * sizeOf(shape))
   return bytes
+}
+
+function checkShared(name: string, layer: Layer, first: Shape, input: Shape): void {
+  const needed = layer.weights(input)
+  layer.weights(first).forEach(({ name: weight, shape }, index) => {
+    const other = needed[index]?.shape ?? []
+    if (sameShape(shape, other)) return
+    throw new ShapeError(
+      `layer ${name}, ${layer.describe()}: its weights are shared; its ${weight} is ${showShape(shape)} for an input ` +
+        `${showShape(first)}, but an input ${showShape(input)} needs ${showShape(other)}`,
+    )
+  })
 }
 
 export const footprintOf = ({ layer, inputs }: GraphNode, shapes: Shapes, batch: number): Footprint =>

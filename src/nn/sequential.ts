@@ -1,5 +1,6 @@
 /** A chain of layers. */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { Graph, type ModelOptions } from './graph.js'
 import type { Layer, LayerConfig } from './layer.js'
@@ -23,9 +24,10 @@ export interface SequentialConfig {
 /** A model whose layers are applied one after another; its nodes are numbered from 0. */
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], { input, ...options }: SequentialOptions = {}) {
+    if (!Array.isArray(layers)) throw new ShapeError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
     if (layers.length === 0) throw new ShapeError('Sequential: a model needs at least one layer')
     super(
-      layers.map((layer, index) => ({ name: String(index), layer })),
+      (layers as readonly Layer[]).map((layer, index) => ({ name: String(index), layer })),
       { ...options, inputs: { input: input ?? null } },
     )
   }

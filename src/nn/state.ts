@@ -12,6 +12,9 @@ export interface DecodedTensor {
   readonly dtype: string
 }
 
+/** Problems that the error lists. */
+const LISTED = 20
+
 /**
  * Compares decoded tensors with the shapes that a model needs.
  * @throws FormatError that lists each one that is missing, left over, of another shape or not finite.
@@ -32,5 +35,7 @@ export function checkState(
       problems.push(`${key} has values that are not finite`)
   }
   for (const key of tensors.keys()) if (!needed.has(key)) problems.push(`${key} is not part of the model`)
-  if (problems.length > 0) throw new FormatError(`${name}: the weights do not match the model: ${problems.join('; ')}`)
+  if (problems.length === 0) return
+  const more = problems.length > LISTED ? `; and ${problems.length - LISTED} more` : ''
+  throw new FormatError(`${name}: the weights do not match the model: ${problems.slice(0, LISTED).join('; ')}${more}`)
 }

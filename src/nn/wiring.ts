@@ -1,6 +1,7 @@
 /** The structure of a graph: which node reads which, in an order in which each comes after what it reads. */
 import { ShapeError } from '../runtime/errors.js'
-import type { Layer } from './layer.js'
+import { inWords } from '../runtime/text.js'
+import { Layer } from './layer.js'
 
 /** One use of a layer. The same layer in two nodes shares its weights. */
 export interface GraphNode {
@@ -112,6 +113,30 @@ export function neededFor(nodes: readonly GraphNode[], wanted: readonly string[]
   for (const { name, inputs } of [...nodes].reverse())
     if (needed.has(name)) for (const input of inputs) needed.add(input)
   return nodes.filter(({ name }) => needed.has(name))
+}
+
+const isNames = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((name: unknown) => typeof name === 'string')
+
+/** Checks that nodes are nodes, and outputs names. @throws ShapeError that says which is none */
+export function checkNodes(nodes: unknown, outputs: unknown): void {
+  if (!Array.isArray(nodes)) throw new ShapeError(`Graph: the nodes must be a list, given ${inWords(nodes)}`)
+  for (const [index, node] of (nodes as unknown[]).entries()) {
+    const { name, layer, inputs } = (typeof node === 'object' && node !== null ? node : {}) as Record<string, unknown>
+    if (typeof name !== 'string' || !(layer instanceof Layer)) {
+      throw new ShapeError(
+        `Graph: node ${index} must have a name and a layer, given ${inWords(name)} and ${inWords(layer)}`,
+      )
+    }
+    if (inputs !== undefined && typeof inputs !== 'string' && !isNames(inputs)) {
+      throw new ShapeError(
+        `Graph: the inputs of node '${name}' must be a name or a list of names, given ${inWords(inputs)}`,
+      )
+    }
+  }
+  if (outputs !== undefined && !isNames(outputs)) {
+    throw new ShapeError(`Graph: the outputs must be a list of names of nodes, given ${inWords(outputs)}`)
+  }
 }
 
 /** Checks names and connections. @throws ShapeError that names the node. */

@@ -41,3 +41,13 @@ export const visibleJson = (value: unknown): string =>
       ? character
       : [...Array(character.length).keys()].map((at) => `\\u${digits(character.charCodeAt(at), 4)}`).join(''),
   )
+
+/** A value of any kind as it may stand in a message, where `String` would fail or say nothing: what it is, if it is large. */
+export function inWords(value: unknown): string {
+  if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  if (!Array.isArray(value)) return 'an object'
+  const shown = value.slice(0, 8).map((item: unknown) => (Array.isArray(item) ? 'a list' : inWords(item)))
+  return `[${shown.join(', ')}${value.length > 8 ? ', …' : ''}]`
+}

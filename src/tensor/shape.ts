@@ -1,5 +1,6 @@
 /** Arithmetic of shapes. */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 
 /** Extents of a tensor, outermost first. */
 export type Shape = readonly number[]
@@ -42,11 +43,12 @@ export function checkSize(shape: Shape, name: string, what = 'the output'): void
 
 /** A shape of whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
 export function checkShape(shape: Shape, what: string): number[] {
-  if (!Array.isArray(shape)) throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${typeof shape}`)
+  if (!Array.isArray(shape))
+    throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${inWords(shape)}`)
   for (const extent of shape as readonly unknown[]) {
     if (!Number.isInteger(extent) || (extent as number) < 1) {
       throw new ShapeError(
-        `${what}: shape ${showShape(shape)} has the extent ${String(extent)}; extents are whole numbers from 1 on`,
+        `${what}: shape ${showShape((shape as readonly unknown[]).map(inWords) as never)} has the extent ${inWords(extent)}; extents are whole numbers from 1 on`,
       )
     }
   }

@@ -21,7 +21,7 @@ export interface Peak {
  * @param imports import declarations, from the root of the repository: "import { decodePng } from './src/io/png.js'"
  * @param code the function: "(file) => decodePng(file, 'x').data.length"
  */
-export function peakOf(imports: string, code: string, file: Uint8Array): Peak {
+export function processPeak(imports: string, code: string, file: Uint8Array): Peak {
   const directory = mkdtempSync(join(tmpdir(), 'toeplitz-peak-'))
   const [program, data] = [join(directory, 'program.mjs'), join(directory, 'file')]
   try {

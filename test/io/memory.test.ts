@@ -2,7 +2,7 @@
 import { constants, crc32, deflateRawSync, deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { encodeSafetensors } from '../../src/io/safetensors.js'
-import { peakOf, type Peak } from '../helpers/peak.js'
+import { processPeak, type Peak } from '../helpers/peak.js'
 
 const MB = 1e6
 const SECONDS = 60_000
@@ -98,7 +98,11 @@ const adam7 = [
 ] as const
 
 const readPng = (file: Uint8Array, limits = '{}'): Peak =>
-  peakOf("import { decodePng } from './src/io/png.js'", `(file) => decodePng(file, 'x', ${limits}).data.length`, file)
+  processPeak(
+    "import { decodePng } from './src/io/png.js'",
+    `(file) => decodePng(file, 'x', ${limits}).data.length`,
+    file,
+  )
 
 describe('a PNG', () => {
   const palette = chunk('PLTE', new Uint8Array(6))
@@ -173,7 +177,7 @@ describe('a PNG', () => {
 })
 
 const readJpeg = (file: Uint8Array, limits = '{}'): Peak =>
-  peakOf(
+  processPeak(
     "import { decodeJpeg } from './src/io/jpeg.js'",
     `(file) => decodeJpeg(file, 'x', ${limits}).data.length`,
     file,
@@ -241,7 +245,11 @@ describe('a JPEG', () => {
 })
 
 const readIdx = (file: Uint8Array, limits = '{}'): Peak =>
-  peakOf("import { readIdx } from './src/data/idx.js'", `(file) => readIdx(file, 'x', ${limits}).data.byteLength`, file)
+  processPeak(
+    "import { readIdx } from './src/data/idx.js'",
+    `(file) => readIdx(file, 'x', ${limits}).data.byteLength`,
+    file,
+  )
 
 /** A compressed file of a header and zeros. */
 function idx(type: number, promised: number, given: number): Buffer {
@@ -278,7 +286,7 @@ describe('a compressed IDX file', () => {
 })
 
 const readTensors = (file: Uint8Array): Peak =>
-  peakOf(
+  processPeak(
     "import { decodeSafetensors } from './src/io/safetensors.js'",
     `(file) => {
       let bytes = 0

@@ -14,6 +14,7 @@ import { init } from '../../src/runtime/embedded.js'
 import { FormatError } from '../../src/runtime/errors.js'
 import { uniform } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
+import { mutate, randomOf } from '../helpers/mutants.js'
 
 beforeAll(() => init())
 
@@ -114,6 +115,23 @@ describe('files that do not fit', () => {
       /architecture.input/,
     ],
     [
+      'a normalization of other channels',
+      () => fileOf(changed({ normalization: { mean: [0, 0, 0], std: 1 } })),
+      /normalization\.mean has 3 numbers, but the model takes 1 channels/,
+    ],
+    ['any depth', () => fileOf('['.repeat(1_000_000)), /in its header: the JSON is nested more than 64 levels deep/],
+    [
+      'any depth within a layer',
+      () =>
+        fileOf(
+          JSON.stringify(good()).replace(
+            '"layers":[',
+            `"layers":[{"type":"ReLU","x":${'['.repeat(60)}${']'.repeat(60)}},`,
+          ),
+        ),
+      /architecture: it is nested more than 32 levels deep/,
+    ],
+    [
       'an unknown layer',
       () => fileOf(changed({ architecture: { type: 'Sequential', layers: [{ type: 'Magic' }] } })),
       /no layer type 'Magic'/,
@@ -134,6 +152,31 @@ describe('files that do not fit', () => {
     const before = memoryUsage().liveBytes
     expect(() => decodeModel(given, 'm.safetensors')).toThrow(FormatError)
     expect(() => decodeModel(given, 'm.safetensors')).toThrow(message)
+    expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it('answers every mutant with a model or a FormatError, and leaves nothing behind', () => {
+    const random = randomOf(21)
+    const whole = encodeModel(make(7), facts)
+    const open = fileOf(JSON.stringify(good()))
+    const text = new TextEncoder().encode(JSON.stringify({ ...good(), weights: { file: 'w', sha256: '0' } }))
+    const before = memoryUsage().liveBytes
+    let read = 0
+    for (let n = 0; n < 900; n++) {
+      const file = [whole, open, text][n % 3]!
+      const bytes = mutate(file, random)
+      try {
+        const { model } = n % 3 < 2 ? decodeModel(bytes, 'm') : decodeModelFile(new TextDecoder().decode(bytes), 'm')
+        model.dispose()
+        // What has a checksum is the same or refused.
+        if (n % 3 === 0) expect(Buffer.compare(bytes, whole)).toBe(0)
+        read++
+      } catch (error) {
+        if (!(error instanceof FormatError)) throw error
+        expect(error.message).toMatch(/^m: [^\n]*$/)
+      }
+    }
+    expect(read).toBeGreaterThan(5)
     expect(memoryUsage().liveBytes).toBe(before)
   })
 

@@ -16,13 +16,15 @@ import {
   Sequential,
   Subsample2d,
   type GraphConfig,
+  Linear,
+  ReLU,
 } from '../../src/nn/index.js'
 import { gradcheck } from '../../src/autodiff/gradcheck.js'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import { avgPool2d } from '../../src/ops/pool/index.js'
 import { sum } from '../../src/ops/reduce.js'
 import { init } from '../../src/runtime/embedded.js'
-import { ShapeError } from '../../src/runtime/errors.js'
+import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 import { ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { sizeOf } from '../../src/tensor/shape.js'
 import { scope } from '../../src/tensor/tensor.js'
@@ -394,5 +396,186 @@ describe('graphs as JSON', () => {
     const nodes = [{ name: 'a', inputs: ['x'], layer: { type: 'ReLU' } }]
     const config = { type: 'Graph', inputs: { x: [1, 2, 2] }, nodes, outputs: ['a'], ...wrong }
     expect(() => modelFromJSON(config)).toThrow(message)
+  })
+})
+
+describe('options of layers', () => {
+  const layer = (config: object, input: readonly number[] = [2, 6, 6]) => ({
+    type: 'Sequential',
+    input,
+    layers: [config],
+  })
+
+  it.each<[string, object, RegExp]>([
+    [
+      'a list as a number of channels',
+      { type: 'Conv2d', outChannels: [1], kernel: 1 },
+      /Conv2d: outChannels must be a whole number from 1 on, given \[1\]/,
+    ],
+    [
+      'a list as a number of units',
+      { type: 'Linear', outFeatures: [1], everyPlace: true },
+      /Linear: outFeatures must be a whole number/,
+    ],
+    ['a list as a number of codes', { type: 'RBF', units: [1] }, /RBF: units must be a whole number from 1 on/],
+    ['no number of channels', { type: 'Conv2d', kernel: 1 }, /Conv2d: outChannels must be/],
+    [
+      'a bias that is no flag',
+      { type: 'Conv2d', outChannels: 1, kernel: 1, bias: 0 },
+      /bias must be true or false, given 0/,
+    ],
+    [
+      'an initializer that is a number',
+      { type: 'Conv2d', outChannels: 1, kernel: 1, weightInit: 0 },
+      /weightInit: initializer 0 does not exist; use zeros, .* or orthogonal/,
+    ],
+    [
+      'an initializer without a name',
+      { type: 'Subsample2d', kernel: 2, weightInit: {} },
+      /weightInit: initializer an object does not exist/,
+    ],
+    [
+      'an unknown initializer',
+      { type: 'Linear', outFeatures: 1, everyPlace: true, biasInit: { name: 'nope' } },
+      /biasInit: initializer 'nope' does not exist/,
+    ],
+    [
+      'an initializer of text',
+      { type: 'RBF', units: 1, weightInit: { name: 'normal', std: '1' } },
+      /weightInit: std of initializer normal must be a number, given '1'/,
+    ],
+    [
+      'an unknown distribution',
+      { type: 'TiledConv2d', outChannels: 1, kernel: 1, tiles: 1, weightInit: { name: 'he', distribution: 'x' } },
+      /distribution must be 'normal' or 'uniform', given 'x'/,
+    ],
+    [
+      'padding with more than there is',
+      {
+        type: 'Conv2d',
+        outChannels: 1,
+        kernel: 1,
+        padding: [
+          [0, 7],
+          [0, 0],
+        ],
+        paddingMode: 'circular',
+      },
+      /padding along direction 0 can be at most 6 with 'circular', given 7/,
+    ],
+    [
+      'an unknown padding',
+      { type: 'Conv2d', outChannels: 1, kernel: 1, paddingMode: 'x' },
+      /paddingMode must be zeros, reflect, replicate, circular, given 'x'/,
+    ],
+    [
+      'an unknown interpolation',
+      { type: 'Upsample2d', scale: 2, mode: 'x' },
+      /Upsample2d: mode must be 'nearest' or 'bilinear', given 'x'/,
+    ],
+    ['an unknown GELU', { type: 'GELU', approximate: true }, /GELU: approximate must be 'none' or 'tanh', given true/],
+    ['a beta of 0', { type: 'Softplus', beta: 0 }, /Softplus: beta must be a finite number above 0, given 0/],
+    ['a list as a beta', { type: 'Softplus', beta: [1] }, /beta must be a finite number above 0, given \[1\]/],
+    ['a negative alpha', { type: 'ELU', alpha: -1 }, /ELU: alpha must be a finite number from 0 on, given -1/],
+    [
+      'a slope that is null',
+      { type: 'LeakyReLU', negativeSlope: null },
+      /negativeSlope must be a finite number from 0 on, given null/,
+    ],
+    ['a norm of 0', { type: 'LPPool2d', kernel: 2, p: 0 }, /LPPool2d: p must be a finite number above 0, given 0/],
+    [
+      'padding that is counted by number',
+      { type: 'AvgPool2d', kernel: 2, countIncludePad: 1 },
+      /countIncludePad must be true or false, given 1/,
+    ],
+    [
+      'a list as an eps',
+      { type: 'BatchNorm2d', eps: [0] },
+      /BatchNorm2d: eps must be a finite number from 0 on, given \[0\]/,
+    ],
+    [
+      'a momentum above 1',
+      { type: 'BatchNorm2d', momentum: 2 },
+      /BatchNorm2d: momentum must be a number from 0 to 1, given 2/,
+    ],
+    [
+      'codes that are trained by a list',
+      { type: 'RBF', units: 1, trained: [] },
+      /RBF: trained must be true or false, given \[\]/,
+    ],
+    ['a probability of text', { type: 'Dropout', p: '0.5' }, /Dropout: p must be a number from 0 to 1, given '0.5'/],
+    ['a table of nothing', { type: 'ConnectedConv2d', kernel: 1 }, /table must be a list with one row/],
+    [
+      'a map of 2^31 rows',
+      { type: 'Upsample2d', scale: 2 ** 31 - 1 },
+      /Upsample2d: the output \(2, .*\) needs more than the 4 GiB/,
+    ],
+    [
+      'depth',
+      { type: 'ReLU', more: JSON.parse('['.repeat(50) + ']'.repeat(50)) as object },
+      /nested more than 32 levels deep/,
+    ],
+  ])('refuse %s when the layer is made', (_, config, message) => {
+    expect(() => modelFromJSON(layer(config), 'x.json')).toThrow(FormatError)
+    expect(() => modelFromJSON(layer(config), 'x.json')).toThrow(/^x\.json: [^\n]*$/)
+    expect(() => modelFromJSON(layer(config), 'x.json')).toThrow(message)
+  })
+
+  it('are an object', () => {
+    for (const options of [null, 5, 'x', [1]]) {
+      expect(() => new Linear(options as never)).toThrow(ShapeError)
+      expect(() => new ReLU(options as never)).toThrow(/ReLU: the options must be an object, given/)
+    }
+    expect(() => new Conv2d(undefined as never)).toThrow(/Conv2d: outChannels must be/)
+  })
+
+  it('that hold themselves are refused, not followed', () => {
+    const list: unknown[] = []
+    list.push(list, list)
+    expect(() => modelFromJSON(layer({ type: 'ReLU', list }))).toThrow(FormatError)
+    const config: Record<string, unknown> = { type: 'Graph', nodes: [] }
+    config['inputs'] = config
+    expect(() => modelFromJSON(config)).toThrow(FormatError)
+  })
+
+  it('of other kinds are told by what they are', () => {
+    for (const input of [[{ toString: 0 }], [[1]], ['2'], [2 ** 40], [1, 2 ** 30, 2], [0.5], {}]) {
+      const config = { type: 'Sequential', input, layers: [{ type: 'Flatten' }] }
+      expect(() => modelFromJSON(config), JSON.stringify(input)).toThrow(FormatError)
+    }
+    expect(() =>
+      modelFromJSON({ type: 'Sequential', input: [1, 14210854715202004, 1], layers: [{ type: 'Flatten' }] }),
+    ).toThrow(/input 'input': the shape \(1, 14210854715202004, 1\) needs more than the 4 GiB/)
+  })
+
+  it('that are shared by inputs of other weights are refused when the model is made', () => {
+    const layers = [{ type: 'BatchNorm2d' }, { type: 'RBF', units: 2 }, { shares: 0 }]
+    expect(() => modelFromJSON({ type: 'Sequential', input: [1, 1, 1], layers })).toThrow(
+      /layer 2, batchnorm: its weights are shared; its weight is \(1\) for an input \(1, 1, 1\), but an input \(2, 1, 1\) needs \(2\)/,
+    )
+  })
+
+  it('of a graph are nodes with layers', () => {
+    const make =
+      (...given: unknown[]) =>
+      () =>
+        new Graph(...(given as ConstructorParameters<typeof Graph>))
+    const node = { name: 'a', layer: new ReLU() }
+    for (const nodes of [
+      undefined,
+      5,
+      [null],
+      ['a'],
+      [{ name: 'a' }],
+      [{ layer: new ReLU() }],
+      [{ ...node, layer: {} }],
+      [{ ...node, inputs: 5 }],
+      [{ ...node, inputs: [5] }],
+    ]) {
+      expect(make(nodes), JSON.stringify(nodes)).toThrow(ShapeError)
+    }
+    expect(make([node], { outputs: 5 })).toThrow(/the outputs must be a list of names of nodes, given 5/)
+    expect(() => new Sequential(5 as never)).toThrow(/the layers must be a list, given 5/)
+    expect(() => new Sequential([{}] as never)).toThrow(/node 0 must have a name and a layer, given '0' and an object/)
   })
 })
