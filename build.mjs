@@ -83,17 +83,19 @@ async function workerScript() {
 
 /**
  * The module deflated by zopfli, which searches for the shortest stream: it is 5 % smaller than zlib's at level 9. It takes
- * seconds, so it is kept beside the module until that changes.
+ * seconds, so it is kept beside the module until that changes. Before it stands the size, as 32 bits, for src/runtime/inflate.ts.
  */
 async function deflated(bytes, variant) {
   const file = `build/${variant}.deflate`
+  const size = Buffer.alloc(4)
+  size.writeUInt32LE(bytes.length)
   const known = await readFile(file).catch(() => undefined)
   try {
-    if (known && inflateRawSync(known).equals(bytes)) return known
+    if (known && inflateRawSync(known.subarray(4)).equals(bytes)) return known
   } catch {
     // Cut short when the build before was.
   }
-  const stream = Buffer.from(await zopfli.deflateAsync(bytes, { numiterations: 15 }))
+  const stream = Buffer.concat([size, await zopfli.deflateAsync(bytes, { numiterations: 15 })])
   await writeFile(file, stream)
   return stream
 }

@@ -1,7 +1,7 @@
 /** Starting with the core that travels inside the package, as text: nothing to serve, nothing to configure. */
-import { inflateSync } from 'fflate'
 import { initFrom, initSyncFrom, type InitOptions, type InitSyncOptions, type Origin } from './core.js'
 import strict from './generated/strict.js'
+import { inflateCore } from './inflate.js'
 
 function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64
@@ -13,7 +13,7 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /** The module in a text: deflated before it became base64, which alone would take half as much again on the way. */
-const unpack = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(inflateSync(decodeBase64(text)))
+const unpack = (text: string): Uint8Array<ArrayBuffer> => inflateCore(decodeBase64(text))
 
 const embedded: Origin = {
   preferred: 'relaxed',
