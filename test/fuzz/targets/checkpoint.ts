@@ -52,7 +52,7 @@ function changeProgress(header: Json, random: Random): Json {
 
 export default defineTarget<Uint8Array>({
   about: 'checkpoints of training: header, progress, tensors and bytes changed; read, and put into a model',
-  cases: 400,
+  cases: 250,
   readsFiles: true,
   async prepare() {
     path = join(mkdtempSync(join(tmpdir(), 'toeplitz-fuzz-')), 'checkpoint.safetensors')

@@ -41,7 +41,7 @@ const addresses = [
 
 export default defineTarget<Json>({
   about: 'requests to the edge example: any picture, type, address and method',
-  cases: 200,
+  cases: 150,
   // The model is loaded by the first request.
   async prepare() {
     const body = Buffer.from(picture).toString('base64')

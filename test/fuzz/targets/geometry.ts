@@ -18,7 +18,7 @@ function targetOf(
 ): Target {
   return defineTarget<Json>({
     about: `${what}${threads === undefined ? '' : `, on ${threads} threads`}`,
-    cases: 200,
+    cases: 100,
     ...(threads === undefined ? {} : { threads }),
     make: (random) => ({ seed: random.below(2 ** 20), chunk: threads === undefined ? 0 : random.pick([1, 2, 5]) }),
     check(given): Outcome {

@@ -140,7 +140,7 @@ function checkIdx(bytes: Uint8Array): Outcome {
 
 export const idx = defineTarget<Uint8Array>({
   about: 'readIdx of plain files: headers and bytes changed; elements against the definition',
-  cases: 300,
+  cases: 200,
   readsFiles: true,
   make: changedIdx,
   check: checkIdx,
@@ -148,7 +148,7 @@ export const idx = defineTarget<Uint8Array>({
 
 export const gzipIdx = defineTarget<Uint8Array>({
   about: 'readIdx of gzip files: fields, streams, sums and bytes changed, bombs; elements against zlib',
-  cases: 400,
+  cases: 250,
   readsFiles: true,
   make: changedGzip,
   check: checkIdx,
@@ -157,7 +157,7 @@ export const gzipIdx = defineTarget<Uint8Array>({
 /** Both files of a data set in one: the length of the first before them. */
 export const mnist = defineTarget<Uint8Array>({
   about: 'mnistFromIdx of two files that may not belong together',
-  cases: 200,
+  cases: 150,
   readsFiles: true,
   make(random) {
     const N = random.between(1, 5)

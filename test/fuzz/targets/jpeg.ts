@@ -124,7 +124,7 @@ function changeSegment(segments: readonly Segment[], random: Random): Segment[] 
 
 export default defineTarget<Uint8Array>({
   about: 'decodeJpeg: segments, frame headers, entropy-coded data and bytes changed',
-  cases: 400,
+  cases: 300,
   readsFiles: true,
   prepare() {
     const names = readdirSync(__SEEDS__).filter((name) => name.endsWith('.jpg'))

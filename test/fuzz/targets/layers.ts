@@ -30,14 +30,14 @@ function check(given: Json): Outcome {
 
 export const layers = defineTarget<Json>({
   about: 'random layers with random options: built, described, run, repeated, copied and differentiated',
-  cases: 600,
+  cases: 300,
   make: (random) => caseOf(randomModel(random), random),
   check,
 })
 
 export const modelJson = defineTarget<Json>({
   about: 'modelFromJSON of descriptions that were changed anywhere',
-  cases: 600,
+  cases: 300,
   make: (random) => caseOf(mutateJson(randomModel(random), random), random),
   check,
 })

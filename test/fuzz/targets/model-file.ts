@@ -105,7 +105,7 @@ function use(
 
 export const modelFile = defineTarget<Uint8Array>({
   about: 'decodeModel: description, header, weights and bytes changed; what is read is used',
-  cases: 600,
+  cases: 300,
   readsFiles: true,
   prepare,
   make(random) {
@@ -129,7 +129,7 @@ export const modelFile = defineTarget<Uint8Array>({
 
 export const modelText = defineTarget<Uint8Array>({
   about: 'decodeModelFile: a model.json changed anywhere',
-  cases: 400,
+  cases: 250,
   readsFiles: true,
   prepare,
   make: (random) => textBytes(oddJsonText(mutateJson(random.pick(descriptions), random), random)),

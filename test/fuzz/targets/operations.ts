@@ -145,7 +145,7 @@ function check(given: Json): Outcome {
 const targetOf = (threads: number | undefined): Target =>
   defineTarget<Json>({
     about: `every operation at legal shapes against its definition${threads === undefined ? '' : `, on ${threads} threads`}`,
-    cases: 500,
+    cases: threads === undefined ? 300 : 150,
     ...(threads === undefined ? {} : { threads }),
     make(random) {
       const operation = random.pick(Object.keys(definitions))

@@ -146,7 +146,7 @@ const differentiable = (args: readonly Json[]): boolean => {
 
 export default defineTarget<Json>({
   about: 'wrong arguments for every function, class and method that is exported',
-  cases: 2500,
+  cases: 1500,
   make(random: Random) {
     const call = random.pick(Object.keys(calls))
     const args = random.pick(calls[call] as readonly (readonly Json[])[])

@@ -23,7 +23,7 @@ const even = (data: Uint8Array, value: number): boolean => data.every((byte) => 
 
 export default defineTarget<Json>({
   about: 'pictures of any size and aspect: decoded, made grey, resized and cut',
-  cases: 150,
+  cases: 60,
   readsFiles: true,
   make(random) {
     const extent = (): number =>

@@ -389,7 +389,7 @@ export function checkPng(bytes: Uint8Array): ReturnType<typeof accepted> | 'refu
 
 export default defineTarget<Uint8Array>({
   about: 'decodePng: chunks, streams and bytes changed, checksums repaired or not; pixels against the definition',
-  cases: 500,
+  cases: 400,
   readsFiles: true,
   make: makePng,
   check: checkPng,
