@@ -81,6 +81,8 @@ async function runCases(task: Task & { kind: 'cases' }): Promise<void> {
     report({ begin: number })
     const { outcome, message, peak, stack } = await judge(target, make(target, task.target, task.seed, number))
     report({ end: number, outcome, peak, ...(outcome === 'accepted' ? {} : { message, stack }) })
+    // A core that trapped refuses everything from then on: the parent starts another process.
+    if (outcome !== 'refused' && message.includes('CoreError')) return
   }
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { memoryUsage, runtimeInfo } from '../../src/runtime/core.js'
-import { ToeplitzError } from '../../src/runtime/errors.js'
+import { CoreError, ToeplitzError, WorkerError } from '../../src/runtime/errors.js'
 import { guardBlocks } from '../helpers/guards.js'
 import { Fault, type Input, type Outcome, type Target } from './target.js'
 
@@ -49,6 +49,10 @@ const oneLine = (error: unknown): string => {
   return text.replace(/\s+/g, ' ').slice(0, 400)
 }
 
+/** Whether an error is one of the library that tells of the case, and not of a kernel that trapped. */
+const isRefusal = (error: unknown): error is ToeplitzError =>
+  error instanceof ToeplitzError && !(error instanceof CoreError) && !(error instanceof WorkerError)
+
 const isLoaded = (): boolean => {
   try {
     runtimeInfo()
@@ -76,7 +80,7 @@ async function judgeOnce(
   } catch (error) {
     message = oneLine(error)
     if (error instanceof Fault) outcome = 'wrong'
-    else if (!(error instanceof ToeplitzError)) outcome = 'foreign error'
+    else if (!isRefusal(error)) outcome = 'foreign error'
     else if (error.message.includes('\n')) {
       outcome = 'wrong'
       message = `a message of more than one line: ${message}`

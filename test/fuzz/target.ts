@@ -48,7 +48,7 @@ export function attempt<T>(use: () => T): T | undefined {
   try {
     return use()
   } catch (error) {
-    if (error instanceof ToeplitzError) return undefined
+    if (error instanceof ToeplitzError && error.code !== 'CORE') return undefined
     throw error
   }
 }

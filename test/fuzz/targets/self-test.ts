@@ -1,5 +1,5 @@
 /** Targets with known faults, for the tests of the runner: each has one kind of fault in some of its cases. */
-import { allocate, kernels, release } from '../../../src/runtime/core.js'
+import { allocate, kernels, parallel, release } from '../../../src/runtime/core.js'
 import { FormatError } from '../../../src/runtime/errors.js'
 import type { Json } from '../mutate.js'
 import { accepted, defineTarget, expect, type Outcome, type Target } from '../target.js'
@@ -28,6 +28,10 @@ const faults: Readonly<Record<string, () => void>> = {
     const pointer = allocate(64)
     kernels().random_uniform(pointer + 16, 16, 1, 0, 0, 1)
     release(pointer)
+  },
+  trap() {
+    const beyond = 2 ** 32 - 64
+    parallel('norm_scale', 1000, 1, beyond, beyond, 2)
   },
   crash() {
     process.abort()
