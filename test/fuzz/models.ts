@@ -337,7 +337,8 @@ export function examine(model: Graph, given: Shape | undefined, batch: number): 
   const { total } = summary.toJSON()
   String(summary)
   String(model.explain(stated, { batch }))
-  const outputs = new Map(model.nodes.map(({ name }, i) => [name, model.shapes(stated)[i] as Shape]))
+  const inferred = model.shapes(stated)
+  const outputs = new Map(model.nodes.map(({ name }, i) => [name, inferred[i] as Shape]))
   for (const [name, shape] of outputs) {
     expect(
       shape.every((extent) => Number.isSafeInteger(extent) && extent >= 1),

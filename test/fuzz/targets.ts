@@ -6,7 +6,7 @@ import edge from './targets/edge.js'
 import { convGeometry, convGeometryThreads, operationGeometry, operationGeometryThreads } from './targets/geometry.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
-import { layers, modelJson } from './targets/layers.js'
+import { layers, longModels, modelJson } from './targets/layers.js'
 import { modelFile, modelText } from './targets/model-file.js'
 import { operations, operationsThreads } from './targets/operations.js'
 import options from './targets/options.js'
@@ -30,6 +30,7 @@ export const targets: Readonly<Record<string, Target>> = {
   checkpoint,
   layers,
   'model-json': modelJson,
+  'long-models': longModels,
   options,
   operations,
   'operations-threads': operationsThreads,

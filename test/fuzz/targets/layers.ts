@@ -1,5 +1,7 @@
 /** Random stacks and graphs of layers with random options, and JSON that is none. */
 import { modelFromJSON } from '../../../src/nn/registry.js'
+import { ones } from '../../../src/tensor/create.js'
+import { scope } from '../../../src/tensor/tensor.js'
 import { mutateJson, type Json } from '../mutate.js'
 import { examine, randomModel } from '../models.js'
 import type { Random } from '../random.js'
@@ -40,4 +42,46 @@ export const modelJson = defineTarget<Json>({
   cases: 300,
   make: (random) => caseOf(mutateJson(randomModel(random), random), random),
   check,
+})
+
+interface Long {
+  readonly kind: 'chain' | 'reversed' | 'fan' | 'cycle' | 'ladder'
+  readonly count: number
+}
+
+/** A graph of many nodes: one after another, in any order, all of one, in a circle, or each joined with the one before. */
+function longModel({ kind, count }: Long): object {
+  const name = (i: number): string => (i < 0 ? 'x' : `n${i}`)
+  const node = (i: number): object => {
+    if (kind === 'fan') return { name: name(i), inputs: ['x'], layer: { type: 'ReLU' } }
+    if (kind === 'ladder')
+      return { name: name(i), inputs: [name(i - 1), name(Math.max(-1, i - 2))], layer: { type: 'Add' } }
+    const before = kind === 'cycle' && i === 0 ? count - 1 : i - 1
+    return { name: name(i), inputs: [name(before)], layer: { type: 'Tanh' } }
+  }
+  const nodes = Array.from({ length: count }, (_, i) => node(kind === 'reversed' ? count - 1 - i : i))
+  const outputs = kind === 'fan' ? Array.from({ length: count }, (_, i) => name(i)) : [name(count - 1)]
+  return { type: 'Graph', inputs: { x: [3] }, nodes, outputs }
+}
+
+export const longModels = defineTarget<Json>({
+  about: 'graphs of up to 20,000 nodes: made, described, run and written in time that grows with their number',
+  cases: 10,
+  make: (random) => ({
+    kind: random.pick(['chain', 'reversed', 'fan', 'cycle', 'ladder']),
+    count: random.pick([1000, 10_000, 20_000]),
+  }),
+  check(given) {
+    const model = modelFromJSON(longModel(given as unknown as Long))
+    try {
+      String(model.summary())
+      JSON.stringify(model)
+      scope(() => {
+        model.forward(ones([1, 3]))
+      })
+      return accepted()
+    } finally {
+      model.dispose()
+    }
+  },
 })
