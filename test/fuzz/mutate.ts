@@ -214,7 +214,7 @@ function changeJson(root: Json, random: Random): Json {
     case 3: {
       // Deep, but JSON.stringify must still write it.
       let deep: Json = structuredClone(value)
-      for (let depth = random.pick([1, 2, 100, 1000]); depth > 0; depth--)
+      for (let depth = random.pick([1, 1, 2, 2, 3, 100, 1000]); depth > 0; depth--)
         deep = random.chance(0.5) ? [deep] : { a: deep }
       writePlace(place, deep)
       return root

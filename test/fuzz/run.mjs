@@ -29,8 +29,9 @@ import { signatureOf } from './signature.mjs'
 const root = join(import.meta.dirname, '../..')
 const corpus = join(import.meta.dirname, 'corpus')
 
-/** Cases that one process runs before another takes over. */
+/** Cases that one process runs before another takes over; where time is limited, so that every target gets its turn. */
 const CASES_OF_A_PROCESS = 5000
+const CASES_OF_A_TURN = 200
 /**
  * Seconds of computing without the end of a case after which it hangs. Where a case waits, or the system does not tell,
  * so many times these seconds by the clock: other programs may hold the processor.
@@ -91,10 +92,23 @@ function options() {
   }
 }
 
+const isRunning = (pid) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
 /** Bundles the process of the cases into a folder inside the checkout, where it finds its packages. */
 async function bundle() {
-  const folder = join(root, 'build/fuzz', String(process.pid))
+  const folders = join(root, 'build/fuzz')
+  const folder = join(folders, String(process.pid))
   await mkdir(folder, { recursive: true })
+  // What runs that were killed have left.
+  for (const name of await readdir(folders)) {
+    if (!isRunning(Number(name))) await rm(join(folders, name), { recursive: true, force: true })
+  }
   await build({
     entryPoints: [join(import.meta.dirname, 'child.ts')],
     outfile: join(folder, 'child.mjs'),
@@ -303,12 +317,13 @@ async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons, 
     ...{ name, tally, first: 0, last: files.length },
     taskFrom: (first) => ({ kind: 'corpus', target: name, files, first }),
   }))
+  const round = seconds === undefined ? CASES_OF_A_PROCESS : CASES_OF_A_TURN
   const rounds = (only ? [] : chosen).flatMap(({ name, cases: own }) => {
     const all = cases ?? own
-    return Array.from({ length: Math.ceil(all / CASES_OF_A_PROCESS) }, (_, i) => {
-      const last = Math.min(all, (i + 1) * CASES_OF_A_PROCESS)
+    return Array.from({ length: Math.ceil(all / round) }, (_, i) => {
+      const last = Math.min(all, (i + 1) * round)
       const taskFrom = (first) => ({ kind: 'cases', target: name, seed, first, last })
-      return { name, tally: tallies.get(name), first: i * CASES_OF_A_PROCESS, last, taskFrom }
+      return { name, tally: tallies.get(name), first: i * round, last, taskFrom }
     })
   })
   // The rounds of one target lie apart, so that a limit of time leaves something for each.
