@@ -45,8 +45,12 @@ export function placeProblem(N: number, input: Shape, units: number): ConvProble
 export class Linear extends Layer<LinearOptions> {
   static override readonly repeatable = true
   static override readonly rules: OptionRules = {
-    ...{ outFeatures: 'count', inFeatures: 'count', bias: 'flag', everyPlace: 'flag' },
-    ...{ weightInit: 'initializer', biasInit: 'initializer' },
+    outFeatures: 'count',
+    inFeatures: 'count',
+    bias: 'flag',
+    everyPlace: 'flag',
+    weightInit: 'initializer',
+    biasInit: 'initializer',
   }
   readonly type = 'Linear'
 

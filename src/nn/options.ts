@@ -46,6 +46,11 @@ export function checkOptions(type: string, options: unknown, rules: OptionRules)
 
 /** What options of layers with a kernel must be. */
 export const kernelRules: OptionRules = {
-  ...{ outChannels: 'count', inChannels: 'count', groups: 'count', bias: 'flag', flip: 'flag' },
-  ...{ weightInit: 'initializer', biasInit: 'initializer' },
+  outChannels: 'count',
+  inChannels: 'count',
+  groups: 'count',
+  bias: 'flag',
+  flip: 'flag',
+  weightInit: 'initializer',
+  biasInit: 'initializer',
 }

@@ -40,7 +40,10 @@ export interface RBFOptions {
 export class RBF extends Layer<RBFOptions> {
   static override readonly repeatable = true
   static override readonly rules: OptionRules = {
-    ...{ units: 'count', trained: 'flag', bias: 'flag', weightInit: 'initializer' },
+    units: 'count',
+    trained: 'flag',
+    bias: 'flag',
+    weightInit: 'initializer',
   }
   readonly type = 'RBF'
 

@@ -127,7 +127,7 @@ function tiledFilters(
     const size = (problem.K * problem.C * sizeOf(problem.kernel)) / problem.groups
     withWorkspace(4 * runs * size, (sums) => {
       run(sums)
-      parallel('conv_tiled_dw_sum', size, LIGHT * runs, dw, sums, size, runs)
+      parallel('conv_dw_sum', size, LIGHT * runs, dw, sums, size, runs)
     })
   }
 }
@@ -293,7 +293,7 @@ const runners: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
         withWorkspace(bytes, (sums) => {
           run(sums)
           const size = (K * C * sizeOf(kernel)) / groups
-          parallel('conv_gemm_dw_sum', size, (LIGHT * bytes) / (4 * size), out, sums, shape)
+          parallel('conv_dw_sum', size, (LIGHT * bytes) / (4 * size), out, sums, size, bytes / (4 * size))
         })
       }
     },

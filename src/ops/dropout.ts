@@ -55,5 +55,8 @@ const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
  * @throws ShapeError when p, seed or stream do not fit.
  */
 export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  if (typeof options !== 'object' || options === null) {
+    throw new ShapeError(`dropout: the options must be an object such as { p: 0.5 }, given ${String(options)}`)
+  }
   return mask({ x }, options)
 }

@@ -32,7 +32,7 @@ interface Algorithm {
   readonly counts: { readonly [pass in ConvPass]: (problem: ConvProblem) => Counts }
 }
 
-const tooWide = 'the windows reach over far more padding than the input and the output have elements'
+const tooWide = 'the windows reach over far more padding than input'
 
 /** Elements that an image may have whose sides are rounded up to whole tiles: their addresses are 32-bit integers. */
 const MOST_ROUNDED = 2 ** 29

@@ -104,7 +104,7 @@ export function outputExtents(windows: Omit<Windows, 'output'>, name: string, ce
     const step = stride[axis] as number
     if (!Number.isSafeInteger(padded) || !Number.isSafeInteger(reach)) {
       throw new ShapeError(
-        `${name}: along direction ${axis} the windows or the padded input reach over more than 2^53 elements; use a smaller dilation or less padding`,
+        `${name}: direction ${axis} reaches over more than 2^53 elements; use a smaller dilation or less padding`,
       )
     }
     const whole = Math.floor((padded - reach) / step) + 1

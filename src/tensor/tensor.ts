@@ -110,10 +110,8 @@ const scopes: Made[] = []
  * in a `scope`.
  */
 export class Tensor {
-  /** Extents, outermost first; `[]` for a scalar. */
-  readonly shape: Shape
-  /** Number of elements. */
-  readonly size: number
+  readonly #shape: Shape
+  readonly #size: number
   readonly #storage: Storage
   #disposed = false
   #watched = false
@@ -124,10 +122,26 @@ export class Tensor {
 
   /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. @internal */
   constructor(storage: Storage, shape: Shape) {
+    if (!(storage instanceof Storage)) throw new ShapeError('Tensor: make one with tensor(), zeros() and the like')
     this.#storage = storage
-    this.shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape])
-    this.size = sizeOf(shape)
+    this.#shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape])
+    this.#size = sizeOf(shape)
     this.enter(scopes.at(-1))
+  }
+
+  /** Whether a value is a tensor itself: no proxy of one, and no object that inherits from one. @internal */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && #storage in value
+  }
+
+  /** Extents, outermost first; `[]` for a scalar. They never change: kernels rely on them. */
+  get shape(): Shape {
+    return this.#shape
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return this.#size
   }
 
   /** Makes the tensor belong to a scope; outside of every scope it is watched. @internal */

@@ -80,7 +80,7 @@ describe('windows that reach far beyond the input', () => {
     expect(() => conv1d(x, w, { stride: cyclic as number[] })).toThrow(ShapeError)
     const asked = () => conv1d(x, w, { padding: [[2 ** 30, 2 ** 30]], stride: 2 ** 28, algorithm: 'gemm' })
     expect(asked).toThrow(UnsupportedError)
-    expect(asked).toThrow(/far more padding than .*use direct or auto/)
+    expect(asked).toThrow(/far more padding than input.*use direct/)
     expect(() => convTranspose1d(x, w, { stride: 2 ** 29 })).toThrow(/needs more than the 4 GiB/)
     expect(() => convMatrix(w, [8], { padding: [[0, 2 ** 28]] })).toThrow(
       /convMatrix: a matrix of .* smaller inputSize/,

@@ -3,7 +3,9 @@ import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
 import { fromImageData, fromNHWC, full, normal, ones, tensor, toNHWC, uniform, zeros } from '../../src/tensor/create.js'
-import { scope } from '../../src/tensor/tensor.js'
+import { dropout } from '../../src/ops/dropout.js'
+import { square } from '../../src/ops/elementwise.js'
+import { scope, Tensor } from '../../src/tensor/tensor.js'
 
 beforeAll(() => init())
 
@@ -30,7 +32,7 @@ describe('tensors', () => {
     ['negative', () => zeros([2, -1]), /extent -1; extents are whole numbers from 1 on/],
     ['fractional', () => ones([1.5]), /extent 1.5/],
     ['empty', () => tensor([]), /extent 0/],
-    ['not a shape', () => zeros(3 as never), /a shape is an array of whole numbers, not number/],
+    ['not a shape', () => zeros(3 as never), /a shape is an array of whole numbers, not 3/],
     ['seed', () => uniform([1], { seed: -1 }), /a seed is a whole number from 0 to 4294967295, not -1/],
     ['item', () => zeros([2]).item(), /item: a tensor of shape \(2\) has 2 elements, not 1/],
     ['reshape', () => zeros([2, 3]).reshape([4, 2]), /reshape: \(2, 3\) has 6 elements, which do not fit \(4, 2\)/],
@@ -137,5 +139,22 @@ describe('scope', () => {
 
   it('refuses asynchronous functions', () => {
     expect(() => scope(async () => Promise.resolve(1))).toThrow(/asynchronous/)
+  })
+})
+
+describe('what passes for a tensor', () => {
+  it('is a tensor itself, of the shape that it was made with', () => {
+    const x = ones([4])
+    expect(() => {
+      ;(x as { shape: readonly number[] }).shape = [40]
+    }).toThrow(TypeError)
+    expect(x.shape).toEqual([4])
+    for (const other of [new Proxy(x, {}), Object.create(x) as Tensor]) {
+      expect(other instanceof Tensor).toBe(false)
+      expect(() => square(other)).toThrow('square: x must be a Tensor')
+    }
+    expect(() => new Tensor({ pointer: 0 } as never, [1_000_000])).toThrow('make one with tensor(), zeros()')
+    expect(() => dropout(x, 0.5 as never)).toThrow('dropout: the options must be an object')
+    x.dispose()
   })
 })

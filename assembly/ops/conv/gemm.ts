@@ -610,19 +610,3 @@ function addRows(to: usize, pitch: usize, from: usize, ld: usize, rows: i32, col
     from += ld
   }
 }
-
-/** Elements begin ≤ item < end of dw = the sums of the runs of images, added in rising order. */
-export function conv_gemm_dw_sum(dw: usize, sums: usize, shape: usize, begin: i32, end: i32): void {
-  const d = changetype<ConvShape>(shape)
-  const bytes = <usize>(d.K * d.taps) * F32
-  const runs = imageRuns(d)
-  for (let item = begin; item < end; item++) {
-    let from = sums + <usize>item * F32
-    let sum = load<f32>(from)
-    for (let run = 1; run < runs; run++) {
-      from += bytes
-      sum += load<f32>(from)
-    }
-    store<f32>(dw + <usize>item * F32, sum)
-  }
-}

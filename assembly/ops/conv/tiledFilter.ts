@@ -307,8 +307,8 @@ function writeAll(
   }
 }
 
-/** dw = the sum of what its runs made, in rising order: numbers begin ≤ i < end of `count`. */
-export function conv_tiled_dw_sum(dw: usize, sums: usize, count: i32, runs: i32, begin: i32, end: i32): void {
+/** dw = the sum of what the runs of an algorithm made, in rising order: numbers begin ≤ i < end of `count`. */
+export function conv_dw_sum(dw: usize, sums: usize, count: i32, runs: i32, begin: i32, end: i32): void {
   for (let i = begin; i < end; i++) {
     let from = sums + <usize>i * F32
     let sum = load<f32>(from)
