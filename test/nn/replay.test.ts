@@ -129,8 +129,7 @@ describe('repeated passes', () => {
     const x = image(1)
     const forgeries: [string, unknown][] = [
       ['a plain object with a pointer', { shape: x.shape, size: x.size, pointer: x.pointer }],
-      ['a clone', structuredClone(x)],
-      ['its own properties, and a pointer', Object.assign({}, x, { pointer: 8 })],
+      ['a clone of what it shows', structuredClone({ shape: x.shape, size: x.size })],
       ['the tensor of another copy of the package', foreign],
     ]
     const refused =
@@ -141,7 +140,8 @@ describe('repeated passes', () => {
         expect(() => model.run({ input: forgery as Tensor }), what).toThrow(ShapeError)
         expect(() => pair.run({ a: x, b: forgery as Tensor }), what).toThrow(refused)
       }
-      for (const wrong of [undefined, null, 7, [x], {}]) {
+      // A clone of the tensor itself is empty: what it holds is private.
+      for (const wrong of [undefined, null, 7, [x], {}, structuredClone(x)]) {
         expect(() => model.run({ input: wrong as never })).toThrow(ShapeError)
         expect(() => model.forward(wrong as never)).toThrow(ShapeError)
       }
