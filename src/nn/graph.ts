@@ -294,7 +294,7 @@ export class Graph {
     }
     const names = Object.keys(x)
     // Something like a tensor, and no input of that name.
-    if (names.includes('shape') && !this.#inputs.has('shape')) checkTensor(x, 'forward', 'x')
+    if ('shape' in x && !this.#inputs.has('shape')) checkTensor(x, 'forward', 'x')
     this.#checkNames(names, 'forward')
     for (const name of names) checkTensor(x[name], 'forward', `input '${name}'`)
     return new Map(Object.entries(x))
