@@ -24,7 +24,13 @@ export {
   type PassExplanation,
 } from './explain.js'
 export * from './graph.js'
-export { initialize, type Initializer, type InitializerName, type InitializerOptions, type Source } from './initialize.js'
+export {
+  initialize,
+  type Initializer,
+  type InitializerName,
+  type InitializerOptions,
+  type Source,
+} from './initialize.js'
 export {
   Layer,
   type ForwardContext,
