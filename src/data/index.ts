@@ -1,4 +1,5 @@
 /** Datasets: formats, splitting, batches. */
+export type { PictureLimits } from '../io/limits.js'
 export * from './augment.js'
 export * from './cifar10.js'
 export * from './dataset.js'

@@ -95,11 +95,13 @@ export function resample({ width, height, data }: GrayscaleImage, x: Axis, y: Ax
 
 /** The weights by which `from` pixels along an axis become `to`, for `count` of these from `begin` on. */
 export class Axis {
+  /** Outputs. */
   readonly count: number
   /** What the weights of one output add up to. */
   readonly total: number
-  /** Of each output, the first and the last input that it is made of, and their weights; those between have `#middle`. */
+  /** Of each output, the first input that it is made of. Both ends have weights of their own, inputs between `#middle`. */
   readonly first: Float64Array
+  /** Of each output, the last input that it is made of. */
   readonly last: Float64Array
   readonly #firstWeight: Float64Array
   readonly #lastWeight: Float64Array

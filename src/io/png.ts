@@ -346,6 +346,8 @@ class PixelReader {
   readonly #damaged: Damaged
   readonly #expected: number
   #given = 0
+  /** Whether the last chunk has been given: what follows it in the file is no chunk. */
+  #ended = false
   // The two sums of Adler-32.
   #low = 1
   #high = 0
@@ -358,15 +360,14 @@ class PixelReader {
     const view = viewOf(bytes)
     let position = pixelsAt
     const nextChunk = (): Uint8Array | undefined => {
-      for (let type = 0; type !== IEND;) {
+      while (!this.#ended) {
         const begin = position + 8
-        type = view.getUint32(position + 4)
+        const type = view.getUint32(position + 4)
         const end = begin + view.getUint32(position)
         position = end + 4
         if (type === IDAT) return bytes.subarray(begin, end)
+        this.#ended = type === IEND
       }
-      // What comes after the end is no chunk.
-      position -= 12
       return undefined
     }
     this.#inflator = new Inflator(nextChunk, (what) => damaged(`its pixels cannot be inflated: ${what}`))

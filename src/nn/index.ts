@@ -37,6 +37,8 @@ export {
   type Json,
   type LayerConfig,
   type LayerConvolution,
+  type OptionRule,
+  type OptionRules,
   type WeightSpec,
 } from './layer.js'
 export * from './layout.js'

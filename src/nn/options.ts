@@ -53,4 +53,5 @@ export const kernelRules: OptionRules = {
   flip: 'flag',
   weightInit: 'initializer',
   biasInit: 'initializer',
+  paddingMode: ['zeros', 'reflect', 'replicate', 'circular'],
 }

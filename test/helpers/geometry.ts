@@ -181,9 +181,12 @@ export function visitMeetings(
   const [sd, sh, sw] = three(stride, 1)
   const [dd, dh, dw] = three(dilation, 1)
   const [ld, lh, lw] = three(lo, 0)
-  const meetD = meetingsAlong(D, T, O, sd, dd, ld)
-  const meetH = meetingsAlong(H, R, P, sh, dh, lh)
-  const meetW = meetingsAlong(W, S, Q, sw, dw, lw)
+  // Taps with the outputs that they meet; of many taps few meet any.
+  const meeting = (ranges: [number, number][]): [number, number, number][] =>
+    ranges.map(([begin, end], t): [number, number, number] => [begin, end, t]).filter(([begin, end]) => end > begin)
+  const meetD = meeting(meetingsAlong(D, T, O, sd, dd, ld))
+  const meetH = meeting(meetingsAlong(H, R, P, sh, dh, lh))
+  const meetW = meeting(meetingsAlong(W, S, Q, sw, dw, lw))
   const [N, C] = x as [number, number]
   const [K, groupC] = w as [number, number]
   const tap = (t: number, extent: number): number => (flip ? extent - 1 - t : t)
@@ -191,11 +194,11 @@ export function visitMeetings(
     for (let k = 0; k < K; k++) {
       const first = Math.floor(k / (K / groups)) * groupC
       for (let c = 0; c < groupC; c++) {
-        meetD.forEach(([o0, o1], t) => {
+        meetD.forEach(([o0, o1, t]) => {
           for (let o = o0; o < o1; o++) {
-            meetH.forEach(([p0, p1], r) => {
+            meetH.forEach(([p0, p1, r]) => {
               for (let p = p0; p < p1; p++) {
-                meetW.forEach(([q0, q1], s) => {
+                meetW.forEach(([q0, q1, s]) => {
                   const wi = (((k * groupC + c) * T + tap(t, T)) * R + tap(r, R)) * S + tap(s, S)
                   for (let q = q0; q < q1; q++) {
                     const xi =
@@ -317,7 +320,7 @@ export function checkConvolution(random: Random, given: Case): { answer: string 
 }
 
 /** Products that a reference may add: a fraction of a second. */
-const MOST_PRODUCTS = 4_000_000
+const MOST_PRODUCTS = 1_000_000
 
 /** Random convolutions number `from` to `from + cases` of a seed, compared with the reference. */
 export function checkConvolutions(seed: number, cases: number, from = 0): Report {
@@ -325,7 +328,7 @@ export function checkConvolutions(seed: number, cases: number, from = 0): Report
   for (let index = from; index < from + cases; index++) {
     const random = randomOf(seed * 1_000_003 + index)
     let given = randomConvolution(random)
-    while (productsOf(given) > MOST_PRODUCTS || sizeOf(given.w) > 2e6 || sizeOf(given.y) > 2e6)
+    while (productsOf(given) > MOST_PRODUCTS || sizeOf(given.w) > 5e5 || sizeOf(given.y) > 5e5)
       given = randomConvolution(random)
     const { answer, seconds } = checkConvolution(random, given)
     report.cases++
