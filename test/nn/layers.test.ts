@@ -466,7 +466,7 @@ describe('options of layers', () => {
     [
       'an unknown padding',
       { type: 'Conv2d', outChannels: 1, kernel: 1, paddingMode: 'x' },
-      /paddingMode must be zeros, reflect, replicate, circular, given 'x'/,
+      /paddingMode must be 'zeros' or 'reflect' or 'replicate' or 'circular', given/,
     ],
     [
       'an unknown interpolation',
