@@ -15,7 +15,7 @@ const numberRules = {
  * What an option of a layer must be: a number of some kind, true or false, an initializer, or one of some names. Options that
  * are shapes or lists are checked where they are used with an input.
  */
-export type OptionRule = 'count' | keyof typeof numberRules | 'flag' | 'initializer' | readonly string[]
+export type OptionRule = 'count' | 'positive' | 'from 0' | 'share' | 'flag' | 'initializer' | readonly string[]
 
 /** What some options must be, by name. */
 export type OptionRules = Readonly<Record<string, OptionRule>>
