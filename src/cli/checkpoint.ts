@@ -15,7 +15,7 @@ import { largestFile, readFileOrExplain, writeFileAtomically } from '../node/fil
 import type { Optimizer } from '../optim/optimizer.js'
 import { FormatError, UnsupportedError } from '../runtime/errors.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { FitState } from '../train/fit.js'
+import type { FitState } from '../train/options.js'
 import type { MetricsPosition } from './metrics.js'
 import { settingParsers } from './options.js'
 import { flagOf, settingNames, type RunSettings } from './settings.js'

@@ -6,7 +6,7 @@ import { isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/error
 import { architectures } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
-import type { SearchRange } from '../train/search.js'
+import type { SearchRange } from '../train/trials.js'
 import { UsageError } from './errors.js'
 import {
   choiceOf,

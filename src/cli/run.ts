@@ -13,7 +13,7 @@ import { isA, shown } from '../node/files.js'
 import { InUseError } from '../node/lock.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { ToeplitzError } from '../runtime/errors.js'
-import type { FitState } from '../train/fit.js'
+import type { FitState } from '../train/options.js'
 import {
   checkSize,
   readCheckpoint,

@@ -1,5 +1,5 @@
 /** The page of a search: one HTML document with the plots and the table, which never asks the network for anything. */
-import { ranked, type Trial } from '../train/search.js'
+import { ranked, type Trial } from '../train/trials.js'
 import { plotAssets, reportStyle } from './assets.js'
 import { dataElement, escapeHtml, scriptElement } from './html.js'
 

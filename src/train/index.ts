@@ -2,4 +2,6 @@
 export * from './examples.js'
 export * from './fit.js'
 export * from './metrics.js'
+export * from './options.js'
 export * from './search.js'
+export * from './trials.js'

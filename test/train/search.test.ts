@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { DivergedError, ShapeError } from '../../src/runtime/errors.js'
 import { init } from '../../src/runtime/embedded.js'
-import { gridSearch, randomSearch, ranked, type Trial } from '../../src/train/search.js'
+import { gridSearch, randomSearch } from '../../src/train/search.js'
+import { ranked, type Trial } from '../../src/train/trials.js'
 
 beforeAll(() => init())
 

@@ -1,0 +1,186 @@
+/** What training takes and tells: options, events, states and histories. */
+import type { ForwardOptions } from '../nn/graph.js'
+import type { Optimizer } from '../optim/optimizer.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { DistantExamples, Examples } from './examples.js'
+import type { Metric } from './metrics.js'
+
+/** What `fit` needs of a model: `Sequential`, or anything else with parameters and a forward pass. */
+export interface Trainable<Output = Tensor> {
+  /** Whether layers behave as in training. */
+  readonly training: boolean
+  /** Lets layers behave as in training. */
+  train(): unknown
+  /** Lets layers behave as in use. */
+  eval(): unknown
+  /** Trained tensors, in the optimizer's order. */
+  parameters(): Tensor[]
+  /** The output for a batch. */
+  forward(x: Tensor, options: ForwardOptions): Output
+  /** The output, and those whose losses are added to its own, each times its weight; left out: `forward` alone. */
+  forwardTraining?(
+    x: Tensor,
+    options: ForwardOptions,
+  ): {
+    readonly output: Output
+    readonly auxiliary: readonly { readonly output: Output; readonly weight: number }[]
+  }
+}
+
+/** A scalar tensor to make small: the mean over the batch. */
+export type Loss<Target, Output = Tensor> = (output: Output, target: Target) => Tensor
+
+/** Averages over the examples so far. */
+export interface Averages {
+  /** Mean loss of the examples. */
+  readonly loss: number
+  /** Mean metrics of the examples, by name. */
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+/** Where training stands between two steps: numbers only, so that it can be written as JSON. */
+export interface FitState {
+  /** Steps done, over all epochs. */
+  readonly step: number
+  /**
+   * Sums over the examples of the epoch so far. After the last step of an epoch they are those of the whole epoch: what
+   * goes on from there validates first. After validation they are zero.
+   */
+  readonly sums: {
+    readonly examples: number
+    readonly loss: number
+    readonly metrics: Readonly<Record<string, number>>
+  }
+  /** With early stopping: the best epoch so far (from 1), and what validation gave after it. */
+  readonly best?: { readonly epoch: number; readonly value: number }
+}
+
+/** After each training step. */
+export interface StepEvent {
+  /** Tells the events apart. */
+  readonly type: 'step'
+  /** Steps done, over all epochs, and the epoch of this one; both from 1. */
+  readonly step: number
+  /** Number of the epoch, from 1. */
+  readonly epoch: number
+  /** The loss of this batch. */
+  readonly loss: number
+  /** That of this step. */
+  readonly learningRate: number
+  /** With `clipNorm`: the L2 norm of all gradients together, before clipping. */
+  readonly gradientNorm?: number
+  /** Averages over the epoch so far. */
+  readonly running: Averages
+  /** Where to go on from. */
+  readonly state: FitState
+}
+
+/** After each epoch. */
+export interface EpochEvent {
+  /** Tells the events apart. */
+  readonly type: 'epoch'
+  /** Number of the epoch, from 1. */
+  readonly epoch: number
+  /** Averages over the epoch's training examples, each as it was when its step was taken. */
+  readonly training: Averages
+  /** Averages over the validation examples, where there are any. */
+  readonly validation?: Averages
+  /** With early stopping: whether this epoch is the best so far. */
+  readonly improved?: boolean
+  /** Time and speed of the steps of this epoch that this call made, validation left out. */
+  readonly seconds: number
+  /** Speed of training, without validation. */
+  readonly examplesPerSecond: number
+  /** From which the run can go on to the bit. */
+  readonly state: FitState
+}
+
+/** Why a run ended. */
+export type Stopped = 'finished' | 'aborted' | 'early'
+
+/** What the iterator of `fit` gives. */
+export type FitEvent = StepEvent | EpochEvent
+
+/** Everything that happened in a run that was awaited. One that is iterated gives its events away and keeps none. */
+export interface History {
+  /** Every step; empty where the run was iterated. */
+  readonly steps: readonly StepEvent[]
+  /** Every epoch; empty where the run was iterated. */
+  readonly epochs: readonly EpochEvent[]
+  /**
+   * 'aborted' when the signal ended it after a whole step or between batches of validation, 'early' when validation had not
+   * improved for long enough.
+   */
+  readonly stopped: Stopped
+  /** From which the run can go on to the bit. */
+  readonly state: FitState
+}
+
+/** Called by `fit`, and waited for. */
+export interface FitCallbacks {
+  /** After each step. */
+  onStep?(event: StepEvent): void | Promise<void>
+  /** After each epoch. */
+  onEpoch?(event: EpochEvent): void | Promise<void>
+}
+
+/** When to stop because nothing gets better. */
+export interface EarlyStopping {
+  /** Epochs without improvement after which training ends. */
+  readonly patience: number
+  /** What must improve on the validation examples: 'loss' (lower is better) or a metric (higher is). Default 'loss'. */
+  readonly monitor?: string
+  /** By how much it must, to count. Default 0. */
+  readonly minimumChange?: number
+}
+
+/** Options of `fit`. */
+export interface FitOptions<Target, Output = Tensor> {
+  /** How often every example is used. */
+  readonly epochs: number
+  /** Examples in a step. */
+  readonly batchSize: number
+  /** Scalar loss of the model's output (N, …) and the batch's target. */
+  readonly loss: Loss<Target, Output>
+  /** Made with the model's parameters. */
+  readonly optimizer: Optimizer
+  /** Learning rate before each step, counted from 0; default: the optimizer's own. */
+  readonly schedule?: (step: number) => number
+  /** Scales gradients down to this L2 norm, all of them together, where it is exceeded. Default: as they are. */
+  readonly clipNorm?: number
+  /**
+   * Number of parts in which a batch passes through the model; their gradients are added up for one step, so that only
+   * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. Default 1.
+   */
+  readonly accumulate?: number
+  /** What else to measure of every batch, by name. */
+  readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
+  /** Examples to measure after each epoch. */
+  readonly validation?: Examples<Target> | DistantExamples<Target>
+  /** Ends training when validation stops improving. */
+  readonly earlyStopping?: EarlyStopping
+  /** Called after each step and epoch. */
+  readonly callbacks?: FitCallbacks
+  /** Ends training after the step in progress, and validation after its batch in progress. */
+  readonly signal?: AbortSignal
+  /** Seed of the order of examples and of what is random in a step. Default 0. */
+  readonly seed?: number
+  /** State of an earlier run to go on from; weights and optimizer state must be that run's. */
+  readonly start?: FitState
+  /** Batches that are read ahead, where examples must be read first. Default 2. */
+  readonly prefetch?: number
+}
+
+/** Options of `evaluate`. */
+export interface EvaluateOptions<Target, Output = Tensor> {
+  /** Examples in a forward pass. */
+  readonly batchSize: number
+  /** As in `fit`. */
+  readonly loss: Loss<Target, Output>
+  /** What else to measure of every batch, by name. */
+  readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
+  /** Called with each batch's output, before it is disposed. */
+  readonly onBatch?: (output: Output, target: Target, indices: Int32Array) => void
+  /** Ends the evaluation after the batch in progress: what it has measured is lost. */
+  readonly signal?: AbortSignal
+}

@@ -1,0 +1,155 @@
+/** The rounds of a search. `randomSearch` and `gridSearch` load this file when they run. */
+import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { checkSeed } from '../tensor/create.js'
+import {
+  ranked,
+  type GridSearchOptions,
+  type RandomSearchOptions,
+  type SearchCallbacks,
+  type SearchRange,
+  type SearchResult,
+  type Trial,
+  type TrialFunction,
+  type TrialPlace,
+} from './trials.js'
+
+/** Streams of random numbers from here on are those of rounds. */
+const SEARCH_STREAM = 0x40000000
+/** Significant digits of a value: as many as one would type. */
+const DIGITS = 3
+
+type Ranges = readonly (readonly [name: string, range: Required<SearchRange>])[]
+
+function checkSpace(space: RandomSearchOptions['space']): Ranges {
+  const entries = Object.entries(space)
+  if (entries.length === 0) throw new ShapeError('search: the space has no dimension; give one, such as lr')
+  return entries.map(([name, { low, high, scale = 'log' }]) => {
+    const start = scale === 'log' ? 'above 0' : 'finite'
+    if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high) || (scale === 'log' && low <= 0)) {
+      throw new ShapeError(`search: ${name} must have a low end (${start}) below its high end, given ${low} to ${high}`)
+    }
+    return [name, { low, high, scale }] as const
+  })
+}
+
+function checkCount(value: number, what: string): void {
+  if (!Number.isInteger(value) || value < 1)
+    throw new ShapeError(`search: ${what} must be a whole number from 1 on, given ${value}`)
+}
+
+const rounded = (value: number): number => Number(value.toPrecision(DIGITS))
+
+/** The point of a range at a fraction from 0 to 1 of its way. Powers are the core's, the same everywhere. */
+const pointAt = ({ low, high, scale }: Required<SearchRange>, part: number): number =>
+  scale === 'log' ? low * kernels('search').scalar_pow(high / low, part) : low + (high - low) * part
+
+/** Points of a round, one in each n-th of every range: spread evenly, but at random. */
+function drawPoints(ranges: Ranges, count: number, seed: number, round: number): Record<string, number>[] {
+  const words = withWorkspace(4 * (2 * count * ranges.length + 3), (pointer) => {
+    const length = 2 * count * ranges.length
+    guarded('search', () => kernels().random_bits(pointer, length, seed, SEARCH_STREAM + round))
+    return integersAt(pointer, length).slice()
+  })
+  const unit = (index: number): number => ((words[index] as number) >>> 0) / 2 ** 32
+  const columns = ranges.map(([name, range], dimension) => {
+    const at = dimension * 2 * count
+    // A Latin hypercube (McKay, Beckman & Conover 1979): which n-th is whose is shuffled for each dimension.
+    const order = Array.from({ length: count }, (_, i) => i)
+    for (let i = count - 1; i > 0; i--) {
+      const other = Math.floor(unit(at + i) * (i + 1))
+      const kept = order[i] as number
+      order[i] = order[other] as number
+      order[other] = kept
+    }
+    const values = order.map((nth, i) => rounded(pointAt(range, (nth + unit(at + count + i)) / count)))
+    return [name, values] as const
+  })
+  return Array.from({ length: count }, (_, i) =>
+    Object.fromEntries(columns.map(([name, values]) => [name, values[i] as number])),
+  )
+}
+
+/** The ranges of the best trials, widened by the distance of a round's neighbours, within what they were. */
+function narrow(ranges: Ranges, best: readonly Trial[], trials: number): Ranges {
+  if (best.length === 0) return ranges
+  return ranges.map(([name, range]) => {
+    const { low, high, scale } = range
+    const values = best.map((trial) => trial.values[name] as number)
+    const lowest = Math.min(...values)
+    const highest = Math.max(...values)
+    const step = scale === 'log' ? kernels('search').scalar_pow(high / low, 1 / trials) : (high - low) / trials
+    const [from, to] = scale === 'log' ? [lowest / step, highest * step] : [lowest - step, highest + step]
+    return [name, { low: Math.max(low, from), high: Math.min(high, to), scale }] as const
+  })
+}
+
+async function attempt(values: Record<string, number>, place: TrialPlace, evaluate: TrialFunction): Promise<Trial> {
+  const began = performance.now()
+  let score: number | null = null
+  try {
+    score = await evaluate(values, place)
+  } catch (error) {
+    if (!(error instanceof DivergedError)) throw error
+  }
+  const seconds = (performance.now() - began) / 1000
+  return { ...place, values, score: score !== null && Number.isFinite(score) ? score : null, seconds }
+}
+
+/** Makes the trials of a round one after another; false when the signal ended it. */
+async function makeTrials(
+  points: readonly Record<string, number>[],
+  round: number,
+  trials: Trial[],
+  evaluate: TrialFunction,
+  { onTrial, signal }: SearchCallbacks,
+): Promise<boolean> {
+  for (const values of points) {
+    if (signal?.aborted) return false
+    const trial = await attempt(values, { number: trials.length + 1, round }, evaluate)
+    // An interrupted trial has no result.
+    if (signal?.aborted) return false
+    trials.push(trial)
+    await onTrial?.(trial)
+  }
+  return true
+}
+
+const resultOf = (trials: readonly Trial[], finished: boolean): SearchResult => ({
+  trials,
+  best: ranked(trials)[0],
+  stopped: finished ? 'finished' : 'aborted',
+})
+
+/** What `randomSearch` does. */
+export async function searchAtRandom(evaluate: TrialFunction, options: RandomSearchOptions): Promise<SearchResult> {
+  const { space, trials: count, rounds = 1, keep = 0.25, seed = 0 } = options
+  let ranges = checkSpace(space)
+  checkCount(count, 'trials')
+  checkCount(rounds, 'rounds')
+  checkSeed(seed, 'search')
+  if (!(keep > 0 && keep <= 1)) throw new ShapeError(`search: keep must be above 0 and at most 1, given ${keep}`)
+  const trials: Trial[] = []
+  for (let round = 1; round <= rounds; round++) {
+    const points = drawPoints(ranges, count, seed, round)
+    if (!(await makeTrials(points, round, trials, evaluate, options))) return resultOf(trials, false)
+    const best = ranked(trials.slice(-count)).slice(0, Math.max(1, Math.round(count * keep)))
+    ranges = narrow(ranges, best, count)
+  }
+  return resultOf(trials, true)
+}
+
+/** What `gridSearch` does. */
+export async function searchGrid(evaluate: TrialFunction, options: GridSearchOptions): Promise<SearchResult> {
+  const names = Object.keys(options.values)
+  if (names.length === 0) throw new ShapeError('search: the grid has no dimension; give one, such as lr')
+  let points: Record<string, number>[] = [{}]
+  for (const name of names) {
+    const values = options.values[name] as readonly number[]
+    if (values.length === 0 || !values.every(Number.isFinite))
+      throw new ShapeError(`search: ${name} must have at least one value, all of them finite`)
+    points = points.flatMap((point) => values.map((value) => ({ ...point, [name]: value })))
+  }
+  const trials: Trial[] = []
+  return resultOf(trials, await makeTrials(points, 1, trials, evaluate, options))
+}
