@@ -13,6 +13,13 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(f32x4.mul(a, b), c)
 }
 
+/** a · b + c of single numbers, rounded and overflowing as in the lanes of `madd`. */
+@inline
+export function maddScalar(a: f32, b: f32, c: f32): f32 {
+  if (!ASC_FEATURE_RELAXED_SIMD) return c + a * b
+  return f32x4.extract_lane(f32x4.relaxed_madd(f32x4.splat(a), f32x4.splat(b), f32x4.splat(c)), 0)
+}
+
 /** Sum of four lanes in the fixed order (0 + 2) + (1 + 3). */
 @inline
 export function horizontalSum(v: v128): f32 {
@@ -49,4 +56,13 @@ export function storeTail(p: usize, v: v128, count: i32): void {
   }
   v128.store64_lane(p, v, 0)
   if (count == 3) v128.store32_lane(p, v, 2, 8)
+}
+
+/**
+ * `seen`, NaN from now on in lanes where `v` is NaN or infinite: 0·v is 0 for every other number. Where v is a sum of
+ * numbers, it may be infinite although none of them is.
+ */
+@inline
+export function trace(seen: v128, v: v128): v128 {
+  return f32x4.add(seen, f32x4.mul(f32x4.splat(0), v))
 }

@@ -7,7 +7,7 @@
  * of 2 that the inverse takes out. Complex numbers are two vectors, `im` bytes apart; exchanging them makes a transform
  * its inverse. Stockham's order, radix 4: Cooley & Tukey 1965; Van Loan, "Computational frameworks for the FFT", 1992.
  */
-import { storeTail } from '../simd'
+import { storeTail, trace } from '../simd'
 import { storeTransposed } from './gemm'
 
 /** Bytes of one complex vector in the arrays of this file. */
@@ -211,7 +211,8 @@ export function fftTiles(
 
 /**
  * The first (m, m) numbers of four windows from products of two transforms: frequency f's real part at from + 2·f·stride,
- * its imaginary part `stride` bytes behind it. Rows of `pitch` bytes at t0 … t3, with the vector at `bias` added.
+ * its imaginary part `stride` bytes behind it. Rows of `pitch` bytes at t0 … t3, with the vector at `bias` added; the
+ * third one there becomes NaN where one of them is NaN or infinite, or their sum is.
  */
 export function inverseFftTiles(
   t0: usize,
@@ -232,6 +233,7 @@ export function inverseFftTiles(
   const line = scratch + <usize>n * rowBytes
   const work = line + <usize>n * PAIR
   const start = v128.load(bias)
+  let total = f32x4.splat(0)
   // Real and imaginary parts are exchanged in both transforms: -16 and -stride, modulo 2³².
   const back: usize = 0 - 16
   for (let v: usize = 0; v < <usize>half; v++) {
@@ -260,14 +262,12 @@ export function inverseFftTiles(
     for (let row: usize = 0; row < <usize>count; row++) {
       for (let j = 0; j < m; j += 4) {
         const at = line + <usize>j * PAIR + (row << 4)
-        storeTransposed(
-          work,
-          16,
-          f32x4.add(f32x4.mul(v128.load(at), scale), start),
-          f32x4.add(f32x4.mul(v128.load(at + PAIR), scale), start),
-          f32x4.add(f32x4.mul(v128.load(at + 2 * PAIR), scale), start),
-          f32x4.add(f32x4.mul(v128.load(at + 3 * PAIR), scale), start),
-        )
+        const y0 = f32x4.add(f32x4.mul(v128.load(at), scale), start)
+        const y1 = f32x4.add(f32x4.mul(v128.load(at + PAIR), scale), start)
+        const y2 = f32x4.add(f32x4.mul(v128.load(at + 2 * PAIR), scale), start)
+        const y3 = f32x4.add(f32x4.mul(v128.load(at + 3 * PAIR), scale), start)
+        total = f32x4.add(total, f32x4.add(f32x4.add(y0, y1), f32x4.add(y2, y3)))
+        storeTransposed(work, 16, y0, y1, y2, y3)
         const offset = (<usize>j) << 2
         storeSome(t0 + offset, v128.load(work), m - j)
         storeSome(t1 + offset, v128.load(work, 16), m - j)
@@ -280,6 +280,7 @@ export function inverseFftTiles(
       t3 += pitch
     }
   }
+  v128.store(bias, trace(v128.load(bias, 32), total), 32)
 }
 
 

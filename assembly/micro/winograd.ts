@@ -16,6 +16,7 @@
  * networks", 2016; points after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution",
  * 2020.
  */
+import { trace } from '../simd'
 import { storeLanes, storeTransposed } from './gemm'
 
 /** Bytes of scratch that any transform takes. */
@@ -151,7 +152,8 @@ function transformOutput(to: usize, spread: usize, from: usize, step: usize, m: 
 
 /**
  * Output tiles (m, m), m = 2, 3 or 4, of four windows from frequency f at from + f·stride: rows of `pitch` bytes at t0 … t3,
- * with the vector at `bias` added, and what is below the vector after it raised to that. `scratch` holds 640 bytes.
+ * with the vector at `bias` added, and what is below the vector after it raised to that; a third vector there becomes NaN
+ * where an output is NaN or infinite before that, or their sum is. `scratch` holds 640 bytes.
  */
 export function inverseTiles(
   t0: usize,
@@ -168,16 +170,22 @@ export function inverseTiles(
   const columns = scratch + 64
   const start = v128.load(bias)
   const floor = v128.load(bias, 16)
+  let total = f32x4.splat(0)
   for (let column: usize = 0; column < 6; column++) {
     transformOutput(columns + column * 16, 96, from + column * stride, 6 * stride, m)
   }
   for (let row = 0; row < m; row++) {
     transformOutput(scratch, 16, columns + <usize>row * 96, 16, m)
-    const v0 = f32x4.pmax(f32x4.add(v128.load(scratch), start), floor)
-    const v1 = f32x4.pmax(f32x4.add(v128.load(scratch, 16), start), floor)
+    const y0 = f32x4.add(v128.load(scratch), start)
+    const y1 = f32x4.add(v128.load(scratch, 16), start)
+    const v0 = f32x4.pmax(y0, floor)
+    const v1 = f32x4.pmax(y1, floor)
+    total = f32x4.add(total, f32x4.add(y0, y1))
     if (m == 2) storePairs(t0, t1, t2, t3, v0, v1)
     else {
-      const v2 = f32x4.pmax(f32x4.add(v128.load(scratch, 32), start), floor)
+      const y2 = f32x4.add(v128.load(scratch, 32), start)
+      const v2 = f32x4.pmax(y2, floor)
+      total = f32x4.add(total, y2)
       if (m == 3) {
         storePairs(t0, t1, t2, t3, v0, v1)
         v128.store32_lane(t0, v2, 0, 8)
@@ -185,7 +193,9 @@ export function inverseTiles(
         v128.store32_lane(t2, v2, 2, 8)
         v128.store32_lane(t3, v2, 3, 8)
       } else {
-        storeLanes(t0, t1, t2, t3, v0, v1, v2, f32x4.pmax(f32x4.add(v128.load(scratch, 48), start), floor))
+        const y3 = f32x4.add(v128.load(scratch, 48), start)
+        total = f32x4.add(total, y3)
+        storeLanes(t0, t1, t2, t3, v0, v1, v2, f32x4.pmax(y3, floor))
       }
     }
     t0 += pitch
@@ -193,6 +203,7 @@ export function inverseTiles(
     t2 += pitch
     t3 += pitch
   }
+  v128.store(bias, trace(v128.load(bias, 32), total), 32)
 }
 
 /** Two floats at each of p0 … p3: the first ones at `to`, the second ones behind them. */

@@ -9,6 +9,7 @@
  *
  * and F(3×3, 2×2) for the filter gradient, with the outer columns of G and (1 1 1 0, 0 1 -1 0, 0 1 1 1) for Aᵀ.
  */
+import { trace } from '../simd'
 import { storeTransposed } from './gemm'
 import { loadPairs, storePairs } from './winograd'
 
@@ -52,7 +53,7 @@ export function transformTiles4(
 
 /**
  * Output tiles (2, 2) of four windows from frequency f at from + f·stride: rows of `pitch` bytes at t0 … t3, with the
- * vector at `bias` added.
+ * vector at `bias` added and the others used as in `inverseTiles`.
  */
 export function inverseTiles4(
   t0: usize,
@@ -67,6 +68,7 @@ export function inverseTiles4(
 ): void {
   const start = v128.load(bias)
   const floor = v128.load(bias, 16)
+  let total = f32x4.splat(0)
   for (let column: usize = 0; column < 4; column++) {
     const m0 = v128.load(from)
     const m1 = v128.load(from + 4 * stride)
@@ -79,15 +81,17 @@ export function inverseTiles4(
   for (let row: usize = 0; row < 2; row++) {
     const m1 = v128.load(scratch, 16)
     const m2 = v128.load(scratch, 32)
-    const v0 = f32x4.add(v128.load(scratch), f32x4.add(m1, m2))
-    const v1 = f32x4.add(f32x4.sub(m1, m2), v128.load(scratch, 48))
-    storePairs(t0, t1, t2, t3, f32x4.pmax(f32x4.add(v0, start), floor), f32x4.pmax(f32x4.add(v1, start), floor))
+    const y0 = f32x4.add(f32x4.add(v128.load(scratch), f32x4.add(m1, m2)), start)
+    const y1 = f32x4.add(f32x4.add(f32x4.sub(m1, m2), v128.load(scratch, 48)), start)
+    total = f32x4.add(total, f32x4.add(y0, y1))
+    storePairs(t0, t1, t2, t3, f32x4.pmax(y0, floor), f32x4.pmax(y1, floor))
     scratch += 64
     t0 += pitch
     t1 += pitch
     t2 += pitch
     t3 += pitch
   }
+  v128.store(bias, trace(v128.load(bias, 32), total), 32)
 }
 
 /** G g of three taps `step` bytes apart at `from`, four results `stride` bytes apart at `to`: two filters, in float64. */

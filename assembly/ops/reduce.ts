@@ -6,7 +6,26 @@
  * of these), then extent and stride in x, in elements, of the kept and then of the reduced dimensions, the innermost
  * first. Either the innermost kept or the innermost reduced dimension has stride 1.
  */
-import { F32, horizontalSum64, promoteHigh } from '../simd'
+import { F32, horizontalSum64, promoteHigh, trace } from '../simd'
+
+/** Whether none of `count` floats at x is NaN or infinite. */
+export function all_finite(x: usize, count: i32): bool {
+  let a = f32x4.splat(0)
+  let b = a
+  let c = a
+  let d = a
+  const whole = x + <usize>(count & ~15) * F32
+  for (; x < whole; x += 64) {
+    a = trace(a, v128.load(x))
+    b = trace(b, v128.load(x, 16))
+    c = trace(c, v128.load(x, 32))
+    d = trace(d, v128.load(x, 48))
+  }
+  const lanes = f32x4.add(f32x4.add(a, b), f32x4.add(c, d))
+  let rest: f32 = 0
+  for (const end = x + <usize>(count & 15) * F32; x < end; x += F32) rest += 0 * load<f32>(x)
+  return !v128.any_true(f32x4.ne(lanes, lanes)) && rest == 0
+}
 
 /** Σ of `count` floats at x. */
 export function sumOf(x: usize, count: i32): f64 {

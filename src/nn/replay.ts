@@ -80,10 +80,10 @@ export class Replay {
     )
   }
 
-  /** The outputs for live tensors that fit. */
-  run(given: Values): Record<string, Tensor> {
+  /** The outputs for live tensors that fit; undefined where a kernel's result is one that must be computed otherwise. */
+  run(given: Values): Record<string, Tensor> | undefined {
     for (const { name, pointer, size } of this.#inputs) copyFloats(pointer, (given.get(name) as Tensor).pointer, size)
-    this.#captured.replay()
+    if (!this.#captured.replay()) return undefined
     const values: Record<string, Tensor> = {}
     try {
       for (const { name, shape, pointer, size } of this.#outputs) {

@@ -10,10 +10,10 @@
  */
 import { checkTensor, defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
 import { costOf, isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
-import { liveTapsOf, type LiveTaps } from '../plan/reach.js'
+import { isWide, liveTapsOf, type LiveTaps } from '../plan/reach.js'
 import { remembering } from '../plan/remember.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { parallel } from '../runtime/core.js'
+import { allFinite, holds, parallel, quiet } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -43,10 +43,11 @@ export interface ConvOptions {
   /** Applied to the output; default none. */
   readonly activation?: Activation
   /**
-   * Default 'auto': the cheapest for the shape. 'direct', 'gemm' and 'depthwise' add the products of the definition, so
-   * small whole numbers are exact, NaN and ∞ reach the outputs whose windows hold them, and shifted inputs give shifted
-   * bits. 'winograd', which 'auto' takes from 16 channels on, errs about 2.5 times as much and spreads NaN over a tile.
-   * 'winograd2' (3 × 3) is slower and errs no more than the definition; 'fft' is for large kernels.
+   * Default 'auto': the cheapest for the shape, whose numbers are finite, NaN and infinite where those of 'direct', the
+   * definition, are. 'direct', 'gemm' and 'depthwise' add the products of the definition, so small whole numbers are exact
+   * and shifted inputs give shifted bits. 'winograd', which 'auto' takes from 16 channels on, errs about 2.5 times as much,
+   * relative to the largest input of a tile. 'winograd2' (3 × 3) is slower and errs no more than the definition; 'fft' is
+   * for large kernels. Asked for by name, these three spread NaN and ∞ over a tile, and overflow from about 1e36 on.
    */
   readonly algorithm?: ConvAlgorithm | 'auto'
 }
@@ -142,17 +143,98 @@ export function biasKind(name: string, bias: Tensor | undefined, K: number, outp
   )
 }
 
-/** Runs one pass: the result is y, dx or dw; `left` and `right` are its two tensors in the order of the kernels. */
+/**
+ * Runs one pass: the result is y, dx or dw; `left` and `right` are its two tensors in the order of the kernels. What was
+ * chosen by itself gives NaN and infinity where the definition does, and nowhere else: where it may not have, the pass is
+ * computed again.
+ */
 function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified = false): Tensor {
   if (conv.live) return runLive(conv, pass, left, right, bias, rectified)
-  if (pass === 'dw' && splitsImages(conv.problem)) return sumOfImages(conv, left, right)
   const { problem } = conv
   const algorithm = planConv(problem, pass, conv.algorithm)
+  const tiled = isTiled(algorithm)
+  // Transformed tiles do not line up with a bias for each location. What is looked at for infinities is to show them.
+  const fused = fusesRelu(algorithm) && (tiled ? conv.bias !== 'location' : inOrder(algorithm, problem, pass))
+  if (rectified && !fused) return relu(run(conv, pass, left, right, bias))
+  const out = runBy(algorithm, conv, pass, left, right, bias, rectified)
+  if (conv.algorithm !== 'auto') return out
+  const { pointer, size } = out
+  const weights = { storage: right.storage, size: right.size }
+  if (holds(() => isRight(algorithm, problem, pass, weights, pointer, size))) return out
+  // Relu hides what tiles made of it, and they look beyond the map too: without relu all can be looked at.
+  if (rectified && tiled) {
+    out.dispose()
+    return relu(run(conv, pass, left, right, bias))
+  }
+  const exact = exactFor(problem, pass, left, right)
+  if (exact === algorithm) return out
+  out.dispose()
+  return run({ ...conv, algorithm: exact }, pass, left, right, bias, rectified)
+}
+
+/** Whether an algorithm adds the products of each number in the order of the definition. */
+const inOrder = (algorithm: ConvAlgorithm, { kernel, flip }: ConvProblem, pass: ConvPass): boolean =>
+  algorithm === 'gemm'
+    ? (pass === 'fwd' && !flip) || (pass === 'dx' && sizeOf(kernel) === 1)
+    : algorithm === 'dense'
+      ? pass !== 'fwd'
+      : !isTiled(algorithm) && pass !== 'dw'
+
+/** Whether all windows lie within the input. */
+const isUnpadded = ({ input, output, kernel, stride, dilation, lo }: ConvProblem): boolean =>
+  input.every((extent, axis) => {
+    const [step, apart, first] = [stride[axis], dilation[axis], lo[axis]] as [number, number, number]
+    return first === 0 && ((output[axis] as number) - 1) * step + ((kernel[axis] as number) - 1) * apart < extent
+  })
+
+/**
+ * Whether weights, times zeros beyond the output's gradient, can make a number NaN that the definition does not: it adds
+ * each product to an input where there is one, and the others multiply what windows over the padding would give.
+ */
+const addsZeros = (problem: ConvProblem, { storage, size }: Pick<Tensor, 'storage' | 'size'>): boolean =>
+  !storage.isFinite(size) && !isUnpadded(problem)
+
+/**
+ * Whether the result of an algorithm is NaN or infinite only where the definition's is. Transformed tiles spread what is
+ * not finite, and overflow before sums of products do; so do sums in another order. The result is `size` numbers at `out`:
+ * repeated passes have no tensors.
+ */
+function isRight(
+  algorithm: ConvAlgorithm,
+  problem: ConvProblem,
+  pass: ConvPass,
+  weights: Pick<Tensor, 'storage' | 'size'>,
+  out: number,
+  size: number,
+): boolean {
+  if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(problem, weights)
+  return (pass !== 'dw' && isTiled(algorithm) && quiet()) || allFinite(out, size)
+}
+
+/** What gives NaN and infinity where the definition does, at less cost where panels do. */
+function exactFor(problem: ConvProblem, pass: ConvPass, left: Tensor, right: Tensor): ConvAlgorithm {
+  if (isWide(problem)) return 'direct'
+  if (inOrder('gemm', problem, pass)) return 'gemm'
+  // Where an operand is not finite, order hardly matters: it is in the sum or not.
+  const overflows = [left, right].every(({ storage, size }) => storage.isFinite(size))
+  return overflows || pass === 'fwd' || (pass === 'dx' && addsZeros(problem, right)) ? 'direct' : 'gemm'
+}
+
+/** Runs a pass by one algorithm, with relu only where that is part of it. */
+function runBy(
+  algorithm: ConvAlgorithm,
+  conv: Conv,
+  pass: ConvPass,
+  left: Tensor,
+  right: Tensor,
+  bias: Tensor | undefined,
+  rectified: boolean,
+): Tensor {
+  const { problem } = conv
+  if (pass === 'dw' && splitsImages(problem)) return sumOfImages(algorithm, conv, left, right)
   const out = empty(pass === 'fwd' ? conv.yShape : pass === 'dx' ? conv.xShape : conv.wShape)
-  // Transformed tiles do not line up with a bias for each location: it is added afterwards.
   const later = bias && conv.bias === 'location' && isTiled(algorithm) ? bias : undefined
   const now = later ? undefined : bias
-  const fused = rectified && !later && fusesRelu(algorithm)
   runConv(algorithm, pass, {
     problem,
     out: out.pointer,
@@ -161,11 +243,11 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
     weights: right.storage,
     bias: now?.pointer ?? 0,
     biasKind: now ? conv.bias : 'none',
-    relu: fused,
+    relu: rectified,
+    checked: conv.algorithm === 'auto',
     work: costOf(problem, pass, algorithm),
   })
-  const y = later ? add(out, later) : out
-  return rectified && !fused ? relu(y) : y
+  return later ? add(out, later) : out
 }
 
 /** The same by the taps that meet the input: the others have no part in y and dx, and a gradient of 0. */
@@ -188,10 +270,9 @@ const SUM_RUN = 2 ** 14
 const splitsImages = ({ N, output }: ConvProblem): boolean => N > 1 && N * sizeOf(output) > LONG_SUM
 
 /** dw as the sum of those of runs of images, added in rising order. */
-function sumOfImages(conv: Conv, dy: Tensor, x: Tensor): Tensor {
+function sumOfImages(algorithm: ConvAlgorithm, conv: Conv, dy: Tensor, x: Tensor): Tensor {
   const { problem } = conv
   const images = Math.max(1, Math.floor(SUM_RUN / sizeOf(problem.output)))
-  const algorithm = planConv(problem, 'dw', conv.algorithm)
   const dw = empty(conv.wShape)
   const part = empty(conv.wShape)
   const [dyBytes, xBytes] = [(4 * dy.size) / problem.N, (4 * x.size) / problem.N]
@@ -207,6 +288,7 @@ function sumOfImages(conv: Conv, dy: Tensor, x: Tensor): Tensor {
       bias: 0,
       biasKind: 'none',
       relu: false,
+      checked: false,
       work: costOf(run, 'dw', algorithm),
     })
     if (n > 0) parallel('add_fwd', dw.size, LIGHT, dw.pointer, dw.pointer, part.pointer, 0)

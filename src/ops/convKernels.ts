@@ -14,6 +14,7 @@ import {
 } from '../plan/conv.js'
 import { multiply, multiplyWorkspace } from './matmulKernels.js'
 import {
+  alarm,
   guarded,
   kernels,
   onAllThreads,
@@ -41,6 +42,8 @@ export interface PassArguments {
   readonly biasKind: 'none' | 'channel' | 'location'
   /** Whether relu follows, as part of the pass: only where `fusesRelu` says so. */
   readonly relu: boolean
+  /** Whether transformed tiles set the alarm for results that are not finite. */
+  readonly checked: boolean
   /** Time that the pass takes, in ns: the `costOf` of its algorithm. */
   readonly work: number
 }
@@ -90,11 +93,13 @@ function packTiled(packed: number, w: number, shape: number, extent: number, tra
 }
 
 /** y of x, with weights that packTiled has transformed. */
-function runTiled({ out, bias, work }: PassArguments, x: number, packed: number, shape: number, extent: number): void {
+function runTiled({ out, bias, checked, work }: PassArguments, x: number, packed: number, shape: number, extent: number): void {
   const k = kernels()
   const items = k.conv_tiled_fwd_items(shape, extent)
   const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent))
-  parallel('conv_tiled_fwd', items, work / items, out, x, packed, bias, ws, shape, extent)
+  // Behind the alarm there is room for an integer that nobody reads.
+  const wrong = alarm() + (checked ? 0 : 4)
+  parallel('conv_tiled_fwd', items, work / items, out, wrong, x, packed, bias, ws, shape, extent)
 }
 
 function tiled(pass: PassArguments, shape: number, extent: number, transposed: 0 | 1): void {

@@ -20,7 +20,7 @@ export class Tracer implements Memory {
   /** Whether something was done that calls of kernels alone do not repeat. */
   failed = false
   readonly #memory: Memory
-  readonly #calls: { readonly name: string; run(): void }[] = []
+  readonly #calls: { readonly name: string; run(): unknown }[] = []
   /** Bytes of each block, by its address. */
   readonly #held = new Map<number, number>()
   readonly #free = new Set<number>()
@@ -71,22 +71,26 @@ export class Tracer implements Memory {
     return Object.fromEntries(watched) as Kernels
   }
 
-  /** Notes a call of a kernel. */
-  note(name: string, run: () => void): void {
+  /** Notes a call of a kernel, or a test of what kernels gave. */
+  note(name: string, run: () => unknown): void {
     this.#calls.push({ name, run })
   }
 
-  /** Makes the calls again. `failure` gives what is to be thrown for what a kernel threw. */
-  replay(failure: (name: string, error: unknown) => unknown): void {
+  /**
+   * Makes the calls again, up to a test that gives false: whether there was none. `failure` gives what is to be thrown for what
+   * a kernel threw.
+   */
+  replay(failure: (name: string, error: unknown) => unknown): boolean {
     let at = ''
     try {
       for (const call of this.#calls) {
         at = call.name
-        call.run()
+        if (call.run() === false) return false
       }
     } catch (error) {
       throw failure(at, error)
     }
+    return true
   }
 
   /** Gives back every block. */

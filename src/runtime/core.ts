@@ -69,6 +69,9 @@ export interface RuntimeInfo {
 /** Bytes of the records of integers that kernels read: those of a call and of what it calls. */
 const RECORDS_BYTES = 4096
 
+/** Bytes before them, for the integer at `alarm`: a cache line, since threads write it. */
+const ALARM_BYTES = 64
+
 /** Where records lie: they come and go like a stack, so that none of them needs a block of memory. */
 interface Records {
   begin: number
@@ -78,6 +81,8 @@ interface Records {
 interface Core {
   readonly loaded: LoadedCore
   kernels: Kernels
+  /** Address of an integer that kernels set to 1. */
+  readonly alarm: number
   records: Records
   allocator: Memory
   /** Set while calls are noted. */
@@ -105,7 +110,8 @@ function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Cor
   core = {
     loaded,
     kernels: loaded.kernels,
-    records: { begin: heapBase, end: heapBase + RECORDS_BYTES },
+    alarm: heapBase,
+    records: { begin: heapBase + ALARM_BYTES, end: heapBase + RECORDS_BYTES },
     allocator: new Allocator(loaded.memory, heapBase + RECORDS_BYTES, loaded.maximumPages),
     tracer: undefined,
     simd,
@@ -299,6 +305,30 @@ export function copyFloats(to: number, from: number, length: number): void {
   wholeMemory().floats.copyWithin(to >>> 2, from >>> 2, (from >>> 2) + length)
 }
 
+/** Whether none of `length` floats is NaN or infinite. Not noted where calls are. */
+export const allFinite = (pointer: number, length: number): boolean =>
+  need('a check').loaded.kernels.all_finite(pointer, length)
+
+/** Address of an integer that a kernel may set to 1 to say that its result is wrong: `quiet` tells, and sets it to 0. */
+export const alarm = (): number => need('a check').alarm
+
+/** Whether no kernel has set the alarm since this was asked last. */
+export function quiet(): boolean {
+  const { integers } = wholeMemory()
+  const at = alarm() >>> 2
+  const set = integers[at] === 1
+  integers[at] = 0
+  return !set
+}
+
+/** Whether a test of results holds. A capture that is under way makes it again with the calls, and is given up where it fails. */
+export function holds(test: () => boolean): boolean {
+  const result = test()
+  if (result) core?.tracer?.note('check', test)
+  else notRepeatable()
+  return result
+}
+
 interface Views {
   readonly integers: Int32Array
   readonly floats: Float32Array
@@ -319,7 +349,8 @@ let views: Views | undefined
 export interface Captured {
   /** Whether the threads are still those that the calls are shared out to. */
   readonly current: boolean
-  replay(): void
+  /** Makes the calls; false where a test of their results fails, which then are not to be used. */
+  replay(): boolean
   /** Gives the memory back. */
   dispose(): void
 }
@@ -363,7 +394,7 @@ export function capture(use: () => void): Captured | undefined {
     },
     replay() {
       notRepeatable()
-      tracer.replay(afterFailure)
+      return tracer.replay(afterFailure)
     },
     dispose() {
       abandoned.unregister(captured)

@@ -3,7 +3,7 @@
  * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
  * changed after they were made, except by optimizers and `assign`.
  */
-import { afterFailure, allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
+import { afterFailure, allFinite, allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
 import { CoreError, DisposedError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 
@@ -14,6 +14,9 @@ export class Storage {
   keepsDerived = true
   #references = 1
   #version = 0
+  /** Version of the last look at whether all is finite, and what it gave. */
+  #looked = -1
+  #finite = false
   readonly #derived = new Map<string, Derived>()
 
   constructor(bytes: number, what?: string) {
@@ -41,6 +44,15 @@ export class Storage {
     this.#version++
     for (const { pointer } of this.#derived.values()) if (pointer !== undefined) release(pointer)
     this.#derived.clear()
+  }
+
+  /** Whether none of its first `length` floats is NaN or infinite: looked at once for each version. */
+  isFinite(length: number): boolean {
+    if (this.#looked !== this.#version) {
+      this.#looked = this.#version
+      this.#finite = allFinite(this.pointer, length)
+    }
+    return this.#finite
   }
 
   /**

@@ -27,7 +27,7 @@ const kinds = {
   leak: /leak.*bytes of linear memory stay in use/,
   guard: /wrong.*the guards of a (live|released) block of 64 bytes were overwritten/,
   memory: /memory.*took 1\d\d MiB for 0 MiB of results/,
-  slow: /slow.*took 2\.\d s of computing/,
+  slow: /slow.*took \d+\.\d s of computing/,
   trap: /foreign error.*CoreError: norm_scale/,
   crash: /crash.*the process ended with SIG/,
   hang: /hang.*no end after 8 s/,

@@ -58,7 +58,16 @@ describe.each(Object.keys(algorithms) as ConvAlgorithm[])('%s', (algorithm) => {
           return pointer
         }) as [number, number, number, number]
         runConv(algorithm, pass, {
-          ...{ problem, out, left, right, bias: pass === 'fwd' ? bias : 0, weights: operands[2]!.storage, work: 1 },
+          ...{
+            problem,
+            out,
+            left,
+            right,
+            bias: pass === 'fwd' ? bias : 0,
+            weights: operands[2]!.storage,
+            work: 1,
+            checked: true,
+          },
           ...{ biasKind: pass === 'fwd' ? 'channel' : 'none', relu: pass === 'fwd' && fusesRelu(algorithm) },
         })
         expect(floatsAt(out, sizes[0]!).every(Number.isFinite)).toBe(true)

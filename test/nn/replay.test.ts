@@ -3,6 +3,8 @@ import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import { Add, Conv2d, Flatten, Graph, Layer, Linear, MaxPool2d, ReLU, Sequential } from '../../src/nn/index.js'
 import { relu, sum } from '../../src/ops/index.js'
+import { describeConv } from '../../src/ops/conv.js'
+import { planConv, type ConvAlgorithm } from '../../src/plan/conv.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
@@ -219,6 +221,31 @@ describe('repeated passes', () => {
       })
     }
     model.dispose()
+  })
+
+  it('give NaN and infinity where the definition does, though tiles spread them, and ordinary bits after', () => {
+    const convolutions = (algorithm: ConvAlgorithm | 'auto') => [
+      new Conv2d({ outChannels: 16, kernel: 3, padding: 1, algorithm }),
+      new ReLU(),
+    ]
+    const input = [16, 12, 12]
+    const [model, exact] = (['auto', 'direct'] as const).map(
+      (algorithm) => new Sequential(convolutions(algorithm), { input, seed: 3 }),
+    ) as [Sequential, Sequential]
+    const ordinary = normal([1, ...input], { seed: 1 })
+    const { problem } = describeConv('conv2d', 2, ordinary.shape, [16, 16, 3, 3], { padding: 1 })
+    expect(planConv(problem, 'fwd')).toBe('winograd')
+    expect(isRepeated(model, ordinary)).toBe(true)
+    const expected = answer(model, ordinary)
+    for (const special of [NaN, Infinity, -Infinity]) {
+      const x = tensor(ordinary.data().fill(special, 700, 701), [1, ...input])
+      const [given, wanted] = [model, exact].map((each) => scope(() => each.forward(x).data()))
+      expect([...given!].map(Number.isFinite)).toEqual([...wanted!].map(Number.isFinite))
+      expect([...wanted!].every(Number.isFinite)).toBe(false)
+      expect(answer(model, ordinary)).toEqual(expected)
+      x.dispose()
+    }
+    for (const owned of [model, exact, ordinary]) owned.dispose()
   })
 
   it('hold no memory of large models', () => {

@@ -6,7 +6,7 @@
  * With `skip` taps that lie outside of the input are passed over instead: then a shape costs what its elements cost,
  * however far its stride, dilation and padding reach. Positions are i64, since they may lie anywhere.
  */
-import { F32 } from '../../simd'
+import { F32, maddScalar } from '../../simd'
 import { LONG_SUM, SUM_RUN, ConvShape, fillBias } from './shape'
 
 /** The first i < count for which origin + i · step is 0 or more, else `count`; 0 where nothing is skipped. */
@@ -100,7 +100,7 @@ function addWindow(
       for (let r = r0; r < r1; r++) {
         for (let s = s0; s < s1; s++) {
           const from = inside(input, d, z + <i64>t * d.dilationD, h + <i64>r * d.dilationH, v + <i64>s * d.dilationW)
-          sum += load<f32>(w + weightIndex(d, k, c, t, r, s)) * (from ? load<f32>(from) : 0)
+          sum = maddScalar(load<f32>(w + weightIndex(d, k, c, t, r, s)), from ? load<f32>(from) : 0, sum)
         }
       }
     }
@@ -171,7 +171,7 @@ function spread(
     for (let r = r0; r < r1; r++) {
       for (let s = s0; s < s1; s++) {
         const to = inside(map, d, z + <i64>t * d.dilationD, h + <i64>r * d.dilationH, v + <i64>s * d.dilationW)
-        if (to) store<f32>(to, load<f32>(to) + gradient * load<f32>(w + weightIndex(d, k, c, t, r, s)))
+        if (to) store<f32>(to, maddScalar(gradient, load<f32>(w + weightIndex(d, k, c, t, r, s)), load<f32>(to)))
       }
     }
   }
@@ -217,7 +217,7 @@ function correlate(dy: usize, x: usize, d: ConvShape, k: i32, c: i32, t: i32, r:
         let from = gradients + <usize>((o * d.P + p) * d.Q + q0) * F32
         for (let q = q0; q < q1; q++) {
           const at = inside(map, d, <i64>o * d.strideD + z, <i64>p * d.strideH + h, <i64>q * d.strideW + v)
-          sum += load<f32>(from) * (at ? load<f32>(at) : 0)
+          sum = maddScalar(load<f32>(from), at ? load<f32>(at) : 0, sum)
           from += F32
           if (--left == 0) {
             total += sum

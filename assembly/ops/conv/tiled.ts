@@ -288,9 +288,14 @@ export function conv_tiled_fwd_items(shape: usize, e: i32): i32 {
   return panelCount(d.N, imageBlock(d, e)) * blocksOf(d, e) * d.G * channelShares(d, e)
 }
 
-/** Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_tiled_pack. The bias may be one for each channel. */
+/**
+ * Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_tiled_pack. The bias may be one for each channel. The
+ * integer at `wrong` becomes 1 where a number is NaN or infinite before relu, of the tiles beyond the map too, and may where
+ * they are of more than 1e36: one such input spreads over its tile, and transforms overflow where sums of products do not.
+ */
 export function conv_tiled_fwd(
   y: usize,
+  wrong: usize,
   x: usize,
   packed: usize,
   bias: usize,
@@ -336,6 +341,7 @@ export function conv_tiled_fwd(
   const panelM = <usize>groupK * B_STEP
   let held = 0
   memory.fill(zero, 0, TILE_BYTES)
+  v128.store(biases, f32x4.splat(0), 32)
   fillTables(tables, e)
   for (let item = begin; item < end; item++) {
     const share = item % shares
@@ -395,6 +401,8 @@ export function conv_tiled_fwd(
       writeBlock(map, sums, panelM, strideM, scratch, tables, parts, biases, d, table, held, e)
     }
   }
+  const seen = v128.load(biases, 32)
+  if (v128.any_true(f32x4.ne(seen, seen))) store<i32>(wrong, 1)
 }
 
 /** A last panel of up to four tiles: rows of c (height, 4) 32 bytes apart = panel a · panel b. */
