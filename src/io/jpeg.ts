@@ -185,7 +185,16 @@ class JpegReader {
     const units = { columns: Math.ceil(width / (8 * maxH)), rows: Math.ceil(height / (8 * maxV)) }
     const components = read.map(({ h, v, ...part }): Component => ({
       ...part,
-      ...{ h, v, scaleX: h / maxH, scaleY: v / maxV, table: undefined, passed: 0, blocks: new Int16Array(0) },
+      ...{
+        h,
+        v,
+        scaleX: h / maxH,
+        scaleY: v / maxV,
+        table: undefined,
+        passed: 0,
+        blocks: new Int16Array(0),
+        known: new Int32Array(0),
+      },
       columns: Math.ceil(Math.ceil((width * h) / maxH) / 8),
       rows: Math.ceil(Math.ceil((height * v) / maxV) / 8),
       storedColumns: units.columns * h,
@@ -194,7 +203,7 @@ class JpegReader {
     const stored = components.map(({ storedColumns, storedRows }) => 64 * storedColumns * storedRows)
     checkBytes(
       picture,
-      stored.reduce((sum, size) => sum + 2 * size, 3 * width * height),
+      stored.reduce((sum, size) => sum + (progressive ? 2.125 : 2) * size, 3 * width * height),
       this.#limits,
     )
     // Each block takes at least one bit of the file.
@@ -202,6 +211,7 @@ class JpegReader {
     if (blocks > 8 * this.#bytes.length) throw this.#cutShort()
     components.forEach((component, i) => {
       component.blocks = new Int16Array(allocate(2 * stored[i]!, picture).buffer)
+      if (progressive) component.known = new Int32Array(allocate(stored[i]! / 8, picture).buffer)
     })
     this.#frame = { width, height, progressive, components, units }
   }
@@ -268,24 +278,26 @@ function writePixels({ width, height, components }: Frame, transform: boolean, d
       let at = 64 * (row >> 3) * storedColumns + 8 * (row & 7)
       for (let x = 0; x < line.length; x += 8, at += 64) for (let k = 0; k < 8; k++) line[x + k] = blocks[at + k]!
     })
+    const from = to
+    if (components.length === 1) {
+      for (let x = 0; x < width; x++, to += 3) data[to] = data[to + 1] = data[to + 2] = line0[x]!
+      continue
+    }
     for (let x = 0; x < width; x++, to += 3) {
       const first = line0[column0[x]!]!
-      if (components.length === 1) {
-        data[to] = data[to + 1] = data[to + 2] = first
-        continue
-      }
       const second = line1[column1[x]!]!
       const third = line2[column2[x]!]!
       data[to] = transform ? clamp(first + 1.402 * (third - 128)) : first
       data[to + 1] = transform ? clamp(first - 0.3441363 * (second - 128) - 0.71413636 * (third - 128)) : second
       data[to + 2] = transform ? clamp(first + 1.772 * (second - 128)) : third
-      if (components.length === 4) {
-        // Adobe stores how much of a colour is left out: of black, and of what is printed beside it.
-        const black = 255 - line3[column3[x]!]!
-        for (let i = to; i < to + 3; i++) {
-          const printed = transform ? data[i]! : 255 - data[i]!
-          data[i] = 255 - clamp(printed * (1 - black / 255) + black)
-        }
+    }
+    if (components.length === 3) continue
+    for (let x = 0, at = from; x < width; x++) {
+      // Adobe stores how much of a colour is left out: of black, and of what is printed beside it.
+      const black = 255 - line3[column3[x]!]!
+      for (const end = at + 3; at < end; at++) {
+        const printed = transform ? data[at]! : 255 - data[at]!
+        data[at] = 255 - clamp(printed * (1 - black / 255) + black)
       }
     }
   }
