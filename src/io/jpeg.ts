@@ -8,11 +8,19 @@
 import { FormatError } from '../runtime/errors.js'
 import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPart } from './jpeg-scan.js'
 import { inverseTransform } from './jpeg-transform.js'
-import { allocate, checkBytes, checkPixels, type PictureLimits } from './limits.js'
+import {
+  allocate,
+  checkBytes,
+  beginsWith,
+  checkPixels,
+  endsWithin,
+  jpegSignature,
+  type PictureLimits,
+} from './limits.js'
 import type { PngImage } from './png.js'
 
 /** Whether the bytes begin as a JPEG does. */
-export const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff
+export const isJpeg = (bytes: Uint8Array): boolean => beginsWith(bytes, jpegSignature)
 
 // The second bytes of markers, of which the first is 255.
 const SOF0 = 0xc0
@@ -53,6 +61,10 @@ interface Frame {
  * @throws FormatError when the bytes are not a JPEG, are damaged or cut short, or exceed a limit
  */
 export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
+  if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)
+  if (endsWithin(bytes, jpegSignature)) {
+    throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)
+  }
   if (!isJpeg(bytes)) throw new FormatError(`${name}: not a JPEG: it does not begin with ff d8 ff`)
   const reader = new JpegReader(bytes, name, limits)
   const { frame, transform } = reader.read()

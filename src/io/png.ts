@@ -6,11 +6,19 @@
  * takes pixel data that end early for black, checks no checksum of the pixels and misreads interlaced pictures below 8 bits
  * per sample.
  */
-import { encode, hasPngSignature } from 'fast-png'
+import { encode } from 'fast-png'
 import { FormatError, ShapeError } from '../runtime/errors.js'
 import { crc32 } from './crc32.js'
 import { Inflator } from './inflate.js'
-import { allocate, checkBytes, checkPixels, type PictureLimits } from './limits.js'
+import {
+  allocate,
+  checkBytes,
+  beginsWith,
+  checkPixels,
+  endsWithin,
+  pngSignature,
+  type PictureLimits,
+} from './limits.js'
 
 /** A picture of 8 bits per sample, (height, width, channels) row-major: grey, grey and alpha, RGB or RGBA. */
 export interface PngImage {
@@ -120,7 +128,11 @@ const IEND = 0x49454e44
 // A chunk: length of its data as uint32, four letters, the data, CRC-32 of letters and data; all big endian.
 function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, damaged: Damaged): Chunks {
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG picture was expected`)
-  if (!hasPngSignature(bytes)) throw new FormatError(`${name}: not a PNG picture${guess(bytes)}; save it as PNG`)
+  if (endsWithin(bytes, pngSignature)) {
+    throw new FormatError(`${name}: the PNG is cut short: ${bytes.length} bytes are given; fetch or save it again`)
+  }
+  if (!beginsWith(bytes, pngSignature))
+    throw new FormatError(`${name}: not a PNG picture${guess(bytes)}; save it as PNG`)
   const view = viewOf(bytes)
   let header: Header | undefined
   let palette: Uint8Array = new Uint8Array(0)
