@@ -4,4 +4,12 @@ export * from './jpeg.js'
 export * from './model-file.js'
 export * from './planar.js'
 export * from './png.js'
-export * from './safetensors.js'
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type EncodeSafetensorsOptions,
+  type SafetensorsData,
+  type SafetensorsFile,
+  type SafetensorsInput,
+  type SafetensorsTensor,
+} from './safetensors.js'

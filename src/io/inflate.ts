@@ -15,6 +15,10 @@ const LONGEST_MATCH = 258
 /** Codes of up to so many bits are looked up, longer ones read bit by bit. */
 const LOOKUP_BITS = 9
 const LONGEST_CODE = 15
+/** The longest code of a code length. */
+const LENGTH_BITS = 7
+/** Matches that are at least as long, from at least as far, are copied in one call. */
+const LONG_DISTANCE = 32
 
 // Lengths and distances (RFC 1951, 3.2.5): the first of each code, and the number of bits that are added to it.
 const lengthBits = Uint8Array.from({ length: 29 }, (_, i) => (i < 8 || i === 28 ? 0 : (i >> 2) - 1))
@@ -34,60 +38,97 @@ lengthStarts[28] = LONGEST_MATCH
 /** The order in which the lengths of the code for code lengths are written. */
 const orderOfLengths = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
 
+/** After so many symbols of a code its table is made: before, each is read bit by bit. */
+const SYMBOLS_BEFORE_TABLE = 24
+
+/** The symbols of a code that are used, in ascending order, and the bits of each: what a block says of its codes. */
+class Lengths {
+  readonly symbols = new Uint16Array(320)
+  readonly bits = new Uint8Array(320)
+  count = 0
+
+  /** Adds the symbols begin ≤ i < end. */
+  add(begin: number, end: number, bits: number): void {
+    for (let symbol = begin; symbol < end; symbol++) {
+      this.symbols[this.count] = symbol
+      this.bits[this.count++] = bits
+    }
+  }
+}
+
 /**
  * A Huffman code: its symbols in the order of their codes, how many there are of each length, and a table to look up in. A
- * hostile stream has a block, and so two codes, in every eight bytes: one object takes all of them, one after another.
+ * hostile stream has a block, and so three codes, in every eight bytes: one object takes all of them, one after another,
+ * in time that grows with the symbols that are used, and no table is made for blocks that hold next to nothing.
  */
 class Code {
   readonly counts = new Uint16Array(LONGEST_CODE + 1)
   readonly symbols = new Uint16Array(288)
   /** By the next bits of the stream: symbol · 16 + length of its code; 0 for codes that are longer than that. */
-  readonly table = new Uint16Array(1 << LOOKUP_BITS)
-  /** By length: where its next symbol goes, and its next code. */
+  readonly table: Uint16Array
+  readonly mask: number
+  readonly #lookupBits: number
+  /** Symbols that can be read before the table is made; at 0 it is there. */
+  pending = 0
+  /** By length: where its next symbol goes. */
   readonly #places = new Uint16Array(LONGEST_CODE + 2)
-  readonly #codes = new Uint16Array(LONGEST_CODE + 2)
 
-  /** Takes the code in which symbol i has `lengths[i]` bits; 0: it is not used. @throws when there is no such code */
-  set(lengths: Uint8Array, fail: Fail): this {
-    const { counts, symbols, table } = this
+  constructor(lookupBits = LOOKUP_BITS) {
+    this.#lookupBits = lookupBits
+    this.table = new Uint16Array(1 << lookupBits)
+    this.mask = this.table.length - 1
+  }
+
+  /** Takes the code in which symbols have these lengths. @throws when there is no such code */
+  set(lengths: Lengths, fail: Fail): this {
+    const { counts, symbols } = this
+    const places = this.#places
+    const { count: used, bits, symbols: given } = lengths
     counts.fill(0)
-    this.#places[1] = 0
-    this.#codes[1] = 0
-    for (let i = 0; i < lengths.length; i++) counts[lengths[i] as number]!++
-    let used = lengths.length - (counts[0] as number)
-    counts[0] = 0
+    for (let i = 0; i < used; i++) counts[bits[i] as number]!++
     let left = 1
+    places[1] = 0
     for (let length = 1; length <= LONGEST_CODE; length++) {
       const count = counts[length] as number
       left = 2 * left - count
       if (left < 0) throw fail('more codes than fit their lengths')
-      this.#places[length + 1] = (this.#places[length] as number) + count
-      this.#codes[length + 1] = ((this.#codes[length] as number) + count) << 1
+      places[length + 1] = (places[length] as number) + count
     }
     // One code of one bit may stand alone, and no code at all where none is used.
     if (left > 0 && used !== counts[1]) throw fail('fewer codes than their lengths have room for')
-    table.fill(0)
-    for (let symbol = 0; used > 0; symbol++) {
-      const length = lengths[symbol] as number
-      if (length === 0) continue
-      used--
-      symbols[this.#places[length]!++] = symbol
-      const code = this.#codes[length]!++
-      if (length > LOOKUP_BITS) continue
-      // Codes are written from their highest bit on, other numbers from their lowest.
-      let reversed = 0
-      for (let bit = 0; bit < length; bit++) reversed |= ((code >> bit) & 1) << (length - 1 - bit)
-      for (let i = reversed; i < table.length; i += 1 << length) table[i] = (symbol << 4) | length
-    }
+    for (let i = 0; i < used; i++) symbols[places[bits[i] as number]!++] = given[i] as number
+    this.pending = SYMBOLS_BEFORE_TABLE
     return this
+  }
+
+  /** Makes the table. */
+  tabulate(): void {
+    const { counts, symbols, table } = this
+    table.fill(0)
+    let index = 0
+    for (let length = 1, code = 0; length <= this.#lookupBits; length++, code <<= 1) {
+      for (let count = counts[length] as number; count > 0; count--, code++) {
+        const entry = ((symbols[index++] as number) << 4) | length
+        // Codes are written from their highest bit on, other numbers from their lowest.
+        let reversed = 0
+        for (let bit = 0; bit < length; bit++) reversed |= ((code >> bit) & 1) << (length - 1 - bit)
+        for (let i = reversed; i < table.length; i += 1 << length) table[i] = entry
+      }
+    }
   }
 }
 
 const fixedCodes = (): readonly [Code, Code] => {
   const never: Fail = (what) => new Error(what)
-  const lengths = Uint8Array.from({ length: 288 }, (_, i) => (i < 144 ? 8 : i < 256 ? 9 : i < 280 ? 7 : 8))
+  const literals = new Lengths()
+  literals.add(0, 144, 8)
+  literals.add(144, 256, 9)
+  literals.add(256, 280, 7)
+  literals.add(280, 288, 8)
+  const distances = new Lengths()
   // 32 distances, of which two stand for nothing.
-  return [new Code().set(lengths, never), new Code().set(new Uint8Array(32).fill(5), never)]
+  distances.add(0, 32, 5)
+  return [new Code().set(literals, never), new Code().set(distances, never)]
 }
 
 /** Reads a deflate stream that lies in parts, and the bytes before and after it. */
@@ -110,7 +151,12 @@ export class Inflator {
   #stored = 0
   #codes: readonly [Code, Code] | undefined
   #fixed: readonly [Code, Code] | undefined
-  readonly #own = { lengths: new Code(), literals: new Code(), distances: new Code() }
+  readonly #own = { lengths: new Code(LENGTH_BITS), literals: new Code(), distances: new Code() }
+  readonly #ownCodes = [this.#own.literals, this.#own.distances] as const
+  readonly #lengths = new Lengths()
+  readonly #distanceLengths = new Lengths()
+  /** Lengths of the code for code lengths, in the order of its symbols; zeros between blocks. */
+  readonly #given = new Uint8Array(19)
   #last = false
   #ended = false
 
@@ -186,27 +232,42 @@ export class Inflator {
     const distances = this.#take(5) + 1
     const given = this.#take(4) + 4
     if (literals > 286 || distances > 30) throw this.#fail('more symbols than there are')
-    const own = new Uint8Array(19)
-    for (let i = 0; i < given; i++) own[orderOfLengths[i] as number] = this.#take(3)
-    const code = this.#own.lengths.set(own, this.#fail)
-    const lengths = new Uint8Array(literals + distances)
-    for (let i = 0; i < lengths.length;) {
-      const symbol = this.#symbol(code)
-      if (symbol < 16) lengths[i++] = symbol
-      else {
-        const repeated = symbol === 16 ? lengths[i - 1] : 0
-        if (repeated === undefined) throw this.#fail('a repeated length that none precedes')
-        const end = i + (symbol === 16 ? 3 + this.#take(2) : symbol === 17 ? 3 + this.#take(3) : 11 + this.#take(7))
-        if (end > lengths.length) throw this.#fail('more lengths than symbols')
-        lengths.fill(repeated, i, end)
-        i = end
-      }
+    const lengths = this.#lengths
+    lengths.count = 0
+    for (let i = 0; i < given; i++) this.#given[orderOfLengths[i] as number] = this.#take(3)
+    for (let i = 0; i < 19; i++) {
+      const bits = this.#given[i] as number
+      if (bits > 0) lengths.add(i, i + 1, bits)
+      this.#given[i] = 0
     }
-    if (lengths[256] === 0) throw this.#fail('a block without an end')
-    return [
-      this.#own.literals.set(lengths.subarray(0, literals), this.#fail),
-      this.#own.distances.set(lengths.subarray(literals), this.#fail),
-    ]
+    const code = this.#own.lengths.set(lengths, this.#fail)
+    lengths.count = 0
+    const distanceLengths = this.#distanceLengths
+    distanceLengths.count = 0
+    const total = literals + distances
+    let bits = -1
+    let ends = false
+    for (let symbol = 0; symbol < total;) {
+      const read = this.#symbol(code)
+      if (read === 16 && bits < 0) throw this.#fail('a repeated length that none precedes')
+      if (read !== 16) bits = read < 16 ? read : 0
+      let next = symbol + 1
+      if (read === 16) next = symbol + 3 + this.#take(2)
+      else if (read === 17) next = symbol + 3 + this.#take(3)
+      else if (read === 18) next = symbol + 11 + this.#take(7)
+      if (next > total) throw this.#fail('more lengths than symbols')
+      if (bits > 0) {
+        ends ||= symbol <= 256 && next > 256
+        // A run may begin with the lengths of literals and go on with those of distances.
+        lengths.add(symbol, Math.min(next, literals), bits)
+        distanceLengths.add(Math.max(symbol - literals, 0), next - literals, bits)
+      }
+      symbol = next
+    }
+    if (!ends) throw this.#fail('a block without an end')
+    this.#own.literals.set(lengths, this.#fail)
+    this.#own.distances.set(distanceLengths, this.#fail)
+    return this.#ownCodes
   }
 
   #copyStored(): void {
@@ -244,19 +305,32 @@ export class Inflator {
       let from = made - distance
       // The output begins with the first byte of the stream, until more than a window of it was made.
       if (from < 0) throw this.#fail('a distance to before the beginning')
-      // One by one: a match may overlap itself.
-      for (const end = made + length; made < end;) output[made++] = output[from++] as number
+      const end = made + length
+      if (distance === 1) output.fill(output[from] as number, made, end)
+      else if (distance < LONG_DISTANCE || length < LONG_DISTANCE) {
+        // One by one: a match may overlap itself.
+        while (made < end) output[made++] = output[from++] as number
+      } else {
+        // In runs, of which each is as long as all before it together.
+        for (let run = made - from; made < end; made += run, run = made - from) {
+          output.copyWithin(made, from, from + Math.min(run, end - made))
+        }
+      }
+      made = end
     }
     this.#made = made
   }
 
-  #symbol({ table, counts, symbols }: Code): number {
+  #symbol(from: Code): number {
     this.#need(LONGEST_CODE)
-    const entry = table[this.#hold & ((1 << LOOKUP_BITS) - 1)] as number
-    if (entry > 0) {
-      this.#drop(entry & 15)
-      return entry >> 4
-    }
+    if (from.pending === 0) {
+      const entry = from.table[this.#hold & from.mask] as number
+      if (entry > 0) {
+        this.#drop(entry & 15)
+        return entry >> 4
+      }
+    } else if (--from.pending === 0) from.tabulate()
+    const { counts, symbols } = from
     let code = 0
     let first = 0
     let index = 0

@@ -33,6 +33,8 @@ export interface Component {
   readonly storedRows: number
   /** 64 coefficients of each stored block, row by row. */
   blocks: Int16Array
+  /** Of each block of a progressive picture two words: a bit for each coefficient, in the order of the file, that is known. */
+  known: Int32Array
   /** Coefficients that scans went through. */
   passed: number
 }
@@ -294,8 +296,8 @@ class BlockDecoder {
     const ac = codes.ac as HuffmanTable
     if (!progressive) this.#readWhole(part, blocks, at, dc, ac)
     else if (first === 0) this.#readConstant(part, blocks, at, dc)
-    else if (refines) this.#refine(blocks, at, ac)
-    else this.#readBand(blocks, at, ac)
+    else if (refines) this.#refine(component, at, ac)
+    else this.#readBand(component, at, ac)
   }
 
   #difference(part: number, dc: HuffmanTable): number {
@@ -328,7 +330,7 @@ class BlockDecoder {
   }
 
   /** Coefficients of which nothing is known yet (T.81, G.1.2.2). */
-  #readBand(blocks: Int16Array, at: number, ac: HuffmanTable): void {
+  #readBand({ blocks, known }: Component, at: number, ac: HuffmanTable): void {
     const bits = this.#bits
     const { first, last, low } = this.#scan
     for (let k = first; k <= last; k++) {
@@ -344,11 +346,12 @@ class BlockDecoder {
       if (size === 0) continue
       if (k > last) throw bits.fail('a block of more coefficients than its scan has')
       blocks[at + zigzag[k]!] = bits.takeSigned(size) << low
+      known[(at >> 5) + (k >> 5)]! |= 1 << (k & 31)
     }
   }
 
   /** One more bit of known coefficients, and new ones whose highest bit it is (T.81, G.1.2.3). */
-  #refine(blocks: Int16Array, at: number, ac: HuffmanTable): void {
+  #refine({ blocks, known }: Component, at: number, ac: HuffmanTable): void {
     const bits = this.#bits
     const { first, last, low } = this.#scan
     let k = first
@@ -366,21 +369,26 @@ class BlockDecoder {
           if ((entry & 15) !== 1) throw bits.fail('a refinement of more than one bit')
           value = bits.take(1) === 1 ? 1 << low : -1 << low
         }
-        // Known coefficients are refined on the way; the run counts those that are still zero.
+        // Known coefficients are refined on the way; the run counts those that are not known.
         for (; k <= last; k++) {
-          const place = at + zigzag[k]!
-          if (blocks[place] !== 0) this.#refineOne(blocks, place, low)
+          if ((known[(at >> 5) + (k >> 5)]! >> (k & 31)) & 1) this.#refineOne(blocks, at + zigzag[k]!, low)
           else if (--run < 0) break
         }
         if (value === 0) continue
         if (k > last) throw bits.fail('a block of more coefficients than its scan has')
         blocks[at + zigzag[k]!] = value
+        known[(at >> 5) + (k >> 5)]! |= 1 << (k & 31)
       }
     }
     if (this.#run > 0) {
-      for (; k <= last; k++) {
-        const place = at + zigzag[k]!
-        if (blocks[place] !== 0) this.#refineOne(blocks, place, low)
+      // A run takes no bits for blocks of which nothing is known, so that it must take next to no time for them.
+      for (let word = k >> 5; word <= last >> 5; word++) {
+        let left = known[(at >> 5) + word]!
+        if (word === k >> 5) left &= -1 << (k & 31)
+        for (; left !== 0; left &= left - 1) {
+          const place = 32 * word + 31 - Math.clz32(left & -left)
+          if (place <= last) this.#refineOne(blocks, at + zigzag[place]!, low)
+        }
       }
       this.#run--
     }

@@ -78,7 +78,16 @@ function transform(at: number, step: number, shift: number, lift: number): void 
  * @param table what the coefficients were divided by, in the same order
  */
 export function inverseTransform(block: Int16Array, at: number, table: Int32Array): void {
-  for (let i = 0; i < 64; i++) p[i] = block[at + i]! * table[i]!
+  let any = 0
+  for (let i = 1; i < 64; i++) any |= p[i] = block[at + i]! * table[i]!
+  p[0] = block[at]! * table[0]!
+  if (any === 0) {
+    // The constant goes through a row and a column, and all samples are the same.
+    const row = (ROOT_2 * p[0] + 512) >> 10
+    const sample = 128 + ((((ROOT_2 * row + 8192) >> 14) + 8) >> 4)
+    block.fill(sample < 0 ? 0 : sample > 255 ? 255 : sample, at, at + 64)
+    return
+  }
   for (let row = 0; row < 64; row += 8) transform(row, 1, 8, 4)
   for (let column = 0; column < 8; column++) transform(column, 8, 12, 0)
   for (let i = 0; i < 64; i++) {

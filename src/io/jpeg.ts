@@ -8,11 +8,19 @@
 import { FormatError } from '../runtime/errors.js'
 import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPart } from './jpeg-scan.js'
 import { inverseTransform } from './jpeg-transform.js'
-import { allocate, checkBytes, checkPixels, type PictureLimits } from './limits.js'
+import {
+  allocate,
+  checkBytes,
+  beginsWith,
+  checkPixels,
+  endsWithin,
+  jpegSignature,
+  type PictureLimits,
+} from './limits.js'
 import type { PngImage } from './png.js'
 
 /** Whether the bytes begin as a JPEG does. */
-export const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff
+export const isJpeg = (bytes: Uint8Array): boolean => beginsWith(bytes, jpegSignature)
 
 // The second bytes of markers, of which the first is 255.
 const SOF0 = 0xc0
@@ -53,6 +61,10 @@ interface Frame {
  * @throws FormatError when the bytes are not a JPEG, are damaged or cut short, or exceed a limit
  */
 export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
+  if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)
+  if (endsWithin(bytes, jpegSignature)) {
+    throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)
+  }
   if (!isJpeg(bytes)) throw new FormatError(`${name}: not a JPEG: it does not begin with ff d8 ff`)
   const reader = new JpegReader(bytes, name, limits)
   const { frame, transform } = reader.read()
@@ -185,7 +197,16 @@ class JpegReader {
     const units = { columns: Math.ceil(width / (8 * maxH)), rows: Math.ceil(height / (8 * maxV)) }
     const components = read.map(({ h, v, ...part }): Component => ({
       ...part,
-      ...{ h, v, scaleX: h / maxH, scaleY: v / maxV, table: undefined, passed: 0, blocks: new Int16Array(0) },
+      ...{
+        h,
+        v,
+        scaleX: h / maxH,
+        scaleY: v / maxV,
+        table: undefined,
+        passed: 0,
+        blocks: new Int16Array(0),
+        known: new Int32Array(0),
+      },
       columns: Math.ceil(Math.ceil((width * h) / maxH) / 8),
       rows: Math.ceil(Math.ceil((height * v) / maxV) / 8),
       storedColumns: units.columns * h,
@@ -194,7 +215,7 @@ class JpegReader {
     const stored = components.map(({ storedColumns, storedRows }) => 64 * storedColumns * storedRows)
     checkBytes(
       picture,
-      stored.reduce((sum, size) => sum + 2 * size, 3 * width * height),
+      stored.reduce((sum, size) => sum + (progressive ? 2.125 : 2) * size, 3 * width * height),
       this.#limits,
     )
     // Each block takes at least one bit of the file.
@@ -202,6 +223,7 @@ class JpegReader {
     if (blocks > 8 * this.#bytes.length) throw this.#cutShort()
     components.forEach((component, i) => {
       component.blocks = new Int16Array(allocate(2 * stored[i]!, picture).buffer)
+      if (progressive) component.known = new Int32Array(allocate(stored[i]! / 8, picture).buffer)
     })
     this.#frame = { width, height, progressive, components, units }
   }
@@ -268,24 +290,26 @@ function writePixels({ width, height, components }: Frame, transform: boolean, d
       let at = 64 * (row >> 3) * storedColumns + 8 * (row & 7)
       for (let x = 0; x < line.length; x += 8, at += 64) for (let k = 0; k < 8; k++) line[x + k] = blocks[at + k]!
     })
+    const from = to
+    if (components.length === 1) {
+      for (let x = 0; x < width; x++, to += 3) data[to] = data[to + 1] = data[to + 2] = line0[x]!
+      continue
+    }
     for (let x = 0; x < width; x++, to += 3) {
       const first = line0[column0[x]!]!
-      if (components.length === 1) {
-        data[to] = data[to + 1] = data[to + 2] = first
-        continue
-      }
       const second = line1[column1[x]!]!
       const third = line2[column2[x]!]!
       data[to] = transform ? clamp(first + 1.402 * (third - 128)) : first
       data[to + 1] = transform ? clamp(first - 0.3441363 * (second - 128) - 0.71413636 * (third - 128)) : second
       data[to + 2] = transform ? clamp(first + 1.772 * (second - 128)) : third
-      if (components.length === 4) {
-        // Adobe stores how much of a colour is left out: of black, and of what is printed beside it.
-        const black = 255 - line3[column3[x]!]!
-        for (let i = to; i < to + 3; i++) {
-          const printed = transform ? data[i]! : 255 - data[i]!
-          data[i] = 255 - clamp(printed * (1 - black / 255) + black)
-        }
+    }
+    if (components.length === 3) continue
+    for (let x = 0, at = from; x < width; x++) {
+      // Adobe stores how much of a colour is left out: of black, and of what is printed beside it.
+      const black = 255 - line3[column3[x]!]!
+      for (const end = at + 3; at < end; at++) {
+        const printed = transform ? data[at]! : 255 - data[at]!
+        data[at] = 255 - clamp(printed * (1 - black / 255) + black)
       }
     }
   }

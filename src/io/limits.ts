@@ -5,9 +5,24 @@ import { FormatError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 export interface PictureLimits {
   /** Largest width × height to decode, by default 2^26 (64 Mi). */
   readonly maxPixels?: number
-  /** Largest number of bytes that decoding may take, the result included and the file not, by default 2^29 (512 MiB). */
+  /**
+   * Largest number of bytes that decoding may take, by default 2^29 (512 MiB): those in memory, the result included and the
+   * file not, and those that the rows of a PNG are inflated to.
+   */
   readonly maxBytes?: number
 }
+
+/** How pictures begin. */
+export const pngSignature: readonly number[] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
+export const jpegSignature: readonly number[] = [0xff, 0xd8, 0xff]
+
+/** Whether a file begins with a signature. */
+export const beginsWith = (bytes: Uint8Array, signature: readonly number[]): boolean =>
+  signature.every((byte, i) => bytes[i] === byte)
+
+/** Whether a file has ended before its signature has: as far as it goes, its bytes are those of the signature. */
+export const endsWithin = (bytes: Uint8Array, signature: readonly number[]): boolean =>
+  bytes.length > 0 && bytes.length < signature.length && bytes.every((byte, i) => byte === signature[i])
 
 /** @throws ShapeError when a limit is not a number above 0 */
 function limitOf(name: 'maxPixels' | 'maxBytes', value: number): number {

@@ -7,7 +7,7 @@ import type { Graph } from '../nn/graph.js'
 import { FormatError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { decodeSealedJson, encodeSealedJson, parseJson } from './json.js'
-import { decodeSafetensors } from './safetensors.js'
+import { openSafetensors } from './safetensors.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {
@@ -72,7 +72,7 @@ export function decodeModel(
   bytes: Uint8Array,
   name: string,
 ): { readonly file: ModelDescription; readonly model: Graph } {
-  const { metadata, tensors, verified } = decodeSafetensors(bytes, name)
+  const { metadata, tensors, verified } = openSafetensors(bytes, name)
   if (!Object.hasOwn(metadata, metadataKey)) {
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
   }

@@ -2,7 +2,7 @@
 import { FormatError } from '../runtime/errors.js'
 import { Axis, resample, toGrayscale } from './grayscale.js'
 import { decodeJpeg, isJpeg } from './jpeg.js'
-import { allocate, type PictureLimits } from './limits.js'
+import { allocate, endsWithin, jpegSignature, pngSignature, type PictureLimits } from './limits.js'
 import { decodePng, type PngImage } from './png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
@@ -22,8 +22,9 @@ const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 
  * @throws FormatError when it is neither, or damaged, or exceeds a limit
  */
 export function decodeImage(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
-  if (isJpeg(bytes)) return decodeJpeg(bytes, name, limits)
-  if (isPng(bytes)) return decodePng(bytes, name, limits)
+  if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG or a JPEG was expected`)
+  if (isJpeg(bytes) || endsWithin(bytes, jpegSignature)) return decodeJpeg(bytes, name, limits)
+  if (isPng(bytes) || endsWithin(bytes, pngSignature)) return decodePng(bytes, name, limits)
   throw new FormatError(`${name}: neither a PNG nor a JPEG`)
 }
 

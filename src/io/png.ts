@@ -6,11 +6,19 @@
  * takes pixel data that end early for black, checks no checksum of the pixels and misreads interlaced pictures below 8 bits
  * per sample.
  */
-import { encode, hasPngSignature } from 'fast-png'
+import { encode } from 'fast-png'
 import { FormatError, ShapeError } from '../runtime/errors.js'
 import { crc32 } from './crc32.js'
 import { Inflator } from './inflate.js'
-import { allocate, checkBytes, checkPixels, type PictureLimits } from './limits.js'
+import {
+  allocate,
+  checkBytes,
+  beginsWith,
+  checkPixels,
+  endsWithin,
+  pngSignature,
+  type PictureLimits,
+} from './limits.js'
 
 /** A picture of 8 bits per sample, (height, width, channels) row-major: grey, grey and alpha, RGB or RGBA. */
 export interface PngImage {
@@ -44,21 +52,27 @@ export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOpti
   const { channels, write } = samplesOf(chunks, damaged)
   const passes = passesOf(chunks.header)
   const buffered = Math.max(0, ...passes.map(({ bufferBytes }) => bufferBytes))
-  checkBytes(`${name}: the PNG`, width * height * channels + buffered, limits)
+  const inflated = passes.reduce((sum, { rows, stride }) => sum + rows * stride, 0)
+  // Filtered rows are work too. Those of 16 bits, or of a single pixel, have more bytes than the result.
+  checkBytes(`${name}: the PNG`, Math.max(width * height * channels + buffered, inflated), limits)
   const pixels = new PixelReader(bytes, chunks, passes, damaged)
   const data = allocate(width * height * channels, `${name}: the PNG`)
   const buffer = allocate(buffered, `${name}: the PNG`)
   const pixelBytes = Math.max(1, (samples * depth) / 8)
   for (const { left, top, stepX, stepY, rows, stride, together } of passes) {
+    const pitch = stepY * width * channels
     // Rows are read some together, behind the last of those before, from which they may be differences.
     let begin = 0
-    for (let done = 0; done < rows;) {
-      const end = begin + Math.min(together, rows - done) * stride
+    for (let done = 0; done < rows; done += together) {
+      const count = Math.min(together, rows - done)
+      const end = begin + count * stride
       pixels.read(buffer.subarray(begin, end))
-      for (let at = begin; at < end; at += stride, done++) {
-        unfilter(buffer, at, stride, pixelBytes, done === 0, damaged)
-        write(buffer, at + 1, data, (top + done * stepY) * width * channels, left, stepX)
+      for (let at = begin; at < end; at += stride) {
+        const filter = buffer[at] as number
+        if (filter > 0) unfilter(buffer, at, stride, pixelBytes, filter, done === 0 && at === begin, damaged)
       }
+      const to = top * width * channels + done * pitch
+      write({ buffer, from: begin + 1, stride, count, left, step: stepX }, data, to, pitch)
       buffer.copyWithin(0, end - stride, end)
       begin = stride
     }
@@ -114,7 +128,11 @@ const IEND = 0x49454e44
 // A chunk: length of its data as uint32, four letters, the data, CRC-32 of letters and data; all big endian.
 function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, damaged: Damaged): Chunks {
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG picture was expected`)
-  if (!hasPngSignature(bytes)) throw new FormatError(`${name}: not a PNG picture${guess(bytes)}; save it as PNG`)
+  if (endsWithin(bytes, pngSignature)) {
+    throw new FormatError(`${name}: the PNG is cut short: ${bytes.length} bytes are given; fetch or save it again`)
+  }
+  if (!beginsWith(bytes, pngSignature))
+    throw new FormatError(`${name}: not a PNG picture${guess(bytes)}; save it as PNG`)
   const view = viewOf(bytes)
   let header: Header | undefined
   let palette: Uint8Array = new Uint8Array(0)
@@ -218,11 +236,24 @@ function passesOf({ width, height, depth, samples, interlaced }: Header): Pass[]
 /** Rows of up to so many pixels are copied one by one, which then takes less time than a view of them. */
 const SHORT_ROW = 16
 
-/** How the samples of a row become pixels of 8 bits. */
+/** Rows of a pass as they lie in a buffer, and the columns of the picture that their pixels are. */
+interface PassRows {
+  readonly buffer: Uint8Array
+  /** Where the samples of the first row begin. */
+  readonly from: number
+  /** Bytes from one row to the next. */
+  readonly stride: number
+  readonly count: number
+  /** The column of the first pixel, and the distance to the next. */
+  readonly left: number
+  readonly step: number
+}
+
+/** How the samples of rows become pixels of 8 bits. */
 interface Samples {
   readonly channels: PngImage['channels']
-  /** Writes the row that begins at `from` into that of the picture at `to`, from column `left` on in steps of `step`. */
-  readonly write: (rows: Uint8Array, from: number, data: Uint8Array, to: number, left: number, step: number) => void
+  /** Writes rows into the picture: the first into that which begins at `to`, each of the others `pitch` bytes further on. */
+  readonly write: (rows: PassRows, data: Uint8Array, to: number, pitch: number) => void
 }
 
 function samplesOf(chunks: Chunks, damaged: Damaged): Samples {
@@ -230,45 +261,64 @@ function samplesOf(chunks: Chunks, damaged: Damaged): Samples {
   if (header.indexed) return paletteSamples(chunks, damaged)
   const { depth, samples, width } = header
   const transparent = transparentColor(header, transparency, damaged)
+  if (!transparent && depth >= 8) return wholeSamples(header)
   const channels = (samples + (transparent ? 1 : 0)) as PngImage['channels']
   const largest = (1 << depth) - 1
-  const shades =
-    depth === 16
-      ? undefined
-      : Uint8Array.from({ length: largest + 1 }, (_, value) => Math.round((value * 255) / largest))
-  const valueAt = samplesIn(depth)
+  const scale = 255 / largest
   return {
     channels,
-    write(rows, from, data, to, left, step) {
-      if (depth === 8 && step === 1 && !transparent && width > SHORT_ROW) {
-        data.set(rows.subarray(from, from + width * samples), to)
-        return
-      }
-      for (let x = left, number = 0; x < width; x += step) {
-        const at = to + x * channels
-        let opaque = 0
-        for (let i = 0; i < samples; i++) {
-          const value = valueAt(rows, from, number++)
-          data[at + i] = shades ? (shades[value] as number) : Math.round((value * 255) / largest)
-          if (transparent && value !== transparent[i]) opaque = 255
+    write({ buffer, from, stride, count, left, step }, data, to, pitch) {
+      for (let row = 0; row < count; row++) {
+        const start = from + row * stride
+        for (let x = left, number = 0, at = to + row * pitch + left * channels; x < width; x += step) {
+          let opaque = 0
+          for (let i = 0; i < samples; i++, number++) {
+            const value = sampleAt(buffer, start, number, depth)
+            // Below 16 bits the scale is whole.
+            data[at + i] = depth < 16 ? value * scale : narrow(value)
+            if (transparent && value !== transparent[i]) opaque = 255
+          }
+          if (transparent) data[at + samples] = opaque
+          at += step * channels
         }
-        if (transparent) data[at + samples] = opaque
       }
     },
   }
 }
 
-/** Reads the sample of a number from the row that begins at `from`. */
-function samplesIn(depth: number): (rows: Uint8Array, from: number, number: number) => number {
-  if (depth === 8) return (rows, from, number) => rows[from + number] as number
-  if (depth === 16) {
-    return (rows, from, number) => ((rows[from + 2 * number] as number) << 8) | (rows[from + 2 * number + 1] as number)
+/** Samples of one or two bytes, which are all that there is of a pixel. */
+function wholeSamples({ depth, samples, width }: Header): Samples {
+  const bytes = depth / 8
+  return {
+    channels: samples as PngImage['channels'],
+    write({ buffer, from, stride, count, left, step }, data, to, pitch) {
+      for (let row = 0; row < count; row++) {
+        let at = from + row * stride
+        let into = to + row * pitch + left * samples
+        if (bytes === 1 && step === 1 && width > SHORT_ROW) {
+          data.set(buffer.subarray(at, at + width * samples), into)
+          continue
+        }
+        for (let x = left; x < width; x += step, into += (step - 1) * samples) {
+          for (const end = into + samples; into < end; into++, at += bytes) {
+            const high = buffer[at] as number
+            data[into] = bytes === 1 ? high : narrow((high << 8) | (buffer[at + 1] as number))
+          }
+        }
+      }
+    },
   }
-  const mask = (1 << depth) - 1
-  return (rows, from, number) => {
-    const bit = number * depth
-    return ((rows[from + (bit >>> 3)] as number) >> (8 - depth - (bit & 7))) & mask
-  }
+}
+
+/** 16 bits rounded to 8: the nearest to value / 257. */
+const narrow = (value: number): number => (value * 255 + 32_895) >>> 16
+
+/** The sample of a number in the row that begins at `from`. */
+function sampleAt(buffer: Uint8Array, from: number, number: number, depth: number): number {
+  if (depth === 8) return buffer[from + number] as number
+  if (depth === 16) return ((buffer[from + 2 * number] as number) << 8) | (buffer[from + 2 * number + 1] as number)
+  const bit = number * depth
+  return ((buffer[from + (bit >>> 3)] as number) >> (8 - depth - (bit & 7))) & ((1 << depth) - 1)
 }
 
 function paletteSamples({ header, palette, transparency }: Chunks, damaged: Damaged): Samples {
@@ -280,16 +330,18 @@ function paletteSamples({ header, palette, transparency }: Chunks, damaged: Dama
   const alphas = transparency?.length ?? 0
   if (alphas > colors) throw damaged(`more alpha values than there are palette colors (${alphas} vs ${colors})`)
   const channels = transparency ? 4 : 3
-  const valueAt = samplesIn(depth)
   return {
     channels,
-    write(rows, from, data, to, left, step) {
-      for (let x = left, number = 0; x < width; x += step) {
-        const index = valueAt(rows, from, number++)
-        if (index >= colors) throw damaged(`Incorrect index of palette color: ${index} of ${colors}`)
-        const at = to + x * channels
-        for (let i = 0; i < 3; i++) data[at + i] = palette[3 * index + i] as number
-        if (transparency) data[at + 3] = transparency[index] ?? 255
+    write({ buffer, from, stride, count, left, step }, data, to, pitch) {
+      for (let row = 0; row < count; row++) {
+        const start = from + row * stride
+        for (let x = left, number = 0, at = to + row * pitch + left * channels; x < width; x += step, number++) {
+          const index = sampleAt(buffer, start, number, depth)
+          if (index >= colors) throw damaged(`Incorrect index of palette color: ${index} of ${colors}`)
+          for (let i = 0; i < 3; i++) data[at + i] = palette[3 * index + i] as number
+          if (transparency) data[at + 3] = transparency[index] ?? 255
+          at += step * channels
+        }
       }
     },
   }
@@ -307,26 +359,38 @@ function transparentColor({ depth, samples }: Header, data: Uint8Array | undefin
  * Gives back to a row, which begins with the number of its filter at `at`, what the filter took from it: each byte is a
  * difference from a guess by those `step` to the left and above.
  */
-function unfilter(rows: Uint8Array, at: number, stride: number, step: number, first: boolean, damaged: Damaged): void {
-  const filter = rows[at] as number
-  const begin = at + 1
+function unfilter(
+  rows: Uint8Array,
+  at: number,
+  stride: number,
+  step: number,
+  filter: number,
+  first: boolean,
+  damaged: Damaged,
+): void {
+  let i = at + 1
+  // Beside the row and above the first one lie zeros.
+  const inner = Math.min(i + step, at + stride)
   const end = at + stride
   if (filter > 4) throw damaged(`Unsupported filter: ${filter}`)
-  if (filter === 1) {
-    for (let i = begin + step; i < end; i++) rows[i] = (rows[i] as number) + (rows[i - step] as number)
+  if (filter === 1 || (filter === 4 && first)) {
+    for (i = inner; i < end; i++) rows[i] = (rows[i] as number) + (rows[i - step] as number)
   } else if (filter === 2) {
     if (first) return
-    for (let i = begin; i < end; i++) rows[i] = (rows[i] as number) + (rows[i - stride] as number)
+    for (; i < end; i++) rows[i] = (rows[i] as number) + (rows[i - stride] as number)
   } else if (filter === 3) {
-    for (let i = begin; i < end; i++) {
-      const left = i < begin + step ? 0 : (rows[i - step] as number)
-      rows[i] = (rows[i] as number) + ((left + (first ? 0 : (rows[i - stride] as number))) >> 1)
+    if (first) i = inner
+    for (; i < inner; i++) rows[i] = (rows[i] as number) + ((rows[i - stride] as number) >> 1)
+    for (; i < end; i++) {
+      const sum = (rows[i - step] as number) + (first ? 0 : (rows[i - stride] as number))
+      rows[i] = (rows[i] as number) + (sum >> 1)
     }
-  } else if (filter === 4) {
-    for (let i = begin; i < end; i++) {
-      const a = i < begin + step ? 0 : (rows[i - step] as number)
-      const b = first ? 0 : (rows[i - stride] as number)
-      const c = i < begin + step || first ? 0 : (rows[i - stride - step] as number)
+  } else {
+    for (; i < inner; i++) rows[i] = (rows[i] as number) + (rows[i - stride] as number)
+    for (; i < end; i++) {
+      const a = rows[i - step] as number
+      const b = rows[i - stride] as number
+      const c = rows[i - stride - step] as number
       const left = Math.abs(b - c)
       const above = Math.abs(a - c)
       const corner = Math.abs(a + b - 2 * c)
@@ -382,15 +446,16 @@ class PixelReader {
   /** Fills a target. */
   read(target: Uint8Array): void {
     this.#given += this.#inflator.read(target)
-    for (let begin = 0; begin < target.length; begin += ADLER_STEP) {
-      const end = Math.min(begin + ADLER_STEP, target.length)
-      for (let i = begin; i < end; i++) {
-        this.#low += target[i] as number
-        this.#high += this.#low
+    let low = this.#low
+    let high = this.#high
+    for (let i = 0; i < target.length; low %= ADLER, high %= ADLER) {
+      for (const end = Math.min(i + ADLER_STEP, target.length); i < end; i++) {
+        low += target[i] as number
+        high += low
       }
-      this.#low %= ADLER
-      this.#high %= ADLER
     }
+    this.#low = low
+    this.#high = high
     if (this.#given < this.#expected && this.#inflator.ended) throw this.#wrong(String(this.#given))
   }
 

@@ -60,31 +60,36 @@ export interface SafetensorsFile {
 
 interface Dtype {
   readonly bytes: number
-  /** Elements from a buffer of whole little-endian elements that nobody else holds. */
-  read(buffer: ArrayBuffer): SafetensorsData
+  /** The elements as they stand in a file, where they are whole and little endian. */
+  readonly View: new (buffer: ArrayBufferLike, from: number, count: number) => SafetensorsData
+  /** Makes numbers of them, where JavaScript has no array of the kind. */
+  readonly widen?: (halves: Uint16Array) => Float32Array
 }
 
 const dtypes: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
-  ['F64', { bytes: 8, read: (buffer) => new Float64Array(buffer) }],
-  ['F32', { bytes: 4, read: (buffer) => new Float32Array(buffer) }],
-  ['F16', { bytes: 2, read: (buffer) => floatsOfHalves(new Uint16Array(buffer)) }],
-  ['BF16', { bytes: 2, read: (buffer) => floatsOfUpperHalves(new Uint16Array(buffer)) }],
-  ['I64', { bytes: 8, read: (buffer) => new BigInt64Array(buffer) }],
-  ['U64', { bytes: 8, read: (buffer) => new BigUint64Array(buffer) }],
-  ['I32', { bytes: 4, read: (buffer) => new Int32Array(buffer) }],
-  ['U32', { bytes: 4, read: (buffer) => new Uint32Array(buffer) }],
-  ['I16', { bytes: 2, read: (buffer) => new Int16Array(buffer) }],
-  ['U16', { bytes: 2, read: (buffer) => new Uint16Array(buffer) }],
-  ['I8', { bytes: 1, read: (buffer) => new Int8Array(buffer) }],
-  ['U8', { bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
-  ['BOOL', { bytes: 1, read: (buffer) => new Uint8Array(buffer) }],
+  ['F64', { bytes: 8, View: Float64Array }],
+  ['F32', { bytes: 4, View: Float32Array }],
+  ['F16', { bytes: 2, View: Uint16Array, widen: floatsOfHalves }],
+  ['BF16', { bytes: 2, View: Uint16Array, widen: floatsOfUpperHalves }],
+  ['I64', { bytes: 8, View: BigInt64Array }],
+  ['U64', { bytes: 8, View: BigUint64Array }],
+  ['I32', { bytes: 4, View: Int32Array }],
+  ['U32', { bytes: 4, View: Uint32Array }],
+  ['I16', { bytes: 2, View: Int16Array }],
+  ['U16', { bytes: 2, View: Uint16Array }],
+  ['I8', { bytes: 1, View: Int8Array }],
+  ['U8', { bytes: 1, View: Uint8Array }],
+  ['BOOL', { bytes: 1, View: Uint8Array }],
 ])
 
 const metadataKey = '__metadata__'
 /** The limit of the reference implementation. */
 const largestHeaderBytes = 100_000_000
-/** Tensors, and entries of the metadata: each takes up to 1 KiB of memory, however short its text. */
-const mostTensors = 2 ** 20
+/**
+ * Tensors, and entries of the metadata: each takes up to 1 KiB of memory, however short its text. The most layers that a
+ * file may describe, 2^17, have up to four tensors each.
+ */
+const mostTensors = 2 ** 19
 const mostMetadata = 2 ** 16
 /** Fields of a tensor, of which the format defines three, and characters of a field. */
 const mostFields = 16
@@ -92,6 +97,7 @@ const longestField = 1024
 /** The key of the checksum in the metadata, and how a header with a checksum begins, up to its digits. */
 const checksumKey = 'toeplitz-checksum'
 const sealedHead = (): string => `{"${metadataKey}":{"${checksumKey}":"${checksumMark}`
+const plainFields = /^\{"dtype":"\w+","shape":\[[\d,]*\],"data_offsets":\[\d+,\d+\]\}$/
 const loneSurrogate = /\p{Surrogate}/u
 
 /**
@@ -180,6 +186,20 @@ export function encodeSafetensors(
  *   the file exactly, or when metadata are not strings
  */
 export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+  const { tensors: views, metadata, verified } = openSafetensors(bytes, name)
+  const tensors = new Map<string, SafetensorsTensor>()
+  for (const [key, { dtype, shape, data }] of views) {
+    tensors.set(key, { dtype, shape, data: data.buffer === bytes.buffer ? data.slice() : data })
+  }
+  return { tensors, metadata, verified }
+}
+
+/**
+ * Reads a file as `decodeSafetensors` does, but for the elements: `data` of a tensor is made each time that it is read, as a
+ * view of `bytes` where that is possible. A file of many tensors can then be refused before anything is copied, and a model
+ * takes its weights over without a second copy of them.
+ */
+export function openSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
   if (bytes.length < 8) {
     throw new FormatError(`${name}: cut short: ${bytes.length} bytes are given, a safetensors file has at least 10`)
   }
@@ -206,13 +226,28 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsF
   }
   checkCoverage(entries, available, name)
   const tensors = new Map<string, SafetensorsTensor>()
-  for (const { key, dtypeName, dtype, shape, begin, end } of entries) {
-    const copy = new Uint8Array(end - begin)
-    copy.set(bytes.subarray(dataStart + begin, dataStart + end))
-    toggleEndianness(copy, dtype.bytes)
-    tensors.set(key, { dtype: dtypeName, shape, data: dtype.read(copy.buffer) })
-  }
+  for (const entry of entries) tensors.set(entry.key, new StoredTensor(entry, bytes, dataStart))
   return { tensors, metadata, verified: sealed }
+}
+
+/** A tensor whose elements stay in the file. */
+class StoredTensor implements SafetensorsTensor {
+  readonly dtype: string
+  readonly shape: number[]
+
+  constructor(
+    private readonly entry: TensorEntry,
+    private readonly file: Uint8Array,
+    private readonly dataStart: number,
+  ) {
+    this.dtype = entry.dtypeName
+    this.shape = entry.shape
+  }
+
+  get data(): SafetensorsData {
+    const { begin, end, dtype } = this.entry
+    return elementsOf(this.file.subarray(this.dataStart + begin, this.dataStart + end), dtype)
+  }
 }
 
 const damaged = (name: string): FormatError =>
@@ -359,6 +394,8 @@ function parseMetadata(value: string, sealed: boolean, name: string): Record<str
 
 /** The three fields of a tensor. Those of later versions of the format are looked at and passed over. */
 function parseFields(text: string, name: string): { dtype?: unknown; shape?: unknown; data_offsets?: unknown } {
+  // What most programs write is parsed at once: no field of it can repeat, or be nested.
+  if (text.length <= longestField && plainFields.test(text)) return parseField(text, name) as object
   const fields: { dtype?: unknown; shape?: unknown; data_offsets?: unknown } = {}
   for (const [field, value] of membersOf(text, name, mostFields)) {
     const parsed = parseField(value, name)
@@ -368,31 +405,31 @@ function parseFields(text: string, name: string): { dtype?: unknown; shape?: unk
 }
 
 function parseEntry(key: string, text: string, available: number, name: string): TensorEntry {
-  const tensor = `${name}: tensor ${quote(key)}`
-  if (text[0] !== '{') throw new FormatError(`${tensor} must be an object with dtype, shape and data_offsets`)
+  const wrong = (what: string): FormatError => new FormatError(`${name}: tensor ${quote(key)}${what}`)
+  if (text[0] !== '{') throw wrong(` must be an object with dtype, shape and data_offsets`)
   const { dtype: dtypeName, shape, data_offsets: offsets } = parseFields(text, name)
   const dtype = typeof dtypeName === 'string' ? dtypes.get(dtypeName) : undefined
   if (typeof dtypeName !== 'string' || dtype === undefined) {
     const known = [...dtypes.keys()].join(', ')
-    throw new FormatError(`${tensor} has the unknown dtype ${quote(dtypeName)}; known are ${known}`)
+    throw wrong(` has the unknown dtype ${quote(dtypeName)}; known are ${known}`)
   }
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    throw new FormatError(`${tensor} has the shape ${quote(shape)}; it must be an array of whole numbers ≥ 0`)
+    throw wrong(` has the shape ${quote(shape)}; it must be an array of whole numbers ≥ 0`)
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
-    throw new FormatError(`${tensor} has the data_offsets ${quote(offsets)}; they must be two whole numbers ≥ 0`)
+    throw wrong(` has the data_offsets ${quote(offsets)}; they must be two whole numbers ≥ 0`)
   }
   const [begin = 0, end = 0] = offsets
   if (begin > end || end > available) {
-    throw new FormatError(
-      `${tensor} has the data_offsets [${begin}, ${end}], but the file holds ${available} bytes of data; ` +
+    throw wrong(
+      ` has the data_offsets [${begin}, ${end}], but the file holds ${available} bytes of data; ` +
         'it is cut short or damaged',
     )
   }
   const expected = product(shape) * dtype.bytes
   if (expected !== end - begin) {
-    throw new FormatError(
-      `${tensor}: ${dtypeName} of shape (${shape.join(', ')}) takes ${expected} bytes, ` +
+    throw wrong(
+      `: ${dtypeName} of shape (${shape.join(', ')}) takes ${expected} bytes, ` +
         `data_offsets [${begin}, ${end}] hold ${end - begin}`,
     )
   }
@@ -440,12 +477,22 @@ function dtypeOf(name: string, data: unknown): string {
   )
 }
 
-const isLittleEndianHost = (): boolean => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+let littleEndianHost: boolean | undefined
+const isLittleEndianHost = (): boolean => (littleEndianHost ??= new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)
 
 /** Reverses the bytes of each element in place where the processor is big endian. */
 function toggleEndianness(bytes: Uint8Array, elementBytes: number): void {
   if (isLittleEndianHost() || elementBytes === 1) return
   for (let i = 0; i < bytes.length; i += elementBytes) bytes.subarray(i, i + elementBytes).reverse()
+}
+
+/** The elements that some bytes of a file are: a view of them where the processor can read them in their place. */
+function elementsOf(stored: Uint8Array, { bytes, View, widen }: Dtype): SafetensorsData {
+  const inPlace = stored.byteOffset % bytes === 0 && (bytes === 1 || isLittleEndianHost())
+  const whole = inPlace ? stored : new Uint8Array(stored)
+  if (!inPlace) toggleEndianness(whole, bytes)
+  const elements = new View(whole.buffer, whole.byteOffset, whole.length / bytes)
+  return widen ? widen(elements as Uint16Array) : elements
 }
 
 /** BF16 is the upper half of a float32. */

@@ -4,7 +4,7 @@
  */
 import { checkTensor } from '../autodiff/op.js'
 import { isRecording } from '../autodiff/tape.js'
-import { decodeSafetensors, encodeSafetensors } from '../io/safetensors.js'
+import { encodeSafetensors, openSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSeed } from '../tensor/create.js'
@@ -143,6 +143,8 @@ export class Graph {
   readonly #seed: number
   readonly #keepPacked: boolean
   #built = false
+  /** Shapes for the model's own input, kept from the first `#check` until weights are made: layers keep their options. */
+  #checked: Map<string, Shape> | undefined
   #training = false
   #disposed = false
   #steps = 0
@@ -188,17 +190,22 @@ export class Graph {
     return all.every(([, shape]) => shape) ? (this.#inputs as Shapes) : undefined
   }
 
-  /** Shapes of everything, and whether the weights fit: nothing is allocated. */
+  /** Shapes of everything for the model's own input, and whether the weights fit: nothing is allocated. */
   #check(inputs: Shapes): Map<string, Shape> {
+    // Once its weights are made, by this model or by another that shares it, a layer refuses inputs of other shapes.
+    const unmade = !this.#declared.some(({ layer }) => layer.built)
+    if (this.#checked && unmade) return this.#checked
     const shapes = inferShapes(inputs, this.nodes)
     const bytes = weightBytes(shapes, this.nodes)
     assertFits(bytes, 'the weights of this model take', 'use fewer or narrower layers')
+    if (unmade) this.#checked = shapes
     return shapes
   }
 
   /** Output shape of every node, in the order of `nodes`, for one input. @throws ShapeError that names the layer. */
   shapes(input?: Shape | Readonly<Record<string, Shape>>): number[][] {
-    const shapes = inferShapes(this.#resolve(input, 'shapes'), this.nodes)
+    const inputs = this.#resolve(input, 'shapes')
+    const shapes = input ? inferShapes(inputs, this.nodes) : this.#check(inputs)
     return this.nodes.map(({ name }) => [...(shapes.get(name) as Shape)])
   }
 
@@ -253,6 +260,7 @@ export class Graph {
       throw error
     }
     this.#built = true
+    this.#checked = undefined
     if (this.#keepPacked) return
     for (const layer of this.layers) for (const { storage } of layer.parameters().values()) storage.keepsDerived = false
   }
@@ -527,7 +535,7 @@ export class Graph {
    * @throws FormatError that lists what is missing, left over, of another shape or not finite.
    */
   load(bytes: Uint8Array, name = 'weights'): void {
-    this.assign(decodeSafetensors(bytes, name).tensors, name)
+    this.assign(openSafetensors(bytes, name).tensors, name)
   }
 
   /** Takes the weights from decoded tensors, checked as `load` does. */
@@ -535,14 +543,19 @@ export class Graph {
     this.#live()
     const shapes = this.#check(this.#resolve(undefined, 'load'))
     const needed = new Map<string, Shape>()
-    for (const [layer, node] of this.#owners()) {
+    const owners = this.#owners()
+    for (const [layer, node] of owners) {
       const input = shapes.get(node.inputs[0] as string) as Shape
       for (const { name: weight, shape } of layer.weights(input)) needed.set(`${node.name}.${weight}`, shape)
     }
     checkState(needed, tensors, name)
     this.#build(false)
-    for (const [key, tensor] of this.namedState())
-      tensor.assign((tensors.get(key) as DecodedTensor).data as Float32Array)
+    for (const [layer, node] of owners) {
+      for (const weights of [layer.parameters(), layer.buffers()]) {
+        for (const [weight, tensor] of weights)
+          tensor.assign((tensors.get(`${node.name}.${weight}`) as DecodedTensor).data as Float32Array)
+      }
+    }
   }
 
   /** Copies the weights that another model has under the same names and in the same shapes; gives their names. */

@@ -40,6 +40,24 @@ const classes = new Map<string, LayerClass>(
 /** The types that a model's JSON form may name. */
 export const layerTypes: readonly string[] = [...classes.keys()]
 
+/** The most layers that a description may have: what has more is refused before any is made. */
+const MOST_LAYERS = 2 ** 17
+/** The most inputs that a graph, or a node, may have: they become the arguments of a function. */
+const MOST_INPUTS = 100_000
+
+/** The layers or nodes of a description. @throws FormatError when they are no list, or too long a one */
+function listOf(value: unknown, name: string, what: 'layer' | 'node'): unknown[] {
+  if (!Array.isArray(value) || value.length === 0)
+    throw new FormatError(`${name}: ${what}s must be a list of at least one ${what}`)
+  if (value.length > MOST_LAYERS)
+    throw new FormatError(`${name}: there are ${value.length} ${what}s; at most ${MOST_LAYERS} are read`)
+  return value
+}
+
+function checkInputs(count: number, what: string): void {
+  if (count > MOST_INPUTS) throw new FormatError(`${what} has ${count} inputs; at most ${MOST_INPUTS} are read`)
+}
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
@@ -54,13 +72,12 @@ function layerFrom(config: unknown, where: string): Layer {
 }
 
 function chainFrom({ layers, input }: Record<string, unknown>, name: string): Sequential {
-  if (!Array.isArray(layers) || layers.length === 0)
-    throw new FormatError(`${name}: layers must be a list of at least one layer`)
+  const listed = listOf(layers, name, 'layer')
   if (!Array.isArray(input) && input !== null && input !== undefined) {
     throw new FormatError(`${name}: input must be a shape such as [1, 28, 28], or null`)
   }
   const made: Layer[] = []
-  for (const [index, layer] of layers.entries()) {
+  for (const [index, layer] of listed.entries()) {
     const shared: unknown = isObject(layer) ? layer['shares'] : undefined
     const earlier = typeof shared === 'number' ? made[shared] : undefined
     if (shared !== undefined && !earlier) {
@@ -85,6 +102,7 @@ function nodeFrom(config: unknown, made: ReadonlyMap<string, Layer>, name: strin
   if (shares !== undefined && !earlier) {
     throw new FormatError(`${name}: node '${own}' shares ${JSON.stringify(shares)}, which does not come before it`)
   }
+  checkInputs(inputs.length, `${name}: node '${own}'`)
   return {
     name: own,
     inputs,
@@ -105,11 +123,11 @@ const isNumber = (value: unknown): value is number => typeof value === 'number'
 const isText = (value: unknown): value is string => typeof value === 'string'
 
 function graphFrom({ nodes, inputs, outputs, auxiliary, blocks }: Record<string, unknown>, name: string): Graph {
-  if (!Array.isArray(nodes) || nodes.length === 0)
-    throw new FormatError(`${name}: nodes must be a list of at least one node`)
+  const listed = listOf(nodes, name, 'node')
   if (!isStrings(outputs)) throw new FormatError(`${name}: outputs must be a list of names of nodes`)
+  if (isObject(inputs)) checkInputs(Object.keys(inputs).length, name)
   const layers = new Map<string, Layer>()
-  const made = nodes.map((config: unknown, index) => {
+  const made = listed.map((config, index) => {
     const node = nodeFrom(config, layers, name, index)
     layers.set(node.name, node.layer)
     return node

@@ -1,7 +1,7 @@
 /** Making tensors from values, constants, images and random numbers. */
 import { floatsAt, kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+import { checkShape, MOST_AXES, showShape, sizeOf, type Shape } from './shape.js'
 import { filled, type Tensor } from './tensor.js'
 
 /** Numbers, or arrays of arrays of numbers with equal lengths at each depth. */
@@ -13,9 +13,6 @@ export type FlatArray =
 const isFlat = (values: unknown): values is FlatArray =>
   ArrayBuffer.isView(values) && !(values instanceof DataView) && typeof (values as FlatArray)[0] !== 'bigint'
 
-/** Depth of the deepest nested array: an array in itself has no end. */
-const MOST_AXES = 64
-
 function nestedShape(values: NestedArray): number[] {
   const shape: number[] = []
   for (
@@ -24,6 +21,7 @@ function nestedShape(values: NestedArray): number[] {
     level = (level as readonly NestedArray[])[0]
   ) {
     shape.push(level.length)
+    // An array in itself has no end.
     if (shape.length > MOST_AXES) {
       throw new ShapeError(`tensor: the values are nested more than ${MOST_AXES} deep; give numbers and a shape`)
     }

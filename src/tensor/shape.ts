@@ -41,10 +41,16 @@ export function checkSize(shape: Shape, name: string, what = 'the output'): void
   }
 }
 
-/** A shape of whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
+/** The most axes of a tensor: work on shapes stays small, whatever a file or a nested array says. */
+export const MOST_AXES = 64
+
+/** A shape of at most 64 whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
 export function checkShape(shape: Shape, what: string): number[] {
   if (!Array.isArray(shape))
     throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${inWords(shape)}`)
+  if (shape.length > MOST_AXES) {
+    throw new ShapeError(`${what}: a shape of ${shape.length} extents; a tensor has at most ${MOST_AXES} axes`)
+  }
   for (const extent of shape as readonly unknown[]) {
     if (!Number.isInteger(extent) || (extent as number) < 1) {
       throw new ShapeError(

@@ -133,6 +133,7 @@ describe('readIdx', () => {
     ['too much data', concat(writeIdx([4], new Uint8Array(4)), [0]), 'takes 12 bytes with the header, 13 are given'],
     ['sizes beyond addresses', concat([0, 0, 14, 3], new Uint8Array(12).fill(255)), 'more bytes than can be addressed'],
     ['a large promise', concat([0, 0, 8, 1, 255, 255, 255, 255], [1]), 'takes 4294967303 bytes with the header, 9 are'],
+    ['the first byte of a gzip file', Uint8Array.of(0x1f), 'the gzip file is cut short: 1 bytes'],
     ['a short gzip file', Uint8Array.of(0x1f, 0x8b, 8), 'the gzip file is cut short: 3 bytes'],
     ['unknown gzip flags', concat([0x1f, 0x8b, 8, 0x80], new Uint8Array(20)), 'header flags 128 are not known'],
     ['an unknown gzip method', concat([0x1f, 0x8b, 7], new Uint8Array(20)), 'the gzip data are damaged'],

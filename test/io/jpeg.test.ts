@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { decodeJpeg } from '../../src/io/jpeg.js'
+import { decodeImage } from '../../src/io/planar.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 import { mutate, randomOf } from '../helpers/mutants.js'
 
@@ -206,8 +207,15 @@ describe('decodeJpeg', () => {
     expect(failure(header(65535, 65535))).toContain(
       '65535 × 65535 pixels, more than the limit of 67108864; make it smaller, or',
     )
-    expect(failure(header(8000, 8000))).toContain('takes 576000000 bytes to decode, more than the limit of 536870912')
+    expect(failure(header(8000, 8000))).toContain('takes 600000000 bytes to decode, more than the limit of 536870912')
     expect(failure(header(7000, 7000))).toContain('cut short')
+    for (const length of [1, 2]) {
+      const bytes = Uint8Array.of(0xff, 0xd8).subarray(0, length)
+      expect(failure(bytes)).toContain(`the JPEG is cut short: ${length} bytes are given`)
+      expect(() => decodeImage(bytes, 'x')).toThrow('the JPEG is cut short')
+    }
+    expect(failure(new Uint8Array(0))).toContain('the file is empty')
+    expect(() => decodeImage(new Uint8Array(0), 'x')).toThrow('the file is empty')
     expect(failure(file, { maxPixels: 407 })).toContain('24 × 17 pixels, more than the limit of 407')
     expect(decodeJpeg(file, 'x', { maxPixels: 408 }).width).toBe(24)
     // 3 × 2 units of 4 + 1 + 1 blocks, two bytes for a coefficient, and the pixels.

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { zlibSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/io/crc32.js'
+import { decodeImage } from '../../src/io/planar.js'
 import { decodePng, encodePng, type PngImage } from '../../src/io/png.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 
@@ -336,11 +337,19 @@ describe('decodePng', () => {
     expect(failure(long).message).toContain('its pixels take 6 bytes, 5 are given')
   })
 
+  it.each([1, 2, 4, 7])('says of the first %i bytes of a picture that the rest is missing', (length) => {
+    const bytes = Uint8Array.from(signature).subarray(0, length)
+    const message = `the PNG is cut short: ${length} bytes are given; fetch or save it again`
+    expect(failure(bytes).message).toContain(message)
+    expect(() => decodeImage(bytes, 'x')).toThrow(message)
+  })
+
   it('reports every truncation', () => {
     fc.assert(
       fc.property(raws, fc.nat(), (raw, where) => {
         const bytes = pngOf(raw)
-        failure(bytes.slice(0, where % bytes.length))
+        const cut = failure(bytes.slice(0, where % bytes.length))
+        expect(cut.message).toMatch(/cut short|is empty/)
       }),
       runs,
     )

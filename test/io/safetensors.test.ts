@@ -197,7 +197,7 @@ describe('encodeSafetensors', () => {
       'more metadata than can be read back',
       {},
       Object.fromEntries(Array.from({ length: 65_537 }, (_, i) => [String(i), ''])),
-      '0 tensors and 65537 metadata; at most 1048576 and 65536 can be read back',
+      '0 tensors and 65537 metadata; at most 524288 and 65536 can be read back',
     ],
   ])('refuses %s', (_, tensors, metadata, expected) => {
     const act = () => encodeSafetensors(tensors, metadata)
@@ -222,13 +222,19 @@ describe('decodeSafetensors', () => {
   ])('reads %s, aligned or not, as a copy', (dtype, data) => {
     const raw = new Uint8Array(data.buffer)
     const unpadded = fileOf(`{"a":${entry(dtype, '[2,1]', `[0,${raw.length}]`)}}`, raw)
-    for (let shift = 0; shift < 2; shift++) {
+    for (let shift = 0; shift < 8; shift++) {
       const bytes = new Uint8Array(unpadded.length + shift).subarray(shift)
       bytes.set(unpadded)
       const { tensors } = decodeSafetensors(bytes, 'x')
       bytes.fill(99)
       expect(tensors.get('a')).toEqual({ dtype, shape: [2, 1], data })
     }
+  })
+
+  it('refuses more tensors than it reads', () => {
+    const nothing = entry('U8', '[0]', '[0,0]')
+    const header = (count: number) => `{${Array.from({ length: count }, (_, i) => `"${i}":${nothing}`).join(',')}}`
+    expect(failure(fileOf(header(2 ** 19 + 2))).message).toMatch(/an object of more than 524289 members/)
   })
 
   it('widens F16 exactly', () => {

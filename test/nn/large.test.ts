@@ -2,11 +2,12 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import { decodeModel, encodeModel } from '../../src/io/model-file.js'
+import { encodeSafetensors } from '../../src/io/safetensors.js'
 import { Add, Graph, Linear, modelFromJSON, ReLU, Sequential, type NodeOptions } from '../../src/nn/index.js'
 import { sum } from '../../src/ops/reduce.js'
 import { init } from '../../src/runtime/embedded.js'
 import { memoryUsage } from '../../src/runtime/core.js'
-import { ShapeError } from '../../src/runtime/errors.js'
+import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 import { tensor } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
 
@@ -107,6 +108,65 @@ describe.each(graphs)('%s', (name, make) => {
     },
     TIMEOUT,
   )
+})
+
+describe('the description of a model', () => {
+  const relu = { type: 'ReLU' }
+  const chain = (layers: unknown[]) => ({ type: 'Sequential', input: [2], layers })
+  const graph = (nodes: unknown[], inputs: object = { x: [2] }) => ({ type: 'Graph', inputs, nodes, outputs: ['n'] })
+
+  it(
+    'of 100,000 layers is read in a file',
+    () => {
+      const description = {
+        ...{ format: 'toeplitz-model', version: 1, name: 'long', normalization: { mean: 0, std: 1 } },
+        ...{ classes: ['a', 'b'], architecture: chain(new Array(MANY).fill(relu)) },
+      }
+      const bytes = encodeSafetensors({}, { 'toeplitz-model': JSON.stringify(description) })
+      const before = process.cpuUsage()
+      const { model } = decodeModel(bytes, 'long')
+      const { user } = process.cpuUsage(before)
+      expect(model.nodes).toHaveLength(MANY)
+      // 1 s; an order of magnitude is for the machine.
+      expect(user / 1e6).toBeLessThan(10)
+    },
+    TIMEOUT,
+  )
+
+  it.each<[string, () => object, RegExp]>([
+    [
+      'more layers than are read',
+      () => chain(new Array(2 ** 17 + 1).fill(relu)),
+      /there are 131073 layers; at most 131072 are read/,
+    ],
+    [
+      'more nodes than are read',
+      () => graph(new Array(2 ** 17 + 1).fill({ name: 'n', inputs: ['x'], layer: relu })),
+      /there are 131073 nodes; at most 131072 are read/,
+    ],
+    [
+      'a node of more inputs than are read',
+      () => graph([{ name: 'n', inputs: new Array(100_001).fill('x'), layer: { type: 'Add' } }]),
+      /node 'n' has 100001 inputs; at most 100000 are read/,
+    ],
+    [
+      'more inputs than are read',
+      () =>
+        graph(
+          [{ name: 'n', inputs: ['x0'], layer: relu }],
+          Object.fromEntries(Array.from({ length: 100_001 }, (_, i) => [`x${i}`, [2]])),
+        ),
+      /model has 100001 inputs; at most 100000 are read/,
+    ],
+    [
+      'an input of more axes than there are',
+      () => ({ ...chain([relu]), input: new Array(65).fill(1) }),
+      /a shape of 65 extents; a tensor has at most 64 axes/,
+    ],
+  ])('with %s is refused', (_, make, message) => {
+    expect(() => modelFromJSON(make())).toThrow(FormatError)
+    expect(() => modelFromJSON(make())).toThrow(message)
+  })
 })
 
 describe('a model of 20,000 layers', () => {

@@ -31,6 +31,7 @@ describe('tensors', () => {
     ['too short', () => tensor([1, 2, 3], [2, 2]), /3 values do not fill shape \(2, 2\) \(4 elements\)/],
     ['negative', () => zeros([2, -1]), /extent -1; extents are whole numbers from 1 on/],
     ['fractional', () => ones([1.5]), /extent 1.5/],
+    ['of 65 axes', () => ones(new Array<number>(65).fill(1)), /65 extents; a tensor has at most 64 axes/],
     ['empty', () => tensor([]), /extent 0/],
     ['not a shape', () => zeros(3 as never), /a shape is an array of whole numbers, not 3/],
     ['seed', () => uniform([1], { seed: -1 }), /a seed is a whole number from 0 to 4294967295, not -1/],
