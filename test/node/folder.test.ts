@@ -144,7 +144,24 @@ describe('openImageFolder', () => {
     const told: OtherFiles[] = []
     const source = await openImageFolder(directory, { onOther: (others) => told.push(others) })
     expect(source.size).toBe(9)
-    expect(told).toEqual([{ count: 2, example: join(directory, 'cat/notes.txt') }])
+    expect(told).toEqual([
+      { count: 1, example: join(directory, 'README.md'), kind: 'file', place: 'beside' },
+      { count: 1, example: join(directory, 'cat/notes.txt'), kind: 'file', place: 'class' },
+      { count: 1, example: join(directory, 'dog/more'), kind: 'directory', place: 'class' },
+    ])
+  })
+
+  it('tells of what lies beside train and test', async () => {
+    await put('train/a/1.png', png(1, 2, 3))
+    await put('test/a/2.png', png(1, 2, 3))
+    await put('val/a/3.png', png(1, 2, 3))
+    await put('4.png', png(1, 2, 3))
+    const told: OtherFiles[] = []
+    await loadImageFolder(directory, { onOther: (others) => told.push(others) })
+    expect(told).toEqual([
+      { count: 1, example: join(directory, '4.png'), kind: 'picture', place: 'beside' },
+      { count: 1, example: join(directory, 'val'), kind: 'directory', place: 'beside' },
+    ])
   })
 
   it.each([
