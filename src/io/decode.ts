@@ -1,0 +1,20 @@
+/** Pictures of files, whatever their format. */
+import { FormatError } from '../runtime/errors.js'
+import { orientationOf, upright } from './exif.js'
+import { decodeJpeg, isJpeg } from './jpeg.js'
+import type { PictureLimits } from './limits.js'
+import { decodePng, type PngImage } from './png.js'
+
+const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 0x50
+
+/**
+ * Reads a PNG or a JPEG, told apart by their first bytes, and turns it upright where its Exif data say how it was taken.
+ *
+ * @param limits of pixels and of memory
+ * @throws FormatError when it is neither, or damaged, or exceeds a limit
+ */
+export function decodeImage(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
+  if (isJpeg(bytes)) return upright(decodeJpeg(bytes, name, limits), orientationOf(bytes))
+  if (isPng(bytes)) return upright(decodePng(bytes, name, limits), orientationOf(bytes))
+  throw new FormatError(`${name}: neither a PNG nor a JPEG`)
+}
