@@ -46,7 +46,7 @@ export interface Checkpoint extends Progress {
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>
 }
 
-const FORMAT = 'toeplitz-checkpoint 3'
+const FORMAT = 'toeplitz-checkpoint 4'
 
 /** Tensors of a checkpoint are named after what they belong to. */
 const kinds = { model: 'model.', optimizer: 'optimizer.', best: 'best.' } as const

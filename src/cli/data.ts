@@ -1,16 +1,19 @@
 /** Data sets by name, or by the folder of pictures that they are. */
 import { holdOut, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, type Normalization } from '../data/images.js'
+import type { PictureLimits } from '../io/limits.js'
 import { loadCifar10 } from '../node/cifar10.js'
 import { loadImageFolder, type OtherFiles } from '../node/folder.js'
 import { extensions } from '../node/listing.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
 import { UsageError } from './errors.js'
 
-const sets: Readonly<Record<string, (dataDirectory?: string) => Promise<Split<ImageSource>>>> = {
+const sets: Readonly<
+  Record<string, (directory: string | undefined, limits: PictureLimits) => Promise<Split<ImageSource>>>
+> = {
   mnist: loadMnist,
   'fashion-mnist': loadFashionMnist,
-  cifar10: loadCifar10,
+  cifar10: (directory) => loadCifar10(directory),
 }
 
 export const dataNames: readonly string[] = Object.keys(sets)
@@ -26,7 +29,7 @@ export interface Data {
   readonly normalization: Normalization
 }
 
-export interface DataOptions {
+export interface DataOptions extends Required<PictureLimits> {
   readonly dataDir?: string | undefined
   /** Extent of the pictures of a folder; 0 for that of the first. */
   readonly imageSize: number
@@ -37,21 +40,32 @@ export interface DataOptions {
   readonly note?: (line: string) => void
 }
 
+/** What of a folder is not read, in one line. */
+function leftOut({ count, example, kind, place }: OtherFiles): string {
+  const what = `${count} ${kind === 'directory' ? 'folder' : kind}${count === 1 ? '' : 's'}`
+  const where = place === 'class' ? 'in the classes' : 'beside the folders that are read'
+  const why = {
+    class:
+      kind === 'directory'
+        ? 'of a class, only what lies in its folder itself is read'
+        : `names of pictures end in ${extensions.join(', ')}`,
+    beside: kind === 'picture' ? 'put each in the folder of its class' : 'a class is a folder with its pictures',
+  }
+  return `left out ${what} ${where}, such as ${example}: ${why[place]}`
+}
+
 async function loadSplit(
   name: string,
-  { dataDir, imageSize, strict, onSkip, note }: DataOptions,
+  { dataDir, imageSize, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
 ): Promise<Split<ImageSource>> {
   const load = sets[name]
   if (!load) {
     const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
-    const onOther = ({ count, example }: OtherFiles): void => {
-      const what = count === 1 ? 'file or folder in the classes does' : 'files or folders in the classes do'
-      note?.(`note: ${count} ${what} not end in ${extensions.join(', ')}, such as ${example}; left out`)
-    }
-    return loadImageFolder(name, { ...size, strict: strict === true, onSkip, onOther })
+    const onOther = (others: OtherFiles): void => note?.(`note: ${leftOut(others)}`)
+    return loadImageFolder(name, { ...size, maxPixels, maxBytes, strict: strict === true, onSkip, onOther })
   }
   if (imageSize > 0) throw new UsageError(`--image-size ${imageSize}: only the pictures of a folder can be resized`)
-  return load(dataDir)
+  return load(dataDir, { maxPixels, maxBytes })
 }
 
 export async function loadData(name: string, options: DataOptions): Promise<Data> {

@@ -20,7 +20,8 @@ import {
   writingError,
 } from '../node/files.js'
 import { InUseError, Lock } from '../node/lock.js'
-import { isAbsent } from '../node/reading.js'
+import { isAbsent, kindAt } from '../node/reading.js'
+import { ToeplitzError } from '../runtime/errors.js'
 
 /** The lock and, with a suffix, what taking it needs for a moment. */
 const lockName = 'run.lock'
@@ -28,6 +29,14 @@ const isOfLock = (name: string): boolean => name === lockName || name.startsWith
 
 /** Names that no result has: of the lock, and of files that were never finished. */
 const isPassing = (name: string): boolean => isOfLock(name) || isTemporary(name)
+
+/** How a folder is taken. */
+export interface Taking {
+  /** Names of the files that will be written in it. */
+  readonly files: readonly string[]
+  /** Whether it is made where it does not exist. */
+  readonly make: boolean
+}
 
 /** Told what a user should know, in one line. */
 export type Note = (line: string) => void
@@ -50,15 +59,28 @@ export class Folder {
     process.on('exit', this.#onExit)
   }
 
+  /** @throws ToeplitzError with code FILE when something else has the name of a file that is to be written in a folder */
+  static async assertFree(path: string, files: readonly string[]): Promise<void> {
+    for (const name of [lockName, ...files]) {
+      const kind = await kindAt(join(path, name))
+      if (kind === undefined || kind === 'file') continue
+      throw new ToeplitzError(
+        'FILE',
+        `${shown(join(path, name))}: is a ${kind}, where a file is to be written; remove it, or choose another folder`,
+      )
+    }
+  }
+
   /**
    * Takes a folder, and makes it where it does not exist and may be made.
    * @throws InUseError when another process has it; ToeplitzError with code FILE when it cannot be made or written to
    */
-  static async take(path: string, note: Note, { make }: { readonly make: boolean }): Promise<Folder> {
+  static async take(path: string, note: Note, { make, files }: Taking): Promise<Folder> {
     for (let attempt = 0; ; attempt++) {
       const made = make ? await makeDirectory(path) : undefined
       let lock: Lock
       try {
+        await Folder.assertFree(path, files)
         lock = await Lock.take(join(path, lockName), path)
       } catch (error) {
         // Another process that gave up may just have removed the folder that it had made.
@@ -79,13 +101,13 @@ export class Folder {
   }
 
   /** Takes the first of the folders `base`, `base-2`, `base-3` … that holds nothing and is not in use. */
-  static async takeNumbered(base: string, note: Note): Promise<Folder> {
+  static async takeNumbered(base: string, note: Note, files: readonly string[]): Promise<Folder> {
     for (let number = 1; ; number++) {
       const path = numbered(base, number)
       if (!(await isVacant(path))) continue
       let folder: Folder
       try {
-        folder = await Folder.take(path, note, { make: true })
+        folder = await Folder.take(path, note, { make: true, files })
       } catch (error) {
         if (error instanceof InUseError) continue
         throw error
@@ -173,7 +195,7 @@ const numbered = (base: string, number: number): string => (number === 1 ? base 
 /** Whether nothing is at a path, or a folder that holds nothing: a process was killed before it had a result. */
 async function isVacant(path: string): Promise<boolean> {
   try {
-    return (await readdir(path)).every(isPassing)
+    return (await readdir(path, { withFileTypes: true })).every((entry) => entry.isFile() && isPassing(entry.name))
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return true
     const isFile = codeOf(error) === 'ENOTDIR' && (await lstat(path).catch(() => undefined)) !== undefined

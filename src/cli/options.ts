@@ -30,6 +30,11 @@ export function parseNonNegativeInteger(text: string): number {
   return parseInteger(text, 0, largestInteger)
 }
 
+/** A count that does not travel to the core. */
+export function parseCount(text: string): number {
+  return parseInteger(text, 1, Number.MAX_SAFE_INTEGER)
+}
+
 export function parseThreads(text: string): number {
   return parseInteger(text, 1, mostThreads)
 }
@@ -175,6 +180,8 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   model: parseModel,
   data: choiceOrFolder(dataNames),
   imageSize: parseNonNegativeInteger,
+  maxPixels: parseCount,
+  maxBytes: parseCount,
   epochs: parsePositiveInteger,
   batchSize: parsePositiveInteger,
   lr: parsePositiveNumber,

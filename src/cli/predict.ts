@@ -1,15 +1,15 @@
 /** `toeplitz predict`: what a trained model sees in PNG files. */
 import { imageTensor } from '../data/images.js'
-import { lightOnDark, resizeGrayscale, toGrayscale } from '../io/grayscale.js'
+import { lightOnDark, resizeGrayscale, toGrayscale, type GrayscaleImage } from '../io/grayscale.js'
 import { decodePng } from '../io/png.js'
 import { readFileOrExplain } from '../node/files.js'
 import { largestPicture } from '../node/folder.js'
 import { softmax } from '../ops/softmax.js'
 import { init } from '../runtime/embedded.js'
-import { UnsupportedError } from '../runtime/errors.js'
+import { isOutOfMemory, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
 import { scope } from '../tensor/tensor.js'
 import { readTrainedModel } from './models.js'
-import type { PredictOptions } from './program.js'
+import { exitCodes, type PredictOptions } from './program.js'
 import { columns, outputTo, type CliStream } from './terminal.js'
 
 interface Prediction {
@@ -29,9 +29,9 @@ const cells = ({ image, label, probability }: Prediction): string[] => [
 export async function predictCommand(
   modelPath: string,
   images: readonly string[],
-  { json }: PredictOptions,
-  { stdout }: { readonly stdout: CliStream } = process,
-): Promise<undefined> {
+  { json, maxPixels, maxBytes }: PredictOptions,
+  { stdout, stderr }: { readonly stdout: CliStream; readonly stderr: CliStream } = process,
+): Promise<number> {
   await init()
   const { file, model } = await readTrainedModel(modelPath)
   const [C, H, W] = model.input as [number, number, number]
@@ -40,10 +40,19 @@ export async function predictCommand(
       `${modelPath}: the model takes ${C} channels; predict reads pictures for models of one channel`,
     )
   const predictions: Prediction[] = []
+  let code: number = exitCodes.success
   for (const image of images) {
-    const gray = lightOnDark(
-      toGrayscale(decodePng(await readFileOrExplain(image, { maxBytes: largestPicture }), image)),
-    )
+    let gray: GrayscaleImage
+    try {
+      const bytes = await readFileOrExplain(image, { maxBytes: largestPicture })
+      gray = lightOnDark(toGrayscale(decodePng(bytes, image, { maxPixels, maxBytes })))
+    } catch (error) {
+      // What is wrong with one picture does not take the answers for the others.
+      if (!(error instanceof ToeplitzError) || isOutOfMemory(error)) throw error
+      outputTo(stderr).line(`toeplitz: ${error.message}`)
+      code = exitCodes.failure
+      continue
+    }
     const { data } = gray.width === W && gray.height === H ? gray : resizeGrayscale(gray, W, H)
     const probabilities = scope(() => softmax(model.forward(imageTensor(data, [1, H, W], file.normalization))).data())
     let best = 0
@@ -61,4 +70,5 @@ export async function predictCommand(
   const out = outputTo(stdout)
   if (json) out.json(predictions)
   else out.text(columns(predictions.map(cells), (column) => column === 2))
+  return code
 }

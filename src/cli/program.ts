@@ -32,6 +32,9 @@ export interface TrainOptions extends TrainSettings {
 }
 
 export interface PredictOptions {
+  /** Larger pictures are not read. */
+  readonly maxPixels: number
+  readonly maxBytes: number
   readonly json: boolean
   readonly debug: boolean
 }
@@ -66,6 +69,8 @@ export interface SearchOptions {
   readonly model: string
   readonly data: string
   readonly imageSize: number
+  readonly maxPixels: number
+  readonly maxBytes: number
   readonly lr: Values
   readonly weightDecay: Values
   /** Trials in a round. */
@@ -176,6 +181,18 @@ export async function runCli(
   return exitCode
 }
 
+/** The options of every command that reads pictures. */
+const limits = {
+  maxPixels: (): Option =>
+    new Option('--max-pixels <count>', 'largest width × height of a picture that is read')
+      .argParser(parsers.maxPixels)
+      .default(trainDefaults.maxPixels),
+  maxBytes: (): Option =>
+    new Option('--max-bytes <count>', 'most memory in which a picture or a compressed file is decoded')
+      .argParser(parsers.maxBytes)
+      .default(trainDefaults.maxBytes),
+}
+
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
   const { imageSize, clipNorm, accumulate, earlyStopping, seed } = trainDefaults
@@ -187,6 +204,8 @@ function addTrain(program: Command, actions: CliActions): void {
     )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder of pictures`, parsers.data, data)
     .option('--image-size <pixels>', 'size of the pictures of a folder, 0 for the first', parsers.imageSize, imageSize)
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
     .option('--epochs <count>', 'passes over the training images', parsers.epochs, epochs)
     .option('--batch-size <count>', 'images in a step', parsers.batchSize, batchSize)
     .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls', parsers.lr, lr)
@@ -254,6 +273,8 @@ function addSearch(program: Command, actions: CliActions): void {
     )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder`, parsers.data, data)
     .option('--image-size <pixels>', 'size of the pictures of a folder', parsers.imageSize, imageSize)
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
     .addOption(ranges('learning rate', '--lr <values>', lr))
     .addOption(ranges('weight decay', '--weight-decay <values>', weightDecay))
     .option('--trials <count>', 'trials in a round', parsePositiveInteger, trials)
@@ -286,10 +307,12 @@ function addPredict(program: Command, actions: CliActions): void {
     .description('say what a trained model sees in pictures')
     .argument('<model>', 'model.safetensors or model.json of a trained model, or the folder with it')
     .argument('<image...>', 'PNG files')
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ toeplitz predict runs/convnet-mnist/model.json one.png two.png')
-    .action(async (model: string, images: string[], _options: unknown, command: Command) => {
-      await actions.predict(model, images, flags(command))
+    .action(async (model: string, images: string[], { maxPixels, maxBytes }: PredictOptions, command: Command) => {
+      await actions.predict(model, images, { maxPixels, maxBytes, ...flags(command) })
     })
 }
 

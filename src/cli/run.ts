@@ -45,6 +45,9 @@ const names = {
 const results = [names.model, names.result, names.report, names.weights]
 const outdated = ['best.safetensors']
 
+/** All that a run writes or removes. */
+const files = [...Object.values(names), ...outdated, MetricsFile.fileName]
+
 /** A run's name, as `convnet-mnist`. */
 export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string => `${model}-${basename(data)}`
 
@@ -108,8 +111,8 @@ export class Run {
       throw new UsageError('--accept-changed-data: only a run that goes on by --resume has data to compare')
     const folder =
       out === undefined
-        ? await Folder.takeNumbered(baseOf(options), note)
-        : await Folder.take(out, note, { make: true })
+        ? await Folder.takeNumbered(baseOf(options), note, files)
+        : await Folder.take(out, note, { make: true, files })
     try {
       if (!force) await refuseRun(folder)
       return new Run(folder, settingsOf(options), note)
@@ -126,7 +129,7 @@ export class Run {
       for (const name of settingNames) {
         if (options.given.has(name) && options[name] !== checkpoint.settings[name]) {
           throw new UsageError(
-            `${flagOf(name)} ${options[name]}: the run was started with ${checkpoint.settings[name]}; leave the option out, or start a new run`,
+            `${optionWords(flagOf(name), options[name])}: the run was started with ${checkpoint.settings[name]}; leave the option out, or start a new run`,
           )
         }
       }
@@ -241,7 +244,7 @@ export class Run {
     if (changes !== undefined && !acceptChangedData) {
       throw new ToeplitzError(
         'DATA_CHANGED',
-        `--resume ${shown(this.path)}: the data is not what the run was started on: ${changes}; ` +
+        `${optionWords('--resume', this.path)}: the data is not what the run was started on: ${changes}; ` +
           'bring it back (--data-dir), or go on with what is there by --accept-changed-data',
       )
     }
@@ -284,17 +287,15 @@ function movedTo(size: number, { fit, data, settings: { batchSize } }: Checkpoin
 
 /** @throws UsageError when there is a run in the folder, which a new one would replace */
 async function refuseRun(folder: Folder): Promise<void> {
-  const path = shown(folder.path)
+  const out = optionWords('--out', folder.path)
   if (await folder.has(names.checkpoint)) {
     throw new UsageError(
-      `--out ${path} holds an unfinished run; go on with ${optionWords('--resume', folder.path)}, choose another folder, or replace it with --force`,
+      `${out} holds an unfinished run; go on with ${optionWords('--resume', folder.path)}, choose another folder, or replace it with --force`,
     )
   }
   for (const name of results) {
     if (await folder.has(name)) {
-      throw new UsageError(
-        `--out ${path} holds a finished run (${name}); choose another folder, or replace it with --force`,
-      )
+      throw new UsageError(`${out} holds a finished run (${name}); choose another folder, or replace it with --force`)
     }
   }
 }
@@ -305,9 +306,10 @@ const isUnfinished = (path: string): Promise<boolean> => isA('file', join(path, 
 async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder> {
   const named = typeof options.resume === 'string' ? options.resume : options.out
   if (named !== undefined) {
+    await Folder.assertFree(named, files)
     // A folder in which no run was killed is only read, if there is nothing to go on with.
     if (!(await Folder.isLocked(named))) await refuseFinished(named)
-    const folder = await Folder.take(named, note, { make: false })
+    const folder = await Folder.take(named, note, { make: false, files })
     try {
       // The run that held the folder until now may have ended in the meantime.
       await refuseFinished(named)
@@ -321,7 +323,7 @@ async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder
   for (const path of await numberedFolders(baseOf(options))) {
     if (!(await isUnfinished(path))) continue
     try {
-      const folder = await Folder.take(path, note, { make: false })
+      const folder = await Folder.take(path, note, { make: false, files })
       if (await isUnfinished(path)) return folder
       folder.close()
     } catch (error) {
@@ -340,7 +342,7 @@ async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder
 async function refuseFinished(path: string): Promise<void> {
   if (await isUnfinished(path)) return
   if (await isA('file', join(path, names.model))) {
-    throw new UsageError(`--resume ${path}: the run is finished; there is nothing to go on with`)
+    throw new UsageError(`${optionWords('--resume', path)}: the run is finished; there is nothing to go on with`)
   }
   await readCheckpoint(join(path, names.checkpoint))
 }

@@ -2,7 +2,6 @@
 import { join } from 'node:path'
 import { imageRange } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
-import { shown } from '../node/files.js'
 import { SGD } from '../optim/sgd.js'
 import { init } from '../runtime/embedded.js'
 import { fit } from '../train/fit.js'
@@ -32,8 +31,21 @@ const describe = ({ values }: Trial): string =>
 
 /** The settings of a trial. */
 const settingsOf = (options: SearchOptions, values: Readonly<Record<string, number>>): RunSettings => {
-  const { model, data, imageSize, epochs, batchSize, init: weights, augment, seed } = options
-  return { ...trainDefaults, model, data, imageSize, epochs, batchSize, init: weights, augment, seed, ...values }
+  const { model, data, imageSize, maxPixels, maxBytes, epochs, batchSize, init: weights, augment, seed } = options
+  return {
+    ...trainDefaults,
+    model,
+    data,
+    imageSize,
+    maxPixels,
+    maxBytes,
+    epochs,
+    batchSize,
+    init: weights,
+    augment,
+    seed,
+    ...values,
+  }
 }
 
 /** The validation accuracy after a short training. */
@@ -110,16 +122,17 @@ function tableOf(trials: readonly Trial[]): string[] {
 }
 
 const names = { record: 'search.json', report: 'search.html' } as const
+const files = Object.values(names)
 
 /** Takes the folder for the results of a search. */
 async function takeFolder(options: SearchOptions, note: Note): Promise<Folder> {
   const { out, force = false } = options
-  if (out === undefined) return Folder.takeNumbered(join('runs', `search-${nameOf(options)}`), note)
-  const folder = await Folder.take(out, note, { make: true })
+  if (out === undefined) return Folder.takeNumbered(join('runs', `search-${nameOf(options)}`), note, files)
+  const folder = await Folder.take(out, note, { make: true, files })
   if (force || !(await folder.has(names.record))) return folder
   folder.close()
   throw new UsageError(
-    `--out ${shown(out)} holds a finished search (${names.record}); choose another folder, or replace it with --force`,
+    `${optionWords('--out', out)} holds a finished search (${names.record}); choose another folder, or replace it with --force`,
   )
 }
 
@@ -133,10 +146,10 @@ export async function searchCommand(
   const folder = await takeFolder(options, note)
   try {
     await init()
-    const { data: name, dataDir, imageSize, images } = options
+    const { data: name, dataDir, imageSize, maxPixels, maxBytes, images } = options
     const all = await loadData(name, {
       dataDir,
-      imageSize,
+      ...{ imageSize, maxPixels, maxBytes },
       strict: false,
       onSkip: ({ message }) => note(`warning: ${message}; skipped`),
       note,

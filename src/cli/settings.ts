@@ -1,4 +1,5 @@
 /** What a training run is made of, as typed, and what is taken where nothing is typed. */
+import { defaultLimits } from '../io/limits.js'
 import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
 import { optionWords } from './shell.js'
 
@@ -15,6 +16,10 @@ export interface TrainSettings {
   readonly data: string
   /** Height and width to which the pictures of a folder are brought; 0 for those of the first. */
   readonly imageSize: number
+  /** Pictures of more pixels are damaged ones. */
+  readonly maxPixels: number
+  /** Files that take more bytes to decode are damaged ones. */
+  readonly maxBytes: number
   readonly epochs: number
   readonly batchSize: number
   readonly lr: number
@@ -59,6 +64,7 @@ export const trainDefaults = {
   model: 'convnet',
   data: 'mnist',
   imageSize: 0,
+  ...defaultLimits,
   epochs: 2,
   batchSize: 64,
   lr: 0.04,
@@ -100,6 +106,7 @@ export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (let
 export function commandOf(settings: RunSettings): string {
   const off: Partial<RunSettings> = {
     imageSize: 0,
+    ...defaultLimits,
     init: 'default',
     augment: 'none',
     clipNorm: 0,

@@ -63,8 +63,9 @@ async function start(wanted = 1, note: Note): Promise<void> {
 
 /** The data, the model and the optimizer of a run. What is wrong with pictures that are skipped is added to `skipped`. */
 async function makeParts({ settings }: Run, options: TrainOptions, skipped: string[], note: Note): Promise<RunParts> {
+  const { imageSize, maxPixels, maxBytes } = settings
   const data = await loadData(settings.data, {
-    ...{ dataDir: options.dataDir, imageSize: settings.imageSize, strict: options.strict },
+    ...{ dataDir: options.dataDir, imageSize, maxPixels, maxBytes, strict: options.strict },
     onSkip: ({ message }) => skipped.push(message),
     note,
   })

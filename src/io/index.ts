@@ -1,4 +1,5 @@
 /** Files: models, safetensors, PNG and JPEG. */
+export { decodeImage } from './decode.js'
 export * from './grayscale.js'
 export * from './jpeg.js'
 export * from './model-file.js'

@@ -24,6 +24,9 @@ export const beginsWith = (bytes: Uint8Array, signature: readonly number[]): boo
 export const endsWithin = (bytes: Uint8Array, signature: readonly number[]): boolean =>
   bytes.length > 0 && bytes.length < signature.length && bytes.every((byte, i) => byte === signature[i])
 
+/** The limits where none are given. */
+export const defaultLimits = { maxPixels: 2 ** 26, maxBytes: 2 ** 29 } as const satisfies PictureLimits
+
 /** @throws ShapeError when a limit is not a number above 0 */
 function limitOf(name: 'maxPixels' | 'maxBytes', value: number): number {
   if (value > 0) return value
@@ -40,12 +43,14 @@ export function checkPixels(
   picture: string,
   width: number,
   height: number,
-  { maxPixels = 2 ** 26 }: PictureLimits,
+  { maxPixels = defaultLimits.maxPixels }: PictureLimits,
 ): void {
   const size = `${picture} has ${width} × ${height} pixels`
   if (width === 0 || height === 0) throw new FormatError(`${size}; both must be at least 1`)
   if (width * height > limitOf('maxPixels', maxPixels)) {
-    throw new FormatError(`${size}, more than the limit of ${maxPixels}; make it smaller, or raise maxPixels`)
+    throw new FormatError(
+      `${size}, more than the limit of ${maxPixels}; make it smaller, or raise maxPixels (--max-pixels)`,
+    )
   }
 }
 
@@ -55,10 +60,10 @@ export function checkPixels(
  * @param bytes all that will be in memory at the same time, without the file
  * @throws FormatError when it is more than the limit
  */
-export function checkBytes(picture: string, bytes: number, { maxBytes = 2 ** 29 }: PictureLimits): void {
+export function checkBytes(picture: string, bytes: number, { maxBytes = defaultLimits.maxBytes }: PictureLimits): void {
   if (bytes > limitOf('maxBytes', maxBytes)) {
     throw new FormatError(
-      `${picture} takes ${bytes} bytes to decode, more than the limit of ${maxBytes}; make it smaller, or raise maxBytes`,
+      `${picture} takes ${bytes} bytes to decode, more than the limit of ${maxBytes}; make it smaller, or raise maxBytes (--max-bytes)`,
     )
   }
 }
@@ -68,6 +73,8 @@ export function allocate(bytes: number, picture: string): Uint8Array<ArrayBuffer
   try {
     return new Uint8Array(bytes)
   } catch {
-    throw new OutOfMemoryError(`${picture} takes ${bytes} bytes, which this runtime cannot give; lower maxBytes`)
+    throw new OutOfMemoryError(
+      `${picture} takes ${bytes} bytes, which this runtime cannot give; lower maxBytes (--max-bytes)`,
+    )
   }
 }

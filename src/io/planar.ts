@@ -1,9 +1,7 @@
-/** Pictures of files as the planes that models take: channel by channel, of a size asked for. */
-import { FormatError } from '../runtime/errors.js'
+/** Pictures as the planes that models take: channel by channel, of a size asked for. */
 import { Axis, resample, toGrayscale } from './grayscale.js'
-import { decodeJpeg, isJpeg } from './jpeg.js'
-import { allocate, endsWithin, jpegSignature, pngSignature, type PictureLimits } from './limits.js'
-import { decodePng, type PngImage } from './png.js'
+import { allocate } from './limits.js'
+import type { PngImage } from './png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
 export interface PlanarImage {
@@ -11,21 +9,6 @@ export interface PlanarImage {
   readonly shape: readonly [C: number, H: number, W: number]
   /** One plane after another: all of red, all of green, all of blue. */
   readonly data: Uint8Array
-}
-
-const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 0x50
-
-/**
- * Reads a PNG or a JPEG, told apart by their first bytes.
- *
- * @param limits of pixels and of memory
- * @throws FormatError when it is neither, or damaged, or exceeds a limit
- */
-export function decodeImage(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
-  if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG or a JPEG was expected`)
-  if (isJpeg(bytes) || endsWithin(bytes, jpegSignature)) return decodeJpeg(bytes, name, limits)
-  if (isPng(bytes) || endsWithin(bytes, pngSignature)) return decodePng(bytes, name, limits)
-  throw new FormatError(`${name}: neither a PNG nor a JPEG`)
 }
 
 /** Channels as planes: 1 for grey (luma), 3 for red, green and blue. Transparent pixels lie over white. */

@@ -2,11 +2,12 @@
 import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
 import type { PictureLimits } from '../io/limits.js'
-import { coverPlanes, decodeImage } from '../io/planar.js'
+import { decodeImage } from '../io/decode.js'
+import { coverPlanes } from '../io/planar.js'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
-import { listPictures, type Listing, type OtherFiles } from './listing.js'
+import { listPictures, tellBeside, type Listing, type OtherFiles } from './listing.js'
 import type { Split } from './mnist.js'
 import { isAbsent } from './reading.js'
 
@@ -31,7 +32,10 @@ export interface ImageFolderOptions extends PictureLimits {
   readonly strict?: boolean
   /** Told once of each picture that is skipped: it is damaged, a pipe, a device, or a link that leads nowhere. */
   readonly onSkip?: (error: FormatError) => void
-  /** Told once, when the folder is opened, of what lies in the classes and is not called as pictures are. */
+  /**
+   * Told, when the folder is opened, of what lies in it and is no picture of a class: once for each kind of files, in the
+   * classes and beside them.
+   */
   readonly onOther?: (others: OtherFiles) => void
   /** Decoded pictures are kept in memory where all of them take at most this many bytes. Default 512 MiB. */
   readonly cacheBytes?: number
@@ -75,6 +79,7 @@ export async function loadImageFolder(directory: string, options: ImageFolderOpt
   if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
   const paths = { training: join(directory, 'train'), test: join(directory, 'test') }
   if ((await isA('directory', paths.training)) && (await isA('directory', paths.test))) {
+    await tellBeside(directory, ['train', 'test'], options)
     const training = await openImageFolder(paths.training, options)
     const [C, H, W] = training.shape
     const test = await openImageFolder(paths.test, { ...options, channels: C as 1 | 3, size: [H, W] })

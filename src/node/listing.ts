@@ -21,16 +21,23 @@ const limits: ListingLimits = { count: 5_000_000, characters: 2 ** 28 }
 export interface ListingReports {
   /** Told of each picture or class that cannot be read: links that lead nowhere, pipes, sockets and devices. */
   readonly onSkip: (error: FormatError) => void
-  /** Told once, where what is in the classes is not called as pictures are. */
+  /** Told once of each kind of what is passed over, in each of the two places. */
   readonly onOther?: ((others: OtherFiles) => void) | undefined
 }
 
-/** Files and folders in the classes that are passed over, because their names do not end as those of pictures do. */
+/** What lies in a folder of classes and is passed over: all that is of one kind and in one place. */
 export interface OtherFiles {
   /** How many there are. Names that begin with a dot are not counted. */
   readonly count: number
-  /** Path of one of them. */
+  /** Path of one of them: the first, in the order of their names. */
   readonly example: string
+  /**
+   * What they are; links are what they lead to, where that matters. A `picture` is a file that is called as pictures are, a
+   * `file` another one.
+   */
+  readonly kind: 'picture' | 'file' | 'directory' | 'link' | 'pipe' | 'socket' | 'device'
+  /** Whether they lie in the folders of classes, or beside these. */
+  readonly place: 'class' | 'beside'
 }
 
 /** The pictures of a folder, class by class in the order of their names, and in each in the order of theirs. */
@@ -43,6 +50,27 @@ export interface Listing {
 }
 
 const isPicture = (name: string): boolean => extensions.includes(extname(name).toLowerCase())
+
+/** Counts what is passed over, by place and kind. */
+class Others {
+  readonly #found = new Map<string, { -readonly [Name in keyof OtherFiles]: OtherFiles[Name] }>()
+
+  add(place: OtherFiles['place'], path: string, { name, kind }: Entry): void {
+    if (name.startsWith('.')) return
+    const what = kind === 'file' && isPicture(name) ? 'picture' : kind
+    const known = this.#found.get(`${place} ${what}`)
+    if (!known) this.#found.set(`${place} ${what}`, { count: 1, example: path, kind: what, place })
+    else {
+      known.count++
+      if (path < known.example) known.example = path
+    }
+  }
+
+  tell({ onOther }: Pick<ListingReports, 'onOther'>): void {
+    const inOrder = [...this.#found.values()].sort((a, b) => (a.example < b.example ? -1 : 1))
+    for (const found of inOrder) onOther?.(found)
+  }
+}
 
 /** Names that are held, as far as there is room for them. */
 class Room {
@@ -77,13 +105,15 @@ async function ancestorsOf(directory: string): Promise<Set<string>> {
 const dangling = (path: string): FormatError => new FormatError(`${path}: is a link that leads nowhere; remove it`)
 
 /** The folders of classes, or links to such, in the order of their names. */
-async function classesIn(directory: string, room: Room, { onSkip }: ListingReports): Promise<string[]> {
+async function classesIn(directory: string, room: Room, { onSkip }: ListingReports, others: Others): Promise<string[]> {
   const classes: string[] = []
   let above: Set<string> | undefined
   const pathOf = (name: string): string => join(directory, name)
-  for await (const { name, kind, linked } of entriesOf(directory, pathOf, (name) => !name.startsWith('.'))) {
+  for await (const entry of entriesOf(directory, pathOf, (name) => !name.startsWith('.'))) {
+    const { name, kind, linked } = entry
     if (name.startsWith('.')) continue
     if (kind === 'link') onSkip(dangling(pathOf(name)))
+    else if (kind !== 'directory') others.add('beside', pathOf(name), entry)
     if (kind !== 'directory') continue
     if (isForeign(name)) {
       throw new FormatError(`${pathOf(name)}: the name of a class must be UTF-8; rename the folder`)
@@ -106,19 +136,16 @@ async function picturesIn(
   directory: string,
   room: Room,
   { onSkip }: ListingReports,
-  others: { count: number; example: string },
+  others: Others,
 ): Promise<string[]> {
   const names: string[] = []
   const pathOf = (name: string): string => join(directory, name)
-  const passOver = (name: string): void => {
-    if (name.startsWith('.')) return
-    if (others.count++ === 0 || pathOf(name) < others.example) others.example = pathOf(name)
-  }
   const skip = (name: string, kind: Entry['kind']): void => {
     onSkip(kind === 'link' ? dangling(pathOf(name)) : irregular(pathOf(name), kind))
   }
-  for await (const { name, kind } of entriesOf(directory, pathOf, isPicture)) {
-    if (!isPicture(name) || kind === 'directory') passOver(name)
+  for await (const entry of entriesOf(directory, pathOf, isPicture)) {
+    const { name, kind } = entry
+    if (!isPicture(name) || kind === 'directory') others.add('class', pathOf(name), entry)
     else if (kind !== 'file') skip(name, kind)
     else {
       room.take(name)
@@ -139,11 +166,11 @@ export async function listPictures(
   { count, characters }: ListingLimits = limits,
 ): Promise<Listing> {
   const room = new Room(directory, { count, characters })
-  const classes = await classesIn(directory, room, reports)
+  const others = new Others()
+  const classes = await classesIn(directory, room, reports, others)
   if (classes.length === 0) {
     throw new FormatError(`${directory}: there is no folder in it; expected one for each class, with its pictures`)
   }
-  const others = { count: 0, example: '' }
   const names: string[] = []
   const ends: number[] = []
   for (const name of classes) {
@@ -159,6 +186,20 @@ export async function listPictures(
   }
   const labels = new Int32Array(names.length)
   ends.forEach((end, label) => labels.fill(label, label === 0 ? 0 : ends[label - 1], end))
-  if (others.count > 0) reports.onOther?.(others)
+  others.tell(reports)
   return { classes, names, labels }
+}
+
+/** Tells what lies in a folder besides the named ones, as `listPictures` tells what lies beside the classes. */
+export async function tellBeside(
+  directory: string,
+  names: readonly string[],
+  reports: Pick<ListingReports, 'onOther'>,
+): Promise<void> {
+  const others = new Others()
+  const pathOf = (name: string): string => join(directory, name)
+  for await (const entry of entriesOf(directory, pathOf, (name) => !name.startsWith('.'))) {
+    if (!names.includes(entry.name)) others.add('beside', pathOf(entry.name), entry)
+  }
+  others.tell(reports)
 }

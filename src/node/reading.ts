@@ -106,9 +106,9 @@ class Slots {
 
 const slots = new Slots(MOST_OPEN)
 
-type Kind = 'file' | 'directory' | 'link' | 'pipe' | 'socket' | 'device'
+export type Kind = 'file' | 'directory' | 'link' | 'pipe' | 'socket' | 'device'
 
-/** What a directory's entry, or what a path leads to, is. */
+/** What a directory's entry is, or what a path leads to. */
 function kindOf(found: Dirent<Buffer> | Stats): Kind {
   if (found.isFile()) return 'file'
   if (found.isDirectory()) return 'directory'
@@ -130,14 +130,14 @@ export const irregular = (path: string, kind: Kind): FormatError =>
 /** Something in a directory. */
 export interface Entry {
   readonly name: string
-  /** What it is; of a link, what it leads to, or `link` where it leads nowhere. */
+  /** What it is; of a link that is followed, what it leads to, or `link` where it leads nowhere. */
   readonly kind: Kind
   readonly linked: boolean
 }
 
 /**
  * What is in a directory, in no order, one after another: however many there are, few are held. `wanted` tells by the name
- * which links are worth following.
+ * which links are followed; the others are links.
  *
  * @throws as `readFileOrExplain`
  */
@@ -153,8 +153,7 @@ export async function* entriesOf(
       const name = nameOf(entry.name as unknown as Buffer)
       const kind = kindOf(entry as unknown as Dirent<Buffer>)
       const linked = kind === 'link'
-      if (linked && !wanted(name)) continue
-      yield { name, linked, kind: linked ? await followed(pathOf(name)) : kind }
+      yield { name, linked, kind: linked && wanted(name) ? await followed(pathOf(name)) : kind }
     }
   } catch (error) {
     throw readingError(directory, error)
@@ -190,7 +189,7 @@ export async function statOrExplain(path: string): Promise<Stats> {
 }
 
 /** What is at the path, links followed; undefined where there is nothing. @throws as `isA` */
-async function kindAt(path: string): Promise<Kind | undefined> {
+export async function kindAt(path: string): Promise<Kind | undefined> {
   try {
     return kindOf(await stat(systemPath(path)))
   } catch (error) {

@@ -90,7 +90,7 @@ describe('a checkpoint', () => {
     const again = (checksum: boolean): Uint8Array =>
       encodeSafetensors(Object.fromEntries(tensors) as Record<string, SafetensorsInput>, metadata, { checksum })
     expect(await refusal(again(true))).toBe('')
-    expect(await refusal(again(false))).toContain("expected 'toeplitz-checkpoint 3' and a checksum in its header")
+    expect(await refusal(again(false))).toContain("expected 'toeplitz-checkpoint 4' and a checksum in its header")
   })
 
   type Tensors = Map<string, SafetensorsInput>

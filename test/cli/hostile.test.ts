@@ -86,7 +86,7 @@ describe.skipIf(process.platform === 'win32')('folders of pictures', () => {
     expect(out).not.toMatch(/^toeplitz/m)
     expect(out).toMatch(/: \d+ training, \d+ validation, 6 test images; results in evil$/m)
     expect(out).toMatch(
-      /^note: 1 file or folder in the classes does not end in \.png, \.jpg, \.jpeg, such as .*notes\.txt; left out$/m,
+      /^note: left out 1 file in the classes, such as .*notes\.txt: names of pictures end in \.png, \.jpg, \.jpeg$/m,
     )
     for (const expected of [
       /^warning: .*plain\/a\\ntoeplitz: b\\x1b\[2J\\u202e.*\.png: is a pipe, which is not read; .*; skipped$/m,
@@ -106,6 +106,41 @@ describe.skipIf(process.platform === 'win32')('folders of pictures', () => {
     expect(strict).toMatchObject({ code: 1, out: '' })
     expect(strict.error).toMatch(/^toeplitz: [^\n]*(is a pipe|is a device|leads nowhere)[^\n]*\n$/)
     expect(existsSync(join(folder, 'evil-strict'))).toBe(false)
+  })
+
+  it('are told apart from what lies beside and in the classes, which is named by what it is', () => {
+    const data = join(folder, 'beside')
+    writePictures(data, 24)
+    mkdirSync(join(data, 'dark/dir.png'))
+    writeFileSync(join(data, 'loose.png'), '')
+    execFileSync('mkfifo', [join(data, 'fifo')])
+    symlinkSync('loose.png', join(data, 'link.txt'))
+    const { code, out } = toeplitz([...training, '--data', 'beside', '--out', 'besides'])
+    expect(code).toBe(0)
+    expect(out.match(/^note: .*$/gm)).toEqual([
+      'note: left out 1 folder in the classes, such as beside/dark/dir.png: of a class, only what lies in its folder itself is read',
+      'note: left out 1 pipe beside the folders that are read, such as beside/fifo: a class is a folder with its pictures',
+      'note: left out 1 file beside the folders that are read, such as beside/link.txt: a class is a folder with its pictures',
+      'note: left out 1 picture beside the folders that are read, such as beside/loose.png: put each in the folder of its class',
+    ])
+  })
+
+  it('are bounded by the limits that are asked for, which are those of the run', () => {
+    writePictures(join(folder, 'bounded'), 24)
+    const data = new Uint8Array(40 * 30 * 3).fill(9)
+    writeFileSync(join(folder, 'bounded/dark/0.png'), encodePng({ width: 40, height: 30, channels: 3, data }))
+    const args = [...training, '--data', 'bounded', '--image-size', '8', '--max-pixels', '1000']
+    const { code, out } = toeplitz([...args, '--out', 'bounds'])
+    expect(code).toBe(0)
+    expect(out).toMatch(
+      /^warning: bounded\/dark\/0\.png: the PNG has 40 × 30 pixels, more than the limit of 1000; .*--max-pixels/m,
+    )
+    expect(readFileSync(join(folder, 'bounds/result.json'), 'utf8')).toContain(
+      '--image-size 8 --max-pixels 1000 --epochs',
+    )
+    const bytes = toeplitz([...args.slice(0, -2), '--max-bytes', '3000', '--strict', '--out', 'bytes'])
+    expect(bytes.code).toBe(1)
+    expect(bytes.error).toMatch(/bounded\/dark\/0\.png: .* more than the limit of 3000; .*--max-bytes/)
   })
 
   it('are read with few file handles, all of them', () => {

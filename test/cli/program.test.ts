@@ -52,11 +52,13 @@ describe('good command lines', () => {
       ...['--momentum', '0', '--weight-decay', '0', '--seed', '4294967295', '--out', 'runs/a', '--data-dir', 'd'],
       ...['--schedule', 'step', '--init', 'gaussian=0.01', '--augment', 'flip,shift=4', '--clip-norm', '5'],
       ...['--accumulate', '2', '--early-stopping', '3', '--image-size', '32', '--strict'],
+      ...['--max-pixels', '100004', '--max-bytes', '9007199254740991'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
       ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
       ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
+      ...{ maxPixels: 100004, maxBytes: 9007199254740991 },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
         ...([
@@ -68,6 +70,8 @@ describe('good command lines', () => {
           'accumulate',
           'earlyStopping',
           'imageSize',
+          'maxPixels',
+          'maxBytes',
           'strict',
         ] as const),
       ]),
@@ -118,9 +122,10 @@ describe('good command lines', () => {
   })
 
   it('predict takes one image or more', async () => {
-    const { calls, code } = await run(['predict', 'm.json', 'a.png', 'b.png', '--json'])
+    const { calls, code } = await run(['predict', 'm.json', 'a.png', 'b.png', '--json', '--max-pixels', '9'])
     expect(code).toBe(0)
-    expect(calls).toEqual([{ name: 'predict', values: ['m.json', ['a.png', 'b.png'], { json: true, debug: false }] }])
+    const options = { json: true, debug: false, maxPixels: 9, maxBytes: 2 ** 29 }
+    expect(calls).toEqual([{ name: 'predict', values: ['m.json', ['a.png', 'b.png'], options] }])
   })
 
   it('explain has defaults, and takes a batch and a pass', async () => {
@@ -227,6 +232,11 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       ['search', `--lr=${value}`],
       `'--lr <values>' argument '${value}'`,
       'a range, such as 1e-4..1e-1, or a list',
+    ]),
+    ...['0', '1.5', '-1', '9007199254740992'].map((value): [string[], ...string[]] => [
+      ['predict', 'm.json', 'a.png', `--max-pixels=${value}`],
+      `'--max-pixels <count>' argument '${value}'`,
+      'whole number from 1 to 9007199254740991',
     ]),
     [train('--schedule', 'none'), "'--schedule <name>' argument 'none'", 'cosine, step, constant'],
     [train('--out='), "'--out <dir>' argument ''", 'path of a folder'],

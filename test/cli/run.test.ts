@@ -315,6 +315,19 @@ describe('toeplitz predict', () => {
     )
   })
 
+  it('answers for all pictures that can be read, tells the others on stderr, and exits with 1', () => {
+    writeFileSync(join(folder, 'damaged.png'), picture(10).subarray(0, 60))
+    const names = ['none.png', 'three.png', 'damaged.png', 'whole', 'large.png']
+    const { code, out, error } = toeplitz('predict', 'whole', ...names)
+    expect(code).toBe(1)
+    expect(out).toMatch(/^three\.png {2}3 +\d+\.\d %\nlarge\.png {2}5 +\d+\.\d %\n$/)
+    expect(error).toMatch(/^toeplitz: none\.png: .*\ntoeplitz: damaged\.png: .*\ntoeplitz: whole: .*\n$/)
+    const json = toeplitz('predict', 'whole', ...names, '--json', '--max-pixels', '1000')
+    expect(json.code).toBe(1)
+    expect((JSON.parse(json.out) as { image: string }[]).map(({ image }) => image)).toEqual(['three.png'])
+    expect(json.error).toContain('toeplitz: large.png: the PNG has 56 × 56 pixels, more than the limit of 1000')
+  })
+
   it.each<[string, (directory: string) => string[], RegExp]>([
     ['a picture that is missing', () => ['predict', 'whole', 'none.png'], /none\.png/],
     [

@@ -31,7 +31,7 @@ const run = (changes: Partial<TrainOptions> = {}): Promise<string> =>
 const unnamed: Partial<TrainOptions> = { out: undefined! }
 
 /** Takes a folder as a run does that goes on for long. */
-const hold = (path: string): Promise<Folder> => Folder.take(path, () => undefined, { make: false })
+const hold = (path: string): Promise<Folder> => Folder.take(path, () => undefined, { make: false, files: [] })
 
 async function refusal(work: Promise<unknown>): Promise<ToeplitzError> {
   const error: unknown = await work.then(
@@ -118,6 +118,44 @@ describe('a folder that is named', () => {
     expect(namesIn('out')).toEqual([...finished, 'mine.txt'].sort())
     await run({ out: 'clean', seed: 2 })
     expect(hashIn('out')).toBe(hashIn('clean'))
+  })
+
+  it.each(['checkpoint.safetensors', 'data.json', 'metrics.jsonl', 'model.safetensors', 'model.json', 'report.html'])(
+    'in which %s is no file is refused before anything is written, whatever is asked for',
+    async (name) => {
+      await killed(later)
+      rmSync(join('out', name), { force: true })
+      mkdirSync(join('out', name))
+      const before = namesIn('out')
+      for (const changes of [{}, { force: true }, { out: undefined!, resume: 'out' }]) {
+        const { code, message } = await refusal(run(changes))
+        expect({ code, message }).toEqual({
+          code: 'FILE',
+          message: `out/${name}: is a directory, where a file is to be written; remove it, or choose another folder`,
+        })
+      }
+      expect(namesIn('out')).toEqual(before)
+    },
+  )
+
+  it.each(['result.json', 'best.safetensors', 'run.lock'])('in which %s is no file is refused', async (name) => {
+    mkdirSync(join('out', name), { recursive: true })
+    expect((await refusal(run())).message).toContain(`out/${name}: is a directory, where a file is to be written`)
+    expect(namesIn('out')).toEqual([name])
+    // A folder that is chosen by the command is another one.
+    mkdirSync(join('runs/linear-mnist', name), { recursive: true })
+    await run(unnamed)
+    expect(namesIn('runs/linear-mnist-2')).toEqual(finished)
+  })
+
+  it('is named as a shell reads it back', async () => {
+    const out = "it's mine; ls"
+    cpSync(join(root, 'whole'), out, { recursive: true })
+    const option = "--out 'it'\\''s mine; ls'"
+    expect((await refusal(run({ out }))).message).toContain(`${option} holds a finished run (model.json)`)
+    expect((await refusal(run({ out: undefined!, resume: out }))).message).toContain(
+      `${option.replace('--out', '--resume')}: the run is finished`,
+    )
   })
 
   it('has one writer: the second is told who has it', async () => {

@@ -9,6 +9,7 @@ import { predictCommand } from '../../src/cli/predict.js'
 import { runCli } from '../../src/cli/program.js'
 import { summaryCommand } from '../../src/cli/summary.js'
 import { columns, outputTo } from '../../src/cli/terminal.js'
+import { defaultLimits } from '../../src/io/limits.js'
 import { encodeModel } from '../../src/io/model-file.js'
 import { encodePng } from '../../src/io/png.js'
 import { Conv2d, Flatten, Graph, Linear, ReLU } from '../../src/nn/index.js'
@@ -21,7 +22,8 @@ const evil = 'cat\ntoeplitz: all is well\r\u001b[2J\u009b31m\u202egnp.\u2028\u20
 
 function capture() {
   let text = ''
-  return { stdout: { write: (part: string) => Boolean((text += part)) }, text: () => text }
+  const stdout = { write: (part: string) => Boolean((text += part)) }
+  return { stdout, stderr: stdout, text: () => text }
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'toeplitz-terminal-'))
@@ -110,12 +112,13 @@ describe('names from a model and of files', () => {
   })
 
   it('are shown in predictions, and are themselves in JSON', async () => {
+    const options = { ...defaultLimits, json: false, debug: false }
     const plain = capture()
-    await predictCommand(modelPath, [picture, picture], { json: false, debug: false }, plain)
+    await predictCommand(modelPath, [picture, picture], options, plain)
     expect(plain.text().split('\n')).toHaveLength(3)
     expect(plain.text()).not.toMatch(forbidden)
     const json = capture()
-    await predictCommand(modelPath, [picture], { json: true, debug: false }, json)
+    await predictCommand(modelPath, [picture], { ...options, json: true }, json)
     expect(json.text()).not.toMatch(forbidden)
     const [prediction] = JSON.parse(json.text()) as { image: string; probabilities: Record<string, number> }[]
     expect(prediction!.image).toBe(picture)

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { decodeJpeg } from '../../src/io/jpeg.js'
-import { decodeImage } from '../../src/io/planar.js'
+import { decodeImage } from '../../src/io/decode.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 import { mutate, randomOf } from '../helpers/mutants.js'
 

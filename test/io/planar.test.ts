@@ -1,7 +1,8 @@
 import { encode } from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
 import { resizeGrayscale } from '../../src/io/grayscale.js'
-import { coverImage, coverPlanes, decodeImage, toPlanes } from '../../src/io/planar.js'
+import { decodeImage } from '../../src/io/decode.js'
+import { coverImage, coverPlanes, toPlanes } from '../../src/io/planar.js'
 import { encodePng, type PngImage } from '../../src/io/png.js'
 import { randomOf } from '../helpers/mutants.js'
 

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { zlibSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../src/io/crc32.js'
-import { decodeImage } from '../../src/io/planar.js'
+import { decodeImage } from '../../src/io/decode.js'
 import { decodePng, encodePng, type PngImage } from '../../src/io/png.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 

@@ -4,7 +4,7 @@ import * as actual from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import * as planar from '../../src/io/planar.js'
+import * as decoding from '../../src/io/decode.js'
 import { encodePng } from '../../src/io/png.js'
 import { loadImageFolder, openImageFolder, type OtherFiles } from '../../src/node/folder.js'
 import { FormatError, OutOfMemoryError, ShapeError } from '../../src/runtime/errors.js'
@@ -15,8 +15,8 @@ vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof actual>()
   return { ...real, open: vi.fn(real.open) }
 })
-vi.mock('../../src/io/planar.js', async (original) => {
-  const real = await original<typeof planar>()
+vi.mock('../../src/io/decode.js', async (original) => {
+  const real = await original<typeof decoding>()
   return { ...real, decodeImage: vi.fn(real.decodeImage) }
 })
 
@@ -144,7 +144,24 @@ describe('openImageFolder', () => {
     const told: OtherFiles[] = []
     const source = await openImageFolder(directory, { onOther: (others) => told.push(others) })
     expect(source.size).toBe(9)
-    expect(told).toEqual([{ count: 2, example: join(directory, 'cat/notes.txt') }])
+    expect(told).toEqual([
+      { count: 1, example: join(directory, 'README.md'), kind: 'file', place: 'beside' },
+      { count: 1, example: join(directory, 'cat/notes.txt'), kind: 'file', place: 'class' },
+      { count: 1, example: join(directory, 'dog/more'), kind: 'directory', place: 'class' },
+    ])
+  })
+
+  it('tells of what lies beside train and test', async () => {
+    await put('train/a/1.png', png(1, 2, 3))
+    await put('test/a/2.png', png(1, 2, 3))
+    await put('val/a/3.png', png(1, 2, 3))
+    await put('4.png', png(1, 2, 3))
+    const told: OtherFiles[] = []
+    await loadImageFolder(directory, { onOther: (others) => told.push(others) })
+    expect(told).toEqual([
+      { count: 1, example: join(directory, '4.png'), kind: 'picture', place: 'beside' },
+      { count: 1, example: join(directory, 'val'), kind: 'directory', place: 'beside' },
+    ])
   })
 
   it.each([
@@ -172,7 +189,7 @@ describe('openImageFolder', () => {
   ])('ends where a decoder has no memory left: %s', async (error) => {
     await twoClasses()
     const source = await openImageFolder(directory, { cacheBytes: 0 })
-    vi.mocked(planar.decodeImage).mockImplementationOnce(() => {
+    vi.mocked(decoding.decodeImage).mockImplementationOnce(() => {
       throw error
     })
     await expect(source.read(4)).rejects.toThrow(OutOfMemoryError)

@@ -1,10 +1,12 @@
 /** Which pictures a folder holds: links, names of any bytes, what is no file, and how much is too much. */
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { listPictures, type OtherFiles } from '../../src/node/listing.js'
+import { listPictures, tellBeside, type OtherFiles } from '../../src/node/listing.js'
 
 let directory: string
 beforeEach(async () => {
@@ -41,16 +43,49 @@ describe('listPictures', () => {
       classes: ['C', 'a', 'b'],
       files: ['C/x.png', 'a/z.jpg', 'b/.x.png', 'b/1.Jpeg', 'b/10.PNG', 'b/2.png'],
       skipped: [],
-      others: [],
+      others: [{ count: 1, example: join(directory, 'README'), kind: 'file', place: 'beside' }],
     })
   })
 
-  it('tells what is not called as a picture, once, and nothing of hidden files', async () => {
+  it('tells what is no picture of a class, once for each kind, and nothing of hidden files', async () => {
     await put('a/1.png', 'a/2.webp', 'a/3.png ', 'a/4.png.', 'a/.DS_Store', 'a/sub/5.png', 'b/6.png', 'b/7', 'notes')
     await mkdir(join(directory, 'b/folder.png'))
     const { files, others } = await list()
     expect(files).toEqual(['a/1.png', 'b/6.png'])
-    expect(others).toEqual([{ count: 6, example: join(directory, 'a/2.webp') }])
+    expect(others).toEqual([
+      { count: 4, example: join(directory, 'a/2.webp'), kind: 'file', place: 'class' },
+      { count: 2, example: join(directory, 'a/sub'), kind: 'directory', place: 'class' },
+      { count: 1, example: join(directory, 'notes'), kind: 'file', place: 'beside' },
+    ])
+  })
+
+  it.skipIf(process.platform === 'win32')('tells what lies beside the classes, by what it is', async () => {
+    await put('a/1.png', '2.png', '3.JPG', '.4.png')
+    execFileSync('mkfifo', [join(directory, 'b'), join(directory, 'a/fifo')])
+    await symlink('/dev/null', join(directory, 'c.png'))
+    await symlink('a/1.png', join(directory, 'd'))
+    await symlink('a/1.png', join(directory, 'e.png'))
+    await symlink('nowhere', join(directory, 'a/link'))
+    const server = createServer().listen(join(directory, 'f'))
+    await once(server, 'listening')
+    const beside = (name: string, kind: string, count = 1) => {
+      return { count, example: join(directory, name), kind, place: 'beside' }
+    }
+    const { classes, skipped, others } = await list()
+    expect({ classes, skipped }).toEqual({ classes: ['a'], skipped: [] })
+    expect(others).toEqual([
+      beside('2.png', 'picture', 3),
+      { ...beside('a/fifo', 'pipe'), place: 'class' },
+      { ...beside('a/link', 'link'), place: 'class' },
+      beside('b', 'pipe'),
+      beside('c.png', 'device'),
+      beside('d', 'file'),
+      beside('f', 'socket'),
+    ])
+    const told: OtherFiles[] = []
+    await tellBeside(directory, ['a', 'b', 'c.png'], { onOther: (found) => told.push(found) })
+    expect(told).toEqual([beside('2.png', 'picture', 3), beside('d', 'file'), beside('f', 'socket')])
+    await new Promise((done) => server.close(done))
   })
 
   it.skipIf(process.platform === 'win32')('names what is no file, without opening it', async () => {
@@ -103,7 +138,7 @@ describe('listPictures', () => {
     await symlink('.', join(directory, 'a/inside.png'))
     const { classes, files, skipped, others } = await list()
     expect({ classes, files }).toEqual({ classes: ['a'], files: ['a/1.png'] })
-    expect(others).toEqual([{ count: 1, example: join(directory, 'a/inside.png') }])
+    expect(others).toEqual([{ count: 1, example: join(directory, 'a/inside.png'), kind: 'directory', place: 'class' }])
     expect(skipped).toEqual([
       'above: is a link to a folder that it lies in; remove it',
       'root: is a link to a folder that it lies in; remove it',

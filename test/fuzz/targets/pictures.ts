@@ -1,6 +1,7 @@
 /** Pictures on their way into a model: grey, planes, other sizes, extreme ones too. */
 import { lightOnDark, resizeGrayscale, toGrayscale } from '../../../src/io/grayscale.js'
-import { coverImage, decodeImage, toPlanes } from '../../../src/io/planar.js'
+import { decodeImage } from '../../../src/io/decode.js'
+import { coverImage, toPlanes } from '../../../src/io/planar.js'
 import { encodePng, type PngImage } from '../../../src/io/png.js'
 import type { Json } from '../mutate.js'
 import { Random } from '../random.js'
