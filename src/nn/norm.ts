@@ -82,7 +82,7 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
   forward(x: Tensor, { training }: ForwardContext): Tensor {
     const { eps, momentum, affine = true } = this.options
     return batchNorm(x, affine ? this.weight('weight') : undefined, affine ? this.weight('bias') : undefined, {
-      training,
+      training: training && this.trainable,
       eps,
       momentum,
       runningMean: this.weight('runningMean'),

@@ -1,4 +1,5 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
+import { checkConstant } from '../autodiff/op.js'
 import { guarded, kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
@@ -23,6 +24,7 @@ export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): Cli
   checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
   gradients.forEach((gradient: unknown, index) => {
     if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
+    checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
   })
   const norm = guarded('clipGradNorm', () =>
     Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + k.norm_squares(pointer, size), 0)),
