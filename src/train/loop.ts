@@ -494,9 +494,8 @@ export async function* run<Target, Output>(
       yield event
     }
   } catch (error) {
-    outcome = (async (): Promise<never> => {
-      throw error
-    })()
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what was thrown
+    outcome = Promise.reject(error)
     outcome.catch(() => undefined)
     throw error
   } finally {
