@@ -82,6 +82,7 @@ export function crossentropy_workspace(): f64 {
  * Cross-entropy of x (N, classes, inner) and labels (N, inner), for begin ≤ n < end, with p = softmax(x):
  * loss = −(1 − smoothing) · ln p[label] − smoothing / classes · Σ ln p, and
  * delta = p − (1 − smoothing) · [label] − smoothing / classes.
+ * Both are multiplied by factors (N, inner), where there are any; a factor of 0 gives 0, whatever x holds.
  */
 export function crossentropy_fwd(
   losses: usize,
@@ -89,6 +90,7 @@ export function crossentropy_fwd(
   sums: usize,
   x: usize,
   labels: usize,
+  factors: usize,
   ws: usize,
   smoothing: f64,
   classes: i32,
@@ -122,17 +124,23 @@ export function crossentropy_fwd(
           const mean = load<f64>(plain + eight) / <f64>classes
           loss = (1 - smoothing) * loss + smoothing * (logarithm - (mean - largest))
         }
+        const own: f64 = factors ? <f64>load<f32>(factors + row + four) : 1
+        loss = own == 0 ? 0 : own * loss
         total += loss
         if (losses) store<f32>(losses + row + four, <f32>loss)
         // In float64: where p is next to 1, floats would leave nothing of the difference.
-        if (delta) store<f32>(fixed + four, <f32>(<f64>load<f32>(delta + hit) / sum - (1 - smoothing) - share))
+        if (delta) store<f32>(fixed + four, own == 0 ? 0 : <f32>(own * (<f64>load<f32>(delta + hit) / sum - (1 - smoothing) - share)))
       }
       if (!delta) continue
       const factor = f32x4.div(f32x4.splat(1), demoteFour(ws))
+      let own = f32x4.splat(1)
+      if (factors) own = inner == 1 ? v128.load32_splat(factors + row) : loadLanes(factors + row, lanes)
+      const counts = f32x4.ne(own, f32x4.splat(0))
       let p = delta + at
       for (let v = vectorsOf(classes, inner); v > 0; v--) {
         const used = v > 1 ? lanes : last
-        storeLanes(p, f32x4.sub(f32x4.mul(loadLanes(p, used), factor), f32x4.splat(<f32>share)), used)
+        const difference = f32x4.sub(f32x4.mul(loadLanes(p, used), factor), f32x4.splat(<f32>share))
+        storeLanes(p, v128.and(f32x4.mul(difference, own), counts), used)
         p += step
       }
       for (let lane = 0; lane < pixels; lane++) {

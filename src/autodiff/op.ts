@@ -61,6 +61,23 @@ function notATensor(value: unknown): string {
   return `not ${value === null ? 'null' : typeof value}; make one with tensor()`
 }
 
+const noGradient = (name: string, argument: string): UnsupportedError =>
+  new UnsupportedError(
+    `${name}: ${argument} has no gradient; do not differentiate by it, or by what it was computed from`,
+  )
+
+/** Whether a value is a tensor by which is being differentiated. */
+export const isFollowed = (value: unknown): value is Tensor =>
+  isRecording() && value instanceof Tensor && tapesTracking([value.storage]).length > 0
+
+/**
+ * Checks that an argument, of any type, is no tensor that a tape follows: for what an operation reads and has no gradient
+ * for, which would be zeros without a word. @throws UnsupportedError
+ */
+export function checkConstant(value: unknown, name: string, argument: string): void {
+  if (isFollowed(value)) throw noGradient(name, argument)
+}
+
 /** An operation: tensors by name and options in, one tensor out. */
 export type Op<I extends Inputs, O> = (inputs: I, options: O) => Tensor
 
@@ -135,7 +152,11 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
         Object.keys(inputs).map((argument) => [argument, need.has(argument)]),
       ) as Need<I>
       const gradients = gradient.call(definition, { inputs: own, y: ownY, saved: ownSaved, need: wanted }, dy, d)
-      return new Map(Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor))
+      const given = new Map(
+        Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor),
+      )
+      for (const argument of need) if (!given.has(argument)) throw noGradient(name, argument)
+      return given
     },
     dispose() {
       for (const tensor of held) tensor.dispose()

@@ -110,10 +110,15 @@ const areNumbers = (value: unknown): boolean => isObject(value) && Object.values
 
 function isFitState(value: unknown): value is FitState {
   if (!isObject(value) || !isCount(value['step']) || !isObject(value['sums'])) return false
-  const { sums, best } = value
+  const { sums, best, run } = value
   const { examples, loss, metrics } = sums
   const bestFits = best === undefined || (isObject(best) && isCount(best['epoch']) && isNumber(best['value']))
-  return isCount(examples) && isNumber(loss) && areNumbers(metrics) && bestFits
+  const runFits =
+    run === undefined ||
+    (isObject(run) &&
+      [run['examples'], run['batchSize'], run['seed'], run['model']].every(isCount) &&
+      typeof run['dropLast'] === 'boolean')
+  return isCount(examples) && isNumber(loss) && areNumbers(metrics) && bestFits && runFits
 }
 
 function isProgress(value: unknown): value is Progress {

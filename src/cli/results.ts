@@ -4,6 +4,7 @@ import { readImage } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
 import { softmax } from '../ops/softmax.js'
 import { runtimeInfo } from '../runtime/core.js'
+import { DivergedError } from '../runtime/errors.js'
 import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
@@ -88,6 +89,11 @@ export async function testModel(
       measured += indices.length
       argmax(output).forEach((predicted, n) => {
         const label = labels[n] as number
+        if (predicted < 0) {
+          throw new DivergedError(
+            `the scores of test image ${indices[n]} are not numbers: the model has diverged; train it with a lower learning rate`,
+          )
+        }
         if (predicted === label) right[label] = (right[label] as number) + 1
         else {
           wrong.push({

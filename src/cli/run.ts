@@ -282,7 +282,8 @@ function begun<Value>(value: Value | undefined): Value {
 function movedTo(size: number, { fit, data, settings: { batchSize } }: Checkpoint): FitState {
   if (size === data.training) return fit
   const epoch = Math.floor(fit.step / Math.ceil(data.training / batchSize))
-  return { ...fit, step: epoch * Math.ceil(size / batchSize), sums: noSums }
+  const run = fit.run && { ...fit.run, examples: size }
+  return { ...fit, step: epoch * Math.ceil(size / batchSize), sums: noSums, ...(run ? { run } : {}) }
 }
 
 /** @throws UsageError when there is a run in the folder, which a new one would replace */

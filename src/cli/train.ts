@@ -6,7 +6,7 @@ import { SGD } from '../optim/sgd.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { init } from '../runtime/embedded.js'
 import { fit } from '../train/fit.js'
-import type { EpochEvent, FitState, StepEvent } from '../train/options.js'
+import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { accuracy } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
 import { loadData } from './data.js'
@@ -146,14 +146,21 @@ async function train(
       schedule: learningRates(settings, epochs * stepsPerEpoch),
       accumulate,
       ...(clipNorm > 0 ? { clipNorm } : {}),
-      ...(earlyStopping > 0 ? { earlyStopping: { patience: earlyStopping, monitor: 'accuracy' } } : {}),
+      // The best weights are the run's, which a checkpoint keeps.
+      ...(earlyStopping > 0
+        ? { earlyStopping: { patience: earlyStopping, monitor: 'accuracy', restoreBest: false } }
+        : {}),
       metrics: { accuracy },
       validation: imageExamples(data.validation, data.normalization),
       callbacks: { onStep, onEpoch },
       signal: interrupt.signal,
       ...(start ? { start } : {}),
     })
-    if (history.stopped !== 'aborted') return true
+    if (history.stopped !== 'aborted') {
+      progress.stop()
+      tellKept(history, outputTo(stdout).line)
+      return true
+    }
     await run.checkpoint(history.state)
     progress.stop()
     const report = await run.writeReport(reportOf(run, parts))
@@ -167,6 +174,14 @@ async function train(
     progress.stop()
     interrupt.finishStep = undefined
   }
+}
+
+/** Says at which epoch a run stopped early and which one it keeps, where these are not the last. */
+function tellKept({ stopped, epoch, state: { best } }: History, note: Note): void {
+  if (!best || (stopped === 'finished' && best.epoch === epoch)) return
+  const why = stopped === 'early' ? `stopped early after epoch ${epoch}` : `finished after epoch ${epoch}`
+  const value = `${(100 * best.value).toFixed(2)} % of the validation images right`
+  note(`${why}; the weights are those of epoch ${best.epoch} (${value})`)
 }
 
 /** The command that goes on with a run, with what no checkpoint knows. */

@@ -10,10 +10,10 @@ import {
 } from '../ops/convTranspose.js'
 import { planConv } from '../plan/conv.js'
 import { perDirection, type PerDirection } from '../plan/window.js'
+import { defined } from '../runtime/options.js'
 import { sameShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import {
-  defined,
   expectChannels,
   expectMaps,
   Layer,

@@ -7,6 +7,7 @@ import { isRecording } from '../autodiff/tape.js'
 import { encodeSafetensors, openSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { unknownName } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
@@ -103,6 +104,9 @@ export interface TrainingOutputs {
   /** Outputs whose losses are added to that of the first, each times its weight. */
   readonly auxiliary: readonly { readonly output: Tensor; readonly weight: number }[]
 }
+
+/** Layers of a model: by the name of a node, by a pattern of such names, or by a function of the layer. */
+export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
 
 /** A forward pass for inputs of certain shapes. */
 interface Pass {
@@ -262,7 +266,7 @@ export class Graph {
     this.#built = true
     this.#checked = undefined
     if (this.#keepPacked) return
-    for (const layer of this.layers) for (const { storage } of layer.parameters().values()) storage.keepsDerived = false
+    for (const layer of this.layers) for (const { storage } of layer.tensors().values()) storage.keepsDerived = false
   }
 
   /** The pass for these tensors, checked once for each change of shapes. */
@@ -395,7 +399,7 @@ export class Graph {
     }
     if (pass.replay) return pass.replay.fits(given, wanted) ? pass.replay.run(given) : undefined
     if (this.#prepare(given, wanted) !== pass) return undefined
-    const weights = this.layers.flatMap((layer) => [...layer.parameters().values(), ...layer.buffers().values()])
+    const weights = this.layers.flatMap((layer) => [...layer.tensors().values()])
     const version = weights.reduce((sum, { storage }) => sum + storage.version, 0)
     if (version !== pass.version) Object.assign(pass, { version, runs: 0 })
     if (pass.runs++ < RUNS_BEFORE_CAPTURE) return undefined
@@ -418,7 +422,40 @@ export class Graph {
     }
   }
 
-  /** Trained tensors with their names, `conv1.weight`, …, in order; shared ones once. */
+  /**
+   * Lets layers be as they are: they give no parameters from now on, and batch normalization keeps its statistics. To be
+   * called before the optimizer is made.
+   * @throws ShapeError when no layer is meant.
+   */
+  freeze(which: LayerSelection): this {
+    return this.#setTrainable('freeze', which, false)
+  }
+
+  /** Lets layers be trained again. @throws ShapeError when no layer is meant. */
+  unfreeze(which: LayerSelection): this {
+    return this.#setTrainable('unfreeze', which, true)
+  }
+
+  #setTrainable(what: string, which: LayerSelection, trainable: boolean): this {
+    const isMeant =
+      typeof which === 'function'
+        ? ({ layer }: GraphNode) => which(layer)
+        : which instanceof RegExp
+          ? // Unlike test, search begins at the start whatever the flags are.
+            ({ name }: GraphNode) => name.search(which) >= 0
+          : ({ name }: GraphNode) => name === which
+    const meant = this.#declared.filter(isMeant)
+    if (meant.length === 0) {
+      const names = [...this.#names]
+      throw new ShapeError(
+        `${what}: ${typeof which === 'string' ? unknownName('layer', which, names) : `no layer of ${quoted(names)} is meant`}; give a name, a RegExp such as /^conv/, or a function of a layer`,
+      )
+    }
+    for (const { layer } of meant) layer.trainable = trainable
+    return this
+  }
+
+  /** Trained tensors with their names, `conv1.weight`, …, in order; shared ones once, those of frozen layers not. */
   namedParameters(): Map<string, Tensor> {
     return this.#named((layer) => layer.parameters())
   }
@@ -430,7 +467,7 @@ export class Graph {
 
   /** Everything that is saved: parameters, and state such as running statistics. */
   namedState(): Map<string, Tensor> {
-    return this.#named((layer) => new Map([...layer.parameters(), ...layer.buffers()]))
+    return this.#named((layer) => layer.tensors())
   }
 
   #named(of: (layer: Layer) => ReadonlyMap<string, Tensor>): Map<string, Tensor> {
@@ -448,6 +485,14 @@ export class Graph {
     const owners = new Map<Layer, GraphNode>()
     for (const node of this.#declared) if (!owners.has(node.layer)) owners.set(node.layer, node)
     return owners
+  }
+
+  /** The fewest examples that a pass in training can be made with, for the model's input. */
+  smallestBatch(): number {
+    const inputs = this.#resolve(undefined, 'smallestBatch')
+    const shapes = inferShapes(inputs, this.nodes)
+    const of = (name: string): Shape => (shapes.get(name) ?? inputs.get(name)) as Shape
+    return Math.max(...this.nodes.map(({ layer, inputs: [first] }) => layer.smallestBatch(of(first as string))))
   }
 
   /** Layers behave as in training from now on. */

@@ -73,6 +73,11 @@ export abstract class Layer<Options extends object = object> {
   readonly many: boolean = false
   /** Whether a ReLU that follows can be part of the layer's own pass. */
   readonly fusesRelu: boolean = false
+  /**
+   * Whether the weights are trained. A layer that is not gives no parameters, and a batch normalization keeps its running
+   * statistics and uses them in training, too. To be set before the optimizer is made.
+   */
+  trainable = true
   readonly #tensors = new Map<string, Tensor>()
   #specs: readonly WeightSpec[] | undefined
 
@@ -107,6 +112,11 @@ export abstract class Layer<Options extends object = object> {
     return 0
   }
 
+  /** The fewest examples of this shape that a pass in training can be made with. */
+  smallestBatch(_input: Shape): number {
+    return 1
+  }
+
   /** The part of the input that one output sees; left out, the same place of the input. */
   window(_input: Shape): Window | undefined {
     return undefined
@@ -130,7 +140,7 @@ export abstract class Layer<Options extends object = object> {
   /** Options as JSON, from which the layer can be made again. */
   config(): LayerConfig {
     const set = Object.entries(this.options).filter((entry): entry is [string, Json] => entry[1] !== undefined)
-    return { type: this.type, ...Object.fromEntries(set) }
+    return { type: this.type, ...Object.fromEntries(set), ...(this.trainable ? {} : { trainable: false }) }
   }
 
   /** Output shape for inputs of these shapes. @throws ShapeError when their number, shape or the weights do not fit. */
@@ -192,9 +202,14 @@ export abstract class Layer<Options extends object = object> {
     return found
   }
 
-  /** Trained tensors by name, in a fixed order. */
+  /** Trained tensors by name, in a fixed order; none where the layer is not trainable. */
   parameters(): ReadonlyMap<string, Tensor> {
-    return this.#select(true)
+    return this.trainable ? this.#select(true) : new Map()
+  }
+
+  /** All tensors by name, in a fixed order: those that can be trained, then the buffers. @internal */
+  tensors(): ReadonlyMap<string, Tensor> {
+    return new Map([...this.#select(true), ...this.#select(false)])
   }
 
   /** Tensors that are saved and not trained, by name, in a fixed order. */
@@ -218,11 +233,6 @@ function made(shape: Shape, init: Initializer | Float32Array, source: Source): T
   return filled(shape, 'a weight', (values) => {
     values.assign(init)
   })
-}
-
-/** The parts of an options object that are set, for operations that tell absent from undefined. */
-export function defined<T extends object>(options: T): { [key in keyof T]: Exclude<T[key], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 }
 
 /** Checks that the input is one or more maps. @throws ShapeError */

@@ -6,18 +6,11 @@ import { checkTable, connectedConv2d } from '../ops/separable.js'
 import { planConv } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { defined } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
-import {
-  defined,
-  expectChannels,
-  expectMaps,
-  Layer,
-  type LayerConvolution,
-  type OptionRules,
-  type WeightSpec,
-} from './layer.js'
+import { expectChannels, expectMaps, Layer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
 import { notation } from './notation.js'
 import { kernelRules } from './options.js'
 import { windowOf, type Window } from './receptive.js'

@@ -82,12 +82,17 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
   forward(x: Tensor, { training }: ForwardContext): Tensor {
     const { eps, momentum, affine = true } = this.options
     return batchNorm(x, affine ? this.weight('weight') : undefined, affine ? this.weight('bias') : undefined, {
-      training,
+      training: training && this.trainable,
       eps,
       momentum,
       runningMean: this.weight('runningMean'),
       runningVar: this.weight('runningVar'),
     })
+  }
+
+  /** Two elements of each channel, of which there are statistics. */
+  override smallestBatch(input: Shape): number {
+    return this.trainable && sizeOf(input) === input[0] ? 2 : 1
   }
 
   override operations(input: Shape): number {

@@ -64,11 +64,16 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 function layerFrom(config: unknown, where: string): Layer {
   if (!isObject(config) || typeof config['type'] !== 'string')
     throw new FormatError(`${where}: a layer must be an object with a type`)
-  const { type, ...options } = config as LayerConfig
+  const { type, trainable = true, ...options } = config as LayerConfig
+  if (typeof trainable !== 'boolean') {
+    throw new FormatError(`${where}: trainable must be true or false, given ${inWords(trainable)}`)
+  }
   const Class = classes.get(type)
   if (!Class)
     throw new FormatError(`${where}: there is no layer type ${inWords(type)}; known are ${layerTypes.join(', ')}`)
-  return new Class(options as never)
+  const layer = new Class(options as never)
+  layer.trainable = trainable
+  return layer
 }
 
 function chainFrom({ layers, input }: Record<string, unknown>, name: string): Sequential {

@@ -2,15 +2,22 @@
  * Losses: how far an output is from what was wanted. One pass computes the loss and, where a gradient may follow,
  * its derivative; the gradient is that times dy. Sums are float64 in a fixed order.
  */
-import { defineOp, type Definition, type Op } from '../autodiff/op.js'
+import { checkConstant, checkTensor, defineOp, type Definition, type Op } from '../autodiff/op.js'
 import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
+import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, Tensor } from '../tensor/tensor.js'
+import { empty, scope, Tensor } from '../tensor/tensor.js'
+import { add, mul, neg } from './elementwise.js'
+import { sum } from './reduce.js'
+import { logSoftmax } from './softmax.js'
 
 /** Whole numbers from 0 on, one for each row, in row-major order. A Tensor must have the shape of the rows. */
 export type Labels = readonly number[] | Int32Array | Uint8Array | Tensor
+
+/** A weight for each class, in the shape of the logits (N, classes, …): what is wanted of softmax. */
+export type Distributions = Tensor | readonly NestedArray[]
 
 /** 'mean' and 'sum' over all losses give a scalar, 'none' leaves them apart. */
 export type Reduction = 'mean' | 'sum' | 'none'
@@ -25,6 +32,13 @@ export interface LossOptions {
 export interface CrossEntropyOptions extends LossOptions {
   /** Share of the target, 0 to 1, that is spread evenly over all classes (section 7.5.1); default 0. */
   readonly labelSmoothing?: number
+  /**
+   * A factor from 0 on for each class. The mean over labels is divided by the sum of the factors of the labels, that over
+   * distributions by their number.
+   */
+  readonly weight?: readonly number[] | Float32Array | Tensor | undefined
+  /** A label whose rows count for nothing, such as 255; it need be no class. Not for distributions. */
+  readonly ignoreIndex?: number | undefined
 }
 
 /** Options of `hingeLoss`. */
@@ -42,6 +56,8 @@ interface Loss {
   /** Shape of the losses before reduction. */
   readonly rows: Shape
   readonly reduction: Reduction
+  /** What the mean divides by. */
+  readonly count: number
 }
 
 /** Pointers that a kernel writes to: losses and delta are 0 where they are not wanted. */
@@ -64,7 +80,7 @@ function checkRange(name: string, option: string, value: number, largest: number
 
 /** Runs a kernel over `items` independent items and reduces what it leaves. */
 function reduceLosses(
-  { xShape, rows, reduction }: Loss,
+  { xShape, rows, reduction, count }: Loss,
   items: number,
   differentiate: boolean,
   run: (outputs: Outputs) => void,
@@ -74,13 +90,13 @@ function reduceLosses(
   const delta = differentiate ? empty(xShape, 'the derivative of a loss') : undefined
   withWorkspace(items * 8, (sums) => {
     run({ losses: apart ? y.pointer : 0, delta: delta?.pointer ?? 0, sums })
-    if (!apart) kernels().loss_total(y.pointer, sums, items, reduction === 'mean' ? 1 / sizeOf(rows) : 1)
+    if (!apart) kernels().loss_total(y.pointer, sums, items, reduction === 'mean' ? 1 / count : 1)
   })
   return { y, saved: delta ? { delta } : {} }
 }
 
 /**
- * dx = sign · delta · dy / (number of rows, for the mean). The loss y is among the inputs so that tapes see that the
+ * dx = sign · delta · dy / (count, for the mean). The loss y is among the inputs so that tapes see that the
  * gradient depends on it: it cannot be differentiated again.
  */
 function defineGradient(
@@ -88,7 +104,7 @@ function defineGradient(
 ): Op<{ y: Tensor; delta: Tensor; dy: Tensor }, { readonly loss: Loss; readonly sign: 1 | -1 }> {
   return defineOp(`${name}Gradient`, {
     shape: (_, d) => d,
-    forward: ({ delta, dy }, { loss: { outer, classes, inner, xShape, rows, reduction }, sign }) => {
+    forward: ({ delta, dy }, { loss: { outer, classes, inner, xShape, reduction, count }, sign }) => {
       const dx = empty(xShape)
       if (reduction === 'none') {
         parallel(
@@ -103,7 +119,7 @@ function defineGradient(
           inner,
         )
       } else {
-        const scale = reduction === 'mean' ? sign / sizeOf(rows) : sign
+        const scale = reduction === 'mean' ? sign / count : sign
         parallel('loss_dx', dx.size, LIGHT, dx.pointer, delta.pointer, dy.pointer, scale)
       }
       return dx
@@ -111,29 +127,58 @@ function defineGradient(
   })
 }
 
-/** Labels as int32, each one checked: one for each of `rows`, smaller than `classes`. */
-function checkLabels(name: string, labels: Labels, rows: Shape, classes: number): Int32Array {
-  const count = sizeOf(rows)
-  if (labels instanceof Tensor && !sameShape(labels.shape, rows)) {
-    throw new ShapeError(`${name}: target must be ${showShape(rows)}, given ${showShape(labels.shape)}`)
+/** Factors of the classes, checked. */
+function checkWeight(name: string, weight: CrossEntropyOptions['weight'], classes: number): ArrayLike<number> {
+  checkConstant(weight, name, 'weight')
+  const values = weight instanceof Tensor ? weight.data() : weight
+  if (values?.length === classes && Array.prototype.every.call(values, (value) => value >= 0 && value < Infinity)) {
+    return values
   }
-  const values: ArrayLike<unknown> = labels instanceof Tensor ? labels.data() : labels
-  if (values?.length !== count) {
+  throw new ShapeError(`${name}: weight must be ${classes} finite numbers from 0 on, one for each class`)
+}
+
+/**
+ * Labels as int32, each one checked: one for each of `rows`, smaller than `classes`. With weights or a label to ignore, the
+ * factors of the rows follow as floats, whose sum is `count`; the label of a row of factor 0 is 0.
+ */
+function checkLabels(
+  name: string,
+  target: unknown,
+  rows: Shape,
+  classes: number,
+  { weight, ignoreIndex }: CrossEntropyOptions = {},
+): { readonly labels: Int32Array; readonly count: number; readonly factors: Float32Array | undefined } {
+  const size = sizeOf(rows)
+  checkConstant(target, name, 'target')
+  if (target instanceof Tensor && !sameShape(target.shape, rows)) {
+    throw new ShapeError(`${name}: target must be ${showShape(rows)}, given ${showShape(target.shape)}`)
+  }
+  const values = (target instanceof Tensor ? target.data() : target) as ArrayLike<unknown> | undefined
+  if (values?.length !== size) {
     throw new ShapeError(
-      `${name}: target must be ${count} labels, rows of ${showShape(rows)}, given ${values?.length ?? typeof values}`,
+      `${name}: target must be ${size} labels, rows of ${showShape(rows)}, given ${values?.length ?? typeof values}`,
     )
   }
-  const checked = new Int32Array(count)
-  for (let row = 0; row < count; row++) {
+  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
+    throw new ShapeError(`${name}: ignoreIndex must be a whole number, given ${String(ignoreIndex)}`)
+  }
+  const weights = weight && checkWeight(name, weight, classes)
+  const isPlain = weights === undefined && ignoreIndex === undefined
+  const labels = new Int32Array(isPlain ? size : 2 * size)
+  const factors = isPlain ? undefined : new Float32Array(labels.buffer, 4 * size)
+  let count = isPlain ? size : 0
+  for (let row = 0; row < size; row++) {
     const label = values[row]
+    if (label === ignoreIndex && factors) continue
     if (!Number.isInteger(label) || (label as number) < 0 || (label as number) >= classes) {
       throw new ShapeError(
         `${name}: row ${row} has the label ${String(label)}; with ${classes} classes a label is a whole number from 0 to ${classes - 1}`,
       )
     }
-    checked[row] = label as number
+    labels[row] = label as number
+    if (factors) count += factors[row] = weights ? (weights[label as number] as number) : 1
   }
-  return checked
+  return { labels, count, factors }
 }
 
 interface ClassLoss<O> extends Loss {
@@ -159,7 +204,7 @@ function defineClassLoss<O extends LossOptions, R extends object>(
       const rows = [N, ...spatial]
       const reduction = checkReduction(name, options.reduction ?? 'mean')
       const resolved = resolve(options)
-      const labels = checkLabels(name, target, rows, classes)
+      const { labels, count } = checkLabels(name, target, rows, classes, options)
       return {
         outer: N,
         classes,
@@ -167,6 +212,7 @@ function defineClassLoss<O extends LossOptions, R extends object>(
         xShape: shape,
         rows,
         reduction,
+        count,
         labels,
         options: resolved,
       }
@@ -186,23 +232,84 @@ function defineClassLoss<O extends LossOptions, R extends object>(
   return (logits, target, options = {} as O) => op({ logits }, { target, options })
 }
 
-/**
- * Cross-entropy of softmax(logits) and labels, in nats: −ln p[label], from logits (N, classes, …) and one label for
- * each (N, …); equations (6.29) and (6.30). With `labelSmoothing` ε: (1 − ε) · −ln p[label] + ε · mean of −ln p.
- * @returns a scalar, or the losses (N, …) with reduction 'none'.
- * @throws ShapeError when shapes or options do not fit, or a label is no class.
- */
-export const crossEntropy = defineClassLoss(
+const labelEntropy = defineClassLoss(
   'crossEntropy',
   ({ labelSmoothing = 0 }: CrossEntropyOptions) => ({
     smoothing: checkRange('crossEntropy', 'labelSmoothing', labelSmoothing, 1),
   }),
-  ({ losses, delta, sums }, x, labels, { options: { smoothing }, classes, inner, outer }) => {
+  ({ losses, delta, sums }, x, labels, d) => {
+    const { classes, inner, outer } = d
     const ws = perThread(kernels().crossentropy_workspace())
+    const factors = d.labels.length > outer * inner ? labels + 4 * outer * inner : 0
     const work = HEAVY * classes * inner
-    parallel('crossentropy_fwd', outer, work, losses, delta, sums, x, labels, ws, smoothing, classes, inner)
+    const { smoothing } = d.options
+    parallel('crossentropy_fwd', outer, work, losses, delta, sums, x, labels, factors, ws, smoothing, classes, inner)
   },
 )
+
+/** Σ −q · ln p over the classes, from logits and q of one shape; the mean is the sum divided by `count`. */
+function entropyOf(logits: Tensor, q: Tensor, reduction: Reduction, count: number): Tensor {
+  const losses = mul(logSoftmax(logits), q)
+  return reduction === 'none' ? neg(sum(losses, 1)) : mul(sum(losses), reduction === 'mean' ? -1 / count : -1)
+}
+
+/**
+ * Cross-entropy of softmax(logits) and labels, in nats: −ln p[label], from logits (N, classes, …) and one label for
+ * each (N, …); equations (6.29) and (6.30). With `labelSmoothing` ε: (1 − ε) · −ln p[label] + ε · mean of −ln p.
+ * Of distributions q, in the shape of the logits or nested likewise: Σ −q · ln p over the classes. They have a gradient as
+ * well, and nothing is asked of their sums. `weight` multiplies each −ln p, so that the definition is PyTorch's.
+ * @returns a scalar, or the losses (N, …) with reduction 'none'. The mean of nothing, where every row is ignored, is NaN.
+ * @throws ShapeError when shapes or options do not fit, or a label is no class.
+ */
+export function crossEntropy(
+  logits: Tensor,
+  target: Labels | Distributions,
+  options: CrossEntropyOptions = {},
+): Tensor {
+  const name = 'crossEntropy'
+  const { weight, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
+  const isNested = Array.isArray(target) && typeof target[0] === 'object'
+  const isSoft = isNested || (target instanceof Tensor && target.ndim > 1 && target.ndim === logits.ndim)
+  // Labels of which each has a row of its own to be smoothed are distributions.
+  if (!isSoft && !(weight && labelSmoothing)) return labelEntropy(logits, target as Labels, options)
+  checkTensor(logits, name, 'logits')
+  return scope(() => {
+    const { shape } = logits
+    const [N, classes, ...spatial] = shape as [number, number, ...number[]]
+    const rows = [N, ...spatial]
+    checkReduction(name, reduction)
+    checkRange(name, 'labelSmoothing', labelSmoothing, 1)
+    if (isSoft) {
+      const given = isNested ? tensor(target as readonly NestedArray[]) : (target as Tensor)
+      if (!sameShape(given.shape, shape)) {
+        throw new ShapeError(
+          `${name}: target must be labels ${showShape(rows)} or distributions ${showShape(shape)}, given ${showShape(given.shape)}`,
+        )
+      }
+      if (ignoreIndex !== undefined) throw new ShapeError(`${name}: ignoreIndex is for labels, not for distributions`)
+      const smooth = labelSmoothing ? add(mul(given, 1 - labelSmoothing), labelSmoothing / classes) : given
+      const q = weight
+        ? mul(smooth, tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)]))
+        : smooth
+      return entropyOf(logits, q, reduction, sizeOf(rows))
+    }
+    // A row that is ignored is not smoothed either, one whose class has the weight 0 is.
+    const { labels, factors } = checkLabels(name, target, rows, classes, { ignoreIndex })
+    const weights = checkWeight(name, weight, classes)
+    const inner = sizeOf(spatial)
+    const q = new Float32Array(sizeOf(shape))
+    let count = 0
+    labels.subarray(0, N * inner).forEach((label, row) => {
+      if (factors?.[row] === 0) return
+      count += weights[label] as number
+      for (let c = 0; c < classes; c++) {
+        const share = labelSmoothing / classes + (c === label ? 1 - labelSmoothing : 0)
+        q[(Math.floor(row / inner) * classes + c) * inner + (row % inner)] = share * (weights[c] as number)
+      }
+    })
+    return entropyOf(logits, tensor(q, shape), reduction, count)
+  })
+}
 
 /**
  * Multi-class hinge loss (Weston & Watkins 1999): Σ over j ≠ label of max(0, s[j] − s[label] + margin), from scores s
@@ -224,7 +331,7 @@ function describePair(name: string, argument: string, x: Shape, target: Shape, o
     throw new ShapeError(`${name}: target must be ${showShape(x)} as ${argument}, given ${showShape(target)}`)
   }
   const reduction = checkReduction(name, options.reduction ?? 'mean')
-  return { outer: 1, classes: 1, inner: sizeOf(x), xShape: x, rows: x, reduction }
+  return { outer: 1, classes: 1, inner: sizeOf(x), xShape: x, rows: x, reduction, count: sizeOf(x) }
 }
 
 const runPair = (kernel: 'mse_fwd' | 'bce_fwd', x: Tensor, target: Tensor, loss: Loss, differentiate: boolean) => {

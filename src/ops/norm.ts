@@ -1,5 +1,5 @@
 /** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
-import { defineOp, type Op } from '../autodiff/op.js'
+import { checkConstant, defineOp, type Op } from '../autodiff/op.js'
 import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -136,6 +136,8 @@ function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOption
   const { training = false, eps = 1e-5, momentum = 0.1, runningMean, runningVar } = options
   const layout = layoutOf(name, x.shape)
   const { N, C, pixels } = layout
+  checkConstant(runningMean, name, 'runningMean')
+  checkConstant(runningVar, name, 'runningVar')
   if (typeof training !== 'boolean') {
     throw new ShapeError(`${name}: training must be true or false, given ${String(training)}`)
   }

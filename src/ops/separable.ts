@@ -1,5 +1,5 @@
 /** Kernels that are outer products, and connection tables between channels. */
-import { checkTensor } from '../autodiff/op.js'
+import { checkConstant, checkTensor } from '../autodiff/op.js'
 import { ShapeError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
 import { showShape, type Shape } from '../tensor/shape.js'
@@ -81,6 +81,7 @@ export function separableConv2d(
  */
 export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor; row: Tensor } | undefined {
   checkTensor(kernel, 'factorKernel', 'the kernel')
+  checkConstant(kernel, 'factorKernel', 'the kernel')
   if (kernel.ndim !== 2)
     throw new ShapeError(`factorKernel: the kernel must be (R, S), given ${showShape(kernel.shape)}`)
   const [R, S] = kernel.shape as readonly [number, number]

@@ -2,7 +2,7 @@
 import { parallel } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { checkOption, Optimizer } from './optimizer.js'
+import { Optimizer, type OptimizerParameters } from './optimizer.js'
 
 export interface AdagradOptions {
   /** Learning rate; default 0.01. */
@@ -17,34 +17,31 @@ export interface AdagradOptions {
   readonly weightDecay?: number
 }
 
+const defaults: Required<AdagradOptions> = {
+  lr: 0.01,
+  lrDecay: 0,
+  eps: 1e-10,
+  initialAccumulatorValue: 0,
+  weightDecay: 0,
+}
+
 /**
  * s = s + g² and w = w − lr · g / (√s + eps), with g = dw + weightDecay · w.
  * @throws ShapeError when an option is out of its range.
  */
-export class Adagrad extends Optimizer {
-  readonly #lrDecay: number
-  readonly #eps: number
-  readonly #weightDecay: number
-  #rate = 0
-
-  constructor(parameters: readonly Tensor[], options: AdagradOptions = {}) {
-    const { lr = 0.01, lrDecay = 0, eps = 1e-10, initialAccumulatorValue = 0, weightDecay = 0 } = options
-    checkOption('Adagrad', 'lrDecay', lrDecay, { from: 0 })
-    checkOption('Adagrad', 'eps', eps, { from: 0 })
-    checkOption('Adagrad', 'initialAccumulatorValue', initialAccumulatorValue, { from: 0 })
-    checkOption('Adagrad', 'weightDecay', weightDecay, { from: 0 })
-    super('Adagrad', parameters, lr, { sum: initialAccumulatorValue })
-    this.#lrDecay = lrDecay
-    this.#eps = eps
-    this.#weightDecay = weightDecay
+export class Adagrad extends Optimizer<AdagradOptions> {
+  constructor(parameters: OptimizerParameters<AdagradOptions>, options?: AdagradOptions) {
+    super('Adagrad', parameters, options, defaults, ({ initialAccumulatorValue }) => ({ sum: initialAccumulatorValue }))
   }
 
-  protected override prepare(step: number): void {
-    this.#rate = this.lr / (1 + (step - 1) * this.#lrDecay)
-  }
-
-  protected override update(w: Tensor, dw: Tensor, index: number): void {
-    const sum = this.slot('sum', index)
-    parallel('adagrad_step', w.size, LIGHT, w.pointer, sum, dw.pointer, this.#rate, this.#eps, this.#weightDecay)
+  protected override update(
+    w: Tensor,
+    dw: Tensor,
+    index: number,
+    { lr, lrDecay, eps, weightDecay }: Required<AdagradOptions>,
+    step: number,
+  ): void {
+    const rate = lr / (1 + (step - 1) * lrDecay)
+    parallel('adagrad_step', w.size, LIGHT, w.pointer, this.slot('sum', index), dw.pointer, rate, eps, weightDecay)
   }
 }

@@ -3,7 +3,7 @@ import { kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { checkOption, Optimizer } from './optimizer.js'
+import { checkOption, Optimizer, type OptimizerParameters } from './optimizer.js'
 
 /** Options of `Adam` and `AdamW`. */
 export interface AdamOptions {
@@ -17,42 +17,34 @@ export interface AdamOptions {
   readonly weightDecay?: number
 }
 
-abstract class AdamFamily extends Optimizer {
-  readonly #beta1: number
-  readonly #beta2: number
-  readonly #eps: number
-  readonly #weightDecay: number
+const defaults: Required<AdamOptions> = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 }
+
+abstract class AdamFamily extends Optimizer<AdamOptions> {
   readonly #decoupled: boolean
-  #rate = 0
-  #correction = 1
 
   protected constructor(
     name: string,
-    parameters: readonly Tensor[],
-    { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 }: AdamOptions,
+    parameters: OptimizerParameters<AdamOptions>,
+    options: AdamOptions | undefined,
     decoupled: boolean,
   ) {
-    if (!Array.isArray(betas) || betas.length !== 2) throw new ShapeError(`${name}: betas must be two numbers`)
-    const [beta1, beta2] = betas
-    checkOption(name, 'the first of betas', beta1, { from: 0, below: 1 })
-    checkOption(name, 'the second of betas', beta2, { from: 0, below: 1 })
-    checkOption(name, 'eps', eps, { from: 0 })
-    checkOption(name, 'weightDecay', weightDecay, { from: 0 })
-    super(name, parameters, lr, { first: 0, second: 0 })
-    this.#beta1 = beta1
-    this.#beta2 = beta2
-    this.#eps = eps
-    this.#weightDecay = weightDecay
+    super(name, parameters, options, decoupled ? { ...defaults, weightDecay: 0.01 } : defaults, ({ betas }) => {
+      if (!Array.isArray(betas) || betas.length !== 2) throw new ShapeError(`${name}: betas must be two numbers`)
+      checkOption(name, 'the first of betas', betas[0], { from: 0, below: 1 })
+      checkOption(name, 'the second of betas', betas[1], { from: 0, below: 1 })
+      return { first: 0, second: 0 }
+    })
     this.#decoupled = decoupled
   }
 
-  protected override prepare(step: number): void {
+  protected override update(
+    w: Tensor,
+    dw: Tensor,
+    index: number,
+    { lr, betas: [beta1, beta2], eps, weightDecay }: Required<AdamOptions>,
+    step: number,
+  ): void {
     const { scalar_pow: pow } = kernels()
-    this.#rate = this.lr / (1 - pow(this.#beta1, step))
-    this.#correction = 1 / Math.sqrt(1 - pow(this.#beta2, step))
-  }
-
-  protected override update(w: Tensor, dw: Tensor, index: number): void {
     parallel(
       'adam_step',
       w.size,
@@ -61,15 +53,15 @@ abstract class AdamFamily extends Optimizer {
       this.slot('first', index),
       this.slot('second', index),
       dw.pointer,
-      this.#rate,
-      this.#beta1,
-      1 - this.#beta1,
-      this.#beta2,
-      1 - this.#beta2,
-      this.#correction,
-      this.#eps,
-      this.#decoupled ? 0 : this.#weightDecay,
-      this.#decoupled ? this.lr * this.#weightDecay : 0,
+      lr / (1 - pow(beta1, step)),
+      beta1,
+      1 - beta1,
+      beta2,
+      1 - beta2,
+      1 / Math.sqrt(1 - pow(beta2, step)),
+      eps,
+      this.#decoupled ? 0 : weightDecay,
+      this.#decoupled ? lr * weightDecay : 0,
     )
   }
 }
@@ -80,7 +72,7 @@ abstract class AdamFamily extends Optimizer {
  * @throws ShapeError when an option is out of its range.
  */
 export class Adam extends AdamFamily {
-  constructor(parameters: readonly Tensor[], options: AdamOptions = {}) {
+  constructor(parameters: OptimizerParameters<AdamOptions>, options?: AdamOptions) {
     super('Adam', parameters, options, false)
   }
 }
@@ -90,7 +82,7 @@ export class Adam extends AdamFamily {
  * @throws ShapeError when an option is out of its range.
  */
 export class AdamW extends AdamFamily {
-  constructor(parameters: readonly Tensor[], options: AdamOptions = {}) {
-    super('AdamW', parameters, { weightDecay: 0.01, ...options }, true)
+  constructor(parameters: OptimizerParameters<AdamOptions>, options?: AdamOptions) {
+    super('AdamW', parameters, options, true)
   }
 }

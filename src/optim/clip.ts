@@ -1,4 +1,5 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
+import { checkConstant } from '../autodiff/op.js'
 import { guarded, kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
@@ -13,20 +14,25 @@ export interface ClippedGradients {
   readonly norm: number
 }
 
+/** The L2 norm of all gradients together, accumulated in float64: not finite when, and only when, an element is not. @internal */
+export const gradientNorm = (gradients: readonly Tensor[]): number =>
+  guarded('clipGradNorm', () =>
+    Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + kernels().norm_squares(pointer, size), 0)),
+  )
+
 /**
  * Scales all gradients by maxNorm / (norm + 1e-6) if that is below 1, as PyTorch does. The norm is accumulated in
  * float64. A NaN makes every gradient NaN; an infinite element becomes NaN and the finite ones 0.
  * @throws ShapeError when maxNorm is not a finite number from 0 on, or a gradient is no Tensor.
  */
 export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): ClippedGradients {
-  const k = kernels('clipGradNorm')
+  kernels('clipGradNorm')
   checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
   gradients.forEach((gradient: unknown, index) => {
     if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
+    checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
   })
-  const norm = guarded('clipGradNorm', () =>
-    Math.sqrt(gradients.reduce((sum, { pointer, size }) => sum + k.norm_squares(pointer, size), 0)),
-  )
+  const norm = gradientNorm(gradients)
   const factor = maxNorm / (norm + 1e-6)
   const clipped = scope(() =>
     gradients.map((gradient) => {

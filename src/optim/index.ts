@@ -2,7 +2,7 @@
 export { Adagrad, type AdagradOptions } from './adagrad.js'
 export { Adam, AdamW, type AdamOptions } from './adam.js'
 export { clipGradNorm, type ClippedGradients } from './clip.js'
-export { Optimizer, type OptimizerState } from './optimizer.js'
+export { Optimizer, type OptimizerParameters, type OptimizerState, type ParameterGroup } from './optimizer.js'
 export { RMSprop, type RMSpropOptions } from './rmsprop.js'
 /** Learning rates by step, as pure functions. */
 export * as schedule from './schedule.js'

@@ -1,6 +1,8 @@
 /** What all optimizers share: checked options, state tensors, and steps that update parameters in place. */
+import { checkConstant } from '../autodiff/op.js'
 import { kernels } from '../runtime/core.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { checkKeys, defined } from '../runtime/options.js'
 import { full } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { keep, scope, Tensor } from '../tensor/tensor.js'
@@ -27,6 +29,22 @@ export function checkOption(name: string, option: string, value: number, { from,
   throw new ShapeError(`${name}: ${option} must be ${range}, given ${String(value)}`)
 }
 
+/** Some parameters with options of their own; what is left out is as for the others. */
+export type ParameterGroup<Options> = { readonly parameters: readonly Tensor[] } & Partial<Options>
+
+/** What an optimizer is made with: parameters, or groups of them. */
+export type OptimizerParameters<Options> = readonly Tensor[] | readonly ParameterGroup<Options>[]
+
+/** Parameters, all with the same options. */
+interface Group {
+  readonly parameters: readonly Tensor[]
+  /** The rate of the group when it was made. */
+  readonly lr: number
+  readonly options: object
+  /** Names and initial values of the state that each of the parameters has. */
+  readonly slots: Readonly<Record<string, number>>
+}
+
 function checkParameters(name: string, parameters: readonly Tensor[]): void {
   if (!Array.isArray(parameters) || parameters.length === 0) {
     throw new ShapeError(`${name}: parameters must be an array of at least one Tensor, such as model.parameters()`)
@@ -43,37 +61,77 @@ function checkParameters(name: string, parameters: readonly Tensor[]): void {
 }
 
 /** Updates parameters in place by their gradients. What it remembers between steps is saved by `state()`. */
-export abstract class Optimizer {
-  /** What it was made with, in this order. */
+export abstract class Optimizer<Options extends { readonly lr?: number } = object> {
+  /** What it was made with, in this order; those of groups one group after another. */
   readonly parameters: readonly Tensor[]
   protected readonly name: string
-  readonly #slots: ReadonlyMap<string, readonly Tensor[]>
+  readonly #groups: readonly Group[]
+  /** By slot and position of the parameter, such as 'velocity.0'. */
+  readonly #slots: ReadonlyMap<string, Tensor>
+  /** The rate that it was made with. */
+  readonly #first: number
   #lr: number
   #step = 0
   #disposed = false
 
-  /** `slots`: names and initial values of the state that each parameter has. */
+  /**
+   * `defaults`: every option that there is, with its default; numbers must be from 0 on. `check` checks what else they must
+   * be, and gives the names and initial values of the state that each parameter has.
+   */
   protected constructor(
     name: string,
-    parameters: readonly Tensor[],
-    lr: number,
-    slots: Readonly<Record<string, number>> = {},
+    given: OptimizerParameters<Options>,
+    options: Partial<Options> | undefined,
+    defaults: Required<Options>,
+    check: (options: Required<Options>) => Readonly<Record<string, number>>,
   ) {
     kernels(name)
-    checkParameters(name, parameters)
+    const grouped =
+      Array.isArray(given) &&
+      !(given[0] instanceof Tensor) &&
+      Object.hasOwn((given[0] as object | undefined) ?? {}, 'parameters')
+    const groups = (grouped ? given : [{ parameters: given }]) as readonly ParameterGroup<Options>[]
+    checkKeys(name, options, defaults)
+    const common = { ...defaults, ...defined(options) }
+    this.#groups = groups.map((group, index) => {
+      const where = grouped ? `${name}: group ${index}` : name
+      checkKeys(where, group, { parameters: [], ...defaults })
+      const { parameters, ...own } = defined(group)
+      checkParameters(where, parameters)
+      const all: Required<Options> = { ...common, ...own }
+      for (const [option, value] of Object.entries(all)) {
+        const number = typeof defaults[option as keyof Options] === 'number' || option === 'lr'
+        if (number) checkOption(where, option, value as number, { from: 0 })
+      }
+      return { parameters, lr: all.lr as number, options: all, slots: check(all) }
+    })
     this.name = name
-    this.parameters = [...parameters]
-    this.#lr = checkOption(name, 'lr', lr, { from: 0 })
-    this.#slots = scope(() => {
-      const made = Object.entries(slots).map(
-        ([slot, value]) => [slot, parameters.map(({ shape }) => full(shape, value))] as const,
+    this.parameters = this.#groups.flatMap(({ parameters }) => parameters)
+    if (grouped) checkParameters(name, this.parameters)
+    this.#lr = this.#first = common.lr ?? (this.#groups[0] as Group).lr
+    if (this.#first === 0 && this.#groups.some(({ lr }) => lr > 0)) {
+      throw new ShapeError(
+        `${name}: lr must be above 0 where a group has a rate of its own, which stays in proportion to it`,
       )
-      for (const [, tensors] of made) tensors.forEach(keep)
-      return new Map(made)
+    }
+    this.#slots = scope(() => {
+      const made = new Map<string, Tensor>()
+      let index = 0
+      for (const { parameters, slots } of this.#groups) {
+        for (const { shape } of parameters) {
+          for (const [slot, value] of Object.entries(slots)) made.set(`${slot}.${index}`, full(shape, value))
+          index++
+        }
+      }
+      for (const tensor of made.values()) keep(tensor)
+      return made
     })
   }
 
-  /** The learning rate; may be set between steps. @throws ShapeError unless it is a finite number from 0 on. */
+  /**
+   * The learning rate; may be set between steps. A group with a rate of its own keeps the proportion of the two.
+   * @throws ShapeError unless it is a finite number from 0 on.
+   */
   get lr(): number {
     return this.#lr
   }
@@ -97,14 +155,20 @@ export abstract class Optimizer {
   step(gradients: readonly Tensor[]): void {
     this.#checkLive()
     this.#checkGradients(gradients)
-    this.prepare(this.#step + 1)
-    this.parameters.forEach((parameter, index) => {
-      try {
-        this.update(parameter, gradients[index] as Tensor, index)
-      } finally {
-        parameter.storage.changed()
+    let index = 0
+    for (const { parameters, lr, options } of this.#groups) {
+      // Of the rate that it was made with exactly its own.
+      const rate = lr === this.#first ? this.#lr : lr * (this.#lr / this.#first)
+      const settings = { ...options, lr: rate } as Required<Options>
+      for (const parameter of parameters) {
+        try {
+          this.update(parameter, gradients[index] as Tensor, index, settings, this.#step + 1)
+        } finally {
+          parameter.storage.changed()
+        }
+        index++
       }
-    })
+    }
     this.#step++
   }
 
@@ -112,7 +176,7 @@ export abstract class Optimizer {
   state(): OptimizerState {
     this.#checkLive()
     const tensors: Record<string, { shape: Shape; data: Float32Array }> = {}
-    for (const [key, tensor] of this.#named()) tensors[key] = { shape: tensor.shape, data: tensor.data() }
+    for (const [key, tensor] of this.#slots) tensors[key] = { shape: tensor.shape, data: tensor.data() }
     return { tensors, numbers: { step: this.#step, lr: this.#lr } }
   }
 
@@ -127,7 +191,7 @@ export abstract class Optimizer {
       throw new ShapeError(`${this.name}: loadState: step must be a whole number from 0 on, given ${String(step)}`)
     }
     checkOption(`${this.name}: loadState`, 'lr', lr as number, { from: 0 })
-    const named = this.#named()
+    const named = this.#slots
     for (const [key, { shape }] of named) {
       const saved = state.tensors[key]
       if (!saved) throw new ShapeError(`${this.name}: loadState: the state has no '${key}'; it is another optimizer's`)
@@ -137,7 +201,7 @@ export abstract class Optimizer {
         )
       }
     }
-    const unknown = Object.keys(state.tensors).find((key) => !named.some(([name]) => name === key))
+    const unknown = Object.keys(state.tensors).find((key) => !named.has(key))
     if (unknown !== undefined) {
       throw new ShapeError(`${this.name}: loadState: there is no '${unknown}' here; the state is another optimizer's`)
     }
@@ -149,18 +213,21 @@ export abstract class Optimizer {
   /** Frees the state. The parameters are not touched: they belong to the model. A second call does nothing. */
   dispose(): void {
     this.#disposed = true
-    for (const [, tensor] of this.#named()) tensor.dispose()
+    for (const tensor of this.#slots.values()) tensor.dispose()
   }
 
-  /** What is the same for all parameters in step number `step`, counted from 1. */
-  protected abstract prepare(step: number): void
+  /** Updates parameter number `index` in step number `step`, counted from 1, by the options of its group. */
+  protected abstract update(
+    parameter: Tensor,
+    gradient: Tensor,
+    index: number,
+    options: Required<Options>,
+    step: number,
+  ): void
 
-  /** Updates parameter number `index`. */
-  protected abstract update(parameter: Tensor, gradient: Tensor, index: number): void
-
-  /** Address of a state tensor. */
+  /** Address of a state tensor; 0 where there is none. */
   protected slot(name: string, index: number): number {
-    return (this.#slots.get(name)?.[index] as Tensor).pointer
+    return this.#slots.get(`${name}.${index}`)?.pointer ?? 0
   }
 
   #checkLive(): void {
@@ -177,6 +244,7 @@ export abstract class Optimizer {
     parameters.forEach((parameter, index) => {
       const gradient: unknown = gradients[index]
       if (!(gradient instanceof Tensor)) throw new ShapeError(`${name}: gradient ${index} is not a Tensor`)
+      checkConstant(gradient, `${name}: step`, `gradient ${index}`)
       if (!sameShape(gradient.shape, parameter.shape)) {
         throw new ShapeError(
           `${name}: gradient ${index} must be ${showShape(parameter.shape)} as its parameter, given ${showShape(gradient.shape)}`,
@@ -188,11 +256,5 @@ export abstract class Optimizer {
         }
       }
     })
-  }
-
-  #named(): [string, Tensor][] {
-    return [...this.#slots].flatMap(([slot, tensors]) =>
-      tensors.map((tensor, index): [string, Tensor] => [`${slot}.${index}`, tensor]),
-    )
   }
 }

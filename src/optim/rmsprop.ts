@@ -2,7 +2,7 @@
 import { parallel } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { checkOption, Optimizer } from './optimizer.js'
+import { checkOption, Optimizer, type OptimizerParameters } from './optimizer.js'
 
 /** Options of `RMSprop`. */
 export interface RMSpropOptions {
@@ -18,49 +18,29 @@ export interface RMSpropOptions {
   readonly weightDecay?: number
 }
 
+const defaults: Required<RMSpropOptions> = { lr: 0.01, alpha: 0.99, eps: 1e-8, momentum: 0, weightDecay: 0 }
+
 /**
  * s = alpha · s + (1 − alpha) · g² with g = dw + weightDecay · w, and w = w − lr · g / (√s + eps); with momentum,
  * v = momentum · v + g / (√s + eps) and w = w − lr · v.
  * @throws ShapeError when an option is out of its range.
  */
-export class RMSprop extends Optimizer {
-  readonly #alpha: number
-  readonly #eps: number
-  readonly #momentum: number
-  readonly #weightDecay: number
-
-  constructor(parameters: readonly Tensor[], options: RMSpropOptions = {}) {
-    const { lr = 0.01, alpha = 0.99, eps = 1e-8, momentum = 0, weightDecay = 0 } = options
-    checkOption('RMSprop', 'alpha', alpha, { from: 0, below: 1 })
-    checkOption('RMSprop', 'eps', eps, { from: 0 })
-    checkOption('RMSprop', 'momentum', momentum, { from: 0 })
-    checkOption('RMSprop', 'weightDecay', weightDecay, { from: 0 })
-    super('RMSprop', parameters, lr, momentum > 0 ? { square: 0, velocity: 0 } : { square: 0 })
-    this.#alpha = alpha
-    this.#eps = eps
-    this.#momentum = momentum
-    this.#weightDecay = weightDecay
+export class RMSprop extends Optimizer<RMSpropOptions> {
+  constructor(parameters: OptimizerParameters<RMSpropOptions>, options?: RMSpropOptions) {
+    super('RMSprop', parameters, options, defaults, ({ alpha, momentum }) => {
+      checkOption('RMSprop', 'alpha', alpha, { from: 0, below: 1 })
+      return momentum > 0 ? { square: 0, velocity: 0 } : { square: 0 }
+    })
   }
 
-  protected override prepare(): void {
-    // Every step is alike.
-  }
-
-  protected override update(w: Tensor, dw: Tensor, index: number): void {
-    parallel(
-      'rmsprop_step',
-      w.size,
-      LIGHT,
-      w.pointer,
-      this.slot('square', index),
-      this.#momentum > 0 ? this.slot('velocity', index) : 0,
-      dw.pointer,
-      this.lr,
-      this.#alpha,
-      1 - this.#alpha,
-      this.#eps,
-      this.#momentum,
-      this.#weightDecay,
-    )
+  protected override update(
+    w: Tensor,
+    dw: Tensor,
+    index: number,
+    { lr, alpha, eps, momentum, weightDecay }: Required<RMSpropOptions>,
+  ): void {
+    const slots = [this.slot('square', index), this.slot('velocity', index)] as const
+    const rest = [lr, alpha, 1 - alpha, eps, momentum, weightDecay] as const
+    parallel('rmsprop_step', w.size, LIGHT, w.pointer, ...slots, dw.pointer, ...rest)
   }
 }

@@ -3,11 +3,11 @@ import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { checkOption, Optimizer } from './optimizer.js'
+import { Optimizer, type OptimizerParameters, type ParameterGroup } from './optimizer.js'
 
 /** Options of `SGD`. */
 export interface SGDOptions {
-  /** Learning rate. */
+  /** Learning rate. It may be left out where every group has its own. */
   readonly lr: number
   /** Share of the velocity that is kept at each step; default 0: no velocity. */
   readonly momentum?: number
@@ -19,57 +19,54 @@ export interface SGDOptions {
   readonly dampening?: number
 }
 
+const defaults: Required<SGDOptions> = {
+  lr: undefined as never,
+  momentum: 0,
+  nesterov: false,
+  weightDecay: 0,
+  dampening: 0,
+}
+
 /**
  * v = momentum · v + (1 − dampening) · g and w = w − lr · v, where g = dw + weightDecay · w and the first v is g.
  * With `nesterov`, w = w − lr · (g + momentum · v).
  * @throws ShapeError when an option is out of its range, or nesterov is without momentum or with dampening.
  */
-export class SGD extends Optimizer {
-  readonly #momentum: number
-  readonly #nesterov: boolean
-  readonly #weightDecay: number
-  readonly #dampening: number
-  #share = 1
-
-  constructor(parameters: readonly Tensor[], options: SGDOptions) {
-    const { lr, momentum = 0, nesterov = false, weightDecay = 0, dampening = 0 } = options
-    checkOption('SGD', 'momentum', momentum, { from: 0 })
-    checkOption('SGD', 'weightDecay', weightDecay, { from: 0 })
-    checkOption('SGD', 'dampening', dampening, { from: 0 })
-    if (nesterov && (momentum === 0 || dampening !== 0)) {
-      throw new ShapeError(
-        `SGD: nesterov needs a momentum above 0 and no dampening, given momentum ${momentum} and dampening ${dampening}`,
-      )
-    }
-    super('SGD', parameters, lr, momentum > 0 ? { velocity: 0 } : {})
-    this.#momentum = momentum
-    this.#nesterov = nesterov
-    this.#weightDecay = weightDecay
-    this.#dampening = dampening
+export class SGD extends Optimizer<SGDOptions> {
+  constructor(parameters: readonly Tensor[], options: SGDOptions)
+  constructor(groups: readonly ParameterGroup<SGDOptions>[], options?: Partial<SGDOptions>)
+  constructor(parameters: OptimizerParameters<SGDOptions>, options?: Partial<SGDOptions>) {
+    super('SGD', parameters, options, defaults, ({ momentum, nesterov, dampening }) => {
+      if (nesterov && (momentum === 0 || dampening !== 0)) {
+        throw new ShapeError(
+          `SGD: nesterov needs a momentum above 0 and no dampening, given momentum ${momentum} and dampening ${dampening}`,
+        )
+      }
+      return momentum > 0 ? { velocity: 0 } : {}
+    })
   }
 
-  protected override prepare(step: number): void {
-    // The velocity is zero before the first step, which PyTorch makes the gradient itself.
-    this.#share = step === 1 ? 1 : 1 - this.#dampening
-  }
-
-  protected override update(w: Tensor, dw: Tensor, index: number): void {
-    if (this.#momentum === 0) {
-      parallel('sgd_step', w.size, LIGHT, w.pointer, dw.pointer, this.lr, this.#weightDecay)
+  protected override update(w: Tensor, dw: Tensor, index: number, options: Required<SGDOptions>, step: number): void {
+    const { lr, momentum, nesterov, weightDecay, dampening } = options
+    if (momentum === 0) {
+      parallel('sgd_step', w.size, LIGHT, w.pointer, dw.pointer, lr, weightDecay)
       return
     }
+    const velocity = this.slot('velocity', index)
+    // The velocity is zero before the first step, which PyTorch makes the gradient itself.
+    const share = step === 1 ? 1 : 1 - dampening
     parallel(
       'sgd_momentum_step',
       w.size,
       LIGHT,
       w.pointer,
-      this.slot('velocity', index),
+      velocity,
       dw.pointer,
-      this.lr,
-      this.#momentum,
-      this.#share,
-      this.#weightDecay,
-      this.#nesterov,
+      lr,
+      momentum,
+      share,
+      weightDecay,
+      nesterov,
     )
   }
 }

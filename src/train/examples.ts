@@ -2,6 +2,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { lend, type Tensor } from '../tensor/tensor.js'
+import { batchesOf } from './count.js'
 
 /** Inputs (N, …) and what is wanted for them. */
 export interface Batch<Target> {
@@ -91,6 +92,8 @@ export interface BatchOptions {
   readonly first?: number
   /** Batches that are read ahead. Default 2. */
   readonly prefetch?: number
+  /** Whether the last batch is left out where it is not full. Default false. */
+  readonly dropLast?: boolean
 }
 
 /** A batch whose parts (one, unless more were asked for) have been read. */
@@ -112,6 +115,11 @@ export function checkBatches({ size }: { readonly size: number }, options: Batch
   check(batchSize, 'batchSize', 1)
   check(first, 'first', 0)
   check(prefetch, 'prefetch', 0)
+  if (batchesOf(size, options) === 0) {
+    throw new ShapeError(
+      `batches: dropLast leaves nothing of ${size} examples in batches of ${batchSize}; use smaller ones`,
+    )
+  }
 }
 
 /** Batches of an epoch as they were read, `prefetch` of them ahead of the one that is being used. */
@@ -123,7 +131,7 @@ export async function* readBatches<Target>(
   checkBatches(data, options)
   const order =
     epoch === undefined ? Int32Array.from({ length: data.size }, (_, i) => i) : permutation(data.size, seed, epoch)
-  const count = Math.ceil(data.size / batchSize)
+  const count = batchesOf(data.size, options)
   const partSize = Math.ceil(batchSize / parts)
   const partsOf = (number: number): { draw: Draw | undefined; indices: Int32Array }[] => {
     const batch = order.subarray(number * batchSize, (number + 1) * batchSize)

@@ -32,29 +32,41 @@ export async function evaluate<Target, Output = Tensor>(
 }
 
 /**
- * A training run. Iterate it for its events (`for await (const event of run)`), of which it keeps none, so that it can go on
- * for ever; or await it for its history. It does its work while one of the two is going on, once.
+ * A training run. Iterate it for its events (`for await (const event of run)`), of which it keeps none but the epochs, so
+ * that it can go on for ever; or await it for its history. It does its work while one of the two is going on, once. Awaited
+ * after its iteration it gives the history without the steps.
  */
 export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
-  readonly #start: () => AsyncGenerator<FitEvent, History>
+  readonly #start: (report: (outcome: Promise<History>) => void) => AsyncGenerator<FitEvent, History>
   #history: Promise<History> | undefined
   #iterated = false
 
-  constructor(start: () => AsyncGenerator<FitEvent, History>) {
+  /** @internal */
+  constructor(start: (report: (outcome: Promise<History>) => void) => AsyncGenerator<FitEvent, History>) {
     this.#start = start
   }
 
   /** Trains as far as it is pulled: the events, and at the end how it stopped and its state, without lists of events. */
   [Symbol.asyncIterator](): AsyncGenerator<FitEvent, History> {
-    if (this.#iterated) throw new ShapeError('fit: a run can be iterated or awaited once; call fit() again for another')
+    if (this.#iterated) throw new ShapeError('fit: a run can be iterated once; call fit() again for another')
     this.#iterated = true
-    return this.#start()
+    return this.#start((outcome) => {
+      this.#history ??= outcome
+    })
   }
 
+  /**
+   * The history: of a run that was not iterated, after training; else of what the iteration was.
+   * @throws ShapeError while it is being iterated.
+   */
   then<A = History, B = never>(
     fulfilled?: ((history: History) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
+    if (this.#iterated && !this.#history) {
+      const early = new ShapeError('fit: the run is being iterated; await it after the loop, or without one')
+      return Promise.reject<History>(early).then(fulfilled, rejected)
+    }
     this.#history ??= (async () => {
       const steps: StepEvent[] = []
       const epochs: EpochEvent[] = []
@@ -72,15 +84,16 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
 
 /**
  * Trains a model: for each epoch, mini-batches in a seeded random order, each one step of the optimizer.
- * @throws (while it runs) DivergedError when the loss is no longer finite; the update of that step is not made.
+ * @throws (while it runs) DivergedError when the loss or a gradient is no longer finite: the update of that step is not made.
+ * ShapeError, before the first step, when options, optimizer, data and model do not go together.
  */
 export function fit<Target, Output = Tensor>(
   model: Trainable<Output>,
   data: Examples<Target> | DistantExamples<Target>,
   options: FitOptions<Target, Output>,
 ): FitRun {
-  return new FitRun(async function* () {
+  return new FitRun(async function* (report) {
     const { run } = await import('./loop.js')
-    return yield* run(model, data, options)
+    return yield* run(model, data, options, report)
   })
 }

@@ -3,21 +3,29 @@
  * model does not carry it.
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
-import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { crc32 } from '../io/crc32.js'
 import { add, mul } from '../ops/elementwise.js'
-import { clipGradNorm } from '../optim/clip.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import { concat, slice } from '../ops/layout.js'
+import { clipGradNorm, gradientNorm } from '../optim/clip.js'
+import type { Optimizer } from '../optim/optimizer.js'
+import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { showShape } from '../tensor/shape.js'
+import { restoring, scope, Tensor } from '../tensor/tensor.js'
+import { batchesOf } from './count.js'
 import { checkBatches, readBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
 import { turnTaker } from './host.js'
 import type { Metric } from './metrics.js'
 import type {
   Averages,
   EarlyStopping,
+  EpochEvent,
   EvaluateOptions,
   FitEvent,
   FitOptions,
   FitState,
   History,
+  RunFacts,
   Stopped,
   Trainable,
 } from './options.js'
@@ -29,7 +37,11 @@ class Running {
   readonly #metrics: Record<string, number> = {}
 
   constructor(names: readonly string[], from?: FitState['sums']) {
-    for (const name of names) this.#metrics[name] = from?.metrics[name] ?? 0
+    for (const name of names) {
+      const sum: number | null | undefined = from?.metrics[name]
+      // What is no number is null in JSON.
+      this.#metrics[name] = sum === null ? Number.NaN : (sum ?? 0)
+    }
     if (from) {
       this.#examples = from.examples
       this.#loss = from.loss
@@ -89,7 +101,17 @@ export async function measureAll<Target, Output>(
 }
 
 function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
-  const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {} } = options
+  const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, loss, optimizer } = options
+  if (typeof loss !== 'function') {
+    throw new ShapeError(
+      `fit: loss must be a function of output and target, such as crossEntropy, given ${inWords(loss)}`,
+    )
+  }
+  if (!Array.isArray((optimizer as Optimizer | undefined)?.parameters)) {
+    throw new ShapeError(
+      `fit: optimizer must be one, such as new SGD(model.parameters(), { lr: 0.1 }), given ${inWords(optimizer)}`,
+    )
+  }
   const check = (value: number, what: string): void => {
     if (!Number.isInteger(value) || value < 1)
       throw new ShapeError(`fit: ${what} must be a whole number from 1 on, given ${value}`)
@@ -108,6 +130,114 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   }
 }
 
+/** A name for a parameter of the model. */
+function nameOf(model: Trainable<unknown>, parameter: Tensor): string {
+  const named = [...(model.namedParameters?.() ?? [])].find(([, { storage }]) => storage === parameter.storage)
+  return named?.[0] ?? `parameter ${model.parameters().findIndex(({ storage }) => storage === parameter.storage)}`
+}
+
+/** The parameters to train, in the optimizer's order. @throws ShapeError unless they are all of the model's */
+function trainedParameters(model: Trainable<unknown>, { parameters }: Optimizer): readonly Tensor[] {
+  const own = new Set(model.parameters().map(({ storage }) => storage))
+  const given = new Set(parameters.map(({ storage }) => storage))
+  const foreign = parameters.findIndex(({ storage }) => !own.has(storage))
+  const advice = 'make it with model.parameters(), after freeze() and unfreeze()'
+  if (foreign >= 0) {
+    throw new ShapeError(`fit: parameter ${foreign} of the optimizer is none that this model trains; ${advice}`)
+  }
+  const missing = model.parameters().find(({ storage }) => !given.has(storage))
+  if (missing)
+    throw new ShapeError(`fit: the optimizer does not have ${nameOf(model, missing)} of this model; ${advice}`)
+  return parameters
+}
+
+/** Checks that the model can be trained with every batch of an epoch. @throws ShapeError that names the last */
+function checkLastBatch(
+  model: Trainable<unknown>,
+  size: number,
+  { batchSize, accumulate = 1, dropLast = false }: FitOptions<never>,
+): void {
+  const needed = model.smallestBatch?.() ?? 1
+  const part = Math.ceil(batchSize / accumulate)
+  for (const [what, examples] of [
+    ['a', Math.min(size, batchSize)],
+    ['the last', dropLast ? batchSize : size % batchSize || batchSize],
+  ] as const) {
+    const smallest = examples % part || part
+    if (smallest >= needed) continue
+    const of = accumulate > 1 ? `a part of ${smallest} of its ${examples}` : String(examples)
+    throw new ShapeError(
+      `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs ${needed} in training; ` +
+        `use ${what === 'a' ? 'larger batches' : 'dropLast, or another batch size'}`,
+    )
+  }
+}
+
+/** What a run that goes on must have in common with the one before. */
+function factsOf(
+  model: Trainable<unknown>,
+  examples: number,
+  { batchSize, dropLast = false, seed = 0 }: FitOptions<never>,
+): RunFacts {
+  const named = model.namedParameters?.() ?? new Map(model.parameters().map((tensor, index) => [String(index), tensor]))
+  const text = [...named].map(([name, { shape }]) => `${name}${showShape(shape)}`).join()
+  return { examples, batchSize, dropLast, seed, model: crc32(new TextEncoder().encode(text)) }
+}
+
+const factNames: Readonly<Record<keyof RunFacts, string>> = {
+  examples: 'number of examples',
+  batchSize: 'batchSize',
+  dropLast: 'dropLast',
+  seed: 'seed',
+  model: 'model, or other frozen layers',
+}
+
+/** @throws ShapeError when a state is another run's */
+function checkStart({ run, best }: FitState, own: RunFacts, earlyStopping: EarlyStopping | undefined): void {
+  for (const name of Object.keys(factNames) as (keyof RunFacts)[]) {
+    if (!run || run[name] === own[name]) continue
+    const values = name === 'model' ? '' : `, ${String(run[name])} and not ${String(own[name])}`
+    throw new ShapeError(
+      `fit: start is the state of a run with another ${factNames[name]}${values}; go on with what that run had, or leave start out`,
+    )
+  }
+  if (best && earlyStopping && earlyStopping.restoreBest !== false && !earlyStopping.bestWeights) {
+    throw new ShapeError(
+      `fit: the weights of epoch ${best.epoch}, the best of start, are not here; give them as earlyStopping.bestWeights (what model.save() gave then), or set restoreBest: false`,
+    )
+  }
+}
+
+/** The first example of a batch, so many times; undefined where it is not known how to take one of such targets. */
+function repeated<Target>(target: Target, examples: number, times: number): Target | undefined {
+  if (target instanceof Tensor) {
+    if (target.shape[0] !== examples) return undefined
+    return concat(new Array<Tensor>(times).fill(slice(target, { end: [1] })), 0) as Target
+  }
+  if (!(Array.isArray(target) || target instanceof Int32Array || target instanceof Uint8Array)) return undefined
+  if (target.length !== examples) return undefined
+  return (target.constructor as ArrayConstructor).from(new Array<number>(times).fill(target[0] as number)) as Target
+}
+
+/** Checks that a loss is a mean over the examples: of an example and itself it is what it is of the example alone. */
+function checkMean<Target, Output>(
+  model: Trainable<Output>,
+  loss: FitOptions<Target, Output>['loss'],
+  x: Tensor,
+  target: Target,
+): void {
+  const N = x.shape[0] as number
+  const [one, two] = [1, 2].map((times) => {
+    const own = repeated(target, N, times)
+    const input = repeated(x, N, times)
+    return own === undefined || !input ? 0 : loss(model.forward(input, { training: false }), own).item()
+  }) as [number, number]
+  if (Math.abs(two - 2 * one) > 1e-3 * Math.abs(one) || Math.abs(one) < 1e-6) return
+  throw new ShapeError(
+    "fit: the loss is a sum over the examples (twice as much of two equal ones), and accumulate needs a mean; use reduction: 'mean'",
+  )
+}
+
 interface StepResult {
   readonly examples: number
   readonly loss: number
@@ -115,15 +245,19 @@ interface StepResult {
   readonly gradientNorm?: number
 }
 
-/** One step: forward, loss, gradients, update. The update is left out when the loss is not a number. */
+/**
+ * One step: forward, loss, gradients, update. @throws DivergedError before the update when the loss or a gradient is not
+ * finite
+ */
 function trainStep<Target, Output>(
   model: Trainable<Output>,
   options: FitOptions<Target, Output>,
   { parts }: ReadBatch<Target>,
-  context: { readonly seed: number; readonly step: number },
+  context: { readonly seed: number; readonly step: number; readonly isFirst: boolean },
 ): StepResult {
   const { loss, optimizer, metrics = {}, clipNorm, accumulate = 1 } = options
-  const parameters = model.parameters()
+  const { seed, step, isFirst } = context
+  const parameters = trainedParameters(model, optimizer)
   const read = parts.filter(({ examples }) => examples.indices.length > 0)
   const examples = read.reduce((total, part) => total + part.examples.indices.length, 0)
   const sums = new Running(Object.keys(metrics))
@@ -132,10 +266,11 @@ function trainStep<Target, Output>(
     const share = indices.length / examples
     gradients = scope(() => {
       const { x, target } = batch(draw)
+      if (accumulate > 1 && isFirst && part === 0) scope(() => checkMean(model, loss, x, target))
       let measured: Record<string, number> = {}
       const lossAndGradients = valueAndGrad(() => {
         // Each part draws numbers of its own.
-        const options = { training: true, ...context, step: context.step * accumulate + part }
+        const options = { training: true, seed, step: step * accumulate + part }
         const { output, auxiliary } = model.forwardTraining?.(x, options) ?? {
           output: model.forward(x, options),
           auxiliary: [],
@@ -156,19 +291,23 @@ function trainStep<Target, Output>(
     })
   })
   const result = { examples, ...sums.averages() }
-  if (!Number.isFinite(result.loss)) return result
-  if (clipNorm === undefined) {
-    optimizer.step(gradients)
-    return result
+  // Nothing of the batch could be read.
+  if (examples === 0) return result
+  if (!Number.isFinite(result.loss)) throw diverged(`the loss became ${result.loss}`, step + 1, optimizer.lr)
+  const clipped = clipNorm === undefined ? undefined : clipGradNorm(gradients, clipNorm)
+  const norm = clipped?.norm ?? gradientNorm(gradients)
+  if (!Number.isFinite(norm)) {
+    const first = parameters[gradients.findIndex((gradient) => !Number.isFinite(gradientNorm([gradient])))] as Tensor
+    const what = `the gradient of ${nameOf(model, first)} is not finite (the norm of all gradients is ${norm})`
+    throw diverged(what, step + 1, optimizer.lr)
   }
-  const clipped = clipGradNorm(gradients, clipNorm)
-  optimizer.step(clipped.gradients)
-  return { ...result, gradientNorm: clipped.norm }
+  optimizer.step(clipped?.gradients ?? gradients)
+  return clipped ? { ...result, gradientNorm: norm } : result
 }
 
-function diverged(loss: number, step: number, learningRate: number): DivergedError {
+function diverged(what: string, step: number, learningRate: number): DivergedError {
   return new DivergedError(
-    `the loss became ${loss} at step ${step} with learning rate ${learningRate}; ` +
+    `${what} at step ${step} with learning rate ${learningRate}; the weights are those before the step; ` +
       `try ${Number((learningRate / 10).toPrecision(3))}, or clip gradients, and check the inputs for NaN`,
   )
 }
@@ -179,51 +318,104 @@ function judge(
   epoch: number,
   measured: Averages,
   { monitor = 'loss', minimumChange = 0 }: EarlyStopping,
-): { readonly best: NonNullable<FitState['best']>; readonly improved: boolean } {
+): { readonly best: FitState['best']; readonly improved: boolean } {
   const value = monitor === 'loss' ? measured.loss : (measured.metrics[monitor] as number)
   const change = best === undefined ? Infinity : monitor === 'loss' ? best.value - value : value - best.value
-  return change > minimumChange || best === undefined
+  return Number.isFinite(value) && change > minimumChange
     ? { best: { epoch, value }, improved: true }
     : { best, improved: false }
+}
+
+const buffersOf = ({ layers = [] }: Trainable<unknown>): Tensor[] =>
+  layers.flatMap((layer) => [...layer.buffers().values()])
+
+/** Copies of all that a step changes in a model; gives what brings them back. */
+function copyOf(model: Trainable<unknown>): () => void {
+  const copies = [...model.parameters(), ...buffersOf(model)].map((tensor) => [tensor, tensor.data()] as const)
+  return () => {
+    for (const [tensor, data] of copies) tensor.assign(data)
+  }
+}
+
+/** The best weights of a run, as an earlier one saved them. */
+function savedBest(model: Trainable<unknown>, weights: Uint8Array): () => void {
+  if (!model.load) throw new ShapeError('fit: earlyStopping.bestWeights are for a model that has load()')
+  const back = copyOf(model)
+  model.load(weights)
+  const best = copyOf(model)
+  back()
+  return best
 }
 
 async function* steps<Target, Output>(
   model: Trainable<Output>,
   data: Examples<Target> | DistantExamples<Target>,
   options: FitOptions<Target, Output>,
-): AsyncGenerator<FitEvent, Stopped> {
+): AsyncGenerator<FitEvent, Ended> {
   checkBatches(data, options)
   checkFit(options)
-  const { epochs, batchSize, optimizer, schedule, metrics = {}, validation, signal, seed = 0, start } = options
+  trainedParameters(model, options.optimizer)
+  checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
+  const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)
+  if (options.start) checkStart(options.start, facts, options.earlyStopping)
+  const {
+    epochs,
+    batchSize,
+    dropLast = false,
+    optimizer,
+    schedule,
+    metrics = {},
+    validation,
+    signal,
+    seed = 0,
+    start,
+  } = options
   const { accumulate: parts = 1, prefetch = 2, earlyStopping } = options
   const names = Object.keys(metrics)
-  const stepsPerEpoch = Math.ceil(data.size / batchSize)
+  const stepsPerEpoch = batchesOf(data.size, options)
   const turn = turnTaker()
   let step = start?.step ?? 0
   let sums = start?.sums
   let best = start?.best
-  const state = (running: Running): FitState => ({ step, sums: running.sums(), ...(best ? { best } : {}) })
+  let isFirst = true
+  const { restoreBest = true, bestWeights } = earlyStopping ?? {}
+  let toBest = bestWeights && savedBest(model, bestWeights)
+  const state = (running: Running): FitState => ({ step, sums: running.sums(), ...(best ? { best } : {}), run: facts })
+  // Goes back to the best weights, where others came after them.
+  const ended = (stopped: Stopped): Ended => {
+    const epoch = Math.floor(step / stepsPerEpoch)
+    if (!earlyStopping || !restoreBest || !best || best.epoch === epoch) return { stopped, epoch, kept: epoch }
+    toBest?.()
+    return { stopped, epoch, kept: best.epoch }
+  }
+  const aborted = (): Ended => {
+    const epoch = Math.floor((step - 1) / stepsPerEpoch) + 1
+    return { stopped: 'aborted', epoch, kept: epoch }
+  }
   for (;;) {
     // The steps of an epoch were made, and its validation was not.
     const pending = sums !== undefined && sums.examples > 0 && step % stepsPerEpoch === 0
-    if (step >= epochs * stepsPerEpoch && !pending) return 'finished'
+    if (step >= epochs * stepsPerEpoch && !pending) return ended('finished')
     const epoch = Math.floor(step / stepsPerEpoch) - (pending ? 1 : 0)
-    if (!pending && earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return 'early'
+    if (!pending && earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return ended('early')
     const running = new Running(names, sums)
     let seconds = 0
     let examples = 0
     const first = pending ? stepsPerEpoch : step % stepsPerEpoch
-    const batches = readBatches(data, { batchSize, seed, epoch, first, parts, prefetch })
+    const batches = readBatches(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
     for await (const batch of batches) {
-      if (signal?.aborted) return 'aborted'
+      if (signal?.aborted) return aborted()
       const began = performance.now()
       const learningRate = schedule ? schedule(step) : optimizer.lr
       optimizer.lr = learningRate
-      const result = scope(() => trainStep(model, options, batch, { seed, step }))
+      // Of a step that is refused no statistics of its batch stay.
+      const result = restoring(buffersOf(model), () =>
+        scope(() => trainStep(model, options, batch, { seed, step, isFirst })),
+      )
       step++
       // Nothing of the batch could be read: there is no step to tell of.
       if (result.examples === 0) continue
-      if (!Number.isFinite(result.loss)) throw diverged(result.loss, step, learningRate)
+      isFirst = false
       running.add(result.examples, result.loss, result.metrics)
       seconds += (performance.now() - began) / 1000
       examples += result.examples
@@ -240,9 +432,10 @@ async function* steps<Target, Output>(
       await turn()
     }
     const measured = validation && (await measureAll(model, validation, options))
-    if (validation && !measured) return 'aborted'
+    if (validation && !measured) return aborted()
     const judged = earlyStopping && measured && judge(best, epoch + 1, measured, earlyStopping)
-    best = judged?.best
+    if (judged) best = judged.best
+    if (judged?.improved && restoreBest) toBest = copyOf(model)
     yield {
       type: 'epoch',
       epoch: epoch + 1,
@@ -257,30 +450,58 @@ async function* steps<Target, Output>(
   }
 }
 
-/** The events of a run, which are told to its callbacks first, and at the end how it stopped and its state. */
+/** How a run ended. */
+type Ended = Pick<History, 'stopped' | 'epoch' | 'kept'>
+
+/** Epochs of an iterated run that are kept for who awaits it afterwards, so that it takes no more memory the longer it is. */
+const MOST_EPOCHS = 10_000
+
+/**
+ * The events of a run, which are told to its callbacks first, and at the end how it stopped and its state. `report` is told
+ * the same, with the epochs, or the error, however the iteration ends.
+ */
 export async function* run<Target, Output>(
   model: Trainable<Output>,
   data: Examples<Target> | DistantExamples<Target>,
   options: FitOptions<Target, Output>,
+  report: (outcome: Promise<History>) => void,
 ): AsyncGenerator<FitEvent, History> {
   const { callbacks = {}, start, metrics = {} } = options
   let state: FitState = start ?? { step: 0, sums: new Running(Object.keys(metrics)).sums() }
+  let epoch = 0
+  const epochs: EpochEvent[] = []
   const wasTraining = model.training
   const events = steps(model, data, options)
+  let outcome: Promise<History> | undefined
   model.train()
   try {
     for (;;) {
       const next = await events.next()
-      if (next.done) return { steps: [], epochs: [], stopped: next.value, state }
+      if (next.done) {
+        const history = { steps: [], epochs: [], ...next.value, state }
+        outcome = Promise.resolve({ ...history, epochs })
+        return history
+      }
       const event = next.value
       state = event.state
+      epoch = event.epoch
       if (event.type === 'step') await callbacks.onStep?.(event)
-      else await callbacks.onEpoch?.(event)
+      else {
+        epochs.push({ ...event })
+        if (epochs.length > MOST_EPOCHS) epochs.shift()
+        await callbacks.onEpoch?.(event)
+      }
       yield event
     }
+  } catch (error) {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what was thrown
+    outcome = Promise.reject(error)
+    outcome.catch(() => undefined)
+    throw error
   } finally {
     if (!wasTraining) model.eval()
     // Who stops iterating, or throws in a callback, leaves it in the middle.
-    await events.return('aborted')
+    await events.return({ stopped: 'aborted', epoch, kept: epoch })
+    report(outcome ?? Promise.resolve({ steps: [], epochs, stopped: 'aborted', epoch, kept: epoch, state }))
   }
 }

@@ -13,8 +13,16 @@ export interface Trainable<Output = Tensor> {
   train(): unknown
   /** Lets layers behave as in use. */
   eval(): unknown
-  /** Trained tensors, in the optimizer's order. */
+  /** The tensors that are trained: those that the optimizer must have. */
   parameters(): Tensor[]
+  /** The same with their names, which errors tell; left out, they tell numbers. */
+  namedParameters?(): ReadonlyMap<string, Tensor>
+  /** What keeps statistics of batches, which a step that is refused leaves as they were. */
+  readonly layers?: readonly { buffers(): ReadonlyMap<string, Tensor> }[]
+  /** Takes weights that were saved: for `earlyStopping.bestWeights`. */
+  load?(weights: Uint8Array): void
+  /** The fewest examples that a training step can be made with; left out, 1. */
+  smallestBatch?(): number
   /** The output for a batch. */
   forward(x: Tensor, options: ForwardOptions): Output
   /** The output, and those whose losses are added to its own, each times its weight; left out: `forward` alone. */
@@ -53,6 +61,22 @@ export interface FitState {
   }
   /** With early stopping: the best epoch so far (from 1), and what validation gave after it. */
   readonly best?: { readonly epoch: number; readonly value: number }
+  /** What the steps are counted in: a run that goes on must have the same. States of earlier releases have none. */
+  readonly run?: RunFacts
+}
+
+/** What makes two runs take the same steps, besides their data. */
+export interface RunFacts {
+  /** Number of examples. */
+  readonly examples: number
+  /** Examples in a step. */
+  readonly batchSize: number
+  /** Whether a last batch that is not full is left out. */
+  readonly dropLast: boolean
+  /** Seed of the order of examples. */
+  readonly seed: number
+  /** A checksum of the names and shapes of the model's trained parameters. */
+  readonly model: number
 }
 
 /** After each training step. */
@@ -101,18 +125,22 @@ export type Stopped = 'finished' | 'aborted' | 'early'
 /** What the iterator of `fit` gives. */
 export type FitEvent = StepEvent | EpochEvent
 
-/** Everything that happened in a run that was awaited. One that is iterated gives its events away and keeps none. */
+/** What happened in a run. One that is iterated gives its steps away, and keeps its epochs for who awaits it afterwards. */
 export interface History {
   /** Every step; empty where the run was iterated. */
   readonly steps: readonly StepEvent[]
-  /** Every epoch; empty where the run was iterated. */
+  /** Every epoch; where the run was iterated, the last 10,000. */
   readonly epochs: readonly EpochEvent[]
   /**
    * 'aborted' when the signal ended it after a whole step or between batches of validation, 'early' when validation had not
    * improved for long enough.
    */
   readonly stopped: Stopped
-  /** From which the run can go on to the bit. */
+  /** The epoch in which it stopped, from 1. */
+  readonly epoch: number
+  /** The epoch whose weights the model has: with early stopping the best one, unless the run was aborted. */
+  readonly kept: number
+  /** From which the run can go on to the bit, with the weights of its last step: those of `kept`, where that is `epoch`. */
   readonly state: FitState
 }
 
@@ -130,8 +158,12 @@ export interface EarlyStopping {
   readonly patience: number
   /** What must improve on the validation examples: 'loss' (lower is better) or a metric (higher is). Default 'loss'. */
   readonly monitor?: string
-  /** By how much it must, to count. Default 0. */
+  /** By how much it must, to count. Default 0. A value that is not a finite number never counts. */
   readonly minimumChange?: number
+  /** Whether the model has the weights of the best epoch at the end, which takes their memory once more. Default true. */
+  readonly restoreBest?: boolean
+  /** For a run that goes on by `start`: what `model.save()` gave after the best epoch so far, `state.best`. */
+  readonly bestWeights?: Uint8Array
 }
 
 /** Options of `fit`. */
@@ -140,9 +172,11 @@ export interface FitOptions<Target, Output = Tensor> {
   readonly epochs: number
   /** Examples in a step. */
   readonly batchSize: number
+  /** Whether the last batch of an epoch is left out where it is not full. Default false. */
+  readonly dropLast?: boolean
   /** Scalar loss of the model's output (N, …) and the batch's target. */
   readonly loss: Loss<Target, Output>
-  /** Made with the model's parameters. */
+  /** Made with the parameters of the model that are trained, in any order or groups. */
   readonly optimizer: Optimizer
   /** Learning rate before each step, counted from 0; default: the optimizer's own. */
   readonly schedule?: (step: number) => number
@@ -150,14 +184,14 @@ export interface FitOptions<Target, Output = Tensor> {
   readonly clipNorm?: number
   /**
    * Number of parts in which a batch passes through the model; their gradients are added up for one step, so that only
-   * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. Default 1.
+   * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. The loss must be a mean over the examples then. Default 1.
    */
   readonly accumulate?: number
   /** What else to measure of every batch, by name. */
   readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
   /** Examples to measure after each epoch. */
   readonly validation?: Examples<Target> | DistantExamples<Target>
-  /** Ends training when validation stops improving. */
+  /** Ends training when validation stops improving, and goes back to the best weights. */
   readonly earlyStopping?: EarlyStopping
   /** Called after each step and epoch. */
   readonly callbacks?: FitCallbacks
@@ -165,7 +199,10 @@ export interface FitOptions<Target, Output = Tensor> {
   readonly signal?: AbortSignal
   /** Seed of the order of examples and of what is random in a step. Default 0. */
   readonly seed?: number
-  /** State of an earlier run to go on from; weights and optimizer state must be that run's. */
+  /**
+   * State of an earlier run to go on from; weights and optimizer state must be that run's, and so must be the number of
+   * examples, the batch size and the seed.
+   */
   readonly start?: FitState
   /** Batches that are read ahead, where examples must be read first. Default 2. */
   readonly prefetch?: number

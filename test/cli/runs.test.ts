@@ -67,6 +67,22 @@ beforeEach(() => {
 afterEach(() => process.chdir(home))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
+it('says at which epoch a run stopped early and which one it keeps', async () => {
+  const out = await run({ out: 'early', epochs: 30, earlyStopping: 2 })
+  const told = /^stopped early after epoch (\d+); the weights are those of epoch (\d+) \((\d+\.\d\d) % of the validation images right\)$/m.exec(out) // prettier-ignore
+  const [, stopped, kept, value] = told!.map(Number)
+  const accuracies = readFileSync(join('early', 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string; validationAccuracy: number })
+    .filter(({ type }) => type === 'epoch')
+    .map(({ validationAccuracy }) => validationAccuracy)
+  expect(accuracies).toHaveLength(stopped!)
+  expect(kept).toBe(accuracies.indexOf(Math.max(...accuracies)) + 1)
+  expect(value).toBeCloseTo(100 * Math.max(...accuracies), 1)
+  expect(stopped).toBe(kept! + 2)
+})
+
 describe('a folder that is named', () => {
   it('is made with those above it, and removed again when nothing came of it', async () => {
     await run({ out: 'a/b/c' })

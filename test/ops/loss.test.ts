@@ -217,7 +217,12 @@ describe.each(Object.entries(classLosses))('%s', (name, { op, run, row }) => {
     ['rank', () => op(zeros([3]), [1]), /: logits must be \(N, classes, …\), given \(3\)$/],
     ['number of labels', () => op(x(), [1]), /: target must be 2 labels, rows of \(2\), given 1$/],
     ['lack of labels', () => op(x(), undefined as never), /target must be 2 labels, rows of \(2\), given undefined$/],
-    ['shape of labels', () => op(x(), zeros([2, 1])), /: target must be \(2\), given \(2, 1\)$/],
+    [
+      'shape of labels',
+      () => op(x(), zeros([2, 1])),
+      /: target must be (\(2\)|labels \(2\) or distributions \(2, 3\)), given \(2, 1\)$/,
+    ],
+    ['number of axes of labels', () => op(x(), zeros([2, 1, 1])), /: target must be \(2\), given \(2, 1, 1\)$/],
     [
       'too large label',
       () => op(x(), [0, 3]),
@@ -226,7 +231,11 @@ describe.each(Object.entries(classLosses))('%s', (name, { op, run, row }) => {
     ['negative label', () => op(x(), Int32Array.of(-1, 0)), /row 0 has the label -1; with 3 classes/],
     ['fractional label', () => op(x(), tensor([0, 0.5])), /row 1 has the label 0.5; with 3 classes/],
     ['NaN label', () => op(x(), [NaN, 0]), /row 0 has the label NaN/],
-    ['nested labels', () => op(x(), [[0], [1]] as never), /row 0 has the label 0; with|row 0 has the label/],
+    [
+      'nested labels',
+      () => op(x(), [[0], [1]] as never),
+      /: row 0 has the label 0; with|: target must be labels \(2\) or distributions \(2, 3\), given \(2, 1\)$/,
+    ],
     [
       'reduction',
       () => op(x(), [0, 1], { reduction: 'max' as 'sum' }),
@@ -308,6 +317,102 @@ describe('crossEntropy', () => {
         /^crossEntropy: labelSmoothing must be a number from 0 to 1, given/,
       )
     })
+  })
+})
+
+describe('crossEntropy of weighted and ignored labels and of distributions', () => {
+  it.each(oracleCases('crossEntropyTargets'))('agrees with PyTorch, case $id: $options', (test) => {
+    scope(() => {
+      const of = (name: string): Tensor => {
+        const { shape, data } = (test.inputs.get(name) ?? test.outputs.get(name))!
+        return tensor(data, shape)
+      }
+      const weight = test.outputs.get('weight')?.data as Float32Array | undefined
+      const options = { ...test.options, weight }
+      const isSoft = test.inputs.has('target')
+      const run = isSoft
+        ? vjp((x, target) => crossEntropy(x, target, options), of('logits'), of('target'))
+        : vjp((x) => crossEntropy(x, of('target'), options), of('logits'))
+      expectClose(run.value.data(), test.outputs.get('y')!.data)
+      const gradients = run.pullback(tensor(test.dy!.data, test.dy!.shape))
+      expectClose(gradients[0]!.data(), test.gradients.get('logits')!.data)
+      if (isSoft) expectClose(gradients[1]!.data(), test.gradients.get('target')!.data)
+      run.dispose()
+    })
+  })
+
+  it('reads nested lists as distributions', () => {
+    scope(() => {
+      const x = normal([2, 3], { seed: 4 })
+      const rows = [
+        [1, 0, 0],
+        [0, 1, 0],
+      ]
+      expect(crossEntropy(x, rows).item()).toBeCloseTo(crossEntropy(x, [0, 1]).item(), 6)
+      expect(crossEntropy(x, tensor(rows)).data()).toEqual(crossEntropy(x, rows).data())
+    })
+  })
+
+  it('is the same without weights and with weights of one, to the bit', () => {
+    scope(() => {
+      const x = normal([5, 7, 3], { seed: 2 })
+      const labels = Int32Array.from({ length: 15 }, (_, i) => i % 7)
+      const weight = new Float32Array(7).fill(1)
+      for (const options of [{ weight }, { ignoreIndex: 255 }, { weight: tensor(weight) }]) {
+        const both = [{}, options].map((given) => valueAndGrad((y) => crossEntropy(y, labels, given))(x))
+        expect(both[1]!.value.data()).toEqual(both[0]!.value.data())
+        expect(both[1]!.gradients[0]!.data()).toEqual(both[0]!.gradients[0]!.data())
+      }
+    })
+  })
+
+  it('has gradients by finite differences, also of the distributions', () => {
+    scope(() => {
+      const inputs = [normal([3, 4], { seed: 1 }), uniform([3, 4], { seed: 2, low: 0.1, high: 1 })]
+      const weight = [1, 0, 2, 0.5]
+      for (const reduction of reductions) {
+        const loss = (x: Tensor, target: Tensor): Tensor =>
+          crossEntropy(x, target, { weight, reduction, labelSmoothing: 0.1 })
+        expect(gradcheck(loss, inputs, { step: 3e-3 }).ok).toBe(true)
+      }
+    })
+  })
+
+  it('gives nothing for a row that is ignored, whatever its scores are', () => {
+    scope(() => {
+      const x = tensor([[1, 2, 3], [NaN, Infinity, -Infinity]]) // prettier-ignore
+      const { value, gradients } = valueAndGrad((y) => crossEntropy(y, [1, -1], { ignoreIndex: -1 }))(x)
+      expect(value.item()).toBeCloseTo(1.4076, 4)
+      expect([...gradients[0]!.data().subarray(3)]).toEqual([0, 0, 0])
+      expect(crossEntropy(x, [-1, -1], { ignoreIndex: -1 }).item()).toBeNaN()
+      expect(crossEntropy(x, [-1, -1], { ignoreIndex: -1, reduction: 'sum' }).item()).toBe(0)
+    })
+  })
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['number of weights', () => crossEntropy(zeros([2, 3]), [0, 1], { weight: [1, 2] }), /weight must be 3 finite/],
+    ['negative weight', () => crossEntropy(zeros([2, 3]), [0, 1], { weight: [1, -1, 1] }), /weight must be 3 finite/],
+    ['kind of weight', () => crossEntropy(zeros([2, 3]), [0, 1], { weight: 2 as never }), /weight must be 3 finite/],
+    ['ignored label', () => crossEntropy(zeros([2, 3]), [0, 1], { ignoreIndex: 0.5 }), /ignoreIndex must be a whole/],
+    [
+      'ignored label of distributions',
+      () => crossEntropy(zeros([1, 2]), [[1, 0]], { ignoreIndex: 0 }),
+      /ignoreIndex is for labels/,
+    ],
+    [
+      'label beside one ignored',
+      () => crossEntropy(zeros([2, 3]), [255, 3], { ignoreIndex: 255 }),
+      /row 1 has the label 3/,
+    ],
+    ['distribution', () => crossEntropy(zeros([2, 3]), [[1, 0], [0, 1]]), /given \(2, 2\)$/], // prettier-ignore
+    ['nested text', () => crossEntropy(zeros([1, 1]), [['a']] as never), /expected a number/],
+  ])('refuses a wrong %s and allocates nothing', (_, call, message) => {
+    const before = memoryUsage().liveBytes
+    scope(() => {
+      expect(call).toThrow(ShapeError)
+      expect(call).toThrow(message)
+    })
+    expect(memoryUsage().liveBytes).toBe(before)
   })
 })
 

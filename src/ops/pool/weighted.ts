@@ -3,13 +3,16 @@
  * sum 1, given or a Gaussian of the distance from the centre. The extent is the sum of the weights that count. The
  * gradient spreads dy · w / extent. The kernels are those of assembly/ops/pool/weighted.ts.
  */
-import { defineOp, type Op } from '../../autodiff/op.js'
+import { checkTensor, defineOp, isFollowed, type Op } from '../../autodiff/op.js'
 import { slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import { floatsAt, kernels, parallel, withIntegers, withWorkspace } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
-import { empty, Tensor } from '../../tensor/tensor.js'
+import { ones, tensor } from '../../tensor/create.js'
+import { empty, scope, Tensor } from '../../tensor/tensor.js'
+import { conv2d } from '../conv.js'
+import { add, div } from '../elementwise.js'
 import type { AvgPoolOptions } from './average.js'
 
 /** Options of `weightedPool2d`. */
@@ -144,12 +147,45 @@ const weightedGradient: Op<{ dy: Tensor }, WeightedPool> = defineOp('weightedPoo
   gradient: ({ need }, ddx, d) => ({ dy: need.dy && weighted({ x: ddx }, d) }),
 })
 
+/** The same of weights that are differentiated: a convolution with them, divided by the sums of those that count. */
+function weightedByTensor(x: Tensor, weights: Tensor, options: WeightedPoolOptions): Tensor {
+  const { pool } = describeWeighted(x.shape, options)
+  // Extents of the map, the kernel and the output, stride and padding, along H and along W: the order of PoolShape.
+  const axes = [14, 25].map(
+    (at) => [...pool.record.subarray(at, at + 6)] as [number, number, number, number, number, number],
+  )
+  const counted = options.countIncludePad ?? true
+  const stride = axes.map(([, , , step]) => step)
+  const padding = (own: boolean): [number, number][] =>
+    axes.map(([n, kernel, output, step, lo, hi]) => {
+      const needed = (output - 1) * step + kernel - lo - n
+      return own ? [lo, Math.max(0, needed)] : [0, Math.max(0, needed - hi)]
+    })
+  const [H, W] = axes.map(([n, , , , lo, hi]) => n + (counted ? lo + hi : 0)) as [number, number]
+  return scope(() => {
+    const kernel = weights.reshape([1, 1, ...pool.kernel])
+    const sums = conv2d(x.reshape([pool.maps, 1, ...x.shape.slice(2)]), kernel, { stride, padding: padding(true) })
+    const extents = conv2d(ones([1, 1, H, W]), kernel, { stride, padding: padding(!counted) })
+    // Where no weight counts, 0 / 1.
+    const empty = tensor(
+      extents.data().map((extent) => (extent === 0 ? 1 : 0)),
+      extents.shape,
+    )
+    return div(sums, add(extents, empty)).reshape(pool.yShape)
+  })
+}
+
 /**
  * Mean over windows with weights that fall with the distance from the centre, given as such or as a Gaussian:
  * x (N, C, H, W) -> (N, C, P, Q). The weights are divided by their sum; padding counts as zeros, unless
- * `countIncludePad` is false.
+ * `countIncludePad` is false. Weights that are a Tensor have a gradient; while it is asked for, results may differ in rounding.
  * @throws ShapeError when shapes or options do not fit.
  */
 export function weightedPool2d(x: Tensor, options: WeightedPoolOptions): Tensor {
+  const weights = options?.weights
+  if (isFollowed(weights)) {
+    checkTensor(x, 'weightedPool2d', 'x')
+    return weightedByTensor(x, weights, options)
+  }
   return weighted({ x }, options ?? {})
 }

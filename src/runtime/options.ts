@@ -1,0 +1,63 @@
+/**
+ * Options objects: every name in one must be one that is read. Which names there are stands beside the type of the options,
+ * as an object that the compiler compares with it: `const names = { stride: 0, padding: 0 } satisfies Names<Windows>`.
+ */
+import { ShapeError } from './errors.js'
+import { inWords } from './text.js'
+
+/** Every name of an options type, those that may be left out included. */
+export type Names<Options> = Readonly<Record<keyof Options, unknown>>
+
+/** The length of the longest text that is a part of both, letters left out. */
+function shared(a: string, b: string): number {
+  let row = new Array<number>(b.length + 1).fill(0)
+  for (const letter of a) {
+    const next = [0]
+    for (let j = 0; j < b.length; j++) {
+      next.push(letter === b[j] ? (row[j] as number) + 1 : Math.max(row[j + 1] as number, next[j] as number))
+    }
+    row = next
+  }
+  return row[b.length] as number
+}
+
+/** How alike two names are, from 0 to 1, and more where one is the other with letters left out, as lr of learningRate. */
+function likeness(a: string, b: string): number {
+  const common = shared(a, b)
+  return common / Math.max(a.length, b.length) + (common === Math.min(a.length, b.length) ? 0.5 : 0)
+}
+
+/** The name that was meant by another; undefined where none is like it. */
+export function nearest(given: string, names: readonly string[]): string | undefined {
+  const alike = names.map((name) => [likeness(given.toLowerCase(), name.toLowerCase()), name] as const)
+  const [best] = alike.sort(([a], [b]) => b - a)
+  return best && best[0] > 0.5 ? best[1] : undefined
+}
+
+/** What to say of a name that there is none of, such as an option. */
+export function unknownName(kind: string, given: string, names: readonly string[]): string {
+  const meant = nearest(given, names)
+  const told = meant === undefined ? '; there' : `; did you mean '${meant}'? There`
+  return `there is no ${kind} ${inWords(given)}${told} ${names.length === 1 ? 'is' : 'are'} ${names.join(', ') || 'none'}`
+}
+
+/**
+ * Checks that an options object has only names that are known; undefined is no object and passes. Runs in every call of an
+ * operation: it goes through what is given, not through what there is. @throws ShapeError that tells the nearest name.
+ */
+export function checkKeys(what: string, options: unknown, names: object): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new ShapeError(`${what}: the options must be an object, given ${inWords(options)}`)
+  }
+  for (const key in options) {
+    if (!Object.hasOwn(names, key)) {
+      throw new ShapeError(`${what}: ${unknownName('option', key, Object.keys(names))}`)
+    }
+  }
+}
+
+/** The parts of an options object that are set, so that those that are undefined have their defaults. */
+export function defined<T extends object>(options: T | undefined): { [key in keyof T]: Exclude<T[key], undefined> } {
+  return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never
+}
