@@ -8,8 +8,8 @@
  */
 import { F32, horizontalSum64, promoteHigh, trace } from '../simd'
 
-/** Whether none of `count` floats at x is NaN or infinite. */
-export function all_finite(x: usize, count: i32): bool {
+/** 1 where none of `count` floats at x is NaN or infinite, else 0. */
+export function all_finite(x: usize, count: i32): i32 {
   let a = f32x4.splat(0)
   let b = a
   let c = a
@@ -24,7 +24,7 @@ export function all_finite(x: usize, count: i32): bool {
   const lanes = f32x4.add(f32x4.add(a, b), f32x4.add(c, d))
   let rest: f32 = 0
   for (const end = x + <usize>(count & 15) * F32; x < end; x += F32) rest += 0 * load<f32>(x)
-  return !v128.any_true(f32x4.ne(lanes, lanes)) && rest == 0
+  return i32(!v128.any_true(f32x4.ne(lanes, lanes)) && rest == 0)
 }
 
 /** Σ of `count` floats at x. */

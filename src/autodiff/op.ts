@@ -30,12 +30,15 @@ export interface Definition<I extends Inputs, O, D, S extends Saved = Record<str
   shape(inputs: I, options: O): D
   /** The output, and what the gradient needs besides. `differentiate` tells whether a gradient may follow. */
   forward(inputs: I, d: D, differentiate: boolean): Tensor | { readonly y: Tensor; readonly saved: S }
-  /** Gradients of the inputs, only of those in `need`. Without it the operation cannot be differentiated. */
+  /**
+   * Gradients of the inputs, only of those in `need`; 'zero' for one by which the output is constant, almost everywhere.
+   * Without it the operation cannot be differentiated.
+   */
   gradient?(
     context: GradientContext<I, S>,
     dy: Tensor,
     d: D,
-  ): { readonly [name in keyof I]?: Tensor | false | undefined }
+  ): { readonly [name in keyof I]?: Tensor | 'zero' | false | undefined }
   /** What the gradient reads: names of inputs, and 'y'. Everything else is freed early. Default: the inputs. */
   readonly keeps?: readonly ((keyof I & string) | 'y')[]
 }
@@ -155,7 +158,9 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
       const given = new Map(
         Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor),
       )
-      for (const argument of need) if (!given.has(argument)) throw noGradient(name, argument)
+      for (const argument of need) {
+        if (!given.has(argument) && gradients[argument] !== 'zero') throw noGradient(name, argument)
+      }
       return given
     },
     dispose() {

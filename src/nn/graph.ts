@@ -596,10 +596,8 @@ export class Graph {
     checkState(needed, tensors, name)
     this.#build(false)
     for (const [layer, node] of owners) {
-      for (const weights of [layer.parameters(), layer.buffers()]) {
-        for (const [weight, tensor] of weights)
-          tensor.assign((tensors.get(`${node.name}.${weight}`) as DecodedTensor).data as Float32Array)
-      }
+      for (const [weight, tensor] of layer.tensors())
+        tensor.assign((tensors.get(`${node.name}.${weight}`) as DecodedTensor).data as Float32Array)
     }
   }
 

@@ -93,7 +93,13 @@ function packTiled(packed: number, w: number, shape: number, extent: number, tra
 }
 
 /** y of x, with weights that packTiled has transformed. */
-function runTiled({ out, bias, checked, work }: PassArguments, x: number, packed: number, shape: number, extent: number): void {
+function runTiled(
+  { out, bias, checked, work }: PassArguments,
+  x: number,
+  packed: number,
+  shape: number,
+  extent: number,
+): void {
   const k = kernels()
   const items = k.conv_tiled_fwd_items(shape, extent)
   const ws = perThread(k.conv_tiled_fwd_workspace(shape, extent))

@@ -70,7 +70,7 @@ export function slope<O>(
     keeps: second ? ['dy', 'kept'] : ['kept'],
     gradient: ({ inputs: { dy, kept }, need }, ddx, options) => ({
       dy: need.dy && op({ dy: ddx, kept }, options),
-      kept: need.kept && second && scope(() => second(ddx, dy, kept, options)),
+      kept: need.kept && (second ? scope(() => second(ddx, dy, kept, options)) : 'zero'),
     }),
   })
   return (dy, kept, options) => op({ dy, kept }, options)

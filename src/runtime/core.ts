@@ -307,7 +307,7 @@ export function copyFloats(to: number, from: number, length: number): void {
 
 /** Whether none of `length` floats is NaN or infinite. Not noted where calls are. */
 export const allFinite = (pointer: number, length: number): boolean =>
-  need('a check').loaded.kernels.all_finite(pointer, length)
+  need('a check').loaded.kernels.all_finite(pointer, length) === 1
 
 /** Address of an integer that a kernel may set to 1 to say that its result is wrong: `quiet` tells, and sets it to 0. */
 export const alarm = (): number => need('a check').alarm

@@ -100,7 +100,16 @@ describe('a bundle of conv2d alone', () => {
   // Their work on tensors is an operation, but none that a convolution needs.
   // esbuild keeps a file behind `import()` although the function that loads it is dropped (Rollup does not), and with it
   // what that file shares with the entry: 0.4 kB.
-  const sharedWithTraining = ['clipGradNorm', 'checkOption', 'permutation', 'checkBatches', 'readBatches', 'ranked']
+  const sharedWithTraining = [
+    'clipGradNorm',
+    'checkOption',
+    'permutation',
+    'checkBatches',
+    'readBatches',
+    'ranked',
+    'gradientNorm',
+    'batchesOf',
+  ]
   const otherOperations = ['crossEntropy', 'batchNorm', 'dropout', 'maxPool2d', 'softmax', 'conv3d', 'convMatrix']
 
   it('drops layers, zoo, data, files and training', async () => {
