@@ -30,7 +30,10 @@ export interface Definition<I extends Inputs, O, D, S extends Saved = Record<str
   shape(inputs: I, options: O): D
   /** The output, and what the gradient needs besides. `differentiate` tells whether a gradient may follow. */
   forward(inputs: I, d: D, differentiate: boolean): Tensor | { readonly y: Tensor; readonly saved: S }
-  /** Gradients of the inputs, only of those in `need`. Without it the operation cannot be differentiated. */
+  /**
+   * Gradients of the inputs, only of those in `need`: undefined under its name where one is zero, and no entry for an input that
+   * has none, by which the operation cannot be differentiated. Nor can it be by any without this function.
+   */
   gradient?(
     context: GradientContext<I, S>,
     dy: Tensor,
@@ -152,11 +155,8 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
         Object.keys(inputs).map((argument) => [argument, need.has(argument)]),
       ) as Need<I>
       const gradients = gradient.call(definition, { inputs: own, y: ownY, saved: ownSaved, need: wanted }, dy, d)
-      const given = new Map(
-        Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor),
-      )
-      for (const argument of need) if (!given.has(argument)) throw noGradient(name, argument)
-      return given
+      for (const argument of need) if (!(argument in gradients)) throw noGradient(name, argument)
+      return new Map(Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor))
     },
     dispose() {
       for (const tensor of held) tensor.dispose()

@@ -67,7 +67,10 @@ export abstract class Layer<Options extends object = object> {
    * the same for the same shapes, so that a model may repeat their kernels instead of the pass.
    */
   static readonly repeatable: boolean = false
-  /** What the options of a class must be, by name; those that are left out here, the class checks itself. */
+  /**
+   * What the options of a class must be, by name: every one that there is, and others are refused. A class that has no rules
+   * of its own takes any.
+   */
   static readonly rules: OptionRules = {}
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
@@ -82,7 +85,8 @@ export abstract class Layer<Options extends object = object> {
   #specs: readonly WeightSpec[] | undefined
 
   constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
-    checkOptions(new.target.name, options, new.target.rules)
+    const { name, rules } = new.target
+    checkOptions(name, options, rules === Layer.rules ? undefined : rules)
     this.options = { ...options } as Options
   }
 

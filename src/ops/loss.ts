@@ -6,6 +6,7 @@ import { checkConstant, checkTensor, defineOp, type Definition, type Op } from '
 import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
@@ -46,6 +47,11 @@ export interface HingeOptions extends LossOptions {
   /** How far the score of the label must be above the others; default 1. */
   readonly margin?: number
 }
+
+const lossNames = { reduction: 0 } satisfies Names<LossOptions>
+const entropyNames = { labelSmoothing: 0, weight: 0, ignoreIndex: 0 } satisfies Names<
+  Omit<CrossEntropyOptions, 'reduction'>
+>
 
 /** The extents of x as (outer, classes, inner), with one loss for each outer and inner. */
 interface Loss {
@@ -267,6 +273,7 @@ export function crossEntropy(
   options: CrossEntropyOptions = {},
 ): Tensor {
   const name = 'crossEntropy'
+  checkKeys(name, options, lossNames, entropyNames)
   const { weight, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
   const isNested = Array.isArray(target) && typeof target[0] === 'object'
   const isSoft = isNested || (target instanceof Tensor && target.ndim > 1 && target.ndim === logits.ndim)
@@ -319,7 +326,10 @@ export function crossEntropy(
  */
 export const hingeLoss = defineClassLoss(
   'hingeLoss',
-  ({ margin = 1 }: HingeOptions) => ({ margin: checkRange('hingeLoss', 'margin', margin, Infinity) }),
+  (options: HingeOptions) => {
+    checkKeys('hingeLoss', options, lossNames, { margin: 0 } satisfies Names<Omit<HingeOptions, 'reduction'>>)
+    return { margin: checkRange('hingeLoss', 'margin', options.margin ?? 1, Infinity) }
+  },
   ({ losses, delta, sums }, x, labels, { options: { margin }, classes, inner, outer }) => {
     parallel('hinge_fwd', outer, LIGHT * classes * inner, losses, delta, sums, x, labels, margin, classes, inner)
   },
@@ -327,6 +337,7 @@ export const hingeLoss = defineClassLoss(
 
 /** Shape rule of losses of two tensors, element by element; `argument` names the first. */
 function describePair(name: string, argument: string, x: Shape, target: Shape, options: LossOptions): Loss {
+  checkKeys(name, options, lossNames)
   if (!sameShape(x, target)) {
     throw new ShapeError(`${name}: target must be ${showShape(x)} as ${argument}, given ${showShape(target)}`)
   }

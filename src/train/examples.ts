@@ -1,6 +1,7 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { lend, type Tensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
 
@@ -96,6 +97,15 @@ export interface BatchOptions {
   readonly dropLast?: boolean
 }
 
+const batchNames = {
+  batchSize: 0,
+  seed: 0,
+  epoch: 0,
+  first: 0,
+  prefetch: 0,
+  dropLast: 0,
+} satisfies Names<BatchOptions>
+
 /** A batch whose parts (one, unless more were asked for) have been read. */
 export interface ReadBatch<Target> {
   /** Number in the epoch, from 0. */
@@ -175,6 +185,7 @@ export async function* batches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
   options: BatchOptions,
 ): AsyncGenerator<Batch<Target> & { readonly number: number; readonly indices: Int32Array }, void> {
+  checkKeys('batches', options, batchNames)
   for await (const { number, parts } of readBatches(data, options)) {
     for (const { draw, examples } of parts) {
       if (examples.indices.length === 0) continue

@@ -9,6 +9,7 @@ import { concat, slice } from '../ops/layout.js'
 import { clipGradNorm, gradientNorm } from '../optim/clip.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { showShape } from '../tensor/shape.js'
 import { restoring, scope, Tensor } from '../tensor/tensor.js'
@@ -21,6 +22,7 @@ import type {
   EarlyStopping,
   EpochEvent,
   EvaluateOptions,
+  FitCallbacks,
   FitEvent,
   FitOptions,
   FitState,
@@ -77,7 +79,16 @@ function measure<Target, Output>(
 }
 
 /** The averages, or undefined where the signal ended it. */
-export async function measureAll<Target, Output>(
+export async function evaluateAll<Target, Output>(
+  model: Trainable<Output>,
+  examples: Examples<Target> | DistantExamples<Target>,
+  options: EvaluateOptions<Target, Output>,
+): Promise<Averages | undefined> {
+  checkKeys('evaluate', options, evaluateNames)
+  return measureAll(model, examples, options)
+}
+
+async function measureAll<Target, Output>(
   model: Trainable<Output>,
   examples: Examples<Target> | DistantExamples<Target>,
   { batchSize, loss, metrics = {}, onBatch, signal }: EvaluateOptions<Target, Output>,
@@ -100,7 +111,43 @@ export async function measureAll<Target, Output>(
   return running.averages()
 }
 
+const fitNames = {
+  epochs: 0,
+  batchSize: 0,
+  dropLast: 0,
+  loss: 0,
+  optimizer: 0,
+  schedule: 0,
+  clipNorm: 0,
+  accumulate: 0,
+  metrics: 0,
+  validation: 0,
+  earlyStopping: 0,
+  callbacks: 0,
+  signal: 0,
+  seed: 0,
+  start: 0,
+  prefetch: 0,
+} satisfies Names<FitOptions<unknown>>
+const stoppingNames = {
+  patience: 0,
+  monitor: 0,
+  minimumChange: 0,
+  restoreBest: 0,
+  bestWeights: 0,
+} satisfies Names<EarlyStopping>
+const evaluateNames = {
+  batchSize: 0,
+  loss: 0,
+  metrics: 0,
+  onBatch: 0,
+  signal: 0,
+} satisfies Names<EvaluateOptions<unknown>>
+
 function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
+  checkKeys('fit', options, fitNames)
+  checkKeys('fit: earlyStopping', options.earlyStopping, stoppingNames)
+  checkKeys('fit: callbacks', options.callbacks, { onStep: 0, onEpoch: 0 } satisfies Names<FitCallbacks>)
   const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, loss, optimizer } = options
   if (typeof loss !== 'function') {
     throw new ShapeError(
@@ -352,8 +399,8 @@ async function* steps<Target, Output>(
   data: Examples<Target> | DistantExamples<Target>,
   options: FitOptions<Target, Output>,
 ): AsyncGenerator<FitEvent, Ended> {
-  checkBatches(data, options)
   checkFit(options)
+  checkBatches(data, options)
   trainedParameters(model, options.optimizer)
   checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
   const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)
