@@ -497,14 +497,6 @@ export class Graph {
     return owners
   }
 
-  /** The fewest examples that a pass in training can be made with, for the model's input. */
-  smallestBatch(): number {
-    const inputs = this.#resolve(undefined, 'smallestBatch')
-    const shapes = inferShapes(inputs, this.nodes)
-    const of = (name: string): Shape => (shapes.get(name) ?? inputs.get(name)) as Shape
-    return Math.max(...this.nodes.map(({ layer, inputs: [first] }) => layer.smallestBatch(of(first as string))))
-  }
-
   /** Layers behave as in training from now on. */
   train(): this {
     this.#training = true

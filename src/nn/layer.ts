@@ -116,11 +116,6 @@ export abstract class Layer<Options extends object = object> {
     return 0
   }
 
-  /** The fewest examples of this shape that a pass in training can be made with. */
-  smallestBatch(_input: Shape): number {
-    return 1
-  }
-
   /** The part of the input that one output sees; left out, the same place of the input. */
   window(_input: Shape): Window | undefined {
     return undefined

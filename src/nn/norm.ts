@@ -97,11 +97,6 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
     })
   }
 
-  /** Two elements of each channel, of which there are statistics. */
-  override smallestBatch(input: Shape): number {
-    return this.trainable && sizeOf(input) === input[0] ? 2 : 1
-  }
-
   override operations(input: Shape): number {
     return sizeOf(input)
   }

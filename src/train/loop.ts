@@ -4,6 +4,8 @@
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
 import { crc32 } from '../io/crc32.js'
+import { Graph } from '../nn/graph.js'
+import type { GraphNode } from '../nn/wiring.js'
 import { add, mul } from '../ops/elementwise.js'
 import { concat, slice } from '../ops/layout.js'
 import { clipGradNorm, gradientNorm } from '../optim/clip.js'
@@ -11,10 +13,11 @@ import type { Optimizer } from '../optim/optimizer.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
-import { showShape } from '../tensor/shape.js'
+import { showShape, sizeOf } from '../tensor/shape.js'
 import { restoring, scope, Tensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
-import { checkBatches, readBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
+import { readAhead } from './batches.js'
+import { checkBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
 import { turnTaker } from './host.js'
 import type { Metric } from './metrics.js'
 import type {
@@ -95,7 +98,7 @@ async function measureAll<Target, Output>(
 ): Promise<Averages | undefined> {
   const running = new Running(Object.keys(metrics))
   const turn = turnTaker()
-  for await (const { parts } of readBatches(examples, { batchSize })) {
+  for await (const { parts } of readAhead(examples, { batchSize })) {
     if (signal?.aborted) return undefined
     for (const { indices, batch } of parts.map((part) => part.examples)) {
       if (indices.length === 0) continue
@@ -204,17 +207,22 @@ function checkLastBatch(
   size: number,
   { batchSize, accumulate = 1, dropLast = false }: FitOptions<never>,
 ): void {
-  const needed = model.smallestBatch?.() ?? 1
+  if (!(model instanceof Graph)) return
+  const shapes = model.shapes()
+  // One element of each channel has no deviation.
+  const isSingle = ({ layer }: GraphNode, index: number): boolean =>
+    /^BatchNorm/.test(layer.type) && layer.trainable && sizeOf((shapes[index] as number[]).slice(1)) === 1
+  if (!model.nodes.some(isSingle)) return
   const part = Math.ceil(batchSize / accumulate)
   for (const [what, examples] of [
     ['a', Math.min(size, batchSize)],
     ['the last', dropLast ? batchSize : size % batchSize || batchSize],
   ] as const) {
     const smallest = examples % part || part
-    if (smallest >= needed) continue
+    if (smallest > 1) continue
     const of = accumulate > 1 ? `a part of ${smallest} of its ${examples}` : String(examples)
     throw new ShapeError(
-      `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs ${needed} in training; ` +
+      `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs 2 in training; ` +
         `use ${what === 'a' ? 'larger batches' : 'dropLast, or another batch size'}`,
     )
   }
@@ -449,7 +457,7 @@ async function* steps<Target, Output>(
     let seconds = 0
     let examples = 0
     const first = pending ? stepsPerEpoch : step % stepsPerEpoch
-    const batches = readBatches(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
+    const batches = readAhead(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
     for await (const batch of batches) {
       if (signal?.aborted) return aborted()
       const began = performance.now()
