@@ -1,4 +1,5 @@
 /** Finite differences against the analytic gradient. */
+import { checkKeys, type Names } from '../runtime/options.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { tensor, uniform } from '../tensor/create.js'
 import { vjp, type TensorFunction } from './vjp.js'
@@ -26,6 +27,7 @@ export interface GradcheckResult {
  * Keep inputs away from kinks (ReLU at zero, ties in a maximum).
  */
 export function gradcheck(fn: TensorFunction, inputs: Tensor[], options: GradcheckOptions = {}): GradcheckResult {
+  checkKeys('gradcheck', options, { step: 0, tolerance: 0, samples: 0, seed: 0 } satisfies Names<GradcheckOptions>)
   const { step = 1e-2, tolerance = 1e-2, samples = 64, seed = 1 } = options
   return scope(() => {
     const { value, pullback, dispose } = vjp(fn, ...inputs)

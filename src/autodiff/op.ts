@@ -31,14 +31,14 @@ export interface Definition<I extends Inputs, O, D, S extends Saved = Record<str
   /** The output, and what the gradient needs besides. `differentiate` tells whether a gradient may follow. */
   forward(inputs: I, d: D, differentiate: boolean): Tensor | { readonly y: Tensor; readonly saved: S }
   /**
-   * Gradients of the inputs, only of those in `need`; 'zero' for one by which the output is constant, almost everywhere.
-   * Without it the operation cannot be differentiated.
+   * Gradients of the inputs, only of those in `need`: undefined under its name where one is zero, and no entry for an input that
+   * has none, by which the operation cannot be differentiated. Nor can it be by any without this function.
    */
   gradient?(
     context: GradientContext<I, S>,
     dy: Tensor,
     d: D,
-  ): { readonly [name in keyof I]?: Tensor | 'zero' | false | undefined }
+  ): { readonly [name in keyof I]?: Tensor | false | undefined }
   /** What the gradient reads: names of inputs, and 'y'. Everything else is freed early. Default: the inputs. */
   readonly keeps?: readonly ((keyof I & string) | 'y')[]
 }
@@ -155,13 +155,8 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
         Object.keys(inputs).map((argument) => [argument, need.has(argument)]),
       ) as Need<I>
       const gradients = gradient.call(definition, { inputs: own, y: ownY, saved: ownSaved, need: wanted }, dy, d)
-      const given = new Map(
-        Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor),
-      )
-      for (const argument of need) {
-        if (!given.has(argument) && gradients[argument] !== 'zero') throw noGradient(name, argument)
-      }
-      return given
+      for (const argument of need) if (!(argument in gradients)) throw noGradient(name, argument)
+      return new Map(Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor))
     },
     dispose() {
       for (const tensor of held) tensor.dispose()

@@ -4,6 +4,7 @@
  */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from './images.js'
 
@@ -22,6 +23,15 @@ export interface Augmentation {
   /** Distances of the colours from their grey. Default 0. */
   readonly saturation?: number
 }
+
+const augmentationNames = {
+  crop: 0,
+  shift: 0,
+  flip: 0,
+  brightness: 0,
+  contrast: 0,
+  saturation: 0,
+} satisfies Names<Augmentation>
 
 /** Words of a picture, by use. */
 const word = {
@@ -56,6 +66,7 @@ interface Change {
 }
 
 function checkAugmentation([C, H, W]: readonly [number, number, number], given: Augmentation): Required<Augmentation> {
+  checkKeys('augmentation', given, augmentationNames)
   const { crop = [H, W], shift = 0, flip = false, brightness = 0, contrast = 0, saturation = 0 } = given
   const [h, w] = crop
   if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {

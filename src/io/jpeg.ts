@@ -6,15 +6,17 @@
  * place.
  */
 import { FormatError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPart } from './jpeg-scan.js'
 import { inverseTransform } from './jpeg-transform.js'
 import {
   allocate,
-  checkBytes,
   beginsWith,
+  checkBytes,
   checkPixels,
   endsWithin,
   jpegSignature,
+  limitNames,
   type PictureLimits,
 } from './limits.js'
 import type { PngImage } from './png.js'
@@ -61,6 +63,7 @@ interface Frame {
  * @throws FormatError when the bytes are not a JPEG, are damaged or cut short, or exceed a limit
  */
 export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
+  checkKeys('decodeJpeg', limits, limitNames)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)
   if (endsWithin(bytes, jpegSignature)) {
     throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)

@@ -1,5 +1,6 @@
 /** What a picture from a stranger may ask for, checked before anything is decoded. */
 import { FormatError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import type { Names } from '../runtime/options.js'
 
 /** Limits of every function that decodes pictures. */
 export interface PictureLimits {
@@ -26,6 +27,9 @@ export const endsWithin = (bytes: Uint8Array, signature: readonly number[]): boo
 
 /** The limits where none are given. */
 export const defaultLimits = { maxPixels: 2 ** 26, maxBytes: 2 ** 29 } as const satisfies PictureLimits
+
+/** Names of the limits. */
+export const limitNames = { maxPixels: 0, maxBytes: 0 } satisfies Names<PictureLimits>
 
 /** @throws ShapeError when a limit is not a number above 0 */
 function limitOf(name: 'maxPixels' | 'maxBytes', value: number): number {

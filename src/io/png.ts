@@ -8,14 +8,16 @@
  */
 import { encode } from 'fast-png'
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { crc32 } from './crc32.js'
 import { Inflator } from './inflate.js'
 import {
   allocate,
-  checkBytes,
   beginsWith,
+  checkBytes,
   checkPixels,
   endsWithin,
+  limitNames,
   pngSignature,
   type PictureLimits,
 } from './limits.js'
@@ -46,6 +48,7 @@ export type DecodePngOptions = PictureLimits
  * @throws FormatError when the file is not a PNG, is damaged or cut short, or exceeds a limit
  */
 export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOptions = {}): PngImage {
+  checkKeys('decodePng', limits, limitNames)
   const damaged: Damaged = (what) => new FormatError(`${name}: the PNG is damaged: ${what}`)
   const chunks = readChunks(bytes, name, limits, damaged)
   const { width, height, samples, depth } = chunks.header

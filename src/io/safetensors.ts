@@ -9,6 +9,7 @@
  * any other.
  */
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
 
 /** A tensor to write: the typed array decides the dtype. */
@@ -114,8 +115,10 @@ const loneSurrogate = /\p{Surrogate}/u
 export function encodeSafetensors(
   tensors: Readonly<Record<string, SafetensorsInput>>,
   metadata: Readonly<Record<string, string>> = {},
-  { checksum = false }: EncodeSafetensorsOptions = {},
+  options: EncodeSafetensorsOptions = {},
 ): Uint8Array {
+  checkKeys('encodeSafetensors', options, { checksum: 0 } satisfies Names<EncodeSafetensorsOptions>)
+  const { checksum = false } = options
   const entries: string[] = []
   const texts = checksum ? [`"${checksumKey}":"${unsealedChecksum}"`] : []
   for (const [key, value] of Object.entries(metadata)) {

@@ -1,13 +1,17 @@
 /** Nonlinearities: layers without weights that keep the shape. */
 import {
   elu,
+  eluNames,
   gelu,
+  geluNames,
   leakyRelu,
+  leakyReluNames,
   relu,
   scaledTanh,
   sigmoid,
   silu,
   softplus,
+  softplusNames,
   tanh,
   type EluOptions,
   type GeluOptions,
@@ -18,9 +22,12 @@ import { logSoftmax, softmax } from '../ops/softmax.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Layer, type OptionRules } from './layer.js'
+import { noRules, type RulesOf } from './options.js'
 
 /** A layer that maps each element, or the channels at each place, to as many. */
 abstract class Pointwise<Options extends object = object> extends Layer<Options> {
+  static override readonly rules: OptionRules = noRules
+
   outputShape(input: Shape): number[] {
     return [...input]
   }
@@ -43,7 +50,7 @@ export class ReLU extends Pointwise {
 /** x, or negativeSlope · x below 0. */
 export class LeakyReLU extends Pointwise<LeakyReluOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { negativeSlope: 'from 0' }
+  static override readonly rules: OptionRules = leakyReluNames
   readonly type = 'LeakyReLU'
 
   forward(x: Tensor): Tensor {
@@ -54,7 +61,7 @@ export class LeakyReLU extends Pointwise<LeakyReluOptions> {
 /** x, or alpha · (eˣ − 1) below 0. */
 export class ELU extends Pointwise<EluOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { alpha: 'from 0' }
+  static override readonly rules: OptionRules = eluNames
   readonly type = 'ELU'
 
   forward(x: Tensor): Tensor {
@@ -65,7 +72,7 @@ export class ELU extends Pointwise<EluOptions> {
 /** x·Φ(x). */
 export class GELU extends Pointwise<GeluOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { approximate: ['none', 'tanh'] }
+  static override readonly rules: OptionRules = geluNames
   readonly type = 'GELU'
 
   forward(x: Tensor): Tensor {
@@ -86,7 +93,7 @@ export class SiLU extends Pointwise {
 /** ln(1 + e^(beta·x)) / beta. */
 export class Softplus extends Pointwise<SoftplusOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { beta: 'positive' }
+  static override readonly rules: OptionRules = softplusNames
   readonly type = 'Softplus'
 
   forward(x: Tensor): Tensor {
@@ -133,7 +140,7 @@ export interface SoftmaxOptions {
 /** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`. */
 export class Softmax extends Pointwise<SoftmaxOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { inLoss: 'flag' }
+  static override readonly rules: OptionRules = { inLoss: 'flag' } satisfies RulesOf<SoftmaxOptions>
   readonly type = 'Softmax'
 
   forward(x: Tensor): Tensor {

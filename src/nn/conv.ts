@@ -1,11 +1,22 @@
 /** Convolutional layers: one kernel for all places, in one to three dimensions, and its adjoint. */
-import { checkPaddingMode, conv1d, conv2d, conv3d, describeConv, type Conv, type ConvOptions } from '../ops/conv.js'
+import {
+  checkPaddingMode,
+  conv1d,
+  conv2d,
+  conv3d,
+  describeConv,
+  groupNames,
+  windowNames,
+  type Conv,
+  type ConvOptions,
+} from '../ops/conv.js'
 import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import {
   convTranspose1d,
   convTranspose2d,
   convTranspose3d,
   describeTranspose,
+  transposeNames,
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { planConv } from '../plan/conv.js'
@@ -57,9 +68,11 @@ export type ConvTranspose2dOptions = ConvTranspose1dOptions
 /** Options of `ConvTranspose3d`. */
 export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
+const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, groupNames)
+const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeNames)
+
 /** A layer with weights `weight` and `bias` over a kernel. */
 abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
-  static override readonly rules: OptionRules = kernelRules
   protected abstract readonly directions: 1 | 2 | 3
 
   constructor(options: Options) {
@@ -98,6 +111,7 @@ function withoutPadding(conv: Conv): Conv {
 
 /** A kernel that slides: weights (K, C/groups, …kernel). */
 abstract class Convolution extends Kernel<Conv1dOptions> {
+  static override readonly rules: OptionRules = convRules
   override readonly fusesRelu = true
 
   #describe(input: Shape, N = 1): Conv {
@@ -177,6 +191,8 @@ export class Conv3d extends Convolution {
 
 /** The adjoint of a convolution: weights (C, K/groups, …kernel). */
 abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
+  static override readonly rules: OptionRules = transposeRules
+
   #describe(input: Shape, N = 1): Conv {
     expectMaps(this.type, this.directions, input)
     expectChannels(this.type, this.options.inChannels, input)

@@ -3,6 +3,7 @@ import { dropout } from '../ops/dropout.js'
 import type { Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Layer, type ForwardContext, type OptionRules } from './layer.js'
+import type { RulesOf } from './options.js'
 
 /** Options of `Dropout`. */
 export interface DropoutLayerOptions {
@@ -16,7 +17,7 @@ export interface DropoutLayerOptions {
  */
 export class Dropout extends Layer<DropoutLayerOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { p: 'share' }
+  static override readonly rules: OptionRules = { p: 'share' } satisfies RulesOf<DropoutLayerOptions>
   readonly type = 'Dropout'
 
   outputShape(input: Shape): number[] {

@@ -2,6 +2,7 @@
 import { candidatesFor, type Candidate, type ConvAlgorithm, type ConvPass } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { visible } from '../runtime/text.js'
 import { showShape, type Shape } from '../tensor/shape.js'
 import type { Layer, LayerConvolution } from './layer.js'
@@ -65,7 +66,9 @@ export function explainLayer(
  * some cannot be. `toString()` is a table.
  * @throws ShapeError when the input does not fit, or the layer is no convolution.
  */
-export function explain(layer: Layer, input: Shape, { batch = 1 }: { readonly batch?: number } = {}): Explanation {
+export function explain(layer: Layer, input: Shape, options: { readonly batch?: number } = {}): Explanation {
+  checkKeys('explain', options, { batch: 0 })
+  const { batch = 1 } = options
   const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]
   layer.check([input])
   const convolution = layer.convolution(N, input)

@@ -7,7 +7,7 @@ import { isRecording } from '../autodiff/tape.js'
 import { encodeSafetensors, openSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
-import { unknownName } from '../runtime/options.js'
+import { checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
@@ -120,6 +120,13 @@ interface Pass {
   replay: Replay | undefined
 }
 
+const modelNames = { seed: 0, keepPacked: 0 } satisfies Names<ModelOptions>
+const graphNames = { inputs: 0, outputs: 0, auxiliary: 0, blocks: 0 } satisfies Names<
+  Omit<GraphOptions, keyof ModelOptions>
+>
+const nodeNames = { name: 0, layer: 0, inputs: 0, block: 0 } satisfies Names<NodeOptions>
+const forwardNames = { training: 0, seed: 0, step: 0 } satisfies Names<ForwardOptions>
+
 /** A pass is captured when it has been run so often: then its weights are packed. */
 const RUNS_BEFORE_CAPTURE = 2
 
@@ -155,8 +162,10 @@ export class Graph {
   #pass: Pass | undefined
 
   constructor(nodes: readonly NodeOptions[], options: GraphOptions = {}) {
+    checkKeys('model', options, modelNames, graphNames)
     const { inputs = { input: null }, outputs, auxiliary = {}, blocks = {}, seed = 0, keepPacked = true } = options
     checkNodes(nodes, outputs)
+    for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)
     const names = Object.keys(inputs)
     this.#declared = nodes.map(({ inputs: read, ...node }, index) => ({
       ...node,
@@ -341,6 +350,7 @@ export class Graph {
         throw new ShapeError(`run: there is no node '${name}'; nodes are ${quoted([...this.#names])}`)
       }
     }
+    checkKeys('forward', options, forwardNames)
     const given = this.#given(x)
     const { training = this.#training, seed = this.#seed } = options
     const repeated = training || isRecording() ? undefined : this.#repeat(given, wanted)
@@ -487,14 +497,6 @@ export class Graph {
     return owners
   }
 
-  /** The fewest examples that a pass in training can be made with, for the model's input. */
-  smallestBatch(): number {
-    const inputs = this.#resolve(undefined, 'smallestBatch')
-    const shapes = inferShapes(inputs, this.nodes)
-    const of = (name: string): Shape => (shapes.get(name) ?? inputs.get(name)) as Shape
-    return Math.max(...this.nodes.map(({ layer, inputs: [first] }) => layer.smallestBatch(of(first as string))))
-  }
-
   /** Layers behave as in training from now on. */
   train(): this {
     this.#training = true
@@ -513,10 +515,9 @@ export class Graph {
   }
 
   /** Which algorithms compute the convolutional layers for `batch` of the model's inputs, or of others. */
-  explain(
-    input?: Shape | Readonly<Record<string, Shape>>,
-    { batch = 1 }: { readonly batch?: number } = {},
-  ): Explanation {
+  explain(input?: Shape | Readonly<Record<string, Shape>>, options: { readonly batch?: number } = {}): Explanation {
+    checkKeys('explain', options, { batch: 0 })
+    const { batch = 1 } = options
     const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]
     const shapes = inferShapes(this.#resolve(input, 'explain'), this.nodes)
     const layers = this.nodes.flatMap(({ name, layer, inputs }) => {
@@ -533,8 +534,10 @@ export class Graph {
    */
   summary(
     input?: Shape | Readonly<Record<string, Shape>>,
-    { batch = 1, training = false }: { readonly batch?: number; readonly training?: boolean } = {},
+    options: { readonly batch?: number; readonly training?: boolean } = {},
   ): Summary {
+    checkKeys('summary', options, { batch: 0, training: 0 })
+    const { batch = 1, training = false } = options
     const inputs = this.#resolve(input, 'summary')
     const shapes = inferShapes(inputs, this.nodes)
     const shown = training ? [...this.outputs, ...Object.keys(this.auxiliary)] : this.outputs

@@ -3,6 +3,7 @@
  * one input: for w (K, C, R, S), C·R·S and K·R·S.
  */
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { full, normal, uniform } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
@@ -36,6 +37,17 @@ const names: readonly InitializerName[] = [
 ]
 const numbers = ['value', 'mean', 'std', 'low', 'high', 'gain'] as const
 
+const initializerNames = {
+  name: 0,
+  value: 0,
+  mean: 0,
+  std: 0,
+  low: 0,
+  high: 0,
+  distribution: 0,
+  gain: 0,
+} satisfies Names<InitializerOptions & { name: InitializerName }>
+
 /** An initializer with its options, checked. @throws ShapeError that says what it is for, and what there is. */
 export function checkInitializer(
   initializer: unknown,
@@ -45,6 +57,7 @@ export function checkInitializer(
   const options = (typeof given === 'object' && given !== null ? given : {}) as {
     name: InitializerName
   } & InitializerOptions
+  checkKeys(`${what}: initializer`, options, initializerNames)
   if (!names.includes(options.name)) {
     throw new ShapeError(
       `${what}: initializer ${inWords(options.name ?? initializer)} does not exist; use ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,

@@ -67,7 +67,10 @@ export abstract class Layer<Options extends object = object> {
    * the same for the same shapes, so that a model may repeat their kernels instead of the pass.
    */
   static readonly repeatable: boolean = false
-  /** What the options of a class must be, by name; those that are left out here, the class checks itself. */
+  /**
+   * What the options of a class must be, by name: every one that there is, and others are refused. A class that has no rules
+   * of its own takes any.
+   */
   static readonly rules: OptionRules = {}
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
@@ -82,7 +85,8 @@ export abstract class Layer<Options extends object = object> {
   #specs: readonly WeightSpec[] | undefined
 
   constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
-    checkOptions(new.target.name, options, new.target.rules)
+    const { name, rules } = new.target
+    checkOptions(name, options, rules === Layer.rules ? undefined : rules)
     this.options = { ...options } as Options
   }
 
@@ -110,11 +114,6 @@ export abstract class Layer<Options extends object = object> {
   /** Operations for one input, as the lecture counts them; 0 for layers that cost next to nothing. */
   operations(_input: Shape): number {
     return 0
-  }
-
-  /** The fewest examples of this shape that a pass in training can be made with. */
-  smallestBatch(_input: Shape): number {
-    return 1
   }
 
   /** The part of the input that one output sees; left out, the same place of the input. */

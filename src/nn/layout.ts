@@ -1,17 +1,19 @@
 /** Layers that move values: flattening, enlarging, joining. */
 import { add } from '../ops/elementwise.js'
 import type { Footprint } from '../ops/convKernels.js'
-import { concat, upsample2d, type Upsample2dOptions } from '../ops/layout.js'
+import { concat, upsample2d, upsampleNames, type Upsample2dOptions } from '../ops/layout.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { expectMaps, Layer, type ForwardContext, type OptionRules } from './layer.js'
+import { noRules } from './options.js'
 import { wholeWindow, type Window } from './receptive.js'
 
 /** (N, C, H, W) -> (N, C·H·W). */
 export class Flatten extends Layer {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = noRules
   readonly type = 'Flatten'
 
   outputShape(input: Shape): number[] {
@@ -38,7 +40,7 @@ export class Flatten extends Layer {
 /** Feature maps enlarged by whole factors. */
 export class Upsample2d extends Layer<Upsample2dOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { mode: ['nearest', 'bilinear'] }
+  static override readonly rules: OptionRules = upsampleNames
   readonly type = 'Upsample2d'
 
   constructor(options: Upsample2dOptions) {
@@ -81,6 +83,7 @@ export class Upsample2d extends Layer<Upsample2dOptions> {
 /** Inputs one after another along the channels: (C₁, …), (C₂, …) -> (C₁ + C₂, …). */
 export class Concat extends Layer {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = noRules
   readonly type = 'Concat'
   override readonly many = true
 
@@ -107,6 +110,7 @@ export class Concat extends Layer {
 /** The sum of inputs of one shape. */
 export class Add extends Layer {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = noRules
   readonly type = 'Add'
   override readonly many = true
 

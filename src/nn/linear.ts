@@ -10,6 +10,7 @@ import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { expectMaps, Layer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
+import type { RulesOf } from './options.js'
 
 /** Options of `Linear`. */
 export interface LinearOptions {
@@ -51,7 +52,7 @@ export class Linear extends Layer<LinearOptions> {
     everyPlace: 'flag',
     weightInit: 'initializer',
     biasInit: 'initializer',
-  }
+  } satisfies RulesOf<LinearOptions>
   readonly type = 'Linear'
 
   constructor(options: LinearOptions) {

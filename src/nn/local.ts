@@ -1,7 +1,7 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
-import { describeConv, type Conv, type ConvOptions } from '../ops/conv.js'
+import { describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
 import { convFootprint, type Footprint } from '../ops/convKernels.js'
-import { describeLocal, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
+import { describeLocal, localNames, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
 import { checkTable, connectedConv2d } from '../ops/separable.js'
 import { planConv } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
@@ -12,7 +12,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
 import { expectChannels, expectMaps, Layer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
 import { notation } from './notation.js'
-import { kernelRules } from './options.js'
+import { kernelRules, mapRules } from './options.js'
 import { windowOf, type Window } from './receptive.js'
 
 /** Options of `LocallyConnected2d`. */
@@ -27,9 +27,13 @@ export interface TiledConv2dOptions extends LocallyConnected2dOptions {
   readonly tiles: PerDirection
 }
 
+const localRules: OptionRules = Object.assign({}, kernelRules, localNames)
+const tiledRules: OptionRules = Object.assign({ tiles: 0 as const }, localRules)
+const connectedRules: OptionRules = Object.assign({ table: 0 as const }, mapRules, windowNames)
+
 /** A layer with more than one kernel for each pair of maps. */
 abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Options> {
-  static override readonly rules: OptionRules = kernelRules
+  static override readonly rules: OptionRules = localRules
 
   constructor(options: Options) {
     super(options)
@@ -122,6 +126,7 @@ export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
 /** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
 export class TiledConv2d extends Local<TiledConv2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = tiledRules
   readonly type = 'TiledConv2d'
   protected readonly variant = 'tiled'
 
@@ -157,7 +162,7 @@ export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels
  */
 export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = kernelRules
+  static override readonly rules: OptionRules = connectedRules
   readonly type = 'ConnectedConv2d'
 
   constructor(options: ConnectedConv2dOptions) {

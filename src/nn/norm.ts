@@ -1,15 +1,22 @@
 /** Normalization layers. */
-import { batchNorm, describeLocalResponse, localResponseNorm, type LocalResponseNormOptions } from '../ops/norm.js'
+import {
+  batchNorm,
+  describeLocalResponse,
+  localResponseNames,
+  localResponseNorm,
+  type LocalResponseNormOptions,
+} from '../ops/norm.js'
 import type { Footprint } from '../ops/convKernels.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { expectMaps, Layer, type ForwardContext, type OptionRules, type WeightSpec } from './layer.js'
+import type { RulesOf } from './options.js'
 
 /** Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.) */
 export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { size: 'count', normalize: ['size', 'none'] }
+  static override readonly rules: OptionRules = localResponseNames
   readonly type = 'LocalResponseNorm'
 
   outputShape(input: Shape): number[] {
@@ -52,7 +59,7 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
     eps: 'from 0',
     momentum: 'share',
     affine: 'flag',
-  }
+  } satisfies RulesOf<BatchNorm2dOptions>
 
   /** The shape of the input. @throws ShapeError when it has another number of channels. */
   outputShape(input: Shape): number[] {
@@ -88,11 +95,6 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
       runningMean: this.weight('runningMean'),
       runningVar: this.weight('runningVar'),
     })
-  }
-
-  /** Two elements of each channel, of which there are statistics. */
-  override smallestBatch(input: Shape): number {
-    return this.trainable && sizeOf(input) === input[0] ? 2 : 1
   }
 
   override operations(input: Shape): number {

@@ -1,7 +1,9 @@
 /** What the options of layers must be: they come from programs, and from strangers' files. */
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
+import type { KernelOptions } from './conv.js'
 import { checkInitializer } from './initialize.js'
 
 /** What an option may be that is a number: how it is said, and whether it is so. */
@@ -12,23 +14,27 @@ const numberRules = {
 } as const
 
 /**
- * What an option of a layer must be: a number of some kind, true or false, an initializer, or one of some names. Options that
- * are shapes or lists are checked where they are used with an input.
+ * What an option of a layer must be: a number of some kind, true or false, an initializer, or one of some names. 0: whatever
+ * the layer makes of it, as with shapes and lists, which are checked where they are used with an input.
  */
-export type OptionRule = 'count' | 'positive' | 'from 0' | 'share' | 'flag' | 'initializer' | readonly string[]
+export type OptionRule = 0 | 'count' | 'positive' | 'from 0' | 'share' | 'flag' | 'initializer' | readonly string[]
 
-/** What some options must be, by name. */
+/** What options must be, by name. */
 export type OptionRules = Readonly<Record<string, OptionRule>>
 
-/** Checks the options of a layer. @throws ShapeError that names the option. */
-export function checkOptions(type: string, options: unknown, rules: OptionRules): void {
-  if (options === undefined) return
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new ShapeError(`${type}: the options must be an object, given ${inWords(options)}`)
-  }
+/** The rules of every option of a type. */
+export type RulesOf<Options> = Readonly<Record<keyof Options, OptionRule>>
+
+/** The rules of layers that have no options. */
+export const noRules: OptionRules = {}
+
+/** Checks the options of a layer; undefined rules allow every name. @throws ShapeError that names the option. */
+export function checkOptions(type: string, options: unknown, rules: OptionRules | undefined): void {
+  checkKeys(type, options, rules ?? (options as object))
+  if (options === undefined || !rules) return
   for (const [option, rule] of Object.entries(rules)) {
     const value = (options as Record<string, unknown>)[option]
-    if (value === undefined) continue
+    if (value === undefined || rule === 0) continue
     const wrong = (must: string): ShapeError =>
       new ShapeError(`${type}: ${option} must be ${must}, given ${inWords(value)}`)
     if (rule === 'initializer') checkInitializer(value, `${type}: ${option}`)
@@ -44,14 +50,12 @@ export function checkOptions(type: string, options: unknown, rules: OptionRules)
   }
 }
 
-/** What options of layers with a kernel must be. */
-export const kernelRules: OptionRules = {
-  outChannels: 'count',
+/** Rules of the options that every layer with a kernel has but for its number of maps, and with that number. */
+export const mapRules = {
+  kernel: 0,
   inChannels: 'count',
-  groups: 'count',
   bias: 'flag',
-  flip: 'flag',
   weightInit: 'initializer',
   biasInit: 'initializer',
-  paddingMode: ['zeros', 'reflect', 'replicate', 'circular'],
-}
+} as const satisfies RulesOf<Omit<KernelOptions, 'outChannels'>>
+export const kernelRules: OptionRules = Object.assign({ outChannels: 'count' as const }, mapRules)

@@ -15,14 +15,18 @@ import {
 } from '../ops/pool/index.js'
 import type { Footprint } from '../ops/convKernels.js'
 import { add, mul } from '../ops/elementwise.js'
+import { avgPoolNames } from '../ops/pool/average.js'
+import { lpPoolNames } from '../ops/pool/lp.js'
+import { maxPoolNames } from '../ops/pool/max.js'
 import { describeMaxout } from '../ops/pool/maxout.js'
-import { adapt, slide } from '../plan/pool.js'
+import { adapt, poolNames, slide } from '../plan/pool.js'
 import { perDirection, resolvePadding } from '../plan/window.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { expectMaps, Layer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
+import { noRules, type RulesOf } from './options.js'
 import { wholeWindow, type Window } from './receptive.js'
 
 /** Options of `MaxPool2d`. */
@@ -31,6 +35,9 @@ export type MaxPool2dOptions = MaxPoolOptions
 export type AvgPool2dOptions = AvgPoolOptions
 /** Options of `LPPool2d`. */
 export type LPPool2dOptions = LpPoolOptions
+
+const maxRules: OptionRules = Object.assign({}, poolNames, maxPoolNames)
+const avgRules: OptionRules = Object.assign({}, poolNames, avgPoolNames)
 
 /** Every pooling reads its input once: that is what the lecture counts. */
 abstract class Pooling<Options extends object> extends Layer<Options> {
@@ -41,7 +48,6 @@ abstract class Pooling<Options extends object> extends Layer<Options> {
 
 /** Windows that slide over (C, H, W). */
 abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> {
-  static override readonly rules: OptionRules = { ceil: 'flag', countIncludePad: 'flag', p: 'positive' }
   protected abstract readonly verb: string
 
   constructor(options: Options) {
@@ -72,6 +78,7 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
 /** The largest value of each window. */
 export class MaxPool2d extends Sliding<MaxPool2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = maxRules
   readonly type = 'MaxPool2d'
   protected readonly verb = 'pool'
 
@@ -83,6 +90,7 @@ export class MaxPool2d extends Sliding<MaxPool2dOptions> {
 /** The mean of each window. */
 export class AvgPool2d extends Sliding<AvgPool2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = avgRules
   readonly type = 'AvgPool2d'
   protected readonly verb = 'avg'
 
@@ -94,6 +102,7 @@ export class AvgPool2d extends Sliding<AvgPool2dOptions> {
 /** The p-norm of each window. */
 export class LPPool2d extends Sliding<LPPool2dOptions> {
   static override readonly repeatable = true
+  static override readonly rules: OptionRules = lpPoolNames
   readonly type = 'LPPool2d'
   protected readonly verb = 'lp'
 
@@ -119,7 +128,11 @@ export interface Subsample2dOptions {
  */
 export class Subsample2d extends Pooling<Subsample2dOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { weightInit: 'initializer', biasInit: 'initializer' }
+  static override readonly rules: OptionRules = {
+    kernel: 0,
+    weightInit: 'initializer',
+    biasInit: 'initializer',
+  } satisfies RulesOf<Subsample2dOptions>
   readonly type = 'Subsample2d'
 
   constructor(options: Subsample2dOptions) {
@@ -148,7 +161,7 @@ export class Subsample2d extends Pooling<Subsample2dOptions> {
   forward(x: Tensor): Tensor {
     return scope(() => {
       const perMap = (name: string): Tensor => this.weight(name).reshape([-1, 1, 1])
-      return add(mul(avgPool2d(x, this.options), perMap('weight')), perMap('bias'))
+      return add(mul(avgPool2d(x, { kernel: this.options.kernel }), perMap('weight')), perMap('bias'))
     })
   }
 
@@ -175,6 +188,7 @@ export interface AdaptivePool2dOptions {
 
 /** A fixed grid of windows that covers (C, H, W), whatever its size. */
 abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
+  static override readonly rules: OptionRules = { outputSize: 0 } satisfies RulesOf<AdaptivePool2dOptions>
   protected abstract readonly verb: string
 
   outputShape(input: Shape): number[] {
@@ -219,6 +233,8 @@ export class AdaptiveMaxPool2d extends Adaptive {
 
 /** One window over each map: (C, H, W) -> (C, 1, 1). */
 abstract class Global extends Pooling<object> {
+  static override readonly rules: OptionRules = noRules
+
   outputShape(input: Shape): number[] {
     expectMaps(this.type, 2, input)
     return [input[0] as number, 1, 1]
@@ -266,7 +282,7 @@ export interface MaxoutOptions {
 /** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
 export class Maxout extends Pooling<MaxoutOptions> {
   static override readonly repeatable = true
-  static override readonly rules: OptionRules = { groupSize: 'count' }
+  static override readonly rules: OptionRules = { groupSize: 'count' } satisfies RulesOf<MaxoutOptions>
   readonly type = 'Maxout'
 
   constructor(options: MaxoutOptions) {

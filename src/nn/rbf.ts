@@ -15,11 +15,13 @@ import { sum } from '../ops/reduce.js'
 import { planConv } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { full } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { Layer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
+import type { RulesOf } from './options.js'
 import { placeProblem } from './linear.js'
 
 /** Options of `RBF`. */
@@ -41,10 +43,11 @@ export class RBF extends Layer<RBFOptions> {
   static override readonly repeatable = true
   static override readonly rules: OptionRules = {
     units: 'count',
+    codes: 0,
     trained: 'flag',
     bias: 'flag',
     weightInit: 'initializer',
-  }
+  } satisfies RulesOf<RBFOptions>
   readonly type = 'RBF'
 
   constructor(options: RBFOptions) {
@@ -130,7 +133,9 @@ export interface RbfLossOptions {
  * LeNet-5's loss of the answers y (N, classes) of an RBF layer: −y_D + ln(e^−j + Σ e^y_i), D the label and j `rubbish`;
  * equation 9 of the paper, with the sign of our answers. It is the cross-entropy with one more class, whose answer is −j.
  */
-export function rbfLoss(answers: Tensor, target: Labels, { rubbish = 1 }: RbfLossOptions = {}): Tensor {
+export function rbfLoss(answers: Tensor, target: Labels, options: RbfLossOptions = {}): Tensor {
+  checkKeys('rbfLoss', options, { rubbish: 0 } satisfies Names<RbfLossOptions>)
+  const { rubbish = 1 } = options
   return scope(() => {
     const [N, , ...places] = answers.shape as readonly [number, number, ...number[]]
     return crossEntropy(concat([answers, full([N, 1, ...places], -rubbish)], 1), target)

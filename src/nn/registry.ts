@@ -1,11 +1,12 @@
 /** Models from their JSON form. */
 import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import * as activations from './activation.js'
 import * as convolutions from './conv.js'
 import { Dropout } from './dropout.js'
-import { Graph, type NodeOptions } from './graph.js'
+import { Graph, type GraphConfig, type NodeConfig, type NodeOptions } from './graph.js'
 import { Layer, type LayerConfig } from './layer.js'
 import * as layouts from './layout.js'
 import { Linear } from './linear.js'
@@ -13,7 +14,7 @@ import { ConnectedConv2d, LocallyConnected2d, TiledConv2d } from './local.js'
 import * as norms from './norm.js'
 import * as pools from './pool.js'
 import { RBF } from './rbf.js'
-import { Sequential } from './sequential.js'
+import { Sequential, type SequentialConfig } from './sequential.js'
 
 type LayerClass = new (options: never) => Layer
 
@@ -76,7 +77,9 @@ function layerFrom(config: unknown, where: string): Layer {
   return layer
 }
 
-function chainFrom({ layers, input }: Record<string, unknown>, name: string): Sequential {
+function chainFrom(config: Record<string, unknown>, name: string): Sequential {
+  checkKeys('the chain', config, { type: 0, layers: 0, input: 0 } satisfies Names<SequentialConfig>)
+  const { layers, input } = config
   const listed = listOf(layers, name, 'layer')
   if (!Array.isArray(input) && input !== null && input !== undefined) {
     throw new FormatError(`${name}: input must be a shape such as [1, 28, 28], or null`)
@@ -103,6 +106,7 @@ function nodeFrom(config: unknown, made: ReadonlyMap<string, Layer>, name: strin
     throw new FormatError(`${name}: node ${index} must be an object with a name and a list of inputs`)
   }
   const { name: own, inputs, layer, shares, block } = config
+  checkKeys(`node '${own}'`, config, { name: 0, inputs: 0, layer: 0, shares: 0, block: 0 } satisfies Names<NodeConfig>)
   const earlier = typeof shares === 'string' ? made.get(shares) : undefined
   if (shares !== undefined && !earlier) {
     throw new FormatError(`${name}: node '${own}' shares ${JSON.stringify(shares)}, which does not come before it`)
@@ -127,7 +131,16 @@ const isShape = (value: unknown): value is Shape | null => value === null || Arr
 const isNumber = (value: unknown): value is number => typeof value === 'number'
 const isText = (value: unknown): value is string => typeof value === 'string'
 
-function graphFrom({ nodes, inputs, outputs, auxiliary, blocks }: Record<string, unknown>, name: string): Graph {
+function graphFrom(config: Record<string, unknown>, name: string): Graph {
+  checkKeys('the graph', config, {
+    type: 0,
+    nodes: 0,
+    inputs: 0,
+    outputs: 0,
+    auxiliary: 0,
+    blocks: 0,
+  } satisfies Names<GraphConfig>)
+  const { nodes, inputs, outputs, auxiliary, blocks } = config
   const listed = listOf(nodes, name, 'node')
   if (!isStrings(outputs)) throw new FormatError(`${name}: outputs must be a list of names of nodes`)
   if (isObject(inputs)) checkInputs(Object.keys(inputs).length, name)

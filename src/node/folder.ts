@@ -1,10 +1,11 @@
 /** Folders of pictures, one folder in it for each class, read when they are needed. Node only. */
 import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
-import type { PictureLimits } from '../io/limits.js'
+import { limitNames, type PictureLimits } from '../io/limits.js'
 import { decodeImage } from '../io/decode.js'
 import { coverPlanes } from '../io/planar.js'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
+import { checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
 import { listPictures, tellBeside, type Listing, type OtherFiles } from './listing.js'
@@ -41,6 +42,15 @@ export interface ImageFolderOptions extends PictureLimits {
   readonly cacheBytes?: number
 }
 
+const folderNames = {
+  size: 0,
+  channels: 0,
+  strict: 0,
+  onSkip: 0,
+  onOther: 0,
+  cacheBytes: 0,
+} satisfies Names<Omit<ImageFolderOptions, keyof PictureLimits>>
+
 /**
  * Opens a folder with a folder of PNG and JPEG files for each class; the classes are in the order of their names, the
  * pictures in one drawn by the seed 0, so that the first ones are of every class. Links to folders and files are followed;
@@ -52,6 +62,7 @@ export interface ImageFolderOptions extends PictureLimits {
  *   with code FILE, here or when a picture is read, when the system refuses to read it; OutOfMemoryError
  */
 export async function openImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<ImageFiles> {
+  checkKeys('openImageFolder', options, limitNames, folderNames)
   const onSkip = (error: FormatError): void => {
     if (options.strict === true) throw error
     options.onSkip?.(error)
@@ -76,6 +87,7 @@ export async function openImageFolder(directory: string, options: ImageFolderOpt
  * @throws FormatError as `openImageFolder`, ShapeError when the two have different classes
  */
 export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<Split<ImageFiles>> {
+  checkKeys('loadImageFolder', options, limitNames, folderNames)
   if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
   const paths = { training: join(directory, 'train'), test: join(directory, 'test') }
   if ((await isA('directory', paths.training)) && (await isA('directory', paths.test))) {
@@ -152,7 +164,9 @@ class FileReader {
     if (this.#skipped.has(index)) return undefined
     const path = this.path(index)
     try {
-      return decodeImage(await readFileOrExplain(path, { maxBytes: largestPicture }), path, this.#options)
+      const { maxPixels, maxBytes } = this.#options
+      const bytes = await readFileOrExplain(path, { maxBytes: largestPicture })
+      return decodeImage(bytes, path, defined({ maxPixels, maxBytes }))
     } catch (error) {
       if (isOutOfMemory(error)) throw new OutOfMemoryError(`${path}: memory ran out at this picture`, { cause: error })
       if (!(error instanceof FormatError)) throw error

@@ -7,6 +7,7 @@ import { Buffer, constants as limits } from 'node:buffer'
 import type { Dirent, Stats } from 'node:fs'
 import { constants, open, opendir, stat, type FileHandle } from 'node:fs/promises'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { nameOf, systemPath } from './names.js'
 
 /** Files that are open at once: a batch of pictures may be larger than the number of handles that a process has. */
@@ -32,10 +33,9 @@ export interface ReadOptions {
  *   while it is read; ToeplitzError with code FILE when it must not be read, the system has no file handle left, or the
  *   disk fails; OutOfMemoryError when it does not fit in memory
  */
-export async function readFileOrExplain(
-  path: string,
-  { maxBytes = largestFile }: ReadOptions = {},
-): Promise<Uint8Array> {
+export async function readFileOrExplain(path: string, options: ReadOptions = {}): Promise<Uint8Array> {
+  checkKeys('readFileOrExplain', options, { maxBytes: 0 } satisfies Names<ReadOptions>)
+  const { maxBytes = largestFile } = options
   try {
     const system = systemPath(path)
     // Looked at before it is opened, and again after, should it have been exchanged between.

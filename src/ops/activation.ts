@@ -5,6 +5,7 @@
 import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { add, exp, mul, neg, slope, square, unary } from './elementwise.js'
 
@@ -46,7 +47,12 @@ const leakSlope = slope<number>('leakyReluGradient', {
 })
 
 /** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
-export const leakyRelu = (x: Tensor, { negativeSlope = 0.01 }: LeakyReluOptions = {}): Tensor => leak(x, negativeSlope)
+export function leakyRelu(x: Tensor, options: LeakyReluOptions = {}): Tensor {
+  checkKeys('leakyRelu', options, leakyReluNames)
+  return leak(x, options.negativeSlope ?? 0.01)
+}
+
+export const leakyReluNames = { negativeSlope: 'from 0' } as const satisfies Names<LeakyReluOptions>
 
 export interface EluOptions {
   /** −alpha is the limit at −∞; from 0 on, default 1. */
@@ -67,7 +73,12 @@ const exponentialSlope = slope<number>('eluGradient', {
 })
 
 /** x, or alpha · (eˣ − 1) below 0. @throws ShapeError when alpha is negative. */
-export const elu = (x: Tensor, { alpha = 1 }: EluOptions = {}): Tensor => exponentialUnit(x, alpha)
+export function elu(x: Tensor, options: EluOptions = {}): Tensor {
+  checkKeys('elu', options, eluNames)
+  return exponentialUnit(x, options.alpha ?? 1)
+}
+
+export const eluNames = { alpha: 'from 0' } as const satisfies Names<EluOptions>
 
 const logistic = unary<void>('sigmoid', {
   forward: (y, x, size) => parallel('sigmoid_fwd', size, HEAVY, y, x),
@@ -131,7 +142,12 @@ const smoothRelu = unary<number>('softplus', {
 })
 
 /** ln(1 + e^(beta·x)) / beta, without overflow. @throws ShapeError when beta is not above 0. */
-export const softplus = (x: Tensor, { beta = 1 }: SoftplusOptions = {}): Tensor => smoothRelu(x, beta)
+export function softplus(x: Tensor, options: SoftplusOptions = {}): Tensor {
+  checkKeys('softplus', options, softplusNames)
+  return smoothRelu(x, options.beta ?? 1)
+}
+
+export const softplusNames = { beta: 'positive' } as const satisfies Names<SoftplusOptions>
 
 export interface GeluOptions {
   /** 'none' (default): x·Φ(x). 'tanh': ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
@@ -180,11 +196,15 @@ const cubicSlope = slope<void>('geluGradient', {
  * Hendrycks & Gimpel, "Gaussian error linear units", 2016.
  * @throws ShapeError when `approximate` is neither 'none' nor 'tanh'.
  */
-export function gelu(x: Tensor, { approximate = 'none' }: GeluOptions = {}): Tensor {
+export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  checkKeys('gelu', options, geluNames)
+  const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
   if (approximate === 'tanh') return cubicUnit(x)
   throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${JSON.stringify(approximate)}`)
 }
+
+export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>
 
 const gated = unary<void>('silu', {
   forward: (y, x, size) => parallel('silu_fwd', size, HEAVY, y, x),

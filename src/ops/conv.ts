@@ -16,6 +16,7 @@ import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type P
 import { allFinite, holds, parallel, quiet } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { activations, rectifySlope, relu, type Activation } from './activation.js'
@@ -51,6 +52,20 @@ export interface ConvOptions {
    */
   readonly algorithm?: ConvAlgorithm | 'auto'
 }
+
+const paddingModes: readonly PaddingMode[] = ['zeros', 'reflect', 'replicate', 'circular']
+
+/** Names of the options that every convolution has, those of groups, and those of what comes after. */
+export const windowNames = {
+  stride: 0,
+  padding: 0,
+  dilation: 0,
+  flip: 'flag',
+  paddingMode: paddingModes,
+  algorithm: 0,
+} as const satisfies Names<Omit<ConvOptions, 'groups' | 'bias' | 'activation'>>
+export const groupNames = { groups: 'count' } as const satisfies Names<Pick<ConvOptions, 'groups'>>
+export const outputNames = { bias: 0, activation: 0 } as const satisfies Names<Pick<ConvOptions, 'bias' | 'activation'>>
 
 export type Bias = 'none' | 'channel' | 'location'
 
@@ -350,8 +365,6 @@ export const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('con
   }),
 })
 
-const paddingModes: readonly PaddingMode[] = ['zeros', 'reflect', 'replicate', 'circular']
-
 /** Checks that the input can give the padding asked for. @throws ShapeError that says how much it can give. */
 export function checkPaddingMode(name: string, { lo, hi, input }: ConvProblem, mode: PaddingMode): void {
   if (!paddingModes.includes(mode)) {
@@ -392,6 +405,7 @@ export function padInput(
 export function convolution(directions: number): (x: Tensor, w: Tensor, options?: ConvOptions) => Tensor {
   const name = `conv${directions}d`
   return (x, w, options = {}) => {
+    checkKeys(name, options, windowNames, groupNames, outputNames)
     const { bias, activation } = options
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')

@@ -6,6 +6,7 @@ import { checkTensor } from '../autodiff/op.js'
 import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
@@ -17,6 +18,8 @@ import {
   weightGradient,
   type Conv,
   type ConvOptions,
+  groupNames,
+  windowNames,
 } from './conv.js'
 
 /** Options of the convolution that is differentiated; its bias and activation play no part. */
@@ -45,6 +48,7 @@ export interface WeightGradOptions extends ConvGradientOptions {
 function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: WeightGradOptions) => Tensor {
   const name = `conv${directions}dWeightGrad`
   return (x, dy, { kernel, ...options }) => {
+    checkKeys(name, options, windowNames, groupNames)
     checkRank(name, 'x', x, directions, '(N, C, …)')
     checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(kernel, directions, 1, `${name}: kernel`)
@@ -71,6 +75,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
   const name = `conv${directions}dInputGrad`
   const operation = convolution(directions)
   return (w, dy, { inputSize, ...options }) => {
+    checkKeys(name, options, windowNames, groupNames)
     checkRank(name, 'w', w, directions, '(K, C/groups, …)')
     checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)

@@ -5,6 +5,7 @@
  */
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkPaddingMode, describeConv, type ConvOptions } from './conv.js'
@@ -39,6 +40,19 @@ export type ConvMatrixOptions = Pick<
   /** 'conv': which channels are connected, K × C. */
   readonly table?: readonly (readonly boolean[])[]
 }
+
+const matrixNames = {
+  stride: 0,
+  padding: 0,
+  dilation: 0,
+  groups: 0,
+  flip: 0,
+  paddingMode: 0,
+  variant: 0,
+  outputPadding: 0,
+  outputSize: 0,
+  table: 0,
+} satisfies Names<ConvMatrixOptions>
 
 /** What any variant needs: windows over an input, and the weight of each connection. */
 interface Connections {
@@ -134,6 +148,7 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
  * @throws ShapeError as the operation itself does.
  */
 export function convMatrix(w: Tensor, inputSize: readonly number[], options: ConvMatrixOptions = {}): SparseMatrix {
+  checkKeys('convMatrix', options, matrixNames)
   if (!Array.isArray(inputSize) || inputSize.length < 1 || inputSize.length > 3) {
     throw new ShapeError('convMatrix: inputSize must be the extents of one to three directions, such as [28, 28]')
   }

@@ -7,6 +7,7 @@ import { checkTensor } from '../autodiff/op.js'
 import type { ConvProblem } from '../plan/conv.js'
 import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, showShape, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { biasKind, checkedLiveTaps, inputGradient, type Conv, type ConvOptions } from './conv.js'
@@ -24,6 +25,18 @@ export interface ConvTransposeOptions extends Pick<
   /** The extents of the output, instead of `outputPadding`. */
   readonly outputSize?: readonly number[]
 }
+
+/** Names of the options but for the bias. */
+export const transposeNames = {
+  stride: 0,
+  padding: 0,
+  outputPadding: 0,
+  outputSize: 0,
+  dilation: 0,
+  groups: 'count',
+  flip: 'flag',
+  algorithm: 0,
+} as const satisfies Names<Omit<ConvTransposeOptions, 'bias'>>
 
 function outputExtents(
   name: string,
@@ -127,6 +140,7 @@ export function describeTranspose(
 function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTransposeOptions) => Tensor {
   const name = `convTranspose${directions}d`
   return (x, w, options = {}) => {
+    checkKeys(name, options, transposeNames, { bias: 0 })
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')
     if (options.bias) checkTensor(options.bias, name, 'bias')

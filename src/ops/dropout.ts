@@ -6,6 +6,7 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 
@@ -14,6 +15,8 @@ export interface DropoutOptions extends RandomOptions {
   /** Probability with which an element becomes zero, from 0 to 1; default 0.5. */
   readonly p?: number | undefined
 }
+
+const dropoutNames = { p: 0, seed: 0, stream: 0 } satisfies Names<DropoutOptions>
 
 interface Mask {
   readonly seed: number
@@ -55,8 +58,6 @@ const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
  * @throws ShapeError when p, seed or stream do not fit.
  */
 export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
-  if (typeof options !== 'object' || options === null) {
-    throw new ShapeError(`dropout: the options must be an object such as { p: 0.5 }, given ${String(options)}`)
-  }
+  checkKeys('dropout', options, dropoutNames)
   return mask({ x }, options)
 }

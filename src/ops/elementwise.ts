@@ -9,6 +9,7 @@ import { planBroadcast } from '../plan/strided.js'
 import { parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { broadcastShapes, checkSize, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
@@ -70,7 +71,7 @@ export function slope<O>(
     keeps: second ? ['dy', 'kept'] : ['kept'],
     gradient: ({ inputs: { dy, kept }, need }, ddx, options) => ({
       dy: need.dy && op({ dy: ddx, kept }, options),
-      kept: need.kept && (second ? scope(() => second(ddx, dy, kept, options)) : 'zero'),
+      kept: need.kept && second && scope(() => second(ddx, dy, kept, options)),
     }),
   })
   return (dy, kept, options) => op({ dy, kept }, options)
@@ -278,4 +279,8 @@ const limitedSlope = slope<Range>('clampGradient', {
  * x limited to [min, max]; NaN stays. The gradient passes where min ≤ x ≤ max.
  * @throws ShapeError when min is above max or one is not a number.
  */
-export const clamp = (x: Tensor, { min = -Infinity, max = Infinity }: ClampOptions): Tensor => limited(x, { min, max })
+export function clamp(x: Tensor, options: ClampOptions): Tensor {
+  checkKeys('clamp', options, { min: 0, max: 0 } satisfies Names<ClampOptions>)
+  const { min = -Infinity, max = Infinity } = options
+  return limited(x, { min, max })
+}

@@ -21,7 +21,18 @@ export * from './convMatrix.js'
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './convTranspose.js'
 export { dropout, type DropoutOptions } from './dropout.js'
 export { abs, add, clamp, div, exp, log, mul, neg, pow, sqrt, square, sub, type ClampOptions } from './elementwise.js'
-export * from './layout.js'
+export {
+  concat,
+  flatten,
+  pad,
+  slice,
+  transpose,
+  upsample2d,
+  type PadOptions,
+  type PaddingMode,
+  type SliceOptions,
+  type Upsample2dOptions,
+} from './layout.js'
 export * from './linear.js'
 export { locallyConnected1d, locallyConnected2d, tiledConv1d, tiledConv2d, type LocalOptions } from './local.js'
 export * from './loss.js'

@@ -8,6 +8,7 @@ import { perDirection } from '../plan/window.js'
 import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
@@ -104,7 +105,9 @@ function bounds(x: Shape, given: readonly number[], otherwise: readonly number[]
   })
 }
 
-const sliced = cutting<SliceOptions>('slice', (x, { begin = [], end = [] }) => {
+const sliced = cutting<SliceOptions>('slice', (x, options) => {
+  checkKeys('slice', options, { begin: 0, end: 0 } satisfies Names<SliceOptions>)
+  const { begin = [], end = [] } = options
   const first = bounds(
     x,
     begin,
@@ -336,8 +339,10 @@ function padPairs(padding: number | readonly (number | readonly [lo: number, hi:
 export function pad(
   x: Tensor,
   padding: number | readonly (number | readonly [lo: number, hi: number])[],
-  { mode = 'zeros', value = 0 }: PadOptions = {},
+  options: PadOptions = {},
 ): Tensor {
+  checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
+  const { mode = 'zeros', value = 0 } = options
   if (mode !== 'zeros' && !Object.hasOwn(modes, mode)) {
     throw new ShapeError(
       `pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${JSON.stringify(mode)}`,
@@ -419,11 +424,18 @@ export interface Upsample2dOptions {
   readonly mode?: 'nearest' | 'bilinear' | undefined
 }
 
+export const upsampleNames = {
+  scale: 0,
+  mode: ['nearest', 'bilinear'],
+} as const satisfies Names<Upsample2dOptions>
+
 /**
  * Feature maps enlarged by whole factors: x (N, C, H, W) -> (N, C, H·rows, W·columns).
  * @throws ShapeError when x is not (N, C, H, W) or a factor is not a whole number from 1 on.
  */
-export function upsample2d(x: Tensor, { scale, mode = 'nearest' }: Upsample2dOptions): Tensor {
+export function upsample2d(x: Tensor, options: Upsample2dOptions): Tensor {
+  checkKeys('upsample2d', options, upsampleNames)
+  const { scale, mode = 'nearest' } = options
   const shape = shapeOf(x, 'upsample2d')
   if (shape.length !== 4) throw new ShapeError(`upsample2d: x must be (N, C, H, W), given ${showShape(shape)}`)
   const [rows, columns] = perDirection(scale, 2, 1, 'upsample2d: scale') as [number, number]

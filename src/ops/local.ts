@@ -9,6 +9,7 @@ import { outputExtents, perDirection, resolvePadding, type Padding, type PerDire
 import { kernels, parallel, perThread, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
@@ -22,6 +23,9 @@ export interface LocalOptions {
   /** As in `conv2d`; default 'valid'. */
   readonly padding?: Padding
 }
+
+/** Names of the options but for the bias. */
+export const localNames = { stride: 0, padding: 0 } as const satisfies Names<Omit<LocalOptions, 'bias'>>
 
 /** A validated operation: weights (K, classes, taps). */
 interface Local {
@@ -159,6 +163,7 @@ export function describeLocal(
 function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor, options?: LocalOptions) => Tensor {
   const name = variant === 'tiled' ? `tiledConv${directions}d` : `locallyConnected${directions}d`
   return (x, w, options = {}) => {
+    checkKeys(name, options, localNames, { bias: 0 })
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')
     if (options.bias) checkTensor(options.bias, name, 'bias')

@@ -6,6 +6,7 @@ import { checkConstant, checkTensor, defineOp, type Definition, type Op } from '
 import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
@@ -46,6 +47,11 @@ export interface HingeOptions extends LossOptions {
   /** How far the score of the label must be above the others; default 1. */
   readonly margin?: number
 }
+
+const lossNames = { reduction: 0 } satisfies Names<LossOptions>
+const entropyNames = { labelSmoothing: 0, weight: 0, ignoreIndex: 0 } satisfies Names<
+  Omit<CrossEntropyOptions, 'reduction'>
+>
 
 /** The extents of x as (outer, classes, inner), with one loss for each outer and inner. */
 interface Loss {
@@ -247,12 +253,6 @@ const labelEntropy = defineClassLoss(
   },
 )
 
-/** Σ −q · ln p over the classes, from logits and q of one shape; the mean is the sum divided by `count`. */
-function entropyOf(logits: Tensor, q: Tensor, reduction: Reduction, count: number): Tensor {
-  const losses = mul(logSoftmax(logits), q)
-  return reduction === 'none' ? neg(sum(losses, 1)) : mul(sum(losses), reduction === 'mean' ? -1 / count : -1)
-}
-
 /**
  * Cross-entropy of softmax(logits) and labels, in nats: −ln p[label], from logits (N, classes, …) and one label for
  * each (N, …); equations (6.29) and (6.30). With `labelSmoothing` ε: (1 − ε) · −ln p[label] + ε · mean of −ln p.
@@ -267,6 +267,7 @@ export function crossEntropy(
   options: CrossEntropyOptions = {},
 ): Tensor {
   const name = 'crossEntropy'
+  checkKeys(name, options, lossNames, entropyNames)
   const { weight, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
   const isNested = Array.isArray(target) && typeof target[0] === 'object'
   const isSoft = isNested || (target instanceof Tensor && target.ndim > 1 && target.ndim === logits.ndim)
@@ -279,6 +280,15 @@ export function crossEntropy(
     const rows = [N, ...spatial]
     checkReduction(name, reduction)
     checkRange(name, 'labelSmoothing', labelSmoothing, 1)
+    const weights =
+      weight && tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)])
+    const spread = (q: Tensor): Tensor =>
+      labelSmoothing ? add(mul(q, 1 - labelSmoothing), labelSmoothing / classes) : q
+    const entropy = (q: Tensor, count: number): Tensor => {
+      // Σ −q · ln p over the classes.
+      const losses = mul(logSoftmax(logits), weights ? mul(q, weights) : q)
+      return reduction === 'none' ? neg(sum(losses, 1)) : mul(sum(losses), reduction === 'mean' ? -1 / count : -1)
+    }
     if (isSoft) {
       const given = isNested ? tensor(target as readonly NestedArray[]) : (target as Tensor)
       if (!sameShape(given.shape, shape)) {
@@ -287,27 +297,18 @@ export function crossEntropy(
         )
       }
       if (ignoreIndex !== undefined) throw new ShapeError(`${name}: ignoreIndex is for labels, not for distributions`)
-      const smooth = labelSmoothing ? add(mul(given, 1 - labelSmoothing), labelSmoothing / classes) : given
-      const q = weight
-        ? mul(smooth, tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)]))
-        : smooth
-      return entropyOf(logits, q, reduction, sizeOf(rows))
+      return entropy(spread(given), sizeOf(rows))
     }
-    // A row that is ignored is not smoothed either, one whose class has the weight 0 is.
-    const { labels, factors } = checkLabels(name, target, rows, classes, { ignoreIndex })
-    const weights = checkWeight(name, weight, classes)
+    const { labels, count } = checkLabels(name, target, rows, classes, options)
+    // A row that is ignored is not smoothed either; one whose class has the weight 0 is.
+    const seen = checkLabels(name, target, rows, classes, { ignoreIndex }).factors
     const inner = sizeOf(spatial)
-    const q = new Float32Array(sizeOf(shape))
-    let count = 0
-    labels.subarray(0, N * inner).forEach((label, row) => {
-      if (factors?.[row] === 0) return
-      count += weights[label] as number
-      for (let c = 0; c < classes; c++) {
-        const share = labelSmoothing / classes + (c === label ? 1 - labelSmoothing : 0)
-        q[(Math.floor(row / inner) * classes + c) * inner + (row % inner)] = share * (weights[c] as number)
-      }
-    })
-    return entropyOf(logits, tensor(q, shape), reduction, count)
+    const hot = new Float32Array(sizeOf(shape))
+    for (let row = 0; row < N * inner; row++) {
+      hot[(Math.floor(row / inner) * classes + (labels[row] as number)) * inner + (row % inner)] = 1
+    }
+    const q = spread(tensor(hot, shape))
+    return entropy(seen ? mul(q, tensor(seen, [N, 1, ...spatial])) : q, count)
   })
 }
 
@@ -319,7 +320,10 @@ export function crossEntropy(
  */
 export const hingeLoss = defineClassLoss(
   'hingeLoss',
-  ({ margin = 1 }: HingeOptions) => ({ margin: checkRange('hingeLoss', 'margin', margin, Infinity) }),
+  (options: HingeOptions) => {
+    checkKeys('hingeLoss', options, lossNames, { margin: 0 } satisfies Names<Omit<HingeOptions, 'reduction'>>)
+    return { margin: checkRange('hingeLoss', 'margin', options.margin ?? 1, Infinity) }
+  },
   ({ losses, delta, sums }, x, labels, { options: { margin }, classes, inner, outer }) => {
     parallel('hinge_fwd', outer, LIGHT * classes * inner, losses, delta, sums, x, labels, margin, classes, inner)
   },
@@ -327,6 +331,7 @@ export const hingeLoss = defineClassLoss(
 
 /** Shape rule of losses of two tensors, element by element; `argument` names the first. */
 function describePair(name: string, argument: string, x: Shape, target: Shape, options: LossOptions): Loss {
+  checkKeys(name, options, lossNames)
   if (!sameShape(x, target)) {
     throw new ShapeError(`${name}: target must be ${showShape(x)} as ${argument}, given ${showShape(target)}`)
   }

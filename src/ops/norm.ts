@@ -3,6 +3,7 @@ import { checkConstant, defineOp, type Op } from '../autodiff/op.js'
 import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { empty, restoring, Tensor } from '../tensor/tensor.js'
 
@@ -34,6 +35,21 @@ export interface BatchNormOptions {
   readonly momentum?: number | undefined
 }
 
+export const localResponseNames = {
+  size: 'count',
+  alpha: 0,
+  beta: 0,
+  k: 0,
+  normalize: ['size', 'none'],
+} as const satisfies Names<LocalResponseNormOptions>
+const batchNames = {
+  training: 0,
+  eps: 0,
+  runningMean: 0,
+  runningVar: 0,
+  momentum: 0,
+} satisfies Names<BatchNormOptions>
+
 /** x as (N, C, pixels). */
 interface Layout {
   readonly shape: Shape
@@ -59,6 +75,7 @@ interface LocalResponse extends Layout {
 /** Checks shape and options of local response normalization. @throws ShapeError */
 export function describeLocalResponse(x: Shape, options: LocalResponseNormOptions): LocalResponse {
   const name = 'localResponseNorm'
+  checkKeys(name, options, localResponseNames)
   const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
   const layout = layoutOf(name, x)
   if (!Number.isInteger(size) || size < 1 || size > 0x7fffffff) {
@@ -133,6 +150,7 @@ interface Batch extends Layout {
 
 function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOptions): Batch {
   const name = 'batchNorm'
+  checkKeys(name, options, batchNames)
   const { training = false, eps = 1e-5, momentum = 0.1, runningMean, runningVar } = options
   const layout = layoutOf(name, x.shape)
   const { N, C, pixels } = layout

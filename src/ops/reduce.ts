@@ -7,6 +7,7 @@ import { planCopy, planReduction, reducedStrides } from '../plan/strided.js'
 import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
@@ -27,7 +28,9 @@ interface Reduction {
   readonly axes: ReadonlySet<number>
 }
 
-function describe(name: string, x: Shape, axis: Axes | undefined, { keepDims = false }: ReduceOptions): Reduction {
+function describe(name: string, x: Shape, axis: Axes | undefined, options: ReduceOptions): Reduction {
+  checkKeys(name, options, { keepDims: 0 } satisfies Names<ReduceOptions>)
+  const { keepDims = false } = options
   const listed = axis === undefined ? x.map((_, index) => index) : typeof axis === 'number' ? [axis] : axis
   if (!Array.isArray(listed)) {
     throw new ShapeError(`${name}: axis must be a whole number or an array of them, given ${typeof axis}`)

@@ -1,10 +1,11 @@
 /** Kernels that are outer products, and connection tables between channels. */
 import { checkConstant, checkTensor } from '../autodiff/op.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { showShape, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { conv2d, type ConvOptions } from './conv.js'
+import { conv2d, outputNames, windowNames, type ConvOptions } from './conv.js'
 import { mul } from './elementwise.js'
 
 /** Options of `separableConv2d`; each takes [rows, columns] or one number for both. */
@@ -19,6 +20,15 @@ export type SeparableOptions = Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'
   readonly dilation?: number | readonly [number, number]
 }
 
+const separableNames = {
+  bias: 0,
+  flip: 0,
+  paddingMode: 0,
+  stride: 0,
+  padding: 0,
+  dilation: 0,
+} satisfies Names<SeparableOptions>
+
 const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | undefined =>
   Array.isArray(option) ? (option as readonly [T, T])[axis] : (option as T | undefined)
 
@@ -32,6 +42,7 @@ export function separableConv2d(
   { column, row }: { readonly column: Tensor; readonly row: Tensor },
   options: SeparableOptions = {},
 ): Tensor {
+  checkKeys('separableConv2d', options, separableNames)
   checkTensor(x, 'separableConv2d', 'x')
   checkTensor(column, 'separableConv2d', 'column')
   checkTensor(row, 'separableConv2d', 'row')
@@ -132,6 +143,7 @@ export function connectedConv2d(
   table: readonly (readonly boolean[])[],
   options: Omit<ConvOptions, 'groups'> = {},
 ): Tensor {
+  checkKeys('connectedConv2d', options, windowNames, outputNames)
   checkTensor(w, 'connectedConv2d', 'w')
   checkTable(w.shape, table)
   const [K, C] = w.shape as readonly [number, number, number, number]

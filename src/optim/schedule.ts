@@ -4,6 +4,7 @@
  */
 import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { checkOption } from './optimizer.js'
 
 /** The learning rate of a step, counted from 0. */
@@ -27,7 +28,9 @@ export function constant(lr: number): Schedule {
 }
 
 /** Stairs: lr · gammaⁿ, where n = ⌊step / every⌋; gamma defaults to 0.1. */
-export function step({ lr, every, gamma = 0.1 }: { lr: number; every: number; gamma?: number }): Schedule {
+export function step(options: { lr: number; every: number; gamma?: number }): Schedule {
+  checkKeys('step', options, { lr: 0, every: 0, gamma: 0 })
+  const { lr, every, gamma = 0.1 } = options
   checkOption('step', 'lr', lr, { from: 0 })
   checkSteps('step', 'every', every)
   checkOption('step', 'gamma', gamma, { from: 0 })
@@ -35,7 +38,9 @@ export function step({ lr, every, gamma = 0.1 }: { lr: number; every: number; ga
 }
 
 /** Exponential decay: lr · gamma^step. */
-export function exponential({ lr, gamma }: { lr: number; gamma: number }): Schedule {
+export function exponential(options: { lr: number; gamma: number }): Schedule {
+  checkKeys('exponential', options, { lr: 0, gamma: 0 })
+  const { lr, gamma } = options
   checkOption('exponential', 'lr', lr, { from: 0 })
   checkOption('exponential', 'gamma', gamma, { from: 0 })
   return checked('exponential', (index) => lr * kernels('exponential').scalar_pow(gamma, index))
@@ -45,7 +50,9 @@ export function exponential({ lr, gamma }: { lr: number; gamma: number }): Sched
  * Half a cosine from lr down to `minimum` (default 0) over `steps` steps, and `minimum` after them:
  * minimum + (lr − minimum) · (1 + cos(π · step / steps)) / 2 (Loshchilov & Hutter 2017, equation 5).
  */
-export function cosine({ lr, steps, minimum = 0 }: { lr: number; steps: number; minimum?: number }): Schedule {
+export function cosine(options: { lr: number; steps: number; minimum?: number }): Schedule {
+  checkKeys('cosine', options, { lr: 0, steps: 0, minimum: 0 })
+  const { lr, steps, minimum = 0 } = options
   checkOption('cosine', 'lr', lr, { from: 0 })
   checkSteps('cosine', 'steps', steps)
   checkOption('cosine', 'minimum', minimum, { from: 0 })
@@ -56,7 +63,9 @@ export function cosine({ lr, steps, minimum = 0 }: { lr: number; steps: number; 
 }
 
 /** A straight line from `lr` to `end` (default 0) over `steps` steps, and `end` after them. */
-export function linear({ lr, steps, end = 0 }: { lr: number; steps: number; end?: number }): Schedule {
+export function linear(options: { lr: number; steps: number; end?: number }): Schedule {
+  checkKeys('linear', options, { lr: 0, steps: 0, end: 0 })
+  const { lr, steps, end = 0 } = options
   checkOption('linear', 'lr', lr, { from: 0 })
   checkSteps('linear', 'steps', steps)
   checkOption('linear', 'end', end, { from: 0 })

@@ -4,6 +4,7 @@
  */
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
+import { type Names } from '../runtime/options.js'
 import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { remembering } from './remember.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
@@ -19,6 +20,8 @@ export interface PoolOptions {
   /** Keep the last, partial window, provided that it starts inside the input or the padding before it. */
   readonly ceil?: boolean | undefined
 }
+
+export const poolNames = { kernel: 0, stride: 0, padding: 0, ceil: 'flag' } as const satisfies Names<PoolOptions>
 
 /** Output extents of adaptive pooling: one number, or one for each direction, where null keeps the input's. */
 export type OutputSize = number | readonly (number | null)[]

@@ -14,6 +14,7 @@ import { Tracer, type Memory } from './capture.js'
 import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
 import type { Pool } from './pool.js'
 import { MOST_THREADS, threadsMissing, trapped, type WorkerHandle } from './threads.js'
+import { checkKeys, type Names } from './options.js'
 
 declare const __VERSION__: string | undefined
 
@@ -142,6 +143,7 @@ function checkOptions({ simd = 'strict', threads = 1, createWorker }: InitOption
 
 async function load(origin: Origin, options: InitOptions): Promise<void> {
   if (broken) throw broken
+  checkKeys('init', options, { simd: 0, threads: 0, module: 0, createWorker: 0 } satisfies Names<InitOptions>)
   if (core && options.threads === undefined) return
   checkRuntime()
   checkOptions(options)
@@ -192,6 +194,7 @@ export async function initFrom(origin: Origin, options: InitOptions = {}): Promi
 /** `initSync` of an entry. */
 export function initSyncFrom(origin: Origin, options: InitSyncOptions = {}): void {
   if (broken) throw broken
+  checkKeys('initSync', options, { module: 0 } satisfies Names<InitSyncOptions>)
   if (core) return
   checkRuntime()
   const source = options.module === undefined ? origin.strict() : options.module

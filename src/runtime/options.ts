@@ -5,7 +5,7 @@
 import { ShapeError } from './errors.js'
 import { inWords } from './text.js'
 
-/** Every name of an options type, those that may be left out included. */
+/** Every name of an options type, those that may be left out included; what layers make of the values, `OptionRule` says. */
 export type Names<Options> = Readonly<Record<keyof Options, unknown>>
 
 /** The length of the longest text that is a part of both, letters left out. */
@@ -42,17 +42,18 @@ export function unknownName(kind: string, given: string, names: readonly string[
 }
 
 /**
- * Checks that an options object has only names that are known; undefined is no object and passes. Runs in every call of an
- * operation: it goes through what is given, not through what there is. @throws ShapeError that tells the nearest name.
+ * Checks that an options object has only names that are known, each in one of the objects; undefined passes. It runs in every
+ * call of an operation, and goes through what is given, not through what there is.
+ * @throws ShapeError that tells the nearest name.
  */
-export function checkKeys(what: string, options: unknown, names: object): void {
+export function checkKeys(what: string, options: unknown, ...names: readonly object[]): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new ShapeError(`${what}: the options must be an object, given ${inWords(options)}`)
   }
   for (const key in options) {
-    if (!Object.hasOwn(names, key)) {
-      throw new ShapeError(`${what}: ${unknownName('option', key, Object.keys(names))}`)
+    if (!names.some((known) => Object.hasOwn(known, key))) {
+      throw new ShapeError(`${what}: ${unknownName('option', key, names.flatMap(Object.keys))}`)
     }
   }
 }

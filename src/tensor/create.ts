@@ -1,6 +1,7 @@
 /** Making tensors from values, constants, images and random numbers. */
 import { floatsAt, kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { checkShape, MOST_AXES, showShape, sizeOf, type Shape } from './shape.js'
 import { filled, type Tensor } from './tensor.js'
 
@@ -104,6 +105,7 @@ export function uniform(
   shape: Shape,
   options: RandomOptions & { readonly low?: number; readonly high?: number } = {},
 ): Tensor {
+  checkKeys('uniform', options, { seed: 0, stream: 0, low: 0, high: 0 })
   const { seed = 0, stream = 0, low = 0, high = 1 } = options
   checkSeed(seed, 'uniform')
   checkStream(stream, 'uniform')
@@ -117,6 +119,7 @@ export function normal(
   shape: Shape,
   options: RandomOptions & { readonly mean?: number; readonly std?: number } = {},
 ): Tensor {
+  checkKeys('normal', options, { seed: 0, stream: 0, mean: 0, std: 0 })
   const { seed = 0, stream = 0, mean = 0, std = 1 } = options
   checkSeed(seed, 'normal')
   checkStream(stream, 'normal')

@@ -25,8 +25,8 @@ export async function evaluate<Target, Output = Tensor>(
   examples: Examples<Target> | DistantExamples<Target>,
   options: EvaluateOptions<Target, Output>,
 ): Promise<Averages> {
-  const { measureAll } = await import('./loop.js')
-  const measured = await measureAll(model, examples, options)
+  const { evaluateAll } = await import('./loop.js')
+  const measured = await evaluateAll(model, examples, options)
   if (measured) return measured
   throw options.signal?.reason
 }

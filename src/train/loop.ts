@@ -4,16 +4,20 @@
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
 import { crc32 } from '../io/crc32.js'
+import { Graph } from '../nn/graph.js'
+import type { GraphNode } from '../nn/wiring.js'
 import { add, mul } from '../ops/elementwise.js'
 import { concat, slice } from '../ops/layout.js'
 import { clipGradNorm, gradientNorm } from '../optim/clip.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
-import { showShape } from '../tensor/shape.js'
+import { showShape, sizeOf } from '../tensor/shape.js'
 import { restoring, scope, Tensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
-import { checkBatches, readBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
+import { readAhead } from './batches.js'
+import { checkBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
 import { turnTaker } from './host.js'
 import type { Metric } from './metrics.js'
 import type {
@@ -21,6 +25,7 @@ import type {
   EarlyStopping,
   EpochEvent,
   EvaluateOptions,
+  FitCallbacks,
   FitEvent,
   FitOptions,
   FitState,
@@ -77,14 +82,23 @@ function measure<Target, Output>(
 }
 
 /** The averages, or undefined where the signal ended it. */
-export async function measureAll<Target, Output>(
+export async function evaluateAll<Target, Output>(
+  model: Trainable<Output>,
+  examples: Examples<Target> | DistantExamples<Target>,
+  options: EvaluateOptions<Target, Output>,
+): Promise<Averages | undefined> {
+  checkKeys('evaluate', options, evaluateNames)
+  return measureAll(model, examples, options)
+}
+
+async function measureAll<Target, Output>(
   model: Trainable<Output>,
   examples: Examples<Target> | DistantExamples<Target>,
   { batchSize, loss, metrics = {}, onBatch, signal }: EvaluateOptions<Target, Output>,
 ): Promise<Averages | undefined> {
   const running = new Running(Object.keys(metrics))
   const turn = turnTaker()
-  for await (const { parts } of readBatches(examples, { batchSize })) {
+  for await (const { parts } of readAhead(examples, { batchSize })) {
     if (signal?.aborted) return undefined
     for (const { indices, batch } of parts.map((part) => part.examples)) {
       if (indices.length === 0) continue
@@ -100,7 +114,43 @@ export async function measureAll<Target, Output>(
   return running.averages()
 }
 
+const fitNames = {
+  epochs: 0,
+  batchSize: 0,
+  dropLast: 0,
+  loss: 0,
+  optimizer: 0,
+  schedule: 0,
+  clipNorm: 0,
+  accumulate: 0,
+  metrics: 0,
+  validation: 0,
+  earlyStopping: 0,
+  callbacks: 0,
+  signal: 0,
+  seed: 0,
+  start: 0,
+  prefetch: 0,
+} satisfies Names<FitOptions<unknown>>
+const stoppingNames = {
+  patience: 0,
+  monitor: 0,
+  minimumChange: 0,
+  restoreBest: 0,
+  bestWeights: 0,
+} satisfies Names<EarlyStopping>
+const evaluateNames = {
+  batchSize: 0,
+  loss: 0,
+  metrics: 0,
+  onBatch: 0,
+  signal: 0,
+} satisfies Names<EvaluateOptions<unknown>>
+
 function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
+  checkKeys('fit', options, fitNames)
+  checkKeys('fit: earlyStopping', options.earlyStopping, stoppingNames)
+  checkKeys('fit: callbacks', options.callbacks, { onStep: 0, onEpoch: 0 } satisfies Names<FitCallbacks>)
   const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, loss, optimizer } = options
   if (typeof loss !== 'function') {
     throw new ShapeError(
@@ -157,17 +207,22 @@ function checkLastBatch(
   size: number,
   { batchSize, accumulate = 1, dropLast = false }: FitOptions<never>,
 ): void {
-  const needed = model.smallestBatch?.() ?? 1
+  if (!(model instanceof Graph)) return
+  const shapes = model.shapes()
+  // One element of each channel has no deviation.
+  const isSingle = ({ layer }: GraphNode, index: number): boolean =>
+    /^BatchNorm/.test(layer.type) && layer.trainable && sizeOf((shapes[index] as number[]).slice(1)) === 1
+  if (!model.nodes.some(isSingle)) return
   const part = Math.ceil(batchSize / accumulate)
   for (const [what, examples] of [
     ['a', Math.min(size, batchSize)],
     ['the last', dropLast ? batchSize : size % batchSize || batchSize],
   ] as const) {
     const smallest = examples % part || part
-    if (smallest >= needed) continue
+    if (smallest > 1) continue
     const of = accumulate > 1 ? `a part of ${smallest} of its ${examples}` : String(examples)
     throw new ShapeError(
-      `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs ${needed} in training; ` +
+      `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs 2 in training; ` +
         `use ${what === 'a' ? 'larger batches' : 'dropLast, or another batch size'}`,
     )
   }
@@ -352,8 +407,8 @@ async function* steps<Target, Output>(
   data: Examples<Target> | DistantExamples<Target>,
   options: FitOptions<Target, Output>,
 ): AsyncGenerator<FitEvent, Ended> {
-  checkBatches(data, options)
   checkFit(options)
+  checkBatches(data, options)
   trainedParameters(model, options.optimizer)
   checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
   const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)
@@ -402,7 +457,7 @@ async function* steps<Target, Output>(
     let seconds = 0
     let examples = 0
     const first = pending ? stepsPerEpoch : step % stepsPerEpoch
-    const batches = readBatches(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
+    const batches = readAhead(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
     for await (const batch of batches) {
       if (signal?.aborted) return aborted()
       const began = performance.now()

@@ -21,8 +21,6 @@ export interface Trainable<Output = Tensor> {
   readonly layers?: readonly { buffers(): ReadonlyMap<string, Tensor> }[]
   /** Takes weights that were saved: for `earlyStopping.bestWeights`. */
   load?(weights: Uint8Array): void
-  /** The fewest examples that a training step can be made with; left out, 1. */
-  smallestBatch?(): number
   /** The output for a batch. */
   forward(x: Tensor, options: ForwardOptions): Output
   /** The output, and those whose losses are added to its own, each times its weight; left out: `forward` alone. */

@@ -1,6 +1,7 @@
 /** The rounds of a search. `randomSearch` and `gridSearch` load this file when they run. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
 import {
   ranked,
@@ -24,7 +25,9 @@ type Ranges = readonly (readonly [name: string, range: Required<SearchRange>])[]
 function checkSpace(space: RandomSearchOptions['space']): Ranges {
   const entries = Object.entries(space)
   if (entries.length === 0) throw new ShapeError('search: the space has no dimension; give one, such as lr')
-  return entries.map(([name, { low, high, scale = 'log' }]) => {
+  return entries.map(([name, range]) => {
+    checkKeys(`search: ${name}`, range, { low: 0, high: 0, scale: 0 } satisfies Names<SearchRange>)
+    const { low, high, scale = 'log' } = range
     const start = scale === 'log' ? 'above 0' : 'finite'
     if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high) || (scale === 'log' && low <= 0)) {
       throw new ShapeError(`search: ${name} must have a low end (${start}) below its high end, given ${low} to ${high}`)
@@ -121,8 +124,18 @@ const resultOf = (trials: readonly Trial[], finished: boolean): SearchResult => 
   stopped: finished ? 'finished' : 'aborted',
 })
 
+const callbackNames = { onTrial: 0, signal: 0 } satisfies Names<SearchCallbacks>
+const randomNames = {
+  space: 0,
+  trials: 0,
+  rounds: 0,
+  keep: 0,
+  seed: 0,
+} satisfies Names<Omit<RandomSearchOptions, keyof SearchCallbacks>>
+
 /** What `randomSearch` does. */
 export async function searchAtRandom(evaluate: TrialFunction, options: RandomSearchOptions): Promise<SearchResult> {
+  checkKeys('search', options, randomNames, callbackNames)
   const { space, trials: count, rounds = 1, keep = 0.25, seed = 0 } = options
   let ranges = checkSpace(space)
   checkCount(count, 'trials')
@@ -141,6 +154,7 @@ export async function searchAtRandom(evaluate: TrialFunction, options: RandomSea
 
 /** What `gridSearch` does. */
 export async function searchGrid(evaluate: TrialFunction, options: GridSearchOptions): Promise<SearchResult> {
+  checkKeys('search', options, { values: 0 }, callbackNames)
   const names = Object.keys(options.values)
   if (names.length === 0) throw new ShapeError('search: the grid has no dimension; give one, such as lr')
   let points: Record<string, number>[] = [{}]

@@ -5,6 +5,7 @@
 import { perDirection } from '../plan/window.js'
 import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { checkSize } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -29,12 +30,24 @@ export interface GaborOptions {
   readonly centre?: readonly [x0: number, y0: number]
 }
 
+const gaborNames = {
+  size: 0,
+  alpha: 0,
+  betaX: 0,
+  betaY: 0,
+  frequency: 0,
+  phase: 0,
+  tau: 0,
+  centre: 0,
+} satisfies Names<GaborOptions>
+
 /**
  * w(x, y) = α · exp(−βx·x′² − βy·y′²) · cos(f·x′ + φ) (9.16), with x′ = (x − x0)·cos τ + (y − y0)·sin τ (9.17) and
  * y′ = −(x − x0)·sin τ + (y − y0)·cos τ (9.18), as a tensor (R, S): row y, column x. The same bits everywhere.
  * @throws ShapeError when an option is not a finite number, or the size not whole.
  */
 export function gabor(options: GaborOptions): Tensor {
+  checkKeys('gabor', options, gaborNames)
   const [R, S] = perDirection(options.size, 2, 1, 'gabor: size') as [number, number]
   const { alpha = 1, betaX = 0.1, betaY = 0.1, frequency = 1, phase = 0, tau = 0 } = options
   const [x0, y0] = options.centre ?? [(S - 1) / 2, (R - 1) / 2]

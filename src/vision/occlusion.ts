@@ -5,6 +5,7 @@
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { checkSize } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
@@ -23,6 +24,8 @@ export interface OcclusionOptions {
   /** Covered pictures in one forward pass. Default 64. */
   readonly batchSize?: number
 }
+
+const occlusionNames = { target: 0, size: 0, stride: 0, fill: 0, batchSize: 0 } satisfies Names<OcclusionOptions>
 
 /** What `occlusionMap` gives. */
 export interface OcclusionMap {
@@ -45,6 +48,7 @@ export interface OcclusionMap {
  * @throws ShapeError when picture, model or options do not fit.
  */
 export function occlusionMap(model: Classifier, x: Tensor, options: OcclusionOptions = {}): OcclusionMap {
+  checkKeys('occlusionMap', options, occlusionNames)
   const [tall, wide] = perDirection(options.size ?? 5, 2, 1, 'occlusionMap: size') as [number, number]
   const [down, across] = perDirection(options.stride ?? 1, 2, 1, 'occlusionMap: stride') as [number, number]
   const [batchSize] = perDirection(options.batchSize ?? 64, 1, 1, 'occlusionMap: batchSize') as [number]

@@ -1,6 +1,7 @@
 /** Which pixels a score depends on: its gradient with respect to the picture (Simonyan, Vedaldi & Zisserman 2014). */
 import { vjp } from '../autodiff/vjp.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { onePicture, targetOf, type Classifier } from './classifier.js'
@@ -56,6 +57,7 @@ export function inputGradient(
  * @throws ShapeError when picture, model or options do not fit.
  */
 export function saliencyMap(model: Classifier, x: Tensor, options: SaliencyOptions = {}): SaliencyMap {
+  checkKeys('saliencyMap', options, { target: 0, kind: 0 } satisfies Names<SaliencyOptions>)
   const { kind = 'magnitude' } = options
   if (kind !== 'magnitude' && kind !== 'contribution') {
     throw new ShapeError(`saliencyMap: kind must be 'magnitude' or 'contribution', given '${String(kind)}'`)

@@ -4,6 +4,7 @@
  */
 import type { PngImage } from '../io/png.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { Tensor } from '../tensor/tensor.js'
 import { diverging, gray, type Palette } from './palette.js'
@@ -44,6 +45,9 @@ export interface GridOptions extends TileOptions {
   /** Transparent pixels between tiles. Default 1. */
   readonly gap?: number
 }
+
+const tileNames = { range: 0, normalize: 0, palette: 0, color: 0, zoom: 0 } satisfies Names<TileOptions>
+const gridNames = { columns: 0, gap: 0 } satisfies Names<Omit<GridOptions, keyof TileOptions>>
 
 /** What the ends of a palette mean for these numbers; those that are not finite do not count. */
 export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): readonly [low: number, high: number] {
@@ -171,6 +175,7 @@ function draw(picture: Picture, tiles: Tiles, tile: number, left: number, top: n
  * @throws ShapeError when shape or options do not fit.
  */
 export function tilePictures(x: Planes, options: TileOptions = {}): Picture[] {
+  checkKeys('tilePictures', options, tileNames)
   const tiles = tilesOf(x, options, 'tilePictures')
   return Array.from({ length: tiles.count }, (_, tile) => {
     const picture = blank(tiles.columns * tiles.zoom, tiles.rows * tiles.zoom, tiles.count)
@@ -180,6 +185,7 @@ export function tilePictures(x: Planes, options: TileOptions = {}): Picture[] {
 }
 
 function gridOf(x: Planes, options: GridOptions, name: string): Picture {
+  checkKeys(name, options, tileNames, gridNames)
   const tiles = tilesOf(x, options, name)
   const { count, rows, columns, zoom } = tiles
   const across = checkWhole(options.columns ?? Math.ceil(Math.sqrt(count)), 1, `${name}: columns`)

@@ -13,7 +13,8 @@ import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { MaxPool2d } from '../nn/pool.js'
-import { chain, modelOptions, scaler, type ZooOptions } from './options.js'
+import { checkKeys, type Names } from '../runtime/options.js'
+import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
 
 export interface AlexNetOptions extends ZooOptions {
   /** Into how many groups conv2, conv4 and conv5 are divided: 2 as in the paper, or 1 (default) as in the lecture. */
@@ -60,6 +61,9 @@ export const classifierOutputs = ['fc8', 'softmax'] as const
  * fc(4096) - fc(4096) - fc(1000), for (3, 227, 227). Outputs: `fc8`, the logits, and `softmax`.
  */
 export function alexnet(options: AlexNetOptions = {}): Graph {
+  checkKeys('alexnet', options, zooNames, { groups: 0, order: 0 } satisfies Names<
+    Omit<AlexNetOptions, keyof ZooOptions>
+  >)
   const { input = [3, 227, 227], classes = 1000, width, groups = 1, order = 'caffe', weightInit } = options
   const of = scaler(width, groups)
   const paper = order === 'paper'
@@ -114,6 +118,7 @@ export interface ZFNetOptions extends ZooOptions {
  * the logits, and `softmax`.
  */
 export function zfnet(options: ZFNetOptions = {}): Graph {
+  checkKeys('zfnet', options, zooNames, { maps: 0 } satisfies Names<Omit<ZFNetOptions, keyof ZooOptions>>)
   const { input = [3, 224, 224], classes = 1000, width, maps = [512, 1024, 512], weightInit = gaussian(0.01) } = options
   const of = scaler(width)
   const norm = (): LocalResponseNorm => new LocalResponseNorm({ size: 5, alpha: 1e-4, beta: 0.75, k: 1 })

@@ -6,6 +6,7 @@ import type { Initializer } from '../nn/initialize.js'
 import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { Sequential } from '../nn/sequential.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 
 /** Options of `convnet`. */
 export interface ConvNetOptions {
@@ -24,6 +25,7 @@ export interface ConvNetOptions {
  * layer. The outputs are logits: softmax is part of the loss.
  */
 export function convnet(options: ConvNetOptions = {}): Sequential {
+  checkKeys('convnet', options, { input: 0, classes: 0, seed: 0, weightInit: 0 } satisfies Names<ConvNetOptions>)
   const { input = [1, 28, 28], classes = 10, seed = 0, weightInit = 'he' } = options
   return new Sequential(
     [

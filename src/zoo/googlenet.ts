@@ -12,7 +12,8 @@ import { Concat, Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
-import { chain, modelOptions, scaler, type ZooOptions } from './options.js'
+import { checkKeys, type Names } from '../runtime/options.js'
+import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
 
 /** Options of `googlenet`. */
 export interface GoogLeNetOptions extends ZooOptions {
@@ -56,6 +57,9 @@ const AUXILIARY_WEIGHT = 0.3
  * Weights are Glorot's.
  */
 export function googlenet(options: GoogLeNetOptions = {}): Graph {
+  checkKeys('googlenet', options, zooNames, { auxiliary: 0, normalize: 0 } satisfies Names<
+    Omit<GoogLeNetOptions, keyof ZooOptions>
+  >)
   const { input = [3, 224, 224], classes = 1000, width, auxiliary = true, normalize = false } = options
   const { weightInit = 'glorot' } = options
   const of = scaler(width)

@@ -3,6 +3,7 @@ import type { Initializer } from '../nn/initialize.js'
 import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 
 /** Options of `linearClassifier`. */
 export interface LinearClassifierOptions {
@@ -18,6 +19,12 @@ export interface LinearClassifierOptions {
 
 /** One score for each class, s = W · x + b, over all pixels x. */
 export function linearClassifier(options: LinearClassifierOptions = {}): Sequential {
+  checkKeys('linearClassifier', options, {
+    input: 0,
+    classes: 0,
+    seed: 0,
+    weightInit: 0,
+  } satisfies Names<LinearClassifierOptions>)
   const { input = [3, 32, 32], classes = 10, seed = 0, weightInit = { name: 'normal', std: 0.01 } } = options
   return new Sequential([new Flatten(), new Linear({ outFeatures: classes, weightInit })], { input, seed })
 }

@@ -3,6 +3,7 @@ import type { ModelOptions, NodeOptions } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { Layer } from '../nn/layer.js'
 import { ShapeError } from '../runtime/errors.js'
+import type { Names } from '../runtime/options.js'
 
 /** Options that every network takes. */
 export interface ZooOptions extends ModelOptions {
@@ -15,6 +16,16 @@ export interface ZooOptions extends ModelOptions {
   /** Of all weights; default: the paper's. */
   readonly weightInit?: Initializer
 }
+
+/** Names of the options that every network takes. */
+export const zooNames = {
+  input: 0,
+  classes: 0,
+  width: 0,
+  weightInit: 0,
+  seed: 0,
+  keepPacked: 0,
+} satisfies Names<ZooOptions>
 
 /** The options of the graph that is made, apart from its structure. */
 export const modelOptions = ({ seed, keepPacked }: ModelOptions): ModelOptions => ({

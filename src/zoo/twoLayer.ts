@@ -4,6 +4,7 @@ import type { Initializer } from '../nn/initialize.js'
 import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 
 /** Options of `twoLayerClassifier`. */
 export interface TwoLayerClassifierOptions {
@@ -21,6 +22,13 @@ export interface TwoLayerClassifierOptions {
 
 /** s = W₂ · max(0, W₁ · x + b₁) + b₂ over all pixels x. */
 export function twoLayerClassifier(options: TwoLayerClassifierOptions = {}): Sequential {
+  checkKeys('twoLayerClassifier', options, {
+    input: 0,
+    hidden: 0,
+    classes: 0,
+    seed: 0,
+    weightInit: 0,
+  } satisfies Names<TwoLayerClassifierOptions>)
   const { input = [3, 32, 32], hidden = 100, classes = 10, seed = 0, weightInit = 'he' } = options
   return new Sequential(
     [

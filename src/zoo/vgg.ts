@@ -8,8 +8,9 @@ import { Conv2d } from '../nn/conv.js'
 import { Graph, type NodeOptions } from '../nn/graph.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { MaxPool2d } from '../nn/pool.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { classifier, classifierOutputs } from './alexnet.js'
-import { modelOptions, scaler, type ZooOptions } from './options.js'
+import { modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
 
 /** Kernels of the convolutions of the five blocks. */
 const configurations = {
@@ -62,6 +63,7 @@ export interface VggOptions extends ZooOptions {
  * Weights are He's; `initializeFromA` starts a deep one as the paper does. Outputs: `fc8`, the logits, and `softmax`.
  */
 export function vgg(options: VggOptions = {}): Graph {
+  checkKeys('vgg', options, zooNames, { configuration: 0 } satisfies Names<Omit<VggOptions, keyof ZooOptions>>)
   const { input = [3, 224, 224], classes = 1000, width, configuration = 'D', weightInit = 'he' } = options
   const of = scaler(width)
   const features = configurations[configuration].flatMap((kernels, block): NodeOptions[] => {

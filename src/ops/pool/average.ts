@@ -3,14 +3,19 @@
  * or not. The gradient spreads dy / extent over the window. The kernels are those of assembly/ops/pool/average.ts.
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
-import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
+import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
+import { checkKeys, type Names } from '../../runtime/options.js'
 import { empty, type Tensor } from '../../tensor/tensor.js'
 
 export interface AvgPoolOptions extends PoolOptions {
   /** Whether the divisor counts padding (default), or only elements of the input. */
   readonly countIncludePad?: boolean | undefined
 }
+
+export const avgPoolNames = { countIncludePad: 'flag' } as const satisfies Names<
+  Omit<AvgPoolOptions, keyof PoolOptions>
+>
 
 /** An operation that takes the mean over the windows that `describe` derives. */
 export function averaging<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, O> {
@@ -45,9 +50,10 @@ const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
 })
 
 const avgPool = (directions: number): Op<{ x: Tensor }, AvgPoolOptions> =>
-  averaging(`avgPool${directions}d`, (name, x, options) =>
-    slide(name, directions, x, { ...options, dilation: 1 }, { countIncludePad: options.countIncludePad }),
-  )
+  averaging(`avgPool${directions}d`, (name, x, options) => {
+    checkKeys(name, options, poolNames, avgPoolNames)
+    return slide(name, directions, x, { ...options, dilation: 1 }, { countIncludePad: options.countIncludePad })
+  })
 
 const avg1d = avgPool(1)
 const avg2d = avgPool(2)

@@ -11,7 +11,7 @@ export {
   globalMaxPool,
 } from './adaptive.js'
 export { avgPool1d, avgPool2d, avgPool3d, type AvgPoolOptions } from './average.js'
-export * from './lp.js'
+export { lpPool1d, lpPool2d, type LpPoolOptions } from './lp.js'
 export { maxPool1d, maxPool2d, maxPool2dWithIndices, maxPool3d, type MaxPoolOptions, type PoolIndices } from './max.js'
 export { maxout } from './maxout.js'
 export * from './unpool.js'

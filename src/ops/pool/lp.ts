@@ -8,6 +8,7 @@ import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { HEAVY } from '../../runtime/work.js'
+import { checkKeys, type Names } from '../../runtime/options.js'
 import { empty, type Tensor } from '../../tensor/tensor.js'
 
 /** Options of `lpPool1d` and `lpPool2d`. */
@@ -17,6 +18,13 @@ export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
   /** Positive; default 2. */
   readonly p?: number | undefined
 }
+
+export const lpPoolNames = {
+  kernel: 0,
+  stride: 0,
+  ceil: 'flag',
+  p: 'positive',
+} as const satisfies Names<LpPoolOptions>
 
 interface LpPool {
   readonly pool: Pool
@@ -40,7 +48,9 @@ const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('l
 function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
   const name = `lpPool${directions}d`
   return defineOp(name, {
-    shape: ({ x }: { x: Tensor }, { kernel, stride, ceil, p = 2 }: LpPoolOptions): LpPool => {
+    shape: ({ x }: { x: Tensor }, options: LpPoolOptions): LpPool => {
+      checkKeys(name, options, lpPoolNames)
+      const { kernel, stride, ceil, p = 2 } = options
       const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
       if (!Number.isFinite(p) || p <= 0)
         throw new ShapeError(`${name}: p must be a positive number, given ${String(p)}`)

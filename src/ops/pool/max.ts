@@ -4,10 +4,11 @@
  * assembly/ops/pool/max.ts.
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
-import { slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
+import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import { integersAt, kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { LIGHT } from '../../runtime/work.js'
+import { checkKeys, type Names } from '../../runtime/options.js'
 import type { Shape } from '../../tensor/shape.js'
 import { empty, keep, scope, type Tensor } from '../../tensor/tensor.js'
 
@@ -15,6 +16,8 @@ export interface MaxPoolOptions extends PoolOptions {
   /** Distance between the elements of a window; default 1. */
   readonly dilation?: PerDirection | undefined
 }
+
+export const maxPoolNames = { dilation: 0 } as const satisfies Names<Omit<MaxPoolOptions, keyof PoolOptions>>
 
 /** Where the maximum of each window was found. Belongs to the scope that it was made in, like a tensor. */
 export interface PoolIndices {
@@ -86,7 +89,10 @@ export function maximum<O>(name: string, describe: Describe<O>): Op<{ x: Tensor 
 }
 
 const maxPool = (directions: number): Op<{ x: Tensor }, MaxRequest<MaxPoolOptions>> =>
-  maximum(`maxPool${directions}d`, (name, x, options) => slide(name, directions, x, options))
+  maximum(`maxPool${directions}d`, (name, x, options) => {
+    checkKeys(name, options, poolNames, maxPoolNames)
+    return slide(name, directions, x, options)
+  })
 
 const max1d = maxPool(1)
 const max2d = maxPool(2)

@@ -8,6 +8,7 @@ import { perDirection, type PerDirection } from '../../plan/window.js'
 import { guarded, integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { LIGHT } from '../../runtime/work.js'
+import { checkKeys, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { empty, scope, Tensor } from '../../tensor/tensor.js'
 import type { PoolIndices } from './max.js'
@@ -24,6 +25,8 @@ export interface UnpoolOptions {
   readonly outputSize?: readonly number[] | undefined
 }
 
+const unpoolNames = { kernel: 0, stride: 0, padding: 0, outputSize: 0 } satisfies Names<UnpoolOptions>
+
 /** A validated unpooling. */
 interface Unpool {
   readonly xShape: Shape
@@ -34,6 +37,7 @@ const NAME = 'maxUnpool2d'
 
 /** Extents of the result: those asked for, or the smallest that pool to the input's. */
 function unpooledSize(x: Shape, options: UnpoolOptions): number[] {
+  checkKeys(NAME, options, unpoolNames)
   const asked = options.outputSize
   let size: number[] | undefined
   if (asked !== undefined) {

@@ -4,16 +4,17 @@
  * gradient spreads dy · w / extent. The kernels are those of assembly/ops/pool/weighted.ts.
  */
 import { checkTensor, defineOp, isFollowed, type Op } from '../../autodiff/op.js'
-import { slide, type SlidingPool } from '../../plan/pool.js'
+import { poolNames, slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import { floatsAt, kernels, parallel, withIntegers, withWorkspace } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { checkKeys, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { ones, tensor } from '../../tensor/create.js'
 import { empty, scope, Tensor } from '../../tensor/tensor.js'
 import { conv2d } from '../conv.js'
 import { add, div } from '../elementwise.js'
-import type { AvgPoolOptions } from './average.js'
+import { avgPoolNames, type AvgPoolOptions } from './average.js'
 
 /** Options of `weightedPool2d`. */
 export interface WeightedPoolOptions extends Omit<AvgPoolOptions, 'kernel'> {
@@ -24,6 +25,8 @@ export interface WeightedPoolOptions extends Omit<AvgPoolOptions, 'kernel'> {
   /** Standard deviation, in elements, of a Gaussian around the centre of the window, which may have up to 2²² taps. */
   readonly sigma?: number | readonly number[] | undefined
 }
+
+const weightedNames = { weights: 0, sigma: 0 } satisfies Names<Pick<WeightedPoolOptions, 'weights' | 'sigma'>>
 
 interface WeightedPool {
   readonly pool: SlidingPool
@@ -82,6 +85,7 @@ const MOST_GAUSSIAN = 2 ** 22
 
 function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool {
   const name = 'weightedPool2d'
+  checkKeys(name, options, poolNames, avgPoolNames, weightedNames)
   const { weights, sigma } = options
   if ((weights === undefined) === (sigma === undefined)) {
     throw new ShapeError(`${name}: give either weights or sigma, not ${weights === undefined ? 'neither' : 'both'}`)

@@ -1,0 +1,86 @@
+/** Reading and making batches: what `readBatches` and `batches` load when they are first used. */
+import { checkKeys, type Names } from '../runtime/options.js'
+import { lend } from '../tensor/tensor.js'
+import { batchesOf } from './count.js'
+import {
+  checkBatches,
+  permutation,
+  type Batch,
+  type BatchOptions,
+  type DistantExamples,
+  type Draw,
+  type Examples,
+  type ReadBatch,
+} from './examples.js'
+
+const batchNames = {
+  batchSize: 0,
+  seed: 0,
+  epoch: 0,
+  first: 0,
+  prefetch: 0,
+  dropLast: 0,
+} satisfies Names<BatchOptions>
+
+/** What `readBatches` does. */
+export async function* readAhead<Target>(
+  data: Examples<Target> | DistantExamples<Target>,
+  options: BatchOptions & { readonly parts?: number },
+): AsyncGenerator<ReadBatch<Target>, void> {
+  const { batchSize, seed = 0, epoch, first = 0, prefetch = 2, parts = 1 } = options
+  checkBatches(data, options)
+  const order =
+    epoch === undefined ? Int32Array.from({ length: data.size }, (_, i) => i) : permutation(data.size, seed, epoch)
+  const count = batchesOf(data.size, options)
+  const partSize = Math.ceil(batchSize / parts)
+  const partsOf = (number: number): { draw: Draw | undefined; indices: Int32Array }[] => {
+    const batch = order.subarray(number * batchSize, (number + 1) * batchSize)
+    return Array.from({ length: Math.ceil(batch.length / partSize) }, (_, part) => ({
+      draw: epoch === undefined ? undefined : { seed, step: epoch * count + number, first: part * partSize },
+      indices: batch.subarray(part * partSize, (part + 1) * partSize),
+    }))
+  }
+  if (!('read' in data)) {
+    for (let number = first; number < count; number++) {
+      yield {
+        number,
+        parts: partsOf(number).map(({ draw, indices }) => ({
+          draw,
+          examples: { indices, batch: (given) => data.batch(indices, given) },
+        })),
+      }
+    }
+    return
+  }
+  const ahead: Promise<ReadBatch<Target>['parts']>[] = []
+  for (let number = first, next = first; number < count; number++) {
+    for (; next < count && next <= number + prefetch; next++) {
+      const reading = Promise.all(
+        partsOf(next).map(async ({ draw, indices }) => ({ draw, examples: await data.read(indices) })),
+      )
+      // What fails while an earlier batch is in use is told when its turn comes.
+      reading.catch(() => undefined)
+      ahead.push(reading)
+    }
+    yield { number, parts: await (ahead.shift() as (typeof ahead)[number]) }
+  }
+}
+
+/** What `batches` does. */
+export async function* makeBatches<Target>(
+  data: Examples<Target> | DistantExamples<Target>,
+  options: BatchOptions,
+): AsyncGenerator<Batch<Target> & { readonly number: number; readonly indices: Int32Array }, void> {
+  checkKeys('batches', options, batchNames)
+  for await (const { number, parts } of readAhead(data, options)) {
+    for (const { draw, examples } of parts) {
+      if (examples.indices.length === 0) continue
+      const { value, dispose } = lend(() => examples.batch(draw))
+      try {
+        yield { number, indices: examples.indices, x: value.x, target: value.target }
+      } finally {
+        dispose()
+      }
+    }
+  }
+}
