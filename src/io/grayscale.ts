@@ -3,7 +3,8 @@
  * same pixels in every engine.
  */
 import { ShapeError } from '../runtime/errors.js'
-import { allocate } from './limits.js'
+import { inWords } from '../runtime/text.js'
+import { allocate, isBytes } from './limits.js'
 import type { PngImage } from './png.js'
 
 /** A grey picture, (height, width) row-major, 0 black to 255 white. */
@@ -177,12 +178,14 @@ export class Axis {
 /**
  * Light strokes on a dark ground, as MNIST has them: a picture with a light border, above 127 on average, is inverted.
  */
-export function lightOnDark({ width, height, data }: GrayscaleImage): GrayscaleImage {
+export function lightOnDark(image: GrayscaleImage): GrayscaleImage {
+  checkPixels('lightOnDark', image, 1)
+  const { width, height, data } = image
   let sum = 0
   let count = 0
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (y > 0 && y < height - 1 && x > 0 && x < width - 1) continue
+    const step = y > 0 && y < height - 1 ? Math.max(1, width - 1) : 1
+    for (let x = 0; x < width; x += step) {
       sum += data[y * width + x] as number
       count++
     }
@@ -193,6 +196,7 @@ export function lightOnDark({ width, height, data }: GrayscaleImage): GrayscaleI
 function checkPixels(operation: string, image: GrayscaleImage, channels: number): void {
   checkSize(operation, "the image's width", image.width)
   checkSize(operation, "the image's height", image.height)
+  if (!isBytes(image.data)) throw new ShapeError(`${operation}: the pixels must be bytes, given ${inWords(image.data)}`)
   const expected = image.width * image.height * channels
   if (image.data.length !== expected) {
     throw new ShapeError(
@@ -204,6 +208,6 @@ function checkPixels(operation: string, image: GrayscaleImage, channels: number)
 
 function checkSize(operation: string, what: string, size: number): void {
   if (!Number.isInteger(size) || size < 1) {
-    throw new ShapeError(`${operation}: ${what} is ${size}; it must be a whole number ≥ 1`)
+    throw new ShapeError(`${operation}: ${what} is ${inWords(size)}; it must be a whole number ≥ 1`)
   }
 }

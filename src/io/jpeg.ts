@@ -10,6 +10,7 @@ import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPar
 import { inverseTransform } from './jpeg-transform.js'
 import {
   allocate,
+  checkFile,
   checkBytes,
   beginsWith,
   checkPixels,
@@ -61,6 +62,7 @@ interface Frame {
  * @throws FormatError when the bytes are not a JPEG, are damaged or cut short, or exceed a limit
  */
 export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
+  checkFile(bytes, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)
   if (endsWithin(bytes, jpegSignature)) {
     throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)

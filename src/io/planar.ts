@@ -1,6 +1,9 @@
 /** Pictures as the planes that models take: channel by channel, of a size asked for. */
+import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkShape, showShape } from '../tensor/shape.js'
 import { Axis, resample, toGrayscale } from './grayscale.js'
-import { allocate } from './limits.js'
+import { allocate, isBytes } from './limits.js'
 import type { PngImage } from './png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
@@ -33,7 +36,11 @@ function writePlane({ channels, data }: PngImage, c: number, plane: Uint8Array):
 
 /** The middle of a picture in another size: resized until it covers height × width, and cut to it. */
 export function coverImage({ shape, data }: PlanarImage, height: number, width: number): PlanarImage {
-  const [C, H, W] = shape
+  const [C, H, W] = checkShape(shape, 'coverImage') as [number, number, number]
+  checkShape([height, width], 'coverImage')
+  if (shape.length !== 3 || !isBytes(data) || data.length !== C * H * W) {
+    throw new ShapeError(`coverImage: expected the bytes of (C, H, W), given ${inWords(data)} for ${showShape(shape)}`)
+  }
   if (H === height && W === width) return { shape, data }
   const { x, y } = coverAxes(W, H, width, height)
   const result = allocate(C * height * width, 'coverImage: the picture')

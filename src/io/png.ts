@@ -12,6 +12,7 @@ import { crc32 } from './crc32.js'
 import { Inflator } from './inflate.js'
 import {
   allocate,
+  checkFile,
   checkBytes,
   beginsWith,
   checkPixels,
@@ -46,6 +47,7 @@ export type DecodePngOptions = PictureLimits
  * @throws FormatError when the file is not a PNG, is damaged or cut short, or exceeds a limit
  */
 export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOptions = {}): PngImage {
+  checkFile(bytes, name)
   const damaged: Damaged = (what) => new FormatError(`${name}: the PNG is damaged: ${what}`)
   const chunks = readChunks(bytes, name, limits, damaged)
   const { width, height, samples, depth } = chunks.header

@@ -1,6 +1,7 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { lend, type Tensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
 
@@ -104,12 +105,26 @@ export interface ReadBatch<Target> {
   readonly parts: readonly { readonly draw: Draw | undefined; readonly examples: ReadExamples<Target> }[]
 }
 
+/** @throws ShapeError that says what something lacks to be examples */
+function checkExamples(data: unknown): void {
+  const { size, batch, read } = Object(data) as Record<string, unknown>
+  let lack: string | undefined
+  if (Object(data) !== data) lack = `it is ${inWords(data)}`
+  else if (typeof batch !== 'function' && typeof read !== 'function') lack = 'it has neither function'
+  else if (!Number.isInteger(size)) lack = `its size is ${inWords(size)}`
+  if (lack !== undefined) {
+    throw new ShapeError(`batches: a data set has a size, the number of examples, and batch() or read(); ${lack}`)
+  }
+}
+
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
-export function checkBatches({ size }: { readonly size: number }, options: BatchOptions): void {
+export function checkBatches(data: Examples<unknown> | DistantExamples<unknown>, options: BatchOptions): void {
+  checkExamples(data)
+  const { size } = data
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {
     if (!Number.isInteger(value) || value < from)
-      throw new ShapeError(`batches: ${what} must be a whole number from ${from} on, given ${value}`)
+      throw new ShapeError(`batches: ${what} must be a whole number from ${from} on, given ${inWords(value)}`)
   }
   check(size, 'the number of examples', 1)
   check(batchSize, 'batchSize', 1)

@@ -3,6 +3,7 @@ import type { ModelOptions, NodeOptions } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { Layer } from '../nn/layer.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkShape, showShape, type Shape } from '../tensor/shape.js'
 
 /** Options that every network takes. */
 export interface ZooOptions extends ModelOptions {
@@ -14,6 +15,13 @@ export interface ZooOptions extends ModelOptions {
   readonly width?: number
   /** Of all weights; default: the paper's. */
   readonly weightInit?: Initializer
+}
+
+/** The shape of the images that a network is made for. @throws ShapeError unless it is (C, H, W) */
+export function imageShape(input: Shape, name: string): [C: number, H: number, W: number] {
+  const shape = checkShape(input, `${name}: input`)
+  if (shape.length !== 3) throw new ShapeError(`${name}: the input must be (C, H, W), given ${showShape(shape)}`)
+  return shape as [number, number, number]
 }
 
 /** The options of the graph that is made, apart from its structure. */
