@@ -1,5 +1,7 @@
 /** Labelled pictures in memory, and what every loader and every training program needs to do with them. */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkSource } from './source.js'
 
 /** What is known of labelled pictures of one size before any is looked at. */
 interface LabelledImages {
@@ -77,9 +79,10 @@ export function holdOut<Source extends ImageSource>(
   dataset: Source,
   count: number,
 ): { readonly training: Source; readonly validation: Source } {
+  checkSource(dataset, 'holdOut')
   if (!Number.isInteger(count) || count < 1 || count >= dataset.size) {
     throw new ShapeError(
-      `holdOut: count is ${count}; it must be a whole number from 1 to ${dataset.size - 1} ` +
+      `holdOut: count is ${inWords(count)}; it must be a whole number from 1 to ${dataset.size - 1} ` +
         `for a dataset of ${dataset.size} images`,
     )
   }

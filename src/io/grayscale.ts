@@ -2,9 +2,8 @@
  * The two steps that a classifier of grey pictures needs: to grey, to another size. Integer arithmetic throughout: the
  * same pixels in every engine.
  */
-import { ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
-import { allocate, isBytes } from './limits.js'
+import { allocate } from './limits.js'
+import { checkPixels, checkSize } from './pixels.js'
 import type { PngImage } from './png.js'
 
 /** A grey picture, (height, width) row-major, 0 black to 255 white. */
@@ -191,23 +190,4 @@ export function lightOnDark(image: GrayscaleImage): GrayscaleImage {
     }
   }
   return sum / count <= 127 ? { width, height, data } : { width, height, data: data.map((value) => 255 - value) }
-}
-
-function checkPixels(operation: string, image: GrayscaleImage, channels: number): void {
-  checkSize(operation, "the image's width", image.width)
-  checkSize(operation, "the image's height", image.height)
-  if (!isBytes(image.data)) throw new ShapeError(`${operation}: the pixels must be bytes, given ${inWords(image.data)}`)
-  const expected = image.width * image.height * channels
-  if (image.data.length !== expected) {
-    throw new ShapeError(
-      `${operation}: ${image.width} × ${image.height} pixels of ${channels} bytes take ${expected} bytes, ` +
-        `${image.data.length} are given`,
-    )
-  }
-}
-
-function checkSize(operation: string, what: string, size: number): void {
-  if (!Number.isInteger(size) || size < 1) {
-    throw new ShapeError(`${operation}: ${what} is ${inWords(size)}; it must be a whole number ≥ 1`)
-  }
 }

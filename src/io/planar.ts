@@ -4,6 +4,7 @@ import { inWords } from '../runtime/text.js'
 import { checkShape, showShape } from '../tensor/shape.js'
 import { Axis, resample, toGrayscale } from './grayscale.js'
 import { allocate, isBytes } from './limits.js'
+import { checkPixels } from './pixels.js'
 import type { PngImage } from './png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
@@ -16,6 +17,7 @@ export interface PlanarImage {
 
 /** Channels as planes: 1 for grey (luma), 3 for red, green and blue. Transparent pixels lie over white. */
 export function toPlanes(image: PngImage, channels: 1 | 3): PlanarImage {
+  checkPixels('toPlanes', image, image.channels)
   const { width, height } = image
   if (channels === 1) return { shape: [1, height, width], data: toGrayscale(image).data }
   const plane = width * height

@@ -105,22 +105,14 @@ export interface ReadBatch<Target> {
   readonly parts: readonly { readonly draw: Draw | undefined; readonly examples: ReadExamples<Target> }[]
 }
 
-/** @throws ShapeError that says what something lacks to be examples */
-function checkExamples(data: unknown): void {
-  const { size, batch, read } = Object(data) as Record<string, unknown>
-  let lack: string | undefined
-  if (Object(data) !== data) lack = `it is ${inWords(data)}`
-  else if (typeof batch !== 'function' && typeof read !== 'function') lack = 'it has neither function'
-  else if (!Number.isInteger(size)) lack = `its size is ${inWords(size)}`
-  if (lack !== undefined) {
-    throw new ShapeError(`batches: a data set has a size, the number of examples, and batch() or read(); ${lack}`)
-  }
-}
+const lacking = (what: string): ShapeError =>
+  new ShapeError(`batches: a data set has a size, the number of examples, and batch() or read(); ${what}`)
 
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
-export function checkBatches(data: Examples<unknown> | DistantExamples<unknown>, options: BatchOptions): void {
-  checkExamples(data)
-  const { size } = data
+export function checkBatches(data: { readonly size: number }, options: BatchOptions): void {
+  const { size } = Object(data) as { readonly size: unknown }
+  if (typeof size !== 'number')
+    throw lacking(Object(data) === data ? `its size is ${inWords(size)}` : `it is ${inWords(data)}`)
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {
     if (!Number.isInteger(value) || value < from)
@@ -144,6 +136,7 @@ export async function* readBatches<Target>(
 ): AsyncGenerator<ReadBatch<Target>, void> {
   const { batchSize, seed = 0, epoch, first = 0, prefetch = 2, parts = 1 } = options
   checkBatches(data, options)
+  if (!('read' in data || 'batch' in data)) throw lacking('it has neither function')
   const order =
     epoch === undefined ? Int32Array.from({ length: data.size }, (_, i) => i) : permutation(data.size, seed, epoch)
   const count = batchesOf(data.size, options)
