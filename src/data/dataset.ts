@@ -54,6 +54,8 @@ export function assertSameImages(
   test: ImageSource,
   names: { readonly training: string; readonly test: string } = { training: 'training set', test: 'test set' },
 ): void {
+  checkSource(training, names.training)
+  checkSource(test, names.test)
   if (training.shape.join() !== test.shape.join()) {
     throw new ShapeError(
       `${names.test}: images are (${test.shape.join(', ')}), those of ${names.training} are ` +
@@ -92,6 +94,7 @@ export function holdOut<Source extends ImageSource>(
 
 /** Pictures begin ≤ i < end as a source of their own. */
 export function imageRange<Source extends ImageSource>(source: Source, begin: number, end: number): Source {
+  checkSource(source, 'imageRange')
   const [channels, height, width] = source.shape
   const pixels = channels * height * width
   const part = { ...source, labels: source.labels.subarray(begin, end), size: end - begin }
