@@ -5,6 +5,8 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
+import { inWords } from '../runtime/text.js'
+import { checkShape, showShape } from '../tensor/shape.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from './images.js'
 
@@ -68,9 +70,11 @@ interface Change {
 function checkAugmentation([C, H, W]: readonly [number, number, number], given: Augmentation): Required<Augmentation> {
   checkKeys('augmentation', given, augmentationNames)
   const { crop = [H, W], shift = 0, flip = false, brightness = 0, contrast = 0, saturation = 0 } = given
-  const [h, w] = crop
+  const [h, w] = Array.isArray(crop) ? (crop as readonly [number, number]) : [Number.NaN, Number.NaN]
   if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {
-    throw new ShapeError(`augmentation: crop ${h} × ${w} must be whole numbers from 1 to the picture's ${H} × ${W}`)
+    throw new ShapeError(
+      `augmentation: crop ${Array.isArray(crop) ? `${inWords(h)} × ${inWords(w)}` : inWords(crop)} must be whole numbers from 1 to the picture's ${H} × ${W}`,
+    )
   }
   if (!Number.isInteger(shift) || shift < 0 || shift >= Math.min(h, w)) {
     throw new ShapeError(`augmentation: shift must be a whole number from 0 to ${Math.min(h, w) - 1}, given ${shift}`)
@@ -100,16 +104,26 @@ export class Painter {
 
   /** @throws ShapeError when the augmentation or the normalization does not fit pictures of `shape`. */
   constructor(shape: readonly [number, number, number], { mean, std }: Normalization, augmentation: Augmentation = {}) {
+    checkShape(shape, 'pictures')
     const [C] = shape
+    if (shape.length !== 3) throw new ShapeError(`pictures: their shape must be (C, H, W), given ${showShape(shape)}`)
     this.#augmentation = checkAugmentation(shape, augmentation)
     this.#input = shape
     this.shape = [C, ...this.#augmentation.crop]
     const ofChannel = (name: string, value: number | readonly number[]): readonly number[] => {
       if (typeof value === 'number') return new Array<number>(C).fill(value)
+      if (!Array.isArray(value)) {
+        throw new ShapeError(
+          `normalization: ${name} must be a number, or a list of one for each channel, given ${inWords(value)}`,
+        )
+      }
       if (value.length !== C) {
         throw new ShapeError(`normalization: ${name} has ${value.length} numbers for pictures of ${C} channels`)
       }
-      return value
+      if (!value.every(Number.isFinite)) {
+        throw new ShapeError(`normalization: ${name} must have finite numbers, given ${inWords(value)}`)
+      }
+      return value as readonly number[]
     }
     this.#mean = ofChannel('mean', mean)
     this.#scale = ofChannel('std', std)

@@ -2,7 +2,9 @@
  * CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3,073 bytes, one label and the
  * 32 × 32 pixels, all red ones first, then green, then blue.
  */
-import { FormatError } from '../runtime/errors.js'
+import { checkFile } from '../io/limits.js'
+import { FormatError, ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import type { ImageDataset } from './dataset.js'
 import type { NamedBytes } from './mnist.js'
 
@@ -28,7 +30,11 @@ const record = 1 + pixels
  * @throws FormatError when a file is empty, is not whole records or has a label above 9
  */
 export function cifar10FromBinary(files: readonly NamedBytes[]): ImageDataset {
+  const given: unknown = files
+  if (!Array.isArray(given))
+    throw new ShapeError(`cifar10FromBinary: expected a list of files, given ${inWords(given)}`)
   for (const { bytes, name } of files) {
+    checkFile(bytes, name)
     if (bytes.length === 0 || bytes.length % record !== 0) {
       throw new FormatError(
         `${name}: ${bytes.length} bytes are not whole records of ${record} (a label, ${pixels} pixels); ` +

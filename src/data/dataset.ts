@@ -1,5 +1,7 @@
 /** Labelled pictures in memory, and what every loader and every training program needs to do with them. */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkSource } from './source.js'
 
 /** What is known of labelled pictures of one size before any is looked at. */
 interface LabelledImages {
@@ -52,6 +54,8 @@ export function assertSameImages(
   test: ImageSource,
   names: { readonly training: string; readonly test: string } = { training: 'training set', test: 'test set' },
 ): void {
+  checkSource(training, names.training)
+  checkSource(test, names.test)
   if (training.shape.join() !== test.shape.join()) {
     throw new ShapeError(
       `${names.test}: images are (${test.shape.join(', ')}), those of ${names.training} are ` +
@@ -77,9 +81,10 @@ export function holdOut<Source extends ImageSource>(
   dataset: Source,
   count: number,
 ): { readonly training: Source; readonly validation: Source } {
+  checkSource(dataset, 'holdOut')
   if (!Number.isInteger(count) || count < 1 || count >= dataset.size) {
     throw new ShapeError(
-      `holdOut: count is ${count}; it must be a whole number from 1 to ${dataset.size - 1} ` +
+      `holdOut: count is ${inWords(count)}; it must be a whole number from 1 to ${dataset.size - 1} ` +
         `for a dataset of ${dataset.size} images`,
     )
   }
@@ -89,6 +94,7 @@ export function holdOut<Source extends ImageSource>(
 
 /** Pictures begin ≤ i < end as a source of their own. */
 export function imageRange<Source extends ImageSource>(source: Source, begin: number, end: number): Source {
+  checkSource(source, 'imageRange')
   const [channels, height, width] = source.shape
   const pixels = channels * height * width
   const part = { ...source, labels: source.labels.subarray(begin, end), size: end - begin }

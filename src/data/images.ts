@@ -5,6 +5,7 @@ import { filled, type Tensor } from '../tensor/tensor.js'
 import { permutation, type Batch, type DistantExamples, type Draw, type Examples } from '../train/examples.js'
 import { Painter, type Augmentation } from './augment.js'
 import type { ImageDataset, ImageFiles, ImageSource } from './dataset.js'
+import { checkSource } from './source.js'
 
 /** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
 export interface Normalization {
@@ -62,7 +63,9 @@ class Moments {
 }
 
 /** Mean and standard deviation of each channel of a training split, to be used for validation and tests too. */
-export function fitNormalization({ images, shape }: ImageDataset): Normalization {
+export function fitNormalization(source: ImageDataset): Normalization {
+  checkSource(source, 'fitNormalization')
+  const { images, shape } = source
   const moments = new Moments(shape)
   moments.add(images)
   return moments.normalization()
@@ -137,6 +140,7 @@ export function imageExamples(
   normalization: Normalization,
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array> {
+  checkSource(source, 'imageExamples')
   const painter = new Painter(source.shape, normalization, augmentation)
   const drawn = (draw: Draw | undefined): Draw | undefined => (augmentation ? draw : undefined)
   return 'images' in source ? examplesInMemory(source, painter, drawn) : examplesInFiles(source, painter, drawn)

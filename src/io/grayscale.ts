@@ -2,8 +2,8 @@
  * The two steps that a classifier of grey pictures needs: to grey, to another size. Integer arithmetic throughout: the
  * same pixels in every engine.
  */
-import { ShapeError } from '../runtime/errors.js'
 import { allocate } from './limits.js'
+import { checkPixels, checkSize } from './pixels.js'
 import type { PngImage } from './png.js'
 
 /** A grey picture, (height, width) row-major, 0 black to 255 white. */
@@ -177,33 +177,17 @@ export class Axis {
 /**
  * Light strokes on a dark ground, as MNIST has them: a picture with a light border, above 127 on average, is inverted.
  */
-export function lightOnDark({ width, height, data }: GrayscaleImage): GrayscaleImage {
+export function lightOnDark(image: GrayscaleImage): GrayscaleImage {
+  checkPixels('lightOnDark', image, 1)
+  const { width, height, data } = image
   let sum = 0
   let count = 0
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (y > 0 && y < height - 1 && x > 0 && x < width - 1) continue
+    const step = y > 0 && y < height - 1 ? Math.max(1, width - 1) : 1
+    for (let x = 0; x < width; x += step) {
       sum += data[y * width + x] as number
       count++
     }
   }
   return sum / count <= 127 ? { width, height, data } : { width, height, data: data.map((value) => 255 - value) }
-}
-
-function checkPixels(operation: string, image: GrayscaleImage, channels: number): void {
-  checkSize(operation, "the image's width", image.width)
-  checkSize(operation, "the image's height", image.height)
-  const expected = image.width * image.height * channels
-  if (image.data.length !== expected) {
-    throw new ShapeError(
-      `${operation}: ${image.width} × ${image.height} pixels of ${channels} bytes take ${expected} bytes, ` +
-        `${image.data.length} are given`,
-    )
-  }
-}
-
-function checkSize(operation: string, what: string, size: number): void {
-  if (!Number.isInteger(size) || size < 1) {
-    throw new ShapeError(`${operation}: ${what} is ${size}; it must be a whole number ≥ 1`)
-  }
 }

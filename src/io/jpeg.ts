@@ -11,6 +11,7 @@ import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPar
 import { inverseTransform } from './jpeg-transform.js'
 import {
   allocate,
+  checkFile,
   beginsWith,
   checkBytes,
   checkPixels,
@@ -64,6 +65,7 @@ interface Frame {
  */
 export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
   checkKeys('decodeJpeg', limits, limitNames)
+  checkFile(bytes, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)
   if (endsWithin(bytes, jpegSignature)) {
     throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)

@@ -1,6 +1,7 @@
 /** What a picture from a stranger may ask for, checked before anything is decoded. */
 import { FormatError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import type { Names } from '../runtime/options.js'
+import { inWords } from '../runtime/text.js'
 
 /** Limits of every function that decodes pictures. */
 export interface PictureLimits {
@@ -11,6 +12,15 @@ export interface PictureLimits {
    * file not, and those that the rows of a PNG are inflated to.
    */
   readonly maxBytes?: number
+}
+
+/** Whether a value is bytes: those of another realm are too. */
+export const isBytes = (value: unknown): value is Uint8Array =>
+  ArrayBuffer.isView(value) && (value as Uint8Array).BYTES_PER_ELEMENT === 1
+
+/** @throws ShapeError when what is given as a file is no bytes */
+export function checkFile(bytes: unknown, name: unknown): void {
+  if (!isBytes(bytes)) throw new ShapeError(`${String(name)}: a file must be a Uint8Array, given ${inWords(bytes)}`)
 }
 
 /** How pictures begin. */

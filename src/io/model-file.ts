@@ -61,8 +61,10 @@ export const describeModel = (model: Graph, { name, normalization, classes }: Mo
 /**
  * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
  */
-export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array =>
-  model.save({ [metadataKey]: JSON.stringify({ ...describeModel(model, facts), sealed: true }) })
+export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array => {
+  const description = checkDescription(describeModel(model, facts), 'encodeModel')
+  return model.save({ [metadataKey]: JSON.stringify({ ...description, sealed: true }) })
+}
 
 /**
  * Reads a whole model: what `encodeModel` writes, and the model.safetensors of a training run.

@@ -1,6 +1,10 @@
 /** Pictures as the planes that models take: channel by channel, of a size asked for. */
+import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkShape, showShape } from '../tensor/shape.js'
 import { Axis, resample, toGrayscale } from './grayscale.js'
-import { allocate } from './limits.js'
+import { allocate, isBytes } from './limits.js'
+import { checkPixels } from './pixels.js'
 import type { PngImage } from './png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
@@ -13,6 +17,7 @@ export interface PlanarImage {
 
 /** Channels as planes: 1 for grey (luma), 3 for red, green and blue. Transparent pixels lie over white. */
 export function toPlanes(image: PngImage, channels: 1 | 3): PlanarImage {
+  checkPixels('toPlanes', image, image.channels)
   const { width, height } = image
   if (channels === 1) return { shape: [1, height, width], data: toGrayscale(image).data }
   const plane = width * height
@@ -33,7 +38,11 @@ function writePlane({ channels, data }: PngImage, c: number, plane: Uint8Array):
 
 /** The middle of a picture in another size: resized until it covers height × width, and cut to it. */
 export function coverImage({ shape, data }: PlanarImage, height: number, width: number): PlanarImage {
-  const [C, H, W] = shape
+  const [C, H, W] = checkShape(shape, 'coverImage') as [number, number, number]
+  checkShape([height, width], 'coverImage')
+  if (shape.length !== 3 || !isBytes(data) || data.length !== C * H * W) {
+    throw new ShapeError(`coverImage: expected the bytes of (C, H, W), given ${inWords(data)} for ${showShape(shape)}`)
+  }
   if (H === height && W === width) return { shape, data }
   const { x, y } = coverAxes(W, H, width, height)
   const result = allocate(C * height * width, 'coverImage: the picture')

@@ -13,6 +13,7 @@ import { crc32 } from './crc32.js'
 import { Inflator } from './inflate.js'
 import {
   allocate,
+  checkFile,
   beginsWith,
   checkBytes,
   checkPixels,
@@ -49,6 +50,7 @@ export type DecodePngOptions = PictureLimits
  */
 export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOptions = {}): PngImage {
   checkKeys('decodePng', limits, limitNames)
+  checkFile(bytes, name)
   const damaged: Damaged = (what) => new FormatError(`${name}: the PNG is damaged: ${what}`)
   const chunks = readChunks(bytes, name, limits, damaged)
   const { width, height, samples, depth } = chunks.header

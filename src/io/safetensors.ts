@@ -140,20 +140,22 @@ export function encodeSafetensors(
     )
   }
   let end = 0
-  for (const [name, { shape, data }] of named) {
+  for (const [name, given] of named as [string, SafetensorsInput | null | undefined][]) {
+    const { shape, data } = given ?? ({} as SafetensorsInput)
+    const dtype = dtypeOf(name, data)
     if (name === metadataKey || loneSurrogate.test(name)) {
       throw new ShapeError(`encodeSafetensors: tensor name ${quote(name)} is reserved or not well-formed Unicode`)
     }
-    if (!shape.every(isSize) || product(shape) !== data.length) {
+    if (!Array.isArray(shape) || !shape.every(isSize) || product(shape) !== data.length) {
       throw new ShapeError(
-        `encodeSafetensors: tensor ${quote(name)} has ${data.length} elements, which shape (${shape.join(', ')}) ` +
+        `encodeSafetensors: tensor ${quote(name)} has ${data.length} elements, which shape ${Array.isArray(shape) ? `(${shape.join(', ')})` : quote(shape)} ` +
           'does not hold; the product of its sizes must be the number of elements',
       )
     }
     const begin = end
     end += data.byteLength
     entries.push(
-      `${JSON.stringify(name)}:{"dtype":"${dtypeOf(name, data)}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`,
+      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(',')}],"data_offsets":[${begin},${end}]}`,
     )
   }
   const header = new TextEncoder().encode(`{${entries.join(',')}}`)

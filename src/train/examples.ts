@@ -2,6 +2,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { inWords } from '../runtime/text.js'
 import { batchesOf } from './count.js'
 
 /** Inputs (N, …) and what is wanted for them. */
@@ -104,12 +105,18 @@ export interface ReadBatch<Target> {
   readonly parts: readonly { readonly draw: Draw | undefined; readonly examples: ReadExamples<Target> }[]
 }
 
+const lacking = (what: string): ShapeError =>
+  new ShapeError(`batches: a data set has a size, the number of examples, and batch() or read(); ${what}`)
+
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
-export function checkBatches({ size }: { readonly size: number }, options: BatchOptions): void {
+export function checkBatches(data: { readonly size: number }, options: BatchOptions): void {
+  const { size } = Object(data) as { readonly size: unknown }
+  if (typeof size !== 'number')
+    throw lacking(Object(data) === data ? `its size is ${inWords(size)}` : `it is ${inWords(data)}`)
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {
     if (!Number.isInteger(value) || value < from)
-      throw new ShapeError(`batches: ${what} must be a whole number from ${from} on, given ${value}`)
+      throw new ShapeError(`batches: ${what} must be a whole number from ${from} on, given ${inWords(value)}`)
   }
   check(size, 'the number of examples', 1)
   check(batchSize, 'batchSize', 1)
@@ -127,6 +134,7 @@ export async function* readBatches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
   options: BatchOptions & { readonly parts?: number },
 ): AsyncGenerator<ReadBatch<Target>, void> {
+  if (!('read' in data || 'batch' in data)) throw lacking('it has neither function')
   const { readAhead } = await import('./batches.js')
   yield* readAhead(data, options)
 }

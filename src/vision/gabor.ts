@@ -6,9 +6,12 @@ import { perDirection } from '../plan/window.js'
 import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
+import { inWords } from '../runtime/text.js'
 import { tensor } from '../tensor/create.js'
-import { checkSize } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
+
+/** An exponential and a cosine are computed for each pixel: as many as a Gaussian window of `weightedPool2d` may have. */
+const MOST_PIXELS = 2 ** 22
 
 /** Parameters of a Gabor function (9.16 to 9.18), in pixels and radians. */
 export interface GaborOptions {
@@ -44,17 +47,20 @@ const gaborNames = {
 /**
  * w(x, y) = α · exp(−βx·x′² − βy·y′²) · cos(f·x′ + φ) (9.16), with x′ = (x − x0)·cos τ + (y − y0)·sin τ (9.17) and
  * y′ = −(x − x0)·sin τ + (y − y0)·cos τ (9.18), as a tensor (R, S): row y, column x. The same bits everywhere.
- * @throws ShapeError when an option is not a finite number, or the size not whole.
+ * @throws ShapeError when an option is not a finite number, the size not whole, or above 2^22 pixels.
  */
 export function gabor(options: GaborOptions): Tensor {
-  checkKeys('gabor', options, gaborNames)
+  checkKeys('gabor', options ?? null, gaborNames)
   const [R, S] = perDirection(options.size, 2, 1, 'gabor: size') as [number, number]
   const { alpha = 1, betaX = 0.1, betaY = 0.1, frequency = 1, phase = 0, tau = 0 } = options
-  const [x0, y0] = options.centre ?? [(S - 1) / 2, (R - 1) / 2]
+  const { centre = [(S - 1) / 2, (R - 1) / 2] as const } = options
+  const [x0, y0] = Array.isArray(centre) ? (centre as readonly [number, number]) : [Number.NaN, Number.NaN]
   for (const [name, value] of Object.entries({ alpha, betaX, betaY, frequency, phase, tau, x0, y0 })) {
-    if (!Number.isFinite(value)) throw new ShapeError(`gabor: ${name} must be a finite number, given ${String(value)}`)
+    if (!Number.isFinite(value)) throw new ShapeError(`gabor: ${name} must be a finite number, given ${inWords(value)}`)
   }
-  checkSize([R, S], 'gabor')
+  if (R * S > MOST_PIXELS) {
+    throw new ShapeError(`gabor: size ${R} × ${S} has ${R * S} pixels; at most ${MOST_PIXELS} are computed`)
+  }
   const k = kernels('gabor')
   const [cosine, sine] = [k.scalar_cos(tau), k.scalar_sin(tau)]
   const values = Float32Array.from({ length: R * S }, (_, i) => {

@@ -5,6 +5,7 @@
 import type { PngImage } from '../io/png.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
+import { inWords } from '../runtime/text.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { Tensor } from '../tensor/tensor.js'
 import { diverging, gray, type Palette } from './palette.js'
@@ -52,9 +53,9 @@ const gridNames = { columns: 0, gap: 0 } satisfies Names<Omit<GridOptions, keyof
 /** What the ends of a palette mean for these numbers; those that are not finite do not count. */
 export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): readonly [low: number, high: number] {
   if (typeof range !== 'string') {
-    const [low, high] = range
-    if (range.length === 2 && Number.isFinite(low) && Number.isFinite(high) && low <= high) return [low, high]
-    throw new ShapeError(`range must be two finite numbers in ascending order, given [${range.join(', ')}]`)
+    const [low, high, more] = (Array.isArray(range) ? range : []) as readonly (number | undefined)[]
+    if (more === undefined && Number.isFinite(low) && Number.isFinite(high) && low! <= high!) return [low!, high!]
+    throw new ShapeError(`range must be two finite numbers in ascending order, given ${inWords(range)}`)
   }
   if (range !== 'symmetric' && range !== 'extent' && range !== 'positive') {
     throw new ShapeError(`range must be 'symmetric', 'extent', 'positive' or two numbers, given '${String(range)}'`)

@@ -13,7 +13,7 @@ import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
 import { checkKeys, type Names } from '../runtime/options.js'
-import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
+import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
 
 /** Options of `googlenet`. */
 export interface GoogLeNetOptions extends ZooOptions {
@@ -86,7 +86,7 @@ export function googlenet(options: GoogLeNetOptions = {}): Graph {
     return [...branches, { name: id, inputs: ends, layer: new Concat() }].map((node) => ({ ...node, block: id }))
   }
   // Maps after each halving of the image: 14 and 7 for 224.
-  const [, H, W] = input
+  const [, H, W] = imageShape(input, 'googlenet')
   const extents = (factor: number): number[] => [H, W].map((extent) => Math.ceil(extent / factor))
   const auxiliaryHead = (name: string, from: string): NodeOptions[] => {
     const kernel = extents(16).map((extent) => Math.min(5, extent))

@@ -14,7 +14,7 @@ import { AvgPool2d, Subsample2d } from '../nn/pool.js'
 import { RBF } from '../nn/rbf.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
-import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
+import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
 
 /** Options of `lenet5`. */
 export interface LeNet5Options extends ZooOptions {
@@ -67,7 +67,7 @@ export function lenet5(options: LeNet5Options = {}): Graph {
   if (paper && of(16) !== 16) {
     throw new ShapeError(`lenet5: the connections of the paper are for 6 and 16 maps; width must be 1, given ${width}`)
   }
-  const [, H, W] = input
+  const [, H, W] = imageShape(input, 'lenet5')
   const lacking = [H, W].map((extent) => Math.max(0, Math.ceil((32 - extent) / 2)))
   const padding = lacking.every((zeros) => zeros === 0) ? {} : { padding: lacking }
   // After two convolutions of 5 and halvings, C5 sees 5 × 5 of these.

@@ -4,6 +4,7 @@ import type { Initializer } from '../nn/initialize.js'
 import type { Layer } from '../nn/layer.js'
 import { ShapeError } from '../runtime/errors.js'
 import type { Names } from '../runtime/options.js'
+import { checkShape, showShape, type Shape } from '../tensor/shape.js'
 
 /** Options that every network takes. */
 export interface ZooOptions extends ModelOptions {
@@ -26,6 +27,13 @@ export const zooNames = {
   seed: 0,
   keepPacked: 0,
 } satisfies Names<ZooOptions>
+
+/** The shape of the images that a network is made for. @throws ShapeError unless it is (C, H, W) */
+export function imageShape(input: Shape, name: string): [C: number, H: number, W: number] {
+  const shape = checkShape(input, `${name}: input`)
+  if (shape.length !== 3) throw new ShapeError(`${name}: the input must be (C, H, W), given ${showShape(shape)}`)
+  return shape as [number, number, number]
+}
 
 /** The options of the graph that is made, apart from its structure. */
 export const modelOptions = ({ seed, keepPacked }: ModelOptions): ModelOptions => ({

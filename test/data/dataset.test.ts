@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { assertSameImages, holdOut, type ImageDataset } from '../../src/data/dataset.js'
+import { assertSameImages, holdOut, imageRange, type ImageDataset } from '../../src/data/dataset.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 
 function dataset(size: number, shape: readonly [number, number, number] = [2, 3, 1]): ImageDataset {
@@ -70,5 +70,31 @@ describe('assertSameImages', () => {
     }
     expect(act).toThrow(ShapeError)
     expect(act).toThrow('test set: the classes')
+  })
+})
+
+describe('a source that is none', () => {
+  it.each<[string, object, RegExp]>([
+    ['no shape', { shape: undefined }, /a shape is an array of whole numbers, not undefined/],
+    ['a shape of two extents', { shape: [2, 3] }, /must be \(C, H, W\), given \(2, 3\)/],
+    ['no size', { size: undefined }, /size must be the number of pictures, given undefined/],
+    ['labels of another kind', { labels: [0, 1, 0, 1] }, /labels must be 4 numbers in a Uint8Array or Int32Array/],
+    ['fewer labels', { labels: new Uint8Array(3) }, /labels must be 4 numbers/],
+    ['fewer pixels', { images: new Uint8Array(23) }, /images must be a Uint8Array of 24 pixels/],
+  ])('is refused: %s', (_, changed, message) => {
+    const source = { ...dataset(4), ...changed }
+    for (const act of [
+      () => holdOut(source, 1),
+      () => imageRange(source, 0, 1),
+      () => {
+        assertSameImages(source, dataset(4))
+      },
+      () => {
+        assertSameImages(dataset(4), source)
+      },
+    ]) {
+      expect(act).toThrow(ShapeError)
+      expect(act).toThrow(message)
+    }
   })
 })

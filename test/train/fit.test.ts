@@ -324,6 +324,22 @@ describe('early stopping', () => {
   })
 })
 
+describe('a data set that is none', () => {
+  const batch = () => {
+    throw new Error('not to be called')
+  }
+  it.each<[string, unknown, RegExp]>([
+    ['no size', { batch }, /a data set has a size, the number of examples, .*; its size is undefined$/],
+    ['a size that is no number', { size: '30', batch }, /its size is '30'$/],
+    ['nothing to read', { size: 30 }, /and batch\(\) or read\(\); it has neither function$/],
+    ['nothing at all', undefined, /it is undefined$/],
+  ])('is refused: %s', async (_, data, message) => {
+    const { model, optimizer } = setting()
+    await expect(fit(model, data as never, options(optimizer, {}))).rejects.toThrow(message)
+    await expect(evaluate(model, data as never, { batchSize: 4, loss: crossEntropy })).rejects.toThrow(message)
+  })
+})
+
 describe('two trainings with one seed', () => {
   async function train(seed: number, stop?: number): Promise<number[]> {
     const make = (): { model: Sequential; optimizer: SGD } => {

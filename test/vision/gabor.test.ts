@@ -48,6 +48,10 @@ describe('Gabor functions', () => {
   it.each<[GaborOptions, RegExp]>([
     [{ size: 0 }, /gabor: size must be whole numbers from 1 on, given 0/],
     [{ size: 3, tau: NaN }, /gabor: tau must be a finite number, given NaN/],
+    [{ size: [2, 2 ** 22] }, /size 2 × 4194304 has 8388608 pixels; at most 4194304/],
+    [{ size: 2 ** 31 - 1 }, /at most 4194304 are computed/],
+    [{ size: 3, centre: 2 as never }, /x0 must be a finite number/],
+    [undefined as never, /gabor: expected options with a size, given undefined/],
     [{ size: 3, betaX: Infinity }, /betaX must be a finite number/],
   ])('refuse %j', (options, message) => {
     expect(() => gabor(options)).toThrow(ShapeError)
