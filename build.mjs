@@ -24,6 +24,7 @@ const entries = {
   io: 'src/io/index.ts',
   zoo: 'src/zoo/index.ts',
   vision: 'src/vision/index.ts',
+  classifier: 'src/classifier/index.ts',
   node: 'src/node/index.ts',
   'cli/main': 'src/cli/main.ts',
 }

@@ -5,7 +5,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import type { Draw } from '../train/examples.js'
-import type { Normalization } from './images.js'
+import type { Normalization } from '../io/preprocessing.js'
 
 /** What may happen to a picture in training. Without training only the crop remains, from the middle. */
 export interface Augmentation {

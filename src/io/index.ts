@@ -6,6 +6,18 @@ export * from './model-file.js'
 export * from './planar.js'
 export * from './png.js'
 export {
+  checkPreprocessing,
+  digitPictures,
+  cropped,
+  plainPixels,
+  plainPreprocessing,
+  preparePixels,
+  type Normalization,
+  type Picture,
+  type PixelPreprocessing,
+  type Preprocessing,
+} from './preprocessing.js'
+export {
   decodeSafetensors,
   encodeSafetensors,
   type EncodeSafetensorsOptions,
