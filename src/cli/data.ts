@@ -1,6 +1,6 @@
 /** Data sets by name, or by the folder of pictures that they are. */
 import { holdOut, type ImageDataset, type ImageSource } from '../data/dataset.js'
-import { fitNormalizationOf, imageExamples, normalizationOf, prepareDataset } from '../data/images.js'
+import { fitNormalizationOf, prepareDataset } from '../data/images.js'
 import type { PictureLimits } from '../io/limits.js'
 import type { Fit } from '../io/planar.js'
 import { digitPictures, plainPixels, type PixelPreprocessing, type Preprocessing } from '../io/preprocessing.js'
@@ -105,7 +105,3 @@ export async function loadData(name: string, options: DataOptions): Promise<Data
   const normalization = await fitNormalizationOf(training)
   return { training, validation, test, preprocessing: { ...preparation, scale: 1 / 255, normalization } }
 }
-
-/** Pictures to measure with, as the model is to see them later. */
-export const measuredExamples = (source: ImageSource, preprocessing: Preprocessing): ReturnType<typeof imageExamples> =>
-  imageExamples(source, normalizationOf(preprocessing), { crop: preprocessing.size })

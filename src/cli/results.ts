@@ -1,6 +1,7 @@
 /** What a run has to show: the test, the page and the record of it. */
 import { arch, availableParallelism, cpus, platform } from 'node:os'
 import { readImage } from '../data/dataset.js'
+import { imageExamples } from '../data/images.js'
 import { softmax } from '../ops/softmax.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { DivergedError } from '../runtime/errors.js'
@@ -8,7 +9,6 @@ import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
-import { measuredExamples } from './data.js'
 import { factsOf } from './models.js'
 import { largestMatrix, renderReport, type Confusion, type Mistake } from './report.js'
 import type { Run, RunParts } from './run.js'
@@ -78,7 +78,7 @@ export async function testModel({ settings }: Run, { model, data }: RunParts): P
   const right = new Int32Array(classes)
   const wrong: Wrong[] = []
   let measured = 0
-  const { loss } = await evaluate(model, measuredExamples(images, factsOf(settings, data).preprocessing), {
+  const { loss } = await evaluate(model, imageExamples(images, factsOf(settings, data).preprocessing), {
     batchSize: evaluationBatch,
     loss: lossOf(settings.model),
     onBatch(output, labels, indices) {

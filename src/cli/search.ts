@@ -1,7 +1,7 @@
 /** `toeplitz search`: hyperparameters by short trainings, as lines, a table and a page with plots. */
 import { join } from 'node:path'
 import { imageRange } from '../data/dataset.js'
-import { imageExamples, normalizationOf } from '../data/images.js'
+import { imageExamples } from '../data/images.js'
 import { SGD } from '../optim/sgd.js'
 import { init as start } from '../runtime/embedded.js'
 import { fit as train } from '../train/fit.js'
@@ -10,7 +10,7 @@ import { gridSearch, randomSearch } from '../train/search.js'
 import { ranked, type SearchResult, type Trial, type TrialFunction } from '../train/trials.js'
 import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
-import { loadData, measuredExamples, type Data } from './data.js'
+import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { Folder, type Note } from './folder.js'
 import { factsOf, makeModel } from './models.js'
@@ -37,22 +37,23 @@ const settingsOf = (options: SearchOptions, values: Readonly<Record<string, numb
 
 /** The validation accuracy after a short training. */
 function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): TrialFunction {
-  const { training, validation, preprocessing } = data
+  const { training, validation } = data
   return async (values, { round }) => {
     const settings = settingsOf(options, values)
     // Later rounds look more closely: they train for longer.
     const epochs = settings.epochs * round
     const { batchSize, lr, momentum, weightDecay, seed } = settings
     const model = makeModel(settings, training)
+    const { preprocessing } = factsOf(settings, data)
     const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
     try {
       const { epochs: done } = await train(
         model,
-        imageExamples(training, normalizationOf(preprocessing), augmentationOf(settings.augment)),
+        imageExamples(training, preprocessing, augmentationOf(settings.augment)),
         {
           ...{ epochs, batchSize, seed, optimizer, signal, loss: lossOf(settings.model), metrics: { accuracy } },
           schedule: learningRates(settings, epochs * Math.ceil(training.size / batchSize)),
-          validation: measuredExamples(validation, factsOf(settings, data).preprocessing),
+          validation: imageExamples(validation, preprocessing),
         },
       )
       return done.at(-1)?.validation?.metrics['accuracy'] ?? Number.NaN

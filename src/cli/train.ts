@@ -1,6 +1,6 @@
 /** `toeplitz train`: a run from data to report, that can be interrupted at any moment and resumed to the bit. */
 import { createHash } from 'node:crypto'
-import { imageExamples, normalizationOf } from '../data/images.js'
+import { imageExamples } from '../data/images.js'
 import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
 import { SGD } from '../optim/sgd.js'
 import { runtimeInfo } from '../runtime/core.js'
@@ -9,7 +9,7 @@ import { fit } from '../train/fit.js'
 import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { accuracy } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
-import { loadData, measuredExamples } from './data.js'
+import { loadData } from './data.js'
 import type { Note } from './folder.js'
 import { factsOf, makeModel } from './models.js'
 import { augmentationOf } from './options.js'
@@ -100,6 +100,7 @@ async function train(
   const { data, model, optimizer } = parts
   const { epochs, batchSize, seed, accumulate, clipNorm, earlyStopping } = settings
   const augmentation = augmentationOf(settings.augment)
+  const { preprocessing } = factsOf(settings, data)
   const stepsPerEpoch = Math.ceil(data.training.size / batchSize)
   const progress = createProgress(stdout)
   const began = performance.now()
@@ -137,7 +138,7 @@ async function train(
   interrupt.finishStep = (line) => progress.note(line)
   progress.start({ epochs, stepsPerEpoch, batchSize, firstStep: start?.step ?? 0 })
   try {
-    const history = await fit(model, imageExamples(data.training, normalizationOf(data.preprocessing), augmentation), {
+    const history = await fit(model, imageExamples(data.training, preprocessing, augmentation), {
       epochs,
       batchSize,
       seed,
@@ -151,7 +152,7 @@ async function train(
         ? { earlyStopping: { patience: earlyStopping, monitor: 'accuracy', restoreBest: false } }
         : {}),
       metrics: { accuracy },
-      validation: measuredExamples(data.validation, factsOf(settings, data).preprocessing),
+      validation: imageExamples(data.validation, preprocessing),
       callbacks: { onStep, onEpoch },
       signal: interrupt.signal,
       ...(start ? { start } : {}),

@@ -190,23 +190,29 @@ function paintBatch(
   })
 }
 
-/** Examples for `fit` and `evaluate`: normalized pictures and their labels. Only in training are they augmented. */
+/**
+ * Examples for `fit` and `evaluate`: normalized pictures and their labels. Only in training are they augmented.
+ *
+ * @param how their normalization, or the preprocessing of the model: then the middle of them is taken, where they are of the
+ *   size to which it resizes
+ */
 export function imageExamples(
   source: ImageDataset,
-  normalization: Normalization,
+  how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array>
 export function imageExamples(
   source: ImageSource,
-  normalization: Normalization,
+  how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array>
 export function imageExamples(
   source: ImageSource,
-  normalization: Normalization,
+  how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array> {
-  const painter = new Painter(source.shape, normalization, augmentation)
+  const [normalization, middle] = 'normalization' in how ? [normalizationOf(how), { crop: how.size }] : [how, {}]
+  const painter = new Painter(source.shape, normalization, { ...middle, ...augmentation })
   const drawn = (draw: Draw | undefined): Draw | undefined => (augmentation ? draw : undefined)
   return 'images' in source ? examplesInMemory(source, painter, drawn) : examplesInFiles(source, painter, drawn)
 }

@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { encode } from 'jpeg-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadClassifier } from '../../src/classifier/index.js'
-import { loadData, measuredExamples } from '../../src/cli/data.js'
+import { loadData } from '../../src/cli/data.js'
 import { factsOf, readTrainedModel } from '../../src/cli/models.js'
 import { predictCommand } from '../../src/cli/predict.js'
 import type { PredictOptions, TrainOptions } from '../../src/cli/program.js'
 import { trainDefaults } from '../../src/cli/settings.js'
+import { imageExamples } from '../../src/data/images.js'
 import { decodeImage } from '../../src/io/decode.js'
 import { defaultLimits } from '../../src/io/limits.js'
 import { fits } from '../../src/io/planar.js'
@@ -117,7 +118,7 @@ describe('what the test pass saw', () => {
     expect(files).toHaveLength(5)
     const seen = async (batchSize: number): Promise<number[][]> => {
       const found: number[][] = []
-      await evaluate(model, measuredExamples(data.test, preprocessing), {
+      await evaluate(model, imageExamples(data.test, preprocessing), {
         ...{ batchSize, loss: crossEntropy },
         onBatch(output, _, indices) {
           const values = [...softmax(output).data()]

@@ -66,7 +66,11 @@ export default defineTarget<Uint8Array>({
         { model, optimizer, ...(best ? { best: weightsOf(model) } : {}) },
         {
           settings: trainDefaults,
-          description: describeModel(model, { name: 'm', normalization: { mean: 0, std: 1 }, classes: ['a', 'b', 'c'] }),
+          description: describeModel(model, {
+            name: 'm',
+            normalization: { mean: 0, std: 1 },
+            classes: ['a', 'b', 'c'],
+          }),
           fit: { step: 7, sums, ...(best ? { best } : {}) },
           data: { training: 100, digest: '0'.repeat(64) },
           seconds: 1.5,
