@@ -148,7 +148,7 @@ Examples:
   $ toeplitz train --epochs 5 --lr 0.02     longer, in smaller steps
   $ toeplitz train --resume                 go on after an interrupt
   $ toeplitz search --trials 8              look for a learning rate and a weight decay
-  $ toeplitz predict runs/convnet-mnist/model.json digit.png
+  $ toeplitz predict runs/convnet-mnist digit.png
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
 
