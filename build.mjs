@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync, inflateRawSync } from 'node:zlib'
 import zopfli from '@gfx/zopfli'
@@ -24,6 +24,7 @@ const entries = {
   io: 'src/io/index.ts',
   zoo: 'src/zoo/index.ts',
   vision: 'src/vision/index.ts',
+  classifier: 'src/classifier/index.ts',
   node: 'src/node/index.ts',
   'cli/main': 'src/cli/main.ts',
 }
@@ -158,7 +159,7 @@ async function buildLibrary() {
   })
   for (const { path, text } of outputFiles) {
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, path.includes('/cli/') ? text : pure(text))
+    await writeFile(path, relative('dist', path).startsWith('cli') ? text : pure(text))
   }
   await chmod('dist/cli/main.js', 0o755)
   await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])

@@ -26,6 +26,7 @@ const floors = [
   ['src/nn', 'src/optim'],
   ['src/train'],
   ['src/zoo', 'src/vision', 'src/io', 'src/data', 'src/node'],
+  ['src/classifier'],
   ['src/cli'],
 ]
 

@@ -14,8 +14,8 @@ import {
   type Graph,
   type Tensor,
 } from 'toeplitz'
-import { imageExamples, imageTensor, mnistFromIdx, type ImageDataset, type Normalization } from 'toeplitz/data'
-import { decodeModel, encodeModel } from 'toeplitz/io'
+import { imageExamples, mnistFromIdx, preprocess, type ImageDataset, type Preprocessing } from 'toeplitz/data'
+import { decodeModel, digitPictures, encodeModel, plainPreprocessing } from 'toeplitz/io'
 import { activations, occlusionMap } from 'toeplitz/vision'
 import { convnet } from 'toeplitz/zoo'
 import {
@@ -50,13 +50,16 @@ const LOOK_EVERY = 125
 const OCCLUSION_EVERY = 2500
 /** Milliseconds for which the digit must stay. */
 const OCCLUSION_AFTER = 150
-/** Mean and standard deviation of MNIST's training pixels, on the scale 0 to 1. */
-const mnist: Normalization = { mean: 0.1307, std: 0.3081 }
+/** Digits, with the mean and the standard deviation of MNIST's training pixels on the scale 0 to 1. */
+const mnist: Preprocessing = {
+  ...plainPreprocessing([1, SIDE, SIDE], { mean: 0.1307, std: 0.3081 }),
+  ...digitPictures,
+}
 
 interface Trainee {
   readonly model: Graph
   readonly optimizer: SGD
-  readonly normalization: Normalization
+  readonly preprocessing: Preprocessing
   state: FitState | undefined
   /** Training images seen so far. */
   images: number
@@ -151,11 +154,11 @@ const testSet = loader('t10k', 1_650_000)
 
 // The model
 
-function use(model: Graph, normalization: Normalization, source?: string): void {
+function use(model: Graph, preprocessing: Preprocessing, source?: string): void {
   trainee?.optimizer.dispose()
   trainee?.model.dispose()
   const optimizer = new SGD(model.parameters(), { lr: rate, momentum: MOMENTUM })
-  trainee = { model, optimizer, normalization, state: undefined, images: 0 }
+  trainee = { model, optimizer, preprocessing, state: undefined, images: 0 }
   const { layers, total } = model.summary()
   post({ type: 'model', layers, parameters: total.parameters, ...(source === undefined ? {} : { source }) })
   look(true)
@@ -164,7 +167,8 @@ function use(model: Graph, normalization: Normalization, source?: string): void 
 
 function loadModel(name: string, bytes: Uint8Array): void {
   const { file, model } = decodeModel(bytes, name)
-  if (model.input?.join() !== `1,${SIDE},${SIDE}` || file.classes.length !== CLASSES) {
+  const { preprocessing } = file
+  if (!preprocessing || model.input?.join() !== `1,${SIDE},${SIDE}` || file.classes.length !== CLASSES) {
     const shape = model.input?.join(' × ') ?? ''
     model.dispose()
     throw new PageError(
@@ -173,7 +177,7 @@ function loadModel(name: string, bytes: Uint8Array): void {
     )
   }
   halt()
-  use(model, file.normalization, name)
+  use(model, preprocessing, name)
   void testLoaded()
 }
 
@@ -191,8 +195,8 @@ async function testLoaded(): Promise<void> {
 function save(): void {
   if (!trainee) return
   const classes = Array.from({ length: CLASSES }, (_, label) => String(label))
-  const { model, normalization } = trainee
-  const bytes = new Uint8Array(encodeModel(model, { name: 'convnet-mnist', normalization, classes }))
+  const { model, preprocessing } = trainee
+  const bytes = new Uint8Array(encodeModel(model, { name: 'convnet-mnist', preprocessing, classes }))
   post({ type: 'saved', bytes }, [bytes.buffer])
 }
 
@@ -200,12 +204,17 @@ function save(): void {
 
 const valuesOf = (x: Tensor): Values => ({ shape: x.shape, values: x.data() as Float32Array<ArrayBuffer> })
 
+/** The digit on the pad as the model sees it. */
+const digitFor = ({ preprocessing }: Trainee): Tensor =>
+  preprocess([{ data: pixels, width: SIDE, height: SIDE, channels: 1 }], preprocessing)
+
 /** Sends what the layers make of the digit. */
 function look(fresh: boolean): void {
   if (!trainee) return
-  const { model, normalization } = trainee
+  const looking = trainee
+  const { model } = looking
   scope(() => {
-    const x = imageTensor(pixels, [1, SIDE, SIDE], normalization)
+    const x = digitFor(looking)
     const found = activations(model, x)
     const scores = found.at(-1)?.output as Tensor
     const layers: LayerValues[] = [{ layer: 'input', shape: [1, SIDE, SIDE], values: valuesOf(x).values }]
@@ -234,12 +243,11 @@ function occludeSoon(): void {
 function occlude(): void {
   clearTimeout(occlusionDue)
   if (!trainee) return
-  const { model, normalization } = trainee
-  const [mean, std] = [normalization.mean, normalization.std].map((value) => [value].flat()[0] as number)
-  const black = -(mean as number) / (std as number)
-  const map = scope(() =>
-    occlusionMap(model, imageTensor(pixels, [1, SIDE, SIDE], normalization), { size: 7, fill: black, batchSize: 112 }),
-  )
+  const seeing = trainee
+  const { model } = seeing
+  const { mean, std } = seeing.preprocessing.normalization
+  const black = -([mean].flat()[0] as number) / ([std].flat()[0] as number)
+  const map = scope(() => occlusionMap(model, digitFor(seeing), { size: 7, fill: black, batchSize: 112 }))
   post({ type: 'occlusion', target: map.target, shape: map.shape, values: map.values as Float32Array<ArrayBuffer> })
 }
 
@@ -247,11 +255,11 @@ function occlude(): void {
 
 /** Measures the model on all test images; stops when another model has taken its place. */
 async function test(tested: Trainee, set: ImageDataset): Promise<void> {
-  const { model, normalization, images } = tested
+  const { model, preprocessing, images } = tested
   let right = 0
   const measured = { accuracy: 0, loss: 0 }
   try {
-    const { loss } = await evaluate(model, imageExamples(set, normalization), {
+    const { loss } = await evaluate(model, imageExamples(set, preprocessing), {
       batchSize: TEST_BATCH,
       loss: crossEntropy,
       onBatch(output, labels) {
@@ -286,7 +294,7 @@ async function train(): Promise<void> {
     let batchAccuracy = 0
     // The last batch of an epoch may be smaller than the others.
     const stepsPerEpoch = Math.ceil(training.size / BATCH)
-    const run = fit(current.model, imageExamples(training, current.normalization), {
+    const run = fit(current.model, imageExamples(training, current.preprocessing), {
       epochs: EPOCHS + Math.floor((current.state?.step ?? 0) / stepsPerEpoch),
       batchSize: BATCH,
       loss: crossEntropy,

@@ -6,12 +6,12 @@
  * an enemy can do is to send blocks in which nothing is compressed: they take 70 ms, and are why the body counts for so
  * much. `node test/platform/load-edge.mjs` measures it.
  */
-import { decodePng, lightOnDark, resizeGrayscale, toGrayscale } from 'toeplitz/io'
+import { decodePng } from 'toeplitz/io'
 import { RequestError } from './errors.mjs'
 
 /**
  * How the pictures of a request are read, by its Content-Type: `measure(body)` gives the work of a picture and
- * `decode(body)` its grey pixels, light on dark.
+ * `decode(body)` its pixels.
  *
  * @param size of raw pixels when the address does not tell: [height, width]
  * @throws RequestError 400, 415, 422
@@ -23,9 +23,6 @@ export function pictureFormat(request, limits, size) {
   const given = JSON.stringify(type.slice(0, 80))
   throw new RequestError(415, 'TYPE', `Content-Type must be image/png or application/octet-stream, not ${given}`)
 }
-
-/** Scales what `decode` gave. @returns the grey values of height × width pixels */
-export const fit = (picture, [height, width]) => resizeGrayscale(picture, width, height).data
 
 function png(limits) {
   return {
@@ -44,7 +41,7 @@ function png(limits) {
     },
     decode(body) {
       const bounds = { maxPixels: limits.pixels, maxBytes: limits.inflated }
-      return lightOnDark(toGrayscale(decodePng(body, 'the body', bounds)))
+      return decodePng(body, 'the body', bounds)
     },
   }
 }
@@ -79,7 +76,7 @@ function rawPixels(parameters, limits, size) {
       const expected = `${width} × ${height} pixels of one byte take ${width * height}`
       throw new RequestError(400, 'SIZE', `${expected} bytes, the body has ${body.length}`)
     },
-    decode: (data) => lightOnDark({ width, height, data }),
+    decode: (data) => ({ width, height, channels: 1, data }),
   }
 }
 

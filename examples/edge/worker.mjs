@@ -5,14 +5,13 @@
  * It is made to be left alone with strangers: body.mjs bounds what is read, picture.mjs what is decoded, queue.mjs what
  * waits, and limits.mjs says how much.
  */
-import { initSync, scope, softmax, ToeplitzError } from 'toeplitz'
-import { imageTensor } from 'toeplitz/data'
-import { decodeModel } from 'toeplitz/io'
+import { initSync, ToeplitzError } from 'toeplitz'
+import { loadClassifier } from 'toeplitz/classifier'
 import { discardBody, readBody } from './body.mjs'
 import { clientOf } from './client.mjs'
 import { RequestError } from './errors.mjs'
 import { limits } from './limits.mjs'
-import { fit, pictureFormat } from './picture.mjs'
+import { pictureFormat } from './picture.mjs'
 import { Queue } from './queue.mjs'
 import weights from './model.safetensors'
 
@@ -21,30 +20,30 @@ const queue = new Queue(limits)
 let loaded
 
 /** The model, loaded by the first request; a load that failed is tried again by the next. */
-function trainedModel() {
+async function trainedModel() {
   if (!loaded) {
     initSync()
-    loaded = decodeModel(new Uint8Array(weights), 'model.safetensors')
+    loaded = await loadClassifier(new Uint8Array(weights))
   }
   return loaded
 }
 
 async function predict(request, env) {
-  const { file, model } = trainedModel()
-  const [, H, W] = model.input
-  const picture = pictureFormat(request, limits, [H, W])
+  const classifier = await trainedModel()
+  const { classes, preprocessing } = classifier
+  const picture = pictureFormat(request, limits, preprocessing.size)
   const ticket = queue.enter(clientOf(request, env))
   try {
     const body = await readBody(request, limits, (bytes) => queue.hold(ticket, bytes))
-    const probabilities = await queue.run(ticket, picture.measure(body), () => {
-      const pixels = fit(picture.decode(body), [H, W])
-      return scope(() => softmax(model.forward(imageTensor(pixels, [1, H, W], file.normalization))).data())
-    })
-    const best = probabilities.indexOf(Math.max(...probabilities))
+    const all = await queue.run(ticket, picture.measure(body), () =>
+      classifier.predict(picture.decode(body), { top: classes.length }),
+    )
+    const of = new Map(all.map(({ label, probability }) => [label, probability]))
+    const [{ label, probability }] = all
     return {
-      class: file.classes[best],
-      probability: probabilities[best],
-      probabilities: Object.fromEntries(file.classes.map((name, i) => [name, probabilities[i]])),
+      class: label,
+      probability,
+      probabilities: Object.fromEntries(classes.map((name) => [name, of.get(name)])),
     }
   } finally {
     queue.leave(ticket)

@@ -20,7 +20,7 @@ import {
   SGD,
 } from 'toeplitz'
 import { fitNormalization, imageExamples } from 'toeplitz/data'
-import { encodeModel } from 'toeplitz/io'
+import { digitPictures, encodeModel, plainPreprocessing } from 'toeplitz/io'
 import { loadMnist, writeFileAtomically } from 'toeplitz/node'
 
 const { values } = parseArgs({
@@ -35,7 +35,8 @@ const batchSize = 64
 
 await init()
 const { training, test } = await loadMnist(values['data-dir'])
-const normalization = fitNormalization(training)
+// Digits that are dark on light are inverted when the model is used.
+const preprocessing = { ...plainPreprocessing(training.shape, fitNormalization(training)), ...digitPictures }
 
 const model = new Sequential(
   [
@@ -53,7 +54,7 @@ const model = new Sequential(
 console.log(String(model.summary()))
 
 const steps = epochs * Math.ceil(training.size / batchSize)
-const run = fit(model, imageExamples(training, normalization), {
+const run = fit(model, imageExamples(training, preprocessing), {
   epochs,
   batchSize,
   loss: crossEntropy,
@@ -69,12 +70,12 @@ for await (const event of run) {
   }
 }
 
-const { metrics } = await evaluate(model, imageExamples(test, normalization), {
+const { metrics } = await evaluate(model, imageExamples(test, preprocessing), {
   batchSize: 250,
   loss: crossEntropy,
   metrics: { accuracy },
 })
 console.log(`test accuracy ${(100 * metrics.accuracy).toFixed(2)} %`)
 const classes = Array.from({ length: 10 }, (_, digit) => String(digit))
-await writeFileAtomically(values.out, encodeModel(model, { name: 'small ConvNet on MNIST', normalization, classes }))
+await writeFileAtomically(values.out, encodeModel(model, { name: 'small ConvNet on MNIST', preprocessing, classes }))
 console.log(`model in ${values.out}`)

@@ -3,6 +3,7 @@
  * checksum over all of it. Together with the data they hold everything that the rest of the run depends on.
  */
 import { parseJson } from '../io/json.js'
+import { modelOfDescription, type ModelDescription } from '../io/model-file.js'
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -25,6 +26,8 @@ export interface Progress {
   readonly settings: RunSettings
   readonly fit: FitState
   readonly optimizer: Readonly<Record<string, number>>
+  /** What the model is, with its classes and its preprocessing: to use it before the run has ended. */
+  readonly description: ModelDescription
   /** The data that the run is on: how many examples it trains with, and the digest of its fingerprint. */
   readonly data: { readonly training: number; readonly digest: string }
   /** Seconds of training so far. */
@@ -123,11 +126,12 @@ function isFitState(value: unknown): value is FitState {
 
 function isProgress(value: unknown): value is Progress {
   if (!isObject(value)) return false
-  const { settings, fit, optimizer, data, seconds, metrics } = value
+  const { settings, fit, optimizer, description, data, seconds, metrics } = value
   return (
     isObject(settings) &&
     isFitState(fit) &&
     areNumbers(optimizer) &&
+    isObject(description) &&
     isObject(data) &&
     isCount(data['training']) &&
     isDigest(data['digest']) &&
@@ -160,9 +164,17 @@ function wrongSetting(settings: Readonly<Record<string, unknown>>): string | und
 
 const advice = 'start the run again without --resume'
 
+/** Whether a safetensors file says that it is a checkpoint, of this version or another. */
+export const isCheckpoint = (bytes: Uint8Array): boolean =>
+  new TextDecoder().decode(bytes.subarray(8, 8 + 4096)).includes(`"format":"${FORMAT.split(' ')[0]}`)
+
 /** @throws FormatError when there is no checkpoint, or it is damaged. */
-export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const { tensors, metadata, verified } = decodeSafetensors(await readFileOrExplain(path), path)
+export const readCheckpoint = async (path: string): Promise<Checkpoint> =>
+  decodeCheckpoint(await readFileOrExplain(path), path)
+
+/** @throws FormatError when it is damaged, or no checkpoint */
+export function decodeCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
+  const { tensors, metadata, verified } = decodeSafetensors(bytes, path)
   if (metadata['format'] !== FORMAT || !verified)
     throw new FormatError(
       `${path}: damaged, or not a checkpoint of this version: expected '${FORMAT}' and a checksum in its header; ${advice}`,
@@ -208,4 +220,21 @@ export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimiz
   }
   model.assign(weights, path)
   return best.size > 0 ? best : undefined
+}
+
+/**
+ * The model that a run would end with if it ended at its checkpoint: with the weights of the best epoch, where these are kept.
+ * @throws FormatError when the description or the weights are damaged
+ */
+export function modelOf(checkpoint: Checkpoint): { readonly file: ModelDescription; readonly model: Graph } {
+  const { path, description } = checkpoint
+  const best = part(checkpoint, kinds.best)
+  const described = modelOfDescription(description, `${path}: description in its header`)
+  try {
+    described.model.assign(best.size > 0 ? best : part(checkpoint, kinds.model), path)
+  } catch (error) {
+    described.model.dispose()
+    throw error
+  }
+  return described
 }

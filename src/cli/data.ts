@@ -1,19 +1,26 @@
 /** Data sets by name, or by the folder of pictures that they are. */
-import { holdOut, type ImageSource } from '../data/dataset.js'
-import { fitNormalizationOf, type Normalization } from '../data/images.js'
+import { holdOut, type ImageDataset, type ImageSource } from '../data/dataset.js'
+import { fitNormalizationOf, prepareDataset } from '../data/images.js'
 import type { PictureLimits } from '../io/limits.js'
+import type { Fit } from '../io/planar.js'
+import { digitPictures, plainPixels, type PixelPreprocessing, type Preprocessing } from '../io/preprocessing.js'
 import { loadCifar10 } from '../node/cifar10.js'
 import { loadImageFolder, type OtherFiles } from '../node/folder.js'
 import { extensions } from '../node/listing.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
 import { UsageError } from './errors.js'
+import { trainDefaults } from './settings.js'
 
-const sets: Readonly<
-  Record<string, (directory: string | undefined, limits: PictureLimits) => Promise<Split<ImageSource>>>
-> = {
-  mnist: loadMnist,
-  'fashion-mnist': loadFashionMnist,
-  cifar10: (directory) => loadCifar10(directory),
+/** A published set: how it is loaded, and how pictures are made like its own, where that is not the plain way. */
+interface KnownSet {
+  readonly load: (directory: string | undefined, limits: PictureLimits) => Promise<Split<ImageDataset>>
+  readonly pictures?: Partial<PixelPreprocessing>
+}
+
+const sets: Readonly<Record<string, KnownSet>> = {
+  mnist: { load: loadMnist, pictures: digitPictures },
+  'fashion-mnist': { load: loadFashionMnist },
+  cifar10: { load: (directory) => loadCifar10(directory) },
 }
 
 export const dataNames: readonly string[] = Object.keys(sets)
@@ -25,14 +32,16 @@ export interface Data {
   readonly training: ImageSource
   readonly validation: ImageSource
   readonly test: ImageSource
-  /** Fitted on the training split. */
-  readonly normalization: Normalization
+  /** What is done to all pictures, and is to be done to those of later uses; normalized as fits the training split. */
+  readonly preprocessing: Preprocessing
 }
 
 export interface DataOptions extends Required<PictureLimits> {
   readonly dataDir?: string | undefined
   /** Extent of the pictures of a folder; 0 for that of the first. */
   readonly imageSize: number
+  /** How the pictures of a folder are brought to their size. */
+  readonly fit: Fit
   readonly strict?: boolean | undefined
   /** Told of each damaged picture that is skipped. */
   readonly onSkip: (error: Error) => void
@@ -41,35 +50,58 @@ export interface DataOptions extends Required<PictureLimits> {
 }
 
 /** What of a folder is not read, in one line. */
-function leftOut({ count, example, kind, place }: OtherFiles): string {
+export function leftOut({ count, example, kind, place }: OtherFiles): string {
   const what = `${count} ${kind === 'directory' ? 'folder' : kind}${count === 1 ? '' : 's'}`
-  const where = place === 'class' ? 'in the classes' : 'beside the folders that are read'
-  const why = {
-    class:
-      kind === 'directory'
-        ? 'of a class, only what lies in its folder itself is read'
-        : `names of pictures end in ${extensions.join(', ')}`,
-    beside: kind === 'picture' ? 'put each in the folder of its class' : 'a class is a folder with its pictures',
-  }
-  return `left out ${what} ${where}, such as ${example}: ${why[place]}`
+  const names = `names of pictures end in ${extensions.join(', ')}`
+  const [where, why] = {
+    class: ['in the classes', kind === 'directory' ? 'of a class, only what lies in its folder itself is read' : names],
+    beside: [
+      'beside the folders that are read',
+      kind === 'picture' ? 'put each in the folder of its class' : 'a class is a folder with its pictures',
+    ],
+    folder: ['in the folder', names],
+  }[place] as [string, string]
+  return `left out ${what} ${where}, such as ${example}: ${why}`
 }
 
-async function loadSplit(
-  name: string,
-  { dataDir, imageSize, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
-): Promise<Split<ImageSource>> {
-  const load = sets[name]
-  if (!load) {
-    const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
-    const onOther = (others: OtherFiles): void => note?.(`note: ${leftOut(others)}`)
-    return loadImageFolder(name, { ...size, maxPixels, maxBytes, strict: strict === true, onSkip, onOther })
-  }
-  if (imageSize > 0) throw new UsageError(`--image-size ${imageSize}: only the pictures of a folder can be resized`)
-  return load(dataDir, { maxPixels, maxBytes })
+interface Prepared {
+  readonly split: Split<ImageSource>
+  readonly preparation: PixelPreprocessing
 }
+
+async function loadFolder(
+  path: string,
+  { imageSize, fit, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
+): Promise<Prepared> {
+  const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
+  const onOther = (others: OtherFiles): void => note?.(`note: ${leftOut(others)}`)
+  const options = { ...size, fit, maxPixels, maxBytes, strict: strict === true, onSkip, onOther }
+  const split = await loadImageFolder(path, options)
+  return { split, preparation: split.training.preparation ?? plainPixels(shapeOf(split.training)) }
+}
+
+async function loadSet({ load, pictures }: KnownSet, options: DataOptions): Promise<Prepared> {
+  const { dataDir, imageSize, fit, maxPixels, maxBytes } = options
+  const given = [
+    ...(imageSize > 0 ? [`--image-size ${imageSize}`] : []),
+    ...(fit === trainDefaults.fit ? [] : [`--fit ${fit}`]),
+  ]
+  if (given.length > 0) throw new UsageError(`${given.join(' ')}: only the pictures of a folder can be resized`)
+  const { training, test } = await load(dataDir, { maxPixels, maxBytes })
+  const preparation = { ...plainPixels(shapeOf(training)), ...pictures }
+  return {
+    split: { training: prepareDataset(training, preparation), test: prepareDataset(test, preparation) },
+    preparation,
+  }
+}
+
+const shapeOf = ({ shape: [C, H, W] }: ImageSource): readonly [1 | 3, number, number] => [C === 1 ? 1 : 3, H, W]
 
 export async function loadData(name: string, options: DataOptions): Promise<Data> {
-  const { training: all, test } = await loadSplit(name, options)
+  const set = Object.hasOwn(sets, name) ? sets[name] : undefined
+  const { split, preparation } = await (set ? loadSet(set, options) : loadFolder(name, options))
+  const { training: all, test } = split
   const { training, validation } = holdOut(all, Math.max(1, Math.round(all.size * VALIDATION_SHARE)))
-  return { training, validation, test, normalization: await fitNormalizationOf(training) }
+  const normalization = await fitNormalizationOf(training)
+  return { training, validation, test, preprocessing: { ...preparation, scale: 1 / 255, normalization } }
 }

@@ -3,6 +3,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { parseJson } from '../io/json.js'
 import { shown } from '../node/files.js'
 import type { Folder, Note } from './folder.js'
+import { runFiles } from './runFiles.js'
 import type { EpochRecord, StepRecord } from './report.js'
 
 /** How much of the file belongs to a checkpoint: what came after it is written again. */
@@ -12,10 +13,9 @@ export interface MetricsPosition {
   readonly sha256: string
 }
 
-const name = 'metrics.jsonl'
+const name = runFiles.metrics
 
 export class MetricsFile {
-  static readonly fileName = name
   readonly steps: StepRecord[] = []
   readonly epochs: EpochRecord[] = []
   readonly #folder: Folder

@@ -4,12 +4,16 @@ import { lstat, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ImageSource } from '../data/dataset.js'
 import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
+import { cropped } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
-import { readFileOrExplain } from '../node/files.js'
+import { isA, readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { architectures, createModel } from '../zoo/registry.js'
+import { decodeCheckpoint, isCheckpoint, modelOf } from './checkpoint.js'
+import type { Data } from './data.js'
 import { augmentationOf, initializerOf } from './options.js'
-import type { RunSettings } from './settings.js'
+import { runFiles } from './runFiles.js'
+import { nameOf, type RunSettings } from './settings.js'
 
 /** The model of a run, for pictures as they are or as the augmentation cuts them. */
 export function makeModel({ model, augment, init, seed }: RunSettings, { shape, classes }: ImageSource): Graph {
@@ -19,26 +23,61 @@ export function makeModel({ model, augment, init, seed }: RunSettings, { shape, 
   return createModel(model, { input: [C, h, w], classes: classes.length, seed, ...(weightInit ? { weightInit } : {}) })
 }
 
+/** What is known of the model of a run besides itself: its preprocessing is that of the data, cut as the augmentation says. */
+export const factsOf = (settings: RunSettings, { preprocessing, test }: Data) => ({
+  name: nameOf(settings),
+  preprocessing: cropped(preprocessing, augmentationOf(settings.augment)?.crop ?? preprocessing.size),
+  classes: test.classes,
+})
+
 /** Bytes of a model.json, which holds no weights: room for some million layers. */
 const LARGEST_DESCRIPTION = 2 ** 28
 
-/** Whether a path names a whole model in one file. */
-const isWhole = (path: string): boolean => path.endsWith('.safetensors')
-
-const readWhole = async (path: string): Promise<{ file: ModelDescription; model: Graph }> =>
-  decodeModel(await readFileOrExplain(path), path)
-
-/** A model.json, itself or that of a folder, and its architecture with initial weights. */
-async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph; path: string }> {
-  const found = await stat(path).catch(() => undefined)
-  const resolved = found?.isDirectory() ? join(path, 'model.json') : path
-  const text = new TextDecoder().decode(await readFileOrExplain(resolved, { maxBytes: LARGEST_DESCRIPTION }))
-  return { ...decodeModelFile(text, resolved), path: resolved }
+/** A model as a file describes it. */
+interface Described {
+  readonly file: ModelDescription
+  readonly model: Graph
+  /** What a user should know of where it comes from. */
+  readonly note?: string
 }
 
-/** The architecture of a model.json or of a whole model. */
-const readArchitecture = async (path: string): Promise<Graph> =>
-  (await (isWhole(path) ? readWhole(path) : readModelFile(path))).model
+/** A file with a description and weights in one: a whole model, or the checkpoint of a run. */
+async function readWhole(path: string): Promise<Described> {
+  const bytes = await readFileOrExplain(path)
+  if (!isCheckpoint(bytes)) return decodeModel(bytes, path)
+  const checkpoint = decodeCheckpoint(bytes, path)
+  const best = checkpoint.fit.best === undefined ? '' : `, at its best epoch, ${checkpoint.fit.best.epoch},`
+  return {
+    ...modelOf(checkpoint),
+    note: `${path}: the run stands at step ${checkpoint.fit.step}; its model${best} is used`,
+  }
+}
+
+/** A model.json and its architecture with initial weights. */
+async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph }> {
+  return decodeModelFile(
+    new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: LARGEST_DESCRIPTION })),
+    path,
+  )
+}
+
+/**
+ * The file that a path means: itself, or in the folder of a run its checkpoint, as long as it is not finished, or else its
+ * model.json. `isWhole` tells that the file holds weights, too.
+ */
+async function resolved(path: string): Promise<{ readonly path: string; readonly isWhole: boolean }> {
+  const found = await stat(path).catch(() => undefined)
+  if (found?.isDirectory() !== true) return { path, isWhole: path.endsWith('.safetensors') }
+  const checkpoint = join(path, runFiles.checkpoint)
+  if (await isA('file', checkpoint)) return { path: checkpoint, isWhole: true }
+  return { path: join(path, runFiles.model), isWhole: false }
+}
+
+/** The architecture of a model.json, of a whole model or of a run. */
+async function readArchitecture(name: string): Promise<Graph> {
+  const { path, isWhole } = await resolved(name)
+  return (await (isWhole ? readWhole(path) : readModelFile(path))).model
+}
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
 export async function modelNamed(name: string): Promise<Graph> {
@@ -49,17 +88,23 @@ export async function modelNamed(name: string): Promise<Graph> {
 }
 
 /** A trained model: architecture and weights. @throws FormatError when a file is damaged or the two do not belong together. */
-export async function readTrainedModel(path: string): Promise<{ file: ModelDescription; model: Graph }> {
-  if (isWhole(path)) return readWhole(path)
-  const { file, model, path: resolved } = await readModelFile(path)
-  const weightsPath = join(dirname(resolved), file.weights.file)
-  const bytes = await readFileOrExplain(weightsPath)
-  model.load(bytes, weightsPath)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  if (sha256 !== file.weights.sha256) {
-    throw new FormatError(
-      `${weightsPath}: the weights are not those that ${resolved} names (SHA-256 ${sha256.slice(0, 12)}…, expected ${file.weights.sha256.slice(0, 12)}…)`,
-    )
+export async function readTrainedModel(name: string): Promise<Described> {
+  const { path, isWhole } = await resolved(name)
+  if (isWhole) return readWhole(path)
+  const { file, model } = await readModelFile(path)
+  const weightsPath = join(dirname(path), file.weights.file)
+  try {
+    const bytes = await readFileOrExplain(weightsPath)
+    model.load(bytes, weightsPath)
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    if (sha256 !== file.weights.sha256) {
+      throw new FormatError(
+        `${weightsPath}: the weights are not those that ${path} names (SHA-256 ${sha256.slice(0, 12)}…, expected ${file.weights.sha256.slice(0, 12)}…)`,
+      )
+    }
+    return { file, model }
+  } catch (error) {
+    model.dispose()
+    throw error
   }
-  return { file, model }
 }

@@ -7,6 +7,7 @@ import { statSync } from 'node:fs'
 import { InvalidArgumentError } from 'commander'
 import type { Augmentation } from '../data/augment.js'
 import type { Initializer } from '../nn/initialize.js'
+import { fits } from '../io/planar.js'
 import type { SearchRange } from '../train/trials.js'
 import { codeOf, readingProblem } from '../node/reading.js'
 import { architectures, nearestNames } from '../zoo/registry.js'
@@ -180,6 +181,7 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   model: parseModel,
   data: choiceOrFolder(dataNames),
   imageSize: parseNonNegativeInteger,
+  fit: choiceOf(fits),
   maxPixels: parseCount,
   maxBytes: parseCount,
   epochs: parsePositiveInteger,

@@ -1,74 +1,154 @@
-/** `toeplitz predict`: what a trained model sees in PNG files. */
-import { imageTensor } from '../data/images.js'
-import { lightOnDark, resizeGrayscale, toGrayscale, type GrayscaleImage } from '../io/grayscale.js'
-import { decodePng } from '../io/png.js'
+/** `toeplitz predict`: what a trained model sees in pictures, of files and of whole folders. */
+import { PictureClassifier, type Prediction } from '../classifier/index.js'
+import { decodeImage } from '../io/decode.js'
 import { readFileOrExplain } from '../node/files.js'
 import { largestPicture } from '../node/folder.js'
-import { softmax } from '../ops/softmax.js'
+import { picturesBelow } from '../node/listing.js'
 import { init } from '../runtime/embedded.js'
-import { isOutOfMemory, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
-import { scope } from '../tensor/tensor.js'
+import { CoreError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
+import { isA } from '../node/reading.js'
+import { leftOut } from './data.js'
 import { readTrainedModel } from './models.js'
 import { exitCodes, type PredictOptions } from './program.js'
 import { columns, outputTo, type CliStream } from './terminal.js'
 
-interface Prediction {
+/** Classes that are printed for each picture where nothing else is asked for: JSON is read by programs. */
+const TOP = { text: 1, json: 5 } as const
+
+interface Answer {
   readonly image: string
   readonly label: string
   readonly probability: number
-  readonly probabilities: Readonly<Record<string, number>>
+  readonly top: readonly Prediction[]
 }
 
-const cells = ({ image, label, probability }: Prediction): string[] => [
-  image,
-  label,
-  `${(100 * probability).toFixed(1).padStart(5)} %`,
-]
+interface Streams {
+  readonly stdout: CliStream
+  readonly stderr: CliStream
+}
 
-/** The action behind `toeplitz predict`. */
+/** The action behind `toeplitz predict`; gives the exit code. */
 export async function predictCommand(
   modelPath: string,
   images: readonly string[],
-  { json, maxPixels, maxBytes }: PredictOptions,
-  { stdout, stderr }: { readonly stdout: CliStream; readonly stderr: CliStream } = process,
+  options: PredictOptions,
+  { stdout, stderr }: Streams = process,
 ): Promise<number> {
-  await init()
-  const { file, model } = await readTrainedModel(modelPath)
-  const [C, H, W] = model.input as [number, number, number]
-  if (C !== 1)
-    throw new UnsupportedError(
-      `${modelPath}: the model takes ${C} channels; predict reads pictures for models of one channel`,
-    )
-  const predictions: Prediction[] = []
-  let code: number = exitCodes.success
-  for (const image of images) {
-    let gray: GrayscaleImage
-    try {
-      const bytes = await readFileOrExplain(image, { maxBytes: largestPicture })
-      gray = lightOnDark(toGrayscale(decodePng(bytes, image, { maxPixels, maxBytes })))
-    } catch (error) {
-      // What is wrong with one picture does not take the answers for the others.
-      if (!(error instanceof ToeplitzError) || isOutOfMemory(error)) throw error
-      outputTo(stderr).line(`toeplitz: ${error.message}`)
-      code = exitCodes.failure
-      continue
-    }
-    const { data } = gray.width === W && gray.height === H ? gray : resizeGrayscale(gray, W, H)
-    const probabilities = scope(() => softmax(model.forward(imageTensor(data, [1, H, W], file.normalization))).data())
-    let best = 0
-    probabilities.forEach((value, index) => {
-      if (value > (probabilities[best] as number)) best = index
-    })
-    predictions.push({
-      image,
-      label: file.classes[best] as string,
-      probability: probabilities[best] as number,
-      probabilities: Object.fromEntries(file.classes.map((label, index) => [label, probabilities[index] as number])),
-    })
-  }
-  model.dispose()
+  const { json, csv } = options
   const out = outputTo(stdout)
-  if (json) out.json(predictions)
-  else out.text(columns(predictions.map(cells), (column) => column === 2))
-  return code
+  const errors = outputTo(stderr)
+  await init()
+  const { file, model, note } = await readTrainedModel(modelPath)
+  if (note !== undefined) errors.line(`note: ${note}`)
+  let failed = false
+  // What is wrong with one picture does not take the answers for the others.
+  const onFailure = (error: unknown): void => {
+    if (!(error instanceof ToeplitzError) || error instanceof CoreError || isOutOfMemory(error)) throw error
+    errors.line(`toeplitz: ${error.message}`)
+    failed = true
+  }
+  const onNote = (line: string): void => errors.line(`note: ${line}`)
+  try {
+    const classifier = new PictureClassifier({ file, model })
+    const top = options.top ?? (json ? TOP.json : TOP.text)
+    const answers: Answer[] = []
+    const count = Math.min(top, classifier.classes.length)
+    if (csv) out.line(csvLine(csvHead(count)))
+    const paths = pathsOf(images, { onFailure, onNote })
+    for await (const batch of batches(paths, classifier, options, onFailure)) {
+      const found = classifier.predictPrepared(
+        batch.map(({ pixels }) => pixels),
+        { top },
+      )
+      found.forEach((best, n) => {
+        const { label, probability } = best[0] as Prediction
+        const answer = { image: (batch[n] as Prepared).path, label, probability, top: best }
+        if (csv) out.line(csvLine(csvCells(answer)))
+        else answers.push(answer)
+      })
+    }
+    if (json) out.json(answers)
+    else if (!csv) out.text(columns(answers.map(textCells), (column) => column > 0 && column % 2 === 0))
+  } finally {
+    model.dispose()
+  }
+  return failed ? exitCodes.failure : exitCodes.success
 }
+
+interface Reports {
+  readonly onFailure: (error: unknown) => void
+  readonly onNote: (line: string) => void
+}
+
+/** The pictures that are meant: files as they are named, and of folders all pictures in them and below. */
+async function* pathsOf(images: readonly string[], { onFailure, onNote }: Reports): AsyncGenerator<string> {
+  for (const image of images) {
+    try {
+      if (!(await isA('directory', image))) {
+        yield image
+        continue
+      }
+      let count = 0
+      const onOther = (others: Parameters<typeof leftOut>[0]): void => onNote(leftOut(others))
+      for await (const path of picturesBelow(image, { onSkip: onFailure, onOther })) {
+        yield path
+        count++
+      }
+      if (count === 0) throw new ToeplitzError('FILE', `${image}: there is no picture in the folder; name another one`)
+    } catch (error) {
+      onFailure(error)
+    }
+  }
+}
+
+interface Prepared {
+  readonly path: string
+  readonly pixels: Uint8Array
+}
+
+/** Pictures that can be read, prepared for the model, as many as are computed together. */
+async function* batches(
+  paths: AsyncIterable<string>,
+  classifier: PictureClassifier,
+  { batchSize, maxPixels, maxBytes }: PredictOptions,
+  onFailure: Reports['onFailure'],
+): AsyncGenerator<readonly Prepared[]> {
+  let batch: Prepared[] = []
+  for await (const path of paths) {
+    try {
+      const bytes = await readFileOrExplain(path, { maxBytes: largestPicture })
+      batch.push({ path, pixels: classifier.prepare(decodeImage(bytes, path, { maxPixels, maxBytes })) })
+    } catch (error) {
+      onFailure(error)
+    }
+    if (batch.length < batchSize) continue
+    yield batch
+    batch = []
+  }
+  if (batch.length > 0) yield batch
+}
+
+const percent = (probability: number): string => `${(100 * probability).toFixed(1).padStart(5)} %`
+
+const textCells = ({ image, top }: Answer): string[] => [
+  image,
+  ...top.flatMap(({ label, probability }) => [label, percent(probability)]),
+]
+
+/** `image,label,probability`, and of more classes `label_2,probability_2` and so on. */
+const csvHead = (count: number): string[] => [
+  'image',
+  ...Array.from({ length: count }, (_, n) => (n === 0 ? '' : `_${n + 1}`)).flatMap((place) => [
+    `label${place}`,
+    `probability${place}`,
+  ]),
+]
+
+const csvCells = ({ image, top }: Answer): string[] => [
+  image,
+  ...top.flatMap(({ label, probability }) => [label, String(probability)]),
+]
+
+/** Cells as RFC 4180 writes them; line breaks in them are shown as escapes, as everywhere in the output. */
+const csvLine = (cells: readonly string[]): string =>
+  cells.map((cell) => (/[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(',')

@@ -2,6 +2,7 @@
 
 import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
+import { fits, type Fit } from '../io/planar.js'
 import { isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { architectures } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
@@ -18,7 +19,7 @@ import {
   settingParsers as parsers,
   type Values,
 } from './options.js'
-import { trainDefaults, withRecipe, type TrainSettings } from './settings.js'
+import { evaluationBatch, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 import { outputTo, type CliStream } from './terminal.js'
 
 export type { CliStream } from './terminal.js'
@@ -32,6 +33,11 @@ export interface TrainOptions extends TrainSettings {
 }
 
 export interface PredictOptions {
+  /** Classes for each picture; left out, the action decides. */
+  readonly top?: number
+  /** Pictures that are computed together. */
+  readonly batchSize: number
+  readonly csv: boolean
   /** Larger pictures are not read. */
   readonly maxPixels: number
   readonly maxBytes: number
@@ -69,6 +75,7 @@ export interface SearchOptions {
   readonly model: string
   readonly data: string
   readonly imageSize: number
+  readonly fit: Fit
   readonly maxPixels: number
   readonly maxBytes: number
   readonly lr: Values
@@ -141,7 +148,7 @@ Examples:
   $ toeplitz train --epochs 5 --lr 0.02     longer, in smaller steps
   $ toeplitz train --resume                 go on after an interrupt
   $ toeplitz search --trials 8              look for a learning rate and a weight decay
-  $ toeplitz predict runs/convnet-mnist/model.json digit.png
+  $ toeplitz predict runs/convnet-mnist digit.png
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
 
@@ -193,6 +200,12 @@ const limits = {
       .default(trainDefaults.maxBytes),
 }
 
+/** How pictures come to a size. */
+const fitOption = (): Option =>
+  new Option('--fit <name>', `how pictures come to this size: ${fits.join(', ')}`)
+    .argParser(parsers.fit)
+    .default(trainDefaults.fit)
+
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
   const { imageSize, clipNorm, accumulate, earlyStopping, seed } = trainDefaults
@@ -204,6 +217,7 @@ function addTrain(program: Command, actions: CliActions): void {
     )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder of pictures`, parsers.data, data)
     .option('--image-size <pixels>', 'size of the pictures of a folder, 0 for the first', parsers.imageSize, imageSize)
+    .addOption(fitOption())
     .addOption(limits.maxPixels())
     .addOption(limits.maxBytes())
     .option('--epochs <count>', 'passes over the training images', parsers.epochs, epochs)
@@ -273,6 +287,7 @@ function addSearch(program: Command, actions: CliActions): void {
     )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder`, parsers.data, data)
     .option('--image-size <pixels>', 'size of the pictures of a folder', parsers.imageSize, imageSize)
+    .addOption(fitOption())
     .addOption(limits.maxPixels())
     .addOption(limits.maxBytes())
     .addOption(ranges('learning rate', '--lr <values>', lr))
@@ -305,14 +320,29 @@ function addPredict(program: Command, actions: CliActions): void {
   program
     .command('predict')
     .description('say what a trained model sees in pictures')
-    .argument('<model>', 'model.safetensors or model.json of a trained model, or the folder with it')
-    .argument('<image...>', 'PNG files')
+    .argument('<model>', 'folder of a run, finished or not, or its model.json, or a model.safetensors')
+    .argument('<image...>', 'PNG and JPEG files, and folders of such')
+    .option(
+      '--top <count>',
+      'classes for each picture, the most probable first (default: 1, in JSON 5)',
+      parsePositiveInteger,
+    )
+    .option('--batch-size <count>', 'pictures that are computed together', parsePositiveInteger, evaluationBatch)
     .addOption(limits.maxPixels())
     .addOption(limits.maxBytes())
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  $ toeplitz predict runs/convnet-mnist/model.json one.png two.png')
-    .action(async (model: string, images: string[], { maxPixels, maxBytes }: PredictOptions, command: Command) => {
-      await actions.predict(model, images, { maxPixels, maxBytes, ...flags(command) })
+    .addOption(new Option('--json', 'print one JSON array').conflicts('csv'))
+    .option('--csv', 'print comma-separated values')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ toeplitz predict runs/convnet-mnist one.png two.jpg
+  $ toeplitz predict runs/convnet-photos holidays --top 3
+  $ toeplitz predict model.safetensors holidays --csv > holidays.csv`,
+    )
+    .action(async (model: string, images: string[], options: Partial<PredictOptions>, command: Command) => {
+      const { csv = false, batchSize = evaluationBatch, ...rest } = options
+      await actions.predict(model, images, { ...(rest as PredictOptions), csv, batchSize, ...flags(command) })
     })
 }
 

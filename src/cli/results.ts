@@ -9,12 +9,11 @@ import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
+import { factsOf } from './models.js'
 import { largestMatrix, renderReport, type Confusion, type Mistake } from './report.js'
-import { nameOf, type Run, type RunParts } from './run.js'
-import { commandOf } from './settings.js'
+import type { Run, RunParts } from './run.js'
+import { commandOf, evaluationBatch, nameOf } from './settings.js'
 
-/** Images in one forward pass when measuring. */
-const EVALUATION_BATCH = 250
 /** Wrongly classified images in the report. */
 const MISTAKES = 36
 
@@ -73,16 +72,14 @@ export function confusionOf(right: Int32Array, wrong: readonly Pick<Wrong, 'labe
 }
 
 /** Measures a model on the test images. */
-export async function testModel(
-  { settings }: Run,
-  { model, data: { test: images, normalization } }: RunParts,
-): Promise<TestResult> {
+export async function testModel({ settings }: Run, { model, data }: RunParts): Promise<TestResult> {
+  const images = data.test
   const classes = images.classes.length
   const right = new Int32Array(classes)
   const wrong: Wrong[] = []
   let measured = 0
-  const { loss } = await evaluate(model, imageExamples(images, normalization), {
-    batchSize: EVALUATION_BATCH,
+  const { loss } = await evaluate(model, imageExamples(images, factsOf(settings, data).preprocessing), {
+    batchSize: evaluationBatch,
     loss: lossOf(settings.model),
     onBatch(output, labels, indices) {
       const probabilities = softmax(output).data()

@@ -7,7 +7,8 @@
  * results are written, and the checkpoint goes last: whoever finds a checkpoint goes on from it, whatever else is there,
  * and the results that a folder without one holds are complete.
  */
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
+import { describeModel } from '../io/model-file.js'
 import type { Graph } from '../nn/graph.js'
 import { isA, shown } from '../node/files.js'
 import { InUseError } from '../node/lock.js'
@@ -28,28 +29,18 @@ import { UsageError } from './errors.js'
 import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.js'
 import { Folder, numberedFolders, type Note } from './folder.js'
 import { MetricsFile } from './metrics.js'
+import { factsOf } from './models.js'
 import type { TrainOptions } from './program.js'
-import { flagOf, settingNames, type RunSettings } from './settings.js'
+import { runFiles } from './runFiles.js'
+import { flagOf, nameOf, settingNames, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
 
-const names = {
-  checkpoint: 'checkpoint.safetensors',
-  data: 'data.json',
-  weights: 'model.safetensors',
-  model: 'model.json',
-  report: 'report.html',
-  result: 'result.json',
-} as const
-
 /** What a run that has ended leaves beside its metrics, and what one of an earlier version left behind. */
-const results = [names.model, names.result, names.report, names.weights]
+const results = [runFiles.model, runFiles.result, runFiles.report, runFiles.weights]
 const outdated = ['best.safetensors']
 
 /** All that a run writes or removes. */
-const files = [...Object.values(names), ...outdated, MetricsFile.fileName]
-
-/** A run's name, as `convnet-mnist`. */
-export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string => `${model}-${basename(data)}`
+const files = [...Object.values(runFiles), ...outdated]
 
 const baseOf = (settings: RunSettings): string => join('runs', nameOf(settings))
 
@@ -125,7 +116,7 @@ export class Run {
   static async #resume(options: TrainOptions, note: Note): Promise<Run> {
     const folder = await takeUnfinished(options, note)
     try {
-      const checkpoint = await readCheckpoint(folder.pathOf(names.checkpoint))
+      const checkpoint = await readCheckpoint(folder.pathOf(runFiles.checkpoint))
       for (const name of settingNames) {
         if (options.given.has(name) && options[name] !== checkpoint.settings[name]) {
           throw new UsageError(
@@ -173,7 +164,7 @@ export class Run {
     this.#resumed = undefined
     // The checkpoint comes first: until it is there, the folder holds what it held before, whole.
     if (!start) await this.checkpoint({ step: 0, sums: noSums })
-    await this.#folder.write(names.data, encodeFingerprint(this.#fingerprint))
+    await this.#folder.write(runFiles.data, encodeFingerprint(this.#fingerprint))
     await this.#folder.remove(...results, ...outdated)
     this.#metrics ??= await MetricsFile.create(this.#folder)
     return start
@@ -189,11 +180,12 @@ export class Run {
     const parts = begun(this.#parts)
     await this.#folder.check()
     await writeCheckpoint(
-      this.#folder.pathOf(names.checkpoint),
+      this.#folder.pathOf(runFiles.checkpoint),
       { ...parts, best: this.#best },
       {
         settings: this.settings,
         fit,
+        description: describeModel(parts.model, factsOf(this.settings, parts.data)),
         data: { training: parts.data.training.size, digest: begun(this.#fingerprint).digest },
         seconds: this.seconds,
         metrics: this.#metrics ? await this.#metrics.flush() : MetricsFile.start,
@@ -204,7 +196,7 @@ export class Run {
 
   /** Writes the report of a run that was interrupted, and gives its path. */
   writeReport(page: string): Promise<string> {
-    return this.#folder.write(names.report, page)
+    return this.#folder.write(runFiles.report, page)
   }
 
   /** Leaves the results, and then nothing to go on from. Gives their paths. */
@@ -212,18 +204,18 @@ export class Run {
     await this.#folder.check()
     await this.metrics.flush()
     const paths = {
-      weights: await this.#folder.write(names.weights, weights),
-      report: await this.#folder.write(names.report, report),
+      weights: await this.#folder.write(runFiles.weights, weights),
+      report: await this.#folder.write(runFiles.report, report),
     }
-    await this.#folder.write(names.model, model)
-    await this.#folder.write(names.result, result)
-    await this.#folder.remove(names.data, names.checkpoint)
+    await this.#folder.write(runFiles.model, model)
+    await this.#folder.write(runFiles.result, result)
+    await this.#folder.remove(runFiles.data, runFiles.checkpoint)
     return paths
   }
 
   /** The error that a run ended with, and where it can be gone on from. */
   async explained(error: unknown): Promise<unknown> {
-    const isKept = this.#hasCheckpoint && (await this.#folder.has(names.checkpoint).catch(() => false))
+    const isKept = this.#hasCheckpoint && (await this.#folder.has(runFiles.checkpoint).catch(() => false))
     if (isKept && error instanceof ToeplitzError && !(error instanceof InUseError))
       error.message += `; the last checkpoint is kept in ${shown(this.path)}`
     return error
@@ -262,12 +254,12 @@ export class Run {
 
   /** What has changed in the data since a checkpoint, in words. */
   async #changesOf({ data }: Checkpoint): Promise<string> {
-    const list = (await this.#folder.has(names.data))
-      ? new TextDecoder().decode(await this.#folder.read(names.data))
+    const list = (await this.#folder.has(runFiles.data))
+      ? new TextDecoder().decode(await this.#folder.read(runFiles.data))
       : ''
     const before = decodeFingerprint(list, data.digest)
     const told = before ? differences(before, begun(this.#fingerprint)) : ''
-    return told === '' ? `what has changed cannot be told, as ${names.data} is missing or too short` : told
+    return told === '' ? `what has changed cannot be told, as ${runFiles.data} is missing or too short` : told
   }
 }
 
@@ -289,7 +281,7 @@ function movedTo(size: number, { fit, data, settings: { batchSize } }: Checkpoin
 /** @throws UsageError when there is a run in the folder, which a new one would replace */
 async function refuseRun(folder: Folder): Promise<void> {
   const out = optionWords('--out', folder.path)
-  if (await folder.has(names.checkpoint)) {
+  if (await folder.has(runFiles.checkpoint)) {
     throw new UsageError(
       `${out} holds an unfinished run; go on with ${optionWords('--resume', folder.path)}, choose another folder, or replace it with --force`,
     )
@@ -301,7 +293,7 @@ async function refuseRun(folder: Folder): Promise<void> {
   }
 }
 
-const isUnfinished = (path: string): Promise<boolean> => isA('file', join(path, names.checkpoint))
+const isUnfinished = (path: string): Promise<boolean> => isA('file', join(path, runFiles.checkpoint))
 
 /** Takes the folder of the run to go on with. Where none is named, it is the last of the numbered ones that is not finished. */
 async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder> {
@@ -342,8 +334,8 @@ async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder
 /** @throws UsageError when the run is finished, FormatError when there is none */
 async function refuseFinished(path: string): Promise<void> {
   if (await isUnfinished(path)) return
-  if (await isA('file', join(path, names.model))) {
+  if (await isA('file', join(path, runFiles.model))) {
     throw new UsageError(`${optionWords('--resume', path)}: the run is finished; there is nothing to go on with`)
   }
-  await readCheckpoint(join(path, names.checkpoint))
+  await readCheckpoint(join(path, runFiles.checkpoint))
 }

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { imageRange } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
 import { SGD } from '../optim/sgd.js'
-import { init } from '../runtime/embedded.js'
-import { fit } from '../train/fit.js'
+import { init as start } from '../runtime/embedded.js'
+import { fit as train } from '../train/fit.js'
 import { accuracy } from '../train/metrics.js'
 import { gridSearch, randomSearch } from '../train/search.js'
 import { ranked, type SearchResult, type Trial, type TrialFunction } from '../train/trials.js'
@@ -13,12 +13,11 @@ import { packageVersion } from './assets.js'
 import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { Folder, type Note } from './folder.js'
-import { makeModel } from './models.js'
+import { factsOf, makeModel } from './models.js'
 import { augmentationOf, type Values } from './options.js'
 import { exitCodes, type SearchOptions } from './program.js'
-import { nameOf } from './run.js'
 import { renderSearch } from './searchReport.js'
-import { commandOf, flagOf, learningRates, trainDefaults, withRecipe, type RunSettings } from './settings.js'
+import { commandOf, flagOf, learningRates, nameOf, trainDefaults, withRecipe, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
 import { columns, outputTo, type CliStream, type Output } from './terminal.js'
 
@@ -31,41 +30,30 @@ const describe = ({ values }: Trial): string =>
 
 /** The settings of a trial. */
 const settingsOf = (options: SearchOptions, values: Readonly<Record<string, number>>): RunSettings => {
-  const { model, data, imageSize, maxPixels, maxBytes, epochs, batchSize, init: weights, augment, seed } = options
-  return {
-    ...trainDefaults,
-    model,
-    data,
-    imageSize,
-    maxPixels,
-    maxBytes,
-    epochs,
-    batchSize,
-    init: weights,
-    augment,
-    seed,
-    ...values,
-  }
+  const { model, data, imageSize, fit, maxPixels, maxBytes, epochs, batchSize, init, augment, seed } = options
+  const pictures = { data, imageSize, fit, maxPixels, maxBytes, augment }
+  return { ...trainDefaults, ...pictures, model, epochs, batchSize, init, seed, ...values }
 }
 
 /** The validation accuracy after a short training. */
 function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): TrialFunction {
-  const { training, validation, normalization } = data
+  const { training, validation } = data
   return async (values, { round }) => {
     const settings = settingsOf(options, values)
     // Later rounds look more closely: they train for longer.
     const epochs = settings.epochs * round
     const { batchSize, lr, momentum, weightDecay, seed } = settings
     const model = makeModel(settings, training)
+    const { preprocessing } = factsOf(settings, data)
     const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
     try {
-      const { epochs: done } = await fit(
+      const { epochs: done } = await train(
         model,
-        imageExamples(training, normalization, augmentationOf(settings.augment)),
+        imageExamples(training, preprocessing, augmentationOf(settings.augment)),
         {
           ...{ epochs, batchSize, seed, optimizer, signal, loss: lossOf(settings.model), metrics: { accuracy } },
           schedule: learningRates(settings, epochs * Math.ceil(training.size / batchSize)),
-          validation: imageExamples(validation, normalization),
+          validation: imageExamples(validation, preprocessing),
         },
       )
       return done.at(-1)?.validation?.metrics['accuracy'] ?? Number.NaN
@@ -145,11 +133,11 @@ export async function searchCommand(
   const note = out.line
   const folder = await takeFolder(options, note)
   try {
-    await init()
-    const { data: name, dataDir, imageSize, maxPixels, maxBytes, images } = options
+    await start()
+    const { data: name, dataDir, imageSize, fit, maxPixels, maxBytes, images } = options
     const all = await loadData(name, {
       dataDir,
-      ...{ imageSize, maxPixels, maxBytes },
+      ...{ imageSize, fit, maxPixels, maxBytes },
       strict: false,
       onSkip: ({ message }) => note(`warning: ${message}; skipped`),
       note,

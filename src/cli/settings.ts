@@ -1,10 +1,15 @@
 /** What a training run is made of, as typed, and what is taken where nothing is typed. */
+import { basename } from 'node:path'
+import type { Fit } from '../io/planar.js'
 import { defaultLimits } from '../io/limits.js'
 import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
 import { optionWords } from './shell.js'
 
 /** Steps of rising learning rate: at most these, and at most a tenth of the run. */
 const WARMUP_STEPS = 200
+
+/** Images in one forward pass when measuring. */
+export const evaluationBatch = 250
 
 /** How the learning rate falls. */
 export const scheduleNames = ['cosine', 'step', 'constant'] as const
@@ -16,6 +21,8 @@ export interface TrainSettings {
   readonly data: string
   /** Height and width to which the pictures of a folder are brought; 0 for those of the first. */
   readonly imageSize: number
+  /** How the pictures of a folder are brought to this size. */
+  readonly fit: Fit
   /** Pictures of more pixels are damaged ones. */
   readonly maxPixels: number
   /** Files that take more bytes to decode are damaged ones. */
@@ -64,6 +71,7 @@ export const trainDefaults = {
   model: 'convnet',
   data: 'mnist',
   imageSize: 0,
+  fit: 'cover',
   ...defaultLimits,
   epochs: 2,
   batchSize: 64,
@@ -99,6 +107,9 @@ export function withRecipe<Settings extends RunSettings>(
   return { ...settings, ...Object.fromEntries(recipe.filter(([name]) => !given.has(name as keyof RunSettings))) }
 }
 
+/** A run's name, as `convnet-mnist`. */
+export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string => `${model}-${basename(data)}`
+
 /** `--weight-decay` for `weightDecay`. */
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
@@ -106,6 +117,7 @@ export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (let
 export function commandOf(settings: RunSettings): string {
   const off: Partial<RunSettings> = {
     imageSize: 0,
+    fit: 'cover',
     ...defaultLimits,
     init: 'default',
     augment: 'none',

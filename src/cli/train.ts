@@ -11,12 +11,12 @@ import { accuracy } from '../train/metrics.js'
 import { lossOf } from '../zoo/registry.js'
 import { loadData } from './data.js'
 import type { Note } from './folder.js'
-import { makeModel } from './models.js'
+import { factsOf, makeModel } from './models.js'
 import { augmentationOf } from './options.js'
 import { exitCodes, type TrainOptions } from './program.js'
 import { createProgress, type ProgressStream } from './progress.js'
 import { reportOf, resultOf, testModel } from './results.js'
-import { nameOf, Run, type RunParts } from './run.js'
+import { Run, type RunParts } from './run.js'
 import { learningRates } from './settings.js'
 import { optionWords } from './shell.js'
 import { outputTo, type Output } from './terminal.js'
@@ -63,9 +63,9 @@ async function start(wanted = 1, note: Note): Promise<void> {
 
 /** The data, the model and the optimizer of a run. What is wrong with pictures that are skipped is added to `skipped`. */
 async function makeParts({ settings }: Run, options: TrainOptions, skipped: string[], note: Note): Promise<RunParts> {
-  const { imageSize, maxPixels, maxBytes } = settings
   const data = await loadData(settings.data, {
-    ...{ dataDir: options.dataDir, imageSize, maxPixels, maxBytes, strict: options.strict },
+    ...settings,
+    ...{ dataDir: options.dataDir, strict: options.strict },
     onSkip: ({ message }) => skipped.push(message),
     note,
   })
@@ -100,6 +100,7 @@ async function train(
   const { data, model, optimizer } = parts
   const { epochs, batchSize, seed, accumulate, clipNorm, earlyStopping } = settings
   const augmentation = augmentationOf(settings.augment)
+  const { preprocessing } = factsOf(settings, data)
   const stepsPerEpoch = Math.ceil(data.training.size / batchSize)
   const progress = createProgress(stdout)
   const began = performance.now()
@@ -137,7 +138,7 @@ async function train(
   interrupt.finishStep = (line) => progress.note(line)
   progress.start({ epochs, stepsPerEpoch, batchSize, firstStep: start?.step ?? 0 })
   try {
-    const history = await fit(model, imageExamples(data.training, data.normalization, augmentation), {
+    const history = await fit(model, imageExamples(data.training, preprocessing, augmentation), {
       epochs,
       batchSize,
       seed,
@@ -151,7 +152,7 @@ async function train(
         ? { earlyStopping: { patience: earlyStopping, monitor: 'accuracy', restoreBest: false } }
         : {}),
       metrics: { accuracy },
-      validation: imageExamples(data.validation, data.normalization),
+      validation: imageExamples(data.validation, preprocessing),
       callbacks: { onStep, onEpoch },
       signal: interrupt.signal,
       ...(start ? { start } : {}),
@@ -201,7 +202,7 @@ async function finish(run: Run, parts: RunParts, skipped: number, note: Note): P
   if (best) model.assign(best, 'the weights of the best epoch')
   const test = await testModel(run, parts)
   const { images, errors, loss } = test
-  const facts = { name: nameOf(settings), normalization: data.normalization, classes: data.test.classes }
+  const facts = factsOf(settings, data)
   const weights = encodeModel(model, facts)
   const sha256 = createHash('sha256').update(weights).digest('hex')
   const outcome = { test, sha256, seconds }

@@ -8,7 +8,7 @@ import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape } from '../tensor/shape.js'
 import type { Draw } from '../train/examples.js'
-import type { Normalization } from './images.js'
+import type { Normalization } from '../io/preprocessing.js'
 
 /** What may happen to a picture in training. Without training only the crop remains, from the middle. */
 export interface Augmentation {

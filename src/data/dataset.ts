@@ -1,4 +1,5 @@
 /** Labelled pictures in memory, and what every loader and every training program needs to do with them. */
+import type { PixelPreprocessing } from '../io/preprocessing.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkSource } from './source.js'
@@ -25,6 +26,8 @@ export interface ImageDataset extends LabelledImages {
 export interface ImageFiles extends LabelledImages {
   /** The path of each picture, where each is a file of its own. */
   readonly files?: readonly string[]
+  /** What was done to the pictures of the files, where they were of other sizes and kinds. */
+  readonly preparation?: PixelPreprocessing
   /** Pixels (C, H, W) of one picture; undefined when it is damaged and to be left out. */
   read(index: number): Promise<Uint8Array | undefined>
 }

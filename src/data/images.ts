@@ -1,4 +1,13 @@
 /** Pictures as batches of tensors. */
+import { isLightGround } from '../io/planar.js'
+import {
+  checkPreprocessing,
+  preparePixels,
+  type PixelPreprocessing,
+  type Normalization,
+  type Picture,
+  type Preprocessing,
+} from '../io/preprocessing.js'
 import { floatsAt } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { filled, type Tensor } from '../tensor/tensor.js'
@@ -7,13 +16,7 @@ import { Painter, type Augmentation } from './augment.js'
 import type { ImageDataset, ImageFiles, ImageSource } from './dataset.js'
 import { checkSource } from './source.js'
 
-/** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
-export interface Normalization {
-  /** Mean of the pixels divided by 255: one number, or one for each channel. */
-  readonly mean: number | readonly number[]
-  /** Standard deviation of the pixels divided by 255: one number, or one for each channel. */
-  readonly std: number | readonly number[]
-}
+export type { Normalization } from '../io/preprocessing.js'
 
 /** Pictures in files that are read for their mean: enough for four digits. */
 const FITTED_FILES = 5000
@@ -106,6 +109,72 @@ export function imageTensor(
   })
 }
 
+/** The normalization of pixels that are divided by 255, which is the same as that of a preprocessing. */
+export function normalizationOf({
+  scale,
+  normalization,
+}: Pick<Preprocessing, 'scale' | 'normalization'>): Normalization {
+  const factor = 255 * scale
+  if (factor === 1) return normalization
+  const scaled = (value: number | readonly number[]): number | readonly number[] =>
+    typeof value === 'number' ? value / factor : value.map((each) => each / factor)
+  return { mean: scaled(normalization.mean), std: scaled(normalization.std) }
+}
+
+/**
+ * Pictures as the input (count, C, H, W) of a model, as its preprocessing says.
+ *
+ * @throws ShapeError when there is no picture, or one is not what it says
+ */
+export function preprocess(images: readonly Picture[], preprocessing: Preprocessing): Tensor {
+  checkPreprocessing(preprocessing, 'preprocess: preprocessing')
+  return preparedTensor(
+    images.map((image) => preparePixels(image, preprocessing)),
+    preprocessing,
+  )
+}
+
+/** The same for pictures of which `preparePixels` has given the bytes. */
+export function preparedTensor(pictures: readonly Uint8Array[], preprocessing: Preprocessing): Tensor {
+  if (pictures.length === 0) throw new ShapeError('preprocess: at least one picture is needed, none is given')
+  const { channels, size } = preprocessing
+  const painter = new Painter([channels, ...size], normalizationOf(preprocessing))
+  const bytes = channels * size[0] * size[1]
+  return paintBatch(painter, pictures.length, undefined, (n) => {
+    const pixels = pictures[n] as Uint8Array
+    if (pixels.length === bytes) return { pixels, from: 0 }
+    throw new ShapeError(
+      `preprocess: a prepared picture has ${pixels.length} bytes, not ${bytes}; was it for another model?`,
+    )
+  })
+}
+
+/**
+ * Grey pictures in memory as they are prepared: those with a light ground inverted, if that is asked for. The same data set
+ * where nothing changes.
+ *
+ * @throws ShapeError when its pictures are not of the size and the channels that the preparation gives
+ */
+export function prepareDataset(dataset: ImageDataset, preparation: PixelPreprocessing): ImageDataset {
+  const { shape, size, images } = dataset
+  const [C, H, W] = shape
+  const wanted = [preparation.channels, ...preparation.size]
+  if (wanted.join() !== shape.join() || (C !== 1 && preparation.invert !== 'never')) {
+    throw new ShapeError(
+      `prepareDataset: pictures of (${shape.join(', ')}) are not to be made those of (${wanted.join(', ')})` +
+        (preparation.invert === 'never' ? '' : ', inverted where they are grey alone'),
+    )
+  }
+  let changed: Uint8Array | undefined
+  for (let at = 0; preparation.invert !== 'never' && at < size * H * W; at += H * W) {
+    const data = images.subarray(at, at + H * W)
+    if (!isLightGround({ width: W, height: H, channels: 1, data })) continue
+    changed ??= images.slice()
+    for (let i = at; i < at + H * W; i++) changed[i] = 255 - (images[i] as number)
+  }
+  return changed ? { ...dataset, images: changed } : dataset
+}
+
 /** A batch (count, C, h, w) of pictures, each given as the bytes that it lies in and its place there. */
 function paintBatch(
   painter: Painter,
@@ -124,24 +193,30 @@ function paintBatch(
   })
 }
 
-/** Examples for `fit` and `evaluate`: normalized pictures and their labels. Only in training are they augmented. */
+/**
+ * Examples for `fit` and `evaluate`: normalized pictures and their labels. Only in training are they augmented.
+ *
+ * @param how their normalization, or the preprocessing of the model: then the middle of them is taken, where they are of the
+ *   size to which it resizes
+ */
 export function imageExamples(
   source: ImageDataset,
-  normalization: Normalization,
+  how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array>
 export function imageExamples(
   source: ImageSource,
-  normalization: Normalization,
+  how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array>
 export function imageExamples(
   source: ImageSource,
-  normalization: Normalization,
+  how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array> {
   checkSource(source, 'imageExamples')
-  const painter = new Painter(source.shape, normalization, augmentation)
+  const [normalization, middle] = 'normalization' in how ? [normalizationOf(how), { crop: how.size }] : [how, {}]
+  const painter = new Painter(source.shape, normalization, { ...middle, ...augmentation })
   const drawn = (draw: Draw | undefined): Draw | undefined => (augmentation ? draw : undefined)
   return 'images' in source ? examplesInMemory(source, painter, drawn) : examplesInFiles(source, painter, drawn)
 }

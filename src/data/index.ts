@@ -4,5 +4,13 @@ export * from './augment.js'
 export * from './cifar10.js'
 export * from './dataset.js'
 export * from './idx.js'
-export * from './images.js'
+export {
+  fitNormalization,
+  fitNormalizationOf,
+  imageExamples,
+  imageTensor,
+  preprocess,
+  type Normalization,
+} from './images.js'
+export type { Picture, PixelPreprocessing, Preprocessing } from '../io/preprocessing.js'
 export * from './mnist.js'

@@ -93,6 +93,16 @@ export function resample({ width, height, data }: GrayscaleImage, x: Axis, y: Ax
   }
 }
 
+/**
+ * How pixels of another size are made: `area` takes the mean of the area that a pixel covers where it shrinks, and
+ * interpolates linearly between pixel centres where it enlarges; `bilinear` interpolates in both cases, so that shrinking
+ * passes over pixels; `nearest` takes the pixel in which the centre lies.
+ */
+export type Interpolation = (typeof interpolations)[number]
+
+/** All ways of making pixels of another size. */
+export const interpolations = ['area', 'bilinear', 'nearest'] as const
+
 /** The weights by which `from` pixels along an axis become `to`, for `count` of these from `begin` on. */
 export class Axis {
   /** Outputs. */
@@ -107,17 +117,22 @@ export class Axis {
   readonly #lastWeight: Float64Array
   readonly #middle: number
 
-  constructor(from: number, to: number, begin = 0, count = to) {
+  constructor(from: number, to: number, begin = 0, count = to, interpolation: Interpolation = 'area') {
     this.count = count
     this.first = new Float64Array(count)
     this.last = new Float64Array(count)
     this.#firstWeight = new Float64Array(count)
     this.#lastWeight = new Float64Array(count)
     this.#middle = to
-    const shrinks = to <= from
-    this.total = shrinks ? from : 2 * to
+    const shrinks = to <= from && interpolation === 'area'
+    const isNearest = interpolation === 'nearest'
+    this.total = isNearest ? 1 : shrinks ? from : 2 * to
     for (let i = 0; i < count; i++) {
-      if (shrinks) {
+      if (isNearest) {
+        const index = Math.floor(((2 * (begin + i) + 1) * from) / (2 * to))
+        this.first[i] = this.last[i] = index
+        this.#firstWeight[i] = this.#lastWeight[i] = 1
+      } else if (shrinks) {
         // In units of 1/to input pixels: input i covers [i·to, (i+1)·to), output o covers [o·from, (o+1)·from).
         const start = (begin + i) * from
         const end = start + from

@@ -4,26 +4,33 @@
  */
 import { modelFromJSON } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
-import { FormatError } from '../runtime/errors.js'
+import { FormatError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { decodeSealedJson, encodeSealedJson, parseJson } from './json.js'
+import {
+  checkNormalization,
+  checkPreprocessing,
+  digitPictures,
+  plainPreprocessing,
+  type Normalization,
+  type Preprocessing,
+} from './preprocessing.js'
 import { openSafetensors } from './safetensors.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {
   /** Tells the description from others. */
   readonly format: 'toeplitz-model'
-  /** Version of the format. */
-  readonly version: 1
+  /** Version of the format: 2, or 1 without preprocessing. Files of version 1 get one when they are read. */
+  readonly version: 1 | 2
   /** A name for people. */
   readonly name: string
   /** What `toJSON` of the model gave: `type` is Sequential or Graph. */
   readonly architecture: { readonly type: string }
-  /** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
-  readonly normalization: {
-    readonly mean: number | readonly number[]
-    readonly std: number | readonly number[]
-  }
+  /** What becomes of a picture before the model sees it; absent where the model takes no pictures of 1 or 3 channels. */
+  readonly preprocessing?: Preprocessing
+  /** That of the preprocessing, where there is one. */
+  readonly normalization: Normalization
   /** Names of the outputs. */
   readonly classes: readonly string[]
 }
@@ -40,30 +47,77 @@ const metadataKey = 'toeplitz-model'
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const isFinite = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
+/** A description as it stands in a file: what is derived is left out. */
+function written<Description extends ModelDescription>(description: Description): Omit<Description, 'normalization'> {
+  const { normalization, ...rest } = description
+  return description.version === 1 ? { ...rest, normalization } : rest
+}
 
 /** The text of a model.json, indented for reading, with a checksum over all of it. */
-export const encodeModelFile = (file: ModelFile): string => encodeSealedJson(file)
+export const encodeModelFile = (file: ModelFile): string => encodeSealedJson(written(file))
 
-/** What is known of a model before its weights: all but its architecture, which the model itself tells. */
-export type ModelFacts = Pick<ModelDescription, 'name' | 'normalization' | 'classes'>
+/**
+ * What is known of a model before its weights: all but its architecture, which the model itself tells. With a normalization
+ * alone, a picture is brought to the model's input as `plainPreprocessing` says.
+ */
+export type ModelFacts = Pick<ModelDescription, 'name' | 'classes'> &
+  ({ readonly preprocessing: Preprocessing } | { readonly normalization: Normalization })
 
-/** The description of a model. */
-export const describeModel = (model: Graph, { name, normalization, classes }: ModelFacts): ModelDescription => ({
-  format: 'toeplitz-model',
-  version: 1,
-  name,
-  architecture: model.toJSON(),
-  normalization,
-  classes,
-})
+/**
+ * The description of a model.
+ * @throws ShapeError when the preprocessing contradicts itself or the model's input
+ */
+export function describeModel(model: Graph, facts: ModelFacts): ModelDescription {
+  const { name, classes } = facts
+  const description = { format: 'toeplitz-model', name, architecture: model.toJSON() } as const
+  const preprocessing =
+    'preprocessing' in facts ? facts.preprocessing : preprocessingOf(model.input, facts.normalization)
+  if (preprocessing === undefined) {
+    const { normalization } = facts as { readonly normalization: Normalization }
+    return { ...description, version: 1, normalization, classes }
+  }
+  checkPreprocessing(preprocessing, 'preprocessing')
+  const contradiction = model.input && contradictionWith(model.input, preprocessing)
+  if (contradiction !== undefined) throw new ShapeError(`preprocessing: ${contradiction}`)
+  return { ...description, version: 2, preprocessing, normalization: preprocessing.normalization, classes }
+}
+
+/** How pictures come to a model of which no more is known than its normalization; undefined where it takes none. */
+function preprocessingOf(
+  input: readonly number[] | undefined,
+  normalization: Normalization,
+): Preprocessing | undefined {
+  const [C, H, W] = input ?? []
+  if (input?.length !== 3 || (C !== 1 && C !== 3)) return undefined
+  return plainPreprocessing([C, H as number, W as number], normalization)
+}
+
+/** What of a preprocessing does not fit the input of a model. */
+function contradictionWith(input: readonly number[], { channels, size }: Preprocessing): string | undefined {
+  const shape = [channels, ...size]
+  if (shape.join() === input.join()) return undefined
+  return `it gives pictures of (${shape.join(', ')}), but the model takes (${input.join(', ')})`
+}
+
+/**
+ * The preprocessing of a file of version 1: models of MNIST were used with light grounds inverted and see only digits, which
+ * are not to be cut; all others were trained with what `plainPreprocessing` says.
+ */
+function preprocessingOfVersion1(
+  input: readonly number[] | undefined,
+  { name, classes, normalization }: ModelDescription,
+): Preprocessing | undefined {
+  const plain = preprocessingOf(input, normalization)
+  const readsDigits = plain?.channels === 1 && /mnist/i.test(name) && classes.join() === '0,1,2,3,4,5,6,7,8,9'
+  return plain && readsDigits ? { ...plain, ...digitPictures } : plain
+}
 
 /**
  * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
  */
 export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array => {
   const description = checkDescription(describeModel(model, facts), 'encodeModel')
-  return model.save({ [metadataKey]: JSON.stringify({ ...description, sealed: true }) })
+  return model.save({ [metadataKey]: JSON.stringify({ ...written(description), sealed: true }) })
 }
 
 /**
@@ -79,9 +133,9 @@ export function decodeModel(
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
   }
   const where = `${name}: ${metadataKey} in its header`
-  const { sealed, ...file } = checkDescription(parseJson(metadata[metadataKey] as string, where), where)
+  const { sealed, ...description } = checkDescription(parseJson(metadata[metadataKey] as string, where), where)
   if (sealed === true && !verified) throw new FormatError(`${name}: the file is damaged: its checksum is missing`)
-  const model = makeModel(file, name)
+  const { file, model } = makeModel(description, name)
   try {
     model.assign(tensors, name)
   } catch (error) {
@@ -92,12 +146,25 @@ export function decodeModel(
 }
 
 /**
+ * Makes the model of a description, with initial weights.
+ * @param name what errors call the description
+ * @throws FormatError that names the part that does not fit
+ */
+export function modelOfDescription(
+  description: unknown,
+  name: string,
+): { readonly file: ModelDescription; readonly model: Graph } {
+  const { sealed: _, ...checked } = checkDescription(description, name)
+  return makeModel(checked, name)
+}
+
+/**
  * Reads a model.json and makes its model, with initial weights.
  * @throws FormatError that names the file and the part that does not fit.
  */
 export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Graph } {
-  const file = checkDescription(decodeSealedJson(text, name), name) as Partial<ModelFile> & ModelDescription
-  const { weights } = file
+  const description = checkDescription(decodeSealedJson(text, name), name) as Partial<ModelFile> & ModelDescription
+  const { weights } = description
   if (
     !isObject(weights) ||
     typeof weights.file !== 'string' ||
@@ -107,7 +174,7 @@ export function decodeModelFile(text: string, name: string): { readonly file: Mo
     throw new FormatError(`${name}: weights.file must be the name of a file beside this one`)
   }
   if (typeof weights.sha256 !== 'string') throw new FormatError(`${name}: weights.sha256 must be a text`)
-  return { file: { ...file, weights }, model: makeModel(file, name) }
+  return makeModel({ ...description, weights }, name)
 }
 
 /** A description as it stands in a file: `sealed` says that the file was written with a checksum. */
@@ -119,16 +186,20 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
   }
   if (!isObject(value) || value['format'] !== 'toeplitz-model') wrong("expected an object with format 'toeplitz-model'")
   const file = value as Record<string, unknown>
-  if (file['version'] !== 1) wrong(`version ${inWords(file['version'])} is not known; this release reads version 1`)
+  const version = file['version']
+  if (version !== 1 && version !== 2) {
+    wrong(`version ${inWords(version)} is not known; this release reads versions 1 and 2`)
+  }
   if (typeof file['name'] !== 'string') wrong('name must be a text')
-  const normalization = file['normalization']
-  const numbers = (value: unknown): unknown[] => (Array.isArray(value) ? value : [value])
-  if (
-    !isObject(normalization) ||
-    !numbers(normalization['mean']).every(isFinite) ||
-    !numbers(normalization['std']).every((std) => isFinite(std) && std > 0)
-  ) {
-    wrong('normalization must have a finite mean and a std above 0, or a list of one for each channel')
+  if (version === 1) {
+    if (file['preprocessing'] !== undefined) wrong('preprocessing stands in files of version 2, and this is version 1')
+    checkNormalization(file['normalization'], name)
+  } else {
+    const { normalization } = checkPreprocessing(file['preprocessing'], `${name}: preprocessing`, FormatError)
+    const beside = file['normalization'] ?? normalization
+    if (JSON.stringify(beside) !== JSON.stringify(normalization)) {
+      wrong('normalization is another one than preprocessing.normalization')
+    }
   }
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))
@@ -136,24 +207,33 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
   return file as unknown as WrittenDescription
 }
 
-/** The model of a description, with initial weights. */
-function makeModel({ architecture, classes, normalization }: ModelDescription, name: string): Graph {
+/** The model of a description, with initial weights, and the description with all that is derived. */
+function makeModel<Description extends ModelDescription>(
+  description: Description,
+  name: string,
+): { readonly file: Description; readonly model: Graph } {
+  const { architecture, classes } = description
   const model = modelFromJSON(architecture, `${name}: architecture`)
   const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
   try {
     const { input } = model
     if (!input) throw wrong('architecture.input must be the shape of one input')
+    const preprocessing = description.preprocessing ?? preprocessingOfVersion1(input, description)
+    const normalization = preprocessing?.normalization ?? description.normalization
     for (const name of ['mean', 'std'] as const) {
       const values = normalization[name]
       if (typeof values !== 'number' && input.length === 3 && values.length !== input[0]) {
         throw wrong(`normalization.${name} has ${values.length} numbers, but the model takes ${input[0]} channels`)
       }
     }
+    const contradiction = preprocessing && contradictionWith(input, preprocessing)
+    if (contradiction !== undefined) throw wrong(`preprocessing: ${contradiction}`)
     const outputs = model.outputShape()
     if (outputs.length !== 1 || outputs[0] !== classes.length) {
       throw wrong(`the model has outputs (${outputs.join(', ')}), but there are ${classes.length} classes`)
     }
-    return model
+    const derived = preprocessing ? ({ version: 2, preprocessing, normalization } as const) : { normalization }
+    return { file: { ...description, ...derived }, model }
   } catch (error) {
     model.dispose()
     throw error

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
 import { limitNames, type PictureLimits } from '../io/limits.js'
 import { decodeImage } from '../io/decode.js'
-import { coverPlanes } from '../io/planar.js'
+import { plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
@@ -24,8 +24,9 @@ const CACHE_BYTES = 512 * 1024 * 1024
 const TEST_SHARE = 1 / 6
 
 /** Options of `openImageFolder` and `loadImageFolder`. */
-export interface ImageFolderOptions extends PictureLimits {
-  /** Height and width of the pictures: others are resized until they cover it, and cut. Default: those of the first one. */
+export interface ImageFolderOptions
+  extends PictureLimits, Partial<Pick<PixelPreprocessing, 'fit' | 'interpolation' | 'invert'>> {
+  /** Height and width of the pictures: others are brought to it, as `fit` says. Default: those of the first one. */
   readonly size?: readonly [height: number, width: number]
   /** 1 for grey, 3 for colour. Default: those of the first picture. */
   readonly channels?: 1 | 3
@@ -45,6 +46,9 @@ export interface ImageFolderOptions extends PictureLimits {
 const folderNames = {
   size: 0,
   channels: 0,
+  fit: 0,
+  interpolation: 0,
+  invert: 0,
   strict: 0,
   onSkip: 0,
   onOther: 0,
@@ -70,11 +74,13 @@ export async function openImageFolder(directory: string, options: ImageFolderOpt
   const listing = await listPictures(directory, { onSkip, onOther: options.onOther })
   const order = permutation(listing.names.length, 0, 0)
   const reader = new FileReader(directory, listing, order, options)
+  const preparation = await reader.prepare()
   return {
     files: Array.from(order, (_, index) => reader.path(index)),
     labels: order.map((index) => listing.labels[index] as number),
     size: order.length,
-    shape: await reader.findShape(),
+    shape: [preparation.channels, ...preparation.size],
+    preparation,
     classes: listing.classes,
     read: (index) => reader.read(index),
   }
@@ -112,7 +118,7 @@ class FileReader {
   readonly #options: ImageFolderOptions
   readonly #skipped = new Set<number>()
   readonly #kept = new Map<number, Uint8Array>()
-  #shape: readonly [1 | 3, number, number] = [3, 0, 0]
+  #preparation: PixelPreprocessing | undefined
   #keeps = false
 
   constructor(directory: string, listing: Listing, order: Int32Array, options: ImageFolderOptions) {
@@ -122,17 +128,21 @@ class FileReader {
     this.#options = options
   }
 
-  /** The shape of all pictures, from the options or from the first that can be read. */
-  async findShape(): Promise<readonly [1 | 3, number, number]> {
-    const { channels, size, cacheBytes = CACHE_BYTES } = this.#options
+  /** Decides what is done to all pictures: by the options, channels and size else by the first one that can be read. */
+  async prepare(): Promise<PixelPreprocessing> {
+    const { channels, size, fit, interpolation, invert, cacheBytes = CACHE_BYTES } = this.#options
     const first = channels && size ? undefined : await this.#firstReadable()
-    this.#shape = [
-      channels ?? (first && first.channels < 3 ? 1 : 3),
-      ...(size ?? ([first?.height ?? 0, first?.width ?? 0] as const)),
-    ]
-    const [C, H, W] = this.#shape
+    const C = channels ?? (first && first.channels < 3 ? 1 : 3)
+    const [H, W] = size ?? ([first?.height ?? 0, first?.width ?? 0] as const)
+    const plain = plainPixels([C, H, W])
+    this.#preparation = {
+      ...plain,
+      fit: fit ?? plain.fit,
+      interpolation: interpolation ?? plain.interpolation,
+      invert: invert ?? plain.invert,
+    }
     this.#keeps = this.#order.length * C * H * W <= cacheBytes
-    return this.#shape
+    return this.#preparation
   }
 
   async #firstReadable(): Promise<ReturnType<typeof decodeImage>> {
@@ -148,8 +158,7 @@ class FileReader {
     if (kept) return kept
     const image = await this.#decode(index)
     if (!image) return undefined
-    const [C, H, W] = this.#shape
-    const { data } = coverPlanes(image, C, H, W)
+    const data = preparePixels(image, this.#preparation ?? (await this.prepare()))
     if (this.#keeps) this.#kept.set(index, data)
     return data
   }

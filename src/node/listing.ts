@@ -36,8 +36,8 @@ export interface OtherFiles {
    * `file` another one.
    */
   readonly kind: 'picture' | 'file' | 'directory' | 'link' | 'pipe' | 'socket' | 'device'
-  /** Whether they lie in the folders of classes, or beside these. */
-  readonly place: 'class' | 'beside'
+  /** Whether they lie in the folders of classes, beside these, or in folders of which everything is read. */
+  readonly place: 'class' | 'beside' | 'folder'
 }
 
 /** The pictures of a folder, class by class in the order of their names, and in each in the order of theirs. */
@@ -201,5 +201,42 @@ export async function tellBeside(
   for await (const entry of entriesOf(directory, pathOf, (name) => !name.startsWith('.'))) {
     if (!names.includes(entry.name)) others.add('beside', pathOf(entry.name), entry)
   }
+  others.tell(reports)
+}
+
+/**
+ * The paths of all pictures in a folder and in the folders below, in the order of their names. Links are followed, except to
+ * folders that they lie in; names that begin with a dot are passed over, but for pictures.
+ *
+ * @throws FormatError when there are more names than memory has room for
+ */
+export async function* picturesBelow(directory: string, reports: ListingReports): AsyncGenerator<string> {
+  const others = new Others()
+  const above = await ancestorsOf(directory)
+  const room = new Room(directory, limits)
+  const { onSkip } = reports
+
+  async function* below(folder: string, around: ReadonlySet<string>): AsyncGenerator<string> {
+    const pathOf = (name: string): string => join(folder, name)
+    const isHidden = (name: string): boolean => name.startsWith('.') && !isPicture(name)
+    const found: Entry[] = []
+    for await (const entry of entriesOf(folder, pathOf, (name) => !isHidden(name))) {
+      if (isHidden(entry.name)) continue
+      room.take(entry.name)
+      found.push(entry)
+    }
+    for (const entry of found.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const path = pathOf(entry.name)
+      if (entry.kind === 'directory') {
+        const identity = await identityOf(path)
+        if (!around.has(identity)) yield* below(path, new Set([...around, identity]))
+        else onSkip(new FormatError(`${path}: is a link to a folder that it lies in; remove it`))
+      } else if (!isPicture(entry.name)) others.add('folder', path, entry)
+      else if (entry.kind === 'file') yield path
+      else onSkip(entry.kind === 'link' ? dangling(path) : irregular(path, entry.kind))
+    }
+  }
+
+  yield* below(directory, above)
   others.tell(reports)
 }

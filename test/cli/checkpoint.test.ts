@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   checkSize,
+  isCheckpoint,
+  modelOf,
   readCheckpoint,
   restore,
   weightsOf,
@@ -12,6 +14,7 @@ import {
 } from '../../src/cli/checkpoint.js'
 import { trainDefaults } from '../../src/cli/settings.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
+import { describeModel } from '../../src/io/model-file.js'
 import { Linear } from '../../src/nn/index.js'
 import { Sequential } from '../../src/nn/sequential.js'
 import { SGD } from '../../src/optim/sgd.js'
@@ -22,7 +25,7 @@ const folder = mkdtempSync(join(tmpdir(), 'toeplitz-checkpoint-'))
 const path = join(folder, 'checkpoint.safetensors')
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-const progress: Omit<Progress, 'optimizer'> = {
+const place: Omit<Progress, 'optimizer' | 'description'> = {
   settings: { ...trainDefaults, data: 'my photos', earlyStopping: 2 },
   fit: { step: 7, sums: { examples: 3, loss: 1.5, metrics: { accuracy: 2 } }, best: { epoch: 1, value: 0.5 } },
   data: { training: 12, digest: 'ab'.repeat(32) },
@@ -35,11 +38,14 @@ const make = () => {
   return { model, optimizer: new SGD(model.parameters(), { lr: 0.1, momentum: 0.9 }) }
 }
 
+let progress: Omit<Progress, 'optimizer'>
 let bytes: Uint8Array
 let parts: ReturnType<typeof make>
 beforeAll(async () => {
   await init()
   parts = make()
+  const facts = { name: 'tiny', normalization: { mean: 0, std: 1 }, classes: ['a', 'b'] }
+  progress = { ...place, description: describeModel(parts.model, facts) }
   await writeCheckpoint(path, { ...parts, best: weightsOf(parts.model) }, progress)
   bytes = Uint8Array.from(readFileSync(path))
 })
@@ -71,6 +77,32 @@ describe('a checkpoint', () => {
     expect(best).toEqual(weightsOf(parts.model))
     expect(weightsOf(model)).toEqual(weightsOf(parts.model))
     expect(optimizer.state()).toEqual(parts.optimizer.state())
+  })
+
+  it('is a model, with the best weights where there are any', async () => {
+    writeFileSync(path, bytes)
+    expect(isCheckpoint(bytes)).toBe(true)
+    const best = new Map(
+      [...weightsOf(parts.model)].map(([name, { shape, data }]) => [
+        name,
+        { shape, data: data.map((value) => value + 1) },
+      ]),
+    )
+    const other = changed((tensors) => best.forEach((tensor, name) => tensors.set(`best.${name}`, tensor)))
+    for (const [content, weight] of [
+      [other, best.get('0.weight')!.data],
+      [changed(each('best', (tensors, name) => tensors.delete(name))), parts.model.parameters()[0]!.data()],
+    ] as const) {
+      writeFileSync(path, content)
+      const { file, model } = modelOf(await readCheckpoint(path))
+      expect(file).toEqual(progress.description)
+      expect(model.parameters()[0]!.data()).toEqual(weight)
+    }
+    writeFileSync(path, changed(['description.classes', ['a']]))
+    const damaged = await readCheckpoint(path)
+    expect(() => modelOf(damaged)).toThrow(
+      /description in its header: the model has outputs \(2\), but there are 1 classes/,
+    )
   })
 
   it('is refused with any bit flipped, and cut or extended anywhere', async () => {
@@ -116,6 +148,7 @@ describe('a checkpoint', () => {
     ['data.digest', 'x', /does not tell where the run stood/],
     ['metrics.bytes', -1, /does not tell where the run stood/],
     ['seconds', 'long', /does not tell where the run stood/],
+    ['description', null, /does not tell where the run stood/],
     ['settings', [], /does not tell where the run stood/],
     ['settings.model', 'constructor', /--model is "constructor": /],
     ['settings.schedule', 'toString', /--schedule is "toString": It must be one of cosine/],

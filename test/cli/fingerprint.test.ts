@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Data } from '../../src/cli/data.js'
 import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf } from '../../src/cli/fingerprint.js'
 import type { ImageSource } from '../../src/data/dataset.js'
+import { plainPreprocessing } from '../../src/io/preprocessing.js'
 
 let folder: string
 beforeEach(() => {
@@ -31,13 +32,15 @@ const source = (paths: readonly string[], classes: readonly string[]): ImageSour
   read: () => Promise.resolve(undefined),
 })
 
+const preprocessing = plainPreprocessing([1, 2, 2], { mean: 0, std: 1 })
+
 /** Data in files, as `files` says. */
 function inFiles(classes = ['cat', 'dog']): Data {
   const paths = [...files].map(([name, content]) => put(name, content))
   const part = (from: number, to: number): ImageSource => source(paths.slice(from, to), classes)
   return {
     ...{ training: part(0, 4), validation: part(4, 6), test: part(6, paths.length) },
-    normalization: { mean: 0, std: 1 },
+    preprocessing,
   }
 }
 
@@ -49,7 +52,7 @@ function inMemory(change: (images: Uint8Array, labels: Uint8Array) => void = () 
     ...{ images: images.subarray(4 * from, 4 * to), labels: labels.subarray(from, to), size: to - from },
     ...{ shape: [1, 2, 2] as const, classes: ['cat', 'dog'] },
   })
-  return { training: part(0, 4), validation: part(4, 6), test: part(6, 12), normalization: { mean: 0, std: 1 } }
+  return { training: part(0, 4), validation: part(4, 6), test: part(6, 12), preprocessing }
 }
 
 const sample = { wholeBytes: 50, sampleBytes: 1e6 }

@@ -52,13 +52,13 @@ describe('good command lines', () => {
       ...['--momentum', '0', '--weight-decay', '0', '--seed', '4294967295', '--out', 'runs/a', '--data-dir', 'd'],
       ...['--schedule', 'step', '--init', 'gaussian=0.01', '--augment', 'flip,shift=4', '--clip-norm', '5'],
       ...['--accumulate', '2', '--early-stopping', '3', '--image-size', '32', '--strict'],
-      ...['--max-pixels', '100004', '--max-bytes', '9007199254740991'],
+      ...['--max-pixels', '100004', '--max-bytes', '9007199254740991', '--fit', 'contain'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
       ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
       ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
-      ...{ maxPixels: 100004, maxBytes: 9007199254740991 },
+      ...{ fit: 'contain', maxPixels: 100004, maxBytes: 9007199254740991 },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
         ...([
@@ -70,6 +70,7 @@ describe('good command lines', () => {
           'accumulate',
           'earlyStopping',
           'imageSize',
+          'fit',
           'maxPixels',
           'maxBytes',
           'strict',
@@ -124,7 +125,7 @@ describe('good command lines', () => {
   it('predict takes one image or more', async () => {
     const { calls, code } = await run(['predict', 'm.json', 'a.png', 'b.png', '--json', '--max-pixels', '9'])
     expect(code).toBe(0)
-    const options = { json: true, debug: false, maxPixels: 9, maxBytes: 2 ** 29 }
+    const options = { json: true, csv: false, debug: false, batchSize: 250, maxPixels: 9, maxBytes: 2 ** 29 }
     expect(calls).toEqual([{ name: 'predict', values: ['m.json', ['a.png', 'b.png'], options] }])
   })
 
@@ -250,6 +251,9 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
     [['trian'], "unknown command 'trian'", 'Did you mean train?'],
     [['predict'], "missing required argument 'model'"],
     [['predict', 'm.json'], "missing required argument 'image'"],
+    [['predict', 'm', 'a', '--top', '0'], "'--top <count>' argument '0'", 'whole number from 1'],
+    [['predict', 'm', 'a', '--csv', '--json'], "'--json' cannot be used with option '--csv'"],
+    [train('--fit', 'fill'), "'--fit <name>' argument 'fill'", 'one of cover, contain, stretch'],
     [['summary'], "missing required argument 'model'"],
     [['summary', 'a', 'b'], 'too many arguments'],
     [['explain'], "missing required argument 'model'"],

@@ -304,24 +304,29 @@ describe('toeplitz predict', () => {
     expect(out).toMatch(/^three\.png {2}3 +\d+\.\d %\nlarge\.png {2}5 +\d+\.\d %\n$/)
     const json = JSON.parse(toeplitz('predict', 'whole/model.json', 'three.png', '--json').out) as {
       label: string
-      probabilities: object
+      probability: number
+      top: { label: string; probability: number }[]
     }[]
-    expect(json[0]).toMatchObject({ image: 'three.png', label: '3' })
+    expect(json).toHaveLength(1)
+    expect(Object.keys(json[0]!)).toEqual(['image', 'label', 'probability', 'top'])
+    expect(json[0]).toMatchObject({ image: 'three.png', ...json[0]!.top[0], label: '3' })
+    expect(json[0]!.top).toHaveLength(5)
     expect(JSON.parse(toeplitz('predict', 'whole/model.safetensors', 'three.png', '--json').out)).toEqual(json)
     expect(toeplitz('summary', 'whole/model.safetensors').out).toBe(toeplitz('summary', 'whole').out)
-    expect(Object.values(json[0]!.probabilities).reduce((sum: number, value: number) => sum + value, 0)).toBeCloseTo(
-      1,
-      5,
-    )
+    const all = JSON.parse(toeplitz('predict', 'whole', 'three.png', '--json', '--top', '99').out) as typeof json
+    expect(all[0]!.top.map(({ label }) => label).sort()).toEqual('0123456789'.split(''))
+    expect(all[0]!.top.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 5)
   })
 
   it('answers for all pictures that can be read, tells the others on stderr, and exits with 1', () => {
     writeFileSync(join(folder, 'damaged.png'), picture(10).subarray(0, 60))
-    const names = ['none.png', 'three.png', 'damaged.png', 'whole', 'large.png']
+    const names = ['none.png', 'three.png', 'damaged.png', 'other', 'large.png']
     const { code, out, error } = toeplitz('predict', 'whole', ...names)
     expect(code).toBe(1)
     expect(out).toMatch(/^three\.png {2}3 +\d+\.\d %\nlarge\.png {2}5 +\d+\.\d %\n$/)
-    expect(error).toMatch(/^toeplitz: none\.png: .*\ntoeplitz: damaged\.png: .*\ntoeplitz: whole: .*\n$/)
+    expect(error).toMatch(
+      /^toeplitz: none\.png: .*\ntoeplitz: damaged\.png: .*\n(?:note: left out \d files in the folder, .*\n)toeplitz: other: there is no picture in the folder; .*\n$/,
+    )
     const json = toeplitz('predict', 'whole', ...names, '--json', '--max-pixels', '1000')
     expect(json.code).toBe(1)
     expect((JSON.parse(json.out) as { image: string }[]).map(({ image }) => image)).toEqual(['three.png'])
@@ -336,9 +341,9 @@ describe('toeplitz predict', () => {
         writeFileSync(join(directory, 'text.png'), 'hello')
         return ['predict', 'whole', join(directory, 'text.png')]
       },
-      /text\.png: .*PNG/,
+      /text\.png: neither a PNG nor a JPEG/,
     ],
-    ['a folder in place of a picture', (directory) => ['predict', 'whole', directory], /directory|folder/],
+    ['a folder without pictures', (directory) => ['predict', 'whole', directory], /there is no picture in the folder/],
     ['a model that is missing', () => ['predict', 'none', 'three.png'], /none/],
     [
       'a model that is no JSON',
@@ -355,7 +360,7 @@ describe('toeplitz predict', () => {
         writeFileSync(join(directory, 'model.json'), JSON.stringify({ ...file, checksum: undefined, version: 9 }))
         return ['predict', directory, 'three.png']
       },
-      /model\.json: version 9 is not known; this release reads version 1/,
+      /model\.json: version 9 is not known; this release reads versions 1 and 2/,
     ],
     [
       'weights of another model',

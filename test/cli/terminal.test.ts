@@ -112,7 +112,7 @@ describe('names from a model and of files', () => {
   })
 
   it('are shown in predictions, and are themselves in JSON', async () => {
-    const options = { ...defaultLimits, json: false, debug: false }
+    const options = { ...defaultLimits, batchSize: 2, csv: false, json: false, debug: false }
     const plain = capture()
     await predictCommand(modelPath, [picture, picture], options, plain)
     expect(plain.text().split('\n')).toHaveLength(3)
@@ -120,9 +120,13 @@ describe('names from a model and of files', () => {
     const json = capture()
     await predictCommand(modelPath, [picture], { ...options, json: true }, json)
     expect(json.text()).not.toMatch(forbidden)
-    const [prediction] = JSON.parse(json.text()) as { image: string; probabilities: Record<string, number> }[]
+    const [prediction] = JSON.parse(json.text()) as { image: string; top: { label: string }[] }[]
     expect(prediction!.image).toBe(picture)
-    expect(Object.keys(prediction!.probabilities)).toEqual(['constructor', '__proto__', evil])
+    expect(prediction!.top.map(({ label }) => label).sort()).toEqual(['__proto__', evil, 'constructor'])
+    const csv = capture()
+    await predictCommand(modelPath, [picture], { ...options, csv: true, top: 3 }, csv)
+    expect(csv.text().split('\n')).toHaveLength(3)
+    expect(csv.text()).not.toMatch(forbidden)
     for (const command of [summaryCommand, explainCommand] as const) {
       const streams = capture()
       await command(modelPath, { batch: 1, pass: 'all', json: true, debug: false }, streams)

@@ -28,6 +28,7 @@ const refused = [
   'decodeSafetensors',
   'decodeModel',
   'decodeModelFile',
+  'loadClassifier',
   'Graph.load',
   'readIdx',
   'mnistFromIdx',

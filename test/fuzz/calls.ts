@@ -15,6 +15,10 @@ const image = (channels: number, width = 3, height = 2): Json => ({
 })
 const dataset = { images: bytes(64, 9), labels: bytes(4, 1), size: 4, shape: [1, 4, 4], classes: ['a', 'b', 'c'] }
 const normalization = { mean: 0.5, std: 0.25 }
+const preprocessing = {
+  ...{ channels: 1, order: 'rgb', invert: 'light-background', resize: [5, 6], size: [4, 4], fit: 'contain' },
+  ...{ interpolation: 'bilinear', scale: 1 / 255, normalization },
+}
 const random = { seed: 3, stream: 1 }
 const unary = [[t(2, 3, 4)]]
 const binary = [
@@ -279,6 +283,11 @@ const files: Record<string, Json[][]> = {
   mnistFromIdx: [[{ bytes: bytes(20, 0), name: 'a' }, { bytes: bytes(20, 0), name: 'b' }, ['x', 'y']]],
   fitNormalization: [[dataset]],
   imageTensor: [[bytes(16), [1, 4, 4], normalization]],
+  plainPreprocessing: [[[1, 4, 4], normalization]],
+  preprocess: [[[image(3)], preprocessing]],
+  preparePixels: [[image(4), preprocessing]],
+  loadClassifier: [[bytes(60)]],
+  'new PictureClassifier': [[{ file: { name: 'm', classes: ['a', 'b', 'c'], preprocessing }, model: tag('model') }]],
   imageExamples: [
     [dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }],
   ],
@@ -471,10 +480,9 @@ export const exempt: Readonly<Record<string, string>> = {
     ['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole']),
   ),
   ...Object.fromEntries(
-    ['layerTypes', 'schedule', 'fashionClasses', 'architectures', 'digitCodes', 'lenet5Table'].map((name) => [
-      name,
-      'no function',
-    ]),
+    ['layerTypes', 'schedule', 'fashionClasses', 'digitPictures', 'architectures', 'digitCodes', 'lenet5Table'].map(
+      (name) => [name, 'no function'],
+    ),
   ),
   ...Object.fromEntries(
     ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage'].map((name) => [

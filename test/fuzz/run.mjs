@@ -120,8 +120,9 @@ async function bundle() {
     // Names under which the examples import the package.
     alias: {
       toeplitz: join(root, 'src/index.ts'),
-      'toeplitz/data': join(root, 'src/data/index.ts'),
-      'toeplitz/io': join(root, 'src/io/index.ts'),
+      ...Object.fromEntries(
+        ['classifier', 'io'].map((entry) => [`toeplitz/${entry}`, join(root, `src/${entry}/index.ts`)]),
+      ),
     },
     loader: { '.safetensors': 'binary' },
     define: { __SEEDS__: JSON.stringify(join(import.meta.dirname, 'seeds')) },

@@ -7,6 +7,7 @@ import {
   encodeModelFile,
   type ModelDescription,
 } from '../../src/io/model-file.js'
+import { digitPictures, plainPreprocessing, type Preprocessing } from '../../src/io/preprocessing.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
 import { Flatten, Linear, ReLU, Sequential } from '../../src/nn/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
@@ -29,7 +30,9 @@ describe('a whole model in one file', () => {
   it('comes back with its weights and what is needed to use them', () => {
     const model = make(7)
     const { file, model: read } = decodeModel(encodeModel(model, facts), 'model')
-    expect(file).toEqual({ format: 'toeplitz-model', version: 1, ...facts, architecture: model.toJSON() })
+    const preprocessing = plainPreprocessing([1, 2, 3], facts.normalization)
+    const architecture = model.toJSON()
+    expect(file).toEqual({ format: 'toeplitz-model', version: 2, ...facts, architecture, preprocessing })
     scope(() => {
       const x = uniform([2, 1, 2, 3], { seed: 1 })
       expect(read.forward(x).data()).toEqual(model.forward(x).data())
@@ -42,6 +45,59 @@ describe('a whole model in one file', () => {
     const bytes = encodeModel(make(7), facts)
     expect(encodeModel(make(7), facts)).toEqual(bytes)
     expect([...decodeSafetensors(bytes, 'model').tensors.keys()]).toEqual(['1.weight', '1.bias', '3.weight', '3.bias'])
+  })
+})
+
+describe('the preprocessing of a model', () => {
+  const given: Preprocessing = {
+    ...{ channels: 1, order: 'rgb', invert: 'light-background', resize: [4, 4], size: [2, 3], fit: 'contain' },
+    ...{ interpolation: 'bilinear', scale: 1 / 128, normalization: { mean: 1, std: 0.5 } },
+  }
+
+  it('comes back, and stands once in the file', () => {
+    const bytes = encodeModel(make(7), { name: 'small', classes: facts.classes, preprocessing: given })
+    expect(decodeModel(bytes, 'm').file).toMatchObject({
+      ...{ version: 2, preprocessing: given, normalization: given.normalization },
+    })
+    const text = new TextDecoder().decode(bytes)
+    expect(text.match(/normalization/g)).toHaveLength(1)
+    const { file } = decodeModel(bytes, 'm')
+    const json = encodeModelFile({ ...file, weights: { file: 'w', sha256: '0' } })
+    expect(json.match(/normalization/g)).toHaveLength(1)
+    expect(decodeModelFile(json, 'm').file).toEqual({ ...file, weights: { file: 'w', sha256: '0' } })
+  })
+
+  it('is refused where it contradicts the model', () => {
+    const wrong = { ...given, size: [3, 2] as const }
+    expect(() => encodeModel(make(7), { name: '', classes: facts.classes, preprocessing: wrong })).toThrow(
+      'preprocessing: it gives pictures of (1, 3, 2), but the model takes (1, 2, 3)',
+    )
+    expect(() =>
+      describeModel(make(7), { name: '', classes: [], preprocessing: { ...given, fit: 'crop' as 'cover' } }),
+    ).toThrow(/^preprocessing\.fit must be one of cover, contain, stretch; given 'crop'$/)
+  })
+
+  it('is that of its training in files of the first version, which only for MNIST invert', () => {
+    const digits = '0123456789'.split('')
+    const model = new Sequential([new Flatten(), new Linear({ outFeatures: 10 })], { input: [1, 2, 3], seed: 1 })
+    const read = (name: string, classes: readonly string[]) => {
+      const { tensors } = decodeSafetensors(model.save(), 'm')
+      const description = { format: 'toeplitz-model', version: 1, name, architecture: model.toJSON(), classes }
+      const metadata = { 'toeplitz-model': JSON.stringify({ ...description, normalization: facts.normalization }) }
+      const kept = Object.fromEntries([...tensors].map(([key, { shape, data }]) => [key, { shape, data }]))
+      return decodeModel(encodeSafetensors(kept as Record<string, SafetensorsInput>, metadata), 'm').file
+    }
+    const plain = plainPreprocessing([1, 2, 3], facts.normalization)
+    expect(read('convnet-mnist', digits)).toMatchObject({ version: 2, preprocessing: { ...plain, ...digitPictures } })
+    expect(read('convnet-photos', digits).preprocessing).toEqual(plain)
+    const clothes = digits.map((digit) => `kind ${digit}`)
+    expect(read('convnet-fashion-mnist', clothes).preprocessing).toEqual(plain)
+  })
+
+  it('is none where the model takes no pictures', () => {
+    const model = new Sequential([new Linear({ outFeatures: 3 })], { input: [5], seed: 1 })
+    const { file } = decodeModel(encodeModel(model, facts), 'm')
+    expect(file).toEqual({ format: 'toeplitz-model', version: 1, ...facts, architecture: model.toJSON() })
   })
 })
 
@@ -99,14 +155,24 @@ function fileOf(description: unknown, change: (tensors: Record<string, Safetenso
 describe('files that do not fit', () => {
   const good = (): ModelDescription => describeModel(make(1), facts)
   const changed = (part: object): string => JSON.stringify({ ...good(), ...part })
+  /** As it was written before a preprocessing was. */
+  const first = (part: object): string => changed({ version: 1, preprocessing: undefined, ...part })
+  const preprocessed = (part: object): string => {
+    const { normalization: _, ...rest } = good()
+    return JSON.stringify({ ...rest, preprocessing: { ...good().preprocessing, ...part } })
+  }
 
   it.each<[string, () => Uint8Array, RegExp]>([
     ['no safetensors', () => new Uint8Array(100), /^m\.safetensors: /],
     ['nothing but weights', () => fileOf(undefined), /holds weights without their architecture/],
     ['a header that is no JSON', () => fileOf('{'), /toeplitz-model in its header: not JSON/],
-    ['another version', () => fileOf(changed({ version: 2 })), /version 2 is not known; this release reads version 1/],
+    [
+      'another version',
+      () => fileOf(changed({ version: 3 })),
+      /version 3 is not known; this release reads versions 1 and 2/,
+    ],
     ['no name', () => fileOf(changed({ name: 1 })), /name must be a text/],
-    ['a std of 0', () => fileOf(changed({ normalization: { mean: 0, std: 0 } })), /a std above 0/],
+    ['a std of 0', () => fileOf(first({ normalization: { mean: 0, std: 0 } })), /a std above 0/],
     ['classes that are no names', () => fileOf(changed({ classes: [1, 2, 3] })), /classes must be a list of names/],
     ['too many classes', () => fileOf(changed({ classes: ['a', 'b', 'c', 'd'] })), /outputs \(3\), but there are 4/],
     [
@@ -116,8 +182,74 @@ describe('files that do not fit', () => {
     ],
     [
       'a normalization of other channels',
-      () => fileOf(changed({ normalization: { mean: [0, 0, 0], std: 1 } })),
+      () => fileOf(first({ normalization: { mean: [0, 0, 0], std: 1 } })),
       /normalization\.mean has 3 numbers, but the model takes 1 channels/,
+    ],
+    [
+      'a preprocessing in the first version',
+      () => fileOf(changed({ version: 1 })),
+      /preprocessing stands in files of version 2, and this is version 1/,
+    ],
+    ['no preprocessing', () => fileOf(changed({ preprocessing: undefined })), /preprocessing must be an object/],
+    ['a preprocessing that is a list', () => fileOf(changed({ preprocessing: [] })), /preprocessing must be an object/],
+    [
+      'another normalization beside',
+      () => fileOf(changed({ normalization: { mean: 0, std: 1 } })),
+      /normalization is another one than preprocessing\.normalization/,
+    ],
+    ...Object.entries({
+      channels: 3,
+      order: 'gbr',
+      invert: true,
+      resize: 0,
+      size: [2],
+      fit: 'fill',
+      interpolation: 'cubic',
+      scale: 0,
+      normalization: { mean: 0, std: -1 },
+    }).map(([member, value]): [string, () => Uint8Array, RegExp] => [
+      `a wrong ${member}`,
+      () => fileOf(preprocessed({ [member]: value })),
+      member === 'channels'
+        ? /preprocessing: it gives pictures of \(3, 2, 3\), but the model takes \(1, 2, 3\)$/
+        : new RegExp(`preprocessing\\.${member} must be .*; given `),
+    ]),
+    ...['channels', 'order', 'invert', 'size', 'fit', 'interpolation', 'scale', 'normalization'].map(
+      (member): [string, () => Uint8Array, RegExp] => [
+        `a missing ${member}`,
+        () => fileOf(preprocessed({ [member]: undefined })),
+        new RegExp(`preprocessing\\.${member} must be .*; it is missing`),
+      ],
+    ),
+    [
+      'an unknown step',
+      () => fileOf(preprocessed({ gamma: 2.2 })),
+      /preprocessing: 'gamma' is not known; there are ch/,
+    ],
+    [
+      'another size',
+      () => fileOf(preprocessed({ size: [3, 2] })),
+      /preprocessing: it gives pictures of \(1, 3, 2\), but the model takes \(1, 2, 3\)$/,
+    ],
+    [
+      'a window beyond the picture',
+      () => fileOf(preprocessed({ resize: [4, 2] })),
+      /resize \[4, 2\] is smaller than size \[2, 3\], which is cut out of it/,
+    ],
+    [
+      'a shorter side that is stretched',
+      () => fileOf(preprocessed({ resize: 4, fit: 'stretch' })),
+      /resize is one number, the shorter side, which goes with fit 'cover', not 'stretch'/,
+    ],
+    [
+      'an order of one channel',
+      () => fileOf(preprocessed({ order: 'bgr' })),
+      /order is 'bgr', but there is one channel/,
+    ],
+    [
+      'means of other channels',
+      () => fileOf(preprocessed({ normalization: { mean: [0, 0, 0], std: 1 } })),
+      /normalization\.mean has 3 numbers, but there are 1 channels/,
     ],
     ['any depth', () => fileOf('['.repeat(1_000_000)), /in its header: the JSON is nested more than 64 levels deep/],
     [
@@ -158,7 +290,7 @@ describe('files that do not fit', () => {
   it('answers every mutant with a model or a FormatError, and leaves nothing behind', () => {
     const random = randomOf(21)
     const whole = encodeModel(make(7), facts)
-    const open = fileOf(JSON.stringify(good()))
+    const open = fileOf(preprocessed({}))
     const text = new TextEncoder().encode(JSON.stringify({ ...good(), weights: { file: 'w', sha256: '0' } }))
     const before = memoryUsage().liveBytes
     let read = 0

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import * as decoding from '../../src/io/decode.js'
+import { plainPixels } from '../../src/io/preprocessing.js'
 import { encodePng } from '../../src/io/png.js'
 import { loadImageFolder, openImageFolder, type OtherFiles } from '../../src/node/folder.js'
 import { FormatError, OutOfMemoryError, ShapeError } from '../../src/runtime/errors.js'
@@ -55,6 +56,7 @@ describe('openImageFolder', () => {
     await twoClasses()
     const source = await openImageFolder(directory)
     expect({ ...source, files: source.files?.length, labels: [...source.labels].sort(), read: 0 }).toEqual({
+      preparation: plainPixels([3, 4, 6]),
       ...{ files: 9, labels: [0, 0, 0, 0, 0, 1, 1, 1, 1], size: 9, shape: [3, 4, 6], classes: ['cat', 'dog'], read: 0 },
     })
     // Each file is in the folder of its label.

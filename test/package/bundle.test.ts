@@ -131,8 +131,19 @@ describe('a bundle of conv2d alone', () => {
   })
 })
 
+describe('the classifier', () => {
+  it('brings no decoder of PNG or JPEG, no training and no core', async () => {
+    const text = await bundle(`export * from 'toeplitz/classifier'`, false)
+    expect(declaredIn(text, ['loadClassifier', 'decodeModel', 'preparePixels'])).toHaveLength(3)
+    expect(
+      declaredIn(text, ['decodePng', 'decodeJpeg', 'decodeImage', 'inflate', 'fit', 'SGD', 'mnistFromIdx']),
+    ).toEqual([])
+    expect(text).not.toContain(strict)
+  })
+})
+
 describe('on a page without a bundler', () => {
-  it.each(['index', 'slim', 'zoo', 'data', 'vision'])('%s.js imports nothing by name', async (entry) => {
+  it.each(['index', 'slim', 'zoo', 'data', 'vision', 'classifier'])('%s.js imports nothing by name', async (entry) => {
     const { metafile } = await build({
       entryPoints: [join(root, `dist/${entry}.js`)],
       bundle: true,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readCheckpoint, restore, weightsOf, writeCheckpoint } from '../../../src/cli/checkpoint.js'
 import { trainDefaults } from '../../../src/cli/settings.js'
+import { describeModel } from '../../../src/io/model-file.js'
 import type { Graph } from '../../../src/nn/graph.js'
 import { modelFromJSON } from '../../../src/nn/registry.js'
 import { SGD } from '../../../src/optim/sgd.js'
@@ -65,6 +66,11 @@ export default defineTarget<Uint8Array>({
         { model, optimizer, ...(best ? { best: weightsOf(model) } : {}) },
         {
           settings: trainDefaults,
+          description: describeModel(model, {
+            name: 'm',
+            normalization: { mean: 0, std: 1 },
+            classes: ['a', 'b', 'c'],
+          }),
           fit: { step: 7, sums, ...(best ? { best } : {}) },
           data: { training: 100, digest: '0'.repeat(64) },
           seconds: 1.5,

@@ -1,6 +1,12 @@
 /** Whole models: safetensors with their description in the header, damaged anywhere; and model.json. */
-import { decodeModel, decodeModelFile, describeModel, encodeModel } from '../../../src/io/model-file.js'
-import { imageTensor, type Normalization } from '../../../src/data/images.js'
+import {
+  decodeModel,
+  decodeModelFile,
+  describeModel,
+  encodeModel,
+  type ModelDescription,
+} from '../../../src/io/model-file.js'
+import { imageTensor, preprocess, type Normalization } from '../../../src/data/images.js'
 import type { Graph } from '../../../src/nn/graph.js'
 import { modelFromJSON } from '../../../src/nn/registry.js'
 import { ToeplitzError } from '../../../src/runtime/errors.js'
@@ -77,10 +83,7 @@ function changeDescription(header: Json, random: Random): Json {
 }
 
 /** That a model which was read can be used as its users will. */
-function use(
-  model: Graph,
-  { classes, normalization }: { classes: readonly string[]; normalization: Normalization },
-): Outcome {
+function use(model: Graph, { classes, normalization, preprocessing }: ModelDescription): Outcome {
   try {
     const { input = [] } = model
     expect(model.outputShape().join() === String(classes.length), 'outputs and classes differ in number')
@@ -89,10 +92,12 @@ function use(
       const shape = input as unknown as [number, number, number]
       try {
         imageTensor(new Uint8Array(shape[0] * shape[1] * shape[2]), shape, normalization).dispose()
+        const picture = { width: 3, height: 5, channels: 4, data: new Uint8Array(60).fill(200) } as const
+        if (preprocessing) preprocess([picture], preprocessing).dispose()
       } catch (error) {
         expect(
           !(error instanceof ToeplitzError),
-          `it was read, but its normalization does not fit: ${(error as Error).message}`,
+          `it was read, but its preprocessing does not fit: ${(error as Error).message}`,
         )
         throw error
       }

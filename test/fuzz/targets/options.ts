@@ -1,6 +1,7 @@
 /** Calls of everything that is exported, with arguments that are wrong: of other types, NaN, infinite, huge, negative, missing. */
 import { vjp } from '../../../src/autodiff/vjp.js'
 import * as data from '../../../src/data/index.js'
+import * as classifier from '../../../src/classifier/index.js'
 import * as core from '../../../src/index.js'
 import * as io from '../../../src/io/index.js'
 import { modelFromJSON } from '../../../src/nn/registry.js'
@@ -15,7 +16,14 @@ import type { Random } from '../random.js'
 import { accepted, defineTarget, expect, type Outcome } from '../target.js'
 import { decodeValue, mutateArguments } from '../values.js'
 
-export const exported: Readonly<Record<string, unknown>> = { ...core, ...data, ...io, ...vision, ...zoo }
+export const exported: Readonly<Record<string, unknown>> = {
+  ...core,
+  ...data,
+  ...io,
+  ...vision,
+  ...zoo,
+  ...classifier,
+}
 
 interface Call {
   readonly call: string

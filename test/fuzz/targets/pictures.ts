@@ -1,8 +1,9 @@
 /** Pictures on their way into a model: grey, planes, other sizes, extreme ones too. */
-import { lightOnDark, resizeGrayscale, toGrayscale } from '../../../src/io/grayscale.js'
+import { interpolations, lightOnDark, resizeGrayscale, toGrayscale } from '../../../src/io/grayscale.js'
 import { decodeImage } from '../../../src/io/decode.js'
-import { coverImage, toPlanes } from '../../../src/io/planar.js'
+import { coverImage, fits, toPlanes } from '../../../src/io/planar.js'
 import { encodePng, type PngImage } from '../../../src/io/png.js'
+import { preparePixels } from '../../../src/io/preprocessing.js'
 import type { Json } from '../mutate.js'
 import { Random } from '../random.js'
 import { accepted, defineTarget, expect } from '../target.js'
@@ -53,6 +54,23 @@ export default defineTarget<Json>({
       // What is the same everywhere stays so.
       if (value !== undefined)
         expect(even(covered.data, planes.data[0] as number), 'an even picture is uneven in another size')
+    }
+    const places = { size: to, invert: 'never', order: 'rgb', resize: Math.max(h, w) } as const
+    for (const interpolation of interpolations) {
+      for (const fit of fits) {
+        const { resize: _, ...rest } = places
+        const how = { ...(fit === 'cover' ? places : rest), channels: 1, fit, interpolation } as const
+        const made = preparePixels(decoded, how)
+        expect(made.length === h * w, `${made.length} prepared pixels`)
+        // Black around it, and one grey in it.
+        if (value !== undefined) {
+          const shade = toPlanes(decoded, 1).data[0] as number
+          expect(
+            made.every((pixel) => pixel === shade || (fit === 'contain' && pixel === 0)),
+            'an even picture is uneven when it is prepared',
+          )
+        }
+      }
     }
     const resized = resizeGrayscale(grey, w, h)
     expect(resized.data.length === w * h, `${resized.data.length} resized pixels`)
