@@ -9,8 +9,8 @@ import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
 import { dirname, relative } from 'node:path'
 import { promisify } from 'node:util'
-import { gzipSync, inflateRawSync } from 'node:zlib'
-import zopfli from '@gfx/zopfli'
+import { gzipSync } from 'node:zlib'
+import lzma from 'lzma'
 import { build } from 'esbuild'
 
 const run = promisify(execFile)
@@ -83,20 +83,19 @@ async function workerScript() {
 }
 
 /**
- * The module deflated by zopfli, which searches for the shortest stream: it is 5 % smaller than zlib's at level 9. It takes
- * seconds, so it is kept beside the module until that changes. Before it stands the size, as 32 bits, for src/runtime/inflate.ts.
+ * The module as an LZMA file, for src/runtime/unpack.ts: a fifth smaller than deflated at level 9. It takes a second, so it is
+ * kept beside the module until that changes.
  */
-async function deflated(bytes, variant) {
-  const file = `build/${variant}.deflate`
-  const size = Buffer.alloc(4)
-  size.writeUInt32LE(bytes.length)
+async function compressed(bytes, variant) {
+  const file = `build/${variant}.lzma`
   const known = await readFile(file).catch(() => undefined)
   try {
-    if (known && inflateRawSync(known.subarray(4)).equals(bytes)) return known
+    if (known && Buffer.from(lzma.decompress(known)).equals(bytes)) return known
   } catch {
     // Cut short when the build before was.
   }
-  const stream = Buffer.concat([size, await zopfli.deflateAsync(bytes, { numiterations: 15 })])
+  const stream = Buffer.from(lzma.compress(bytes, 9))
+  if (stream[0] !== 0x5d) throw new Error(`${variant}: LZMA settings are ${stream[0]}; src/runtime/unpack.ts reads 93`)
   await writeFile(file, stream)
   return stream
 }
@@ -115,7 +114,7 @@ async function buildWasm() {
     const bytes = await readFile(`build/${variant}.wasm`)
     await writeFile(
       `${generated}/${variant}.ts`,
-      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, deflated, as base64. */\nexport default '${(await deflated(bytes, variant)).toString('base64')}' as string\n`,
+      `/** Written by build.mjs: the ${variant} core, ${bytes.length} bytes, compressed, as base64. */\nexport default '${(await compressed(bytes, variant)).toString('base64')}' as string\n`,
     )
     console.log(
       `${variant}.wasm: ${(bytes.length / 1000).toFixed(1)} kB, ${(gzipSync(bytes).length / 1000).toFixed(1)} kB gzipped`,

@@ -1,7 +1,7 @@
 /** Starting with the core that travels inside the package, as text: nothing to serve, nothing to configure. */
 import { initFrom, initSyncFrom, type InitOptions, type InitSyncOptions, type Origin } from './core.js'
 import strict from './generated/strict.js'
-import { inflateCore } from './inflate.js'
+import { unpackCore } from './unpack.js'
 
 function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64
@@ -12,8 +12,8 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
-/** The module in a text: deflated before it became base64, which alone would take half as much again on the way. */
-const unpack = (text: string): Uint8Array<ArrayBuffer> => inflateCore(decodeBase64(text))
+/** The module in a text: compressed before it became base64, which alone would take nearly twice as much on the way. */
+const unpack = (text: string): Uint8Array<ArrayBuffer> => unpackCore(decodeBase64(text))
 
 const embedded: Origin = {
   preferred: 'relaxed',
