@@ -458,7 +458,7 @@ export class Graph {
     if (meant.length === 0) {
       const names = [...this.#names]
       throw new ShapeError(
-        `${what}: ${typeof which === 'string' ? unknownName('layer', which, names) : `no layer of ${quoted(names)} is meant`}; give a name, a RegExp such as /^conv/, or a function of a layer`,
+        `${what}: ${typeof which === 'string' ? unknownName('layer', which, names) : `no layer of ${quoted(names)} is meant; give a name, a RegExp or a function of a layer`}`,
       )
     }
     for (const { layer } of meant) layer.trainable = trainable
@@ -599,10 +599,8 @@ export class Graph {
     checkState(needed, tensors, name)
     this.#build(false)
     for (const [layer, node] of owners) {
-      for (const weights of [layer.parameters(), layer.buffers()]) {
-        for (const [weight, tensor] of weights)
-          tensor.assign((tensors.get(`${node.name}.${weight}`) as DecodedTensor).data as Float32Array)
-      }
+      for (const [weight, tensor] of layer.tensors())
+        tensor.assign((tensors.get(`${node.name}.${weight}`) as DecodedTensor).data as Float32Array)
     }
   }
 
