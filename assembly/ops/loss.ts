@@ -129,7 +129,11 @@ export function crossentropy_fwd(
         total += loss
         if (losses) store<f32>(losses + row + four, <f32>loss)
         // In float64: where p is next to 1, floats would leave nothing of the difference.
-        if (delta) store<f32>(fixed + four, own == 0 ? 0 : <f32>(own * (<f64>load<f32>(delta + hit) / sum - (1 - smoothing) - share)))
+        if (delta)
+          store<f32>(
+            fixed + four,
+            own == 0 ? 0 : <f32>(own * (<f64>load<f32>(delta + hit) / sum - (1 - smoothing) - share)),
+          )
       }
       if (!delta) continue
       const factor = f32x4.div(f32x4.splat(1), demoteFour(ws))

@@ -113,6 +113,7 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   const { size } = Object(data) as { readonly size: unknown }
   if (typeof size !== 'number')
     throw lacking(Object(data) === data ? `its size is ${inWords(size)}` : `it is ${inWords(data)}`)
+  if (!('read' in data || 'batch' in data)) throw lacking('it has neither function')
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {
     if (!Number.isInteger(value) || value < from)
@@ -134,7 +135,6 @@ export async function* readBatches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
   options: BatchOptions & { readonly parts?: number },
 ): AsyncGenerator<ReadBatch<Target>, void> {
-  if (!('read' in data || 'batch' in data)) throw lacking('it has neither function')
   const { readAhead } = await import('./batches.js')
   yield* readAhead(data, options)
 }

@@ -4,7 +4,6 @@
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
 import { crc32 } from '../io/crc32.js'
-import { Graph } from '../nn/graph.js'
 import type { GraphNode } from '../nn/wiring.js'
 import { add, mul } from '../ops/elementwise.js'
 import { concat, slice } from '../ops/layout.js'
@@ -207,12 +206,13 @@ function checkLastBatch(
   size: number,
   { batchSize, accumulate = 1, dropLast = false }: FitOptions<never>,
 ): void {
-  if (!(model instanceof Graph)) return
-  const shapes = model.shapes()
+  const { nodes } = model as { readonly nodes?: readonly GraphNode[] }
+  if (!nodes) return
+  const shapes = (model as unknown as { shapes(): number[][] }).shapes()
   // One element of each channel has no deviation.
   const isSingle = ({ layer }: GraphNode, index: number): boolean =>
     /^BatchNorm/.test(layer.type) && layer.trainable && sizeOf((shapes[index] as number[]).slice(1)) === 1
-  if (!model.nodes.some(isSingle)) return
+  if (!nodes.some(isSingle)) return
   const part = Math.ceil(batchSize / accumulate)
   for (const [what, examples] of [
     ['a', Math.min(size, batchSize)],

@@ -51,7 +51,7 @@ describe('Gabor functions', () => {
     [{ size: [2, 2 ** 22] }, /size 2 × 4194304 has 8388608 pixels; at most 4194304/],
     [{ size: 2 ** 31 - 1 }, /at most 4194304 are computed/],
     [{ size: 3, centre: 2 as never }, /x0 must be a finite number/],
-    [undefined as never, /gabor: expected options with a size, given undefined/],
+    [undefined as never, /gabor: the options must be an object, given null/],
     [{ size: 3, betaX: Infinity }, /betaX must be a finite number/],
   ])('refuse %j', (options, message) => {
     expect(() => gabor(options)).toThrow(ShapeError)
