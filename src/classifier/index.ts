@@ -15,7 +15,7 @@ import { bytesOf, type ModelSource } from './source.js'
 
 export type { Normalization, Picture, Preprocessing } from '../io/preprocessing.js'
 export type { PictureSource } from './pixels.js'
-export type { ModelSource } from './source.js'
+export type { BytesHolder, ModelSource } from './source.js'
 
 /** A class, and how probable it is. */
 export interface Prediction {

@@ -86,6 +86,7 @@ describe('loadClassifier', () => {
     ['an address of no scheme that is known', () => 'blub:x', 'FILE', /^blub:x: the model cannot be had: /],
     ['a file that is cut short', () => bytes.subarray(0, 500), 'FORMAT', /^the model: /],
     ['a model.json', () => new TextEncoder().encode('{"format": 1}'), 'FORMAT', /is JSON; load the whole model/],
+    ['a header of 123 bytes', () => Uint8Array.of(0x7b, ...new Uint8Array(90)), 'FORMAT', /^the model: the header takes 123 bytes/],
     ['nothing', () => undefined, 'SHAPE', /expected an address, bytes .* or a Blob, given undefined/],
     ['an object', () => ({}), 'SHAPE', /expected an address, bytes .* given an object/],
   ])('refuses %s in one line', async (_, source, code, message) => {
