@@ -8,6 +8,7 @@ import { preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { scope } from '../tensor/tensor.js'
 import { pixelsOf, type PictureSource } from './pixels.js'
@@ -15,7 +16,7 @@ import { bytesOf, type ModelSource } from './source.js'
 
 export type { Normalization, Picture, Preprocessing } from '../io/preprocessing.js'
 export type { PictureSource } from './pixels.js'
-export type { ModelSource } from './source.js'
+export type { BytesHolder, ModelSource } from './source.js'
 
 /** A class, and how probable it is. */
 export interface Prediction {
@@ -30,6 +31,8 @@ export interface PredictOptions {
   /** How many classes to give, the most probable first; default 5, and no more than there are. */
   readonly top?: number
 }
+
+const predictNames = { top: 0 } satisfies Names<PredictOptions>
 
 /** A model with its preprocessing and the names of its classes. */
 export class PictureClassifier {
@@ -87,7 +90,9 @@ export class PictureClassifier {
   }
 
   /** What the model sees in pictures that `prepare` has given, which are computed together. */
-  predictPrepared(pictures: readonly Uint8Array[], { top = 5 }: PredictOptions = {}): Prediction[][] {
+  predictPrepared(pictures: readonly Uint8Array[], options: PredictOptions = {}): Prediction[][] {
+    checkKeys('predict', options, predictNames)
+    const { top = 5 } = options
     if (!Number.isInteger(top) || top < 1) {
       throw new ShapeError(`predict: top is ${inWords(top)}; it must be a whole number from 1 on`)
     }

@@ -2,15 +2,20 @@
 import { FormatError, ShapeError, ToeplitzError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 
-/** The address of a model (in Node, Deno and Bun also a path), its bytes, or a Blob, a File or a Response. */
-export type ModelSource =
-  string | { readonly href: string } | Uint8Array | ArrayBuffer | { arrayBuffer(): Promise<ArrayBuffer> }
+/** What has bytes that can be asked for: a Blob, a File, a Response. */
+export interface BytesHolder {
+  /** Gives all of them. */
+  arrayBuffer(): Promise<ArrayBuffer>
+}
+
+/** The address of a model (in Node, Deno and Bun also a path), its bytes, or what has them. */
+export type ModelSource = string | { readonly href: string } | Uint8Array | ArrayBuffer | BytesHolder
 
 /** The bytes of a source, and what errors call them. */
 export async function bytesOf(source: ModelSource): Promise<{ readonly bytes: Uint8Array; readonly name: string }> {
   const found = await contentOf(source)
-  // "{": a model.json.
-  if (found.bytes[0] === 0x7b) {
+  // "{" of a model.json, and not the length of a header: the first 8 bytes of safetensors, of which the last are zeros.
+  if (found.bytes[0] === 0x7b && found.bytes[7] !== 0) {
     throw new FormatError(`${found.name}: is JSON; load the whole model, such as the model.safetensors beside it`)
   }
   return found

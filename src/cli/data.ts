@@ -1,4 +1,5 @@
 /** Data sets by name, or by the folder of pictures that they are. */
+import type { DataLimits } from '../data/idx.js'
 import { holdOut, type ImageDataset, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, prepareDataset } from '../data/images.js'
 import type { PictureLimits } from '../io/limits.js'
@@ -13,7 +14,7 @@ import { trainDefaults } from './settings.js'
 
 /** A published set: how it is loaded, and how pictures are made like its own, where that is not the plain way. */
 interface KnownSet {
-  readonly load: (directory: string | undefined, limits: PictureLimits) => Promise<Split<ImageDataset>>
+  readonly load: (directory: string | undefined, limits: DataLimits) => Promise<Split<ImageDataset>>
   readonly pictures?: Partial<PixelPreprocessing>
 }
 
@@ -81,13 +82,13 @@ async function loadFolder(
 }
 
 async function loadSet({ load, pictures }: KnownSet, options: DataOptions): Promise<Prepared> {
-  const { dataDir, imageSize, fit, maxPixels, maxBytes } = options
+  const { dataDir, imageSize, fit, maxBytes } = options
   const given = [
     ...(imageSize > 0 ? [`--image-size ${imageSize}`] : []),
     ...(fit === trainDefaults.fit ? [] : [`--fit ${fit}`]),
   ]
   if (given.length > 0) throw new UsageError(`${given.join(' ')}: only the pictures of a folder can be resized`)
-  const { training, test } = await load(dataDir, { maxPixels, maxBytes })
+  const { training, test } = await load(dataDir, { maxBytes })
   const preparation = { ...plainPixels(shapeOf(training)), ...pictures }
   return {
     split: { training: prepareDataset(training, preparation), test: prepareDataset(test, preparation) },

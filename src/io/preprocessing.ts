@@ -3,6 +3,7 @@
  * use go by the same value and through the same function, `preparePixels`, so that a model sees what it was trained with.
  */
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { interpolations, type Interpolation } from './grayscale.js'
 import { fits, isLightGround, placePlanes, type Fit } from './planar.js'
@@ -118,7 +119,7 @@ export function checkPreprocessing(
   }
   const unknown = Object.keys(value).find((member) => !Object.hasOwn(rules, member))
   if (unknown !== undefined) {
-    throw new Failure(`${name}: ${inWords(unknown)} is not known; there are ${Object.keys(rules).join(', ')}`)
+    throw new Failure(`${name}: ${unknownName('member', unknown, Object.keys(rules))}`)
   }
   const checked = value as unknown as Preprocessing
   const contradiction = contradictionIn(checked)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
 import { limitNames, type PictureLimits } from '../io/limits.js'
 import { decodeImage } from '../io/decode.js'
-import { plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
+import { checkPreprocessing, plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
@@ -134,13 +134,9 @@ class FileReader {
     const first = channels && size ? undefined : await this.#firstReadable()
     const C = channels ?? (first && first.channels < 3 ? 1 : 3)
     const [H, W] = size ?? ([first?.height ?? 0, first?.width ?? 0] as const)
-    const plain = plainPixels([C, H, W])
-    this.#preparation = {
-      ...plain,
-      fit: fit ?? plain.fit,
-      interpolation: interpolation ?? plain.interpolation,
-      invert: invert ?? plain.invert,
-    }
+    const preparation = { ...plainPixels([C, H, W]), ...defined({ fit, interpolation, invert }) }
+    checkPreprocessing({ ...preparation, scale: 1, normalization: { mean: 0, std: 1 } }, 'openImageFolder: options')
+    this.#preparation = preparation
     this.#keeps = this.#order.length * C * H * W <= cacheBytes
     return this.#preparation
   }

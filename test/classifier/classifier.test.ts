@@ -86,6 +86,12 @@ describe('loadClassifier', () => {
     ['an address of no scheme that is known', () => 'blub:x', 'FILE', /^blub:x: the model cannot be had: /],
     ['a file that is cut short', () => bytes.subarray(0, 500), 'FORMAT', /^the model: /],
     ['a model.json', () => new TextEncoder().encode('{"format": 1}'), 'FORMAT', /is JSON; load the whole model/],
+    [
+      'a header of 123 bytes',
+      () => Uint8Array.of(0x7b, ...new Uint8Array(90)),
+      'FORMAT',
+      /^the model: the header takes 123 bytes/,
+    ],
     ['nothing', () => undefined, 'SHAPE', /expected an address, bytes .* or a Blob, given undefined/],
     ['an object', () => ({}), 'SHAPE', /expected an address, bytes .* given an object/],
   ])('refuses %s in one line', async (_, source, code, message) => {
@@ -172,6 +178,14 @@ describe('predict', () => {
     await withClassifier((classifier) => {
       expect(() => classifier.predict(picture, { top: top as number })).toThrow(
         /top is .*; it must be a whole number from 1/,
+      )
+    })
+  })
+
+  it('refuses an option that is misspelt', async () => {
+    await withClassifier((classifier) => {
+      expect(() => classifier.predict(picture, { topp: 3 } as object)).toThrow(
+        "predict: there is no option 'topp'; did you mean 'top'? There is top",
       )
     })
   })

@@ -224,7 +224,7 @@ describe('files that do not fit', () => {
     [
       'an unknown step',
       () => fileOf(preprocessed({ gamma: 2.2 })),
-      /preprocessing: 'gamma' is not known; there are ch/,
+      /preprocessing: there is no member 'gamma'; there are channels, order, /,
     ],
     [
       'another size',

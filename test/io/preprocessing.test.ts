@@ -173,7 +173,7 @@ describe('preprocess', () => {
   it('refuses none, and what it does not know', () => {
     expect(() => preprocess([], plain)).toThrow('at least one picture is needed')
     expect(() => preprocess([], { ...plain, mean: 0 } as Preprocessing)).toThrow(
-      "preprocess: preprocessing: 'mean' is not known; there are channels, order, ",
+      "preprocess: preprocessing: there is no member 'mean'; ",
     )
     expect(() => preprocess([], undefined as unknown as Preprocessing)).toThrow(ShapeError)
   })

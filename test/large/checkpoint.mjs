@@ -18,6 +18,7 @@ try {
     stdin: {
       contents: `
         export { checkSize, readCheckpoint, restore, writeCheckpoint } from './src/cli/checkpoint.js'
+        export { describeModel } from './src/io/model-file.js'
         export { trainDefaults } from './src/cli/settings.js'
         export { Linear, Sequential } from './src/nn/index.js'
         export { SGD } from './src/optim/sgd.js'
@@ -27,8 +28,18 @@ try {
     ...{ outfile: program, bundle: true, format: 'esm', platform: 'node', logLevel: 'warning' },
     packages: 'external',
   })
-  const { checkSize, readCheckpoint, restore, writeCheckpoint, trainDefaults, Linear, Sequential, SGD, init } =
-    await import(pathToFileURL(program).href)
+  const {
+    checkSize,
+    describeModel,
+    readCheckpoint,
+    restore,
+    writeCheckpoint,
+    trainDefaults,
+    Linear,
+    Sequential,
+    SGD,
+    init,
+  } = await import(pathToFileURL(program).href)
   await init()
   const extent = 16_640
   const layer = new Linear({ outFeatures: extent, bias: false, weightInit: 'zeros' })
@@ -45,6 +56,7 @@ try {
     { model, optimizer },
     {
       settings: trainDefaults,
+      description: describeModel(model, { name: 'large', normalization: { mean: 0, std: 1 }, classes: [] }),
       fit: { step: 1, sums: { examples: 0, loss: 0, metrics: {} } },
       data: { training: 1, digest: '0'.repeat(64) },
       seconds: 1,

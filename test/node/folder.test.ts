@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import * as decoding from '../../src/io/decode.js'
-import { plainPixels } from '../../src/io/preprocessing.js'
+import { decodeImage } from '../../src/io/decode.js'
+import { plainPixels, preparePixels } from '../../src/io/preprocessing.js'
 import { encodePng } from '../../src/io/png.js'
 import { loadImageFolder, openImageFolder, type OtherFiles } from '../../src/node/folder.js'
 import { FormatError, OutOfMemoryError, ShapeError } from '../../src/runtime/errors.js'
@@ -21,7 +22,7 @@ vi.mock('../../src/io/decode.js', async (original) => {
   return { ...real, decodeImage: vi.fn(real.decodeImage) }
 })
 
-const { mkdir, mkdtemp, rm, symlink, writeFile } = actual
+const { mkdir, mkdtemp, readFile, rm, symlink, writeFile } = actual
 
 beforeAll(() => init())
 
@@ -138,6 +139,32 @@ describe('openImageFolder', () => {
       await expect(openImageFolder(directory, { strict: true })).rejects.toThrow(/pipe\.png: is a pipe/)
     },
   )
+
+  it('prepares pictures as it is asked to, and says how', async () => {
+    await put('a/1.png', png(200, 6, 2))
+    await put('a/2.png', png(210, 6, 2))
+    const how = {
+      size: [4, 4],
+      channels: 1,
+      fit: 'contain',
+      interpolation: 'nearest',
+      invert: 'light-background',
+    } as const
+    const { preparation, read } = await openImageFolder(directory, how)
+    expect(preparation).toEqual({ ...plainPixels([1, 4, 4]), ...how })
+    const bytes = await readFile(join(directory, 'a/1.png'))
+    const first = preparePixels(decodeImage(bytes, 'x'), preparation!)
+    expect([await read(0), await read(1)]).toContainEqual(first)
+    expect(new Set(first).size).toBeGreaterThan(1)
+    for (const [wrong, message] of [
+      [{ fit: 'fill' }, /^openImageFolder: options\.fit must be one of cover, contain, stretch; given 'fill'$/],
+      [{ invert: true }, /options\.invert must be one of never, light-background; given true/],
+      [{ size: [0, 4] }, /options\.size must be a height and a width of whole numbers from 1 on/],
+      [{ fitt: 'cover' }, /there is no option 'fitt'; did you mean 'fit'\?/],
+    ] as const) {
+      await expect(openImageFolder(directory, wrong as object)).rejects.toThrow(message)
+    }
+  })
 
   it('tells of what is passed over', async () => {
     await twoClasses()
