@@ -119,7 +119,7 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
   const { test, sha256: weightsHash = 'of an unfinished run', seconds = run.seconds } = outcome ?? {}
   const images = metrics.epochs.reduce((total, epoch) => total + epoch.imagesPerSecond * epoch.seconds, 0)
   const trainingSeconds = metrics.epochs.reduce((total, epoch) => total + epoch.seconds, 0)
-  const first = [...model.namedParameters().values()].find((tensor) => tensor.ndim === 4)
+  const first = [...model.namedState().values()].find((tensor) => tensor.ndim === 4)
   return renderReport({
     model: settings.model,
     dataset: settings.data,

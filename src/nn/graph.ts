@@ -458,7 +458,7 @@ export class Graph {
     if (meant.length === 0) {
       const names = [...this.#names]
       throw new ShapeError(
-        `${what}: ${typeof which === 'string' ? unknownName('layer', which, names) : `no layer of ${quoted(names)} is meant`}; give a name, a RegExp such as /^conv/, or a function of a layer`,
+        `${what}: ${typeof which === 'string' ? unknownName('layer', which, names) : `no layer of ${quoted(names)} is meant; give a name, a RegExp or a function of a layer`}`,
       )
     }
     for (const { layer } of meant) layer.trainable = trainable

@@ -110,9 +110,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     if (grouped) checkParameters(name, this.parameters)
     this.#lr = this.#first = common.lr ?? (this.#groups[0] as Group).lr
     if (this.#first === 0 && this.#groups.some(({ lr }) => lr > 0)) {
-      throw new ShapeError(
-        `${name}: lr must be above 0 where a group has a rate of its own, which stays in proportion to it`,
-      )
+      throw new ShapeError(`${name}: lr must be above 0 where a group has a rate of its own`)
     }
     this.#slots = scope(() => {
       const made = new Map<string, Tensor>()

@@ -14,6 +14,7 @@ import { ones, tensor } from '../../tensor/create.js'
 import { empty, scope, Tensor } from '../../tensor/tensor.js'
 import { conv2d } from '../conv.js'
 import { add, div } from '../elementwise.js'
+import { pad } from '../layout.js'
 import { avgPoolNames, type AvgPoolOptions } from './average.js'
 
 /** Options of `weightedPool2d`. */
@@ -158,24 +159,34 @@ function weightedByTensor(x: Tensor, weights: Tensor, options: WeightedPoolOptio
   const axes = [14, 25].map(
     (at) => [...pool.record.subarray(at, at + 6)] as [number, number, number, number, number, number],
   )
-  const counted = options.countIncludePad ?? true
   const stride = axes.map(([, , , step]) => step)
-  const padding = (own: boolean): [number, number][] =>
-    axes.map(([n, kernel, output, step, lo, hi]) => {
-      const needed = (output - 1) * step + kernel - lo - n
-      return own ? [lo, Math.max(0, needed)] : [0, Math.max(0, needed - hi)]
-    })
-  const [H, W] = axes.map(([n, , , , lo, hi]) => n + (counted ? lo + hi : 0)) as [number, number]
+  const convolve = (maps: Tensor, value: number): Tensor => {
+    const padded = pad(
+      maps.reshape([-1, 1, ...x.shape.slice(2)]),
+      axes.map(([, , , , lo, hi]) => [lo, hi] as const),
+      { value },
+    )
+    // Behind the padding, what the last windows of `ceil` reach over.
+    const ends = axes.map(([n, kernel, output, step, lo, hi]) =>
+      Math.max(0, (output - 1) * step + kernel - lo - n - hi),
+    )
+    return conv2d(
+      pad(
+        padded,
+        ends.map((end) => [0, end] as const),
+      ),
+      weights.reshape([1, 1, ...pool.kernel]),
+      { stride },
+    )
+  }
   return scope(() => {
-    const kernel = weights.reshape([1, 1, ...pool.kernel])
-    const sums = conv2d(x.reshape([pool.maps, 1, ...x.shape.slice(2)]), kernel, { stride, padding: padding(true) })
-    const extents = conv2d(ones([1, 1, H, W]), kernel, { stride, padding: padding(!counted) })
+    const extents = convolve(ones(x.shape.slice(2)), (options.countIncludePad ?? true) ? 1 : 0)
     // Where no weight counts, 0 / 1.
-    const empty = tensor(
+    const none = tensor(
       extents.data().map((extent) => (extent === 0 ? 1 : 0)),
       extents.shape,
     )
-    return div(sums, add(extents, empty)).reshape(pool.yShape)
+    return div(convolve(x, 0), add(extents, none)).reshape(pool.yShape)
   })
 }
 
