@@ -12,6 +12,7 @@ import { checkSeed } from '../tensor/create.js'
 import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
+import { modelNames } from './options.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
 import {
   assertFits,
@@ -120,7 +121,6 @@ interface Pass {
   replay: Replay | undefined
 }
 
-const modelNames = { seed: 0, keepPacked: 0 } satisfies Names<ModelOptions>
 const graphNames = { inputs: 0, outputs: 0, auxiliary: 0, blocks: 0 } satisfies Names<
   Omit<GraphOptions, keyof ModelOptions>
 >
@@ -162,7 +162,7 @@ export class Graph {
   #pass: Pass | undefined
 
   constructor(nodes: readonly NodeOptions[], options: GraphOptions = {}) {
-    checkKeys('model', options, modelNames, graphNames)
+    checkKeys('Graph', options, modelNames, graphNames)
     const { inputs = { input: null }, outputs, auxiliary = {}, blocks = {}, seed = 0, keepPacked = true } = options
     checkNodes(nodes, outputs)
     for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)

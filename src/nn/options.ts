@@ -1,9 +1,10 @@
 /** What the options of layers must be: they come from programs, and from strangers' files. */
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { KernelOptions } from './conv.js'
+import type { ModelOptions } from './graph.js'
 import { checkInitializer } from './initialize.js'
 
 /** What an option may be that is a number: how it is said, and whether it is so. */
@@ -59,3 +60,6 @@ export const mapRules = {
   biasInit: 'initializer',
 } as const satisfies RulesOf<Omit<KernelOptions, 'outChannels'>>
 export const kernelRules: OptionRules = Object.assign({ outChannels: 'count' as const }, mapRules)
+
+/** Names of the options of every model. */
+export const modelNames = { seed: 0, keepPacked: 0 } satisfies Names<ModelOptions>

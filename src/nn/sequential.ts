@@ -1,9 +1,11 @@
 /** A chain of layers. */
 import { ShapeError } from '../runtime/errors.js'
+import { checkKeys } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { Graph, type ModelOptions } from './graph.js'
 import type { Layer, LayerConfig } from './layer.js'
+import { modelNames } from './options.js'
 
 /** Options of `Sequential`. */
 export interface SequentialOptions extends ModelOptions {
@@ -23,7 +25,9 @@ export interface SequentialConfig {
 
 /** A model whose layers are applied one after another; its nodes are numbered from 0. */
 export class Sequential extends Graph {
-  constructor(layers: readonly Layer[], { input, ...options }: SequentialOptions = {}) {
+  constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
+    checkKeys('Sequential', given, modelNames, { input: 0 })
+    const { input, ...options } = given
     if (!Array.isArray(layers)) throw new ShapeError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
     if (layers.length === 0) throw new ShapeError('Sequential: a model needs at least one layer')
     super(

@@ -2,20 +2,20 @@
 import { Conv2d } from '../nn/conv.js'
 import { ReLU, Softmax } from '../nn/activation.js'
 import { Flatten } from '../nn/layout.js'
+import type { ModelOptions } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
 import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { Sequential } from '../nn/sequential.js'
 import { checkKeys, type Names } from '../runtime/options.js'
+import { modelOptions } from './options.js'
 
 /** Options of `convnet`. */
-export interface ConvNetOptions {
+export interface ConvNetOptions extends ModelOptions {
   /** (C, H, W) of the images. Default (1, 28, 28), MNIST's; CIFAR-10's is (3, 32, 32). */
   readonly input?: readonly [C: number, H: number, W: number]
   /** Number of outputs; default 10. */
   readonly classes?: number
-  /** Seed of the weights; default 0. */
-  readonly seed?: number
   /** Of the weights; default 'he'. */
   readonly weightInit?: Initializer
 }
@@ -25,8 +25,14 @@ export interface ConvNetOptions {
  * layer. The outputs are logits: softmax is part of the loss.
  */
 export function convnet(options: ConvNetOptions = {}): Sequential {
-  checkKeys('convnet', options, { input: 0, classes: 0, seed: 0, weightInit: 0 } satisfies Names<ConvNetOptions>)
-  const { input = [1, 28, 28], classes = 10, seed = 0, weightInit = 'he' } = options
+  checkKeys('convnet', options, {
+    input: 0,
+    classes: 0,
+    seed: 0,
+    keepPacked: 0,
+    weightInit: 0,
+  } satisfies Names<ConvNetOptions>)
+  const { input = [1, 28, 28], classes = 10, weightInit = 'he' } = options
   return new Sequential(
     [
       new Conv2d({ outChannels: 32, kernel: 5, weightInit }),
@@ -41,6 +47,6 @@ export function convnet(options: ConvNetOptions = {}): Sequential {
       new Linear({ outFeatures: classes, weightInit }),
       new Softmax({ inLoss: true }),
     ],
-    { input, seed },
+    { input, ...modelOptions(options) },
   )
 }

@@ -1,21 +1,21 @@
 /** The two-layer classifier. */
 import { ReLU } from '../nn/activation.js'
+import type { ModelOptions } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
 import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
 import { checkKeys, type Names } from '../runtime/options.js'
+import { modelOptions } from './options.js'
 
 /** Options of `twoLayerClassifier`. */
-export interface TwoLayerClassifierOptions {
+export interface TwoLayerClassifierOptions extends ModelOptions {
   /** (C, H, W) of the images. Default (3, 32, 32), CIFAR-10's. */
   readonly input?: readonly [C: number, H: number, W: number]
   /** Units of the hidden layer. Default 100. */
   readonly hidden?: number
   /** Number of outputs; default 10. */
   readonly classes?: number
-  /** Seed of the weights; default 0. */
-  readonly seed?: number
   /** Of the weights; default 'he'. */
   readonly weightInit?: Initializer
 }
@@ -27,9 +27,10 @@ export function twoLayerClassifier(options: TwoLayerClassifierOptions = {}): Seq
     hidden: 0,
     classes: 0,
     seed: 0,
+    keepPacked: 0,
     weightInit: 0,
   } satisfies Names<TwoLayerClassifierOptions>)
-  const { input = [3, 32, 32], hidden = 100, classes = 10, seed = 0, weightInit = 'he' } = options
+  const { input = [3, 32, 32], hidden = 100, classes = 10, weightInit = 'he' } = options
   return new Sequential(
     [
       new Flatten(),
@@ -37,6 +38,6 @@ export function twoLayerClassifier(options: TwoLayerClassifierOptions = {}): Seq
       new ReLU(),
       new Linear({ outFeatures: classes, weightInit }),
     ],
-    { input, seed },
+    { input, ...modelOptions(options) },
   )
 }

@@ -247,7 +247,7 @@ const training: Record<string, Json[][]> = {
   gridSearch: [[tag('score'), { values: { lr: [0.1, 1] } }]],
   clipGradNorm: [[[t(2, 3), t(3)], 1]],
   'schedule.constant': [[0.1]],
-  'schedule.step': [[{ lr: 0.1, every: 3, factor: 0.1 }]],
+  'schedule.step': [[{ lr: 0.1, every: 3, gamma: 0.1 }]],
   'schedule.cosine': [[{ lr: 0.1, steps: 10, minimum: 0 }]],
   grad: [[tag('function')]],
   vjp: [[tag('identity'), t(2, 3)]],
@@ -317,15 +317,16 @@ const vision: Record<string, Json[][]> = {
   featureMapGrid: [[t(1, 4, 3, 3), { columns: 2 }]],
 }
 
-const network = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true, width: 0.1 }
+const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
+const network = { ...plain, width: 0.1 }
 const zoo: Record<string, Json[][]> = {
   alexnet: [[{ ...network, input: [3, 96, 96], groups: 1, order: 'paper' }]],
-  convnet: [[{ ...network, input: [1, 28, 28] }]],
+  convnet: [[{ ...plain, input: [1, 28, 28] }]],
   googlenet: [[{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }]],
   lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
-  linearClassifier: [[{ ...network, input: [1, 28, 28] }]],
+  linearClassifier: [[{ ...plain, input: [1, 28, 28] }]],
   nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
-  twoLayerClassifier: [[{ ...network, input: [1, 28, 28], hidden: 5 }]],
+  twoLayerClassifier: [[{ ...plain, input: [1, 28, 28], hidden: 5 }]],
   vgg: [[{ ...network, input: [3, 64, 64], configuration: 'A' }]],
   zfnet: [[{ ...network, input: [3, 96, 96], maps: [3, 4, 5] }]],
 }
@@ -374,7 +375,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   transposeMatrix: [[tag('matrix')]],
   multiplyMatrix: [[tag('matrix'), tag('Float32Array', { values: list(5, 1) })]],
   linear: [[t(5, 7), t(3, 7), t(3)]],
-  matmul: [[t(3, 4), t(4, 5), { transposeA: false }]],
+  matmul: [[t(3, 4), t(4, 5)]],
   maxPool2dWithIndices: [[t(2, 2, 6, 6), { kernel: 2, stride: 1, padding: 1 }]],
   maxUnpool2d: [[t(2, 2, 3, 3), tag('indices'), { kernel: 2, stride: 2, padding: 0, outputSize: [6, 6] }]],
   weightedPool2d: [
