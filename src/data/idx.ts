@@ -6,9 +6,9 @@
  */
 import { crc32 } from '../io/crc32.js'
 import { Inflator } from '../io/inflate.js'
-import { allocate, checkBytes, checkFile, endsWithin, type PictureLimits } from '../io/limits.js'
+import { allocate, checkBytes, checkFile, endsWithin, limitNames, type PictureLimits } from '../io/limits.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys } from '../runtime/options.js'
 
 /** Elements of an IDX file, in the typed array of the type that the file declares. */
 export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array
@@ -62,7 +62,7 @@ function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array
  *   what the header promises.
  */
 export function readIdx(bytes: Uint8Array, name: string, limits: DataLimits = {}): IdxArray {
-  checkKeys('readIdx', limits, { maxBytes: 0 } satisfies Names<DataLimits>)
+  checkKeys('readIdx', limits, limitNames)
   checkFile(bytes, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; an IDX file was expected`)
   const content = isGzip(bytes) || endsWithin(bytes, [0x1f, 0x8b]) ? gunzipIdx(bytes, name, limits) : bytes

@@ -7,5 +7,7 @@ export function small(name: string, options: ZooOptions = {}): Graph {
   if (name.startsWith('convnet')) return createModel(name, options)
   if (name.startsWith('lenet5')) return createModel(name, options)
   const size = /^(alexnet|caffenet|zfnet)/.test(name) ? 67 : name.startsWith('nin') ? 67 : 64
-  return createModel(name, { input: [3, size, size], classes: 6, width: 1 / 16, ...options })
+  // Classifiers without feature maps have no width.
+  const width = name === 'linear' || name === 'two-layer' ? {} : { width: 1 / 16 }
+  return createModel(name, { input: [3, size, size], classes: 6, ...width, ...options })
 }

@@ -31,10 +31,8 @@ const isPlain = (value: Json | undefined): value is { readonly [key: string]: Js
 
 const rows = Object.entries(calls).flatMap(([call, lists]) =>
   lists.flatMap((args, list) =>
-    args.flatMap((arg, index) =>
-      isPlain(arg) && !records.test(call) && !(`${call} ${index}` in others)
-        ? [[call, index, list] as [string, number, number]]
-        : [],
+    args.flatMap<[string, number, number]>((arg, index) =>
+      isPlain(arg) && !records.test(call) && !(`${call} ${index}` in others) ? [[call, index, list]] : [],
     ),
   ),
 )
