@@ -44,7 +44,7 @@ describe('a name that there is none of', () => {
 
   it.each(rows)('is refused by %s, argument %i of call %i', async (call, index, list) => {
     const args = calls[call]![list]!
-    const wrong = args.map((arg, at) => (at === index ? { ...(arg as object), zzOption: 1 } : arg)) as Json[]
+    const wrong = args.map((arg, at): Json => (at === index ? { ...(arg as object), zzOption: 1 } : arg))
     const made = Promise.resolve().then(() => target.check({ call, args: wrong, gradient: false }))
     await expect(made).rejects.toThrow(ToeplitzError)
     await expect(made).rejects.toThrow(/there is no option 'zzOption'(;|\?) ?/)
