@@ -8,6 +8,7 @@ import { preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
+import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { scope } from '../tensor/tensor.js'
 import { pixelsOf, type PictureSource } from './pixels.js'
@@ -87,7 +88,9 @@ export class PictureClassifier {
   }
 
   /** What the model sees in pictures that `prepare` has given, which are computed together. */
-  predictPrepared(pictures: readonly Uint8Array[], { top = 5 }: PredictOptions = {}): Prediction[][] {
+  predictPrepared(pictures: readonly Uint8Array[], options: PredictOptions = {}): Prediction[][] {
+    checkKeys('predict', options, { top: 0 } satisfies Names<PredictOptions>)
+    const { top = 5 } = options
     if (!Number.isInteger(top) || top < 1) {
       throw new ShapeError(`predict: top is ${inWords(top)}; it must be a whole number from 1 on`)
     }
