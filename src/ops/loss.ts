@@ -282,8 +282,14 @@ export function crossEntropy(
     checkRange(name, 'labelSmoothing', labelSmoothing, 1)
     const weights =
       weight && tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)])
+    // A row of labels that is ignored is all zero and not smoothed; one whose class has the weight 0 is.
     const spread = (q: Tensor): Tensor =>
-      labelSmoothing ? add(mul(q, 1 - labelSmoothing), labelSmoothing / classes) : q
+      labelSmoothing
+        ? add(
+            mul(q, 1 - labelSmoothing),
+            isSoft ? labelSmoothing / classes : mul(sum(q, 1, { keepDims: true }), labelSmoothing / classes),
+          )
+        : q
     const entropy = (q: Tensor, count: number): Tensor => {
       // Σ −q · ln p over the classes.
       const losses = mul(logSoftmax(logits), weights ? mul(q, weights) : q)
@@ -300,15 +306,13 @@ export function crossEntropy(
       return entropy(spread(given), sizeOf(rows))
     }
     const { labels, count } = checkLabels(name, target, rows, classes, options)
-    // A row that is ignored is not smoothed either; one whose class has the weight 0 is.
     const seen = checkLabels(name, target, rows, classes, { ignoreIndex }).factors
     const inner = sizeOf(spatial)
     const hot = new Float32Array(sizeOf(shape))
     for (let row = 0; row < N * inner; row++) {
-      hot[(Math.floor(row / inner) * classes + (labels[row] as number)) * inner + (row % inner)] = 1
+      hot[(Math.floor(row / inner) * classes + (labels[row] as number)) * inner + (row % inner)] = seen?.[row] ?? 1
     }
-    const q = spread(tensor(hot, shape))
-    return entropy(seen ? mul(q, tensor(seen, [N, 1, ...spatial])) : q, count)
+    return entropy(spread(tensor(hot, shape)), count)
   })
 }
 
