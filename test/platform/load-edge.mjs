@@ -15,10 +15,13 @@
  * the connection to the end of an answer; what does not arrive by the sender's own fault is left out of it.
  */
 import { parseArgs } from 'node:util'
+import { fileURLToPath } from 'node:url'
+import { loadClassifier } from '../../dist/classifier.js'
+import { init } from '../../dist/index.js'
 import { encodePng } from '../../dist/io.js'
 import { loadMnist } from '../../dist/node.js'
 import { limits } from '../../examples/edge/limits.mjs'
-import { fit, pictureFormat } from '../../examples/edge/picture.mjs'
+import { pictureFormat } from '../../examples/edge/picture.mjs'
 import { expensiveRequests, filledPng, send, sendPatiently, startEdge } from './lib/edge.mjs'
 
 const { values } = parseArgs({
@@ -30,6 +33,11 @@ const { values } = parseArgs({
   },
 })
 const [rate, seconds, burst] = [Number(values.rate), Number(values.seconds), Number(values.burst)]
+
+await init()
+const classifier = await loadClassifier(
+  fileURLToPath(new URL('../../examples/edge/model.safetensors', import.meta.url)),
+)
 
 const { test } = await loadMnist()
 const digits = Array.from({ length: 200 }, (_, n) => {
@@ -105,7 +113,7 @@ function workRows() {
     for (let round = 0; round < 11; round++) {
       const began = process.cpuUsage()
       try {
-        fit(picture.decode(body), [28, 28])
+        classifier.prepare(picture.decode(body))
       } catch (error) {
         if (error.code !== 'FORMAT') throw error
       }
