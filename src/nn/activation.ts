@@ -26,6 +26,7 @@ import { noRules, type RulesOf } from './options.js'
 
 /** A layer that maps each element, or the channels at each place, to as many. */
 abstract class Pointwise<Options extends object = object> extends Layer<Options> {
+  /** What the options must be. */
   static override readonly rules: OptionRules = noRules
 
   outputShape(input: Shape): number[] {

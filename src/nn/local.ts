@@ -33,6 +33,7 @@ const connectedRules: OptionRules = Object.assign({ table: 0 as const }, mapRule
 
 /** A layer with more than one kernel for each pair of maps. */
 abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Options> {
+  /** What the options must be. */
   static override readonly rules: OptionRules = localRules
 
   constructor(options: Options) {

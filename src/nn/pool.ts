@@ -188,6 +188,7 @@ export interface AdaptivePool2dOptions {
 
 /** A fixed grid of windows that covers (C, H, W), whatever its size. */
 abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
+  /** What the options must be. */
   static override readonly rules: OptionRules = { outputSize: 0 } satisfies RulesOf<AdaptivePool2dOptions>
   protected abstract readonly verb: string
 
@@ -233,6 +234,7 @@ export class AdaptiveMaxPool2d extends Adaptive {
 
 /** One window over each map: (C, H, W) -> (C, 1, 1). */
 abstract class Global extends Pooling<object> {
+  /** What the options must be. */
   static override readonly rules: OptionRules = noRules
 
   outputShape(input: Shape): number[] {

@@ -1,5 +1,6 @@
 /** What training takes and tells: options, events, states and histories. */
 import type { ForwardOptions } from '../nn/graph.js'
+import type { Layer } from '../nn/layer.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { DistantExamples, Examples } from './examples.js'
@@ -18,7 +19,7 @@ export interface Trainable<Output = Tensor> {
   /** The same with their names, which errors tell; left out, they tell numbers. */
   namedParameters?(): ReadonlyMap<string, Tensor>
   /** What keeps statistics of batches, which a step that is refused leaves as they were. */
-  readonly layers?: readonly { buffers(): ReadonlyMap<string, Tensor> }[]
+  readonly layers?: readonly Pick<Layer, 'buffers'>[]
   /** Takes weights that were saved: for `earlyStopping.bestWeights`. */
   load?(weights: Uint8Array): void
   /** The output for a batch. */

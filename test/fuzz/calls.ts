@@ -220,7 +220,12 @@ const models: Record<string, Json[][]> = {
 }
 
 const training: Record<string, Json[][]> = {
-  checkBatches: [[{ size: 4 }, { batchSize: 2, first: 0, prefetch: 1 }]],
+  checkBatches: [
+    [
+      { size: 4, batch: tag('function') },
+      { batchSize: 2, first: 0, prefetch: 1 },
+    ],
+  ],
   fit: [
     [
       {

@@ -19,12 +19,14 @@ const others: Readonly<Record<string, string>> = {
   'Graph.forward 1': 'inputs by name',
   'Graph.shapes 1': 'shapes by name',
   'Graph.save 1': 'metadata',
+  'preparePixels 0': 'a picture',
+  'preparePixels 1': 'a value that was checked when it was read',
   'encodeSafetensors 0': 'tensors by name',
   'encodeSafetensors 1': 'metadata',
 }
 /** Files, pictures, data sets and facts: they may hold more than is read. */
 const records =
-  /^(encodePng|toGrayscale|resizeGrayscale|lightOnDark|toPlanes|coverPlanes|coverImage|encodeModel|encodeModelFile|describeModel|cifar10FromBinary|mnistFromIdx|fitNormalization|imageTensor|imageRange|holdOut|assertSameImages|new Painter|imageExamples|fromImageData|ranked|isOutOfMemory|checkBatches|modelFromJSON)$/
+  /^(encodePng|toGrayscale|resizeGrayscale|lightOnDark|toPlanes|coverPlanes|coverImage|encodeModel|encodeModelFile|describeModel|cifar10FromBinary|mnistFromIdx|fitNormalization|imageTensor|imageRange|holdOut|assertSameImages|new Painter|imageExamples|fromImageData|ranked|isOutOfMemory|checkBatches|modelFromJSON|plainPreprocessing|new PictureClassifier)$/
 
 const isPlain = (value: Json | undefined): value is { readonly [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !('$' in value)
@@ -47,7 +49,7 @@ describe('a name that there is none of', () => {
     const wrong = args.map((arg, at): Json => (at === index ? { ...(arg as object), zzOption: 1 } : arg))
     const made = Promise.resolve().then(() => target.check({ call, args: wrong, gradient: false }))
     await expect(made).rejects.toThrow(ToeplitzError)
-    await expect(made).rejects.toThrow(/there is no option 'zzOption'(;|\?) ?/)
+    await expect(made).rejects.toThrow(/there is no (option|member) 'zzOption'(;|\?) ?/)
   })
 })
 
