@@ -401,11 +401,13 @@ export function padInput(
   return { x: pad(x, [[0, 0], [0, 0], ...around], { mode: paddingMode }), options: { ...rest, padding: 0 } }
 }
 
+const convNames = /* @__PURE__ */ Object.assign({}, windowNames, groupNames, outputNames)
+
 /** conv1d, conv2d or conv3d. */
 export function convolution(directions: number): (x: Tensor, w: Tensor, options?: ConvOptions) => Tensor {
   const name = `conv${directions}d`
   return (x, w, options = {}) => {
-    checkKeys(name, options, windowNames, groupNames, outputNames)
+    checkKeys(name, options, convNames)
     const { bias, activation } = options
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')

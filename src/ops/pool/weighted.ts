@@ -86,7 +86,7 @@ const MOST_GAUSSIAN = 2 ** 22
 
 function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool {
   const name = 'weightedPool2d'
-  checkKeys(name, options, poolNames, avgPoolNames, weightedNames)
+  checkKeys(name, options, poolNames, { ...avgPoolNames, ...weightedNames })
   const { weights, sigma } = options
   if ((weights === undefined) === (sigma === undefined)) {
     throw new ShapeError(`${name}: give either weights or sigma, not ${weights === undefined ? 'neither' : 'both'}`)
