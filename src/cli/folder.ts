@@ -59,10 +59,13 @@ export class Folder {
     process.on('exit', this.#onExit)
   }
 
-  /** @throws ToeplitzError with code FILE when something else has the name of a file that is to be written in a folder */
+  /**
+   * @throws ToeplitzError with code FILE when something else has the name of a file that is to be written in a folder. A link
+   *   is something else, whatever it leads to: writing through it would change a file of another place.
+   */
   static async assertFree(path: string, files: readonly string[]): Promise<void> {
     for (const name of [lockName, ...files]) {
-      const kind = await kindAt(join(path, name))
+      const kind = await kindAt(join(path, name), { follow: false })
       if (kind === undefined || kind === 'file') continue
       throw new ToeplitzError(
         'FILE',

@@ -5,7 +5,7 @@
  */
 import { Buffer, constants as limits } from 'node:buffer'
 import type { Dirent, Stats } from 'node:fs'
-import { constants, open, opendir, stat, type FileHandle } from 'node:fs/promises'
+import { constants, lstat, open, opendir, stat, type FileHandle } from 'node:fs/promises'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { nameOf, systemPath } from './names.js'
@@ -188,10 +188,10 @@ export async function statOrExplain(path: string): Promise<Stats> {
   }
 }
 
-/** What is at the path, links followed; undefined where there is nothing. @throws as `isA` */
-export async function kindAt(path: string): Promise<Kind | undefined> {
+/** What is at the path, links followed unless it is said; undefined where there is nothing. @throws as `isA` */
+export async function kindAt(path: string, { follow = true } = {}): Promise<Kind | undefined> {
   try {
-    return kindOf(await stat(systemPath(path)))
+    return kindOf(await (follow ? stat : lstat)(systemPath(path)))
   } catch (error) {
     if (isAbsent(error)) return undefined
     throw readingError(path, error)

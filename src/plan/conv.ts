@@ -6,7 +6,7 @@ import { UnsupportedError } from '../runtime/errors.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { adjointProblem, derivedOnce, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
-import { isWide } from './reach.js'
+import { copiesPlanes, isWide } from './reach.js'
 import { threeDirections } from './window.js'
 
 export {
@@ -86,7 +86,7 @@ export const algorithms = {
   },
   /** Panels of patches times packed weights, in register tiles; both edges are rounded up. */
   gemm: {
-    unsupported: () => undefined,
+    unsupported: (problem, pass) => (pass === 'fwd' && copiesPlanes(problem) ? tooWide : undefined),
     counts: gemm,
   },
   /** One window that covers the whole input: a fully connected layer. */

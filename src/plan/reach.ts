@@ -43,6 +43,19 @@ export function isWide(problem: ConvProblem): boolean {
   return pixels > SMALL && pixels > WIDE * (product(input) + product(output))
 }
 
+/** Pixels that panels take at a time, for which in three dimensions the planes that they reach are padded: assembly/ops/conv/gemm.ts. */
+const PIXEL_BLOCK = 512
+/** Numbers padded for each product from which on that is too much. */
+const COPIES = 8
+
+/** Whether the planes of a volume are so large, against the filters, that padding them for each block of pixels is most of the work. */
+export function copiesPlanes(problem: ConvProblem): boolean {
+  const { K, groups, kernel } = problem
+  if (kernel.length < 3 || paddedPixels(problem) === 0) return false
+  const plane = product(reachOf(problem).slice(1))
+  return plane > SMALL && plane > (COPIES * PIXEL_BLOCK * product(kernel.slice(1)) * K) / groups
+}
+
 /**
  * For each direction about how many pairs of a tap and an output meet the input, at most: a tap meets each element of the
  * input and each output once, and so does an output.

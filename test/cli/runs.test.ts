@@ -1,5 +1,5 @@
 /** What a run makes of the folder and the data that it finds. */
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -153,6 +153,29 @@ describe('a folder that is named', () => {
       expect(namesIn('out')).toEqual(before)
     },
   )
+
+  it.each([
+    'checkpoint.safetensors',
+    'data.json',
+    'metrics.jsonl',
+    'model.safetensors',
+    'model.json',
+    'report.html',
+    'best.safetensors',
+    'run.lock',
+  ])('in which %s is a link is refused, and what it leads to stays as it is', async (name) => {
+    await killed(later)
+    writeFileSync('mine.txt', 'mine')
+    for (const target of ['mine.txt', 'nowhere.txt']) {
+      rmSync(join('out', name), { force: true })
+      symlinkSync(join('..', target), join('out', name))
+      for (const changes of [{}, { force: true }, { out: undefined!, resume: 'out' }]) {
+        expect((await refusal(run(changes))).message).toContain(`out/${name}: is a link, where a file is to be written`)
+      }
+    }
+    expect(readFileSync('mine.txt', 'utf8')).toBe('mine')
+    expect(existsSync('nowhere.txt')).toBe(false)
+  })
 
   it.each(['result.json', 'best.safetensors', 'run.lock'])('in which %s is no file is refused', async (name) => {
     mkdirSync(join('out', name), { recursive: true })

@@ -173,3 +173,27 @@ describe('the choice of an algorithm', () => {
     expect([...encodeConv(problem(2, 3, 5, 4, 3, same), 'channel', true)]).toEqual([...fields, 1, 1, 0])
   })
 })
+
+describe('in three dimensions', () => {
+  const volume = (zeros: number, K = 2): ConvProblem => {
+    const input = [6, 4, 5]
+    const kernel = [2, 1, 5]
+    const lo = [0, 2, 0]
+    const hi = [0, 1, zeros]
+    const output = input.map((n, axis) => n + lo[axis]! + hi[axis]! - kernel[axis]! + 1)
+    const [stride, dilation] = [
+      [1, 1, 1],
+      [1, 1, 1],
+    ]
+    return { N: 1, C: 16, K, groups: 1, flip: false, input, kernel, stride, dilation, lo, hi, output }
+  }
+
+  it('planes of padding are not made again for each block of pixels, where that is most of the work', () => {
+    expect(planConv(volume(100), 'fwd')).toBe('gemm')
+    expect(planConv(volume(16384), 'fwd')).toBe('direct')
+    expect(() => planConv(volume(16384), 'fwd', 'gemm')).toThrow(/far more padding than input/)
+    // Wide filters are worth it.
+    expect(algorithmsFor(volume(16384, 256), 'fwd')).toContain('gemm')
+    expect(algorithmsFor(volume(16384), 'dw')).toContain('gemm')
+  })
+})
