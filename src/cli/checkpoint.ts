@@ -32,6 +32,8 @@ export interface Progress {
   readonly data: { readonly training: number; readonly digest: string }
   /** Seconds of training so far. */
   readonly seconds: number
+  /** What epochs the run had been given whenever it ended before, and was extended. */
+  readonly extended: readonly number[]
   readonly metrics: MetricsPosition
 }
 
@@ -49,7 +51,7 @@ export interface Checkpoint extends Progress {
   readonly tensors: ReadonlyMap<string, SafetensorsTensor>
 }
 
-const FORMAT = 'toeplitz-checkpoint 4'
+const FORMAT = 'toeplitz-checkpoint 5'
 
 /** Tensors of a checkpoint are named after what they belong to. */
 const kinds = { model: 'model.', optimizer: 'optimizer.', best: 'best.' } as const
@@ -126,7 +128,7 @@ function isFitState(value: unknown): value is FitState {
 
 function isProgress(value: unknown): value is Progress {
   if (!isObject(value)) return false
-  const { settings, fit, optimizer, description, data, seconds, metrics } = value
+  const { settings, fit, optimizer, description, data, seconds, extended, metrics } = value
   return (
     isObject(settings) &&
     isFitState(fit) &&
@@ -137,6 +139,8 @@ function isProgress(value: unknown): value is Progress {
     isDigest(data['digest']) &&
     isNumber(seconds) &&
     seconds >= 0 &&
+    Array.isArray(extended) &&
+    extended.every(isCount) &&
     isObject(metrics) &&
     isCount(metrics['bytes']) &&
     isDigest(metrics['sha256'])

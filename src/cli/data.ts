@@ -26,8 +26,11 @@ const sets: Readonly<Record<string, KnownSet>> = {
 
 export const dataNames: readonly string[] = Object.keys(sets)
 
-/** Share of the training images held out for validation: MNIST's 5,000 of 60,000. */
-const VALIDATION_SHARE = 1 / 12
+/** Training images held out for validation: a twelfth, as MNIST's 5,000 of 60,000. */
+const twelfth = (images: number): number => Math.max(1, Math.round(images / 12))
+
+/** The same of a folder: of few pictures it is more, up to a fifth, until there are 20, since fewer tell little. */
+const heldOut = (images: number): number => Math.max(twelfth(images), Math.min(20, Math.round(images / 5)))
 
 export interface Data {
   readonly training: ImageSource
@@ -66,7 +69,7 @@ export function leftOut({ count, example, kind, place }: OtherFiles): string {
 }
 
 interface Prepared {
-  readonly split: Split<ImageSource>
+  readonly split: Split<ImageSource> & { readonly validation?: ImageSource }
   readonly preparation: PixelPreprocessing
 }
 
@@ -96,13 +99,25 @@ async function loadSet({ load, pictures }: KnownSet, options: DataOptions): Prom
   }
 }
 
+/** The test images of a published set, as they are; undefined where the name is of none. */
+export async function testImagesOf(
+  name: string,
+  dataDir: string | undefined,
+  limits: DataLimits,
+): Promise<ImageDataset | undefined> {
+  const set = Object.hasOwn(sets, name) ? sets[name] : undefined
+  return set && (await set.load(dataDir, limits)).test
+}
+
 const shapeOf = ({ shape: [C, H, W] }: ImageSource): readonly [1 | 3, number, number] => [C === 1 ? 1 : 3, H, W]
 
 export async function loadData(name: string, options: DataOptions): Promise<Data> {
   const set = Object.hasOwn(sets, name) ? sets[name] : undefined
   const { split, preparation } = await (set ? loadSet(set, options) : loadFolder(name, options))
   const { training: all, test } = split
-  const { training, validation } = holdOut(all, Math.max(1, Math.round(all.size * VALIDATION_SHARE)))
+  const { training, validation } = split.validation
+    ? { training: all, validation: split.validation }
+    : holdOut(all, (set ? twelfth : heldOut)(all.size))
   const normalization = await fitNormalizationOf(training)
   return { training, validation, test, preprocessing: { ...preparation, scale: 1 / 255, normalization } }
 }

@@ -14,6 +14,7 @@ import {
   readFileOrExplain,
   removeEmpty,
   removeFile,
+  renameFile,
   shown,
   truncateFile,
   writeFileAtomically,
@@ -153,6 +154,11 @@ export class Folder {
   /** Cuts a file off after this many bytes; makes it longer, with zeros, where it has fewer. */
   truncate(name: string, bytes: number): Promise<void> {
     return truncateFile(this.pathOf(name), bytes)
+  }
+
+  /** Calls a file otherwise, in place of another of that name. */
+  rename(name: string, to: string): Promise<void> {
+    return renameFile(this.pathOf(name), this.pathOf(to))
   }
 
   /** Removes files that are there, one after the other. */

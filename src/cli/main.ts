@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `toeplitz`. */
+import { evaluateCommand } from './evaluate.js'
 import { explainCommand } from './explain.js'
 import { predictCommand } from './predict.js'
 import { exitCodes, runCli } from './program.js'
@@ -13,6 +14,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   train: (options) => trainCommand(options),
   search: (options) => searchCommand(options),
   predict: (model, images, options) => predictCommand(model, images, options),
+  evaluate: (model, data, options) => evaluateCommand(model, data, options),
   summary: (model, options) => summaryCommand(model, options),
   explain: (model, options) => explainCommand(model, options),
 })

@@ -6,10 +6,13 @@ import type { ImageSource } from '../data/dataset.js'
 import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
 import { cropped } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
+import { rbfLoss } from '../nn/rbf.js'
+import { crossEntropy, type Labels } from '../ops/loss.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { isA, readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { architectures, createModel } from '../zoo/registry.js'
-import { decodeCheckpoint, isCheckpoint, modelOf } from './checkpoint.js'
+import { decodeCheckpoint, isCheckpoint, modelOf, readCheckpoint } from './checkpoint.js'
 import type { Data } from './data.js'
 import { augmentationOf, initializerOf } from './options.js'
 import { runFiles } from './runFiles.js'
@@ -22,6 +25,14 @@ export function makeModel({ model, augment, init, seed }: RunSettings, { shape, 
   const weightInit = initializerOf(init)
   return createModel(model, { input: [C, h, w], classes: classes.length, seed, ...(weightInit ? { weightInit } : {}) })
 }
+
+/** The loss that a model is trained by: that of its last layer. */
+export const lossFor = (model: Graph): ((outputs: Tensor, labels: Labels) => Tensor) =>
+  lastLayer(model) === 'RBF' ? rbfLoss : crossEntropy
+
+/** The type of the layer whose values a model gives. */
+const lastLayer = ({ nodes, outputs }: Graph): string | undefined =>
+  nodes.find(({ name }) => name === outputs[0])?.layer.type
 
 /** What is known of the model of a run besides itself: its preprocessing is that of the data, cut as the augmentation says. */
 export const factsOf = (settings: RunSettings, { preprocessing, test }: Data) => ({
@@ -71,6 +82,15 @@ async function resolved(path: string): Promise<{ readonly path: string; readonly
   const checkpoint = join(path, runFiles.checkpoint)
   if (await isA('file', checkpoint)) return { path: checkpoint, isWhole: true }
   return { path: join(path, runFiles.model), isWhole: false }
+}
+
+/** The data that the run in a folder was trained on, as it was named; undefined where the path is no folder of a run. */
+export async function dataOfRun(path: string): Promise<string | undefined> {
+  for (const name of [runFiles.checkpoint, runFiles.state]) {
+    const file = join(path, name)
+    if (await isA('file', file)) return (await readCheckpoint(file)).settings.data
+  }
+  return undefined
 }
 
 /** The architecture of a model.json, of a whole model or of a run. */

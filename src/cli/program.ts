@@ -45,6 +45,19 @@ export interface PredictOptions {
   readonly debug: boolean
 }
 
+export interface EvaluateOptions {
+  /** Pictures that are computed together. */
+  readonly batchSize: number
+  /** Larger pictures are not read. */
+  readonly maxPixels: number
+  readonly maxBytes: number
+  /** Whether a damaged picture ends the command; left out, it is skipped. */
+  readonly strict?: boolean
+  readonly dataDir?: string
+  readonly json: boolean
+  readonly debug: boolean
+}
+
 export interface SummaryOptions {
   readonly json: boolean
   readonly debug: boolean
@@ -102,6 +115,7 @@ export interface CliActions {
   train(options: TrainOptions): Promise<number | undefined>
   search(options: SearchOptions): Promise<number | undefined>
   predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
+  evaluate(model: string, data: string, options: EvaluateOptions): Promise<number | undefined>
   summary(model: string, options: SummaryOptions): Promise<number | undefined>
   explain(model: string, options: ExplainOptions): Promise<number | undefined>
 }
@@ -138,6 +152,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
   addTrain(program, actions)
   addSearch(program, actions)
   addPredict(program, actions)
+  addEvaluate(program, actions)
   addSummary(program, actions)
   addExplain(program, actions)
   program.addHelpText(
@@ -149,6 +164,7 @@ Examples:
   $ toeplitz train --resume                 go on after an interrupt
   $ toeplitz search --trials 8              look for a learning rate and a weight decay
   $ toeplitz predict runs/convnet-mnist digit.png
+  $ toeplitz evaluate runs/convnet-photos photos/test
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
 
@@ -170,6 +186,7 @@ export async function runCli(
       train: async (options) => keep(await actions.train(options)),
       search: async (options) => keep(await actions.search(options)),
       predict: async (model, images, options) => keep(await actions.predict(model, images, options)),
+      evaluate: async (model, data, options) => keep(await actions.evaluate(model, data, options)),
       summary: async (model, options) => keep(await actions.summary(model, options)),
       explain: async (model, options) => keep(await actions.explain(model, options)),
     },
@@ -316,11 +333,13 @@ Examples:
     })
 }
 
+const trainedModel = 'folder of a run, finished or not, or its model.json, or a model.safetensors'
+
 function addPredict(program: Command, actions: CliActions): void {
   program
     .command('predict')
     .description('say what a trained model sees in pictures')
-    .argument('<model>', 'folder of a run, finished or not, or its model.json, or a model.safetensors')
+    .argument('<model>', trainedModel)
     .argument('<image...>', 'PNG and JPEG files, and folders of such')
     .option(
       '--top <count>',
@@ -343,6 +362,33 @@ Examples:
     .action(async (model: string, images: string[], options: Partial<PredictOptions>, command: Command) => {
       const { csv = false, batchSize = evaluationBatch, ...rest } = options
       await actions.predict(model, images, { ...(rest as PredictOptions), csv, batchSize, ...flags(command) })
+    })
+}
+
+function addEvaluate(program: Command, actions: CliActions): void {
+  program
+    .command('evaluate')
+    .description('measure the error of a trained model on labelled pictures, class by class')
+    .argument('<model>', trainedModel)
+    .argument('<data>', `folder with a folder of pictures for each class, or ${dataNames.join(', ')}`)
+    .option('--batch-size <count>', 'pictures that are computed together', parsePositiveInteger, evaluationBatch)
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
+    .option('--strict', 'end at a damaged picture, instead of skipping it')
+    .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Of a folder with a folder test, the pictures in that are measured; of the folder that the run was trained on,
+those that training held out; of another one, all.
+
+Examples:
+  $ toeplitz evaluate runs/convnet-photos photos/test
+  $ toeplitz evaluate runs/convnet-mnist mnist --json`,
+    )
+    .action(async (model: string, data: string, options: EvaluateOptions, command: Command) => {
+      await actions.evaluate(model, data, { ...options, ...flags(command) })
     })
 }
 

@@ -1,15 +1,16 @@
 /** What a run has to show: the test, the page and the record of it. */
 import { arch, availableParallelism, cpus, platform } from 'node:os'
-import { readImage } from '../data/dataset.js'
+import { readImage, type ImageSource } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
+import type { Preprocessing } from '../io/preprocessing.js'
+import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { DivergedError } from '../runtime/errors.js'
 import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
-import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
-import { factsOf } from './models.js'
+import { factsOf, lossFor } from './models.js'
 import { largestMatrix, renderReport, type Confusion, type Mistake } from './report.js'
 import type { Run, RunParts } from './run.js'
 import { commandOf, evaluationBatch, nameOf } from './settings.js'
@@ -35,7 +36,7 @@ export interface Outcome {
 }
 
 /** A test image that was taken for another class. */
-interface Wrong {
+export interface Wrong {
   readonly index: number
   readonly label: number
   readonly predicted: number
@@ -71,16 +72,31 @@ export function confusionOf(right: Int32Array, wrong: readonly Pick<Wrong, 'labe
   return matrix
 }
 
-/** Measures a model on the test images. */
-export async function testModel({ settings }: Run, { model, data }: RunParts): Promise<TestResult> {
-  const images = data.test
+/** What a model made of labelled pictures. */
+export interface Measured {
+  /** Images that could be read. */
+  readonly images: number
+  readonly loss: number
+  /** For each class, how many were taken for what they are. */
+  readonly right: Int32Array
+  /** Those that were not, the worst first. */
+  readonly wrong: readonly Wrong[]
+}
+
+/** Measures a model on labelled pictures, so many at a time. */
+export async function measure(
+  model: Graph,
+  images: ImageSource,
+  preprocessing: Preprocessing,
+  batchSize: number = evaluationBatch,
+): Promise<Measured> {
   const classes = images.classes.length
   const right = new Int32Array(classes)
   const wrong: Wrong[] = []
   let measured = 0
-  const { loss } = await evaluate(model, imageExamples(images, factsOf(settings, data).preprocessing), {
-    batchSize: evaluationBatch,
-    loss: lossOf(settings.model),
+  const { loss } = await evaluate(model, imageExamples(images, preprocessing), {
+    batchSize,
+    loss: lossFor(model),
     onBatch(output, labels, indices) {
       const probabilities = softmax(output).data()
       measured += indices.length
@@ -105,12 +121,22 @@ export async function testModel({ settings }: Run, { model, data }: RunParts): P
     },
   })
   wrong.sort((a, b) => a.ofLabel - b.ofLabel || a.index - b.index)
+  return { images: measured, loss, right, wrong }
+}
+
+/** The test error as training and `toeplitz evaluate` print it. */
+export const errorLine = (images: number, errors: number): string =>
+  `test error   ${((100 * errors) / images).toFixed(2)} %  (${errors} of ${images} wrong)`
+
+/** Measures the model of a run on its test images. */
+export async function testModel({ settings }: Run, { model, data }: RunParts): Promise<TestResult> {
+  const { images, loss, right, wrong } = await measure(model, data.test, factsOf(settings, data).preprocessing)
   const mistakes: Mistake[] = []
   for (const { index, label, predicted, probability } of wrong.slice(0, MISTAKES)) {
-    const pixels = await readImage(images, index)
-    if (pixels) mistakes.push({ pixels, shape: images.shape, label, predicted, probability })
+    const pixels = await readImage(data.test, index)
+    if (pixels) mistakes.push({ pixels, shape: data.test.shape, label, predicted, probability })
   }
-  return { images: measured, loss, errors: wrong.length, confusion: confusionOf(right, wrong), mistakes }
+  return { images, loss, errors: wrong.length, confusion: confusionOf(right, wrong), mistakes }
 }
 
 /** The page of a run. Without an outcome, it is that of one that was interrupted. */
@@ -128,7 +154,7 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
     test: test ? { images: test.images, errors: test.errors, loss: test.loss } : null,
     seconds,
     imagesPerSecond: trainingSeconds > 0 ? images / trainingSeconds : 0,
-    command: commandOf(settings),
+    command: commandOf(settings, run.extended),
     seed: settings.seed,
     weightsHash,
     version: packageVersion(),
@@ -145,11 +171,15 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
 }
 
 /** What a run gave, how to repeat it, and where it ran. */
-export function resultOf({ settings, metrics }: Run, { data }: RunParts, { test, sha256, seconds }: Outcome): string {
+export function resultOf(
+  { settings, metrics, extended }: Run,
+  { data }: RunParts,
+  { test, sha256, seconds }: Outcome,
+): string {
   const [first] = cpus()
   const record = {
     name: nameOf(settings),
-    command: commandOf(settings),
+    command: commandOf(settings, extended),
     seed: settings.seed,
     test_error: test.errors / test.images,
     test: { images: test.images, errors: test.errors, loss: test.loss },

@@ -4,8 +4,8 @@
  *
  * While a run goes on, its folder holds `checkpoint.safetensors` (everything that the rest of the run depends on, the data
  * apart), `data.json` (of which parts the data is made, to name what changed) and `metrics.jsonl`. When it ends, the
- * results are written, and the checkpoint goes last: whoever finds a checkpoint goes on from it, whatever else is there,
- * and the results that a folder without one holds are complete.
+ * results are written, and the checkpoint is renamed last, to `state.safetensors`, from which the run can be extended: whoever
+ * finds a checkpoint goes on from it, whatever else is there, and the results that a folder without one holds are complete.
  */
 import { join } from 'node:path'
 import { describeModel } from '../io/model-file.js'
@@ -36,7 +36,7 @@ import { flagOf, nameOf, settingNames, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
 
 /** What a run that has ended leaves beside its metrics, and what one of an earlier version left behind. */
-const results = [runFiles.model, runFiles.result, runFiles.report, runFiles.weights]
+const results = [runFiles.model, runFiles.result, runFiles.report, runFiles.weights, runFiles.state]
 const outdated = ['best.safetensors']
 
 /** All that a run writes or removes. */
@@ -69,6 +69,8 @@ export class Run {
   readonly #note: Note
   /** Where a resumed run goes on, until it does. */
   #resumed: Checkpoint | undefined
+  /** What epochs it had been given whenever it ended before, and was extended. */
+  readonly extended: readonly number[]
   /** Whether the checkpoint in the folder is one of this run. */
   #hasCheckpoint = false
   #parts: RunParts | undefined
@@ -84,6 +86,8 @@ export class Run {
     this.settings = settings
     this.#note = note
     this.#resumed = resumed
+    const { extended = [], settings: before = settings } = resumed ?? {}
+    this.extended = before.epochs === settings.epochs ? extended : [...extended, before.epochs]
   }
 
   /**
@@ -116,15 +120,23 @@ export class Run {
   static async #resume(options: TrainOptions, note: Note): Promise<Run> {
     const folder = await takeUnfinished(options, note)
     try {
-      const checkpoint = await readCheckpoint(folder.pathOf(runFiles.checkpoint))
+      const isOver = !(await folder.has(runFiles.checkpoint))
+      const checkpoint = await readCheckpoint(folder.pathOf(isOver ? runFiles.state : runFiles.checkpoint))
+      const { epochs } = isOver ? options : checkpoint.settings
+      if (isOver && epochs <= checkpoint.settings.epochs) {
+        throw new UsageError(
+          `--epochs ${epochs}: the run is finished, and was given ${checkpoint.settings.epochs}; more of them extend it`,
+        )
+      }
       for (const name of settingNames) {
+        if (isOver && name === 'epochs') continue
         if (options.given.has(name) && options[name] !== checkpoint.settings[name]) {
           throw new UsageError(
             `${optionWords(flagOf(name), options[name])}: the run was started with ${checkpoint.settings[name]}; leave the option out, or start a new run`,
           )
         }
       }
-      return new Run(folder, checkpoint.settings, note, checkpoint)
+      return new Run(folder, { ...checkpoint.settings, epochs }, note, checkpoint)
     } catch (error) {
       folder.close()
       throw error
@@ -188,7 +200,8 @@ export class Run {
         description: describeModel(parts.model, factsOf(this.settings, parts.data)),
         data: { training: parts.data.training.size, digest: begun(this.#fingerprint).digest },
         seconds: this.seconds,
-        metrics: this.#metrics ? await this.#metrics.flush() : MetricsFile.start,
+        extended: this.extended,
+        metrics: this.#metrics ? await this.#metrics.flush() : (this.#resumed?.metrics ?? MetricsFile.start),
       },
     )
     this.#hasCheckpoint = true
@@ -199,7 +212,7 @@ export class Run {
     return this.#folder.write(runFiles.report, page)
   }
 
-  /** Leaves the results, and then nothing to go on from. Gives their paths. */
+  /** Leaves the results, and what the run can be extended from. Gives their paths. */
   async finish({ weights, model, report, result }: RunResults): Promise<{ weights: string; report: string }> {
     await this.#folder.check()
     await this.metrics.flush()
@@ -209,7 +222,7 @@ export class Run {
     }
     await this.#folder.write(runFiles.model, model)
     await this.#folder.write(runFiles.result, result)
-    await this.#folder.remove(runFiles.data, runFiles.checkpoint)
+    await this.#folder.rename(runFiles.checkpoint, runFiles.state)
     return paths
   }
 
@@ -243,6 +256,13 @@ export class Run {
     this.#best = restore(checkpoint, model, optimizer)
     this.#hasCheckpoint = true
     this.#secondsBefore = checkpoint.seconds
+    // The results of a run that is extended stay until the longer one has a checkpoint, and the metrics until then whole.
+    if (checkpoint.settings.epochs !== this.settings.epochs) {
+      await this.checkpoint(checkpoint.fit)
+      this.#note(
+        `the run of ${checkpoint.settings.epochs} epochs is extended to ${this.settings.epochs}; the learning rate goes on as in one of ${this.settings.epochs}`,
+      )
+    }
     this.#metrics = await MetricsFile.resume(this.#folder, checkpoint.metrics, this.#note)
     if (changes === undefined) return checkpoint.fit
     this.#note(`the data is not what the run was started on: ${changes}; accepted`)
@@ -295,17 +315,24 @@ async function refuseRun(folder: Folder): Promise<void> {
 
 const isUnfinished = (path: string): Promise<boolean> => isA('file', join(path, runFiles.checkpoint))
 
-/** Takes the folder of the run to go on with. Where none is named, it is the last of the numbered ones that is not finished. */
+/** Whether the options ask for more epochs, and there is a run that has ended and can have them. */
+const isExtensible = async (path: string, { given }: TrainOptions): Promise<boolean> =>
+  given.has('epochs') && (await isA('file', join(path, runFiles.state)))
+
+/**
+ * Takes the folder of the run to go on with, or to extend. Where none is named, it is the last of the numbered ones that is not
+ * finished; if there is none, the last that can be extended.
+ */
 async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder> {
   const named = typeof options.resume === 'string' ? options.resume : options.out
   if (named !== undefined) {
     await Folder.assertFree(named, files)
     // A folder in which no run was killed is only read, if there is nothing to go on with.
-    if (!(await Folder.isLocked(named))) await refuseFinished(named)
+    if (!(await Folder.isLocked(named))) await refuseFinished(named, options)
     const folder = await Folder.take(named, note, { make: false, files })
     try {
       // The run that held the folder until now may have ended in the meantime.
-      await refuseFinished(named)
+      await refuseFinished(named, options)
       return folder
     } catch (error) {
       folder.close()
@@ -313,15 +340,18 @@ async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder
     }
   }
   let inUse: InUseError | undefined
-  for (const path of await numberedFolders(baseOf(options))) {
-    if (!(await isUnfinished(path))) continue
-    try {
-      const folder = await Folder.take(path, note, { make: false, files })
-      if (await isUnfinished(path)) return folder
-      folder.close()
-    } catch (error) {
-      if (!(error instanceof InUseError)) throw error
-      inUse ??= error
+  const paths = await numberedFolders(baseOf(options))
+  for (const isWanted of [isUnfinished, (path: string) => isExtensible(path, options)]) {
+    for (const path of paths) {
+      if (!(await isWanted(path))) continue
+      try {
+        const folder = await Folder.take(path, note, { make: false, files })
+        if (await isWanted(path)) return folder
+        folder.close()
+      } catch (error) {
+        if (!(error instanceof InUseError)) throw error
+        inUse ??= error
+      }
     }
   }
   if (inUse) throw inUse
@@ -331,11 +361,14 @@ async function takeUnfinished(options: TrainOptions, note: Note): Promise<Folder
   )
 }
 
-/** @throws UsageError when the run is finished, FormatError when there is none */
-async function refuseFinished(path: string): Promise<void> {
-  if (await isUnfinished(path)) return
+/** @throws UsageError when the run is finished and not to be extended, FormatError when there is none */
+async function refuseFinished(path: string, options: TrainOptions): Promise<void> {
+  if ((await isUnfinished(path)) || (await isExtensible(path, options))) return
   if (await isA('file', join(path, runFiles.model))) {
-    throw new UsageError(`${optionWords('--resume', path)}: the run is finished; there is nothing to go on with`)
+    const way = options.given.has('epochs')
+      ? `it cannot be extended without ${runFiles.state}`
+      : 'more --epochs than it had extend it'
+    throw new UsageError(`${optionWords('--resume', path)}: the run is finished; ${way}`)
   }
   await readCheckpoint(join(path, runFiles.checkpoint))
 }

@@ -8,12 +8,11 @@ import { fit as train } from '../train/fit.js'
 import { accuracy } from '../train/metrics.js'
 import { gridSearch, randomSearch } from '../train/search.js'
 import { ranked, type SearchResult, type Trial, type TrialFunction } from '../train/trials.js'
-import { lossOf } from '../zoo/registry.js'
 import { packageVersion } from './assets.js'
 import { loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { Folder, type Note } from './folder.js'
-import { factsOf, makeModel } from './models.js'
+import { factsOf, lossFor, makeModel } from './models.js'
 import { augmentationOf, type Values } from './options.js'
 import { exitCodes, type SearchOptions } from './program.js'
 import { renderSearch } from './searchReport.js'
@@ -51,7 +50,7 @@ function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): Trial
         model,
         imageExamples(training, preprocessing, augmentationOf(settings.augment)),
         {
-          ...{ epochs, batchSize, seed, optimizer, signal, loss: lossOf(settings.model), metrics: { accuracy } },
+          ...{ epochs, batchSize, seed, optimizer, signal, loss: lossFor(model), metrics: { accuracy } },
           schedule: learningRates(settings, epochs * Math.ceil(training.size / batchSize)),
           validation: imageExamples(validation, preprocessing),
         },

@@ -113,8 +113,17 @@ export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): st
 /** `--weight-decay` for `weightDecay`. */
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
 
-/** The command that makes a run, for a shell, without its folders. What is switched off is left out. */
-export function commandOf(settings: RunSettings): string {
+/**
+ * The command that makes a run, for a shell, without its folders; of one that was extended, the commands. What is switched off is
+ * left out.
+ */
+export function commandOf(settings: RunSettings, extended: readonly number[] = []): string {
+  const [first, ...later] = [...extended, settings.epochs]
+  const more = later.map((epochs) => `toeplitz train --resume --epochs ${epochs}`)
+  return [commandOfRun({ ...settings, epochs: first }), ...more].join(' && ')
+}
+
+function commandOfRun(settings: RunSettings): string {
   const off: Partial<RunSettings> = {
     imageSize: 0,
     fit: 'cover',

@@ -8,14 +8,13 @@ import { init } from '../runtime/embedded.js'
 import { fit } from '../train/fit.js'
 import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { accuracy } from '../train/metrics.js'
-import { lossOf } from '../zoo/registry.js'
 import { loadData } from './data.js'
 import type { Note } from './folder.js'
-import { factsOf, makeModel } from './models.js'
+import { factsOf, lossFor, makeModel } from './models.js'
 import { augmentationOf } from './options.js'
 import { exitCodes, type TrainOptions } from './program.js'
 import { createProgress, type ProgressStream } from './progress.js'
-import { reportOf, resultOf, testModel } from './results.js'
+import { errorLine, reportOf, resultOf, testModel } from './results.js'
 import { Run, type RunParts } from './run.js'
 import { learningRates } from './settings.js'
 import { optionWords } from './shell.js'
@@ -143,7 +142,7 @@ async function train(
       batchSize,
       seed,
       optimizer,
-      loss: lossOf(settings.model),
+      loss: lossFor(model),
       schedule: learningRates(settings, epochs * stepsPerEpoch),
       accumulate,
       ...(clipNorm > 0 ? { clipNorm } : {}),
@@ -213,7 +212,7 @@ async function finish(run: Run, parts: RunParts, skipped: number, note: Note): P
     report: reportOf(run, parts, outcome),
     result: resultOf(run, parts, outcome),
   })
-  note(`test error   ${((100 * errors) / images).toFixed(2)} %  (${errors} of ${images} wrong)`)
+  note(errorLine(images, errors))
   if (skipped > 0) note(`skipped      ${skipped} picture${skipped === 1 ? '' : 's'}, as told above`)
   note(`time         ${seconds.toFixed(1)} s`)
   note(`weights      ${paths.weights}`)

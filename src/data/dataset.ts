@@ -2,7 +2,7 @@
 import type { PixelPreprocessing } from '../io/preprocessing.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkSource } from './source.js'
+import { checkSource, listed } from './source.js'
 
 /** What is known of labelled pictures of one size before any is looked at. */
 interface LabelledImages {
@@ -41,10 +41,6 @@ export async function readImage(source: ImageSource, index: number): Promise<Uin
   const [C, H, W] = source.shape
   return source.images.subarray(index * C * H * W, (index + 1) * C * H * W)
 }
-
-/** Names for an error, the first of very many. */
-const listed = (names: readonly string[]): string =>
-  names.length > 20 ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more` : names.join(', ')
 
 /**
  * Checks that a model trained on one dataset can be tested on the other.

@@ -25,3 +25,7 @@ export function checkSource(source: ImageSource, operation: string): void {
     }
   } else if (typeof source.read !== 'function') throw wrong('the data set has neither images nor read(index)')
 }
+
+/** Names for an error, the first of very many. */
+export const listed = (names: readonly string[]): string =>
+  names.length > 20 ? `${names.slice(0, 20).join(', ')} and ${names.length - 20} more` : names.join(', ')

@@ -63,6 +63,9 @@ export const appendToFile = (path: string, bytes: Uint8Array): Promise<void> => 
 /** Cuts a file off after this many bytes, or makes it as long, with zeros. */
 export const truncateFile = (path: string, bytes: number): Promise<void> => changing(path, truncate(path, bytes))
 
+/** Calls a file otherwise, in place of another that may be there. */
+export const renameFile = (path: string, to: string): Promise<void> => changing(to, rename(path, to))
+
 /** Removes a file, if it is there. */
 export const removeFile = (path: string): Promise<void> => changing(path, rm(path, { force: true }))
 

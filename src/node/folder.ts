@@ -1,6 +1,7 @@
 /** Folders of pictures, one folder in it for each class, read when they are needed. Node only. */
 import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
+import { listed } from '../data/source.js'
 import { limitNames, type PictureLimits } from '../io/limits.js'
 import { decodeImage } from '../io/decode.js'
 import { checkPreprocessing, plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
@@ -8,7 +9,7 @@ import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../
 import { checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
-import { listPictures, tellBeside, type Listing, type OtherFiles } from './listing.js'
+import { foldersIn, listPictures, tellBeside, type Listing, type OtherFiles } from './listing.js'
 import type { Split } from './mnist.js'
 import { isAbsent } from './reading.js'
 
@@ -67,47 +68,154 @@ const folderNames = {
  */
 export async function openImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<ImageFiles> {
   checkKeys('openImageFolder', options, limitNames, folderNames)
+  return openPictures(directory, options)
+}
+
+/** The same, and for a trained model with its preparation and its classes. */
+async function openPictures(directory: string, options: ImageFolderOptions, trained?: Trained): Promise<ImageFiles> {
   const onSkip = (error: FormatError): void => {
     if (options.strict === true) throw error
     options.onSkip?.(error)
   }
   const listing = await listPictures(directory, { onSkip, onOther: options.onOther })
+  const classes = trained?.classes ?? listing.classes
+  const labelOf = listing.classes.map((name) => classes.indexOf(name))
+  const unknown = listing.classes[labelOf.indexOf(-1)]
+  if (unknown !== undefined) {
+    throw new FormatError(
+      `${join(directory, unknown)}: the model has no class ${unknown}; its classes are ${listed(classes)}`,
+    )
+  }
   const order = permutation(listing.names.length, 0, 0)
-  const reader = new FileReader(directory, listing, order, options)
+  const reader = new FileReader(directory, listing, order, options, trained?.preparation)
   const preparation = await reader.prepare()
   return {
     files: Array.from(order, (_, index) => reader.path(index)),
-    labels: order.map((index) => listing.labels[index] as number),
+    labels: order.map((index) => labelOf[listing.labels[index] as number] as number),
     size: order.length,
     shape: [preparation.channels, ...preparation.size],
     preparation,
-    classes: listing.classes,
+    classes,
     read: (index) => reader.read(index),
   }
 }
 
+/** Pictures of a folder to train on and to test with. */
+export interface FolderSplit extends Split<ImageFiles> {
+  /** Those of a folder for validation, where there is one; else they are to be held out of the training pictures. */
+  readonly validation?: ImageFiles
+}
+
 /**
- * Pictures to train on and to test with: of the folders `train` and `test` in it, or one sixth of those in the classes'
- * folders themselves to test with. Call `init()` before.
+ * Pictures to train on and to test with: of the folders `train`, `val` and `test` in it (or `training`, `valid`,
+ * `validation`, `testing`, in either case), or one sixth of those to train on to test with. Call `init()` before.
  *
- * @throws FormatError as `openImageFolder`, ShapeError when the two have different classes
+ * @throws FormatError as `openImageFolder`, or when there is one class alone; ShapeError when the parts have different classes
  */
-export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<Split<ImageFiles>> {
+export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<FolderSplit> {
   checkKeys('loadImageFolder', options, limitNames, folderNames)
   if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
-  const paths = { training: join(directory, 'train'), test: join(directory, 'test') }
-  if ((await isA('directory', paths.training)) && (await isA('directory', paths.test))) {
-    await tellBeside(directory, ['train', 'test'], options)
-    const training = await openImageFolder(paths.training, options)
-    const [C, H, W] = training.shape
-    const test = await openImageFolder(paths.test, { ...options, channels: C as 1 | 3, size: [H, W] })
-    assertSameImages(training, test, paths)
-    return { training, test }
+  const parts = await partsOf(directory)
+  const names = Object.values(parts)
+  if (names.length > 0) {
+    if (parts.training === undefined) {
+      throw new FormatError(`${directory}: there is a folder ${names.join(' and ')}, but none called train to train on`)
+    }
+    await tellBeside(directory, names, options)
   }
-  const all = await openImageFolder(directory, options)
-  const count = Math.max(1, Math.round(all.size * TEST_SHARE))
-  if (all.size < 3) throw new FormatError(`${directory}: ${all.size} pictures; at least 3 are needed to train and test`)
-  return { training: imageRange(all, count, all.size), test: imageRange(all, 0, count) }
+  const trainingPath = join(directory, parts.training ?? '')
+  const all = await openImageFolder(trainingPath, options)
+  const [only] = all.classes
+  if (all.classes.length === 1) {
+    throw new FormatError(
+      `${trainingPath}: there is one class, ${only}; at least two are needed, each a folder with its pictures`,
+    )
+  }
+  const [C, H, W] = all.shape
+  const open = async (name: string): Promise<ImageFiles> => {
+    const path = join(directory, name)
+    const part = await openImageFolder(path, { ...options, channels: C as 1 | 3, size: [H, W] })
+    assertSameImages(all, part, { training: trainingPath, test: path })
+    return part
+  }
+  const beside = parts.validation === undefined ? {} : { validation: await open(parts.validation) }
+  if (parts.test !== undefined) return { training: all, test: await open(parts.test), ...beside }
+  if (all.size < 3)
+    throw new FormatError(`${trainingPath}: ${all.size} pictures; at least 3 are needed to train and test`)
+  const count = testCount(all.size)
+  return { training: imageRange(all, count, all.size), test: imageRange(all, 0, count), ...beside }
+}
+
+/** Pictures that are tested with where the folder does not say. */
+const testCount = (size: number): number => Math.max(1, Math.round(size * TEST_SHARE))
+
+/** The names of the parts of a data set, in lower case. */
+const partNames = {
+  training: ['train', 'training'],
+  validation: ['val', 'valid', 'validation'],
+  test: ['test', 'testing'],
+} as const
+
+/** The folders in a folder that are parts of its data set. */
+type Parts = { -readonly [Part in keyof typeof partNames]?: string }
+
+/**
+ * The parts of a data set in a folder. A folder is one by its name, if the classes' folders lie in it; where pictures do, it is
+ * a class of that name.
+ */
+async function partsOf(directory: string): Promise<Parts> {
+  const parts: Parts = {}
+  const isPart = (name: string): keyof Parts | undefined =>
+    (Object.keys(partNames) as (keyof Parts)[]).find((part) =>
+      (partNames[part] as readonly string[]).includes(name.toLowerCase()),
+    )
+  for (const name of await foldersIn(directory, (found) => isPart(found) !== undefined)) {
+    const part = isPart(name) as keyof Parts
+    if ((await foldersIn(join(directory, name), () => true)).length === 0) continue
+    if (parts[part] !== undefined) {
+      throw new FormatError(`${directory}: ${parts[part]} and ${name} are for the same; keep one of the two`)
+    }
+    parts[part] = name
+  }
+  return parts
+}
+
+/** What is known of the pictures that a trained model is tested with. */
+export interface Trained {
+  /** What is done to its pictures. */
+  readonly preparation: PixelPreprocessing
+  readonly classes: readonly string[]
+}
+
+/** Pictures for a test of a trained model, and which of a folder they are, in words. */
+export interface TestPictures {
+  readonly pictures: ImageFiles
+  readonly which: string
+}
+
+/**
+ * The pictures in a folder to test a trained model with: of its folder `test`, where there is one. Of a folder that the model
+ * was trained on, or that has a folder `train`, they are those that training held out; of another one, they are all.
+ *
+ * @throws FormatError as `openImageFolder`, or when a class is none of the model's
+ */
+export async function openTestPictures(
+  directory: string,
+  trained: Trained,
+  options: ImageFolderOptions,
+  trainedOn: boolean,
+): Promise<TestPictures> {
+  if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
+  const parts = await partsOf(directory)
+  if (parts.test !== undefined) {
+    const path = join(directory, parts.test)
+    return { pictures: await openPictures(path, options, trained), which: `those of ${path}` }
+  }
+  const path = join(directory, parts.training ?? '')
+  const all = await openPictures(path, options, trained)
+  if (parts.training === undefined && !trainedOn) return { pictures: all, which: 'all' }
+  const which = `those that training on ${path} holds out, of ${all.size}`
+  return { pictures: imageRange(all, 0, testCount(all.size)), which }
 }
 
 /** Reads and decodes files, one at a time for each that is asked for, and remembers what it found. */
@@ -121,24 +229,37 @@ class FileReader {
   #preparation: PixelPreprocessing | undefined
   #keeps = false
 
-  constructor(directory: string, listing: Listing, order: Int32Array, options: ImageFolderOptions) {
+  constructor(
+    directory: string,
+    listing: Listing,
+    order: Int32Array,
+    options: ImageFolderOptions,
+    preparation: PixelPreprocessing | undefined,
+  ) {
     this.#directory = directory
     this.#listing = listing
     this.#order = order
     this.#options = options
+    this.#preparation = preparation
   }
 
   /** Decides what is done to all pictures: by the options, channels and size else by the first one that can be read. */
   async prepare(): Promise<PixelPreprocessing> {
-    const { channels, size, fit, interpolation, invert, cacheBytes = CACHE_BYTES } = this.#options
+    const { cacheBytes = CACHE_BYTES } = this.#options
+    const preparation = (this.#preparation ??= await this.#choose())
+    const { channels, size } = preparation
+    this.#keeps = this.#order.length * channels * size[0] * size[1] <= cacheBytes
+    return preparation
+  }
+
+  async #choose(): Promise<PixelPreprocessing> {
+    const { channels, size, fit, interpolation, invert } = this.#options
     const first = channels && size ? undefined : await this.#firstReadable()
     const C = channels ?? (first && first.channels < 3 ? 1 : 3)
     const [H, W] = size ?? ([first?.height ?? 0, first?.width ?? 0] as const)
     const preparation = { ...plainPixels([C, H, W]), ...defined({ fit, interpolation, invert }) }
     checkPreprocessing({ ...preparation, scale: 1, normalization: { mean: 0, std: 1 } }, 'openImageFolder: options')
-    this.#preparation = preparation
-    this.#keeps = this.#order.length * C * H * W <= cacheBytes
-    return this.#preparation
+    return preparation
   }
 
   async #firstReadable(): Promise<ReturnType<typeof decodeImage>> {

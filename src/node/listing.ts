@@ -190,6 +190,19 @@ export async function listPictures(
   return { classes, names, labels }
 }
 
+/** Names of the folders in a folder, or links to such, that are wanted, in order; names that begin with a dot are not. */
+export async function foldersIn(directory: string, wanted: (name: string) => boolean): Promise<string[]> {
+  const isWanted = (name: string): boolean => !name.startsWith('.') && wanted(name)
+  const room = new Room(directory, limits)
+  const found: string[] = []
+  for await (const { name, kind } of entriesOf(directory, (name) => join(directory, name), isWanted)) {
+    if (kind !== 'directory' || !isWanted(name)) continue
+    room.take(name)
+    found.push(name)
+  }
+  return found.sort()
+}
+
 /** Tells what lies in a folder besides the named ones, as `listPictures` tells what lies beside the classes. */
 export async function tellBeside(
   directory: string,

@@ -30,6 +30,7 @@ const place: Omit<Progress, 'optimizer' | 'description'> = {
   fit: { step: 7, sums: { examples: 3, loss: 1.5, metrics: { accuracy: 2 } }, best: { epoch: 1, value: 0.5 } },
   data: { training: 12, digest: 'ab'.repeat(32) },
   seconds: 1.25,
+  extended: [],
   metrics: { bytes: 100, sha256: 'cd'.repeat(32) },
 }
 
@@ -122,7 +123,7 @@ describe('a checkpoint', () => {
     const again = (checksum: boolean): Uint8Array =>
       encodeSafetensors(Object.fromEntries(tensors) as Record<string, SafetensorsInput>, metadata, { checksum })
     expect(await refusal(again(true))).toBe('')
-    expect(await refusal(again(false))).toContain("expected 'toeplitz-checkpoint 4' and a checksum in its header")
+    expect(await refusal(again(false))).toContain("expected 'toeplitz-checkpoint 5' and a checksum in its header")
   })
 
   type Tensors = Map<string, SafetensorsInput>

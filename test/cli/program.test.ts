@@ -6,7 +6,7 @@ import type { CliActions, TrainOptions } from '../../src/cli/program.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
 interface Call {
-  readonly name: 'train' | 'search' | 'predict' | 'summary' | 'explain'
+  readonly name: 'train' | 'search' | 'predict' | 'evaluate' | 'summary' | 'explain'
   readonly values: readonly unknown[]
 }
 
@@ -21,6 +21,7 @@ async function run(argv: readonly string[], actions: Partial<CliActions> = {}) {
     train: (...values) => note('train', values),
     search: (...values) => note('search', values),
     predict: (...values) => note('predict', values),
+    evaluate: (...values) => note('evaluate', values),
     summary: (...values) => note('summary', values),
     explain: (...values) => note('explain', values),
   }

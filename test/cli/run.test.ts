@@ -79,11 +79,13 @@ describe('toeplitz train', () => {
     expect(whole).toMatchObject({ code: 0, error: '' })
     expect(whole.out).toContain('convnet on mnist: 220 training, 20 validation, 60 test images')
     expect(readdirSync(join(folder, 'whole')).sort()).toEqual([
+      'data.json',
       'metrics.jsonl',
       'model.json',
       'model.safetensors',
       'report.html',
       'result.json',
+      'state.safetensors',
     ])
     const lines = readFileSync(join(folder, 'whole/metrics.jsonl'), 'utf8').trim().split('\n')
     const records = lines.map((line) => JSON.parse(line) as { type: string; step?: number })

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { UsageError } from '../../src/cli/errors.js'
 import { Folder } from '../../src/cli/folder.js'
 import type { TrainOptions } from '../../src/cli/program.js'
+import { learningRates } from '../../src/cli/settings.js'
 import { encodePng } from '../../src/io/png.js'
 import { InUseError } from '../../src/node/lock.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
@@ -49,6 +50,8 @@ async function killed(at: number, changes: Partial<TrainOptions> = {}): Promise<
   await faults.during('.', kill, () => run(changes))
   for (const name of ['out', ...namesIn('runs').map((name) => join('runs', name))]) bury(name)
 }
+/** All epochs of a run, however it goes. */
+const long: Partial<TrainOptions> = { earlyStopping: 0 }
 /** After the first checkpoint of an epoch. */
 const later = 40
 
@@ -103,13 +106,78 @@ describe('a folder that is named', () => {
     )
     for (const name of ['model.json', 'result.json', 'report.html']) rmSync(join('out', name))
     expect((await refusal(run())).message).toContain('(model.safetensors)')
-    expect(namesIn('out')).toEqual(['metrics.jsonl', 'model.safetensors'])
+    expect(namesIn('out')).toEqual(['data.json', 'metrics.jsonl', 'model.safetensors', 'state.safetensors'])
     // What makes the new run impossible costs nothing of the old one.
     await refusal(run({ force: true, dataDir: 'nowhere' }))
-    expect(namesIn('out')).toEqual(['metrics.jsonl', 'model.safetensors'])
+    expect(namesIn('out')).toEqual(['data.json', 'metrics.jsonl', 'model.safetensors', 'state.safetensors'])
     await run({ force: true, seed: 2 })
     expect(namesIn('out')).toEqual(finished)
     expect(hashIn('out')).not.toBe(whole)
+  })
+
+  it('is extended by more epochs, with the learning rates of a run of as many', async () => {
+    await run({ ...long, out: 'out' })
+    const before = readFileSync('out/model.safetensors')
+    const extend = { resume: 'out', epochs: 4, given: new Set(['epochs'] as const) }
+    const text = await run(extend)
+    expect(text).toContain('the run of 2 epochs is extended to 4; the learning rate goes on as in one of 4')
+    expect(namesIn('out')).toEqual(finished)
+    const [longer, metrics] = [hashIn('out'), readFileSync('out/metrics.jsonl', 'utf8')]
+    const steps = metrics
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string; step: number; learningRate: number })
+    const learningRate = learningRates({ ...tinyOptions, ...long, epochs: 4 }, 416)
+    const isStep = ({ type }: { type: string }): boolean => type === 'step'
+    expect(steps.filter(isStep).map(({ step }) => step)).toEqual(Array.from({ length: 416 }, (_, i) => i + 1))
+    for (const { step, learningRate: was } of steps.filter(isStep).slice(208)) expect(was).toBe(learningRate(step - 1))
+    // Once tested, at its end.
+    expect(steps.filter(({ type }) => type === 'test')).toHaveLength(1)
+    const result = JSON.parse(readFileSync('out/result.json', 'utf8')) as { command: string; epochs: unknown[] }
+    expect(result.epochs).toHaveLength(4)
+    expect(result.command).toMatch(/^toeplitz train .*--epochs 2 .* && toeplitz train --resume --epochs 4$/)
+    // The same again, killed meanwhile, ends with the same bits; and what is there stays until the longer run is under way.
+    for (const at of [5, 8, later]) {
+      rmSync('out', { recursive: true })
+      await run({ ...long, out: 'out' })
+      await killed(at, extend)
+      if (!existsSync('out/checkpoint.safetensors')) expect(readFileSync('out/model.safetensors')).toEqual(before)
+      await run(extend)
+      expect(hashIn('out')).toBe(longer)
+      expect(namesIn('out')).toEqual(finished)
+    }
+    // And once more, without its name.
+    rmSync('out', { recursive: true })
+    await run({ ...long, ...unnamed })
+    await run({ ...unnamed, ...extend, resume: true })
+    expect(hashIn('runs/linear-mnist')).toBe(longer)
+    await run({ ...unnamed, resume: true, epochs: 5, given: new Set(['epochs'] as const) })
+    expect(readFileSync('runs/linear-mnist/result.json', 'utf8')).toContain('--resume --epochs 4 && toeplitz train')
+  })
+
+  it('is extended by more epochs alone, of a run that has ended, on its data', async () => {
+    cpSync(join(root, 'whole'), 'out', { recursive: true })
+    const given = new Set(['epochs'] as const)
+    const left = namesIn('out').map((name) => readFileSync(join('out', name)))
+    for (const epochs of [1, 2]) {
+      expect((await refusal(run({ resume: 'out', epochs, given }))).message).toBe(
+        `--epochs ${epochs}: the run is finished, and was given 2; more of them extend it`,
+      )
+    }
+    expect((await refusal(run({ resume: 'out' }))).message).toBe(
+      '--resume out: the run is finished; more --epochs than it had extend it',
+    )
+    const changed = { resume: 'out', epochs: 3, seed: 2, given: new Set(['epochs', 'seed'] as const) }
+    expect((await refusal(run(changed))).message).toContain('--seed 2: the run was started with 1')
+    writeTinyData('other')
+    writeFileSync('other/train-labels-idx1-ubyte', new Uint8Array([0, 0, 8, 1, 0, 0, 0, 113, ...new Uint8Array(113)]))
+    const elsewhere = await refusal(run({ resume: 'out', epochs: 3, given, dataDir: 'other' }))
+    expect(elsewhere.code).toBe('DATA_CHANGED')
+    expect(namesIn('out').map((name) => readFileSync(join('out', name)))).toEqual(left)
+    rmSync('out/state.safetensors')
+    expect((await refusal(run({ resume: 'out', epochs: 3, given }))).message).toBe(
+      '--resume out: the run is finished; it cannot be extended without state.safetensors',
+    )
   })
 
   it('is not taken from an unfinished run without --force', async () => {
@@ -366,7 +434,7 @@ describe('data that changed since a run was started', () => {
   })
 
   it('is accepted on request, and is the data of the run from then on', async () => {
-    writeFileSync('photos/dark/1.png', another)
+    for (const name of namesIn('photos/dark')) writeFileSync(join('photos/dark', name), another)
     const accepted = killed(later, { ...resume, acceptChangedData: true })
     await accepted
     // Without being asked again, but for what changes after.

@@ -139,7 +139,7 @@ describe('names from a model and of files', () => {
   it.each(['message', 'debug'])('are shown in errors (%s)', async (kind) => {
     let stderr = ''
     const fails = () => Promise.reject(new TypeError(`no ${evil}`))
-    const actions = { train: fails, search: fails, predict: fails, summary: fails, explain: fails }
+    const actions = { train: fails, search: fails, predict: fails, evaluate: fails, summary: fails, explain: fails }
     const streams = { stdout: { write: () => true }, stderr: { write: (text: string) => (stderr += text) } }
     await runCli(['summary', 'x', ...(kind === 'debug' ? ['--debug'] : [])], actions, streams)
     expect(stderr).not.toMatch(forbidden)
@@ -150,7 +150,7 @@ describe('names from a model and of files', () => {
   it('are shown where the command line is wrong', async () => {
     let stderr = ''
     const done = () => Promise.resolve(undefined)
-    const actions = { train: done, search: done, predict: done, summary: done, explain: done }
+    const actions = { train: done, search: done, predict: done, evaluate: done, summary: done, explain: done }
     const streams = { stdout: { write: () => true }, stderr: { write: (text: string) => (stderr += text) } }
     for (const argv of [
       [evil],

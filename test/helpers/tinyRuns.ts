@@ -37,7 +37,15 @@ export async function train(options: TrainOptions): Promise<string> {
 }
 
 /** What a run that has ended leaves in its folder. */
-export const finished = ['metrics.jsonl', 'model.json', 'model.safetensors', 'report.html', 'result.json']
+export const finished = [
+  'data.json',
+  'metrics.jsonl',
+  'model.json',
+  'model.safetensors',
+  'report.html',
+  'result.json',
+  'state.safetensors',
+]
 
 /** The SHA-256 of a run's weights. */
 export const hashIn = (folder: string): string =>

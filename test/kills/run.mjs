@@ -73,7 +73,15 @@ function writeData() {
 /** Four epochs of 143 steps, with a checkpoint in the middle of each. */
 const training = ['--model', 'linear', '--epochs', '4', '--batch-size', '1', '--lr', '0.01', '--early-stopping', '3']
 const from = ['--data-dir', data]
-const finished = ['metrics.jsonl', 'model.json', 'model.safetensors', 'report.html', 'result.json'].join()
+const finished = [
+  'data.json',
+  'metrics.jsonl',
+  'model.json',
+  'model.safetensors',
+  'report.html',
+  'result.json',
+  'state.safetensors',
+].join()
 
 /** Starts a process; `ended` is { code, signal, out, error }. */
 function start(args, { cwd = root, env = {} } = {}) {

@@ -182,14 +182,16 @@ describe('openImageFolder', () => {
 
   it('tells of what lies beside train and test', async () => {
     await put('train/a/1.png', png(1, 2, 3))
+    await put('train/b/1.png', png(1, 2, 3))
     await put('test/a/2.png', png(1, 2, 3))
-    await put('val/a/3.png', png(1, 2, 3))
+    await put('test/b/2.png', png(1, 2, 3))
+    await put('more/a/3.png', png(1, 2, 3))
     await put('4.png', png(1, 2, 3))
     const told: OtherFiles[] = []
     await loadImageFolder(directory, { onOther: (others) => told.push(others) })
     expect(told).toEqual([
       { count: 1, example: join(directory, '4.png'), kind: 'picture', place: 'beside' },
-      { count: 1, example: join(directory, 'val'), kind: 'directory', place: 'beside' },
+      { count: 1, example: join(directory, 'more'), kind: 'directory', place: 'beside' },
     ])
   })
 

@@ -74,6 +74,7 @@ export default defineTarget<Uint8Array>({
           fit: { step: 7, sums, ...(best ? { best } : {}) },
           data: { training: 100, digest: '0'.repeat(64) },
           seconds: 1.5,
+          extended: [],
           metrics: { bytes: 0, sha256: '1'.repeat(64) },
         },
       )

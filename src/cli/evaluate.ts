@@ -1,0 +1,158 @@
+/** `toeplitz evaluate`: the error of a trained model on labelled pictures, as the test after training measures it. */
+import { join } from 'node:path'
+import type { ImageSource } from '../data/dataset.js'
+import { prepareDataset } from '../data/images.js'
+import type { Preprocessing } from '../io/preprocessing.js'
+import { openTestPictures } from '../node/folder.js'
+import { isA } from '../node/files.js'
+import { identityOf } from '../node/reading.js'
+import { init } from '../runtime/embedded.js'
+import { ShapeError, UnsupportedError } from '../runtime/errors.js'
+import { leftOut, testImagesOf } from './data.js'
+import { dataOfRun, readTrainedModel } from './models.js'
+import { exitCodes, type EvaluateOptions } from './program.js'
+import { errorLine, measure, type Measured } from './results.js'
+import { columns, outputTo, type CliStream } from './terminal.js'
+
+interface Streams {
+  readonly stdout: CliStream
+  readonly stderr: CliStream
+}
+
+/** The action behind `toeplitz evaluate`; gives the exit code. */
+export async function evaluateCommand(
+  modelPath: string,
+  data: string,
+  options: EvaluateOptions,
+  { stdout, stderr }: Streams = process,
+): Promise<number> {
+  const out = outputTo(stdout)
+  const note = (line: string): void => {
+    outputTo(stderr).line(line)
+  }
+  await init()
+  const { file, model, note: origin } = await readTrainedModel(modelPath)
+  try {
+    if (origin !== undefined) note(`note: ${origin}`)
+    const { name, classes, preprocessing } = file
+    if (!preprocessing) throw new UnsupportedError(`${name}: the model takes no pictures of 1 or 3 channels`)
+    let skipped = 0
+    const onSkip = ({ message }: Error): void => {
+      note(`warning: ${message}; skipped`)
+      skipped++
+    }
+    const images = await testImages(modelPath, data, { classes, preprocessing }, { ...options, onSkip, note })
+    const measured = await measure(model, images, preprocessing, options.batchSize)
+    const rows = classRows(measured, classes)
+    const { images: count, loss, wrong } = measured
+    if (options.json) {
+      const errors = wrong.length
+      out.json({ model: name, data, images: count, skipped, errors, test_error: errors / count, loss, classes: rows })
+      return exitCodes.success
+    }
+    out.text(table(rows))
+    out.line()
+    out.line(errorLine(count, wrong.length))
+    out.line(`test loss    ${loss.toPrecision(4)}`)
+    if (skipped > 0) out.line(`skipped      ${skipped} picture${skipped === 1 ? '' : 's'}`)
+  } finally {
+    model.dispose()
+  }
+  return exitCodes.success
+}
+
+interface Reports {
+  readonly onSkip: (error: Error) => void
+  readonly note: (line: string) => void
+}
+
+/** The pictures that are meant, prepared for the model. */
+async function testImages(
+  modelPath: string,
+  data: string,
+  trained: { readonly classes: readonly string[]; readonly preprocessing: Preprocessing },
+  { strict, maxPixels, maxBytes, dataDir, onSkip, note }: EvaluateOptions & Reports,
+): Promise<ImageSource> {
+  const { classes, preprocessing } = trained
+  const known = await testImagesOf(data, dataDir, { maxBytes })
+  if (known) {
+    const { resize = preprocessing.size } = preprocessing
+    const size = typeof resize === 'number' ? ([resize, resize] as const) : resize
+    const missing = known.classes.find((label, n) => label !== classes[n])
+    if (missing !== undefined || known.classes.length !== classes.length) {
+      throw new ShapeError(`${data}: its classes are not those of the model (${classes.slice(0, 20).join(', ')})`)
+    }
+    return prepareDataset(known, { ...preprocessing, size })
+  }
+  const onOther = (others: Parameters<typeof leftOut>[0]): void => {
+    note(`note: ${leftOut(others)}`)
+  }
+  const trainedOn = await isSame(await dataOfRun(modelPath), data)
+  const { pictures, which } = await openTestPictures(
+    data,
+    { classes, preparation: preprocessing },
+    { strict: strict === true, maxPixels, maxBytes, onSkip, onOther },
+    trainedOn,
+  )
+  const absent = classes.filter((_, label) => !pictures.labels.includes(label))
+  if (which !== 'all') note(`note: ${pictures.size} pictures are measured: ${which}`)
+  if (absent.length > 0) note(`note: there is no picture of ${absent.slice(0, 20).join(', ')}`)
+  return pictures
+}
+
+/** Whether the folder is the one that a model was trained on. */
+async function isSame(trainedOn: string | undefined, folder: string): Promise<boolean> {
+  if (trainedOn === undefined || !(await isA('directory', trainedOn)) || !(await isA('directory', folder))) return false
+  return (await identityOf(join(trainedOn, '.'))) === (await identityOf(folder))
+}
+
+/** What was made of the pictures of a class. */
+interface ClassRow {
+  readonly label: string
+  readonly images: number
+  readonly errors: number
+  /** Share of its pictures that were taken for another class; null where there are none. */
+  readonly error: number | null
+  /** Share of those of its pictures among all that were taken for the class; null where none were. */
+  readonly precision: number | null
+  /** What most of the errors were taken for. */
+  readonly taken_for: string | null
+}
+
+function classRows({ right, wrong }: Measured, classes: readonly string[]): ClassRow[] {
+  const missed = classes.map(() => new Map<number, number>())
+  const falsely = new Int32Array(classes.length)
+  for (const { label, predicted } of wrong) {
+    const of = missed[label] as Map<number, number>
+    of.set(predicted, (of.get(predicted) ?? 0) + 1)
+    falsely[predicted] = (falsely[predicted] as number) + 1
+  }
+  return classes.map((label, n) => {
+    const found = right[n] as number
+    const taken = [...(missed[n] as Map<number, number>)].sort(([a, p], [b, q]) => q - p || a - b)
+    const errors = taken.reduce((sum, [, count]) => sum + count, 0)
+    const images = found + errors
+    const answers = found + (falsely[n] as number)
+    return {
+      ...{ label, images, errors },
+      error: images > 0 ? errors / images : null,
+      precision: answers > 0 ? found / answers : null,
+      taken_for: taken[0] ? (classes[taken[0][0]] as string) : null,
+    }
+  })
+}
+
+const percent = (share: number | null): string => (share === null ? '–' : `${(100 * share).toFixed(2)} %`)
+
+const HEAD = ['class', 'images', 'wrong', 'error', 'precision', 'taken for']
+
+const table = (rows: readonly ClassRow[]): string[] =>
+  columns(
+    [
+      HEAD,
+      ...rows.map(({ label, images, errors, error, precision, taken_for }) => [
+        ...[label, String(images), String(errors), percent(error), percent(precision), taken_for ?? ''],
+      ]),
+    ],
+    (column) => column > 0 && column < HEAD.length - 1,
+  )
