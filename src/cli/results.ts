@@ -106,9 +106,9 @@ export async function testModel({ settings }: Run, { model, data }: RunParts): P
   })
   wrong.sort((a, b) => a.ofLabel - b.ofLabel || a.index - b.index)
   const mistakes: Mistake[] = []
-  for (const { index, label, predicted, probability } of wrong.slice(0, MISTAKES)) {
+  for (const { index, label, predicted, probability, ofLabel } of wrong.slice(0, MISTAKES)) {
     const pixels = await readImage(images, index)
-    if (pixels) mistakes.push({ pixels, shape: images.shape, label, predicted, probability })
+    if (pixels) mistakes.push({ pixels, shape: images.shape, label, predicted, probability, ofLabel })
   }
   return { images: measured, loss, errors: wrong.length, confusion: confusionOf(right, wrong), mistakes }
 }
@@ -119,6 +119,8 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
   const { test, sha256: weightsHash = 'of an unfinished run', seconds = run.seconds } = outcome ?? {}
   const images = metrics.epochs.reduce((total, epoch) => total + epoch.imagesPerSecond * epoch.seconds, 0)
   const trainingSeconds = metrics.epochs.reduce((total, epoch) => total + epoch.seconds, 0)
+  const { cpu, cores, system } = machine()
+  const { simd, threads } = runtimeInfo()
   const first = [...model.namedState().values()].find((tensor) => tensor.ndim === 4)
   return renderReport({
     model: settings.model,
@@ -132,7 +134,9 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
     seed: settings.seed,
     weightsHash,
     version: packageVersion(),
-    environment: `Node ${process.versions.node}, ${runtimeInfo().simd} SIMD, ${runtimeInfo().threads} thread${runtimeInfo().threads === 1 ? '' : 's'}`,
+    environment: `Node ${process.versions.node}, ${simd} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`,
+    machine: `${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${system}`,
+    date: new Date(),
     layers: model.summary().layers.map((row) => ({ ...row, output: row.output.join(' × ') })),
     batchSize: settings.batchSize,
     stepsPerEpoch: Math.ceil(data.training.size / settings.batchSize),
@@ -144,9 +148,16 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
   })
 }
 
+/** What this process computes on. */
+const machine = () => ({
+  cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
+  cores: availableParallelism(),
+  system: `${platform()} ${arch()}`,
+})
+
 /** What a run gave, how to repeat it, and where it ran. */
 export function resultOf({ settings, metrics }: Run, { data }: RunParts, { test, sha256, seconds }: Outcome): string {
-  const [first] = cpus()
+  const { cpu, cores, system } = machine()
   const record = {
     name: nameOf(settings),
     command: commandOf(settings),
@@ -160,10 +171,10 @@ export function resultOf({ settings, metrics }: Run, { data }: RunParts, { test,
     seconds: Math.round(seconds),
     sha256,
     machine: {
-      cpu: first?.model.trim() ?? 'unknown processor',
-      cores: availableParallelism(),
+      cpu,
+      cores,
       threads: runtimeInfo().threads,
-      platform: `${platform()} ${arch()}`,
+      platform: system,
       versions: { node: process.versions.node, toeplitz: packageVersion() },
       date: new Date().toISOString(),
     },
