@@ -1,5 +1,6 @@
 /** Loss and accuracy while they are measured. */
 import uPlot from 'uplot'
+import { count, lossText } from './numbers.js'
 
 /** Points about which a line is smoothed, on the side of the past: the future is not known. */
 const SMOOTHING = 0.96
@@ -12,19 +13,21 @@ interface Line {
   readonly label: string
   readonly colour: string
   readonly width: number
-  readonly digits: number
+  readonly show: (value: number) => string
   readonly sparse?: boolean
 }
 
+const accuracyText = (accuracy: number): string => accuracy.toFixed(2)
+
 const lines: Readonly<Record<'loss' | 'accuracy', readonly Line[]>> = {
   loss: [
-    { label: 'batch', colour: '--training-raw', width: 1, digits: 4 },
-    { label: 'training', colour: '--training', width: 2, digits: 4 },
-    { label: 'test', colour: '--test', width: 2, digits: 4, sparse: true },
+    { label: 'batch', colour: '--training-raw', width: 1, show: lossText },
+    { label: 'training', colour: '--training', width: 2, show: lossText },
+    { label: 'test', colour: '--test', width: 2, show: lossText, sparse: true },
   ],
   accuracy: [
-    { label: 'training', colour: '--training', width: 2, digits: 2 },
-    { label: 'test', colour: '--test', width: 2, digits: 2, sparse: true },
+    { label: 'training', colour: '--training', width: 2, show: accuracyText },
+    { label: 'test', colour: '--test', width: 2, show: accuracyText, sparse: true },
   ],
 }
 
@@ -126,13 +129,12 @@ export class Charts {
 
 const widthOf = (place: HTMLElement): number => Math.max(200, place.clientWidth)
 const heightOf = (width: number): number => (width < 400 ? 220 : 260)
-const count = (value: number): string => value.toLocaleString('en-US')
 
 function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, scale: uPlot.Scale): uPlot {
   const style = getComputedStyle(document.documentElement)
   const variable = (colour: string): string => style.getPropertyValue(colour).trim()
   const font = `12px ${getComputedStyle(document.body).fontFamily}`
-  const axis = (text: string, size: number, values: (ticks: number[]) => string[]): uPlot.Axis => ({
+  const axis = (text: string, size: uPlot.Axis.Size, values: (ticks: number[]) => string[]): uPlot.Axis => ({
     ...{ label: text, size, labelSize: 20, labelGap: 2, gap: 6, font, labelFont: font },
     stroke: variable('--muted'),
     grid: { stroke: variable('--faint'), width: 1 },
@@ -149,7 +151,9 @@ function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, sca
     scales: { x: { time: false, range: (_, _low, high) => [0, Math.max(5000, high ?? 0)] }, y: scale },
     axes: [
       axis('Training images seen', 28, (ticks) => ticks.map(count)),
-      axis(label, 46, (ticks) => ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6)))))),
+      axis(label, besideTicks(font), (ticks) =>
+        ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
+      ),
     ],
     series: [
       { label: 'images', value: (_, value) => (value === null ? '–' : count(value)) },
@@ -160,7 +164,7 @@ function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, sca
           points: line.sparse ? { show: true, size: 7, fill: colour } : { show: false },
           value: (plot, value: number | null, series, index) => {
             const known = value ?? lastKnown(plot.data[series], index)
-            return known === null ? '–' : known.toFixed(line.digits)
+            return known === null ? '–' : line.show(known)
           },
         }
       }),
@@ -168,6 +172,17 @@ function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, sca
   }
   return new uPlot(options, [[], ...lines[name].map(() => [])], place)
 }
+
+/** Room for the numbers beside a vertical axis, so that its title is clear of the widest. */
+const besideTicks =
+  (font: string): uPlot.Axis.Size =>
+  ({ ctx }, texts: string[] | null) => {
+    const before = ctx.font
+    ctx.font = font
+    const widest = Math.max(0, ...(texts ?? []).map((text) => ctx.measureText(text).width))
+    ctx.font = before
+    return Math.max(34, Math.ceil(widest) + 18)
+  }
 
 /** The latest value up to an index: test results are known now and then only. */
 function lastKnown(values: ArrayLike<number | null | undefined> | undefined, index: number | null): number | null {

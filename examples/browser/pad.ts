@@ -27,18 +27,37 @@ const three: Stroke[] = [
   ].map(([x, y]) => ({ x: x as number, y: y as number })),
 ]
 
+/** What is on the pad: strokes, or a picture in place of them. */
+interface Drawing {
+  readonly strokes: readonly Stroke[]
+  readonly picture?: LabelledPicture
+  /** Whether the page put it there, so that the first stroke of a person replaces it. */
+  readonly isPreset?: boolean
+}
+
+/** A picture of SIDE × SIDE bytes, and the digit that it shows. */
+export interface LabelledPicture {
+  readonly pixels: Uint8Array<ArrayBuffer>
+  readonly label: number
+}
+
+/** Drawings that can be brought back. */
+const MOST_UNDONE = 100
+
 export class Pad {
   readonly #canvas: HTMLCanvasElement
-  readonly #changed: (pixels: Uint8Array<ArrayBuffer>, done: boolean) => void
-  #strokes: Point[][] = three.map((stroke) => [...stroke])
-  /** A picture in place of strokes. */
-  #picture: Uint8Array<ArrayBuffer> | undefined
+  readonly #changed: (pixels: Uint8Array<ArrayBuffer>) => void
+  #drawing: Drawing = { strokes: three, isPreset: true }
+  /** The stroke that is being drawn, the last of the drawing. */
+  #stroke: Point[] = []
+  /** Earlier drawings, the latest last. */
+  #past: Drawing[] = []
   #pen: Point = { x: EXTENT / 2, y: EXTENT / 2 }
   /** Whether the keyboard's pen is on the paper. */
   #down = false
   #scheduled = false
 
-  constructor(canvas: HTMLCanvasElement, changed: (pixels: Uint8Array<ArrayBuffer>, done: boolean) => void) {
+  constructor(canvas: HTMLCanvasElement, changed: (pixels: Uint8Array<ArrayBuffer>) => void) {
     this.#canvas = canvas
     this.#changed = changed
     canvas.width = canvas.height = EXTENT * 2
@@ -54,7 +73,7 @@ export class Pad {
       if (!drawing) return
       // Browsers put what happened between two frames into one event.
       const events = event.getCoalescedEvents()
-      for (const each of events.length > 0 ? events : [event]) this.#strokes.at(-1)?.push(this.#at(each))
+      for (const each of events.length > 0 ? events : [event]) this.#stroke.push(this.#at(each))
       this.#update(false)
     })
     for (const name of ['pointerup', 'pointercancel'] as const) {
@@ -64,7 +83,9 @@ export class Pad {
       })
     }
     canvas.addEventListener('keydown', (event) => {
-      if (this.#key(event.key)) event.preventDefault()
+      const undoes = event.key.toLowerCase() === 'z' && (event.ctrlKey || event.metaKey) && !event.shiftKey
+      if (undoes) this.undo()
+      if (undoes || this.#key(event.key)) event.preventDefault()
     })
     for (const name of ['focus', 'blur'] as const) {
       canvas.addEventListener(name, () => {
@@ -77,20 +98,44 @@ export class Pad {
 
   /** What the model gets: SIDE × SIDE bytes. */
   get pixels(): Uint8Array<ArrayBuffer> {
-    return this.#picture ?? digitOf(this.#strokes)
+    return this.#drawing.picture?.pixels ?? digitOf(this.#drawing.strokes)
+  }
+
+  /** The digit that is on the pad, where it is known: that of a picture. */
+  get label(): number | undefined {
+    return this.#drawing.picture?.label
+  }
+
+  get canUndo(): boolean {
+    return this.#past.length > 0
   }
 
   clear(): void {
-    this.#strokes = []
-    this.#picture = undefined
+    const { strokes, picture } = this.#drawing
+    if (strokes.length > 0 || picture) this.#replace({ strokes: [] })
     this.#down = false
     this.#update(true)
   }
 
-  show(picture: Uint8Array<ArrayBuffer>): void {
-    this.#strokes = []
-    this.#picture = picture
+  show(picture: LabelledPicture): void {
+    this.#replace({ strokes: [], picture })
+    this.#down = false
     this.#update(true)
+  }
+
+  /** Takes back the last stroke, or what cleared the pad or put a picture on it. */
+  undo(): void {
+    const before = this.#past.pop()
+    if (!before) return
+    this.#drawing = before
+    this.#down = false
+    this.#update(true)
+  }
+
+  #replace(drawing: Drawing): void {
+    this.#past.push(this.#drawing)
+    if (this.#past.length > MOST_UNDONE) this.#past.shift()
+    this.#drawing = drawing
   }
 
   #at({ clientX, clientY }: PointerEvent): Point {
@@ -99,8 +144,9 @@ export class Pad {
   }
 
   #begin(point: Point): void {
-    this.#picture = undefined
-    this.#strokes.push([point])
+    const { strokes, isPreset = false } = this.#drawing
+    this.#stroke = [point]
+    this.#replace({ strokes: isPreset ? [this.#stroke] : [...strokes, this.#stroke] })
     this.#update(false)
   }
 
@@ -117,7 +163,7 @@ export class Pad {
       const within = (value: number): number => Math.min(EXTENT, Math.max(0, value))
       this.#pen = { x: within(this.#pen.x + KEY_STEP * move[0]), y: within(this.#pen.y + KEY_STEP * move[1]) }
       if (this.#down) {
-        this.#strokes.at(-1)?.push(this.#pen)
+        this.#stroke.push(this.#pen)
         this.#update(true)
       } else this.redraw()
     } else if (key === ' ' || key === 'Enter') {
@@ -132,12 +178,12 @@ export class Pad {
   /** Draws, and tells at most once a frame while a stroke goes on. */
   #update(done: boolean): void {
     this.redraw()
-    if (done) this.#changed(this.pixels, true)
+    if (done) this.#changed(this.pixels)
     else if (!this.#scheduled) {
       this.#scheduled = true
       requestAnimationFrame(() => {
         this.#scheduled = false
-        this.#changed(this.pixels, false)
+        this.#changed(this.pixels)
       })
     }
   }
@@ -152,9 +198,10 @@ export class Pad {
     context.fillStyle = paper ?? 'black'
     context.fillRect(0, 0, EXTENT, EXTENT)
     context.fillStyle = context.strokeStyle = ink ?? 'white'
-    if (this.#picture) {
+    const { strokes, picture } = this.#drawing
+    if (picture) {
       const size = EXTENT / SIDE
-      this.#picture.forEach((value, i) => {
+      picture.pixels.forEach((value, i) => {
         if (value === 0) return
         context.globalAlpha = value / 255
         context.fillRect((i % SIDE) * size, Math.floor(i / SIDE) * size, size, size)
@@ -163,7 +210,7 @@ export class Pad {
     }
     context.lineWidth = PEN_WIDTH
     context.lineCap = context.lineJoin = 'round'
-    for (const stroke of this.#strokes) {
+    for (const stroke of strokes) {
       context.beginPath()
       stroke.forEach(({ x, y }, index) => {
         if (index === 0) context.moveTo(x, y)

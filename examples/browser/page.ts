@@ -11,6 +11,7 @@ import {
   type ToWorker,
   type Values,
 } from './messages.js'
+import { count, lossText, percent } from './numbers.js'
 import { Pad } from './pad.js'
 import { darkPage, drawTiles, placeOf, put, signed, strokes, tileAt } from './pictures.js'
 
@@ -22,8 +23,6 @@ const find = <E extends HTMLElement>(id: string): E => document.getElementById(i
 const say = (id: string, text: string): void => {
   find(id).textContent = text
 }
-const count = (value: number): string => Math.round(value).toLocaleString('en-US')
-const percent = (share: number, digits = 2): string => `${(100 * share).toFixed(digits)} %`
 
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 const charts = new Charts(find('loss-chart'), find('accuracy-chart'))
@@ -38,8 +37,6 @@ const rate = find<HTMLInputElement>('rate')
 const file = find<HTMLInputElement>('file')
 
 let training = false
-/** The label of the test image on the pad. */
-let label: number | undefined
 let sight: SightMessage | undefined
 let occlusion: OcclusionMessage | undefined
 let lastSight = 0
@@ -113,14 +110,15 @@ function receive(message: FromWorker): void {
       showOcclusion()
       break
     case 'picked':
-      label = message.label
-      pad.show(message.pixels)
+      pad.show(message)
       break
     case 'saved':
       download(message.bytes)
       break
     case 'failed':
       notice(message.message)
+      // The answer that was due may be what failed; the pad goes on asking.
+      asked = false
       if (message.fatal) setReady(false)
       break
   }
@@ -159,7 +157,7 @@ function showTest({ images, accuracy, loss, size }: TestMessage): void {
   say('accuracy', percent(accuracy))
   say('accuracy-note', `${count(size - right)} of ${count(size)} wrong`)
   const seen = `after ${count(images)} training images`
-  find('loss-chart').ariaLabel = `Loss by training images seen: test loss ${loss.toFixed(3)} ${seen}`
+  find('loss-chart').ariaLabel = `Loss by training images seen: test loss ${lossText(loss)} ${seen}`
   find('accuracy-chart').ariaLabel = `Accuracy by training images seen: test accuracy ${percent(accuracy)} ${seen}`
   if (performance.now() - lastSpoken < 10_000) return
   lastSpoken = performance.now()
@@ -200,8 +198,11 @@ const bars = Array.from({ length: CLASSES }, (_, digit) => {
   return { row, bar, value }
 })
 
-const pad = new Pad(find<HTMLCanvasElement>('pad'), (pixels, done) => {
-  if (!done) label = undefined
+const undo = find<HTMLButtonElement>('undo')
+const pad = new Pad(find<HTMLCanvasElement>('pad'), (pixels) => {
+  // The focus of a button that is switched off would be lost.
+  if (!pad.canUndo && document.activeElement === undo) find('pad').focus()
+  undo.disabled = !pad.canUndo
   look(pixels)
 })
 
@@ -221,17 +222,24 @@ function look(pixels = pad.pixels): void {
 const isEmpty = (): boolean => !sight?.layers[0]?.values.some((value, _, all) => value !== all[0])
 
 function showAnswer({ probabilities, fresh }: SightMessage): void {
-  const empty = isEmpty()
+  // Weights that are not numbers give scores that are none.
+  const isKnown = probabilities.every(Number.isFinite)
+  const empty = isEmpty() || !isKnown
   const best = probabilities.indexOf(Math.max(...probabilities))
   bars.forEach(({ row, bar, value }, digit) => {
-    const share = probabilities[digit] as number
+    const share = isKnown ? (probabilities[digit] as number) : 0
     row.className = digit === best && !empty ? 'best' : ''
     bar.style.setProperty('--share', String(share))
-    value.textContent = percent(share, 1)
+    value.textContent = isKnown ? percent(share, 1) : '–'
   })
   const [digit, words] = find('answer').children as unknown as [HTMLElement, HTMLElement]
   digit.textContent = empty ? '–' : String(best)
+  if (!isKnown) {
+    words.textContent = 'its scores are not numbers'
+    return
+  }
   const sure = `${percent(probabilities[best] as number, 1)} sure`
+  const { label } = pad
   const wanted = label === undefined ? '' : label === best ? ', and right' : `, but it is a ${label}`
   words.textContent = empty ? 'draw a digit' : sure + wanted
   if (fresh && !empty) say('spoken', `It reads ${best}, ${sure}${wanted}.`)
@@ -242,7 +250,9 @@ function showOcclusion(): void {
   const canvas = find<HTMLCanvasElement>('occlusion')
   const input = sight?.layers[0]?.values
   if (!input || !occlusion) return
-  const { values, target } = occlusion
+  const { target } = occlusion
+  // Without scores that are numbers no place speaks for anything.
+  const values = occlusion.values.map((value) => (Number.isFinite(value) ? value : 0))
   const [palette, stroke] = [signed(), strokes()]
   const largest = Math.max(0.02, ...values.map(Math.abs))
   const [low, high] = [Math.min(...input), Math.max(...input)]
@@ -451,10 +461,8 @@ file.addEventListener('change', () => {
   file.value = ''
 })
 rate.addEventListener('input', setRate)
-find('clear').addEventListener('click', () => {
-  label = undefined
-  pad.clear()
-})
+find('clear').addEventListener('click', () => pad.clear())
+undo.addEventListener('click', () => pad.undo())
 buttons.pick.addEventListener('click', () => {
   notice(undefined)
   send({ type: 'pick' })

@@ -2,6 +2,7 @@
 import {
   accuracy,
   crossEntropy,
+  DivergedError,
   evaluate,
   fit,
   init,
@@ -39,6 +40,10 @@ const EPOCHS = 10
 const MOMENTUM = 0.9
 /** Steps in which the learning rate rises: the first weights are far from any good ones. */
 const WARMUP = 20
+/** Mean loss of a model that guesses, in nats: it gives each class the same probability. */
+const GUESSING = Math.log(CLASSES)
+/** Steps over whose mean loss a run is judged. One that is not clearly below `GUESSING` after the warmup has diverged. */
+const JUDGED = 50
 /** Images in one forward pass when testing. */
 const TEST_BATCH = 250
 /** Steps before the first tests; later ones come when training has taken this many times as long as a test, or so many ms. */
@@ -63,6 +68,10 @@ interface Trainee {
   state: FitState | undefined
   /** Training images seen so far. */
   images: number
+  /** The highest learning rate of a step so far. */
+  fastest: number
+  /** Training runs and tests that are under way with this model. */
+  users: number
 }
 
 let trainee: Trainee | undefined
@@ -155,14 +164,41 @@ const testSet = loader('t10k', 1_650_000)
 // The model
 
 function use(model: Graph, preprocessing: Preprocessing, source?: string): void {
-  trainee?.optimizer.dispose()
-  trainee?.model.dispose()
+  const left = trainee
   const optimizer = new SGD(model.parameters(), { lr: rate, momentum: MOMENTUM })
-  trainee = { model, optimizer, preprocessing, state: undefined, images: 0 }
+  trainee = { model, optimizer, preprocessing, state: undefined, images: 0, fastest: 0, users: 0 }
+  if (left) release(left)
   const { layers, total } = model.summary()
   post({ type: 'model', layers, parameters: total.parameters, ...(source === undefined ? {} : { source }) })
   look(true)
   occludeSoon()
+}
+
+/** Frees a model that another one has replaced, unless a step or a test with it is under way. */
+function release(left: Trainee): void {
+  if (left === trainee || left.users > 0) return
+  left.optimizer.dispose()
+  left.model.dispose()
+}
+
+/**
+ * Does work that takes several turns of the event loop. The model's memory stays until it is done, also when another
+ * model takes its place meanwhile; what goes wrong after that concerns nobody.
+ */
+async function workWith(current: Trainee, work: () => Promise<void>): Promise<void> {
+  current.users++
+  try {
+    await work()
+  } catch (error) {
+    if (current !== trainee) return
+    if (!(error instanceof DivergedError)) throw error
+    throw new PageError(
+      `Training was stopped: ${error.message}. The learning rate of ${current.fastest} seems too high; lower it and start over.`,
+    )
+  } finally {
+    current.users--
+    release(current)
+  }
 }
 
 function loadModel(name: string, bytes: Uint8Array): void {
@@ -178,8 +214,11 @@ function loadModel(name: string, bytes: Uint8Array): void {
   }
   halt()
   use(model, preprocessing, name)
-  void testLoaded()
+  loadedTest = testLoaded()
 }
+
+/** The test of the last model that came from a file; training waits for it, because both use the model's layers. */
+let loadedTest: Promise<void> | undefined
 
 /** Tests a model from a file, where the test images are at hand or can be had. */
 async function testLoaded(): Promise<void> {
@@ -237,7 +276,13 @@ let occlusionDue: ReturnType<typeof setTimeout> | undefined
 /** Sends the occlusion map once the digit has stayed for a moment: it takes as long as hundreds of looks. */
 function occludeSoon(): void {
   clearTimeout(occlusionDue)
-  occlusionDue = setTimeout(occlude, OCCLUSION_AFTER)
+  occlusionDue = setTimeout(() => {
+    try {
+      occlude()
+    } catch (error) {
+      fail(error)
+    }
+  }, OCCLUSION_AFTER)
 }
 
 function occlude(): void {
@@ -255,10 +300,10 @@ function occlude(): void {
 
 /** Measures the model on all test images; stops when another model has taken its place. */
 async function test(tested: Trainee, set: ImageDataset): Promise<void> {
+  if (tested !== trainee) return
   const { model, preprocessing, images } = tested
-  let right = 0
-  const measured = { accuracy: 0, loss: 0 }
-  try {
+  await workWith(tested, async () => {
+    let right = 0
     const { loss } = await evaluate(model, imageExamples(set, preprocessing), {
       batchSize: TEST_BATCH,
       loss: crossEntropy,
@@ -267,12 +312,15 @@ async function test(tested: Trainee, set: ImageDataset): Promise<void> {
         if (tested !== trainee) throw new PageError('another model')
       },
     })
-    Object.assign(measured, { loss, accuracy: right / set.size })
-  } catch (error) {
     if (tested !== trainee) return
-    throw error
-  }
-  post({ type: 'test', images, size: set.size, ...measured })
+    const share = right / set.size
+    if (!Number.isFinite(loss) || !Number.isFinite(share)) {
+      throw new PageError(
+        'The scores that the model gives to the test images are not numbers. Start over, or load another.',
+      )
+    }
+    post({ type: 'test', images, size: set.size, loss, accuracy: share })
+  })
 }
 
 /** Resolves when training is wanted, at once if it is. */
@@ -284,72 +332,14 @@ function halt(): void {
   post({ type: 'training', on: false })
 }
 
-/** Trains until there is no more to do, or another model takes the place of this one. */
+/** Trains the model that is in place until there is no more to do, or until another takes its place. */
 async function train(): Promise<void> {
   running = true
   try {
     const [training, testing] = await Promise.all([trainingSet(), testSet()])
+    for (let seen: typeof loadedTest; seen !== loadedTest;) await (seen = loadedTest)
     const current = trainee
-    if (!current) return
-    let batchAccuracy = 0
-    // The last batch of an epoch may be smaller than the others.
-    const stepsPerEpoch = Math.ceil(training.size / BATCH)
-    const run = fit(current.model, imageExamples(training, current.preprocessing), {
-      epochs: EPOCHS + Math.floor((current.state?.step ?? 0) / stepsPerEpoch),
-      batchSize: BATCH,
-      loss: crossEntropy,
-      optimizer: current.optimizer,
-      schedule: (step) => rate * Math.min(1, (step + 1) / WARMUP),
-      metrics: { accuracy: (output, labels) => (batchAccuracy = accuracy(output, labels)) },
-      ...(current.state ? { start: current.state } : {}),
-    })
-    let [lastLook, lastOcclusion] = [0, performance.now()]
-    let [testTook, trained] = [0, 0]
-    let before = performance.now()
-    const speed = speedometer()
-    for await (const event of run) {
-      if (current !== trainee) return
-      if (event.type !== 'step') continue
-      current.state = event.state
-      const now = performance.now()
-      trained += now - before
-      const images = Math.floor(event.step / stepsPerEpoch) * training.size + (event.step % stepsPerEpoch) * BATCH
-      current.images = images
-      const step: StepMessage = {
-        ...{ type: 'step', step: event.step, images, loss: event.loss, accuracy: batchAccuracy },
-        imagesPerSecond: speed(images, now),
-      }
-      post(step)
-      if (now - lastLook > LOOK_EVERY) {
-        look(false)
-        lastLook = now
-      }
-      if (now - lastOcclusion > OCCLUSION_EVERY) {
-        occlude()
-        lastOcclusion = now
-      }
-      if (
-        FIRST_TESTS.includes(event.step) ||
-        (testTook > 0 && trained > Math.min(TEST_EVERY, TRAINING_PER_TEST * testTook))
-      ) {
-        const began = performance.now()
-        await test(current, testing)
-        ;[testTook, trained] = [performance.now() - began, 0]
-        speed(images, performance.now(), true)
-      }
-      if (!wanted) {
-        look(false)
-        occlude()
-        await turnedOn()
-        speed(images, performance.now(), true)
-      }
-      if (current !== trainee) return
-      before = performance.now()
-    }
-    await test(current, testing)
-    look(false)
-    occlude()
-    halt()
+    if (current && wanted) await workWith(current, () => trainOn(current, training, testing))
   } catch (error) {
     halt()
     fail(error)
@@ -357,6 +347,93 @@ async function train(): Promise<void> {
     running = false
     // A model that came while this one was being left.
     if (wanted) void train()
+  }
+}
+
+async function trainOn(current: Trainee, training: ImageDataset, testing: ImageDataset): Promise<void> {
+  let batchAccuracy = 0
+  // The last batch of an epoch may be smaller than the others.
+  const stepsPerEpoch = Math.ceil(training.size / BATCH)
+  const run = fit(current.model, imageExamples(training, current.preprocessing), {
+    epochs: EPOCHS + Math.floor((current.state?.step ?? 0) / stepsPerEpoch),
+    batchSize: BATCH,
+    loss: crossEntropy,
+    optimizer: current.optimizer,
+    schedule(step) {
+      current.fastest = Math.max(current.fastest, rate)
+      return rate * Math.min(1, (step + 1) / WARMUP)
+    },
+    metrics: { accuracy: (output, labels) => (batchAccuracy = accuracy(output, labels)) },
+    ...(current.state ? { start: current.state } : {}),
+  })
+  let [lastLook, lastOcclusion] = [0, performance.now()]
+  let [testTook, trained] = [0, 0]
+  let before = performance.now()
+  const speed = speedometer()
+  const judge = judgement()
+  for await (const event of run) {
+    if (current !== trainee) return
+    if (event.type !== 'step') continue
+    current.state = event.state
+    const now = performance.now()
+    trained += now - before
+    const images = Math.floor(event.step / stepsPerEpoch) * training.size + (event.step % stepsPerEpoch) * BATCH
+    current.images = images
+    const step: StepMessage = {
+      ...{ type: 'step', step: event.step, images, loss: event.loss, accuracy: batchAccuracy },
+      imagesPerSecond: speed(images, now),
+    }
+    post(step)
+    judge(event.loss)
+    if (now - lastLook > LOOK_EVERY) {
+      look(false)
+      lastLook = now
+    }
+    if (now - lastOcclusion > OCCLUSION_EVERY) {
+      occlude()
+      lastOcclusion = now
+    }
+    if (
+      FIRST_TESTS.includes(event.step) ||
+      (testTook > 0 && trained > Math.min(TEST_EVERY, TRAINING_PER_TEST * testTook))
+    ) {
+      const began = performance.now()
+      await test(current, testing)
+      ;[testTook, trained] = [performance.now() - began, 0]
+      speed(images, performance.now(), true)
+    }
+    if (!wanted) {
+      look(false)
+      occlude()
+      await turnedOn()
+      speed(images, performance.now(), true)
+    }
+    if (current !== trainee) return
+    before = performance.now()
+  }
+  await test(current, testing)
+  if (current !== trainee) return
+  look(false)
+  occlude()
+  halt()
+}
+
+/**
+ * Judges the losses of a run one by one. A learning rate that is too high seldom ends in NaN: one large step leaves
+ * units that no input activates any more, and the loss stays where guessing has it.
+ */
+function judgement(): (loss: number) => void {
+  const losses: number[] = []
+  let steps = 0
+  return (loss) => {
+    losses.push(loss)
+    if (losses.length > JUDGED) losses.shift()
+    if (++steps < WARMUP + JUDGED) return
+    const mean = losses.reduce((sum, each) => sum + each, 0) / JUDGED
+    if (mean < 0.98 * GUESSING) return
+    throw new DivergedError(
+      `over the last ${JUDGED} steps the loss was ${mean.toPrecision(3)}, no better than guessing (${GUESSING.toPrecision(3)})`,
+    )
   }
 }
 

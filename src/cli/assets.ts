@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { formatLoss } from './numbers.js'
 
 export interface PlotAssets {
   /** uPlot as one classic script that defines the global `uPlot`. */
@@ -131,10 +132,13 @@ figure { margin: 0; min-width: 0; }
 .confusion tfoot td.rate, .confusion tfoot th { padding: 8px 6px 4px; text-align: center; }
 .confusion .axis { color: var(--muted); font-weight: 400; }
 .confusion tbody th, .confusion tfoot th { text-align: right; padding-right: 10px; }
-.mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 22px 16px; }
-.mistakes img { width: 100%; height: auto; background: var(--panel); }
-.mistakes figcaption { margin-top: 6px; font-size: 13px; line-height: 1.4; font-variant-numeric: tabular-nums; }
-.mistakes strong { color: var(--ink); font-weight: 600; }
+.mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 18px 24px; }
+.mistakes figure { display: flex; align-items: center; gap: 14px; }
+.mistakes img { flex: none; width: 84px; height: 84px; object-fit: contain; background: var(--panel); }
+.mistakes figcaption { min-width: 0; font-size: 13px; line-height: 1.4; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.mistakes dl { display: grid; grid-template-columns: auto; margin: 0; }
+.mistakes dd { margin: 0 0 4px; color: var(--ink); }
+.mistakes strong { font-weight: 600; }
 footer { margin-top: 56px; padding-top: 16px; padding-bottom: 40px; font-size: 13px; color: var(--muted); }
 @media (max-width: 560px) {
   header, main, footer { padding-left: 16px; padding-right: 16px; }
@@ -150,11 +154,23 @@ footer { margin-top: 56px; padding-top: 16px; padding-bottom: 40px; font-size: 1
   .confusion th, .confusion td { min-width: 27px; padding: 4px 1px; }
   .confusion tbody th, .confusion tfoot th { padding-right: 6px; }
   .confusion tfoot th, .confusion th.rate { white-space: normal; }
-  .mistakes { grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: 18px 12px; }
 }
 @media print {
   section, figure { break-inside: avoid; }
 }
+`
+
+/** Parts of a script that charts share: the room of a vertical axis, and losses as text. */
+export const axisScript = `
+  // Room for the numbers beside a vertical axis, so that its title is clear of the widest.
+  const besideTicks = (font) => ({ ctx }, texts) => {
+    const before = ctx.font
+    ctx.font = font
+    const widest = Math.max(0, ...(texts ?? []).map((text) => ctx.measureText(text).width))
+    ctx.font = before
+    return Math.max(34, Math.ceil(widest) + 18)
+  }
+  const lossText = ${formatLoss.toString().replaceAll('\t', '  ')}
 `
 
 /**
@@ -169,7 +185,7 @@ export const chartScript = `
   const { steps, rawLoss, smoothLoss, validationLoss, trainingAccuracy, validationAccuracy } = data
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   const few = steps.length < 40
-  const count = (value) => value.toLocaleString('en-US')
+${axisScript}  const count = (value) => value.toLocaleString('en-US')
 
   const draw = (id, unit, scale, lines) => {
     const place = document.getElementById(id)
@@ -195,7 +211,8 @@ export const chartScript = `
       axes: [
         axis('Training step (' + count(data.batchSize) + ' images each)', (_, ticks) => ticks.map((tick) =>
           tick == null || tick % 1 !== 0 ? '' : count(tick)), 28),
-        axis(unit, (_, ticks) => ticks.map((tick) => tick == null ? '' : String(Number(tick.toPrecision(6)))), 50),
+        axis(unit, (_, ticks) => ticks.map((tick) => tick == null ? '' : String(Number(tick.toPrecision(6)))),
+          besideTicks(font)),
       ],
       series: [
         { label: 'Step', value: (_, value) => value == null ? '–' : count(value) },
@@ -206,7 +223,7 @@ export const chartScript = `
             : { show: false },
           value: (_, value, series, index) => {
             const known = value ?? (index == null ? null : latest(line.values, index))
-            return known == null ? '–' : known.toFixed(line.digits)
+            return known == null ? '–' : line.show(known)
           },
         })),
       ],
@@ -214,12 +231,14 @@ export const chartScript = `
     return { chart: new uPlot(options, [steps, ...shown.map((line) => line.values)], place), place }
   }
 
+  const accuracyText = (accuracy) => accuracy.toFixed(2)
+
   // Where nothing was smoothed, the steps themselves are the line to look at.
   const lossLines = data.smoothing === 1
-    ? [{ label: 'training', values: rawLoss, colour: '--training', width: 2, digits: 4 }]
+    ? [{ label: 'training', values: rawLoss, colour: '--training', width: 2, show: lossText }]
     : [
-        { label: 'training', values: rawLoss, colour: '--training-raw', width: 1, digits: 4 },
-        { label: 'smoothed', values: smoothLoss, colour: '--training', width: 2, digits: 4 },
+        { label: 'training', values: rawLoss, colour: '--training-raw', width: 1, show: lossText },
+        { label: 'smoothed', values: smoothLoss, colour: '--training', width: 2, show: lossText },
       ]
   const lossScale = data.lossRange === null ? {} : { distr: 3, log: 10, range: () => data.lossRange }
   let charts = []
@@ -228,11 +247,11 @@ export const chartScript = `
     charts = [
       draw('loss-chart', 'Loss (cross-entropy, nats)', lossScale, [
         ...lossLines,
-        { label: 'validation', values: validationLoss, colour: '--validation', width: 2, digits: 4, sparse: true },
+        { label: 'validation', values: validationLoss, colour: '--validation', width: 2, show: lossText, sparse: true },
       ]),
       draw('accuracy-chart', 'Accuracy (%)', { range: () => data.accuracyRange }, [
-        { label: 'training (running)', values: trainingAccuracy, colour: '--training', width: 2, digits: 2 },
-        { label: 'validation', values: validationAccuracy, colour: '--validation', width: 2, digits: 2, sparse: true },
+        { label: 'training', values: trainingAccuracy, colour: '--training', width: 2, show: accuracyText },
+        { label: 'validation', values: validationAccuracy, colour: '--validation', width: 2, show: accuracyText, sparse: true },
       ]),
     ]
   }

@@ -4,6 +4,7 @@
  */
 
 import cliProgress from 'cli-progress'
+import { formatLoss } from './numbers.js'
 import type { EpochRecord } from './report.js'
 import { outputTo } from './terminal.js'
 
@@ -223,14 +224,6 @@ function describeEpoch(report: EpochRecord, epochs: number | undefined): string 
     parts.push(`validation ${loss}acc ${formatPercent(report.validationAccuracy)}`)
   }
   return parts.join('; ')
-}
-
-/** Four significant figures at most, in six characters where it can be. */
-function formatLoss(loss: number): string {
-  if (!Number.isFinite(loss)) return String(loss)
-  if (loss !== 0 && Math.abs(loss) < 0.0001) return loss.toExponential(0)
-  if (Math.abs(loss) < 10) return loss.toFixed(4)
-  return Math.abs(loss) < 1e5 ? String(Number(loss.toPrecision(5))) : loss.toExponential(1)
 }
 
 function formatPercent(fraction: number): string {

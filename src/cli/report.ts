@@ -7,6 +7,7 @@ import { encodePng, type PngImage } from '../io/png.js'
 import { diverging } from '../vision/palette.js'
 import { rangeOf, tilePictures } from '../vision/tiles.js'
 import { chartScript, plotAssets, reportStyle } from './assets.js'
+import { formatLoss } from './numbers.js'
 import { dataElement, escapeHtml, scriptElement } from './html.js'
 
 /** One training step. */
@@ -17,7 +18,7 @@ export interface StepRecord {
   readonly epoch: number
   /** Mean loss of the batch. */
   readonly loss: number
-  /** Running training accuracy, 0 to 1. */
+  /** Training accuracy, 0 to 1: the mean over the steps of this epoch so far. */
   readonly accuracy: number
   readonly learningRate: number
 }
@@ -53,6 +54,8 @@ export interface Mistake {
   readonly predicted: number
   /** Probability that the model gave to `predicted`, 0 to 1. */
   readonly probability: number
+  /** Probability that it gave to the true class. */
+  readonly ofLabel: number
 }
 
 /** Classes of which the report shows the whole matrix; in one of more, nothing could be found. */
@@ -90,8 +93,12 @@ export interface ReportData {
   readonly weightsHash: string
   /** Version of toeplitz. */
   readonly version: string
-  /** Where it ran, such as `Node 20.19, strict SIMD, 1 thread`. */
-  readonly environment?: string
+  /** What it ran in, such as `Node 20.19, strict SIMD, 1 thread`. */
+  readonly environment: string
+  /** What it ran on, such as `Intel Xeon, 4 cores, linux x64`. */
+  readonly machine: string
+  /** When the report was made. */
+  readonly date: Date
   /** More facts for the header, such as the learning rate: name and value. */
   readonly settings?: readonly (readonly [name: string, value: string])[]
   readonly layers: readonly LayerRow[]
@@ -111,6 +118,8 @@ export interface ReportData {
 const largestEpochs = 1000
 /** Points of a chart's line. More than pixels are wide is more than can be seen. */
 const largestChartPoints = 1600
+/** Steps in a mean of the training accuracy, at least. */
+const leastAccuracySmoothing = 5
 const largestFilters = 256
 const largestMistakes = 36
 
@@ -176,9 +185,13 @@ function renderHeader(data: ReportData): string {
     ['SHA-256 of the weights', `<code>${escapeHtml(data.weightsHash)}</code>`],
   ]
   if (data.test !== null && Number.isFinite(data.test.loss)) {
-    facts.splice(1, 0, ['Test loss', `${data.test.loss.toFixed(4)} (mean over the test images)`])
+    facts.splice(1, 0, ['Test loss', `${lossOrDash(data.test.loss)} (mean over the test images)`])
   }
-  if (data.environment !== undefined) facts.push(['Ran in', escapeHtml(data.environment)])
+  facts.push(
+    ['Machine', escapeHtml(data.machine)],
+    ['Ran in', escapeHtml(data.environment)],
+    ['Date', `${data.date.toISOString().slice(0, 16).replace('T', ' ')} UTC`],
+  )
   const notice =
     data.status === 'interrupted'
       ? `<p class="notice">Training was interrupted after ${counted(lastStep(data), 'step')}. What follows is what was known by then.</p>`
@@ -204,27 +217,28 @@ ${data.epochs.length === 0 ? '' : renderEpochs(data.epochs)}
 }
 
 function renderCharts(data: ReportData): string {
-  const { lossRange, accuracyRange, smoothing, hidden } = chartData(data)
+  const { lossRange, accuracyRange, smoothing, accuracySmoothing, trainingAccuracy, hidden } = chartData(data)
   const final = data.steps[data.steps.length - 1]
   const validation = data.epochs.findLast((row) => row.validationAccuracy !== null)
   const lossText = [
-    `Training loss over ${counted(lastStep(data), 'step')}, ending at ${formatLoss(final?.loss ?? Number.NaN)}`,
+    `Training loss over ${counted(lastStep(data), 'step')}, ending at ${lossOrDash(final?.loss ?? Number.NaN)}`,
     ...(validation?.validationLoss == null
       ? []
-      : [`validation loss ending at ${formatLoss(validation.validationLoss)}`]),
+      : [`validation loss ending at ${lossOrDash(validation.validationLoss)}`]),
   ]
   const accuracyText = [
-    `Running training accuracy over ${counted(lastStep(data), 'step')}, ending at ${formatPercent(final?.accuracy ?? Number.NaN)}`,
+    `Training accuracy over ${counted(lastStep(data), 'step')}, ending at ${formatPercent((trainingAccuracy.findLast((value) => value !== null) ?? Number.NaN) / 100)}`,
     ...(validation?.validationAccuracy == null
       ? []
       : [`validation accuracy ending at ${formatPercent(validation.validationAccuracy)}`]),
   ]
   const missing = data.epochs.some((row) => row.validationAccuracy !== null) ? '' : ' There is no validation result.'
   const smoothed = smoothing > 1 ? `Smoothed: mean of ${smoothing} steps around each.` : ''
+  const accuracySmoothed = `Training: mean of ${accuracySmoothing} steps around each.`
   const logarithmic = lossRange === null ? '' : ' The axis is logarithmic.'
   const cut =
     hidden > 0
-      ? `The axis begins at ${accuracyRange[0]} %; ${counted(hidden, 'step')} lie${hidden === 1 ? 's' : ''} below it.`
+      ? ` The axis begins at ${accuracyRange[0]} %; ${counted(hidden, 'step')} lie${hidden === 1 ? 's' : ''} below it.`
       : ''
   return `<p class="lead">Move over a chart to read values; drag to zoom, double-click to zoom out.${missing}</p>
 <noscript><p class="notice">The charts need JavaScript; the table below has the numbers of each epoch.</p></noscript>
@@ -234,15 +248,15 @@ function renderCharts(data: ReportData): string {
 <figcaption>${smoothed}${logarithmic}</figcaption></figure>
 <figure><h3>Accuracy</h3>
 <div class="chart" id="accuracy-chart" role="img" aria-label="${escapeHtml(accuracyText.join('; '))}"></div>
-<figcaption>${cut}</figcaption></figure>
+<figcaption>${accuracySmoothed}${cut}</figcaption></figure>
 </div>`
 }
 
 function renderEpochs(epochs: readonly EpochRecord[]): string {
   const rows = epochs.slice(-largestEpochs).map(
     (row) => `<tr><th scope="row">${row.epoch}</th>\
-<td>${formatLoss(row.trainingLoss)}</td><td>${formatPercent(row.trainingAccuracy)}</td>\
-<td>${formatLoss(row.validationLoss)}</td><td>${formatPercent(row.validationAccuracy)}</td>\
+<td>${lossOrDash(row.trainingLoss)}</td><td>${formatPercent(row.trainingAccuracy)}</td>\
+<td>${lossOrDash(row.validationLoss)}</td><td>${formatPercent(row.validationAccuracy)}</td>\
 <td>${formatDuration(row.seconds)}</td><td>${formatRate(row.imagesPerSecond)}</td></tr>`,
   )
   const cut =
@@ -287,28 +301,39 @@ function renderFilters(data: ReportData): string {
   if (data.filters === null) return ''
   const { values, shape } = data.filters
   const [filters = 0, channels = 0, rows = 0, columns = 0] = shape
-  const size = rows * columns
-  const all = filters * channels
-  if (all === 0 || size === 0) return ''
+  // Filters of colour pictures are colour pictures.
+  const color = channels === 3
+  const tiles = color ? filters : filters * channels
+  const size = rows * columns * (color ? 3 : 1)
+  if (tiles === 0 || size === 0) return ''
   const [, limit] = rangeOf(values)
   // A whole number of screen pixels for a weight, or the squares come out unequal.
   const zoom = Math.max(1, Math.floor(56 / Math.max(rows, columns)))
-  const count = Math.min(all, largestFilters)
-  const shown = { shape: [count, rows, columns], values: values.subarray(0, count * size) }
-  const pictures = tilePictures(shown, { range: [-limit, limit] }).map((picture, index) => {
+  const count = Math.min(tiles, largestFilters)
+  const shown = {
+    shape: color ? [count, 3, rows, columns] : [count, rows, columns],
+    values: values.subarray(0, count * size),
+  }
+  const options = color ? ({ color, range: 'extent', normalize: 'each' } as const) : { range: [-limit, limit] as const }
+  const pictures = tilePictures(shown, options).map((picture, index) => {
     const [low, high] = rangeOf(values.subarray(index * size, (index + 1) * size), 'extent')
-    const channel = channels > 1 ? `, input channel ${(index % channels) + 1}` : ''
-    const name = `Filter ${Math.floor(index / channels) + 1}${channel}: weights from ${formatWeight(low)} to ${formatWeight(high)}`
+    const filter = color ? index : Math.floor(index / channels)
+    const channel = color || channels === 1 ? '' : `, input channel ${(index % channels) + 1}`
+    const name = `Filter ${filter + 1}${channel}: weights from ${formatWeight(low)} to ${formatWeight(high)}`
     return `<li><img src="${pngSource(picture)}" width="${columns * zoom}" height="${rows * zoom}" alt="${name}" title="${name}"></li>`
   })
-  const cut = all > largestFilters ? ` The first ${largestFilters} of ${formatCount(all)} are shown.` : ''
+  const over = channels > 1 ? ` over ${channels} channels` : ''
+  const scale = color
+    ? 'in red, green and blue, each from its least weight (dark) to its greatest (bright)'
+    : 'all on one scale'
+  const cut = tiles > largestFilters ? ` The first ${largestFilters} of ${formatCount(tiles)} are shown.` : ''
   const gradient = Array.from({ length: 11 }, (_, stop) => `rgb(${diverging(stop / 10).join(' ')})`).join(', ')
+  const legend = `<p class="scale"><span>${formatWeight(-limit)}</span><i style="background:linear-gradient(to right, ${gradient})"></i>\
+<span>${formatWeight(limit)}</span></p>\n`
   return `<section>
 <h2>Filters of the first layer</h2>
-<p class="lead">${counted(filters, 'filter')} of ${rows} × ${columns}${channels > 1 ? ` over ${channels} channels` : ''}, all on one scale.${cut}</p>
-<p class="scale"><span>${formatWeight(-limit)}</span><i style="background:linear-gradient(to right, ${gradient})"></i>\
-<span>${formatWeight(limit)}</span></p>
-<ul class="pictures filters">
+<p class="lead">${counted(filters, 'filter')} of ${rows} × ${columns}${over}, ${scale}.${cut}</p>
+${color ? '' : legend}<ul class="pictures filters">
 ${pictures.join('\n')}
 </ul>
 </section>`
@@ -394,14 +419,16 @@ function renderMistakes(data: ReportData): string {
     const predicted = escapeHtml(className(data, mistake.predicted))
     const pixels = interleaved(mistake.pixels, channels)
     const source = pngSource({ width, height, channels: channels as 1 | 3, data: pixels })
+    const answer = (name: string, label: string, share: number): string =>
+      `<dt>${name}</dt><dd><strong>${label}</strong> ${formatSure(share)}</dd>`
     return `<li><figure><img src="${source}" width="${width}" height="${height}" \
-alt="Test image of class ${label}, taken for ${predicted}"><figcaption>true <strong>${label}</strong><br>predicted \
-<strong>${predicted}</strong><br>${formatPercent(mistake.probability, 1)} sure</figcaption></figure></li>`
+alt="Test image of class ${label}, taken for ${predicted}"><figcaption><dl>\
+${answer('right answer', label, mistake.ofLabel)}${answer('predicted', predicted, mistake.probability)}</dl></figcaption></figure></li>`
   })
   const of = data.test.errors > shown.length ? ` The worst ${shown.length} of ${formatCount(data.test.errors)}.` : ''
   return `<section>
 <h2>Worst mistakes</h2>
-<p class="lead">Wrongly classified test images with the highest loss, and the probability that the model gave to its answer.${of}</p>
+<p class="lead">Wrongly classified test images with the highest loss, and the probability that the model gave to the right answer and to its own.${of}</p>
 <ul class="pictures mistakes">
 ${pictures.join('\n')}
 </ul>
@@ -422,6 +449,8 @@ interface ChartData {
   readonly accuracyRange: readonly [number, number]
   /** Steps in a mean of the smoothed loss. */
   readonly smoothing: number
+  /** Steps in a mean of the training accuracy. */
+  readonly accuracySmoothing: number
   /** Steps whose accuracy lies below the axis. */
   readonly hidden: number
 }
@@ -431,6 +460,9 @@ function chartData(data: ReportData): ChartData {
   const losses = data.steps.map((record) => record.loss)
   const smoothing = Math.max(1, 2 * Math.floor(losses.length / 60) + 1)
   const smooth = movingMean(losses, (smoothing - 1) / 2)
+  // A batch has few images: alone, one that is all right would look like a model that is.
+  const accuracySmoothing = Math.max(leastAccuracySmoothing, smoothing)
+  const accuracies = movingMean(batchAccuracies(data), (accuracySmoothing - 1) / 2).map((share) => 100 * share)
   const byStep = new Map(sampleExtremes(losses, largestChartPoints).map((index) => [data.steps[index]?.step, index]))
   // Of very many epochs, one in so many.
   const every = Math.ceil(data.epochs.length / largestChartPoints)
@@ -449,24 +481,40 @@ function chartData(data: ReportData): ChartData {
   }
   const finiteSmooth = smooth.filter((value) => Number.isFinite(value))
   const validationLosses = data.epochs.flatMap((row) => (row.validationLoss === null ? [] : [row.validationLoss]))
-  const accuracies = data.steps.map((record) => 100 * record.accuracy).filter((value) => Number.isFinite(value))
+  const finiteAccuracies = accuracies.filter((value) => Number.isFinite(value))
   const validationAccuracies = data.epochs.flatMap((row) =>
     row.validationAccuracy === null ? [] : [100 * row.validationAccuracy],
   )
-  const floor = accuracyFloor(accuracies, validationAccuracies)
+  const floor = accuracyFloor(finiteAccuracies, validationAccuracies)
   return {
     batchSize: data.batchSize,
     steps,
     rawLoss: steps.map((step) => trainingAt(step, (index) => losses[index])),
     smoothLoss: steps.map((step) => trainingAt(step, (index) => smooth[index])),
     validationLoss: steps.map((step) => shortNumber(validation.get(step)?.validationLoss)),
-    trainingAccuracy: steps.map((step) => trainingAt(step, (index) => percentOf(data.steps[index]?.accuracy))),
+    trainingAccuracy: steps.map((step) => trainingAt(step, (index) => accuracies[index])),
     validationAccuracy: steps.map((step) => shortNumber(percentOf(validation.get(step)?.validationAccuracy))),
     lossRange: logarithmicRange([...finiteSmooth, ...validationLosses]),
     accuracyRange: [floor, 100],
     smoothing,
-    hidden: accuracies.filter((value) => value < floor).length,
+    accuracySmoothing,
+    hidden: finiteAccuracies.filter((value) => value < floor).length,
   }
+}
+
+/**
+ * The accuracy of each batch. What is recorded begins anew with every epoch, so that its curve would jump to that of one
+ * batch there: m(k) is the mean over k batches, k · m(k) − (k − 1) · m(k − 1) that of the last. Where the last batch of an
+ * epoch is smaller than the others, this is a mean of it and of those before.
+ */
+function batchAccuracies({ steps, stepsPerEpoch }: ReportData): number[] {
+  return steps.map(({ step, epoch, accuracy }, index) => {
+    const before = steps[index - 1]
+    const inEpoch = step - (epoch - 1) * stepsPerEpoch
+    // The first of an epoch, or the first that is known.
+    if (before?.step !== step - 1 || before.epoch !== epoch) return accuracy
+    return Math.min(1, Math.max(0, inEpoch * accuracy - (inEpoch - 1) * before.accuracy))
+  })
 }
 
 /** Means over up to `radius` values on either side; as many on the right as on the left, so that a steep start stays. */
@@ -571,8 +619,15 @@ function formatPercent(fraction: number | null, digits = 2): string {
   return fraction === null || !Number.isFinite(fraction) ? '–' : `${(100 * fraction).toFixed(digits)}\u00a0%`
 }
 
-function formatLoss(loss: number | null): string {
-  return loss === null || !Number.isFinite(loss) ? '–' : loss.toFixed(4)
+/** A probability, in which no rounding makes a certainty of what is none. */
+function formatSure(probability: number): string {
+  if (probability > 0.999 && probability < 1) return '&gt;\u00a099.9\u00a0%'
+  if (probability > 0 && probability < 0.001) return '&lt;\u00a00.1\u00a0%'
+  return formatPercent(probability, 1)
+}
+
+function lossOrDash(loss: number | null): string {
+  return loss === null || !Number.isFinite(loss) ? '–' : formatLoss(loss)
 }
 
 function formatWeight(weight: number): string {

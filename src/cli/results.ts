@@ -132,9 +132,9 @@ export const errorLine = (images: number, errors: number): string =>
 export async function testModel({ settings }: Run, { model, data }: RunParts): Promise<TestResult> {
   const { images, loss, right, wrong } = await measure(model, data.test, factsOf(settings, data).preprocessing)
   const mistakes: Mistake[] = []
-  for (const { index, label, predicted, probability } of wrong.slice(0, MISTAKES)) {
+  for (const { index, label, predicted, probability, ofLabel } of wrong.slice(0, MISTAKES)) {
     const pixels = await readImage(data.test, index)
-    if (pixels) mistakes.push({ pixels, shape: data.test.shape, label, predicted, probability })
+    if (pixels) mistakes.push({ pixels, shape: data.test.shape, label, predicted, probability, ofLabel })
   }
   return { images, loss, errors: wrong.length, confusion: confusionOf(right, wrong), mistakes }
 }
@@ -145,6 +145,8 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
   const { test, sha256: weightsHash = 'of an unfinished run', seconds = run.seconds } = outcome ?? {}
   const images = metrics.epochs.reduce((total, epoch) => total + epoch.imagesPerSecond * epoch.seconds, 0)
   const trainingSeconds = metrics.epochs.reduce((total, epoch) => total + epoch.seconds, 0)
+  const { cpu, cores, system } = machine()
+  const { simd, threads } = runtimeInfo()
   const first = [...model.namedState().values()].find((tensor) => tensor.ndim === 4)
   return renderReport({
     model: settings.model,
@@ -158,7 +160,9 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
     seed: settings.seed,
     weightsHash,
     version: packageVersion(),
-    environment: `Node ${process.versions.node}, ${runtimeInfo().simd} SIMD, ${runtimeInfo().threads} thread${runtimeInfo().threads === 1 ? '' : 's'}`,
+    environment: `Node ${process.versions.node}, ${simd} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`,
+    machine: `${cpu}, ${cores} core${cores === 1 ? '' : 's'}, ${system}`,
+    date: new Date(),
     layers: model.summary().layers.map((row) => ({ ...row, output: row.output.join(' × ') })),
     batchSize: settings.batchSize,
     stepsPerEpoch: Math.ceil(data.training.size / settings.batchSize),
@@ -170,13 +174,20 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
   })
 }
 
+/** What this process computes on. */
+const machine = () => ({
+  cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
+  cores: availableParallelism(),
+  system: `${platform()} ${arch()}`,
+})
+
 /** What a run gave, how to repeat it, and where it ran. */
 export function resultOf(
   { settings, metrics, extended }: Run,
   { data }: RunParts,
   { test, sha256, seconds }: Outcome,
 ): string {
-  const [first] = cpus()
+  const { cpu, cores, system } = machine()
   const record = {
     name: nameOf(settings),
     command: commandOf(settings, extended),
@@ -190,10 +201,10 @@ export function resultOf(
     seconds: Math.round(seconds),
     sha256,
     machine: {
-      cpu: first?.model.trim() ?? 'unknown processor',
-      cores: availableParallelism(),
+      cpu,
+      cores,
       threads: runtimeInfo().threads,
-      platform: `${platform()} ${arch()}`,
+      platform: system,
       versions: { node: process.versions.node, toeplitz: packageVersion() },
       date: new Date().toISOString(),
     },

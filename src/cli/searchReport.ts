@@ -1,6 +1,6 @@
 /** The page of a search: one HTML document with the plots and the table, which never asks the network for anything. */
 import { ranked, type Trial } from '../train/trials.js'
-import { plotAssets, reportStyle } from './assets.js'
+import { axisScript, plotAssets, reportStyle } from './assets.js'
 import { dataElement, escapeHtml, scriptElement } from './html.js'
 
 export interface SearchReport {
@@ -37,7 +37,7 @@ const searchScript = `
   const variable = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
   const colours = ['--muted', '--training', '--validation']
   const short = (value) => value == null ? '' : String(Number(value.toPrecision(3)))
-  let charts = []
+${axisScript}  let charts = []
   const draw = () => {
     for (const chart of charts) chart.destroy()
     charts = plots.map(({ name, values, accuracies }, index) => {
@@ -57,7 +57,7 @@ const searchScript = `
         width: Math.max(200, place.clientWidth), height: 300, padding: [10, 26, 0, 0],
         cursor: { y: false, drag: { x: true, y: false } },
         scales: { x: { time: false, distr: logarithmic ? 3 : 1, range: () => range }, y: {} },
-        axes: [axis(name, 28), axis('Validation accuracy (%)', 50)],
+        axes: [axis(name, 28), axis('Validation accuracy (%)', besideTicks(font))],
         series: [
           { label: name, value: (_, value) => short(value) || '–' },
           ...accuracies.map((_, round) => ({

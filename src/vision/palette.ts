@@ -4,7 +4,7 @@ import { ShapeError } from '../runtime/errors.js'
 /** Red, green and blue, 0 to 255. */
 export type Colour = readonly [red: number, green: number, blue: number]
 
-/** The colour of a place from 0 to 1; places outside have the colour of the nearer end. */
+/** The colour of a place from 0 to 1; places outside have the colour of the nearer end, and NaN has that of 0. */
 export type Palette = (place: number) => Colour
 
 /** A palette through colours at equal distances. @throws ShapeError without a stop, or when one is not a colour. */
@@ -18,7 +18,7 @@ export function paletteOf(stops: readonly Colour[]): Palette {
   }
   const last = stops.length - 1
   return (place) => {
-    const at = Math.min(Math.max(place, 0), 1) * last
+    const at = (place > 0 ? Math.min(place, 1) : 0) * last
     const below = Math.min(Math.floor(at), Math.max(0, last - 1))
     const [from, to] = [stops[below] as Colour, stops[Math.min(below + 1, last)] as Colour]
     const mix = (channel: 0 | 1 | 2): number => Math.round(from[channel] + (to[channel] - from[channel]) * (at - below))

@@ -1,7 +1,9 @@
+import { runInNewContext } from 'node:vm'
 import { decode } from 'fast-png'
 import { describe, expect, it } from 'vitest'
 import { renderReport } from '../../src/cli/report.js'
 import type { ReportData, StepRecord } from '../../src/cli/report.js'
+import { formatLoss } from '../../src/cli/numbers.js'
 import { confusionOf } from '../../src/cli/results.js'
 
 const stepsPerEpoch = 50
@@ -29,6 +31,9 @@ function reportData(overrides: Partial<ReportData> = {}): ReportData {
     seed: 7,
     weightsHash: 'ab'.repeat(32),
     version: '0.1.0',
+    environment: 'Node 20, strict SIMD, 1 thread',
+    machine: 'A processor, 4 cores, linux x64',
+    date: new Date('2026-03-04T05:06:07Z'),
     layers: [
       { layer: 'Conv2d(1, 32)', output: '32 × 28 × 28', parameters: 832, operations: 1_254_400 },
       { layer: 'Linear(3136, 10)', output: '10', parameters: 102_500, operations: 627_200 },
@@ -47,7 +52,10 @@ function reportData(overrides: Partial<ReportData> = {}): ReportData {
       [1, 0, 3],
     ],
     mistakes: [
-      { pixels: Uint8Array.from([0, 50, 100, 255]), shape: [1, 2, 2], label: 1, predicted: 0, probability: 0.983 },
+      {
+        ...{ pixels: Uint8Array.from([0, 50, 100, 255]), shape: [1, 2, 2], label: 1, predicted: 0 },
+        ...{ probability: 0.983, ofLabel: 0.0121 },
+      },
     ],
     ...overrides,
   }
@@ -60,6 +68,7 @@ interface Chart {
   readonly validationLoss: (number | null)[]
   readonly trainingAccuracy: (number | null)[]
   readonly validationAccuracy: (number | null)[]
+  readonly accuracySmoothing: number
   readonly lossRange: [number, number] | null
 }
 
@@ -102,7 +111,7 @@ describe('the page', () => {
   })
 
   it('says what was run and what came of it', () => {
-    const html = renderReport(reportData({ environment: 'Node 20', settings: [['Optimizer', 'SGD']] }))
+    const html = renderReport(reportData({ settings: [['Optimizer', 'SGD']] }))
     const text = html.replace(/<[^>]+>/g, '').replaceAll('\u00a0', ' ')
     for (const part of ['convnet on mnist', '0.87 %', '87 of 10,000 wrong', '2 min 13 s', '1,843', '103,332']) {
       expect(text).toContain(part)
@@ -110,17 +119,53 @@ describe('the page', () => {
     for (const part of ['toeplitz train --epochs 2 --seed 7', 'ab'.repeat(32), 'Node 20', 'SGD', 'toeplitz 0.1.0']) {
       expect(text).toContain(part)
     }
+    for (const part of ['MachineA processor, 4 cores, linux x64', 'Date2026-03-04 05:06 UTC'])
+      expect(text).toContain(part)
   })
 
   it('is the same for the same data', () => {
     expect(renderReport(reportData())).toBe(renderReport(reportData()))
   })
 
+  it('never writes a loss as 0.0000', () => {
+    const small = (factor: number) => ({
+      test: { images: 10, errors: 1, loss: 3e-5 * factor },
+      steps: steps(100).map((record) => ({ ...record, loss: record.loss * 1e-6 * factor })),
+      epochs: reportData().epochs.map((row) => ({
+        ...row,
+        trainingLoss: 2e-7 * factor,
+        validationLoss: 4.4e-4 * factor,
+      })),
+    })
+    const html = renderReport(reportData(small(1)))
+    expect(html).toContain('<dd>3e-5 (mean over the test images)</dd>')
+    expect(cells(section(html, 'Training'), 'tbody')[0]?.slice(1, 4)).toEqual(['2e-7', '95.00 %', '4.4e-4'])
+    expect(html).toMatch(
+      /aria-label="Training loss over 100 steps, ending at [\d.]+e-7; validation loss ending at 4.4e-4"/,
+    )
+    for (const factor of [1, 0]) {
+      const texts = renderReport(reportData(small(factor))).replace(/<(script|style)[^>]*>.*?<\/\1>/gs, '')
+      expect(texts).not.toContain('0.0000')
+    }
+    // The charts have the same function, by its source.
+    const source = /const lossText = (function formatLoss[^]*?\n\s*\})\n/.exec(html)?.[1] ?? ''
+    const inPage = runInNewContext(`(${source})`) as typeof formatLoss
+    for (const loss of [0, 1e-9, 0.00004, 0.5, 12.5, 1e7, Infinity]) expect(inPage(loss)).toBe(formatLoss(loss))
+  })
+
   it('escapes every text', () => {
     const evil = `</script><script>alert("1")</script>&'`
     const html = renderReport(
       reportData({
-        ...{ model: evil, dataset: evil, command: evil, weightsHash: evil, version: evil, environment: evil },
+        ...{
+          model: evil,
+          dataset: evil,
+          command: evil,
+          weightsHash: evil,
+          version: evil,
+          environment: evil,
+          machine: evil,
+        },
         classes: [evil, evil, evil],
         settings: [[evil, evil]],
         layers: [{ layer: evil, output: evil, parameters: 1, operations: 1 }],
@@ -136,7 +181,15 @@ describe('the page', () => {
     const evil = 'cat\n\u001b[2J\u202e\u0000'
     const html = renderReport(
       reportData({
-        ...{ model: evil, dataset: evil, command: evil, weightsHash: evil, version: evil, environment: evil },
+        ...{
+          model: evil,
+          dataset: evil,
+          command: evil,
+          weightsHash: evil,
+          version: evil,
+          environment: evil,
+          machine: evil,
+        },
         classes: [evil, evil, evil],
         settings: [[evil, evil]],
         layers: [{ layer: evil, output: evil, parameters: 1, operations: 1 }],
@@ -196,7 +249,6 @@ describe('the curves', () => {
     expect(chart.steps).toEqual(Array.from({ length: 100 }, (_, index) => index + 1))
     expect(chart.rawLoss[0]).toBe(2.3)
     expect(chart.rawLoss).not.toContain(null)
-    expect(chart.trainingAccuracy[10]).toBe(30)
     const known = chart.validationLoss.flatMap((value, index) => (value === null ? [] : [[chart.steps[index], value]]))
     expect(known).toEqual([
       [50, 0.0654],
@@ -214,6 +266,43 @@ describe('the curves', () => {
     const line = steps(1000).map((record) => ({ ...record, loss: record.step / 100 }))
     const straight = chartOf(renderReport(reportData({ steps: line })))
     for (let index = 0; index < 950; index++) expect(straight.smoothLoss[index]).toBeCloseTo((index + 1) / 100, 3)
+  })
+
+  it('show the accuracy of batches, smoothed: it does not begin anew with an epoch', () => {
+    // Eight batches an epoch, the last of them smaller; the first of the second epoch is all right by chance.
+    const sizes = [64, 64, 64, 64, 64, 64, 64, 16]
+    const shares = [
+      [4, 8, 9, 10, 11, 12, 13, 3],
+      [64, 13, 14, 12, 13, 14, 13, 4],
+      [12, 13, 14, 15, 13, 12, 14, 3],
+    ]
+    const records = shares.flatMap((right, epoch) =>
+      right.map((_, index) => {
+        const count = (of: readonly number[]): number => of.slice(0, index + 1).reduce((sum, each) => sum + each)
+        const step = epoch * 8 + index + 1
+        return { step, epoch: epoch + 1, loss: 1, accuracy: count(right) / count(sizes), learningRate: 0.1 }
+      }),
+    )
+    expect(records[8]?.accuracy).toBe(1)
+    const { trainingAccuracy, accuracySmoothing } = chartOf(
+      renderReport(reportData({ steps: records, stepsPerEpoch: 8, epochs: [] })),
+    )
+    expect(accuracySmoothing).toBe(5)
+    expect(trainingAccuracy[0]).toBeCloseTo((100 * 4) / 64, 3)
+    expect(trainingAccuracy[3]).toBeCloseTo((100 * (8 + 9 + 10 + 11 + 12)) / 5 / 64, 3)
+    // One batch in five, not the whole curve.
+    expect(trainingAccuracy[8]).toBeLessThan(40)
+    expect(trainingAccuracy[8]).toBeGreaterThan(30)
+    for (const value of [...trainingAccuracy.slice(0, 6), ...trainingAccuracy.slice(11)]) expect(value).toBeLessThan(25)
+  })
+
+  it('smooth the accuracy as far as the loss, and follow from the first step that is known', () => {
+    const late = Array.from({ length: 600 }, (_, index) => ({
+      ...{ step: index + 501, epoch: Math.floor((index + 500) / 200) + 1, loss: 1, accuracy: 0.75, learningRate: 0.1 },
+    }))
+    const chart = chartOf(renderReport(reportData({ steps: late, stepsPerEpoch: 200, epochs: [] })))
+    expect(chart.accuracySmoothing).toBe(21)
+    for (const value of chart.trainingAccuracy) expect(value).toBeCloseTo(75, 8)
   })
 
   it('thin out 50,000 steps without losing a spike or an epoch', () => {
@@ -343,11 +432,32 @@ describe('the pictures', () => {
   })
 
   it('filters: every channel, names them, and all zeros', () => {
-    const filters = { values: new Float32Array(2 * 3 * 4), shape: [2, 3, 2, 2] }
+    const filters = { values: new Float32Array(2 * 2 * 4), shape: [2, 2, 2, 2] }
     const found = pictures(section(renderReport(reportData({ filters })), 'Filters of the first layer'))
-    expect(found).toHaveLength(6)
-    expect(found[4]?.alt).toMatch(/^Filter 2, input channel 2:/)
+    expect(found).toHaveLength(4)
+    expect(found[3]?.alt).toMatch(/^Filter 2, input channel 2:/)
     expect(new Set(found.flatMap((picture) => [...picture.data])).size).toBeLessThanOrEqual(2)
+  })
+
+  it('filters: those over red, green and blue in colour', () => {
+    // Channel by channel: the first filter is red at the left and green at the right, the second is blue there.
+    const values = Float32Array.from([1, -1, -1, 1, -1, -1, 0, 0, 0, 0, 0, 0.5])
+    const html = section(
+      renderReport(reportData({ filters: { values, shape: [2, 3, 1, 2] } })),
+      'Filters of the first layer',
+    )
+    const found = pictures(html)
+    expect(found.map(({ alt }) => alt)).toEqual([
+      'Filter 1: weights from −1.000 to 1.000',
+      'Filter 2: weights from 0.000 to 0.500',
+    ])
+    expect(found.map(({ data }) => [...data])).toEqual([
+      [255, 0, 0, 255, 0, 255, 0, 255],
+      [0, 0, 0, 255, 0, 0, 255, 255],
+    ])
+    expect(html).toContain('2 filters of 1 × 2 over 3 channels, in red, green and blue')
+    // A scale of one colour says nothing about these.
+    expect(html).not.toContain('class="scale"')
   })
 
   it('mistakes: the image itself, with both classes and the probability', () => {
@@ -355,7 +465,16 @@ describe('the pictures', () => {
     const [picture] = pictures(html)
     expect(picture).toMatchObject({ width: 2, height: 2, channels: 1, alt: 'Test image of class one, taken for zero' })
     expect([...(picture?.data ?? [])]).toEqual([0, 50, 100, 255])
-    expect(html.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ')).toContain('true one predicted zero 98.3 % sure')
+    expect(html.replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ')).toContain('right answer one 1.2 % predicted zero 98.3 %')
+  })
+
+  it('mistakes: no probability is rounded to a certainty', () => {
+    const [mistake] = reportData().mistakes
+    const html = renderReport(reportData({ mistakes: [{ ...mistake!, probability: 0.99999, ofLabel: 1e-6 }] }))
+    const text = section(html, 'Worst mistakes')
+      .replace(/<[^>]+>/g, ' ')
+      .replace(/\s+/g, ' ')
+    expect(text).toContain('right answer one &lt; 0.1 % predicted zero &gt; 99.9 %')
   })
 
   it('mistakes: colours are brought from planes to pixels', () => {
@@ -365,6 +484,7 @@ describe('the pictures', () => {
       label: 0,
       predicted: 1,
       probability: 0.5,
+      ofLabel: 0.25,
     } as const
     const [picture] = pictures(section(renderReport(reportData({ mistakes: [mistake] })), 'Worst mistakes'))
     expect(picture).toMatchObject({ width: 2, height: 1, channels: 3 })

@@ -12,6 +12,7 @@ import { plainPreprocessing } from '../../src/io/preprocessing.js'
 import { Flatten, Linear, Sequential } from '../../src/nn/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { blocksIn } from '../docs/blocks.js'
+import { chromiumPath } from './browser.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const pages = blocksIn(readFileSync(join(root, 'docs/classifying.md'), 'utf8')).filter(({ kind }) => kind === 'html')
@@ -62,12 +63,8 @@ beforeAll(async () => {
     response.writeHead(200, { 'Content-Type': 'image/png' }).end(encodePng(photo)),
   ).listen(0)
   address = `http://localhost:${(server.address() as AddressInfo).port}`
-  const candidates = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/chromium-headless-shell']
-  const executablePath = candidates.find((path) => path !== undefined && existsSync(path))
-  if (executablePath === undefined)
-    throw new Error('no Chromium: install the package chromium, or name one in CHROMIUM')
   const args = ['--no-sandbox', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']
-  browser = await chromium.launch({ executablePath, args })
+  browser = await chromium.launch({ executablePath: chromiumPath(), args })
 })
 afterAll(async () => {
   await browser.close()

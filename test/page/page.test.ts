@@ -1,26 +1,23 @@
 /** The page of examples/browser in Chromium: `npm run test:page`. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeModel, encodeModel } from '../../src/io/model-file.js'
 import { Flatten, Linear, Sequential } from '../../src/nn/index.js'
+import { plainPreprocessing } from '../../src/io/preprocessing.js'
 import { init } from '../../src/runtime/embedded.js'
+import { convnet } from '../../src/zoo/index.js'
+import { chartTexts, chromiumPath, rememberTexts } from './browser.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'toeplitz-page-'))
 let server: ChildProcess
 let address: string
 let browser: Browser
-
-function chromiumPath(): string {
-  const candidates = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/chromium-headless-shell']
-  const found = candidates.find((path) => path !== undefined && existsSync(path))
-  if (!found) throw new Error('no Chromium: install the package chromium, or name one in CHROMIUM')
-  return found
-}
 
 beforeAll(async () => {
   server = spawn(process.execPath, [join(root, 'examples/browser/serve.mjs'), '0'], { cwd: root })
@@ -71,16 +68,27 @@ const numberIn = async (page: Page, id: string): Promise<number> =>
 /** Trains until so many per cent of the test images are read right. */
 async function trainTo(page: Page, percent: number): Promise<void> {
   await page.click('#train')
-  await page.waitForFunction(
+  await trained(page, percent)
+}
+
+const trained = (page: Page, percent: number): Promise<unknown> =>
+  page.waitForFunction(
     (goal) => Number.parseFloat(document.querySelector('#accuracy')?.textContent ?? '') >= goal,
     percent,
     { timeout: 170_000 },
   )
-}
 
 /** Draws lines with the mouse, in shares of the pad. */
-async function draw(page: Page, strokes: readonly (readonly (readonly [number, number])[])[]): Promise<void> {
+async function draw(page: Page, strokes: Lines): Promise<void> {
   await page.click('#clear')
+  await stroke(page, strokes)
+}
+
+type Lines = readonly (readonly (readonly [number, number])[])[]
+
+/** Adds lines to what is on the pad. */
+async function stroke(page: Page, strokes: Lines): Promise<void> {
+  await page.locator('#clear').scrollIntoViewIfNeeded()
   const box = (await page.locator('#pad').boundingBox()) as { x: number; y: number; width: number; height: number }
   for (const stroke of strokes) {
     for (const [index, [x, y]] of stroke.entries()) {
@@ -288,6 +296,175 @@ describe('a trained page', () => {
     await draw(page, digits[1])
     await answerIs(page, '1')
     expect(errors).toEqual([])
+  })
+})
+
+describe('training that does not go straight on', () => {
+  const images = (page: Page): Promise<number> => numberIn(page, 'images')
+  const imagesReach = (page: Page, number: number): Promise<unknown> =>
+    page.waitForFunction(
+      (wanted) => Number.parseInt(document.querySelector('#images')?.textContent.replaceAll(',', '') ?? '') >= wanted,
+      number,
+    )
+  const isTold = async (page: Page, message: RegExp): Promise<void> => {
+    await page.waitForSelector('#notice:not([hidden])')
+    expect(await textOf(page, 'notice')).toMatch(message)
+  }
+
+  it('starts over while it trains, and trains the new network', async () => {
+    const { page, errors } = await ready()
+    await page.click('#train')
+    for (const pause of [0, 150, 400, 30]) {
+      await imagesReach(page, 640)
+      await page.waitForTimeout(pause)
+      await page.click('#restart')
+      await page.waitForFunction(
+        () => Number.parseInt(document.querySelector('#images')?.textContent.replaceAll(',', '') ?? '') < 640,
+      )
+    }
+    await trained(page, 80)
+    expect(await textOf(page, 'train')).toBe('Pause')
+    expect(await page.locator('#notice').isVisible()).toBe(false)
+    expect(errors).toEqual([])
+    await page.close()
+  })
+
+  it('takes a model while it trains, and then trains that', async () => {
+    const { page, errors } = await ready()
+    await page.click('#train')
+    await trained(page, 60)
+    const path = await save(page, 'while.safetensors')
+    for (const pause of [0, 250]) {
+      await imagesReach(page, 640)
+      await page.waitForTimeout(pause)
+      await load(page, path)
+      await page.waitForFunction(() => document.querySelector('#images')?.textContent === '0')
+      expect(await textOf(page, 'train')).toBe('Train')
+      // The loaded network is the one that is tested, and it stays as it was until it is trained.
+      await trained(page, 60)
+      expect(await images(page)).toBe(0)
+      expect(readFileSync(await save(page, 'still.safetensors')).equals(readFileSync(path))).toBe(true)
+      await page.click('#train')
+    }
+    await imagesReach(page, 640)
+    expect(await page.locator('#notice').isVisible()).toBe(false)
+    expect(errors).toEqual([])
+    await page.close()
+  })
+
+  it('says that a learning rate is too high; with a lower one, starting over learns', async () => {
+    const { page, errors } = await ready()
+    await page.locator('#rate').fill('-0.3')
+    await page.click('#train')
+    await isTold(page, /^Training was stopped: over the last 50 steps the loss was 2\.3\d, no better than guessing/)
+    expect(await textOf(page, 'notice')).toContain('learning rate of 0.5 seems too high; lower it and start over')
+    await page.waitForFunction(() => document.querySelector('#train')?.textContent === 'Go on')
+    await page.locator('#rate').fill('-2')
+    // Lowering alone does not help: nothing is left that could learn.
+    await page.click('#train')
+    expect(await page.locator('#notice').isVisible()).toBe(false)
+    await isTold(page, /learning rate of 0\.5 seems too high/)
+    await page.click('#restart')
+    await page.waitForFunction(() => document.querySelector('#train')?.textContent === 'Train')
+    await page.click('#train')
+    await trained(page, 80)
+    expect(await page.locator('#notice').isVisible()).toBe(false)
+    expect(errors).toEqual([])
+    await page.close()
+  })
+
+  it('goes on with a network whose scores are too large for numbers', async () => {
+    const { page, errors } = await open({}, rememberTexts)
+    await page.waitForSelector('#train:enabled')
+    const grown = (name: string, factor: number): string => {
+      const net = convnet({ seed: 1 })
+      for (const weights of net.parameters().filter(({ ndim }) => ndim > 1)) {
+        weights.assign(weights.data().map((value) => factor * value))
+      }
+      const preprocessing = plainPreprocessing([1, 28, 28], { mean: 0.1307, std: 0.3081 })
+      const bytes = encodeModel(net, { name, preprocessing, classes: Array.from({ length: 10 }, (_, i) => String(i)) })
+      net.dispose()
+      writeFileSync(join(folder, name), bytes)
+      return join(folder, name)
+    }
+    await load(page, grown('infinite.safetensors', 1e30))
+    await isTold(page, /scores that the model gives to the test images are not numbers/)
+    expect(await textOf(page, 'answer')).toContain('its scores are not numbers')
+    await page.click('#train')
+    await isTold(page, /Training was stopped: the loss became NaN at step 1 .* lower it and start over/)
+    // A loss of millions has numbers beside the axis that leave its title alone.
+    await load(page, grown('large.safetensors', 30))
+    await trained(page, 0)
+    expect(await textOf(page, 'loss-chart')).toMatch(/test[\d.]+e\+\d/)
+    const { texts, overlapping, cut } = await chartTexts(page)
+    expect(texts).toContain('Loss (cross-entropy, nats)')
+    expect(texts.some((text) => /^10{5,}$/.test(text))).toBe(true)
+    expect({ overlapping, cut }).toEqual({ overlapping: [], cut: [] })
+    await draw(page, digits[1])
+    await page.waitForFunction(() => /^\d$/.test(document.querySelector('#answer strong')?.textContent ?? ''))
+    expect(errors).toEqual([])
+    await page.close()
+  })
+})
+
+describe('the pad', () => {
+  it('loses the digit that was on it at the first stroke, and gives everything back', async () => {
+    const { page, errors } = await ready()
+    // A failure prints less of a hash than of a picture.
+    const picture = async (): Promise<string> =>
+      createHash('sha256')
+        .update(await page.locator('#pad').evaluate((pad) => (pad as HTMLCanvasElement).toDataURL()))
+        .digest('hex')
+    const undo = page.locator('#undo')
+    const preset = await picture()
+    expect(await undo.isDisabled()).toBe(true)
+    await stroke(page, digits[1])
+    const first = await picture()
+    await stroke(page, [digits[7][0]])
+    const second = await picture()
+    // The same strokes on an empty pad: nothing of the preset digit is left.
+    await page.click('#clear')
+    const blank = await picture()
+    await stroke(page, digits[1])
+    expect(await picture()).toBe(first)
+    await stroke(page, [digits[7][0]])
+    expect(await picture()).toBe(second)
+    await page.click('#pick')
+    await page.waitForFunction(() =>
+      /and right|but it is a \d/.test(document.querySelector('#answer')?.textContent ?? ''),
+    )
+    const test = await picture()
+    await page.click('#clear')
+    await undo.click()
+    expect(await picture()).toBe(test)
+    // With the picture its label comes back.
+    await page.waitForFunction(() =>
+      /and right|but it is a \d/.test(document.querySelector('#answer')?.textContent ?? ''),
+    )
+    for (const before of [second, first, blank, second]) {
+      await undo.click()
+      expect(await picture()).toBe(before)
+    }
+    expect(await textOf(page, 'answer')).not.toMatch(/and right|but it is/)
+    await page.focus('#pad')
+    await page.keyboard.press('Control+z')
+    await page.keyboard.press('Control+z')
+    await page.locator('#pad').blur()
+    expect(await picture()).toBe(preset)
+    expect(await undo.isDisabled()).toBe(true)
+    await page.keyboard.press('Control+z')
+    // By keyboard, too, the first stroke is the only one.
+    await page.focus('#pad')
+    for (let i = 0; i < 7; i++) await page.keyboard.press('ArrowUp')
+    await page.keyboard.press(' ')
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press(' ')
+    await undo.focus()
+    await page.keyboard.press('Enter')
+    // The button is off now; the focus is where the next stroke is.
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('pad')
+    expect(errors).toEqual([])
+    await page.close()
   })
 })
 

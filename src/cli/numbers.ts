@@ -1,0 +1,12 @@
+/** Numbers as the command and its pages show them. */
+
+/**
+ * A loss in six characters where it can be: never 0.0000 for one that is not zero. The pages run this function too, by its
+ * source, so it uses nothing from outside.
+ */
+export function formatLoss(loss: number): string {
+  const size = Math.abs(loss)
+  if (size === 0 || !Number.isFinite(size)) return String(loss)
+  if (size < 0.001 || size >= 1e5) return loss.toExponential(1).replace('.0e', 'e')
+  return size < 10 ? loss.toFixed(4) : String(Number(loss.toPrecision(5)))
+}
