@@ -19,7 +19,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import type { FitState } from '../train/options.js'
 import type { MetricsPosition } from './metrics.js'
 import { settingParsers } from './options.js'
-import { flagOf, settingNames, type RunSettings } from './settings.js'
+import { flagOf, isModelFile, settingNames, type RunSettings } from './settings.js'
 
 /** What a checkpoint holds besides tensors. */
 export interface Progress {
@@ -87,7 +87,7 @@ export async function writeCheckpoint(
  */
 export function checkSize(
   { model, optimizer }: { readonly model: Graph; readonly optimizer: Optimizer },
-  { earlyStopping }: RunSettings,
+  { earlyStopping, optimizer: name }: RunSettings,
   largest = largestFile,
 ): void {
   const bytesOf = (tensors: Iterable<Pick<Tensor, 'size'>>): number =>
@@ -97,7 +97,11 @@ export function checkSize(
   // The header takes some hundred bytes for each tensor: a sixteenth of a GiB is more than any model needs.
   const bytes = weights * (earlyStopping > 0 ? 2 : 1) + state + 2 ** 26
   if (bytes <= largest) return
-  const ways = ['a smaller model', '--momentum 0', ...(earlyStopping > 0 ? ['--early-stopping 0'] : [])]
+  const ways = [
+    'a smaller model',
+    name === 'sgd' ? '--momentum 0' : '--optimizer sgd --momentum 0',
+    ...(earlyStopping > 0 ? ['--early-stopping 0'] : []),
+  ]
   const gigabytes = (count: number): string => `${(count / 2 ** 30).toFixed(1)} GiB`
   throw new UnsupportedError(
     `a checkpoint of this run would take ${gigabytes(bytes)}, and at most ${gigabytes(largest)} can be read back; ` +
@@ -152,8 +156,8 @@ function wrongSetting(settings: Readonly<Record<string, unknown>>): string | und
   for (const name of settingNames) {
     const value = settings[name]
     const wrong = (why: string): string => `${flagOf(name)} is ${JSON.stringify(value) ?? 'missing'}: ${why}`
-    // The folder of the data is looked for when it is opened.
-    if (name === 'data') {
+    // The folder of the data is looked for when it is opened, and a model of a file is in the checkpoint.
+    if (name === 'data' || (name === 'model' && typeof value === 'string' && isModelFile(value))) {
       if (typeof value !== 'string') return wrong('It must be a name.')
       continue
     }

@@ -1,16 +1,24 @@
 /** Data sets by name, or by the folder of pictures that they are. */
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import type { DataLimits } from '../data/idx.js'
 import { holdOut, type ImageDataset, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, prepareDataset } from '../data/images.js'
 import type { PictureLimits } from '../io/limits.js'
+import { pictureSize } from '../io/size.js'
+import { FormatError } from '../runtime/errors.js'
 import type { Fit } from '../io/planar.js'
 import { digitPictures, plainPixels, type PixelPreprocessing, type Preprocessing } from '../io/preprocessing.js'
 import { loadCifar10 } from '../node/cifar10.js'
-import { loadImageFolder, type OtherFiles } from '../node/folder.js'
+import { isA, readFileOrExplain } from '../node/files.js'
+import { largestPicture, loadImageFolder, type OtherFiles } from '../node/folder.js'
 import { extensions } from '../node/listing.js'
 import { loadFashionMnist, loadMnist, type Split } from '../node/mnist.js'
+import { defined } from '../runtime/options.js'
 import { UsageError } from './errors.js'
 import { trainDefaults } from './settings.js'
+import { optionWords } from './shell.js'
+import type { FolderFacts } from './suited.js'
 
 /** A published set: how it is loaded, and how pictures are made like its own, where that is not the plain way. */
 interface KnownSet {
@@ -46,6 +54,10 @@ export interface DataOptions extends Required<PictureLimits> {
   readonly imageSize: number
   /** How the pictures of a folder are brought to their size. */
   readonly fit: Fit
+  /** Their channels; left out, those of the first. */
+  readonly channels?: 1 | 3 | undefined
+  /** Height and width of the pictures of a folder where `imageSize` is 0; left out, those of the first. */
+  readonly size?: readonly [height: number, width: number]
   readonly strict?: boolean | undefined
   /** Told of each damaged picture that is skipped. */
   readonly onSkip: (error: Error) => void
@@ -55,7 +67,11 @@ export interface DataOptions extends Required<PictureLimits> {
 
 /** What of a folder is not read, in one line. */
 export function leftOut({ count, example, kind, place }: OtherFiles): string {
-  const what = `${count} ${kind === 'directory' ? 'folder' : kind}${count === 1 ? '' : 's'}`
+  const [noun, rest = ''] = kind === 'directory' ? ['folder'] : kind.split(/(?= of )/)
+  const what = `${count} ${noun}${count === 1 ? '' : 's'}${rest}`
+  if (kind === 'picture of another format') {
+    return `left out ${what}, such as ${example}: PNG and JPEG are read; save ${count === 1 ? 'it' : 'them'} as one of these`
+  }
   const names = `names of pictures end in ${extensions.join(', ')}`
   const [where, why] = {
     class: ['in the classes', kind === 'directory' ? 'of a class, only what lies in its folder itself is read' : names],
@@ -75,9 +91,9 @@ interface Prepared {
 
 async function loadFolder(
   path: string,
-  { imageSize, fit, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
+  { imageSize, fit, channels, size: own, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
 ): Promise<Prepared> {
-  const size = imageSize > 0 ? { size: [imageSize, imageSize] as const } : {}
+  const size = defined({ size: imageSize > 0 ? ([imageSize, imageSize] as const) : own, channels })
   const onOther = (others: OtherFiles): void => note?.(`note: ${leftOut(others)}`)
   const options = { ...size, fit, maxPixels, maxBytes, strict: strict === true, onSkip, onOther }
   const split = await loadImageFolder(path, options)
@@ -111,6 +127,99 @@ export async function testImagesOf(
 
 const shapeOf = ({ shape: [C, H, W] }: ImageSource): readonly [1 | 3, number, number] => [C === 1 ? 1 : 3, H, W]
 
+/**
+ * Checks that results do not go into the folder of the data, where the next run would take them for a class.
+ * @param given whether the user named the folder for the results
+ * @throws UsageError
+ */
+export async function assertOutside(data: string, out: string, given: boolean): Promise<void> {
+  if (Object.hasOwn(sets, data) || !(await isA('directory', data))) return
+  const [folder, results] = await Promise.all([realPathOf(data), realPathOf(out)])
+  if (results !== folder && !results.startsWith(folder.endsWith(sep) ? folder : folder + sep)) return
+  const what = given ? optionWords('--out', out) : `${out}, for the results,`
+  throw new UsageError(
+    `${what} is in the folder of the data, ${data}, of which each folder is a class; choose another one by --out`,
+  )
+}
+
+/** Where a path leads to, links followed as far as there is anything. */
+async function realPathOf(path: string): Promise<string> {
+  const full = resolve(path)
+  try {
+    return await realpath(full)
+  } catch {
+    return full === dirname(full) ? full : join(await realPathOf(dirname(full)), basename(full))
+  }
+}
+
+/** Pictures that are looked at for their size. */
+const LOOKED_AT = 50
+
+/** What is in a folder of pictures, before any of them is decoded; undefined where the name is of a published set. */
+export async function lookAt(
+  name: string,
+  { maxPixels, maxBytes }: Required<PictureLimits>,
+): Promise<FolderFacts | undefined> {
+  if (Object.hasOwn(sets, name)) return undefined
+  const { training, validation, test } = await loadImageFolder(name, { size: [1, 1], channels: 1, maxPixels, maxBytes })
+  const pictures = training.size + test.size + (validation?.size ?? 0)
+  const sizes: (readonly [number, number])[] = []
+  for (const path of (training.files ?? []).slice(0, LOOKED_AT)) {
+    const size = pictureSize(await readPicture(path))
+    // Larger ones are not read.
+    if (size && size[0] * size[1] <= maxPixels) sizes.push(size)
+  }
+  const held = validation ? 0 : heldOut(training.size)
+  return { pictures, training: training.size - held, classes: training.classes.length, sizes }
+}
+
+/** The bytes of a picture; none where the file is no such or too large, which is told when it is used. */
+async function readPicture(path: string): Promise<Uint8Array> {
+  try {
+    return await readFileOrExplain(path, { maxBytes: largestPicture })
+  } catch (error) {
+    if (error instanceof FormatError) return new Uint8Array()
+    throw error
+  }
+}
+
+/** Pictures of a class below which a user is warned. */
+const FEW = 20
+
+/** Says how many pictures of a folder are for what, and what is too few. @throws FormatError when a class has none */
+function checkCounts(
+  path: string,
+  { training, validation, test }: Pick<Data, 'training' | 'validation' | 'test'>,
+  note: (line: string) => void,
+): void {
+  const countsOf = ({ labels, classes }: ImageSource): Int32Array => {
+    const counts = new Int32Array(classes.length)
+    for (const label of labels) counts[label] = (counts[label] as number) + 1
+    return counts
+  }
+  const counts = countsOf(training)
+  const { classes } = training
+  const none = counts.indexOf(0)
+  if (none >= 0) {
+    throw new FormatError(
+      `${path}: none of the ${training.size} pictures to train with is of the class ${classes[none]}; add pictures of it`,
+    )
+  }
+  const few = classes.flatMap((label, n) => ((counts[n] as number) < FEW ? [`${label} (${counts[n]})`] : []))
+  if (few.length > 0) {
+    note(
+      `warning: there are few pictures to train with of ${firstOf(few)}; from ${FEW} of a class on, more can be expected`,
+    )
+  }
+  const untested = countsOf(test)
+  const missing = classes.filter((_, n) => untested[n] === 0)
+  if (missing.length > 0) note(`warning: none of the ${test.size} pictures to test with is of ${firstOf(missing)}`)
+  note(`${validation.size} pictures are kept for validation, ${test.size} for the test`)
+}
+
+const firstOf = (names: readonly string[]): string =>
+  names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more classes` : names.join(', ')
+
 export async function loadData(name: string, options: DataOptions): Promise<Data> {
   const set = Object.hasOwn(sets, name) ? sets[name] : undefined
   const { split, preparation } = await (set ? loadSet(set, options) : loadFolder(name, options))
@@ -118,6 +227,7 @@ export async function loadData(name: string, options: DataOptions): Promise<Data
   const { training, validation } = split.validation
     ? { training: all, validation: split.validation }
     : holdOut(all, (set ? twelfth : heldOut)(all.size))
+  if (!set && options.note) checkCounts(name, { training, validation, test }, options.note)
   const normalization = await fitNormalizationOf(training)
   return { training, validation, test, preprocessing: { ...preparation, scale: 1 / 255, normalization } }
 }

@@ -13,16 +13,27 @@ import { isA, readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { architectures, createModel } from '../zoo/registry.js'
 import { decodeCheckpoint, isCheckpoint, modelOf, readCheckpoint } from './checkpoint.js'
-import type { Data } from './data.js'
+import type { Data, DataOptions } from './data.js'
+import { UsageError } from './errors.js'
 import { augmentationOf, initializerOf } from './options.js'
+import { largestDescription, makeOwnModel, type OwnModel } from './ownModel.js'
 import { runFiles } from './runFiles.js'
 import { nameOf, type RunSettings } from './settings.js'
 
-/** The model of a run, for pictures as they are or as the augmentation cuts them. */
-export function makeModel({ model, augment, init, seed }: RunSettings, { shape, classes }: ImageSource): Graph {
+/** The model of a run, for pictures as they are or as the augmentation cuts them; `own` is that of a file. */
+export function makeModel(
+  { model, augment, init, seed }: RunSettings,
+  { shape, classes }: ImageSource,
+  own?: OwnModel,
+): Graph {
   const [C, H, W] = shape
   const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
   const weightInit = initializerOf(init)
+  if (own) {
+    if (weightInit)
+      throw new UsageError(`--init ${init}: the layers of ${own.name} say what they begin with (weightInit)`)
+    return makeOwnModel(own, [C, h, w], classes.length, seed)
+  }
   return createModel(model, { input: [C, h, w], classes: classes.length, seed, ...(weightInit ? { weightInit } : {}) })
 }
 
@@ -34,15 +45,22 @@ export const lossFor = (model: Graph): ((outputs: Tensor, labels: Labels) => Ten
 const lastLayer = ({ nodes, outputs }: Graph): string | undefined =>
   nodes.find(({ name }) => name === outputs[0])?.layer.type
 
+/** What the model of a file says of the pictures of a folder that it is trained with. */
+export function picturesFor(
+  { input }: OwnModel,
+  { augment }: Pick<RunSettings, 'augment'>,
+): Pick<DataOptions, 'channels' | 'size'> {
+  const [C, H, W] = input ?? []
+  const size = H !== undefined && W !== undefined && !augmentationOf(augment)?.crop ? { size: [H, W] as const } : {}
+  return { ...(C === 1 || C === 3 ? { channels: C } : {}), ...size }
+}
+
 /** What is known of the model of a run besides itself: its preprocessing is that of the data, cut as the augmentation says. */
 export const factsOf = (settings: RunSettings, { preprocessing, test }: Data) => ({
   name: nameOf(settings),
   preprocessing: cropped(preprocessing, augmentationOf(settings.augment)?.crop ?? preprocessing.size),
   classes: test.classes,
 })
-
-/** Bytes of a model.json, which holds no weights: room for some million layers. */
-const LARGEST_DESCRIPTION = 2 ** 28
 
 /** A model as a file describes it. */
 interface Described {
@@ -67,7 +85,7 @@ async function readWhole(path: string): Promise<Described> {
 /** A model.json and its architecture with initial weights. */
 async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph }> {
   return decodeModelFile(
-    new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: LARGEST_DESCRIPTION })),
+    new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: largestDescription })),
     path,
   )
 }

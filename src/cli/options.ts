@@ -12,7 +12,7 @@ import type { SearchRange } from '../train/trials.js'
 import { codeOf, readingProblem } from '../node/reading.js'
 import { architectures, nearestNames } from '../zoo/registry.js'
 import { dataNames } from './data.js'
-import { scheduleNames, type RunSettings } from './settings.js'
+import { isModelFile, optimizerNames, scheduleNames, type RunSettings } from './settings.js'
 
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
@@ -84,8 +84,9 @@ export function choiceOrFolder(names: readonly string[]): (text: string) => stri
   }
 }
 
-/** The name of an architecture of the zoo. */
+/** The name of an architecture of the zoo, or a file with one. */
 export function parseModel(text: string): string {
+  if (isModelFile(text)) return text
   if (!Object.hasOwn(architectures, text)) {
     const near = nearestNames(text)
     const all = Object.keys(architectures)
@@ -186,6 +187,7 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   maxBytes: parseCount,
   epochs: parsePositiveInteger,
   batchSize: parsePositiveInteger,
+  optimizer: choiceOf(optimizerNames),
   lr: parsePositiveNumber,
   schedule: choiceOf(scheduleNames),
   momentum: parseFraction,

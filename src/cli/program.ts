@@ -19,7 +19,7 @@ import {
   settingParsers as parsers,
   type Values,
 } from './options.js'
-import { evaluationBatch, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
+import { evaluationBatch, optimizerNames, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 import { outputTo, type CliStream } from './terminal.js'
 
 export type { CliStream } from './terminal.js'
@@ -225,12 +225,14 @@ const fitOption = (): Option =>
 
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
-  const { imageSize, clipNorm, accumulate, earlyStopping, seed } = trainDefaults
+  const { imageSize, clipNorm, accumulate, earlyStopping, seed, optimizer } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
     .addOption(
-      new Option('--model <name>', `architecture: ${modelNames.join(', ')}`).argParser(parsers.model).default(model),
+      new Option('--model <name>', `architecture: ${modelNames.join(', ')}, or a .json file with one`)
+        .argParser(parsers.model)
+        .default(model),
     )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder of pictures`, parsers.data, data)
     .option('--image-size <pixels>', 'size of the pictures of a folder, 0 for the first', parsers.imageSize, imageSize)
@@ -239,6 +241,11 @@ function addTrain(program: Command, actions: CliActions): void {
     .addOption(limits.maxBytes())
     .option('--epochs <count>', 'passes over the training images', parsers.epochs, epochs)
     .option('--batch-size <count>', 'images in a step', parsers.batchSize, batchSize)
+    .addOption(
+      new Option('--optimizer <name>', `what changes the weights: ${optimizerNames.join(', ')}`)
+        .argParser(parsers.optimizer)
+        .default(optimizer),
+    )
     .option('--lr <rate>', 'highest learning rate: it rises to it at first, then falls', parsers.lr, lr)
     .addOption(
       new Option('--schedule <name>', 'how it falls: to 0 (cosine), by tenths (step), not at all (constant)')
@@ -265,7 +272,11 @@ function addTrain(program: Command, actions: CliActions): void {
     .option('--seed <number>', 'initial weights, order and changes of images; same seed, same bits', parsers.seed, seed)
     .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
     .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
-    .option('--resume [dir]', 'go on from the checkpoint in this folder (default: that of --out)', parsePath)
+    .option(
+      '--resume [dir]',
+      'go on from the checkpoint in this folder (default: that of --out); with --epochs, extend',
+      parsePath,
+    )
     .option('--force', 'replace the run that is in the folder of --out')
     .option('--accept-changed-data', 'with --resume: go on though the data is not what the run was started on')
     .option('--threads <count>', 'threads to compute with; any number gives the same bits (default: 1)', parseThreads)
@@ -273,12 +284,15 @@ function addTrain(program: Command, actions: CliActions): void {
     .addHelpText(
       'after',
       `
-Some models have better defaults of their own on a data set, such as convnet on cifar10.
+Some models have better defaults of their own on a data set, such as convnet on cifar10. On a folder, epochs, learning
+rate, image size and validation share follow from what is there, and are told.
 
 Examples:
   $ toeplitz train
   $ toeplitz train --epochs 5 --batch-size 128 --lr 0.1 --out runs/longer
   $ toeplitz train --resume runs/longer
+  $ toeplitz train --resume runs/longer --epochs 10
+  $ toeplitz train --model net.json --data photos --optimizer adam
   $ toeplitz train --model convnet --data cifar10 --data-dir cifar-10-batches-bin
   $ toeplitz train --data photos --image-size 64 --augment flip`,
     )

@@ -24,7 +24,7 @@ import {
   type Checkpoint,
   type Weights,
 } from './checkpoint.js'
-import type { Data } from './data.js'
+import { assertOutside, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.js'
 import { Folder, numberedFolders, type Note } from './folder.js'
@@ -32,7 +32,7 @@ import { MetricsFile } from './metrics.js'
 import { factsOf } from './models.js'
 import type { TrainOptions } from './program.js'
 import { runFiles } from './runFiles.js'
-import { flagOf, nameOf, settingNames, type RunSettings } from './settings.js'
+import { flagOf, hasMomentum, nameOf, optimizerNames, settingNames, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
 
 /** What a run that has ended leaves beside its metrics, and what one of an earlier version left behind. */
@@ -64,7 +64,7 @@ export interface RunResults {
 }
 
 export class Run {
-  readonly settings: RunSettings
+  #settings: RunSettings
   readonly #folder: Folder
   readonly #note: Note
   /** Where a resumed run goes on, until it does. */
@@ -83,7 +83,7 @@ export class Run {
 
   private constructor(folder: Folder, settings: RunSettings, note: Note, resumed?: Checkpoint) {
     this.#folder = folder
-    this.settings = settings
+    this.#settings = settings
     this.#note = note
     this.#resumed = resumed
     const { extended = [], settings: before = settings } = resumed ?? {}
@@ -104,6 +104,13 @@ export class Run {
     }
     if (acceptChangedData)
       throw new UsageError('--accept-changed-data: only a run that goes on by --resume has data to compare')
+    const { optimizer, momentum, given } = options
+    if (given.has('momentum') && !hasMomentum(optimizer)) {
+      throw new UsageError(
+        `--momentum ${momentum}: ${optimizer} has none; it is for ${optimizerNames.filter(hasMomentum).join(' and ')}`,
+      )
+    }
+    await assertOutside(options.data, out ?? baseOf(options), out !== undefined)
     const folder =
       out === undefined
         ? await Folder.takeNumbered(baseOf(options), note, files)
@@ -136,11 +143,26 @@ export class Run {
           )
         }
       }
+      await assertOutside(checkpoint.settings.data, folder.path, false)
       return new Run(folder, { ...checkpoint.settings, epochs }, note, checkpoint)
     } catch (error) {
       folder.close()
       throw error
     }
+  }
+
+  get settings(): RunSettings {
+    return this.#settings
+  }
+
+  /** The architecture that the run goes on with, where it goes on. */
+  get architecture(): unknown {
+    return this.#resumed?.description.architecture
+  }
+
+  /** Takes the settings of a new run, before it begins, that follow from its data. */
+  settle(settings: RunSettings): void {
+    if (!this.#resumed) this.#settings = settings
   }
 
   get path(): string {

@@ -9,14 +9,25 @@ import { accuracy } from '../train/metrics.js'
 import { gridSearch, randomSearch } from '../train/search.js'
 import { ranked, type SearchResult, type Trial, type TrialFunction } from '../train/trials.js'
 import { packageVersion } from './assets.js'
-import { loadData, type Data } from './data.js'
+import { assertOutside, loadData, lookAt, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { Folder, type Note } from './folder.js'
-import { factsOf, lossFor, makeModel } from './models.js'
+import { factsOf, lossFor, makeModel, picturesFor } from './models.js'
 import { augmentationOf, type Values } from './options.js'
+import { readOwnModel, type OwnModel } from './ownModel.js'
+import { suited } from './suited.js'
 import { exitCodes, type SearchOptions } from './program.js'
 import { renderSearch } from './searchReport.js'
-import { commandOf, flagOf, learningRates, nameOf, trainDefaults, withRecipe, type RunSettings } from './settings.js'
+import {
+  commandOf,
+  flagOf,
+  learningRates,
+  nameOf,
+  isModelFile,
+  trainDefaults,
+  withRecipe,
+  type RunSettings,
+} from './settings.js'
 import { optionWords } from './shell.js'
 import { columns, outputTo, type CliStream, type Output } from './terminal.js'
 
@@ -35,14 +46,14 @@ const settingsOf = (options: SearchOptions, values: Readonly<Record<string, numb
 }
 
 /** The validation accuracy after a short training. */
-function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): TrialFunction {
+function trialOf(options: SearchOptions, data: Data, own: OwnModel | undefined, signal: AbortSignal): TrialFunction {
   const { training, validation } = data
   return async (values, { round }) => {
     const settings = settingsOf(options, values)
     // Later rounds look more closely: they train for longer.
     const epochs = settings.epochs * round
     const { batchSize, lr, momentum, weightDecay, seed } = settings
-    const model = makeModel(settings, training)
+    const model = makeModel(settings, training, own)
     const { preprocessing } = factsOf(settings, data)
     const optimizer = new SGD(model.parameters(), { lr, momentum, weightDecay })
     try {
@@ -66,7 +77,12 @@ function trialOf(options: SearchOptions, data: Data, signal: AbortSignal): Trial
 const isList = (values: Values): values is readonly number[] => Array.isArray(values)
 
 /** Trials of a random search over ranges, or of a grid over lists. */
-async function runSearch(options: SearchOptions, data: Data, out: Output): Promise<SearchResult> {
+async function runSearch(
+  options: SearchOptions,
+  data: Data,
+  own: OwnModel | undefined,
+  out: Output,
+): Promise<SearchResult> {
   const { lr, weightDecay, trials, rounds, seed } = options
   const controller = new AbortController()
   const interrupt = (): void => {
@@ -83,7 +99,7 @@ async function runSearch(options: SearchOptions, data: Data, out: Output): Promi
       out.line(`${place}  ${describe(trial)}  accuracy ${percent(trial.score)}  in ${trial.seconds.toFixed(1)} s`)
     },
   }
-  const evaluate = trialOf(options, data, controller.signal)
+  const evaluate = trialOf(options, data, own, controller.signal)
   process.on('SIGINT', interrupt)
   try {
     if (lists) return await gridSearch(evaluate, { values: lists, ...callbacks })
@@ -114,7 +130,9 @@ const files = Object.values(names)
 /** Takes the folder for the results of a search. */
 async function takeFolder(options: SearchOptions, note: Note): Promise<Folder> {
   const { out, force = false } = options
-  if (out === undefined) return Folder.takeNumbered(join('runs', `search-${nameOf(options)}`), note, files)
+  const base = join('runs', `search-${nameOf(options)}`)
+  await assertOutside(options.data, out ?? base, out !== undefined)
+  if (out === undefined) return Folder.takeNumbered(base, note, files)
   const folder = await Folder.take(out, note, { make: true, files })
   if (force || !(await folder.has(names.record))) return folder
   folder.close()
@@ -125,18 +143,30 @@ async function takeFolder(options: SearchOptions, note: Note): Promise<Folder> {
 
 /** The action behind `toeplitz search`; gives the exit code. */
 export async function searchCommand(
-  options: SearchOptions,
+  typed: SearchOptions,
   { stdout }: { readonly stdout: CliStream } = process,
 ): Promise<number> {
   const out = outputTo(stdout)
   const note = out.line
-  const folder = await takeFolder(options, note)
+  const folder = await takeFolder(typed, note)
   try {
     await start()
-    const { data: name, dataDir, imageSize, fit, maxPixels, maxBytes, images } = options
+    const { data: name, dataDir, fit, maxPixels, maxBytes, images } = typed
+    const own = isModelFile(typed.model) ? await readOwnModel(typed.model) : undefined
+    // As a training chooses them, which the search is for.
+    let settings: RunSettings = withRecipe({ ...settingsOf(typed, {}), epochs: trainDefaults.epochs }, new Set())
+    const facts = await lookAt(name, typed)
+    if (facts) {
+      const found = suited(settings, new Set(typed.imageSize > 0 ? ['imageSize', 'lr'] : ['lr']), facts, own)
+      settings = found.settings
+      if (found.lines.imageSize !== undefined) note(found.lines.imageSize)
+    }
+    const { imageSize, epochs } = settings
+    const options = { ...typed, imageSize }
     const all = await loadData(name, {
       dataDir,
       ...{ imageSize, fit, maxPixels, maxBytes },
+      ...(own ? picturesFor(own, options) : {}),
       strict: false,
       onSkip: ({ message }) => note(`warning: ${message}; skipped`),
       note,
@@ -147,10 +177,9 @@ export async function searchCommand(
       `${options.model} on ${name}: ${training.size} training, ${data.validation.size} validation images; results in ${folder.path}`,
     )
     const began = performance.now()
-    const { trials, best, stopped } = await runSearch(options, data, out)
+    const { trials, best, stopped } = await runSearch(options, data, own, out)
     const seconds = (performance.now() - began) / 1000
     // As long as a whole training is by default, not as a trial.
-    const { epochs } = withRecipe({ ...trainDefaults, model: options.model, data: name }, new Set())
     const command = best ? commandOf({ ...settingsOf(options, best.values), epochs }) : undefined
     const folders = dataDir === undefined ? '' : ` ${optionWords('--data-dir', dataDir)}`
     const record = {

@@ -1,5 +1,5 @@
 /** What a training run is made of, as typed, and what is taken where nothing is typed. */
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { Fit } from '../io/planar.js'
 import { defaultLimits } from '../io/limits.js'
 import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
@@ -15,7 +15,22 @@ export const evaluationBatch = 250
 export const scheduleNames = ['cosine', 'step', 'constant'] as const
 type ScheduleName = (typeof scheduleNames)[number]
 
+/** What is taken where nothing is typed, for each optimizer; those without momentum do not have it. */
+const optimizerDefaults = {
+  sgd: { lr: 0.04, momentum: 0.9, weightDecay: 5e-4 },
+  adam: { lr: 0.001, weightDecay: 0 },
+  adamw: { lr: 0.001, weightDecay: 0.01 },
+  rmsprop: { lr: 0.001, momentum: 0, weightDecay: 0 },
+  adagrad: { lr: 0.01, weightDecay: 0 },
+} as const
+export type OptimizerName = keyof typeof optimizerDefaults
+export const optimizerNames = Object.keys(optimizerDefaults) as readonly OptimizerName[]
+
+/** Whether an optimizer keeps a share of its last update. */
+export const hasMomentum = (name: OptimizerName): boolean => 'momentum' in optimizerDefaults[name]
+
 export interface TrainSettings {
+  /** Name of an architecture, or a file with one: what `toJSON` of a model gives, or a model.json. */
   readonly model: string
   /** Name of a data set, or a folder with one of pictures. */
   readonly data: string
@@ -29,6 +44,7 @@ export interface TrainSettings {
   readonly maxBytes: number
   readonly epochs: number
   readonly batchSize: number
+  readonly optimizer: OptimizerName
   readonly lr: number
   readonly schedule: ScheduleName
   readonly momentum: number
@@ -75,10 +91,11 @@ export const trainDefaults = {
   ...defaultLimits,
   epochs: 2,
   batchSize: 64,
-  lr: 0.04,
+  optimizer: 'sgd',
+  lr: optimizerDefaults.sgd.lr,
   schedule: 'cosine',
-  momentum: 0.9,
-  weightDecay: 5e-4,
+  momentum: optimizerDefaults.sgd.momentum,
+  weightDecay: optimizerDefaults.sgd.weightDecay,
   init: 'default',
   augment: 'none',
   clipNorm: 0,
@@ -103,12 +120,23 @@ export function withRecipe<Settings extends RunSettings>(
   settings: Settings,
   given: ReadonlySet<keyof TrainSettings>,
 ): Settings {
-  const recipe = Object.entries(recipes[`${settings.model}/${settings.data}`] ?? {})
-  return { ...settings, ...Object.fromEntries(recipe.filter(([name]) => !given.has(name as keyof RunSettings))) }
+  const { optimizer, model, data } = settings
+  const recipe = recipes[`${model}/${data}`] ?? {}
+  // Recipes were found with SGD: another optimizer takes other rates.
+  const rates = { momentum: 0, ...optimizerDefaults[optimizer] }
+  const better = optimizer === 'sgd' ? { ...rates, ...recipe } : { ...recipe, ...rates }
+  return {
+    ...settings,
+    ...Object.fromEntries(Object.entries(better).filter(([name]) => !given.has(name as keyof RunSettings))),
+  }
 }
 
 /** A run's name, as `convnet-mnist`. */
-export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string => `${model}-${basename(data)}`
+export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string =>
+  `${isModelFile(model) ? basename(model).slice(0, -5) : model}-${basename(resolve(data))}`
+
+/** Whether a model is a file's. */
+export const isModelFile = (model: string): boolean => /.\.json$/i.test(model)
 
 /** `--weight-decay` for `weightDecay`. */
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
@@ -128,6 +156,8 @@ function commandOfRun(settings: RunSettings): string {
     imageSize: 0,
     fit: 'cover',
     ...defaultLimits,
+    optimizer: 'sgd',
+    ...(hasMomentum(settings.optimizer) ? {} : { momentum: 0 }),
     init: 'default',
     augment: 'none',
     clipNorm: 0,

@@ -2,22 +2,24 @@
 import { createHash } from 'node:crypto'
 import { imageExamples } from '../data/images.js'
 import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
-import { SGD } from '../optim/sgd.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { init } from '../runtime/embedded.js'
 import { fit } from '../train/fit.js'
 import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { accuracy } from '../train/metrics.js'
-import { loadData } from './data.js'
+import { loadData, lookAt } from './data.js'
 import type { Note } from './folder.js'
-import { factsOf, lossFor, makeModel } from './models.js'
+import { factsOf, lossFor, makeModel, picturesFor } from './models.js'
+import { makeOptimizer } from './optimizers.js'
 import { augmentationOf } from './options.js'
+import { ownModel, readOwnModel } from './ownModel.js'
 import { exitCodes, type TrainOptions } from './program.js'
 import { createProgress, type ProgressStream } from './progress.js'
 import { errorLine, reportOf, resultOf, testModel } from './results.js'
 import { Run, type RunParts } from './run.js'
-import { learningRates } from './settings.js'
+import { isModelFile, learningRates } from './settings.js'
 import { optionWords } from './shell.js'
+import { suited } from './suited.js'
 import { outputTo, type Output } from './terminal.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
@@ -61,16 +63,29 @@ async function start(wanted = 1, note: Note): Promise<void> {
 }
 
 /** The data, the model and the optimizer of a run. What is wrong with pictures that are skipped is added to `skipped`. */
-async function makeParts({ settings }: Run, options: TrainOptions, skipped: string[], note: Note): Promise<RunParts> {
+async function makeParts(run: Run, options: TrainOptions, skipped: string[], note: Note): Promise<RunParts> {
+  const { model: name } = run.settings
+  const own = isModelFile(name)
+    ? run.architecture === undefined
+      ? await readOwnModel(name)
+      : ownModel(run.architecture, name)
+    : undefined
+  const facts = run.architecture === undefined ? await lookAt(run.settings.data, run.settings) : undefined
+  if (facts) {
+    const { settings, lines } = suited(run.settings, options.given, facts, own)
+    run.settle(settings)
+    Object.values(lines).forEach(note)
+  }
+  const { settings } = run
   const data = await loadData(settings.data, {
     ...settings,
+    ...(own ? picturesFor(own, settings) : {}),
     ...{ dataDir: options.dataDir, strict: options.strict },
     onSkip: ({ message }) => skipped.push(message),
     note,
   })
-  const model = makeModel(settings, data.training)
-  const { lr, momentum, weightDecay } = settings
-  return { data, model, optimizer: new SGD(model.parameters(), { lr, momentum, weightDecay }) }
+  const model = makeModel(settings, data.training, own)
+  return { data, model, optimizer: makeOptimizer(model, settings) }
 }
 
 function describe({ settings, path }: Run, { data, model }: RunParts, out: Output): void {

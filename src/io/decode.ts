@@ -1,6 +1,7 @@
 /** Pictures of files, whatever their format. */
 import { FormatError } from '../runtime/errors.js'
 import { orientationOf, upright } from './exif.js'
+import { formatOf } from './formats.js'
 import { decodeJpeg, isJpeg } from './jpeg.js'
 import { checkFile, endsWithin, jpegSignature, pngSignature, type PictureLimits } from './limits.js'
 import { decodePng, type PngImage } from './png.js'
@@ -20,5 +21,7 @@ export function decodeImage(bytes: Uint8Array, name: string, limits: PictureLimi
     return upright(decodeJpeg(bytes, name, limits), orientationOf(bytes))
   if (isPng(bytes) || endsWithin(bytes, pngSignature))
     return upright(decodePng(bytes, name, limits), orientationOf(bytes))
-  throw new FormatError(`${name}: neither a PNG nor a JPEG`)
+  const format = formatOf(bytes)
+  const known = format === undefined ? '' : ` but ${format}; save it as one of the two`
+  throw new FormatError(`${name}: neither a PNG nor a JPEG${known}`)
 }

@@ -7,6 +7,7 @@
  */
 import { FormatError } from '../runtime/errors.js'
 import { checkKeys } from '../runtime/options.js'
+import { formatOf } from './formats.js'
 import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPart } from './jpeg-scan.js'
 import { inverseTransform } from './jpeg-transform.js'
 import {
@@ -70,7 +71,11 @@ export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimit
   if (endsWithin(bytes, jpegSignature)) {
     throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)
   }
-  if (!isJpeg(bytes)) throw new FormatError(`${name}: not a JPEG: it does not begin with ff d8 ff`)
+  if (!isJpeg(bytes)) {
+    const format = formatOf(bytes)
+    const what = format === undefined ? ': it does not begin with ff d8 ff' : ` but ${format}`
+    throw new FormatError(`${name}: not a JPEG${what}; save it as JPEG`)
+  }
   const reader = new JpegReader(bytes, name, limits)
   const { frame, transform } = reader.read()
   for (const { blocks, table } of frame.components) {
@@ -184,7 +189,8 @@ class JpegReader {
     const [precision, height, width, count] = [view.getUint8(0), view.getUint16(1), view.getUint16(3), view.getUint8(5)]
     const picture = `${this.#name}: the JPEG`
     checkPixels(picture, width, height, this.#limits)
-    if (precision !== 8) throw new FormatError(`${picture} has ${precision} bits per sample; 8 are supported`)
+    if (precision !== 8)
+      throw new FormatError(`${picture} has ${precision} bits per sample; 8 are supported: save it with 8`)
     if (count !== 1 && count !== 3 && count !== 4) {
       throw new FormatError(`${picture} has ${count} components; 1, 3 and 4 are supported`)
     }
@@ -268,7 +274,9 @@ class JpegReader {
   #transforms({ components }: Frame): boolean {
     if (components.length === 4) {
       if (this.#adobe === undefined) {
-        throw new FormatError(`${this.#name}: the JPEG has four components of unknown meaning; save it as RGB`)
+        throw new FormatError(
+          `${this.#name}: the JPEG has four components of unknown meaning (CMYK without Adobe's marker); save it as RGB`,
+        )
       }
       return this.#adobe !== 0
     }

@@ -10,6 +10,7 @@ import { encode } from 'fast-png'
 import { FormatError, ShapeError } from '../runtime/errors.js'
 import { checkKeys } from '../runtime/options.js'
 import { crc32 } from './crc32.js'
+import { formatOf } from './formats.js'
 import { Inflator } from './inflate.js'
 import {
   allocate,
@@ -40,8 +41,8 @@ export type DecodePngOptions = PictureLimits
 
 /**
  * Reads a PNG of any bit depth, colour type and interlacing. 16-bit samples are rounded to 8 bits, smaller ones are spread
- * over 0..255, palettes become RGB and a transparent colour becomes an alpha channel. Colour profiles and gamma are ignored;
- * of an animation, the still image is read.
+ * over 0..255, palettes become RGB and a transparent colour becomes an alpha channel. Colour profiles and gamma are ignored,
+ * and so are bytes after the pixels and after the end; of an animation, the still image is read.
  *
  * @param bytes the whole file
  * @param name what to call it in errors, usually its path
@@ -129,6 +130,7 @@ const PLTE = 0x504c5445
 const tRNS = 0x74524e53
 const IDAT = 0x49444154
 const IEND = 0x49454e44
+const CgBI = 0x43674249
 
 // A chunk: length of its data as uint32, four letters, the data, CRC-32 of letters and data; all big endian.
 function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, damaged: Damaged): Chunks {
@@ -136,8 +138,10 @@ function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, dama
   if (endsWithin(bytes, pngSignature)) {
     throw new FormatError(`${name}: the PNG is cut short: ${bytes.length} bytes are given; fetch or save it again`)
   }
-  if (!beginsWith(bytes, pngSignature))
-    throw new FormatError(`${name}: not a PNG picture${guess(bytes)}; save it as PNG`)
+  if (!beginsWith(bytes, pngSignature)) {
+    const format = formatOf(bytes)
+    throw new FormatError(`${name}: not a PNG picture${format === undefined ? '' : ` but ${format}`}; save it as PNG`)
+  }
   const view = viewOf(bytes)
   let header: Header | undefined
   let palette: Uint8Array = new Uint8Array(0)
@@ -159,6 +163,12 @@ function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, dama
       throw damaged(`the checksum of chunk ${shown()} does not match`)
     }
     if (header === undefined) {
+      if (type === CgBI) {
+        throw new FormatError(
+          `${name}: is a PNG in the form that Apple's Xcode gives it (chunk CgBI), which is none by the standard; ` +
+            'take the original, or save it as PNG again',
+        )
+      }
       if (type !== IHDR || length !== 13) throw damaged(`it begins with chunk ${shown()}, not an IHDR of 13 bytes`)
       header = parseHeader(bytes.subarray(begin + 8, end), damaged)
       checkPixels(`${name}: the PNG`, header.width, header.height, limits)
@@ -464,12 +474,15 @@ class PixelReader {
     if (this.#given < this.#expected && this.#inflator.ended) throw this.#wrong(String(this.#given))
   }
 
-  /** Checks that the stream ends here, and its checksum. */
+  /**
+   * Checks the checksum of the stream. What comes after the pixels is passed over, as other decoders do: bytes after the stream,
+   * and in it more rows than there are, with which it is not inflated to its end.
+   */
   end(): void {
-    if (this.#inflator.read(new Uint8Array(1)) > 0) throw this.#wrong('more')
+    if (this.#inflator.read(new Uint8Array(1)) > 0) return
     let checksum = 0
     for (let i = 0; i < 4; i++) checksum = checksum * 256 + (this.#inflator.byte() ?? Number.NaN)
-    if (checksum !== this.#high * 65536 + this.#low || this.#inflator.byte() !== undefined) {
+    if (checksum !== this.#high * 65536 + this.#low) {
       throw this.#damaged('the checksum of its pixels does not match')
     }
   }
@@ -477,16 +490,6 @@ class PixelReader {
   #wrong(given: string): FormatError {
     return this.#damaged(`its pixels take ${this.#expected} bytes, ${given} are given`)
   }
-}
-
-function guess(bytes: Uint8Array): string {
-  const start = String.fromCharCode(...bytes.subarray(0, 12))
-  if (start.startsWith('\xff\xd8\xff')) return ' but a JPEG'
-  if (start.startsWith('GIF8')) return ' but a GIF'
-  if (start.startsWith('RIFF') && start.endsWith('WEBP')) return ' but a WebP picture'
-  if (start.trimStart().startsWith('<')) return ' but a web page or an SVG'
-  if (start.startsWith('BM')) return ' but a Windows bitmap'
-  return ''
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -33,9 +33,9 @@ export interface OtherFiles {
   readonly example: string
   /**
    * What they are; links are what they lead to, where that matters. A `picture` is a file that is called as pictures are, a
-   * `file` another one.
+   * `picture of another format` one that is called as those which are not read, a `file` another one.
    */
-  readonly kind: 'picture' | 'file' | 'directory' | 'link' | 'pipe' | 'socket' | 'device'
+  readonly kind: 'picture' | 'picture of another format' | 'file' | 'directory' | 'link' | 'pipe' | 'socket' | 'device'
   /** Whether they lie in the folders of classes, beside these, or in folders of which everything is read. */
   readonly place: 'class' | 'beside' | 'folder'
 }
@@ -49,6 +49,10 @@ export interface Listing {
   readonly labels: Int32Array
 }
 
+/** How names of pictures in formats that are not read end. */
+const otherExtensions = ['.webp', '.heic', '.heif', '.avif', '.gif', '.bmp', '.tif', '.tiff', '.jp2', '.jxl', '.svg']
+const isOfOther = (name: string): boolean => otherExtensions.includes(extname(name).toLowerCase())
+
 const isPicture = (name: string): boolean => extensions.includes(extname(name).toLowerCase())
 
 /** Counts what is passed over, by place and kind. */
@@ -57,7 +61,8 @@ class Others {
 
   add(place: OtherFiles['place'], path: string, { name, kind }: Entry): void {
     if (name.startsWith('.')) return
-    const what = kind === 'file' && isPicture(name) ? 'picture' : kind
+    const what =
+      kind !== 'file' ? kind : isPicture(name) ? 'picture' : isOfOther(name) ? 'picture of another format' : kind
     const known = this.#found.get(`${place} ${what}`)
     if (!known) this.#found.set(`${place} ${what}`, { count: 1, example: path, kind: what, place })
     else {

@@ -96,6 +96,8 @@ describe('planes', () => {
     expect(() => decodeImage(png, 'x', { maxPixels: 3 })).toThrow(/more than the limit of 3/)
     expect(() => decodeImage(png, 'x', { maxBytes: 9 })).toThrow(/takes 10 bytes to decode, more than the limit of 9/)
     expect(decodeImage(encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(3) }), 'x').data[0]).toBe(3)
-    expect(() => decodeImage(new TextEncoder().encode('GIF89a'), 'x')).toThrow(/^x: neither a PNG nor a JPEG/)
+    expect(() => decodeImage(new TextEncoder().encode('GIF89a'), 'x')).toThrow(
+      /^x: neither a PNG nor a JPEG but a GIF; save it as one of the two$/,
+    )
   })
 })

@@ -1,5 +1,6 @@
 /** PNG files: valid ones of every kind, damaged by chunk, in their streams or anywhere, with checksums repaired or not. */
 import { constants, crc32, deflateSync, inflateSync } from 'node:zlib'
+import { Inflator } from '../../../src/io/inflate.js'
 import { decodePng, type PngImage } from '../../../src/io/png.js'
 import { concat, latin1, mutateBytes, viewOf } from '../mutate.js'
 import { interesting, type Random } from '../random.js'
@@ -151,16 +152,29 @@ interface Reference {
 const unknown: Reference = { damaged: false, valid: false }
 const damaged: Reference = { damaged: true, valid: false }
 
-function inflate(compressed: Uint8Array, limit: number): { stream: Uint8Array; whole: boolean } | undefined {
+/** Whether a stream gives more than so many bytes before anything is wrong with it, which zlib does not tell. */
+function isLonger(compressed: Uint8Array, bytes: number): boolean {
+  const parts = [compressed]
   try {
-    // bytesWritten tells how much of the input the stream takes.
-    const { buffer, engine } = inflateSync(compressed, { maxOutputLength: limit + 1, info: true }) as unknown as {
-      buffer: Uint8Array
-      engine: { bytesWritten: number }
-    }
-    return { stream: buffer, whole: engine.bytesWritten === compressed.length }
+    const inflator = new Inflator(
+      () => parts.pop(),
+      (what) => new Error(what),
+    )
+    inflator.byte()
+    inflator.byte()
+    return inflator.read(new Uint8Array(bytes)) === bytes && inflator.read(new Uint8Array(1)) === 1
   } catch {
-    return undefined
+    return false
+  }
+}
+
+/** What a stream inflates to, up to a byte more than the limit; what follows the stream is passed over. */
+function inflate(compressed: Uint8Array, limit: number): Uint8Array | 'longer' | undefined {
+  try {
+    return inflateSync(compressed, { maxOutputLength: limit + 1 })
+  } catch (error) {
+    const isLarge = (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
+    return isLarge || isLonger(compressed, limit) ? 'longer' : undefined
   }
 }
 
@@ -170,13 +184,15 @@ function reference(bytes: Uint8Array): Reference {
   const [first, ...rest] = read.chunks
   const header = first?.type === 'IHDR' ? headerOf(first.data) : undefined
   if (!header) return damaged
-  const { width, height, depth, color, interlaced } = header
+  const { width, height, depth, color } = header
   if (width * height > 2 ** 22) return unknown
   const expected = rowsOf(header).reduce((sum, { rows, columns }) => sum + rows * (1 + rowBytes(header, columns)), 0)
   const compressed = concat(...rest.filter(({ type }) => type === 'IDAT').map(({ data }) => data))
   const inflated = inflate(compressed, expected)
-  if (inflated?.stream.length !== expected) return damaged
-  const samples = unfilter(inflated.stream, header)
+  // More rows than there are need not be inflated, so that nothing is known of their checksum.
+  if (inflated === 'longer') return unknown
+  if (inflated === undefined || inflated.length < expected) return damaged
+  const samples = unfilter(inflated.subarray(0, expected), header)
   const of = (type: string): Chunk[] => rest.filter((chunk) => chunk.type === type)
   const order = rest
     .map(({ type }) => type)
@@ -200,7 +216,7 @@ function reference(bytes: Uint8Array): Reference {
   if (!sound || !inRange) return unknown
   return {
     damaged: false,
-    valid: orderly && rest.at(-1)?.data.length === 0 && inflated.whole && !(interlaced && depth < 8),
+    valid: orderly && rest.at(-1)?.data.length === 0,
     image: imageOf(header, samples, palette, transparency),
   }
 }

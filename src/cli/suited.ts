@@ -1,0 +1,121 @@
+/** Settings of a run on a folder of pictures that follow from what is there, where none is typed. */
+import { createModel } from '../zoo/registry.js'
+import { makeOwnModel, type OwnModel } from './ownModel.js'
+import { augmentationOf } from './options.js'
+import { isModelFile, type RunSettings } from './settings.js'
+
+/** What a folder holds. */
+export interface FolderFacts {
+  /** All pictures, those for tests included, and those to train with. */
+  readonly pictures: number
+  readonly training: number
+  readonly classes: number
+  /** Heights and widths of some of them. */
+  readonly sizes: readonly (readonly [height: number, width: number])[]
+}
+
+export interface Suited {
+  readonly settings: RunSettings
+  /** What was chosen, in one line each. */
+  readonly lines: { readonly [Name in 'epochs' | 'imageSize' | 'lr']?: string }
+}
+
+/** Steps that a run is to have, as far as it takes no more epochs, and no fewer, than these. */
+const STEPS = 600
+const EPOCHS = { least: 5, most: 40 } as const
+
+/** The longer side of pictures that are left as they are where all are of one size, and the side of those that are not. */
+const LARGEST = 64
+
+/** The settings with those that suit a folder, where none was typed. */
+export function suited(
+  settings: RunSettings,
+  given: ReadonlySet<string>,
+  facts: FolderFacts,
+  own: OwnModel | undefined,
+): Suited {
+  const lines: { epochs?: string; imageSize?: string; lr?: string } = {}
+  const result = { ...settings }
+  const { pictures, training, classes } = facts
+  if (!given.has('epochs')) {
+    result.epochs = epochsFor(Math.ceil(training / settings.batchSize))
+    lines.epochs = `${pictures} pictures of ${classes} classes: ${result.epochs} epochs (--epochs)`
+  }
+  const size = sizeFor(settings, facts, own)
+  if (!given.has('imageSize') && size) {
+    result.imageSize = size.side
+    if (size.told !== '') lines.imageSize = size.told
+  }
+  const side = result.imageSize
+  const [height = 0, width = 0] = side > 0 ? [side, side] : (own?.input?.slice(1) ?? facts.sizes[0] ?? [])
+  if (!given.has('lr') && settings.optimizer === 'sgd' && height * width > 0) {
+    result.lr = rateFor(settings.model, 3 * height * width)
+    lines.lr = `${settings.model} on ${height} × ${width} pixels: learning rate ${result.lr} (--lr)`
+  }
+  return { settings: result, lines }
+}
+
+const epochsFor = (stepsPerEpoch: number): number =>
+  Math.min(EPOCHS.most, Math.max(EPOCHS.least, Math.round(STEPS / stepsPerEpoch)))
+
+/** How high the learning rate of SGD may rise. That of a linear model falls with its inputs, whose gradients add up. */
+function rateFor(model: string, inputs: number): number {
+  if (model === 'linear') return Number(Math.min(0.02, 6 / inputs).toPrecision(1))
+  return ['convnet', 'convnet-mnist', 'convnet-cifar10', 'two-layer'].includes(model) ? 0.02 : 0.01
+}
+
+/** The side to which pictures are brought; 0 where they stay as they are. */
+function sizeFor(
+  settings: RunSettings,
+  { sizes, classes }: FolderFacts,
+  own: OwnModel | undefined,
+): { readonly side: number; readonly told: string } | undefined {
+  const [first] = sizes
+  // What the model says, or what none of the pictures does, is not to be chosen.
+  if (!first || own?.input) return undefined
+  const alike = sizes.every(([height, width]) => height === first[0] && width === first[1])
+  const fitting = (height: number, width: number): boolean => takes(settings, height, width, classes, own)
+  if (alike && Math.max(...first) <= LARGEST && fitting(...first)) return { side: 0, told: '' }
+  const shorter = sizes.map((size) => Math.min(...size)).sort((a, b) => a - b)
+  const median = shorter[Math.floor(shorter.length / 2)] as number
+  const usual = own ? 0 : sideOf(settings.model)
+  // Networks for large pictures are given such.
+  const sides = usual > LARGEST ? [usual] : [Math.min(median, LARGEST), usual, LARGEST]
+  const side = sides.find((candidate) => candidate > 0 && fitting(candidate, candidate))
+  if (side === undefined) return undefined
+  const areas = [...sizes].sort((a, b) => a[0] * a[1] - b[0] * b[1])
+  const [smallest, largest] = [areas[0], areas.at(-1)].map((size) => size?.join(' × '))
+  const from = smallest === largest ? `of ${smallest}` : `from ${smallest} to ${largest}`
+  return { side, told: `pictures ${from} pixels are brought to ${side} × ${side} (--image-size, --fit)` }
+}
+
+/** The side of the pictures that an architecture is made for. */
+function sideOf(name: string): number {
+  const model = createModel(name)
+  const side = model.input?.[1] ?? 0
+  model.dispose()
+  return side
+}
+
+/** Whether a model of the run can be made for pictures of a size. */
+function takes(
+  { model, augment, seed }: RunSettings,
+  height: number,
+  width: number,
+  classes: number,
+  own: OwnModel | undefined,
+): boolean {
+  const [h, w] = augmentationOf(augment)?.crop ?? [height, width]
+  if (h > height || w > width) return false
+  try {
+    const made =
+      own && isModelFile(model)
+        ? makeOwnModel(own, [3, h, w], classes, seed)
+        : createModel(model, { input: [3, h, w], classes })
+    const shape = made.outputShape()
+    made.dispose()
+    return shape.length === 1
+  } catch {
+    return false
+  }
+}

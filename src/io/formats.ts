@@ -1,0 +1,39 @@
+/** Formats of pictures, and of what is taken for them, by their first bytes. */
+import { jpegSignature, pngSignature } from './limits.js'
+
+/** How a file begins; null stands for any byte. */
+type Beginning = readonly (number | null)[]
+
+const codesOf = (text: string): number[] => Array.from(text, (letter) => letter.charCodeAt(0))
+const anything = (count: number): null[] => new Array<null>(count).fill(null)
+/** A file of the ISO base media format, by its brand (ISO/IEC 14496-12, 4.3). */
+const brand = (name: string): Beginning => [...anything(4), ...codesOf(`ftyp${name}`)]
+
+const beginnings: readonly (readonly [what: string, ...Beginning[]])[] = [
+  ['a PNG', pngSignature],
+  ['a JPEG', jpegSignature],
+  ['a GIF', codesOf('GIF8')],
+  ['a WebP picture', [...codesOf('RIFF'), ...anything(4), ...codesOf('WEBP')]],
+  ['an AVIF picture', brand('avif'), brand('avis')],
+  [
+    'a HEIC picture, as iPhones take them',
+    ...['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'].map(brand),
+  ],
+  ['a TIFF', codesOf('II*\0'), codesOf('MM\0*'), codesOf('II+\0'), codesOf('MM\0+')],
+  ['a JPEG 2000', [0, 0, 0, 12, ...codesOf('jP  ')], [0xff, 0x4f, 0xff, 0x51]],
+  ['a JPEG XL', [0, 0, 0, 12, ...codesOf('JXL ')], [0xff, 0x0a]],
+  ['a Photoshop file', codesOf('8BPS')],
+  ['an icon (ICO)', [0, 0, 1, 0]],
+  ['a PDF', codesOf('%PDF')],
+  ['a Windows bitmap (BMP)', codesOf('BM')],
+]
+
+/** What a file that is not what it should be is, such as `a GIF`; undefined where nothing is known of it. */
+export function formatOf(bytes: Uint8Array): string | undefined {
+  const found = beginnings.find(([, ...each]) =>
+    each.some((beginning) => beginning.every((byte, i) => byte === null || bytes[i] === byte)),
+  )
+  if (found) return found[0]
+  const text = String.fromCharCode(...bytes.subarray(0, 16)).trimStart()
+  return text.startsWith('<') ? 'a web page or an SVG' : undefined
+}
