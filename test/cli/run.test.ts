@@ -172,7 +172,7 @@ describe('toeplitz train', () => {
     const sound = toeplitz(...args)
     expect(sound).toMatchObject({ code: 0, error: '' })
     expect(sound.out).toContain(
-      'linear on photos: 37 training, 3 validation, 8 test images; results in runs/linear-photos',
+      'linear on photos: 32 training, 8 validation, 8 test images; results in runs/linear-photos',
     )
     expect(sound.out).toContain('test error   0.00 %  (0 of 8 wrong)')
     writeFileSync(join(folder, 'photos/dark/1.png'), 'hello')
