@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
 import { listed } from '../data/source.js'
+import { crc32 } from '../io/crc32.js'
 import { limitNames, type PictureLimits } from '../io/limits.js'
 import { decodeImage } from '../io/decode.js'
 import { checkPreprocessing, plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
@@ -11,7 +12,7 @@ import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
 import { foldersIn, listPictures, tellBeside, type Listing, type OtherFiles } from './listing.js'
 import type { Split } from './mnist.js'
-import { isAbsent } from './reading.js'
+import { isAbsent, isChanging } from './reading.js'
 
 export type { OtherFiles } from './listing.js'
 
@@ -218,6 +219,9 @@ export async function openTestPictures(
   return { pictures: imageRange(all, 0, testCount(all.size)), which }
 }
 
+const changed = (path: string, cause?: unknown): ToeplitzError =>
+  new ToeplitzError('FILE', `${path}: has changed since it was read first; put it back as it was`, { cause })
+
 /** Reads and decodes files, one at a time for each that is asked for, and remembers what it found. */
 class FileReader {
   readonly #directory: string
@@ -226,6 +230,8 @@ class FileReader {
   readonly #options: ImageFolderOptions
   readonly #skipped = new Set<number>()
   readonly #kept = new Map<number, Uint8Array>()
+  /** Lengths and checksums of the files of pictures that are not kept, as they were read first. */
+  readonly #first = new Map<number, string>()
   #preparation: PixelPreprocessing | undefined
   #keeps = false
 
@@ -280,6 +286,15 @@ class FileReader {
     return data
   }
 
+  /** @throws ToeplitzError when a picture that is read again is another one than at first */
+  #compare(index: number, bytes: Uint8Array, path: string): void {
+    const now = `${bytes.length} ${crc32(bytes)}`
+    const first = this.#first.get(index)
+    this.#first.set(index, first ?? now)
+    if ((first ?? now) === now) return
+    throw changed(path)
+  }
+
   path(index: number): string {
     const { classes, names, labels } = this.#listing
     const place = this.#order[index] as number
@@ -292,6 +307,7 @@ class FileReader {
     try {
       const { maxPixels, maxBytes } = this.#options
       const bytes = await readFileOrExplain(path, { maxBytes: largestPicture })
+      this.#compare(index, bytes, path)
       return decodeImage(bytes, path, defined({ maxPixels, maxBytes }))
     } catch (error) {
       if (isOutOfMemory(error)) throw new OutOfMemoryError(`${path}: memory ran out at this picture`, { cause: error })
@@ -301,6 +317,8 @@ class FileReader {
           cause: error,
         })
       }
+      // It was whole when it was read first, and is being written to.
+      if (this.#first.has(index) && isChanging(error)) throw changed(path, error)
       if (this.#options.strict === true) throw error
       if (!this.#skipped.has(index)) this.#options.onSkip?.(error)
       this.#skipped.add(index)

@@ -68,7 +68,9 @@ async function readHandle(path: string, handle: FileHandle, maxBytes: number): P
   }
   const after = await handle.stat()
   if (filled !== size || after.size !== size || after.mtimeMs !== before.mtimeMs) {
-    throw new FormatError(`${shown(path)}: changed while it was read; try again when it is complete`)
+    throw new FormatError(`${shown(path)}: changed while it was read; try again when it is complete`, {
+      cause: Object.assign(new Error('changed'), { code: 'CHANGED' }),
+    })
   }
   return bytes
 }
@@ -221,6 +223,9 @@ export async function identityOf(path: string): Promise<string> {
     throw readingError(path, error)
   }
 }
+
+/** That a file was written to while it was read. */
+export const isChanging = (error: FormatError): boolean => codeOf(error.cause) === 'CHANGED'
 
 /** That nothing is at a path, and not that it could not be looked at. */
 export const isAbsent = (error: unknown): boolean =>

@@ -4,6 +4,7 @@ import * as actual from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { crc32 } from '../../src/io/crc32.js'
 import * as decoding from '../../src/io/decode.js'
 import { decodeImage } from '../../src/io/decode.js'
 import { plainPixels, preparePixels } from '../../src/io/preprocessing.js'
@@ -265,5 +266,129 @@ describe('loadImageFolder', () => {
     )
     expect(reds.sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, i) => i))
     await expect(loadImageFolder(join(directory, 'none'))).rejects.toThrow(/none: no such directory/)
+  })
+
+  it.each([
+    [['train', 'test'], { training: 8, test: 4 }],
+    [['Training', 'TESTING'], { training: 8, test: 4 }],
+    [['train', 'val', 'test'], { training: 8, validation: 2, test: 4 }],
+    [['training', 'validation', 'testing'], { training: 8, validation: 2, test: 4 }],
+    [['train', 'valid'], { training: 7, validation: 2, test: 1 }],
+    [['train'], { training: 7, test: 1 }],
+  ])('knows the parts %j', async (names, sizes) => {
+    const counts = { tr: 4, va: 1, te: 2 } as const
+    for (const name of names) {
+      const count = counts[name.slice(0, 2).toLowerCase() as 'tr']
+      for (let i = 0; i < count; i++) {
+        await put(`${name}/cat/${i}.png`, png(i, 0, 0))
+        await put(`${name}/dog/${i}.png`, png(i, 9, 0))
+      }
+    }
+    const told: OtherFiles[] = []
+    const parts = await loadImageFolder(directory, { onOther: (others) => told.push(others) })
+    expect(Object.fromEntries(Object.entries(parts).map(([part, { size }]) => [part, size]))).toEqual(sizes)
+    for (const { classes, shape } of Object.values(parts))
+      expect([classes, shape]).toEqual([
+        ['cat', 'dog'],
+        [3, 4, 6],
+      ])
+    expect(told).toEqual([])
+  })
+
+  it('takes a folder of such a name in which pictures lie for a class', async () => {
+    for (const name of ['train', 'bus']) for (let i = 0; i < 6; i++) await put(`${name}/${i}.png`, png(i, 0, 0))
+    expect((await loadImageFolder(directory)).training.classes).toEqual(['bus', 'train'])
+  })
+
+  it('says what is twice, missing or only one class', async () => {
+    for (const name of ['cat', 'dog']) await put(`test/${name}/1.png`, png(1, 0, 0))
+    await expect(loadImageFolder(directory)).rejects.toThrow(
+      /there is a folder test, but none called train to train on$/,
+    )
+    for (const name of ['cat', 'dog']) await put(`train/${name}/1.png`, png(1, 0, 0))
+    await put('val/cat/1.png', png(1, 0, 0))
+    await expect(loadImageFolder(directory)).rejects.toThrow(
+      /val: the classes \(cat\) are not those of .*train \(cat, dog\)/,
+    )
+    await put('validation/cat/1.png', png(1, 0, 0))
+    await expect(loadImageFolder(directory)).rejects.toThrow(
+      /val and validation are for the same; keep one of the two$/,
+    )
+    for (let i = 0; i < 9; i++) await put(`one/cat/${i}.png`, png(1, 0, 0))
+    await expect(loadImageFolder(join(directory, 'one'))).rejects.toThrow(
+      /one: there is one class, cat; at least two are needed, each a folder with its pictures$/,
+    )
+  })
+})
+
+describe('a folder that changes while it is read', () => {
+  it('is an error at the picture that is another one than at first', async () => {
+    await twoClasses()
+    const source = await openImageFolder(directory, { cacheBytes: 0, onSkip: (error) => expect(error).toBeUndefined() })
+    const index = source.files!.findIndex((path) => path.endsWith('cat/3.png'))
+    const before = await source.read(index)
+    expect(await source.read(index)).toEqual(before)
+    const file = await readFile(source.files![index]!)
+    for (const bytes of [png(1, 2, 3), file.subarray(0, 50), new Uint8Array()]) {
+      await put('cat/3.png', bytes)
+      await expect(source.read(index)).rejects.toMatchObject({
+        code: 'FILE',
+        message: `${source.files![index]}: has changed since it was read first; put it back as it was`,
+      })
+    }
+    await put('cat/3.png', file)
+    expect(await source.read(index)).toEqual(before)
+    // A picture that comes later is none of it, and one that goes is missed.
+    await put('cat/new.png', png(9, 9, 9))
+    expect(source.size).toBe(9)
+    await rm(source.files![index]!)
+    await expect(source.read(index)).rejects.toThrow(/3\.png: was there when the folder was opened, and is gone/)
+    // A class that goes, too.
+    await rm(join(directory, 'dog'), { recursive: true })
+    const other = source.files!.findIndex((path) => path.includes('/dog/'))
+    await expect(source.read(other)).rejects.toThrow(/was there when the folder was opened, and is gone/)
+  })
+
+  it('is an error where a picture is being written to', async () => {
+    await twoClasses()
+    const source = await openImageFolder(directory, { cacheBytes: 0, size: [4, 6], channels: 3 })
+    await source.read(0)
+    const { open } = await vi.importActual<typeof actual>('node:fs/promises')
+    vi.mocked(actual.open).mockImplementationOnce(async (...args) => {
+      const handle = await open(...args)
+      const stat = await handle.stat()
+      handle.stat = vi
+        .fn()
+        .mockResolvedValueOnce(stat)
+        .mockResolvedValueOnce({ ...stat, mtimeMs: stat.mtimeMs + 1 })
+      return handle
+    })
+    await expect(source.read(0)).rejects.toMatchObject({ code: 'FILE' })
+    expect(await source.read(0)).toHaveLength(72)
+  })
+})
+
+describe('pictures of any size', () => {
+  it('of 1 × 1 are read, and those of 20,000 × 20,000 refused before they are decoded', async () => {
+    await twoClasses()
+    await put('cat/one.png', png(7, 8, 9, 1, 1))
+    // The header of such a picture, and a chunk that no memory is taken for.
+    const huge = encodePng({ width: 1, height: 1, channels: 3, data: new Uint8Array(3) })
+    new DataView(huge.buffer, huge.byteOffset).setUint32(16, 20_000)
+    new DataView(huge.buffer, huge.byteOffset).setUint32(20, 20_000)
+    new DataView(huge.buffer, huge.byteOffset).setUint32(29, crc32(huge, 12, 29))
+    await put('cat/huge.png', huge)
+    const told: string[] = []
+    const source = await openImageFolder(directory, { size: [4, 6], onSkip: ({ message }) => told.push(message) })
+    const of = (name: string): number => source.files!.findIndex((path) => path.endsWith(name))
+    expect([...(await source.read(of('one.png')))!].slice(0, 24)).toEqual(new Array(24).fill(7))
+    expect(await source.read(of('huge.png'))).toBeUndefined()
+    expect(told).toEqual([
+      `${directory}/cat/huge.png: the PNG has 20000 × 20000 pixels, more than the limit of 67108864; make it smaller, or raise maxPixels (--max-pixels)`,
+    ])
+    expect(() => decodeImage(huge, 'x', { maxPixels: Infinity })).toThrow(
+      /x: the PNG takes 120\d+ bytes to decode, more than the limit of 536870912/,
+    )
+    expect(() => decodeImage(huge, 'x', { maxPixels: Infinity, maxBytes: Infinity })).toThrow(/x: the PNG is damaged/)
   })
 })
