@@ -1,6 +1,6 @@
 /** Data sets by name, or by the folder of pictures that they are. */
 import { realpath } from 'node:fs/promises'
-import { basename, dirname, join, resolve, sep } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import type { DataLimits } from '../data/idx.js'
 import { holdOut, type ImageDataset, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, prepareDataset } from '../data/images.js'
@@ -144,11 +144,13 @@ export async function assertOutside(data: string, out: string, given: boolean): 
 
 /** Where a path leads to, links followed as far as there is anything. */
 async function realPathOf(path: string): Promise<string> {
-  const full = resolve(path)
+  let full = path
   try {
+    // Without a working directory, which may have been removed, there is nothing that it could lead to.
+    full = resolve(path)
     return await realpath(full)
   } catch {
-    return full === dirname(full) ? full : join(await realPathOf(dirname(full)), basename(full))
+    return full === dirname(full) || !isAbsolute(full) ? full : join(await realPathOf(dirname(full)), basename(full))
   }
 }
 

@@ -133,7 +133,13 @@ export function withRecipe<Settings extends RunSettings>(
 
 /** A run's name, as `convnet-mnist`. */
 export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string =>
-  `${isModelFile(model) ? basename(model).slice(0, -5) : model}-${basename(resolve(data))}`
+  `${isModelFile(model) ? basename(model).slice(0, -5) : model}-${folderName(data)}`
+
+/** The last name of a path; of one that has none of its own, such as `..`, that of the folder it means. */
+function folderName(path: string): string {
+  const name = basename(path)
+  return ['', '.', '..'].includes(name) ? basename(resolve(path)) : name
+}
 
 /** Whether a model is a file's. */
 export const isModelFile = (model: string): boolean => /.\.json$/i.test(model)

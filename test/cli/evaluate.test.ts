@@ -31,7 +31,8 @@ function writeFolder(directory: string, count: number, seed: number): void {
 
 const options: TrainOptions = {
   ...trainDefaults,
-  ...{ model: 'linear', epochs: 2, batchSize: 8, lr: 0.01, imageSize: 8, debug: false, given: new Set() },
+  ...{ model: 'linear', epochs: 2, batchSize: 8, lr: 0.01, imageSize: 8, debug: false },
+  given: new Set(['epochs', 'lr', 'imageSize']),
 }
 const defaults: EvaluateOptions = { ...defaultLimits, batchSize: evaluationBatch, json: false, debug: false }
 

@@ -27,7 +27,8 @@ afterAll(() => rmSync(root, { recursive: true, force: true }))
 
 const options: TrainOptions = {
   ...trainDefaults,
-  ...{ model: 'linear', epochs: 1, batchSize: 4, lr: 0.01, debug: false, given: new Set() },
+  ...{ model: 'linear', epochs: 1, batchSize: 4, lr: 0.01, debug: false },
+  given: new Set(['epochs', 'lr', 'imageSize']),
 }
 
 const defaults: PredictOptions = { ...defaultLimits, batchSize: 250, csv: false, json: false, debug: false }

@@ -54,12 +54,13 @@ describe('good command lines', () => {
       ...['--schedule', 'step', '--init', 'gaussian=0.01', '--augment', 'flip,shift=4', '--clip-norm', '5'],
       ...['--accumulate', '2', '--early-stopping', '3', '--image-size', '32', '--strict'],
       ...['--max-pixels', '100004', '--max-bytes', '9007199254740991', '--fit', 'contain'],
+      ...['--optimizer', 'rmsprop'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
       ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
       ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
-      ...{ fit: 'contain', maxPixels: 100004, maxBytes: 9007199254740991 },
+      ...{ optimizer: 'rmsprop', fit: 'contain', maxPixels: 100004, maxBytes: 9007199254740991 },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
         ...([
@@ -74,6 +75,7 @@ describe('good command lines', () => {
           'fit',
           'maxPixels',
           'maxBytes',
+          'optimizer',
           'strict',
         ] as const),
       ]),
@@ -84,6 +86,25 @@ describe('good command lines', () => {
     const { epochs, lr, augment } = await trainOptions('--data', 'cifar10', '--lr', '0.5')
     expect(epochs).toBeGreaterThan(trainDefaults.epochs)
     expect({ lr, augment }).toEqual({ lr: 0.5, augment: 'flip,shift=3' })
+  })
+
+  it('train has rates of their own for optimizers, and keeps what else is better for a model', async () => {
+    const { lr, weightDecay, momentum, augment } = await trainOptions('--data', 'cifar10', '--optimizer', 'adamw')
+    expect({ lr, weightDecay, momentum, augment }).toEqual({
+      ...{ lr: 0.001, weightDecay: 0.01, momentum: 0, augment: 'flip,shift=3' },
+    })
+    expect(await trainOptions('--optimizer', 'adam', '--lr', '0.5')).toMatchObject({ lr: 0.5, weightDecay: 0 })
+  })
+
+  it('evaluate takes a model and a folder', async () => {
+    const { calls, code } = await run(['evaluate', 'run', 'photos', '--batch-size', '9', '--strict', '--json'])
+    expect(code).toBe(0)
+    const given = { batchSize: 9, strict: true, json: true, debug: false }
+    const { maxPixels, maxBytes } = trainDefaults
+    expect(calls).toEqual([{ name: 'evaluate', values: ['run', 'photos', { ...given, maxPixels, maxBytes }] }])
+    for (const argv of [['evaluate'], ['evaluate', 'run'], ['evaluate', 'run', 'photos', 'more']]) {
+      expect((await run(argv)).code).toBe(2)
+    }
   })
 
   it('an option typed with its default value counts as given', async () => {

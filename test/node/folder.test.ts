@@ -360,7 +360,7 @@ describe('a folder that changes while it is read', () => {
       handle.stat = vi
         .fn()
         .mockResolvedValueOnce(stat)
-        .mockResolvedValueOnce({ ...stat, mtimeMs: stat.mtimeMs + 1 })
+        .mockResolvedValueOnce(Object.assign(Object.create(stat), { mtimeMs: stat.mtimeMs + 1 }))
       return handle
     })
     await expect(source.read(0)).rejects.toMatchObject({ code: 'FILE' })
