@@ -152,7 +152,13 @@ function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, sca
     axes: [
       axis('Training images seen', 28, (ticks) => ticks.map(count)),
       axis(label, besideTicks(font), (ticks) =>
-        ticks.map((tick) => (tick === null ? '' : String(Number(tick.toPrecision(6))))),
+        ticks.map((tick: number | null) => {
+          const short = tick === null ? Number.NaN : Number(tick.toPrecision(6))
+          // A logarithmic axis has a tick at its very end, whose number would be long.
+          return Number.isNaN(short) || (name === 'loss' && short !== Number(short.toPrecision(1)))
+            ? ''
+            : String(short)
+        }),
       ),
     ],
     series: [

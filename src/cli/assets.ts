@@ -130,6 +130,7 @@ figure { margin: 0; min-width: 0; }
 .confusion td.none { color: var(--muted); }
 .confusion td.rate, .confusion th.rate { background: none; text-align: right; padding-left: 12px; }
 .confusion tfoot td.rate, .confusion tfoot th { padding: 8px 6px 4px; text-align: center; }
+.confusion thead th { max-width: 10em; white-space: normal; overflow-wrap: break-word; vertical-align: bottom; }
 .confusion .axis { color: var(--muted); font-weight: 400; }
 .confusion tbody th, .confusion tfoot th { text-align: right; padding-right: 10px; }
 .mistakes { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 18px 24px; }
@@ -154,6 +155,11 @@ footer { margin-top: 56px; padding-top: 16px; padding-bottom: 40px; font-size: 1
   .confusion th, .confusion td { min-width: 27px; padding: 4px 1px; }
   .confusion tbody th, .confusion tfoot th { padding-right: 6px; }
   .confusion tfoot th, .confusion th.rate { white-space: normal; }
+  .scroll tbody th, .scroll tfoot th { max-width: 33vw; white-space: normal; overflow-wrap: break-word; }
+  .confusion thead th { max-width: 6em; }
+  .mistakes { grid-template-columns: repeat(auto-fill, minmax(min(100%, 160px), 1fr)); gap: 16px 14px; }
+  .mistakes figure { gap: 10px; }
+  .mistakes img { width: 60px; height: 60px; }
 }
 @media print {
   section, figure { break-inside: avoid; }
@@ -211,8 +217,11 @@ ${axisScript}  const count = (value) => value.toLocaleString('en-US')
       axes: [
         axis('Training step (' + count(data.batchSize) + ' images each)', (_, ticks) => ticks.map((tick) =>
           tick == null || tick % 1 !== 0 ? '' : count(tick)), 28),
-        axis(unit, (_, ticks) => ticks.map((tick) => tick == null ? '' : String(Number(tick.toPrecision(6)))),
-          besideTicks(font)),
+        // A logarithmic axis has a tick at its very end, whose number would be long.
+        axis(unit, (_, ticks) => ticks.map((tick) => {
+          const short = tick == null ? NaN : Number(tick.toPrecision(6))
+          return Number.isNaN(short) || scale.distr === 3 && short !== Number(short.toPrecision(1)) ? '' : String(short)
+        }), besideTicks(font)),
       ],
       series: [
         { label: 'Step', value: (_, value) => value == null ? '–' : count(value) },

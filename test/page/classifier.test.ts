@@ -123,6 +123,24 @@ describe('docs/classifying.md', () => {
   it('classifies what a camera sees', async () => {
     const opened = await open('/page-2')
     expect(classes).toContain(await said(opened))
+    // A frame of size 0 is passed over, and the page goes on with the next that has pixels.
+    const skipped = await opened.page.evaluate(async () => {
+      const [video, output] = [document.querySelector('video')!, document.querySelector('output')!]
+      const frames = (): Promise<unknown> => new Promise((resolve) => video.requestVideoFrameCallback(resolve))
+      Object.defineProperties(video, {
+        videoWidth: { value: 0, configurable: true },
+        videoHeight: { value: 0, configurable: true },
+      })
+      await frames()
+      output.textContent = ''
+      for (let i = 0; i < 3; i++) await frames()
+      const text = output.textContent
+      Reflect.deleteProperty(video, 'videoWidth')
+      Reflect.deleteProperty(video, 'videoHeight')
+      return text
+    })
+    expect(skipped).toBe('')
+    expect(classes).toContain(await said(opened))
     expect(opened.errors).toEqual([])
     await opened.page.close()
   })

@@ -43,6 +43,7 @@ describe('palettes', () => {
     expect(palette(0.25)).toEqual([50, 100, 25])
     expect(palette(0.5)).toEqual([100, 200, 50])
     expect(palette(0.75)).toEqual([150, 100, 150])
+    expect(palette(Number.NaN)).toEqual([0, 0, 0])
     expect([palette(1), palette(7), palette(-3)]).toEqual([
       [200, 0, 250],
       [200, 0, 250],
