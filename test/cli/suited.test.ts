@@ -107,6 +107,16 @@ describe('a run on a folder', () => {
     expect(hashIn('again')).toBe(hashIn('run'))
   })
 
+  it('tells which pictures it does not read, and what to do', async () => {
+    for (const name of ['ape/a.webp', 'ape/b.HEIC', 'cat/notes.txt']) writeFileSync(join('photos', name), 'x')
+    const out = await run({ model: 'linear', data: 'photos', out: 'told', epochs: 1 })
+    expect(out.match(/^note: .*$/gm)).toEqual([
+      'note: left out 2 pictures of another format, such as photos/ape/a.webp: PNG and JPEG are read; save them as one of these',
+      'note: left out 1 file in the classes, such as photos/cat/notes.txt: names of pictures end in .png, .jpg, .jpeg',
+    ])
+    for (const name of ['ape/a.webp', 'ape/b.HEIC', 'cat/notes.txt']) rmSync(join('photos', name))
+  })
+
   it('refuses one class, and a class of which nothing is left to train with', async () => {
     mkdirSync('one/cat', { recursive: true })
     for (let n = 0; n < 6; n++) {

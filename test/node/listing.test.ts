@@ -53,7 +53,8 @@ describe('listPictures', () => {
     const { files, others } = await list()
     expect(files).toEqual(['a/1.png', 'b/6.png'])
     expect(others).toEqual([
-      { count: 4, example: join(directory, 'a/2.webp'), kind: 'file', place: 'class' },
+      { count: 1, example: join(directory, 'a/2.webp'), kind: 'picture of another format', place: 'class' },
+      { count: 3, example: join(directory, 'a/3.png '), kind: 'file', place: 'class' },
       { count: 2, example: join(directory, 'a/sub'), kind: 'directory', place: 'class' },
       { count: 1, example: join(directory, 'notes'), kind: 'file', place: 'beside' },
     ])
