@@ -391,6 +391,9 @@ function parseMetadata(value: string, sealed: boolean, name: string): Record<str
       throw new FormatError(`${name}: ${metadataKey} ${quote(key)} is not a string; metadata must be strings`)
     }
     const string = parseString(text, name)
+    if (loneSurrogate.test(key + '\n' + string)) {
+      throw new FormatError(`${name}: ${metadataKey} ${quote(key)} is not well-formed Unicode`)
+    }
     if (key !== checksumKey && !isChecksumLike(string)) strings.push([key, string])
     else if (!sealed) throw damaged(name)
   }

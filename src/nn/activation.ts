@@ -1,4 +1,5 @@
 /** Nonlinearities: layers without weights that keep the shape. */
+import { ShapeError } from '../runtime/errors.js'
 import {
   elu,
   eluNames,
@@ -36,6 +37,12 @@ abstract class Pointwise<Options extends object = object> extends Layer<Options>
   describe(): string {
     return this.type.toLowerCase()
   }
+}
+
+/** The shape of an input with channels. @throws ShapeError where it has none */
+function overChannels(type: string, input: Shape): number[] {
+  if (input.length === 0) throw new ShapeError(`${type}: the input must have channels, given single numbers`)
+  return [...input]
 }
 
 /** max(x, 0). */
@@ -144,6 +151,10 @@ export class Softmax extends Pointwise<SoftmaxOptions> {
   static override readonly rules: OptionRules = { inLoss: 'flag' } satisfies RulesOf<SoftmaxOptions>
   readonly type = 'Softmax'
 
+  override outputShape(input: Shape): number[] {
+    return overChannels(this.type, input)
+  }
+
   forward(x: Tensor): Tensor {
     return this.options.inLoss ? x : softmax(x, 1)
   }
@@ -161,6 +172,10 @@ export class Softmax extends Pointwise<SoftmaxOptions> {
 export class LogSoftmax extends Pointwise {
   static override readonly repeatable = true
   readonly type = 'LogSoftmax'
+
+  override outputShape(input: Shape): number[] {
+    return overChannels(this.type, input)
+  }
 
   forward(x: Tensor): Tensor {
     return logSoftmax(x, 1)

@@ -1,5 +1,5 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
-import { describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
+import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
 import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import { describeLocal, localNames, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
 import { checkTable, connectedConv2d } from '../ops/separable.js'
@@ -188,7 +188,9 @@ export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
     expectMaps(this.type, 2, input)
     expectChannels(this.type, this.options.inChannels, input)
     checkTable(this.#weightShape(input), this.options.table)
-    return describeConv(this.type, 2, [N, ...input], this.#weightShape(input), this.#operation())
+    const conv = describeConv(this.type, 2, [N, ...input], this.#weightShape(input), this.#operation())
+    checkPaddingMode(this.type, conv.problem, this.options.paddingMode ?? 'zeros')
+    return conv
   }
 
   outputShape(input: Shape): number[] {
@@ -204,7 +206,7 @@ export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
     const shape = this.#weightShape(input)
     const [K, , R, S] = shape as [number, number, number, number]
     // He's variance by the connections that there are.
-    const std = Math.sqrt((2 * K) / (this.#connections * R * S))
+    const std = Math.sqrt((2 * K) / (Math.max(1, this.#connections) * R * S))
     const weight = { name: 'weight', shape, init: weightInit ?? ({ name: 'normal', std } as const) }
     return bias ? [weight, { name: 'bias', shape: [K], init: biasInit }] : [weight]
   }

@@ -47,7 +47,14 @@ function changeProgress(header: Json, random: Random): Json {
   }
   if (random.chance(0.3) || metadata['progress'] === undefined) return mutateJson(header, random)
   const changed = mutateJson(JSON.parse(metadata['progress']) as Json, random)
-  const text = random.chance(0.8) ? JSON.stringify(changed) : oddJsonText(changed, random)
+  let text: string
+  try {
+    text = random.chance(0.8) ? JSON.stringify(changed) : oddJsonText(changed, random)
+  } catch (error) {
+    // What is nested too deep to be written is no case.
+    if (!(error instanceof RangeError)) throw error
+    text = metadata['progress']
+  }
   return { __metadata__: { ...metadata, progress: text }, ...tensors }
 }
 
