@@ -30,7 +30,7 @@ export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): Cli
   kernels('clipGradNorm')
   checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
   checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
-  gradients.forEach((gradient: unknown, index) => {
+  Array.from(gradients).forEach((gradient: unknown, index) => {
     if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
     checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
   })

@@ -52,7 +52,8 @@ function checkParameters(name: string, parameters: readonly Tensor[]): void {
     throw new ShapeError(`${name}: parameters must be an array of at least one Tensor, such as model.parameters()`)
   }
   const seen = new Map<unknown, number>()
-  parameters.forEach((parameter: unknown, index) => {
+  // `forEach` would pass over holes.
+  Array.from(parameters).forEach((parameter: unknown, index) => {
     if (!(parameter instanceof Tensor)) throw new ShapeError(`${name}: parameter ${index} is not a Tensor`)
     const before = seen.get(parameter.storage)
     if (before !== undefined) {
@@ -200,7 +201,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
       const saved = state.tensors[key]
       if (!saved) throw new ShapeError(`${this.name}: loadState: the state has no '${key}'; it is another optimizer's`)
       checkObject(saved, `${what}'s '${key}'`, '{ shape, data }', ['shape', 'data'])
-      if (!Array.prototype.every.call(Object(saved.data), (value) => typeof value === 'number')) {
+      if (saved.data === null || !Array.prototype.every.call(saved.data, (value) => typeof value === 'number')) {
         throw wrongKind(`${what}'s '${key}'`, 'numbers', saved.data)
       }
       checkShape(saved.shape, `${what}'s '${key}'`)
