@@ -1,4 +1,5 @@
 /** Finite differences against the analytic gradient. */
+import { checkList, checkNumber } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { tensor, uniform } from '../tensor/create.js'
@@ -29,6 +30,8 @@ export interface GradcheckResult {
 export function gradcheck(fn: TensorFunction, inputs: Tensor[], options: GradcheckOptions = {}): GradcheckResult {
   checkKeys('gradcheck', options, { step: 0, tolerance: 0, samples: 0, seed: 0 } satisfies Names<GradcheckOptions>)
   const { step = 1e-2, tolerance = 1e-2, samples = 64, seed = 1 } = options
+  checkList(inputs, 'gradcheck: inputs', 'a list of tensors')
+  for (const [name, value] of Object.entries({ step, tolerance, samples })) checkNumber(value, `gradcheck: ${name}`, 0)
   return scope(() => {
     const { value, pullback, dispose } = vjp(fn, ...inputs)
     const v = uniform(value.shape, { low: -1, high: 1, seed })

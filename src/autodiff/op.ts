@@ -1,7 +1,7 @@
 /** How an operation is defined: a shape rule, a forward pass and a gradient, in one place. */
 import { afterFailure, kernels } from '../runtime/core.js'
-import { ShapeError, UnsupportedError } from '../runtime/errors.js'
-import { keep, scope, Tensor } from '../tensor/tensor.js'
+import { UnsupportedError } from '../runtime/errors.js'
+import { checkTensor, keep, scope, Tensor } from '../tensor/tensor.js'
 import { isRecording, tapesTracking, type Step } from './tape.js'
 
 /** Tensor arguments by name; optional ones may be undefined. */
@@ -39,6 +39,8 @@ export interface Definition<I extends Inputs, O, D, S extends Saved = Record<str
     dy: Tensor,
     d: D,
   ): { readonly [name in keyof I]?: Tensor | false | undefined }
+  /** Inputs that may be undefined. */
+  readonly optional?: readonly (keyof I & string)[]
   /** What the gradient reads: names of inputs, and 'y'. Everything else is freed early. Default: the inputs. */
   readonly keeps?: readonly ((keyof I & string) | 'y')[]
 }
@@ -48,20 +50,6 @@ function shapeOnly(tensor: Tensor): Tensor {
   const ghost = tensor.alias()
   ghost.dispose()
   return ghost
-}
-
-/** Checks that an argument is a live tensor. @throws ShapeError, DisposedError */
-export function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
-  if (!(value instanceof Tensor)) throw new ShapeError(`${name}: ${argument} must be a Tensor, ${notATensor(value)}`)
-  value.assertLive()
-}
-
-/** What was given in place of a tensor, and what would be right. */
-function notATensor(value: unknown): string {
-  if (value !== null && typeof value === 'object' && 'shape' in value) {
-    return 'not an object like one, such as a clone or the tensor of another copy of this package; make one of its data() with tensor()'
-  }
-  return `not ${value === null ? 'null' : typeof value}; make one with tensor()`
 }
 
 const noGradient = (name: string, argument: string): UnsupportedError =>
@@ -94,7 +82,10 @@ export function defineOp<I extends Inputs, O, D, S extends Saved = Record<string
 ): Op<I, O> {
   return (inputs, options) => {
     kernels(name)
-    for (const argument in inputs) if (inputs[argument] !== undefined) checkTensor(inputs[argument], name, argument)
+    for (const argument in inputs) {
+      const given = inputs[argument]
+      if (given !== undefined || !definition.optional?.includes(argument)) checkTensor(given, name, argument)
+    }
     const d = definition.shape(inputs, options)
     const present = isRecording() ? presentOf(inputs) : []
     const tapes = tapesTracking(present.map(([, { storage }]) => storage))

@@ -1,10 +1,11 @@
 /** Gradients of functions: `vjp`, `grad`, `valueAndGrad`. */
 import { ShapeError } from '../runtime/errors.js'
+import { checkFunction } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
 import { ones, zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import { enterScope, keep, leaveScope, owned, scope, Tensor, type Storage } from '../tensor/tensor.js'
+import { checkTensor, enterScope, keep, leaveScope, owned, scope, Tensor, type Storage } from '../tensor/tensor.js'
 import { copy } from './copy.js'
-import { checkTensor } from './op.js'
 import { Tape } from './tape.js'
 
 /** A function of tensors that returns one. */
@@ -41,6 +42,7 @@ interface Trace {
 
 /** Runs fn on a new tape; intermediate tensors are freed unless a gradient needs them. Nothing stays when it throws. */
 function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trace {
+  checkFunction(fn, `${what}: fn`, 'a function of tensors')
   given.forEach((input, index) => {
     checkTensor(input, what, `input ${index}`)
   })
@@ -64,9 +66,7 @@ function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trac
       scope(() => {
         const result: unknown = fn(...inputs)
         if (!(result instanceof Tensor)) {
-          throw new ShapeError(
-            `${what}: the function must return a Tensor, not ${result === null ? 'null' : typeof result}`,
-          )
+          throw new ShapeError(`${what}: the function must return a Tensor, not ${inWords(result)}`)
         }
         return owned(result)
       }),

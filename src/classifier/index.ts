@@ -8,6 +8,7 @@ import { preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
+import { checkModel, checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { scope } from '../tensor/tensor.js'
@@ -49,7 +50,11 @@ export class PictureClassifier {
    * @param file what a model's file says of it: what `decodeModel` gives
    * @throws UnsupportedError when the model takes no pictures
    */
-  constructor({ file, model }: { readonly file: ModelDescription; readonly model: Graph }) {
+  constructor(decoded: { readonly file: ModelDescription; readonly model: Graph }) {
+    checkObject(decoded, 'PictureClassifier: its argument', 'what decodeModel() gives')
+    const { file, model } = decoded
+    checkObject(file, 'PictureClassifier: file', 'what decodeModel() gives')
+    checkModel(model, 'PictureClassifier: model')
     const { name, classes, preprocessing } = file
     if (!preprocessing) {
       const input = model.input?.join(', ') ?? ''

@@ -4,9 +4,10 @@
  */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
-import { checkShape, showShape } from '../tensor/shape.js'
+import { checkShape, checkSize, showShape } from '../tensor/shape.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from '../io/preprocessing.js'
 
@@ -77,11 +78,13 @@ function checkAugmentation([C, H, W]: readonly [number, number, number], given: 
     )
   }
   if (!Number.isInteger(shift) || shift < 0 || shift >= Math.min(h, w)) {
-    throw new ShapeError(`augmentation: shift must be a whole number from 0 to ${Math.min(h, w) - 1}, given ${shift}`)
+    throw new ShapeError(
+      `augmentation: shift must be a whole number from 0 to ${Math.min(h, w) - 1}, given ${inWords(shift)}`,
+    )
   }
   for (const [name, value] of Object.entries({ brightness, contrast, saturation })) {
     if (!(value >= 0 && value <= 1)) {
-      throw new ShapeError(`augmentation: ${name} must be a number from 0 to 1, given ${value}`)
+      throw new ShapeError(`augmentation: ${name} must be a number from 0 to 1, given ${inWords(value)}`)
     }
   }
   if (saturation > 0 && C !== 3) {
@@ -103,8 +106,11 @@ export class Painter {
   readonly #line: Float64Array
 
   /** @throws ShapeError when the augmentation or the normalization does not fit pictures of `shape`. */
-  constructor(shape: readonly [number, number, number], { mean, std }: Normalization, augmentation: Augmentation = {}) {
+  constructor(shape: readonly [number, number, number], normalization: Normalization, augmentation: Augmentation = {}) {
     checkShape(shape, 'pictures')
+    checkSize(shape, 'pictures', 'one of')
+    checkObject(normalization, 'the normalization', '{ mean, std }')
+    const { mean, std } = normalization
     const [C] = shape
     if (shape.length !== 3) throw new ShapeError(`pictures: their shape must be (C, H, W), given ${showShape(shape)}`)
     this.#augmentation = checkAugmentation(shape, augmentation)

@@ -2,8 +2,9 @@
  * CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3,073 bytes, one label and the
  * 32 × 32 pixels, all red ones first, then green, then blue.
  */
-import { checkFile } from '../io/limits.js'
+import { fileBytes } from '../io/limits.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import type { ImageDataset } from './dataset.js'
 import type { NamedBytes } from './mnist.js'
@@ -33,8 +34,11 @@ export function cifar10FromBinary(files: readonly NamedBytes[]): ImageDataset {
   const given: unknown = files
   if (!Array.isArray(given))
     throw new ShapeError(`cifar10FromBinary: expected a list of files, given ${inWords(given)}`)
-  for (const { bytes, name } of files) {
-    checkFile(bytes, name)
+  const opened = files.map((file) => {
+    checkObject(file, 'cifar10FromBinary: a file', '{ bytes, name }')
+    return { bytes: fileBytes(file.bytes, file.name), name: file.name }
+  })
+  for (const { bytes, name } of opened) {
     if (bytes.length === 0 || bytes.length % record !== 0) {
       throw new FormatError(
         `${name}: ${bytes.length} bytes are not whole records of ${record} (a label, ${pixels} pixels); ` +
@@ -42,11 +46,11 @@ export function cifar10FromBinary(files: readonly NamedBytes[]): ImageDataset {
       )
     }
   }
-  const size = files.reduce((total, { bytes }) => total + bytes.length / record, 0)
+  const size = opened.reduce((total, { bytes }) => total + bytes.length / record, 0)
   const images = new Uint8Array(size * pixels)
   const labels = new Uint8Array(size)
   let place = 0
-  for (const { bytes, name } of files) {
+  for (const { bytes, name } of opened) {
     for (let at = 0; at < bytes.length; at += record, place++) {
       const label = bytes[at] as number
       if (label >= classes.length) {

@@ -1,6 +1,7 @@
 /** Labelled pictures in memory, and what every loader and every training program needs to do with them. */
 import type { PixelPreprocessing } from '../io/preprocessing.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkNumber, checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkSource, listed } from './source.js'
 
@@ -37,6 +38,8 @@ export type ImageSource = ImageDataset | ImageFiles
 
 /** Pixels (C, H, W) of one picture, a view where it is in memory; undefined when it is damaged. */
 export async function readImage(source: ImageSource, index: number): Promise<Uint8Array | undefined> {
+  checkSource(source, 'readImage')
+  checkNumber(index, 'readImage: index')
   if (!('images' in source)) return source.read(index)
   const [C, H, W] = source.shape
   return source.images.subarray(index * C * H * W, (index + 1) * C * H * W)
@@ -53,6 +56,7 @@ export function assertSameImages(
   test: ImageSource,
   names: { readonly training: string; readonly test: string } = { training: 'training set', test: 'test set' },
 ): void {
+  checkObject(names, 'assertSameImages: the names', 'what to call the two', ['training', 'test'])
   checkSource(training, names.training)
   checkSource(test, names.test)
   if (training.shape.join() !== test.shape.join()) {
@@ -94,6 +98,8 @@ export function holdOut<Source extends ImageSource>(
 /** Pictures begin ≤ i < end as a source of their own. */
 export function imageRange<Source extends ImageSource>(source: Source, begin: number, end: number): Source {
   checkSource(source, 'imageRange')
+  checkNumber(begin, 'imageRange: begin')
+  checkNumber(end, 'imageRange: end')
   const [channels, height, width] = source.shape
   const pixels = channels * height * width
   const part = { ...source, labels: source.labels.subarray(begin, end), size: end - begin }

@@ -6,8 +6,20 @@
  */
 import { crc32 } from '../io/crc32.js'
 import { Inflator } from '../io/inflate.js'
-import { allocate, checkBytes, checkFile, endsWithin, limitNames, type PictureLimits } from '../io/limits.js'
+import {
+  allocate,
+  checkBytes,
+  endsWithin,
+  fileBytes,
+  isBytes,
+  limitNames,
+  type FileBytes,
+  type PictureLimits,
+} from '../io/limits.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { showShape } from '../tensor/shape.js'
+import { inWords } from '../runtime/text.js'
+import { checkList, wrongKind } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 
 /** Elements of an IDX file, in the typed array of the type that the file declares. */
@@ -52,18 +64,18 @@ function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array
 /**
  * Reads an IDX file of any element type; gzip is recognised by its first bytes (1f 8b) and inflated.
  *
- * @param bytes the whole file
+ * @param file the whole of it
  * @param name what to call it in errors, usually its path
  * @param limits of the memory that inflation may take, by default 512 MiB; reading takes at most three times the result
- * @returns the shape and the elements. One-byte elements of a file that is not compressed are a view of `bytes`;
+ * @returns the shape and the elements. One-byte elements of a file that is not compressed are a view of `file`;
  *   everything else is a copy.
  * @throws FormatError when the file is empty, not IDX, of an unknown type, cut short or too long, has no dimensions or
  *   one of size 0, when its gzip wrapping is damaged, or when inflation would exceed the limit. Nothing is inflated beyond
  *   what the header promises.
  */
-export function readIdx(bytes: Uint8Array, name: string, limits: DataLimits = {}): IdxArray {
+export function readIdx(file: FileBytes, name: string, limits: DataLimits = {}): IdxArray {
   checkKeys('readIdx', limits, limitNames)
-  checkFile(bytes, name)
+  const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; an IDX file was expected`)
   const content = isGzip(bytes) || endsWithin(bytes, [0x1f, 0x8b]) ? gunzipIdx(bytes, name, limits) : bytes
   const header = parseHeader(content, name)
@@ -90,13 +102,17 @@ export function readIdx(bytes: Uint8Array, name: string, limits: DataLimits = {}
  * @throws ShapeError when the shape cannot be written or does not match the data
  */
 export function writeIdx(shape: readonly number[], data: Uint8Array): Uint8Array {
+  checkList(shape, 'writeIdx: the shape', 'a list of sizes')
+  if (!isBytes(data)) throw wrongKind('writeIdx: the data', 'bytes', data)
   if (shape.length < 1 || shape.length > 255) {
     throw new ShapeError(`writeIdx: the shape has ${shape.length} dimensions; IDX holds 1 to 255`)
   }
   let size = 1
   for (const dimension of shape) {
     if (!Number.isInteger(dimension) || dimension < 1 || dimension > 0xffffffff) {
-      throw new ShapeError(`writeIdx: size ${dimension} in shape (${shape.join(', ')}) is not a whole number ≥ 1`)
+      throw new ShapeError(
+        `writeIdx: size ${inWords(dimension)} in shape ${showShape(shape)} is not a whole number ≥ 1`,
+      )
     }
     size *= dimension
   }

@@ -10,6 +10,9 @@ import {
 } from '../io/preprocessing.js'
 import { floatsAt } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkShape, showShape, sizeOf } from '../tensor/shape.js'
+import { isBytes } from '../io/limits.js'
+import { checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { filled, type Tensor } from '../tensor/tensor.js'
 import { permutation, type Batch, type DistantExamples, type Draw, type Examples } from '../train/examples.js'
 import { Painter, type Augmentation } from './augment.js'
@@ -68,6 +71,7 @@ class Moments {
 /** Mean and standard deviation of each channel of a training split, to be used for validation and tests too. */
 export function fitNormalization(source: ImageDataset): Normalization {
   checkSource(source, 'fitNormalization')
+  if (!('images' in source)) throw new ShapeError('fitNormalization: the pictures are in files; use fitNormalizationOf')
   const { images, shape } = source
   const moments = new Moments(shape)
   moments.add(images)
@@ -79,6 +83,7 @@ export function fitNormalization(source: ImageDataset): Normalization {
  * @throws ShapeError when none of them can be read
  */
 export async function fitNormalizationOf(source: ImageSource): Promise<Normalization> {
+  checkSource(source, 'fitNormalization')
   if ('images' in source) return fitNormalization(source)
   const moments = new Moments(source.shape)
   let read = 0
@@ -98,9 +103,10 @@ export function imageTensor(
   shape: readonly [number, number, number],
   normalization: Normalization,
 ): Tensor {
-  const size = shape[0] * shape[1] * shape[2]
+  const size = sizeOf(checkShape(shape, 'imageTensor'))
+  if (!isBytes(pixels)) throw wrongKind('imageTensor: the pixels', 'bytes', pixels)
   if (pixels.length === 0 || pixels.length % size !== 0) {
-    throw new ShapeError(`imageTensor: ${pixels.length} bytes are not whole pictures of (${shape.join(', ')})`)
+    throw new ShapeError(`imageTensor: ${pixels.length} bytes are not whole pictures of ${showShape(shape)}`)
   }
   const painter = new Painter(shape, normalization)
   return filled([pixels.length / size, ...shape], 'imageTensor', (x) => {
@@ -127,6 +133,7 @@ export function normalizationOf({
  * @throws ShapeError when there is no picture, or one is not what it says
  */
 export function preprocess(images: readonly Picture[], preprocessing: Preprocessing): Tensor {
+  checkList(images, 'preprocess: the images', 'a list of pictures')
   checkPreprocessing(preprocessing, 'preprocess: preprocessing')
   return preparedTensor(
     images.map((image) => preparePixels(image, preprocessing)),
@@ -215,6 +222,7 @@ export function imageExamples(
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array> {
   checkSource(source, 'imageExamples')
+  checkObject(how, 'imageExamples: the second argument', 'a normalization or a preprocessing')
   const [normalization, middle] = 'normalization' in how ? [normalizationOf(how), { crop: how.size }] : [how, {}]
   const painter = new Painter(source.shape, normalization, { ...middle, ...augmentation })
   const drawn = (draw: Draw | undefined): Draw | undefined => (augmentation ? draw : undefined)

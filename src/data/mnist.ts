@@ -1,12 +1,14 @@
 /** MNIST and datasets published in its format: one IDX file of images (N, H, W) uint8, one of labels (N) uint8. */
 import { FormatError } from '../runtime/errors.js'
+import { checkList, checkObject } from '../runtime/check.js'
+import type { FileBytes } from '../io/limits.js'
 import type { ImageDataset } from './dataset.js'
 import { readIdx, type DataLimits } from './idx.js'
 
 /** The bytes of a file and what to call it in errors. */
 export interface NamedBytes {
   /** The file, gzipped or not. */
-  readonly bytes: Uint8Array
+  readonly bytes: FileBytes
   /** What errors call the file. */
   readonly name: string
 }
@@ -44,6 +46,7 @@ export function mnistFromIdx(
   names = digits,
   limits: DataLimits = {},
 ): ImageDataset {
+  checkList(names, 'mnistFromIdx: the names', 'a list of the classes')
   const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3, limits)
   const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1, limits)
   const [count = 0, height = 0, width = 0] = pixels.shape
@@ -68,6 +71,7 @@ function readUint8(
   rank: number,
   limits: DataLimits,
 ): { shape: number[]; data: Uint8Array } {
+  checkObject(file, 'mnistFromIdx: a file', '{ bytes, name }')
   const { shape, data } = readIdx(file.bytes, file.name, limits)
   if (data instanceof Uint8Array && shape.length === rank) return { shape, data }
   const type = data.constructor.name.replace('Array', '').toLowerCase()

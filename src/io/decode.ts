@@ -3,7 +3,7 @@ import { FormatError } from '../runtime/errors.js'
 import { orientationOf, upright } from './exif.js'
 import { formatOf } from './formats.js'
 import { decodeJpeg, isJpeg } from './jpeg.js'
-import { checkFile, endsWithin, jpegSignature, pngSignature, type PictureLimits } from './limits.js'
+import { endsWithin, fileBytes, jpegSignature, pngSignature, type FileBytes, type PictureLimits } from './limits.js'
 import { decodePng, type PngImage } from './png.js'
 
 const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 0x50
@@ -14,8 +14,8 @@ const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 
  * @param limits of pixels and of memory
  * @throws FormatError when it is neither, or damaged, or exceeds a limit
  */
-export function decodeImage(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
-  checkFile(bytes, name)
+export function decodeImage(file: FileBytes, name: string, limits: PictureLimits = {}): PngImage {
+  const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG or a JPEG was expected`)
   if (isJpeg(bytes) || endsWithin(bytes, jpegSignature))
     return upright(decodeJpeg(bytes, name, limits), orientationOf(bytes))

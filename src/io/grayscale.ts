@@ -2,7 +2,9 @@
  * The two steps that a classifier of grey pictures needs: to grey, to another size. Integer arithmetic throughout: the
  * same pixels in every engine.
  */
-import { allocate } from './limits.js'
+import { wrongKind } from '../runtime/check.js'
+import { allocate, isBytes } from './limits.js'
+import { ShapeError } from '../runtime/errors.js'
 import { checkPixels, checkSize } from './pixels.js'
 import type { PngImage } from './png.js'
 
@@ -23,8 +25,8 @@ export interface GrayscaleImage {
  * @throws ShapeError when sizes, channels and data do not fit one another
  */
 export function toGrayscale(image: PngImage): GrayscaleImage {
+  checkPixels('toGrayscale', image)
   const { width, height, channels, data } = image
-  checkPixels('toGrayscale', image, channels)
   const gray = new Uint8Array(width * height)
   const colored = channels >= 3
   const hasAlpha = channels % 2 === 0
@@ -61,7 +63,12 @@ export function resizeGrayscale(image: GrayscaleImage, width: number, height: nu
  * Resizes a grey picture along two axes, of which each may give a part of the result only, into `target`. Sums are whole
  * numbers, exact below 2^53: for sizes up to 2^21. Beyond, the error is far below half a shade.
  */
-export function resample({ width, height, data }: GrayscaleImage, x: Axis, y: Axis, target: Uint8Array): void {
+export function resample(image: GrayscaleImage, x: Axis, y: Axis, target: Uint8Array): void {
+  if (!(x instanceof Axis && y instanceof Axis && isBytes(target))) {
+    throw new ShapeError('resample: it takes a picture, two of Axis and the bytes of the result')
+  }
+  checkPixels('resample', image, 1)
+  const { width, height, data } = image
   const total = x.total * y.total
   const sums = new Float64Array(x.count)
   // Sums over rows and over columns give the same in either order. The one that leaves less for the other goes first.
@@ -118,11 +125,15 @@ export class Axis {
   readonly #middle: number
 
   constructor(from: number, to: number, begin = 0, count = to, interpolation: Interpolation = 'area') {
+    for (const value of [from, to, begin, count]) {
+      if (!Number.isInteger(value)) throw wrongKind('Axis: sizes', 'whole numbers', value)
+    }
+    const list = (): Float64Array => new Float64Array(allocate(8 * count, 'a picture: its axis').buffer)
     this.count = count
-    this.first = new Float64Array(count)
-    this.last = new Float64Array(count)
-    this.#firstWeight = new Float64Array(count)
-    this.#lastWeight = new Float64Array(count)
+    this.first = list()
+    this.last = list()
+    this.#firstWeight = list()
+    this.#lastWeight = list()
     this.#middle = to
     const shrinks = to <= from && interpolation === 'area'
     const isNearest = interpolation === 'nearest'

@@ -1,5 +1,6 @@
 /** Files: models, safetensors, PNG and JPEG. */
 export { decodeImage } from './decode.js'
+export type { FileBytes } from './limits.js'
 export {
   Axis,
   lightOnDark,

@@ -12,19 +12,20 @@ import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPar
 import { inverseTransform } from './jpeg-transform.js'
 import {
   allocate,
-  checkFile,
+  fileBytes,
   beginsWith,
   checkBytes,
   checkPixels,
   endsWithin,
   jpegSignature,
   limitNames,
+  type FileBytes,
   type PictureLimits,
 } from './limits.js'
 import type { PngImage } from './png.js'
 
 /** Whether the bytes begin as a JPEG does. */
-export const isJpeg = (bytes: Uint8Array): boolean => beginsWith(bytes, jpegSignature)
+export const isJpeg = (file: FileBytes): boolean => beginsWith(fileBytes(file, 'isJpeg'), jpegSignature)
 
 // The second bytes of markers, of which the first is 255.
 const SOF0 = 0xc0
@@ -58,15 +59,15 @@ interface Frame {
 /**
  * Reads a baseline, extended or progressive JPEG of 8 bits as RGB; grey ones have three equal channels.
  *
- * @param bytes the whole file
+ * @param file the whole of it
  * @param name what to call it in errors, usually its path
  * @param limits of pixels and of memory; decoding takes at most three times the result, and 64 MB, and 3.7 times with the
  *   four components of printing colours
  * @throws FormatError when the bytes are not a JPEG, are damaged or cut short, or exceed a limit
  */
-export function decodeJpeg(bytes: Uint8Array, name: string, limits: PictureLimits = {}): PngImage {
+export function decodeJpeg(file: FileBytes, name: string, limits: PictureLimits = {}): PngImage {
   checkKeys('decodeJpeg', limits, limitNames)
-  checkFile(bytes, name)
+  const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)
   if (endsWithin(bytes, jpegSignature)) {
     throw new FormatError(`${name}: the JPEG is cut short: ${bytes.length} bytes are given; fetch or save it again`)

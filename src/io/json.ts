@@ -1,5 +1,6 @@
 /** JSON from files: bounded in depth and number of values, and with a checksum in what this package writes. */
-import { FormatError } from '../runtime/errors.js'
+import { FormatError, ShapeError } from '../runtime/errors.js'
+import { inWords, named } from '../runtime/text.js'
 import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
 
 /** Objects and lists within one another. A model's architecture has about 8. */
@@ -36,6 +37,7 @@ function excessOf(text: string): string | undefined {
  * @throws FormatError when it is not JSON, or has more levels or values than any file of ours
  */
 export function parseJson(text: string, name: string): unknown {
+  if (typeof text !== 'string') throw new ShapeError(`${named(name)}: JSON must be a text, given ${inWords(text)}`)
   const excess = excessOf(text)
   if (excess !== undefined) throw new FormatError(`${name}: the JSON is ${excess}, which no file of this kind needs`)
   try {
@@ -46,13 +48,22 @@ export function parseJson(text: string, name: string): unknown {
   }
 }
 
+/** The JSON of a value. @throws ShapeError when it holds what JSON cannot say: itself, or a BigInt */
+export function jsonOf(value: unknown, indent?: number): string {
+  try {
+    return JSON.stringify(value, null, indent)
+  } catch (error) {
+    throw new ShapeError(`the description cannot be written as JSON (${(error as Error).message.replace(/\s+/g, ' ')})`)
+  }
+}
+
 const KEY = 'checksum'
 /** How a text with a checksum begins, up to its digits. */
 const head = (): string => `{\n  "${KEY}": "${checksumMark}`
 
 /** The JSON of an object, indented for reading, whose first member is a checksum over all of the text. */
 export function encodeSealedJson(value: object): string {
-  const bytes = new TextEncoder().encode(`${JSON.stringify({ [KEY]: unsealedChecksum, ...value }, null, 2)}\n`)
+  const bytes = new TextEncoder().encode(`${jsonOf({ [KEY]: unsealedChecksum, ...value }, 2)}\n`)
   seal(bytes, head().length)
   return new TextDecoder().decode(bytes)
 }

@@ -1,5 +1,6 @@
 /** What a picture from a stranger may ask for, checked before anything is decoded. */
 import { FormatError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { wrongKind } from '../runtime/check.js'
 import type { Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 
@@ -18,9 +19,17 @@ export interface PictureLimits {
 export const isBytes = (value: unknown): value is Uint8Array =>
   ArrayBuffer.isView(value) && (value as Uint8Array).BYTES_PER_ELEMENT === 1
 
-/** @throws ShapeError when what is given as a file is no bytes */
-export function checkFile(bytes: unknown, name: unknown): void {
-  if (!isBytes(bytes)) throw new ShapeError(`${String(name)}: a file must be a Uint8Array, given ${inWords(bytes)}`)
+/** The bytes of a file. */
+export type FileBytes = Uint8Array | ArrayBuffer
+
+/** Those bytes as an array of them. @throws ShapeError when what is given as a file is no bytes */
+export function fileBytes(bytes: FileBytes, name: unknown): Uint8Array {
+  if (typeof name !== 'string') throw wrongKind('the name of a file', 'a text for messages', name)
+  if (bytes instanceof Uint8Array) return bytes
+  if (isBytes(bytes))
+    return new Uint8Array((bytes as Uint8Array).buffer, (bytes as Uint8Array).byteOffset, (bytes as Uint8Array).length)
+  if (Object.prototype.toString.call(bytes) === '[object ArrayBuffer]') return new Uint8Array(bytes)
+  throw wrongKind(`${name}: a file`, 'a Uint8Array or an ArrayBuffer', bytes)
 }
 
 /** How pictures begin. */
@@ -44,7 +53,7 @@ export const limitNames = { maxPixels: 0, maxBytes: 0 } satisfies Names<PictureL
 /** @throws ShapeError when a limit is not a number above 0 */
 function limitOf(name: 'maxPixels' | 'maxBytes', value: number): number {
   if (value > 0) return value
-  throw new ShapeError(`${name} is ${value}; it must be a number above 0, such as 1e6, or Infinity for none`)
+  throw new ShapeError(`${name} is ${inWords(value)}; it must be a number above 0, such as 1e6, or Infinity for none`)
 }
 
 /**

@@ -5,8 +5,10 @@
 import { modelFromJSON } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
-import { decodeSealedJson, encodeSealedJson, parseJson } from './json.js'
+import { type FileBytes } from './limits.js'
+import { checkModel, checkObject } from '../runtime/check.js'
+import { inWords, named } from '../runtime/text.js'
+import { decodeSealedJson, encodeSealedJson, jsonOf, parseJson } from './json.js'
 import {
   checkNormalization,
   checkPreprocessing,
@@ -49,6 +51,7 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 
 /** A description as it stands in a file: what is derived is left out. */
 function written<Description extends ModelDescription>(description: Description): Omit<Description, 'normalization'> {
+  checkObject(description, 'the description', 'that of describeModel()')
   const { normalization, ...rest } = description
   return description.version === 1 ? { ...rest, normalization } : rest
 }
@@ -68,6 +71,8 @@ export type ModelFacts = Pick<ModelDescription, 'name' | 'classes'> &
  * @throws ShapeError when the preprocessing contradicts itself or the model's input
  */
 export function describeModel(model: Graph, facts: ModelFacts): ModelDescription {
+  checkModel(model, 'describeModel: the model')
+  checkObject(facts, 'describeModel: the facts', '{ name, classes, normalization } or { name, classes, preprocessing }')
   const { name, classes } = facts
   const description = { format: 'toeplitz-model', name, architecture: model.toJSON() } as const
   const preprocessing =
@@ -117,7 +122,7 @@ function preprocessingOfVersion1(
  */
 export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array => {
   const description = checkDescription(describeModel(model, facts), 'encodeModel')
-  return model.save({ [metadataKey]: JSON.stringify({ ...written(description), sealed: true }) })
+  return model.save({ [metadataKey]: jsonOf({ ...written(description), sealed: true }) })
 }
 
 /**
@@ -125,7 +130,7 @@ export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array => {
  * @throws FormatError that names the file and the part that does not fit.
  */
 export function decodeModel(
-  bytes: Uint8Array,
+  bytes: FileBytes,
   name: string,
 ): { readonly file: ModelDescription; readonly model: Graph } {
   const { metadata, tensors, verified } = openSafetensors(bytes, name)
@@ -182,7 +187,7 @@ type WrittenDescription = ModelDescription & { readonly sealed?: unknown }
 
 function checkDescription(value: unknown, name: string): WrittenDescription {
   const wrong = (what: string): never => {
-    throw new FormatError(`${name}: ${what}`)
+    throw new FormatError(`${named(name)}: ${what}`)
   }
   if (!isObject(value) || value['format'] !== 'toeplitz-model') wrong("expected an object with format 'toeplitz-model'")
   const file = value as Record<string, unknown>

@@ -1,5 +1,6 @@
 /** Pictures as the planes that models take: channel by channel, of a size asked for. */
 import { ShapeError } from '../runtime/errors.js'
+import { checkObject, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape } from '../tensor/shape.js'
 import { Axis, resample, toGrayscale, type Interpolation } from './grayscale.js'
@@ -15,9 +16,14 @@ export interface PlanarImage {
   readonly data: Uint8Array
 }
 
+function checkChannels(name: string, channels: unknown): void {
+  if (channels !== 1 && channels !== 3) throw wrongKind(`${name}: channels`, '1 or 3', channels)
+}
+
 /** Channels as planes: 1 for grey (luma), 3 for red, green and blue. Transparent pixels lie over white. */
 export function toPlanes(image: PngImage, channels: 1 | 3): PlanarImage {
-  checkPixels('toPlanes', image, image.channels)
+  checkPixels('toPlanes', image)
+  checkChannels('toPlanes', channels)
   const { width, height } = image
   if (channels === 1) return { shape: [1, height, width], data: toGrayscale(image).data }
   const plane = width * height
@@ -37,7 +43,9 @@ function writePlane({ channels, data }: PngImage, c: number, plane: Uint8Array):
 }
 
 /** The middle of a picture in another size: resized until it covers height × width, and cut to it. */
-export function coverImage({ shape, data }: PlanarImage, height: number, width: number): PlanarImage {
+export function coverImage(image: PlanarImage, height: number, width: number): PlanarImage {
+  checkObject(image, 'coverImage: the image', '{ shape, data }')
+  const { shape, data } = image
   const [C, H, W] = checkShape(shape, 'coverImage') as [number, number, number]
   checkShape([height, width], 'coverImage')
   if (shape.length !== 3 || !isBytes(data) || data.length !== C * H * W) {
@@ -161,8 +169,12 @@ export function placePlanes(
 }
 
 /** The middle of a picture as planes in another size: what `coverImage` makes of `toPlanes`. */
-export const coverPlanes = (image: PngImage, channels: 1 | 3, height: number, width: number): PlanarImage =>
-  placePlanes(image, { channels }, { size: [height, width] })
+export function coverPlanes(image: PngImage, channels: 1 | 3, height: number, width: number): PlanarImage {
+  checkPixels('coverPlanes', image)
+  checkChannels('coverPlanes', channels)
+  checkShape([height, width], 'coverPlanes')
+  return placePlanes(image, { channels }, { size: [height, width] })
+}
 
 /** Whether a picture has a light border: of more than 127 on average, as its luma over white. */
 export function isLightGround(image: PngImage): boolean {

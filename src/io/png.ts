@@ -8,19 +8,21 @@
  */
 import { encode } from 'fast-png'
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { checkObject } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 import { crc32 } from './crc32.js'
 import { formatOf } from './formats.js'
 import { Inflator } from './inflate.js'
 import {
   allocate,
-  checkFile,
+  fileBytes,
   beginsWith,
   checkBytes,
   checkPixels,
   endsWithin,
   limitNames,
   pngSignature,
+  type FileBytes,
   type PictureLimits,
 } from './limits.js'
 
@@ -44,14 +46,14 @@ export type DecodePngOptions = PictureLimits
  * over 0..255, palettes become RGB and a transparent colour becomes an alpha channel. Colour profiles and gamma are ignored,
  * and so are bytes after the pixels and after the end; of an animation, the still image is read.
  *
- * @param bytes the whole file
+ * @param file the whole of it
  * @param name what to call it in errors, usually its path
  * @param limits of pixels and of memory; decoding takes at most three times the result, and 64 MB
  * @throws FormatError when the file is not a PNG, is damaged or cut short, or exceeds a limit
  */
-export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOptions = {}): PngImage {
+export function decodePng(file: FileBytes, name: string, limits: DecodePngOptions = {}): PngImage {
   checkKeys('decodePng', limits, limitNames)
-  checkFile(bytes, name)
+  const bytes = fileBytes(file, name)
   const damaged: Damaged = (what) => new FormatError(`${name}: the PNG is damaged: ${what}`)
   const chunks = readChunks(bytes, name, limits, damaged)
   const { width, height, samples, depth } = chunks.header
@@ -92,7 +94,9 @@ export function decodePng(bytes: Uint8Array, name: string, limits: DecodePngOpti
  *
  * @throws ShapeError when sizes, channels and data do not fit one another
  */
-export function encodePng({ width, height, channels, data }: PngImage): Uint8Array {
+export function encodePng(image: PngImage): Uint8Array {
+  checkObject(image, 'encodePng: the image', '{ width, height, channels, data }')
+  const { width, height, channels, data } = image
   try {
     return encode({ width, height, channels, depth: 8, data })
   } catch (error) {

@@ -3,6 +3,7 @@
  * use go by the same value and through the same function, `preparePixels`, so that a model sees what it was trained with.
  */
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { checkList } from '../runtime/check.js'
 import { unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { interpolations, type Interpolation } from './grayscale.js'
@@ -99,6 +100,24 @@ const rules: Readonly<Record<keyof Preprocessing, Rule>> = {
   ],
 }
 
+function checkMembers(
+  value: unknown,
+  name: string,
+  Failure: typeof FormatError | typeof ShapeError,
+  members: readonly (keyof Preprocessing)[],
+): asserts value is Record<string, unknown> {
+  if (!isObject(value)) throw new Failure(`${name} must be an object, given ${inWords(value)}`)
+  for (const member of members) {
+    const [must, holds] = rules[member]
+    if (holds(value[member])) continue
+    const given = value[member] === undefined ? 'it is missing' : `given ${inWords(value[member])}`
+    throw new Failure(`${name}.${member} must be ${must}; ${given}`)
+  }
+}
+
+/** What of a preprocessing decides on the pixels before they are normalized. */
+const pixelMembers = ['channels', 'order', 'invert', 'resize', 'size', 'fit', 'interpolation'] as const
+
 /**
  * Checks a preprocessing that a file or a program gives.
  *
@@ -111,12 +130,7 @@ export function checkPreprocessing(
   name: string,
   Failure: typeof FormatError | typeof ShapeError = ShapeError,
 ): Preprocessing {
-  if (!isObject(value)) throw new Failure(`${name} must be an object, given ${inWords(value)}`)
-  for (const [member, [must, holds]] of Object.entries(rules)) {
-    if (holds(value[member])) continue
-    const given = value[member] === undefined ? 'it is missing' : `given ${inWords(value[member])}`
-    throw new Failure(`${name}.${member} must be ${must}; ${given}`)
-  }
+  checkMembers(value, name, Failure, Object.keys(rules) as (keyof Preprocessing)[])
   const unknown = Object.keys(value).find((member) => !Object.hasOwn(rules, member))
   if (unknown !== undefined) {
     throw new Failure(`${name}: ${unknownName('member', unknown, Object.keys(rules))}`)
@@ -165,7 +179,10 @@ export const plainPixels = ([channels, ...size]: readonly [1 | 3, number, number
 export const plainPreprocessing = (
   shape: readonly [1 | 3, number, number],
   normalization: Normalization,
-): Preprocessing => ({ ...plainPixels(shape), scale: 1 / 255, normalization })
+): Preprocessing => {
+  checkList(shape, 'plainPreprocessing: the shape', '(C, H, W) of a picture')
+  return { ...plainPixels(shape), scale: 1 / 255, normalization }
+}
 
 /** A preprocessing of which another size is the middle, as that of a model which was trained on windows of its pictures. */
 export function cropped(preprocessing: Preprocessing, size: readonly [number, number]): Preprocessing {
@@ -207,6 +224,7 @@ export function checkPicture(image: Picture, name: string): PngImage {
  */
 export function preparePixels(image: Picture, preprocessing: PixelPreprocessing): Uint8Array {
   const checked = checkPicture(image, 'preparePixels')
+  checkMembers(preprocessing, 'preparePixels: preprocessing', ShapeError, pixelMembers)
   const { channels, order, invert } = preprocessing
   const inverted = invert === 'light-background' && isLightGround(checked)
   return placePlanes(checked, { channels, order, inverted }, preprocessing).data

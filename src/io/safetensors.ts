@@ -9,8 +9,14 @@
  * any other.
  */
 import { FormatError, ShapeError } from '../runtime/errors.js'
+import { showShape } from '../tensor/shape.js'
+import { inWords } from '../runtime/text.js'
+import { fileBytes, type FileBytes } from './limits.js'
+import { checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
+
+export type { FileBytes } from './limits.js'
 
 /** A tensor to write: the typed array decides the dtype. */
 export interface SafetensorsInput {
@@ -118,6 +124,8 @@ export function encodeSafetensors(
   options: EncodeSafetensorsOptions = {},
 ): Uint8Array {
   checkKeys('encodeSafetensors', options, { checksum: 0 } satisfies Names<EncodeSafetensorsOptions>)
+  checkObject(tensors, 'encodeSafetensors: the tensors')
+  checkObject(metadata, 'encodeSafetensors: the metadata', 'an object of strings')
   const { checksum = false } = options
   const entries: string[] = []
   const texts = checksum ? [`"${checksumKey}":"${unsealedChecksum}"`] : []
@@ -148,7 +156,7 @@ export function encodeSafetensors(
     }
     if (!Array.isArray(shape) || !shape.every(isSize) || product(shape) !== data.length) {
       throw new ShapeError(
-        `encodeSafetensors: tensor ${quote(name)} has ${data.length} elements, which shape ${Array.isArray(shape) ? `(${shape.join(', ')})` : quote(shape)} ` +
+        `encodeSafetensors: tensor ${quote(name)} has ${data.length} elements, which shape ${Array.isArray(shape) ? showShape(shape) : quote(shape)} ` +
           'does not hold; the product of its sizes must be the number of elements',
       )
     }
@@ -184,13 +192,14 @@ export function encodeSafetensors(
  * F64, F32, I64, U64, I32, U32, I16, U16, I8 and U8 are the typed array of their name. Reading takes at most three times
  * the memory of what is returned, each tensor and each entry of the metadata counted as 1 KiB more, and 64 MB.
  *
- * @param bytes the whole file
+ * @param file the whole of it
  * @param name what to call it in errors, usually its path
  * @throws FormatError when a checksum in the file does not match, when the header is too long, not JSON or names a key
  *   twice, when a dtype is not one of those above, when offsets and shapes disagree, leave holes, overlap or do not cover
  *   the file exactly, or when metadata are not strings
  */
-export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+export function decodeSafetensors(file: FileBytes, name: string): SafetensorsFile {
+  const bytes = fileBytes(file, name)
   const { tensors: views, metadata, verified } = openSafetensors(bytes, name)
   const tensors = new Map<string, SafetensorsTensor>()
   for (const [key, { dtype, shape, data }] of views) {
@@ -204,7 +213,8 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): SafetensorsF
  * view of `bytes` where that is possible. A file of many tensors can then be refused before anything is copied, and a model
  * takes its weights over without a second copy of them.
  */
-export function openSafetensors(bytes: Uint8Array, name: string): SafetensorsFile {
+export function openSafetensors(file: FileBytes, name: string): SafetensorsFile {
+  const bytes = fileBytes(file, name)
   if (bytes.length < 8) {
     throw new FormatError(`${name}: cut short: ${bytes.length} bytes are given, a safetensors file has at least 10`)
   }
@@ -470,7 +480,12 @@ function product(shape: readonly number[]): number {
 
 /** What a file says, fit for one line of an error. */
 function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'missing'
+  let text = value === undefined ? 'missing' : inWords(value)
+  try {
+    text = JSON.stringify(value) ?? text
+  } catch {
+    // What JSON cannot say is said in words.
+  }
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 

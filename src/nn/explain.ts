@@ -2,9 +2,10 @@
 import { candidatesFor, type Candidate, type ConvAlgorithm, type ConvPass } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkObject } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 import { visible } from '../runtime/text.js'
-import { showShape, type Shape } from '../tensor/shape.js'
+import { checkShape, showShape, type Shape } from '../tensor/shape.js'
 import type { Layer, LayerConvolution } from './layer.js'
 
 /** One pass of one layer. */
@@ -70,7 +71,8 @@ export function explain(layer: Layer, input: Shape, options: { readonly batch?: 
   checkKeys('explain', options, { batch: 0 })
   const { batch = 1 } = options
   const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]
-  layer.check([input])
+  checkObject(layer, 'explain: the layer', 'a layer, such as new Conv2d(…)', ['check', 'convolution'])
+  layer.check([checkShape(input, 'explain: the input')])
   const convolution = layer.convolution(N, input)
   if (!convolution) {
     throw new ShapeError(`explain: ${layer.describe()} has one algorithm; give a convolutional layer`)

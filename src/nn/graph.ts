@@ -2,15 +2,17 @@
  * Models: directed acyclic graphs of layers. Shapes are inferred before anything is allocated; weights are made when they
  * are first needed; a forward pass frees each value after its last use.
  */
-import { checkTensor } from '../autodiff/op.js'
 import { isRecording } from '../autodiff/tape.js'
 import { encodeSafetensors, openSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkFunction, checkList, checkModel, wrongKind } from '../runtime/check.js'
+import type { FileBytes } from '../io/safetensors.js'
 import { checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
-import { owned, restoring, scope, Tensor } from '../tensor/tensor.js'
+import { checkTensor, owned, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
 import { modelNames } from './options.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
@@ -234,10 +236,13 @@ export class Graph {
       if (this.#known) return this.#known
       throw new ShapeError(`${what}: the input is not known yet; give it, as in ${what}([1, 28, 28])`)
     }
+    if (input === null || typeof input !== 'object')
+      throw wrongKind(`${what}: the input`, 'a shape, such as [1, 28, 28]', input)
     const given: Shapes = Array.isArray(input)
       ? new Map([[this.#onlyInput(what), input as Shape]])
       : new Map(Object.entries(input as Readonly<Record<string, Shape>>))
     this.#checkNames([...given.keys()], what)
+    for (const [name, shape] of given) checkSize(checkShape(shape, `${what}: input '${name}'`), what, 'the input')
     return given
   }
 
@@ -311,7 +316,7 @@ export class Graph {
       return new Map([[this.#onlyInput('forward'), x]])
     }
     if (x === null || typeof x !== 'object') {
-      throw new ShapeError(`forward: x must be a Tensor, or an object with one for each input, not ${typeof x}`)
+      throw new ShapeError(`forward: x must be a Tensor, or an object with one for each input, not ${inWords(x)}`)
     }
     const names = Object.keys(x)
     // Something like a tensor, and no input of that name.
@@ -345,9 +350,10 @@ export class Graph {
   /** Values of some nodes by name; by default all outputs. Only what they need is computed. */
   run(x: ModelInput, wanted: readonly string[] = this.outputs, options: ForwardOptions = {}): Record<string, Tensor> {
     this.#live()
+    checkList(wanted, 'run: wanted', 'a list of names of nodes')
     for (const name of wanted) {
       if (!this.#names.has(name)) {
-        throw new ShapeError(`run: there is no node '${name}'; nodes are ${quoted([...this.#names])}`)
+        throw new ShapeError(`run: there is no node ${inWords(name)}; nodes are ${quoted([...this.#names])}`)
       }
     }
     checkKeys('forward', options, forwardNames)
@@ -385,7 +391,7 @@ export class Graph {
         relu === 'done' ? first : node.layer.forward(first, { ...options, stream, relu: relu === 'here' }, ...others)
       if (!(y instanceof Tensor)) {
         throw new ShapeError(
-          `layer ${node.name}, ${node.layer.describe()}: forward must return a Tensor, not ${typeof y}`,
+          `layer ${node.name}, ${node.layer.describe()}: forward must return a Tensor, not ${inWords(y)}`,
         )
       }
       // A layer that hands on its input, or a tensor that it keeps, gives a handle of its own.
@@ -537,7 +543,8 @@ export class Graph {
     options: { readonly batch?: number; readonly training?: boolean } = {},
   ): Summary {
     checkKeys('summary', options, { batch: 0, training: 0 })
-    const { batch = 1, training = false } = options
+    const { batch: asked = 1, training = false } = options
+    const [batch] = perDirection(asked, 1, 1, 'summary: batch') as [number]
     const inputs = this.#resolve(input, 'summary')
     const shapes = inferShapes(inputs, this.nodes)
     const shown = training ? [...this.outputs, ...Object.keys(this.auxiliary)] : this.outputs
@@ -582,7 +589,7 @@ export class Graph {
    * Takes the weights from a safetensors file; nothing is changed unless all of them fit.
    * @throws FormatError that lists what is missing, left over, of another shape or not finite.
    */
-  load(bytes: Uint8Array, name = 'weights'): void {
+  load(bytes: FileBytes, name = 'weights'): void {
     this.assign(openSafetensors(bytes, name).tensors, name)
   }
 
@@ -606,6 +613,8 @@ export class Graph {
 
   /** Copies the weights that another model has under the same names and in the same shapes; gives their names. */
   copyFrom(other: Graph, select: (name: string) => boolean = () => true): string[] {
+    checkModel(other, 'copyFrom: the other')
+    checkFunction(select, 'copyFrom: select', 'a function of a name')
     const theirs = other.namedState()
     const common = [...this.namedState()].filter(
       ([name, { shape }]) => select(name) && sameShape(theirs.get(name)?.shape ?? [], shape),

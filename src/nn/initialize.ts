@@ -6,7 +6,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { full, normal, uniform } from '../tensor/create.js'
-import { sizeOf, type Shape } from '../tensor/shape.js'
+import { checkShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { filled, type Tensor } from '../tensor/tensor.js'
 
 /** A distribution and its parameters; what is left out has the default of its paper. */
@@ -125,10 +125,11 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
       for (let j = 0; j < length; j++) vector[j] = (vector[j] as number) / norm
     }
   })
-  const elements = Float32Array.from({ length: rows * columns }, (_, i) => {
-    const row = Math.floor(i / columns)
-    const column = i % columns
-    return gain * ((transposed ? vectors[column]?.[row] : vectors[row]?.[column]) as number)
+  const elements = new Float32Array(rows * columns)
+  vectors.forEach((vector, i) => {
+    // A vector is a column of the matrix where it has more rows than columns.
+    const [first, step] = transposed ? [i, columns] : [i * columns, 1]
+    for (let j = 0; j < length; j++) elements[first + j * step] = gain * (vector[j] as number)
   })
   return filled(shape, 'a weight', (result) => {
     result.assign(elements)
@@ -142,7 +143,7 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
  */
 export function initialize(shape: Shape, initializer: Initializer, source: Source): Tensor {
   const options = checkInitializer(initializer, 'initialize')
-  const { fanIn, fanOut } = fans(shape)
+  const { fanIn, fanOut } = fans(checkShape(shape, 'initialize'))
   switch (options.name) {
     case 'zeros':
       return full(shape, 0)

@@ -10,15 +10,16 @@ import { conv2d } from '../ops/conv.js'
 import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import { add, mul, neg, square, sub } from '../ops/elementwise.js'
 import { concat } from '../ops/layout.js'
-import { crossEntropy, type Labels } from '../ops/loss.js'
+import { crossEntropy, isSoft, type Distributions, type Labels } from '../ops/loss.js'
 import { sum } from '../ops/reduce.js'
 import { planConv } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
-import { full } from '../tensor/create.js'
+import { full, tensor } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
 import { Layer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import type { RulesOf } from './options.js'
@@ -133,11 +134,19 @@ export interface RbfLossOptions {
  * LeNet-5's loss of the answers y (N, classes) of an RBF layer: −y_D + ln(e^−j + Σ e^y_i), D the label and j `rubbish`;
  * equation 9 of the paper, with the sign of our answers. It is the cross-entropy with one more class, whose answer is −j.
  */
-export function rbfLoss(answers: Tensor, target: Labels, options: RbfLossOptions = {}): Tensor {
+export function rbfLoss(answers: Tensor, target: Labels | Distributions, options: RbfLossOptions = {}): Tensor {
   checkKeys('rbfLoss', options, { rubbish: 0 } satisfies Names<RbfLossOptions>)
   const { rubbish = 1 } = options
+  checkTensor(answers, 'rbfLoss', 'answers')
+  if (!Number.isFinite(rubbish)) throw wrongKind('rbfLoss: rubbish', 'a finite number', rubbish)
+  if (answers.ndim < 2)
+    throw new ShapeError(`rbfLoss: answers must be (N, classes, …), given ${showShape(answers.shape)}`)
   return scope(() => {
     const [N, , ...places] = answers.shape as readonly [number, number, ...number[]]
-    return crossEntropy(concat([answers, full([N, 1, ...places], -rubbish)], 1), target)
+    const others = (value: number): Tensor => full([N, 1, ...places], value)
+    const extended = concat([answers, others(-rubbish)], 1)
+    if (!isSoft(target, answers.ndim)) return crossEntropy(extended, target)
+    const q = target instanceof Tensor ? target : tensor(target)
+    return crossEntropy(extended, q.ndim === answers.ndim && q.shape[0] === N ? concat([q, others(0)], 1) : q)
   })
 }

@@ -1,5 +1,6 @@
 /** Models from their JSON form. */
 import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
+import { wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
@@ -179,6 +180,7 @@ function isShallow(value: unknown): boolean {
  * @throws FormatError that names `name` and the part that does not fit.
  */
 export function modelFromJSON(config: unknown, name = 'model'): Graph {
+  if (typeof name !== 'string') throw wrongKind('modelFromJSON: name', 'a text for messages', name)
   if (!isObject(config) || (config['type'] !== 'Sequential' && config['type'] !== 'Graph'))
     throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'`)
   if (!isShallow(config)) {

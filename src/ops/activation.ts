@@ -4,6 +4,8 @@
  */
 import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkNumber } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -29,11 +31,7 @@ export interface LeakyReluOptions {
 }
 
 /** The sign of the output must tell that of the input. */
-function checkFactor(value: number, what: string): void {
-  if (!(value >= 0 && value < Infinity)) {
-    throw new ShapeError(`${what} must be a finite number from 0 on, given ${String(value)}`)
-  }
-}
+const checkFactor = (value: number, what: string): void => checkNumber(value, what, 0)
 
 const leak = unary<number>('leakyRelu', {
   check: (value) => checkFactor(value, 'leakyRelu: negativeSlope'),
@@ -132,8 +130,8 @@ export interface SoftplusOptions {
 
 const smoothRelu = unary<number>('softplus', {
   check: (beta) => {
-    if (!(beta > 0 && beta < Infinity)) {
-      throw new ShapeError(`softplus: beta must be a finite number above 0, given ${String(beta)}`)
+    if (typeof beta !== 'number' || !(beta > 0 && beta < Infinity)) {
+      throw new ShapeError(`softplus: beta must be a finite number above 0, given ${inWords(beta)}`)
     }
   },
   forward: (y, x, size, beta) => parallel('softplus_fwd', size, HEAVY, y, x, beta),
@@ -201,7 +199,7 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
   if (approximate === 'tanh') return cubicUnit(x)
-  throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${JSON.stringify(approximate)}`)
+  throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
 }
 
 export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>

@@ -8,17 +8,18 @@
  * Each is linear in both arguments and their derivatives are each other, so the three are closed under
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
-import { checkTensor, defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
+import { defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
 import { costOf, isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { isWide, liveTapsOf, type LiveTaps } from '../plan/reach.js'
 import { remembering } from '../plan/remember.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { allFinite, holds, parallel, quiet } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, empty, scope, type Tensor } from '../tensor/tensor.js'
 import { activations, rectifySlope, relu, type Activation } from './activation.js'
 import { fusesRelu, runConv } from './convKernels.js'
 import { add } from './elementwise.js'
@@ -104,14 +105,16 @@ function deriveConv(name: string, directions: number, x: Shape, w: Shape, option
   const [N, C, ...input] = x as [number, number, ...number[]]
   const [K, groupC, ...kernel] = w as [number, number, ...number[]]
   if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0 || K % groups !== 0) {
-    throw new ShapeError(`${name}: groups must divide the ${C} input and the ${K} output channels, given ${groups}`)
+    throw new ShapeError(
+      `${name}: groups must divide the ${C} input and the ${K} output channels, given ${inWords(groups)}`,
+    )
   }
   if (groupC !== C / groups) {
     throw new ShapeError(
       `${name}: x ${showShape(x)} has ${C} channels in ${groups} group${groups === 1 ? '' : 's'}, so w must be (K, ${C / groups}, ${taps}), given ${showShape(w)}`,
     )
   }
-  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${String(flip)}`)
+  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${inWords(flip)}`)
   const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
   const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { lo, hi } = resolvePadding(options.padding ?? 'valid', input, kernel, stride, dilation, name)
@@ -331,6 +334,7 @@ const gradients = ({ inputs: { x, w }, need }: GradientContext<Operands, Saved>,
 })
 
 const convolve: Op<Operands, Conv> = defineOp('conv', {
+  optional: ['bias'],
   shape: (_, conv) => conv,
   forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias),
   keeps: ['x', 'w'],
@@ -339,6 +343,7 @@ const convolve: Op<Operands, Conv> = defineOp('conv', {
 
 /** Convolution and relu in one pass, with the bits of the two. */
 const convolveRelu: Op<Operands, Conv> = defineOp('convRelu', {
+  optional: ['bias'],
   shape: (_, conv) => conv,
   forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias, true),
   keeps: ['x', 'w', 'y'],
@@ -368,7 +373,7 @@ export const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('con
 /** Checks that the input can give the padding asked for. @throws ShapeError that says how much it can give. */
 export function checkPaddingMode(name: string, { lo, hi, input }: ConvProblem, mode: PaddingMode): void {
   if (!paddingModes.includes(mode)) {
-    throw new ShapeError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given '${mode as string}'`)
+    throw new ShapeError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given ${inWords(mode)}`)
   }
   if (mode !== 'reflect' && mode !== 'circular') return
   input.forEach((n, axis) => {

@@ -2,14 +2,14 @@
  * The book's g and h as functions: the gradients of a convolution with respect to its kernel (9.11) and to its input
  * (9.13), for every option of conv1d, conv2d and conv3d. Both are linear in both arguments and differentiable.
  */
-import { checkTensor } from '../autodiff/op.js'
 import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkKeys } from '../runtime/options.js'
+import { inWords } from '../runtime/text.js'
+import { needKeys } from '../runtime/options.js'
 import { zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import {
   convolution,
   describeConv,
@@ -45,17 +45,21 @@ export interface WeightGradOptions extends ConvGradientOptions {
   readonly kernel: readonly number[]
 }
 
+const weightNames = { ...groupNames, kernel: 0 }
+const inputNames = { ...groupNames, inputSize: 0 }
+
 function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: WeightGradOptions) => Tensor {
   const name = `conv${directions}dWeightGrad`
-  return (x, dy, { kernel, ...options }) => {
-    checkKeys(name, options, windowNames, groupNames)
+  return (x, dy, given) => {
+    needKeys(name, given, windowNames, weightNames)
+    const { kernel, ...options } = given
     checkRank(name, 'x', x, directions, '(N, C, …)')
     checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(kernel, directions, 1, `${name}: kernel`)
     const { groups = 1 } = options
     const C = x.shape[1] as number
     if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
-      throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${groups}`)
+      throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${inWords(groups)}`)
     }
     const wShape = [dy.shape[1] as number, C / groups, ...extents]
     checkGradient(name, dy, describeConv(name, directions, x.shape, wShape, options))
@@ -74,14 +78,15 @@ export interface InputGradOptions extends ConvGradientOptions {
 function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGradOptions) => Tensor {
   const name = `conv${directions}dInputGrad`
   const operation = convolution(directions)
-  return (w, dy, { inputSize, ...options }) => {
-    checkKeys(name, options, windowNames, groupNames)
+  return (w, dy, given) => {
+    needKeys(name, given, windowNames, inputNames)
+    const { inputSize, ...options } = given
     checkRank(name, 'w', w, directions, '(K, C/groups, …)')
     checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)
     const { groups = 1, paddingMode = 'zeros' } = options
     if (!Number.isInteger(groups) || groups < 1)
-      throw new ShapeError(`${name}: groups must be a whole number from 1 on, given ${groups}`)
+      throw new ShapeError(`${name}: groups must be a whole number from 1 on, given ${inWords(groups)}`)
     const xShape = [dy.shape[0] as number, (w.shape[1] as number) * groups, ...extents]
     const conv = describeConv(name, directions, xShape, w.shape, options)
     checkGradient(name, dy, conv)

@@ -5,9 +5,11 @@
  */
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkList, checkObject, wrongKind } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { checkTensor, type Tensor } from '../tensor/tensor.js'
 import { checkPaddingMode, describeConv, type ConvOptions } from './conv.js'
 import { describeTranspose } from './convTranspose.js'
 import { describeLocal } from './local.js'
@@ -122,6 +124,7 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
   const letters = w.shape
   const name = 'convMatrix'
   const whole = (shape: readonly number[]): number[] => [1, ...shape]
+  if (!Number.isInteger(groups)) throw wrongKind('convMatrix: groups', 'a whole number from 1 on', groups)
   if (variant === 'conv') {
     const C = (letters[1] ?? 0) * groups
     const { problem } = describeConv(name, directions, whole([C, ...inputSize]), letters, options)
@@ -138,7 +141,7 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
     return { ...problem, weightAt }
   }
   throw new ShapeError(
-    `convMatrix: variant must be conv, transpose, locallyConnected or tiled, given '${String(variant)}'`,
+    `convMatrix: variant must be conv, transpose, locallyConnected or tiled, given ${inWords(variant)}`,
   )
 }
 
@@ -154,6 +157,8 @@ export function convMatrix(w: Tensor, inputSize: readonly number[], options: Con
   }
   const extents = perDirection(inputSize, inputSize.length, 1, 'convMatrix: inputSize')
   const { paddingMode = 'zeros', table, variant = 'conv' } = options
+  checkTensor(w, 'convMatrix', 'w')
+  if (table) for (const rows of [table, ...table]) checkList(rows, 'convMatrix: the table', 'lists of booleans')
   const connections = connectionsOf(w, extents, options)
   const { C, K, groups, flip, input, output, kernel, stride, dilation, lo, weightAt } = connections
   if (table && (table.length !== K || table.some((row) => row.length !== C))) {
@@ -193,8 +198,22 @@ export function convMatrix(w: Tensor, inputSize: readonly number[], options: Con
   return variant === 'transpose' ? transposeMatrix(matrix) : matrix
 }
 
+function checkMatrix(name: string, matrix: SparseMatrix): void {
+  const members = ['rows', 'cols', 'rowPtr', 'colIndex', 'values'] as const
+  checkObject(matrix, `${name}: the matrix`, 'one of convMatrix()', members)
+  const { rows, cols, rowPtr, colIndex, values } = matrix
+  const fits =
+    [rows, cols].every((extent) => Number.isInteger(extent) && extent >= 0 && extent <= MOST_ENTRIES) &&
+    rowPtr.length === rows + 1 &&
+    [rowPtr[rows], colIndex.length].every((count) => count === values.length) &&
+    Array.prototype.every.call(colIndex, (column: number) => column >= 0 && column < cols)
+  if (!fits) throw new ShapeError(`${name}: the matrix is none of convMatrix(): its parts do not fit one another`)
+}
+
 /** The transposed matrix: the adjoint of the operation. */
-export function transposeMatrix({ rows, cols, rowPtr, colIndex, values }: SparseMatrix): SparseMatrix {
+export function transposeMatrix(matrix: SparseMatrix): SparseMatrix {
+  checkMatrix('transposeMatrix', matrix)
+  const { rows, cols, rowPtr, colIndex, values } = matrix
   const entries = Array.from({ length: cols }, () => new Map<number, number>())
   for (let row = 0; row < rows; row++) {
     for (let e = rowPtr[row] as number; e < (rowPtr[row + 1] as number); e++) {
@@ -205,12 +224,13 @@ export function transposeMatrix({ rows, cols, rowPtr, colIndex, values }: Sparse
 }
 
 /** The product of a sparse matrix and a vector, in float64. @throws ShapeError when lengths differ. */
-export function multiplyMatrix(
-  { rows, cols, rowPtr, colIndex, values }: SparseMatrix,
-  vector: ArrayLike<number>,
-): Float64Array {
-  if (vector.length !== cols)
-    throw new ShapeError(`multiplyMatrix: the matrix has ${cols} columns, the vector ${vector.length} elements`)
+export function multiplyMatrix(matrix: SparseMatrix, vector: ArrayLike<number>): Float64Array {
+  checkMatrix('multiplyMatrix', matrix)
+  const { rows, cols, rowPtr, colIndex, values } = matrix
+  if ((vector as ArrayLike<number> | undefined)?.length !== cols)
+    throw new ShapeError(
+      `multiplyMatrix: the matrix has ${cols} columns, the vector ${(vector as ArrayLike<number> | undefined)?.length ?? inWords(vector)} elements`,
+    )
   return Float64Array.from({ length: rows }, (_, row) => {
     let sum = 0
     for (let e = rowPtr[row] as number; e < (rowPtr[row + 1] as number); e++) {

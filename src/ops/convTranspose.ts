@@ -3,13 +3,13 @@
  * x (N, C, …), w (C, K/groups, …) -> (N, K, …) with extents (n − 1)·stride − lo − hi + dilation·(kernel − 1) + 1 +
  * outputPadding. With w read as the kernel of a convolution from K to C channels, y = h(w, x), equation (9.13).
  */
-import { checkTensor } from '../autodiff/op.js'
 import type { ConvProblem } from '../plan/conv.js'
 import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, showShape, type Shape } from '../tensor/shape.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import { biasKind, checkedLiveTaps, inputGradient, type Conv, type ConvOptions } from './conv.js'
 import { add } from './elementwise.js'
 
@@ -89,19 +89,19 @@ export function describeTranspose(
   const [N, C, ...output] = x as [number, number, ...number[]]
   const [inputs, groupK, ...kernel] = w as [number, number, ...number[]]
   if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
-    throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${groups}`)
+    throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${inWords(groups)}`)
   }
   if (inputs !== C)
     throw new ShapeError(
       `${name}: x ${showShape(x)} has ${C} channels, so w must be (${C}, K/groups, ${taps}), given ${showShape(w)}`,
     )
-  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${String(flip)}`)
+  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${inWords(flip)}`)
   const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
   const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { padding = 0 } = options
   if (typeof padding === 'string') {
     throw new ShapeError(
-      `${name}: padding '${String(padding)}' has no meaning here; give numbers or [lo, hi] pairs, and outputSize for the size`,
+      `${name}: padding ${inWords(padding)} has no meaning here; give numbers or [lo, hi] pairs, and outputSize for the size`,
     )
   }
   const { lo, hi } = resolvePadding(padding, output, kernel, stride, dilation, name)

@@ -5,6 +5,7 @@
 import { defineOp, type Op } from '../autodiff/op.js'
 import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { HEAVY } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
@@ -30,7 +31,7 @@ interface Mask {
 /** Checks the options of dropout. @throws ShapeError */
 export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Mask {
   if (typeof p !== 'number' || !(p >= 0 && p <= 1)) {
-    throw new ShapeError(`dropout: p must be a number from 0 to 1, given ${String(p)}`)
+    throw new ShapeError(`dropout: p must be a number from 0 to 1, given ${inWords(p)}`)
   }
   checkSeed(seed, 'dropout')
   checkStream(stream, 'dropout')

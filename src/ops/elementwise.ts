@@ -8,8 +8,9 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../plan/strided.js'
 import { parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { needKeys, type Names } from '../runtime/options.js'
 import { broadcastShapes, checkSize, type Shape } from '../tensor/shape.js'
 import { empty, scope, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
@@ -238,7 +239,7 @@ export const abs = (x: Tensor): Tensor => absolute(x)
 
 const power = unary<number>('pow', {
   check: (p) => {
-    if (!Number.isFinite(p)) throw new ShapeError(`pow: the exponent must be a finite number, given ${String(p)}`)
+    if (!Number.isFinite(p)) throw new ShapeError(`pow: the exponent must be a finite number, given ${inWords(p)}`)
   },
   forward: (y, x, size, p) => parallel('pow_fwd', size, HEAVY, y, x, p),
   keeps: 'x',
@@ -260,9 +261,9 @@ type Range = Required<{ [name in keyof ClampOptions]: number }>
 
 const limited = unary<Range>('clamp', {
   check: ({ min, max }) => {
-    if (!(min <= max)) {
+    if (typeof min !== 'number' || typeof max !== 'number' || !(min <= max)) {
       throw new ShapeError(
-        `clamp: min and max must be numbers, min not above max; given ${String(min)} and ${String(max)}`,
+        `clamp: min and max must be numbers, min not above max; given ${inWords(min)} and ${inWords(max)}`,
       )
     }
   },
@@ -280,7 +281,7 @@ const limitedSlope = slope<Range>('clampGradient', {
  * @throws ShapeError when min is above max or one is not a number.
  */
 export function clamp(x: Tensor, options: ClampOptions): Tensor {
-  checkKeys('clamp', options, { min: 0, max: 0 } satisfies Names<ClampOptions>)
+  needKeys('clamp', options, { min: 0, max: 0 } satisfies Names<ClampOptions>)
   const { min = -Infinity, max = Infinity } = options
   return limited(x, { min, max })
 }

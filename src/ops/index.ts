@@ -35,7 +35,18 @@ export {
 } from './layout.js'
 export * from './linear.js'
 export { locallyConnected1d, locallyConnected2d, tiledConv1d, tiledConv2d, type LocalOptions } from './local.js'
-export * from './loss.js'
+export {
+  bceWithLogits,
+  crossEntropy,
+  hingeLoss,
+  mseLoss,
+  type CrossEntropyOptions,
+  type Distributions,
+  type HingeOptions,
+  type Labels,
+  type LossOptions,
+  type Reduction,
+} from './loss.js'
 export { batchNorm, localResponseNorm, type BatchNormOptions, type LocalResponseNormOptions } from './norm.js'
 export * from './pool/index.js'
 export { max, mean, min, sum, type Axes, type ReduceOptions } from './reduce.js'

@@ -7,8 +7,10 @@ import { planCopy } from '../plan/strided.js'
 import { perDirection } from '../plan/window.js'
 import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkList } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, needKeys, type Names } from '../runtime/options.js'
 import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
@@ -34,7 +36,7 @@ const resized = (shape: Shape, axis: number, extent: number): number[] =>
 /** The shape of x, for checks that come before an operation's own. */
 function shapeOf(x: Tensor, name: string): Shape {
   if (!(x instanceof Tensor))
-    throw new ShapeError(`${name}: x must be a Tensor, not ${typeof x}; make one with tensor()`)
+    throw new ShapeError(`${name}: x must be a Tensor, not ${inWords(x)}; make one with tensor()`)
   return x.shape
 }
 
@@ -91,14 +93,14 @@ export interface SliceOptions {
 /** Bounds as indices from 0 to the extents. */
 function bounds(x: Shape, given: readonly number[], otherwise: readonly number[], argument: string): number[] {
   if (!Array.isArray(given) || given.length > x.length) {
-    const found = Array.isArray(given) ? `${given.length} numbers` : typeof given
+    const found = Array.isArray(given) ? `${given.length} numbers` : inWords(given)
     throw new ShapeError(`slice: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
   }
   return x.map((extent, axis) => {
     const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
       throw new ShapeError(
-        `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${bound}`,
+        `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
       )
     }
     return bound < 0 ? bound + extent : bound
@@ -106,7 +108,7 @@ function bounds(x: Shape, given: readonly number[], otherwise: readonly number[]
 }
 
 const sliced = cutting<SliceOptions>('slice', (x, options) => {
-  checkKeys('slice', options, { begin: 0, end: 0 } satisfies Names<SliceOptions>)
+  needKeys('slice', options, { begin: 0, end: 0 } satisfies Names<SliceOptions>)
   const { begin = [], end = [] } = options
   const first = bounds(
     x,
@@ -181,7 +183,7 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
  * @throws ShapeError when shapes differ elsewhere or there is no tensor.
  */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
-  if (!Array.isArray(tensors)) throw new ShapeError(`concat: tensors must be an array, given ${typeof tensors}`)
+  if (!Array.isArray(tensors)) throw new ShapeError(`concat: tensors must be an array, given ${inWords(tensors)}`)
   return join(
     Object.fromEntries((tensors as readonly Tensor[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
     axis,
@@ -190,6 +192,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 
 const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('transpose', {
   shape: ({ x }: { x: Tensor }, permutation: readonly number[] | undefined) => {
+    if (permutation !== undefined) checkList(permutation, 'transpose: permutation', 'a list of axes')
     const axes = (permutation ?? x.shape.map((_, axis) => axis - x.ndim).reverse()).map((axis) =>
       checkAxis(axis, x.ndim, 'transpose'),
     )
@@ -343,14 +346,12 @@ export function pad(
 ): Tensor {
   checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
   const { mode = 'zeros', value = 0 } = options
-  if (mode !== 'zeros' && !Object.hasOwn(modes, mode)) {
-    throw new ShapeError(
-      `pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${JSON.stringify(mode)}`,
-    )
+  if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
+    throw new ShapeError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
   }
   if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
     throw new ShapeError(
-      `pad: value must be a number, and is for mode 'zeros' only; given ${String(value)} with '${mode}'`,
+      `pad: value must be a number, and is for mode 'zeros' only; given ${inWords(value)} with '${mode}'`,
     )
   }
   const shape = shapeOf(x, 'pad')
@@ -434,7 +435,7 @@ export const upsampleNames = {
  * @throws ShapeError when x is not (N, C, H, W) or a factor is not a whole number from 1 on.
  */
 export function upsample2d(x: Tensor, options: Upsample2dOptions): Tensor {
-  checkKeys('upsample2d', options, upsampleNames)
+  needKeys('upsample2d', options, upsampleNames)
   const { scale, mode = 'nearest' } = options
   const shape = shapeOf(x, 'upsample2d')
   if (shape.length !== 4) throw new ShapeError(`upsample2d: x must be (N, C, H, W), given ${showShape(shape)}`)

@@ -2,11 +2,11 @@
  * Matrix products. linear: y = x · wᵀ + bias, x (N, in), w (out, in), y (N, out); matmul: a (M, K) · b (K, N).
  * Both are one kernel that reads its operands by strides, so that nothing is ever transposed in memory.
  */
-import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
+import { defineOp, type Op } from '../autodiff/op.js'
 import type { MatmulProblem } from '../plan/matmul.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkSize, sameShape, showShape } from '../tensor/shape.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, empty, type Tensor } from '../tensor/tensor.js'
 import { multiply } from './matmulKernels.js'
 import { sumRows } from './reduce.js'
 
@@ -18,6 +18,7 @@ interface Orientation {
 
 /** op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]. */
 const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientation> = defineOp('matmul', {
+  optional: ['bias'],
   shape: ({ a, b }, { transposeA, transposeB }): MatmulProblem => {
     const [aRows, aColumns] = a.shape as [number, number]
     const [bRows, bColumns] = b.shape as [number, number]

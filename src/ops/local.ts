@@ -3,7 +3,7 @@
  * Tiled (9.10): kernels repeat with a period in each direction. Both are one operation on classes of pixels that
  * share a kernel; it is linear in both arguments, and its three forms are closed under differentiation.
  */
-import { checkTensor, defineOp, type Op } from '../autodiff/op.js'
+import { defineOp, type Op } from '../autodiff/op.js'
 import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { kernels, parallel, perThread, withIntegers } from '../runtime/core.js'
@@ -11,7 +11,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, stridesOf, type Shape } from '../tensor/shape.js'
-import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, empty, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
 
 /** Options of locally connected and tiled layers. */
@@ -70,6 +70,7 @@ function run(d: Local, pass: Pass, left: Tensor, right: Tensor | undefined, bias
 }
 
 const forward: Op<{ x: Tensor; w: Tensor; bias: Tensor | undefined }, Local> = defineOp('localConv', {
+  optional: ['bias'],
   shape: (_, d) => d,
   forward: ({ x, w, bias }, d) => run(d, 'fwd', x, w, bias),
   keeps: ['x', 'w'],

@@ -2,20 +2,21 @@
  * Losses: how far an output is from what was wanted. One pass computes the loss and, where a gradient may follow,
  * its derivative; the gradient is that times dy. Sums are float64 in a fixed order.
  */
-import { checkConstant, checkTensor, defineOp, type Definition, type Op } from '../autodiff/op.js'
+import { checkConstant, defineOp, type Definition, type Op } from '../autodiff/op.js'
 import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, scope, Tensor } from '../tensor/tensor.js'
+import { checkTensor, empty, scope, Tensor } from '../tensor/tensor.js'
 import { add, mul, neg } from './elementwise.js'
 import { sum } from './reduce.js'
 import { logSoftmax } from './softmax.js'
 
 /** Whole numbers from 0 on, one for each row, in row-major order. A Tensor must have the shape of the rows. */
-export type Labels = readonly number[] | Int32Array | Uint8Array | Tensor
+export type Labels = readonly number[] | Int32Array | Uint8Array | BigInt64Array | Tensor
 
 /** A weight for each class, in the shape of the logits (N, classes, …): what is wanted of softmax. */
 export type Distributions = Tensor | readonly NestedArray[]
@@ -75,13 +76,13 @@ interface Outputs {
 
 function checkReduction(name: string, reduction: Reduction): Reduction {
   if (reduction === 'mean' || reduction === 'sum' || reduction === 'none') return reduction
-  throw new ShapeError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${String(reduction)}`)
+  throw new ShapeError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${inWords(reduction)}`)
 }
 
 function checkRange(name: string, option: string, value: number, largest: number): number {
   if (typeof value === 'number' && value >= 0 && value <= largest && value < Infinity) return value
   const range = largest === Infinity ? 'a finite number from 0 on' : `a number from 0 to ${largest}`
-  throw new ShapeError(`${name}: ${option} must be ${range}, given ${String(value)}`)
+  throw new ShapeError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
 }
 
 /** Runs a kernel over `items` independent items and reduces what it leaves. */
@@ -133,6 +134,42 @@ function defineGradient(
   })
 }
 
+/** Whether a target of scores (N, classes, …) has a number for each class, and is no list of labels. */
+export const isSoft = (target: unknown, ndim: number): target is Distributions =>
+  target instanceof Tensor
+    ? target.ndim > 1 && target.ndim === ndim
+    : Array.isArray(target) && typeof target[0] === 'object' && target[0] !== null
+
+/** Labels in a row; undefined where they are none. */
+export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
+  if (labels instanceof Tensor) return labels.data()
+  if (labels instanceof BigInt64Array) return Array.from(labels, Number)
+  return Array.isArray(labels) || ArrayBuffer.isView(labels) ? (labels as unknown as ArrayLike<unknown>) : undefined
+}
+
+/** The labels of one-hot rows (N, classes, …). */
+function hotLabels(name: string, given: Distributions, rows: Shape, classes: number): Int32Array {
+  const shape = [rows[0] as number, classes, ...rows.slice(1)]
+  const x = given instanceof Tensor ? given : scope(() => tensor(given))
+  const values = x.data()
+  const fits = sameShape(x.shape, shape)
+  if (x !== given) x.dispose()
+  const size = sizeOf(rows.slice(1))
+  const labels = new Int32Array(sizeOf(rows)).fill(-1)
+  const isHot =
+    fits &&
+    values.every((value, i) => {
+      const row = Math.floor(i / (classes * size)) * size + (i % size)
+      if (value !== 1 || (labels[row] as number) >= 0) return value === 0
+      labels[row] = Math.floor(i / size) % classes
+      return true
+    })
+  if (isHot && !labels.includes(-1)) return labels
+  throw new ShapeError(
+    `${name}: target must be labels ${showShape(rows)} or one-hot rows ${showShape(shape)}, given ${fits ? 'others' : showShape(x.shape)}`,
+  )
+}
+
 /** Factors of the classes, checked. */
 function checkWeight(name: string, weight: CrossEntropyOptions['weight'], classes: number): ArrayLike<number> {
   checkConstant(weight, name, 'weight')
@@ -156,17 +193,18 @@ function checkLabels(
 ): { readonly labels: Int32Array; readonly count: number; readonly factors: Float32Array | undefined } {
   const size = sizeOf(rows)
   checkConstant(target, name, 'target')
+  if (isSoft(target, rows.length + 1)) target = hotLabels(name, target, rows, classes)
   if (target instanceof Tensor && !sameShape(target.shape, rows)) {
     throw new ShapeError(`${name}: target must be ${showShape(rows)}, given ${showShape(target.shape)}`)
   }
-  const values = (target instanceof Tensor ? target.data() : target) as ArrayLike<unknown> | undefined
+  const values = labelList(target)
   if (values?.length !== size) {
     throw new ShapeError(
-      `${name}: target must be ${size} labels, rows of ${showShape(rows)}, given ${values?.length ?? typeof values}`,
+      `${name}: target must be ${size} labels, rows of ${showShape(rows)}, given ${values?.length ?? inWords(target)}`,
     )
   }
   if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
-    throw new ShapeError(`${name}: ignoreIndex must be a whole number, given ${String(ignoreIndex)}`)
+    throw new ShapeError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
   }
   const weights = weight && checkWeight(name, weight, classes)
   const isPlain = weights === undefined && ignoreIndex === undefined
@@ -178,7 +216,7 @@ function checkLabels(
     if (label === ignoreIndex && factors) continue
     if (!Number.isInteger(label) || (label as number) < 0 || (label as number) >= classes) {
       throw new ShapeError(
-        `${name}: row ${row} has the label ${String(label)}; with ${classes} classes a label is a whole number from 0 to ${classes - 1}`,
+        `${name}: row ${row} has the label ${inWords(label)}; with ${classes} classes a label is a whole number from 0 to ${classes - 1}`,
       )
     }
     labels[row] = label as number
@@ -199,9 +237,14 @@ function defineClassLoss<O extends LossOptions, R extends object>(
   name: string,
   resolve: (options: O) => R,
   kernel: ClassKernel<R>,
-): (logits: Tensor, target: Labels, options?: O) => Tensor {
+): (logits: Tensor, target: Labels | Distributions, options?: O) => Tensor {
   const gradient = defineGradient(name)
-  const definition: Definition<{ logits: Tensor }, { target: Labels; options: O }, ClassLoss<R>, { delta?: Tensor }> = {
+  const definition: Definition<
+    { logits: Tensor },
+    { target: Labels | Distributions; options: O },
+    ClassLoss<R>,
+    { delta?: Tensor }
+  > = {
     shape: ({ logits: { shape } }, { target, options }) => {
       if (shape.length < 2) {
         throw new ShapeError(`${name}: logits must be (N, classes, …), given ${showShape(shape)}`)
@@ -235,7 +278,7 @@ function defineClassLoss<O extends LossOptions, R extends object>(
     }),
   }
   const op = defineOp(name, definition)
-  return (logits, target, options = {} as O) => op({ logits }, { target, options })
+  return (logits, target, options) => op({ logits }, { target, options: options ?? ({} as O) })
 }
 
 const labelEntropy = defineClassLoss(
@@ -269,11 +312,10 @@ export function crossEntropy(
   const name = 'crossEntropy'
   checkKeys(name, options, lossNames, entropyNames)
   const { weight, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
-  const isNested = Array.isArray(target) && typeof target[0] === 'object'
-  const isSoft = isNested || (target instanceof Tensor && target.ndim > 1 && target.ndim === logits.ndim)
-  // Labels of which each has a row of its own to be smoothed are distributions.
-  if (!isSoft && !(weight && labelSmoothing)) return labelEntropy(logits, target as Labels, options)
   checkTensor(logits, name, 'logits')
+  const soft = isSoft(target, logits.ndim) ? target : undefined
+  // Labels of which each has a row of its own to be smoothed are distributions.
+  if (!soft && !(weight && labelSmoothing)) return labelEntropy(logits, target, options)
   return scope(() => {
     const { shape } = logits
     const [N, classes, ...spatial] = shape as [number, number, ...number[]]
@@ -287,7 +329,7 @@ export function crossEntropy(
       labelSmoothing
         ? add(
             mul(q, 1 - labelSmoothing),
-            isSoft ? labelSmoothing / classes : mul(sum(q, 1, { keepDims: true }), labelSmoothing / classes),
+            soft ? labelSmoothing / classes : mul(sum(q, 1, { keepDims: true }), labelSmoothing / classes),
           )
         : q
     const entropy = (q: Tensor, count: number): Tensor => {
@@ -295,8 +337,8 @@ export function crossEntropy(
       const losses = mul(logSoftmax(logits), weights ? mul(q, weights) : q)
       return reduction === 'none' ? neg(sum(losses, 1)) : mul(sum(losses), reduction === 'mean' ? -1 / count : -1)
     }
-    if (isSoft) {
-      const given = isNested ? tensor(target as readonly NestedArray[]) : (target as Tensor)
+    if (soft) {
+      const given = soft instanceof Tensor ? soft : tensor(soft)
       if (!sameShape(given.shape, shape)) {
         throw new ShapeError(
           `${name}: target must be labels ${showShape(rows)} or distributions ${showShape(shape)}, given ${showShape(given.shape)}`,
@@ -318,7 +360,7 @@ export function crossEntropy(
 
 /**
  * Multi-class hinge loss (Weston & Watkins 1999): Σ over j ≠ label of max(0, s[j] − s[label] + margin), from scores s
- * (N, classes, …), the logits, and one label for each (N, …). Not divided by the number of classes.
+ * (N, classes, …), the logits, and one label for each (N, …), or one-hot rows (N, classes, …). Not divided by the number of classes.
  * @returns a scalar, or the losses (N, …) with reduction 'none'.
  * @throws ShapeError when shapes or options do not fit, or a label is no class.
  */

@@ -2,6 +2,7 @@
 import { checkConstant, defineOp, type Op } from '../autodiff/op.js'
 import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -79,15 +80,15 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
   const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
   const layout = layoutOf(name, x)
   if (!Number.isInteger(size) || size < 1 || size > 0x7fffffff) {
-    throw new ShapeError(`${name}: size must be a whole number from 1 on, given ${String(size)}`)
+    throw new ShapeError(`${name}: size must be a whole number from 1 on, given ${inWords(size)}`)
   }
   for (const [argument, value] of Object.entries({ alpha, beta, k })) {
     if (!Number.isFinite(value)) {
-      throw new ShapeError(`${name}: ${argument} must be a finite number, given ${String(value)}`)
+      throw new ShapeError(`${name}: ${argument} must be a finite number, given ${inWords(value)}`)
     }
   }
   if (normalize !== 'size' && normalize !== 'none') {
-    throw new ShapeError(`${name}: normalize must be 'size' or 'none', given ${String(normalize)}`)
+    throw new ShapeError(`${name}: normalize must be 'size' or 'none', given ${inWords(normalize)}`)
   }
   // A sum over twice the channels is a sum over all, in float32 as it has far fewer terms than LONG in assembly/micro/long.ts:
   // time goes with channels · size. More would overflow the index of the last.
@@ -157,13 +158,13 @@ function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOption
   checkConstant(runningMean, name, 'runningMean')
   checkConstant(runningVar, name, 'runningVar')
   if (typeof training !== 'boolean') {
-    throw new ShapeError(`${name}: training must be true or false, given ${String(training)}`)
+    throw new ShapeError(`${name}: training must be true or false, given ${inWords(training)}`)
   }
   if (!Number.isFinite(eps) || eps < 0) {
-    throw new ShapeError(`${name}: eps must be a number from 0 on, given ${String(eps)}`)
+    throw new ShapeError(`${name}: eps must be a number from 0 on, given ${inWords(eps)}`)
   }
   if (!Number.isFinite(momentum) || momentum < 0 || momentum > 1) {
-    throw new ShapeError(`${name}: momentum must be a number from 0 to 1, given ${String(momentum)}`)
+    throw new ShapeError(`${name}: momentum must be a number from 0 to 1, given ${inWords(momentum)}`)
   }
   for (const [argument, value] of Object.entries({ gamma, beta, runningMean, runningVar })) {
     if (value === undefined) continue
@@ -206,6 +207,7 @@ const batchInputGradient: Op<
   { dy: Tensor; x: Tensor; gamma: Tensor | undefined; sums: Tensor | undefined; stats: Tensor },
   Batch
 > = defineOp('batchNormGradient', {
+  optional: ['gamma', 'sums'],
   shape: (_, d) => d,
   forward: ({ dy, x, gamma, sums, stats }, { shape, N, C, pixels }) => {
     const dx = empty(shape)
@@ -230,6 +232,7 @@ const rowOf: Op<{ x: Tensor }, number> = defineOp('batchNormRowGradient', {
 })
 
 const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
+  optional: ['gamma', 'beta'],
   shape: (inputs: BatchInputs, options: BatchNormOptions) => describeBatch(inputs, options),
   forward: ({ x, gamma, beta }, { shape, N, C, pixels, training, eps, momentum, runningMean, runningVar }) => {
     const y = empty(shape)

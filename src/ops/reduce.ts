@@ -6,6 +6,7 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { planCopy, planReduction, reducedStrides } from '../plan/strided.js'
 import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
@@ -33,14 +34,14 @@ function describe(name: string, x: Shape, axis: Axes | undefined, options: Reduc
   const { keepDims = false } = options
   const listed = axis === undefined ? x.map((_, index) => index) : typeof axis === 'number' ? [axis] : axis
   if (!Array.isArray(listed)) {
-    throw new ShapeError(`${name}: axis must be a whole number or an array of them, given ${typeof axis}`)
+    throw new ShapeError(`${name}: axis must be a whole number or an array of them, given ${inWords(axis)}`)
   }
   const axes = new Set((listed as readonly number[]).map((item) => checkAxis(item, x.length, name)))
   if (axes.size < listed.length) {
     throw new ShapeError(`${name}: axis ${showShape(listed as number[])} names an axis twice; each may come once`)
   }
   if (typeof keepDims !== 'boolean') {
-    throw new ShapeError(`${name}: keepDims must be true or false, given ${String(keepDims)}`)
+    throw new ShapeError(`${name}: keepDims must be true or false, given ${inWords(keepDims)}`)
   }
   const yShape = keepDims
     ? x.map((extent, index) => (axes.has(index) ? 1 : extent))

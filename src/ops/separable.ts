@@ -1,10 +1,12 @@
 /** Kernels that are outer products, and connection tables between channels. */
-import { checkConstant, checkTensor } from '../autodiff/op.js'
+import { checkConstant } from '../autodiff/op.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkNumber, checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { showShape, type Shape } from '../tensor/shape.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import { conv2d, outputNames, windowNames, type ConvOptions } from './conv.js'
 import { mul } from './elementwise.js'
 
@@ -39,9 +41,11 @@ const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | und
  */
 export function separableConv2d(
   x: Tensor,
-  { column, row }: { readonly column: Tensor; readonly row: Tensor },
+  kernel: { readonly column: Tensor; readonly row: Tensor },
   options: SeparableOptions = {},
 ): Tensor {
+  checkObject(kernel, 'separableConv2d: the kernel', '{ column, row }')
+  const { column, row } = kernel
   checkKeys('separableConv2d', options, separableNames)
   checkTensor(x, 'separableConv2d', 'x')
   checkTensor(column, 'separableConv2d', 'column')
@@ -93,6 +97,7 @@ export function separableConv2d(
 export function factorKernel(kernel: Tensor, tolerance = 1e-5): { column: Tensor; row: Tensor } | undefined {
   checkTensor(kernel, 'factorKernel', 'the kernel')
   checkConstant(kernel, 'factorKernel', 'the kernel')
+  checkNumber(tolerance, 'factorKernel: tolerance')
   if (kernel.ndim !== 2)
     throw new ShapeError(`factorKernel: the kernel must be (R, S), given ${showShape(kernel.shape)}`)
   const [R, S] = kernel.shape as readonly [number, number]
@@ -125,7 +130,7 @@ export function checkTable(w: Shape, table: readonly (readonly boolean[])[]): vo
   if (!Array.isArray(table) || table.length !== K || !table.every((row) => isRow(row, C))) {
     const given = Array.isArray(table)
       ? `${table.length} × ${Array.isArray(table[0]) ? table[0].length : '?'}`
-      : typeof table
+      : inWords(table)
     throw new ShapeError(
       `connectedConv2d: the table must be ${K} × ${C} booleans, as w is ${showShape(w)}; given ${given}`,
     )

@@ -2,6 +2,7 @@
 import { checkConstant } from '../autodiff/op.js'
 import { guarded, kernels, parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkList } from '../runtime/check.js'
 import { LIGHT } from '../runtime/work.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { checkOption } from './optimizer.js'
@@ -28,7 +29,8 @@ export const gradientNorm = (gradients: readonly Tensor[]): number =>
 export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): ClippedGradients {
   kernels('clipGradNorm')
   checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
-  gradients.forEach((gradient: unknown, index) => {
+  checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
+  Array.from(gradients).forEach((gradient: unknown, index) => {
     if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
     checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
   })

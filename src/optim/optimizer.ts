@@ -2,9 +2,11 @@
 import { checkConstant } from '../autodiff/op.js'
 import { kernels } from '../runtime/core.js'
 import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { checkList, checkObject, wrongKind } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
 import { checkKeys, defined } from '../runtime/options.js'
 import { full } from '../tensor/create.js'
-import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { keep, scope, Tensor } from '../tensor/tensor.js'
 
 /** What an optimizer has to remember between runs, as plain data. */
@@ -26,7 +28,7 @@ export interface Range {
 export function checkOption(name: string, option: string, value: number, { from, below = Infinity }: Range): number {
   if (typeof value === 'number' && value >= from && value < below) return value
   const range = below === Infinity ? `a finite number from ${from} on` : `at least ${from} and less than ${below}`
-  throw new ShapeError(`${name}: ${option} must be ${range}, given ${String(value)}`)
+  throw new ShapeError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
 }
 
 /** Some parameters with options of their own; what is left out is as for the others. */
@@ -50,7 +52,8 @@ function checkParameters(name: string, parameters: readonly Tensor[]): void {
     throw new ShapeError(`${name}: parameters must be an array of at least one Tensor, such as model.parameters()`)
   }
   const seen = new Map<unknown, number>()
-  parameters.forEach((parameter: unknown, index) => {
+  // `forEach` would pass over holes.
+  Array.from(parameters).forEach((parameter: unknown, index) => {
     if (!(parameter instanceof Tensor)) throw new ShapeError(`${name}: parameter ${index} is not a Tensor`)
     const before = seen.get(parameter.storage)
     if (before !== undefined) {
@@ -184,15 +187,24 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
    */
   loadState(state: OptimizerState): void {
     this.#checkLive()
+    const what = `${this.name}: the state`
+    checkObject(state, what, 'what state() gave', ['numbers', 'tensors'])
+    checkObject(state.numbers, `${what}'s numbers`)
+    checkObject(state.tensors, `${what}'s tensors`)
     const { step, lr } = state.numbers
     if (step === undefined || !Number.isInteger(step) || step < 0) {
-      throw new ShapeError(`${this.name}: loadState: step must be a whole number from 0 on, given ${String(step)}`)
+      throw new ShapeError(`${this.name}: loadState: step must be a whole number from 0 on, given ${inWords(step)}`)
     }
     checkOption(`${this.name}: loadState`, 'lr', lr as number, { from: 0 })
     const named = this.#slots
     for (const [key, { shape }] of named) {
       const saved = state.tensors[key]
       if (!saved) throw new ShapeError(`${this.name}: loadState: the state has no '${key}'; it is another optimizer's`)
+      checkObject(saved, `${what}'s '${key}'`, '{ shape, data }', ['shape', 'data'])
+      if (saved.data === null || !Array.prototype.every.call(saved.data, (value) => typeof value === 'number')) {
+        throw wrongKind(`${what}'s '${key}'`, 'numbers', saved.data)
+      }
+      checkShape(saved.shape, `${what}'s '${key}'`)
       if (!sameShape(saved.shape, shape) || saved.data.length !== sizeOf(shape)) {
         throw new ShapeError(
           `${this.name}: loadState: '${key}' must be ${showShape(shape)}, given ${saved.data.length} values of shape ${showShape(saved.shape)}`,
@@ -234,6 +246,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
 
   #checkGradients(gradients: readonly Tensor[]): void {
     const { name, parameters } = this
+    checkList(gradients, `${name}: the gradients`, 'a list of tensors')
     if (gradients.length !== parameters.length) {
       throw new ShapeError(
         `${name}: step takes one gradient for each of the ${parameters.length} parameters, given ${gradients.length}`,

@@ -4,7 +4,8 @@
  */
 import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkKeys } from '../runtime/options.js'
+import { inWords } from '../runtime/text.js'
+import { needKeys } from '../runtime/options.js'
 import { checkOption } from './optimizer.js'
 
 /** The learning rate of a step, counted from 0. */
@@ -12,7 +13,7 @@ export type Schedule = (step: number) => number
 
 function checkSteps(name: string, option: string, value: number): number {
   if (Number.isInteger(value) && value > 0) return value
-  throw new ShapeError(`${name}: ${option} must be a whole number from 1 on, given ${String(value)}`)
+  throw new ShapeError(`${name}: ${option} must be a whole number from 1 on, given ${inWords(value)}`)
 }
 
 /** A schedule whose argument is checked. */
@@ -29,7 +30,7 @@ export function constant(lr: number): Schedule {
 
 /** Stairs: lr · gammaⁿ, where n = ⌊step / every⌋; gamma defaults to 0.1. */
 export function step(options: { lr: number; every: number; gamma?: number }): Schedule {
-  checkKeys('step', options, { lr: 0, every: 0, gamma: 0 })
+  needKeys('step', options, { lr: 0, every: 0, gamma: 0 })
   const { lr, every, gamma = 0.1 } = options
   checkOption('step', 'lr', lr, { from: 0 })
   checkSteps('step', 'every', every)
@@ -39,7 +40,7 @@ export function step(options: { lr: number; every: number; gamma?: number }): Sc
 
 /** Exponential decay: lr · gamma^step. */
 export function exponential(options: { lr: number; gamma: number }): Schedule {
-  checkKeys('exponential', options, { lr: 0, gamma: 0 })
+  needKeys('exponential', options, { lr: 0, gamma: 0 })
   const { lr, gamma } = options
   checkOption('exponential', 'lr', lr, { from: 0 })
   checkOption('exponential', 'gamma', gamma, { from: 0 })
@@ -51,7 +52,7 @@ export function exponential(options: { lr: number; gamma: number }): Schedule {
  * minimum + (lr − minimum) · (1 + cos(π · step / steps)) / 2 (Loshchilov & Hutter 2017, equation 5).
  */
 export function cosine(options: { lr: number; steps: number; minimum?: number }): Schedule {
-  checkKeys('cosine', options, { lr: 0, steps: 0, minimum: 0 })
+  needKeys('cosine', options, { lr: 0, steps: 0, minimum: 0 })
   const { lr, steps, minimum = 0 } = options
   checkOption('cosine', 'lr', lr, { from: 0 })
   checkSteps('cosine', 'steps', steps)
@@ -64,7 +65,7 @@ export function cosine(options: { lr: number; steps: number; minimum?: number })
 
 /** A straight line from `lr` to `end` (default 0) over `steps` steps, and `end` after them. */
 export function linear(options: { lr: number; steps: number; end?: number }): Schedule {
-  checkKeys('linear', options, { lr: 0, steps: 0, end: 0 })
+  needKeys('linear', options, { lr: 0, steps: 0, end: 0 })
   const { lr, steps, end = 0 } = options
   checkOption('linear', 'lr', lr, { from: 0 })
   checkSteps('linear', 'steps', steps)
@@ -79,7 +80,7 @@ export function linear(options: { lr: number; steps: number; end?: number }): Sc
 export function warmup(steps: number, after: Schedule): Schedule {
   checkSteps('warmup', 'steps', steps)
   if (typeof after !== 'function') {
-    throw new ShapeError(`warmup: after must be a schedule, such as constant(0.1), given ${typeof after}`)
+    throw new ShapeError(`warmup: after must be a schedule, such as constant(0.1), given ${inWords(after)}`)
   }
   return checked('warmup', (index) => (index < steps ? (after(0) * (index + 1)) / steps : after(index - steps)))
 }

@@ -3,6 +3,7 @@
  * `algorithms`; tests and benchmarks iterate the table.
  */
 import { UnsupportedError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { adjointProblem, derivedOnce, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
@@ -213,7 +214,7 @@ function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm |
     if (pass !== 'fwd' && algorithmsFor(problem, 'fwd').includes(requested)) return planConv(problem, pass)
     const reason = names.includes(requested) ? unsupported(requested, problem, pass) : 'there is no such algorithm'
     throw new UnsupportedError(
-      `convolution: algorithm '${requested}' cannot do this (${reason}); use ${possible.join(', ')} or auto`,
+      `convolution: algorithm ${inWords(requested)} cannot do this (${reason}); use ${possible.join(', ')} or auto`,
     )
   }
   const cost = (name: ConvAlgorithm): number => costOf(problem, pass, name)

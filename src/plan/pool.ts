@@ -3,6 +3,7 @@
  * assembly/ops/pool/shape.ts). Sliding windows, a fixed grid of windows (adaptive), or one window over the whole map.
  */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { type Names } from '../runtime/options.js'
 import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -151,7 +152,7 @@ export function mapExtents(name: string, directions: number, x: Shape): readonly
 /** A boolean option, checked. */
 function flag(value: boolean | undefined, otherwise: boolean, what: string): boolean {
   if (value === undefined) return otherwise
-  if (typeof value !== 'boolean') throw new ShapeError(`${what} must be true or false, given ${String(value)}`)
+  if (typeof value !== 'boolean') throw new ShapeError(`${what} must be true or false, given ${inWords(value)}`)
   return value
 }
 

@@ -3,6 +3,7 @@
  * checked, and the arithmetic of output extents.
  */
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { showShape, type Shape } from '../tensor/shape.js'
 
 /** One number for every direction, or one for each. */
@@ -42,9 +43,9 @@ export function perDirection(value: PerDirection, directions: number, smallest: 
   }
   for (const item of list as readonly unknown[]) {
     if (!Number.isInteger(item) || (item as number) < smallest) {
-      throw new ShapeError(`${what} must be whole numbers from ${smallest} on, given ${String(item)}`)
+      throw new ShapeError(`${what} must be whole numbers from ${smallest} on, given ${inWords(item)}`)
     }
-    if ((item as number) > MOST) throw new ShapeError(`${what} can be at most ${MOST}, given ${String(item)}`)
+    if ((item as number) > MOST) throw new ShapeError(`${what} can be at most ${MOST}, given ${inWords(item)}`)
   }
   return [...(list as number[])]
 }
@@ -65,7 +66,7 @@ export function resolvePadding(
     if (padding === 'full') return { lo: reach.map((extent) => extent - 1), hi: reach.map((extent) => extent - 1) }
     if (padding !== 'same') {
       throw new ShapeError(
-        `${name}: padding must be 'valid', 'same', 'full', a number, numbers or [lo, hi] pairs, given '${String(padding)}'`,
+        `${name}: padding must be 'valid', 'same', 'full', a number, numbers or [lo, hi] pairs, given ${inWords(padding)}`,
       )
     }
     const total = reach.map((extent, axis) => {

@@ -57,6 +57,16 @@ export function checkKeys(what: string, options: unknown, names: object, others?
   }
 }
 
+/** As `checkKeys`, of options that cannot be left out. @throws ShapeError */
+export function needKeys(what: string, options: unknown, names: object, others?: object): void {
+  if (options === undefined) {
+    throw new ShapeError(
+      `${what}: the options are missing; there are ${Object.keys({ ...names, ...others }).join(', ')}`,
+    )
+  }
+  checkKeys(what, options, names, others)
+}
+
 /** The parts of an options object that are set, so that those that are undefined have their defaults. */
 export function defined<T extends object>(options: T | undefined): { [key in keyof T]: Exclude<T[key], undefined> } {
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never

@@ -42,12 +42,19 @@ export const visibleJson = (value: unknown): string =>
       : [...Array(character.length).keys()].map((at) => `\\u${digits(character.charCodeAt(at), 4)}`).join(''),
   )
 
+/** A name as it is, and what is given in place of one in words. */
+export const named = (name: unknown): string => (typeof name === 'string' ? name : inWords(name))
+
 /** A value of any kind as it may stand in a message, where `String` would fail or say nothing: what it is, if it is large. */
 export function inWords(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}…` : value}'`
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  if (!Array.isArray(value)) return 'an object'
+  if (!Array.isArray(value)) {
+    const kind = Object.prototype.toString.call(value).slice(8, -1)
+    if (kind === 'Promise') return 'a Promise, which must be awaited first'
+    return kind === 'Object' ? 'an object' : `${/^[AEIOU]/.test(kind) ? 'an' : 'a'} ${kind}`
+  }
   const shown = value.slice(0, 8).map((item: unknown) => (Array.isArray(item) ? 'a list' : inWords(item)))
   return `[${shown.join(', ')}${value.length > 8 ? ', …' : ''}]`
 }

@@ -1,9 +1,11 @@
 /** Making tensors from values, constants, images and random numbers. */
 import { floatsAt, kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkNumber, checkObject, wrongKind } from '../runtime/check.js'
+import { inWords, named } from '../runtime/text.js'
 import { checkKeys } from '../runtime/options.js'
 import { checkShape, MOST_AXES, showShape, sizeOf, type Shape } from './shape.js'
-import { filled, type Tensor } from './tensor.js'
+import { checkTensor, filled, type Tensor } from './tensor.js'
 
 /** Numbers, or arrays of arrays of numbers with equal lengths at each depth. */
 export type NestedArray = number | readonly NestedArray[]
@@ -71,6 +73,7 @@ export function tensor(values: NestedArray | FlatArray, shape?: Shape): Tensor {
 
 /** A tensor with every element equal to `value`. */
 export function full(shape: Shape, value: number): Tensor {
+  if (typeof value !== 'number') throw wrongKind('full: the value', 'a number', value)
   return filled(checkShape(shape, 'full'), 'full', ({ pointer, size }) => {
     floatsAt(pointer, size).fill(value)
   })
@@ -92,7 +95,9 @@ export interface RandomOptions {
 /** Checks a seed. @throws ShapeError naming the operation. */
 export function checkSeed(seed: number, what: string, kind = 'seed'): number {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
-    throw new ShapeError(`${what}: a ${kind} is a whole number from 0 to 4294967295, not ${String(seed)}`)
+    throw new ShapeError(
+      `${named(what)}: a ${named(kind)} is a whole number from 0 to 4294967295, not ${inWords(seed)}`,
+    )
   }
   return seed
 }
@@ -107,6 +112,8 @@ export function uniform(
 ): Tensor {
   checkKeys('uniform', options, { seed: 0, stream: 0, low: 0, high: 0 })
   const { seed = 0, stream = 0, low = 0, high = 1 } = options
+  checkNumber(low, 'uniform: low')
+  checkNumber(high, 'uniform: high')
   checkSeed(seed, 'uniform')
   checkStream(stream, 'uniform')
   return filled(checkShape(shape, 'uniform'), 'uniform', ({ pointer, size }) => {
@@ -121,6 +128,8 @@ export function normal(
 ): Tensor {
   checkKeys('normal', options, { seed: 0, stream: 0, mean: 0, std: 0 })
   const { seed = 0, stream = 0, mean = 0, std = 1 } = options
+  checkNumber(mean, 'normal: mean')
+  checkNumber(std, 'normal: std')
   checkSeed(seed, 'normal')
   checkStream(stream, 'normal')
   return filled(checkShape(shape, 'normal'), 'normal', ({ pointer, size }) => {
@@ -134,8 +143,10 @@ export function fromNHWC(
   shape: readonly [N: number, H: number, W: number, C: number],
 ): Tensor {
   const [N, H, W, C] = checkShape(shape, 'fromNHWC') as [number, number, number, number]
-  if (shape.length !== 4 || values.length !== N * H * W * C) {
-    throw new ShapeError(`fromNHWC: ${values.length} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`)
+  if (shape.length !== 4 || (values as FlatArray | undefined)?.length !== N * H * W * C) {
+    throw new ShapeError(
+      `fromNHWC: ${(values as FlatArray | undefined)?.length ?? inWords(values)} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`,
+    )
   }
   return filled([N, C, H, W], 'fromNHWC', ({ pointer, size }) => {
     const to = floatsAt(pointer, size)
@@ -147,6 +158,7 @@ export function fromNHWC(
 
 /** The elements of an (N, C, H, W) tensor in the order (N, H, W, C). */
 export function toNHWC(x: Tensor): Float32Array {
+  checkTensor(x, 'toNHWC', 'x')
   if (x.ndim !== 4) throw new ShapeError(`toNHWC: expected (N, C, H, W), given ${showShape(x.shape)}`)
   const [N, C, H, W] = x.shape as readonly [number, number, number, number]
   const from = floatsAt(x.pointer, x.size)
@@ -163,9 +175,10 @@ export function fromImageData(image: {
   readonly width: number
   readonly height: number
 }): Tensor {
+  checkObject(image, 'fromImageData: the image', 'ImageData', ['data', 'width', 'height'])
   const { data, width, height } = image
   const pixels = width * height
-  if (data.length !== pixels * 4) {
+  if (!(data.length === pixels * 4)) {
     throw new ShapeError(
       `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
     )

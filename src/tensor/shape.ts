@@ -9,7 +9,8 @@ export type Shape = readonly number[]
 export const sizeOf = (shape: Shape): number => shape.reduce((size, extent) => size * extent, 1)
 
 /** `(2, 3, 4)`: how shapes are written in every message. */
-export const showShape = (shape: Shape): string => `(${shape.join(', ')})`
+export const showShape = (shape: Shape): string =>
+  Array.isArray(shape) ? `(${(shape as Shape).map(inWords).join(', ')})` : inWords(shape)
 
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((extent, axis) => extent === b[axis])
@@ -54,7 +55,7 @@ export function checkShape(shape: Shape, what: string): number[] {
   for (const extent of shape as readonly unknown[]) {
     if (!Number.isInteger(extent) || (extent as number) < 1) {
       throw new ShapeError(
-        `${what}: shape ${showShape((shape as readonly unknown[]).map(inWords) as never)} has the extent ${inWords(extent)}; extents are whole numbers from 1 on`,
+        `${what}: shape ${showShape(shape)} has the extent ${inWords(extent)}; extents are whole numbers from 1 on`,
       )
     }
   }
@@ -64,7 +65,9 @@ export function checkShape(shape: Shape, what: string): number[] {
 /** Axis counted from the end when negative. @throws ShapeError when there is no such axis. */
 export function checkAxis(axis: number, ndim: number, what: string): number {
   if (!Number.isInteger(axis) || axis < -ndim || axis >= ndim) {
-    throw new ShapeError(`${what}: axis ${axis} does not exist in ${ndim} dimensions; use ${-ndim} to ${ndim - 1}`)
+    throw new ShapeError(
+      `${what}: axis ${inWords(axis)} does not exist in ${ndim} dimensions; use ${-ndim} to ${ndim - 1}`,
+    )
   }
   return axis < 0 ? axis + ndim : axis
 }

@@ -5,6 +5,8 @@
  */
 import { afterFailure, allFinite, allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
 import { CoreError, DisposedError, ShapeError, UnsupportedError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { checkFunction } from '../runtime/check.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
@@ -116,6 +118,11 @@ interface Made {
 
 /** Those of each open scope, innermost last. */
 const scopes: Made[] = []
+
+/** Elements that `toString` shows; of more than these, so many from the beginning and the end. */
+const MOST_SHOWN = 8
+const FIRST = 5
+const LAST = 3
 
 /**
  * An array of float32 in linear memory, in row-major order. Not seen by the garbage collector: dispose it, or make it
@@ -247,9 +254,10 @@ export class Tensor {
 
   /** Overwrites the elements in place: for loading weights. Never use it on a tensor whose gradient is pending. */
   assign(values: ArrayLike<number>): void {
-    if (values.length !== this.size) {
+    const given = (values as ArrayLike<number> | undefined | null)?.length
+    if (given !== this.size) {
       throw new ShapeError(
-        `assign: ${values.length} values do not fill shape ${showShape(this.shape)} (${this.size} elements)`,
+        `assign: ${given ?? inWords(values)} values do not fill shape ${showShape(this.shape)} (${this.size} elements)`,
       )
     }
     // Whatever cannot be a number is met here, before anything is overwritten.
@@ -272,14 +280,45 @@ export class Tensor {
     this.dispose()
   }
 
-  /** Shape and the first elements, for reading. */
+  /** Shape, type and elements, of many the first and the last, for reading: what consoles show. */
   toString(): string {
-    if (this.#disposed) return `Tensor ${showShape(this.shape)} (disposed)`
-    const shown = [...floatsAt(this.pointer, Math.min(8, this.size))].map((value) =>
-      String(Number(value.toPrecision(5))),
-    )
-    return `Tensor ${showShape(this.shape)} [${shown.join(', ')}${this.size > 8 ? ', …' : ''}]`
+    const shape = showShape(this.shape)
+    if (this.#disposed) return `Tensor ${shape} (disposed)`
+    const all = floatsAt(this.pointer, this.size)
+    const shown = (from: number, to: number): string[] =>
+      Array.from(all.subarray(from, to), (value) => String(Number(value.toPrecision(5))))
+    const values =
+      this.size > MOST_SHOWN ? [...shown(0, FIRST), '…', ...shown(this.size - LAST, this.size)] : shown(0, this.size)
+    return `Tensor ${shape} float32 [${values.join(', ')}]`
   }
+
+  static {
+    // Whatever a bundler calls the class. Node and Bun ask for the first of the methods, Deno for the second.
+    const { prototype } = Tensor
+    Object.defineProperty(prototype, Symbol.toStringTag, { value: 'Tensor', configurable: true })
+    for (const runtime of ['nodejs.util.inspect.custom', 'Deno.customInspect']) {
+      Object.defineProperty(prototype, Symbol.for(runtime), {
+        value(this: unknown): string {
+          return this instanceof Tensor ? this.toString() : 'Tensor {}'
+        },
+        configurable: true,
+      })
+    }
+  }
+}
+
+/** Checks that an argument is a live tensor. @throws ShapeError, DisposedError */
+export function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
+  if (!(value instanceof Tensor)) throw new ShapeError(`${name}: ${argument} must be a Tensor, ${notATensor(value)}`)
+  value.assertLive()
+}
+
+/** What was given in place of a tensor, and what would be right. */
+function notATensor(value: unknown): string {
+  if (value !== null && typeof value === 'object' && 'shape' in value) {
+    return 'not an object like one, such as a clone or the tensor of another copy of this package; make one of its data() with tensor()'
+  }
+  return `not ${inWords(value)}; make one with tensor()`
 }
 
 function resolveShape(tensor: Tensor, shape: Shape): number[] {
@@ -361,6 +400,7 @@ export function owned(tensor: Tensor): Tensor {
  * @throws UnsupportedError when the function is asynchronous.
  */
 export function scope<T>(use: () => T): T {
+  checkFunction(use, 'scope: its argument')
   const made: Made = { newest: undefined, holders: undefined }
   scopes.push(made)
   try {

@@ -27,8 +27,8 @@ export async function* readAhead<Target>(
   data: Examples<Target> | DistantExamples<Target>,
   options: BatchOptions & { readonly parts?: number },
 ): AsyncGenerator<ReadBatch<Target>, void> {
-  const { batchSize, seed = 0, epoch, first = 0, prefetch = 2, parts = 1 } = options
   checkBatches(data, options)
+  const { batchSize, seed = 0, epoch, first = 0, prefetch = 2, parts = 1 } = options
   const order =
     epoch === undefined ? Int32Array.from({ length: data.size }, (_, i) => i) : permutation(data.size, seed, epoch)
   const count = batchesOf(data.size, options)

@@ -1,6 +1,7 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkObject } from '../runtime/check.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { inWords } from '../runtime/text.js'
 import { batchesOf } from './count.js'
@@ -60,13 +61,14 @@ const MOST_EXAMPLES = 2 ** 29
 export function permutation(size: number, seed: number, epoch: number): Int32Array {
   const check = (value: number, most: number, what: string): void => {
     if (!Number.isInteger(value) || value < 0 || value > most) {
-      throw new ShapeError(`permutation: ${what} must be a whole number from 0 to ${most}, not ${String(value)}`)
+      throw new ShapeError(`permutation: ${what} must be a whole number from 0 to ${most}, not ${inWords(value)}`)
     }
   }
   check(size, MOST_EXAMPLES, 'the size')
   check(seed, 2 ** 32 - 1, 'the seed')
   check(epoch, 2 ** 31, 'the epoch')
-  const order = Int32Array.from({ length: size }, (_, i) => i)
+  const order = new Int32Array(size)
+  for (let i = 0; i < size; i++) order[i] = i
   withWorkspace(4 * (size + 3), (pointer) => {
     guarded('permutation', () => kernels().random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch))
     const bits = integersAt(pointer, size)
@@ -114,6 +116,7 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   if (typeof size !== 'number')
     throw lacking(Object(data) === data ? `its size is ${inWords(size)}` : `it is ${inWords(data)}`)
   if (!('read' in data || 'batch' in data)) throw lacking('it has neither function')
+  checkObject(options, 'batches: the options')
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {
     if (!Number.isInteger(value) || value < from)

@@ -4,13 +4,15 @@
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
 import { crc32 } from '../io/crc32.js'
+import type { FileBytes } from '../io/safetensors.js'
 import type { GraphNode } from '../nn/wiring.js'
 import { add, mul } from '../ops/elementwise.js'
 import { concat, slice } from '../ops/layout.js'
 import { clipGradNorm, gradientNorm } from '../optim/clip.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkFunction, checkObject } from '../runtime/check.js'
+import { checkKeys, needKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
 import { restoring, scope, Tensor } from '../tensor/tensor.js'
@@ -86,7 +88,9 @@ export async function evaluateAll<Target, Output>(
   examples: Examples<Target> | DistantExamples<Target>,
   options: EvaluateOptions<Target, Output>,
 ): Promise<Averages | undefined> {
-  checkKeys('evaluate', options, evaluateNames)
+  needKeys('evaluate', options, evaluateNames)
+  checkModel('evaluate', model)
+  checkLoss(options, 'evaluate')
   return measureAll(model, examples, options)
 }
 
@@ -146,16 +150,25 @@ const evaluateNames = {
   signal: 0,
 } satisfies Names<EvaluateOptions<unknown>>
 
+function checkModel(name: string, model: unknown): void {
+  const methods = name === 'fit' ? ['forward', 'parameters', 'train', 'eval'] : ['forward']
+  checkObject(model, `${name}: the model`, 'a Sequential, a Graph or an object like one', methods)
+}
+
+function checkLoss(
+  { loss, metrics = {} }: { readonly loss: unknown; readonly metrics?: Readonly<Record<string, unknown>> },
+  name: string,
+): void {
+  checkFunction(loss, `${name}: loss`, 'a function of output and target, such as crossEntropy')
+  checkObject(metrics, `${name}: metrics`, 'an object of functions, such as { accuracy }')
+  for (const metric in metrics) checkFunction(metrics[metric], `${name}: metrics.${metric}`)
+}
+
 function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
-  checkKeys('fit', options, fitNames)
   checkKeys('fit: earlyStopping', options.earlyStopping, stoppingNames)
   checkKeys('fit: callbacks', options.callbacks, { onStep: 0, onEpoch: 0 } satisfies Names<FitCallbacks>)
-  const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, loss, optimizer } = options
-  if (typeof loss !== 'function') {
-    throw new ShapeError(
-      `fit: loss must be a function of output and target, such as crossEntropy, given ${inWords(loss)}`,
-    )
-  }
+  const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, optimizer } = options
+  checkLoss(options, 'fit')
   if (!Array.isArray((optimizer as Optimizer | undefined)?.parameters)) {
     throw new ShapeError(
       `fit: optimizer must be one, such as new SGD(model.parameters(), { lr: 0.1 }), given ${inWords(optimizer)}`,
@@ -163,19 +176,19 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   }
   const check = (value: number, what: string): void => {
     if (!Number.isInteger(value) || value < 1)
-      throw new ShapeError(`fit: ${what} must be a whole number from 1 on, given ${value}`)
+      throw new ShapeError(`fit: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
   }
   check(epochs, 'epochs')
   check(accumulate, 'accumulate')
-  if (clipNorm !== undefined && !(clipNorm > 0))
-    throw new ShapeError(`fit: clipNorm must be a number above 0, given ${clipNorm}`)
+  if (clipNorm !== undefined && !(typeof clipNorm === 'number' && clipNorm > 0))
+    throw new ShapeError(`fit: clipNorm must be a number above 0, given ${inWords(clipNorm)}`)
   if (!earlyStopping) return
   const { patience, monitor = 'loss' } = earlyStopping
   check(patience, 'earlyStopping.patience')
   if (!validation) throw new ShapeError('fit: earlyStopping needs validation examples')
   if (monitor !== 'loss' && !Object.hasOwn(metrics, monitor)) {
     const known = ['loss', ...Object.keys(metrics)].join(', ')
-    throw new ShapeError(`fit: earlyStopping.monitor must be one of ${known}, given ${monitor}`)
+    throw new ShapeError(`fit: earlyStopping.monitor must be one of ${known}, given ${inWords(monitor)}`)
   }
 }
 
@@ -269,9 +282,10 @@ function repeated<Target>(target: Target, examples: number, times: number): Targ
     if (target.shape[0] !== examples) return undefined
     return concat(new Array<Tensor>(times).fill(slice(target, { end: [1] })), 0) as Target
   }
-  if (!(Array.isArray(target) || target instanceof Int32Array || target instanceof Uint8Array)) return undefined
-  if (target.length !== examples) return undefined
-  return (target.constructor as ArrayConstructor).from(new Array<number>(times).fill(target[0] as number)) as Target
+  if (!Array.isArray(target) && !ArrayBuffer.isView(target)) return undefined
+  const list = target as unknown as readonly unknown[]
+  if (list.length !== examples) return undefined
+  return (list.constructor as ArrayConstructor).from(new Array<unknown>(times).fill(list[0])) as Target
 }
 
 /** Checks that a loss is a mean over the examples: of an example and itself it is what it is of the example alone. */
@@ -393,7 +407,7 @@ function copyOf(model: Trainable<unknown>): () => void {
 }
 
 /** The best weights of a run, as an earlier one saved them. */
-function savedBest(model: Trainable<unknown>, weights: Uint8Array): () => void {
+function savedBest(model: Trainable<unknown>, weights: FileBytes): () => void {
   if (!model.load) throw new ShapeError('fit: earlyStopping.bestWeights are for a model that has load()')
   const back = copyOf(model)
   model.load(weights)
@@ -521,6 +535,8 @@ export async function* run<Target, Output>(
   options: FitOptions<Target, Output>,
   report: (outcome: Promise<History>) => void,
 ): AsyncGenerator<FitEvent, History> {
+  needKeys('fit', options, fitNames)
+  checkModel('fit', model)
   const { callbacks = {}, start, metrics = {} } = options
   let state: FitState = start ?? { step: 0, sums: new Running(Object.keys(metrics)).sums() }
   let epoch = 0

@@ -1,5 +1,6 @@
 /** What training takes and tells: options, events, states and histories. */
 import type { ForwardOptions } from '../nn/graph.js'
+import type { FileBytes } from '../io/safetensors.js'
 import type { Layer } from '../nn/layer.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -21,7 +22,7 @@ export interface Trainable<Output = Tensor> {
   /** What keeps statistics of batches, which a step that is refused leaves as they were. */
   readonly layers?: readonly Pick<Layer, 'buffers'>[]
   /** Takes weights that were saved: for `earlyStopping.bestWeights`. */
-  load?(weights: Uint8Array): void
+  load?(weights: FileBytes): void
   /** The output for a batch. */
   forward(x: Tensor, options: ForwardOptions): Output
   /** The output, and those whose losses are added to its own, each times its weight; left out: `forward` alone. */
@@ -162,7 +163,7 @@ export interface EarlyStopping {
   /** Whether the model has the weights of the best epoch at the end, which takes their memory once more. Default true. */
   readonly restoreBest?: boolean
   /** For a run that goes on by `start`: what `model.save()` gave after the best epoch so far, `state.best`. */
-  readonly bestWeights?: Uint8Array
+  readonly bestWeights?: FileBytes
 }
 
 /** Options of `fit`. */

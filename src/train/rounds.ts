@@ -1,7 +1,9 @@
 /** The rounds of a search. `randomSearch` and `gridSearch` load this file when they run. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkFunction, checkList, checkObject } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
+import { needKeys, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
 import {
   ranked,
@@ -23,14 +25,17 @@ const DIGITS = 3
 type Ranges = readonly (readonly [name: string, range: Required<SearchRange>])[]
 
 function checkSpace(space: RandomSearchOptions['space']): Ranges {
+  checkObject(space, 'search: space', 'an object of ranges, such as { lr: { low: 1e-4, high: 1 } }')
   const entries = Object.entries(space)
   if (entries.length === 0) throw new ShapeError('search: the space has no dimension; give one, such as lr')
   return entries.map(([name, range]) => {
-    checkKeys(`search: ${name}`, range, { low: 0, high: 0, scale: 0 } satisfies Names<SearchRange>)
+    needKeys(`search: ${name}`, range, { low: 0, high: 0, scale: 0 } satisfies Names<SearchRange>)
     const { low, high, scale = 'log' } = range
     const start = scale === 'log' ? 'above 0' : 'finite'
     if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high) || (scale === 'log' && low <= 0)) {
-      throw new ShapeError(`search: ${name} must have a low end (${start}) below its high end, given ${low} to ${high}`)
+      throw new ShapeError(
+        `search: ${name} must have a low end (${start}) below its high end, given ${inWords(low)} to ${inWords(high)}`,
+      )
     }
     return [name, { low, high, scale }] as const
   })
@@ -38,7 +43,7 @@ function checkSpace(space: RandomSearchOptions['space']): Ranges {
 
 function checkCount(value: number, what: string): void {
   if (!Number.isInteger(value) || value < 1)
-    throw new ShapeError(`search: ${what} must be a whole number from 1 on, given ${value}`)
+    throw new ShapeError(`search: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
 }
 
 const rounded = (value: number): number => Number(value.toPrecision(DIGITS))
@@ -124,6 +129,11 @@ const resultOf = (trials: readonly Trial[], finished: boolean): SearchResult => 
   stopped: finished ? 'finished' : 'aborted',
 })
 
+function checkCallbacks(evaluate: TrialFunction, { onTrial }: SearchCallbacks): void {
+  checkFunction(evaluate, 'search: the first argument', 'a function of the values that gives a score')
+  if (onTrial !== undefined) checkFunction(onTrial, 'search: onTrial')
+}
+
 const callbackNames = { onTrial: 0, signal: 0 } satisfies Names<SearchCallbacks>
 const randomNames = {
   space: 0,
@@ -135,13 +145,15 @@ const randomNames = {
 
 /** What `randomSearch` does. */
 export async function searchAtRandom(evaluate: TrialFunction, options: RandomSearchOptions): Promise<SearchResult> {
-  checkKeys('search', options, randomNames, callbackNames)
+  needKeys('search', options, randomNames, callbackNames)
+  checkCallbacks(evaluate, options)
   const { space, trials: count, rounds = 1, keep = 0.25, seed = 0 } = options
   let ranges = checkSpace(space)
   checkCount(count, 'trials')
   checkCount(rounds, 'rounds')
   checkSeed(seed, 'search')
-  if (!(keep > 0 && keep <= 1)) throw new ShapeError(`search: keep must be above 0 and at most 1, given ${keep}`)
+  if (!(keep > 0 && keep <= 1))
+    throw new ShapeError(`search: keep must be above 0 and at most 1, given ${inWords(keep)}`)
   const trials: Trial[] = []
   for (let round = 1; round <= rounds; round++) {
     const points = drawPoints(ranges, count, seed, round)
@@ -154,12 +166,15 @@ export async function searchAtRandom(evaluate: TrialFunction, options: RandomSea
 
 /** What `gridSearch` does. */
 export async function searchGrid(evaluate: TrialFunction, options: GridSearchOptions): Promise<SearchResult> {
-  checkKeys('search', options, { values: 0 }, callbackNames)
+  needKeys('search', options, { values: 0 }, callbackNames)
+  checkCallbacks(evaluate, options)
+  checkObject(options.values, 'search: values', 'an object of lists, such as { lr: [0.1, 1] }')
   const names = Object.keys(options.values)
   if (names.length === 0) throw new ShapeError('search: the grid has no dimension; give one, such as lr')
   let points: Record<string, number>[] = [{}]
   for (const name of names) {
     const values = options.values[name] as readonly number[]
+    checkList(values, `search: ${name}`, 'a list of numbers')
     if (values.length === 0 || !values.every(Number.isFinite))
       throw new ShapeError(`search: ${name} must have at least one value, all of them finite`)
     points = points.flatMap((point) => values.map((value) => ({ ...point, [name]: value })))

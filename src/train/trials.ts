@@ -1,4 +1,5 @@
 /** What searches of hyperparameters take and tell. */
+import { checkList, checkObject } from '../runtime/check.js'
 
 /** An interval to draw from: evenly over the logarithm (default), or over the numbers themselves. */
 export interface SearchRange {
@@ -74,7 +75,10 @@ export interface GridSearchOptions extends SearchCallbacks {
 }
 
 /** Trials with a score, the best first; the earlier of equals. */
-export const ranked = (trials: readonly Trial[]): Trial[] =>
-  trials
+export function ranked(trials: readonly Trial[]): Trial[] {
+  checkList(trials, 'ranked: the trials', 'a list, such as those of a search')
+  for (const trial of trials) checkObject(trial, 'ranked: a trial')
+  return trials
     .filter((trial) => trial.score !== null)
     .sort((a, b) => (b.score as number) - (a.score as number) || a.number - b.number)
+}

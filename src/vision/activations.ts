@@ -1,8 +1,9 @@
 /** What each layer of a model makes of an input. */
 import type { Graph } from '../nn/graph.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkModel } from '../runtime/check.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { checkTensor, type Tensor } from '../tensor/tensor.js'
 
 /** The output of one layer. */
 export interface Activation {
@@ -18,6 +19,8 @@ export interface Activation {
  * @throws ShapeError when x does not fit the model.
  */
 export function activations(model: Graph, x: Tensor): Activation[] {
+  checkModel(model, 'activations: the model')
+  checkTensor(x, 'activations', 'x')
   const { input } = model
   if (input && !sameShape(input, x.shape.slice(1))) {
     throw new ShapeError(`activations: the model takes (N, ${input.join(', ')}), given ${showShape(x.shape)}`)

@@ -5,6 +5,7 @@
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { checkSize } from '../tensor/shape.js'
@@ -53,7 +54,7 @@ export function occlusionMap(model: Classifier, x: Tensor, options: OcclusionOpt
   const [down, across] = perDirection(options.stride ?? 1, 2, 1, 'occlusionMap: stride') as [number, number]
   const [batchSize] = perDirection(options.batchSize ?? 64, 1, 1, 'occlusionMap: batchSize') as [number]
   return scope(() => {
-    const picture = onePicture(x, 'occlusionMap')
+    const picture = onePicture(x, model, 'occlusionMap')
     const [, C, H, W] = picture.shape as readonly [number, number, number, number]
     const fill = fillOf(options.fill ?? 0, C)
     const scores = model.forward(picture, { training: false })
@@ -89,8 +90,9 @@ export function occlusionMap(model: Classifier, x: Tensor, options: OcclusionOpt
 
 function fillOf(fill: number | readonly number[], C: number): readonly number[] {
   const list: readonly number[] = typeof fill === 'number' ? new Array<number>(C).fill(fill) : fill
-  if (list.length === C && list.every(Number.isFinite)) return list
+  const fits = (typeof fill === 'number' || Array.isArray(fill)) && list.length === C && list.every(Number.isFinite)
+  if (fits) return list
   throw new ShapeError(
-    `occlusionMap: fill must be a finite number, or one for each of the ${C} channels, given ${JSON.stringify(fill)}`,
+    `occlusionMap: fill must be a finite number, or one for each of the ${C} channels, given ${inWords(fill)}`,
   )
 }

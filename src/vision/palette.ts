@@ -1,5 +1,7 @@
 /** Colours for numbers: a palette is a ramp of colours over the places 0 to 1, straight lines in sRGB between its stops. */
 import { ShapeError } from '../runtime/errors.js'
+import { checkList, wrongKind } from '../runtime/check.js'
+import { inWords } from '../runtime/text.js'
 
 /** Red, green and blue, 0 to 255. */
 export type Colour = readonly [red: number, green: number, blue: number]
@@ -10,14 +12,16 @@ export type Palette = (place: number) => Colour
 /** A palette through colours at equal distances. @throws ShapeError without a stop, or when one is not a colour. */
 export function paletteOf(stops: readonly Colour[]): Palette {
   const whole = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255
+  checkList(stops, 'paletteOf: the stops', 'a list of colours')
   if (stops.length === 0) throw new ShapeError('paletteOf: a palette needs at least one colour')
   for (const stop of stops) {
     if (!Array.isArray(stop) || stop.length !== 3 || !stop.every(whole)) {
-      throw new ShapeError(`paletteOf: a colour is three whole numbers from 0 to 255, given ${JSON.stringify(stop)}`)
+      throw new ShapeError(`paletteOf: a colour is three whole numbers from 0 to 255, given ${inWords(stop)}`)
     }
   }
   const last = stops.length - 1
   return (place) => {
+    if (typeof place !== 'number') throw wrongKind('a palette: the place', 'a number', place)
     const at = (place > 0 ? Math.min(place, 1) : 0) * last
     const below = Math.min(Math.floor(at), Math.max(0, last - 1))
     const [from, to] = [stops[below] as Colour, stops[Math.min(below + 1, last)] as Colour]

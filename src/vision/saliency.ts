@@ -1,6 +1,7 @@
 /** Which pixels a score depends on: its gradient with respect to the picture (Simonyan, Vedaldi & Zisserman 2014). */
 import { vjp } from '../autodiff/vjp.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
@@ -35,7 +36,7 @@ export function inputGradient(
   target?: number,
 ): { readonly gradient: Tensor; readonly target: number } {
   return scope(() => {
-    const picture = onePicture(x, 'inputGradient')
+    const picture = onePicture(x, model, 'inputGradient')
     const { value, pullback, dispose } = vjp((given) => model.forward(given, { training: false }), picture)
     try {
       const chosen = targetOf(value, target, 'inputGradient')
@@ -60,7 +61,7 @@ export function saliencyMap(model: Classifier, x: Tensor, options: SaliencyOptio
   checkKeys('saliencyMap', options, { target: 0, kind: 0 } satisfies Names<SaliencyOptions>)
   const { kind = 'magnitude' } = options
   if (kind !== 'magnitude' && kind !== 'contribution') {
-    throw new ShapeError(`saliencyMap: kind must be 'magnitude' or 'contribution', given '${String(kind)}'`)
+    throw new ShapeError(`saliencyMap: kind must be 'magnitude' or 'contribution', given ${inWords(kind)}`)
   }
   return scope(() => {
     const { gradient, target } = inputGradient(model, x, options.target)

@@ -4,6 +4,7 @@
  */
 import type { PngImage } from '../io/png.js'
 import { ShapeError } from '../runtime/errors.js'
+import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -50,6 +51,8 @@ export interface GridOptions extends TileOptions {
 const tileNames = { range: 0, normalize: 0, palette: 0, color: 0, zoom: 0 } satisfies Names<TileOptions>
 const gridNames = { columns: 0, gap: 0 } satisfies Names<Omit<GridOptions, keyof TileOptions>>
 
+const isNumbers = (values: unknown): boolean => typeof (Object(values) as ArrayLike<unknown>).length === 'number'
+
 /** What the ends of a palette mean for these numbers; those that are not finite do not count. */
 export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): readonly [low: number, high: number] {
   if (typeof range !== 'string') {
@@ -58,8 +61,9 @@ export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): 
     throw new ShapeError(`range must be two finite numbers in ascending order, given ${inWords(range)}`)
   }
   if (range !== 'symmetric' && range !== 'extent' && range !== 'positive') {
-    throw new ShapeError(`range must be 'symmetric', 'extent', 'positive' or two numbers, given '${String(range)}'`)
+    throw new ShapeError(`range must be 'symmetric', 'extent', 'positive' or two numbers, given ${inWords(range)}`)
   }
+  if (!isNumbers(values)) throw wrongKind('rangeOf: the values', 'a list of numbers', values)
   let low = Infinity
   let high = -Infinity
   for (let i = 0; i < values.length; i++) {
@@ -91,12 +95,14 @@ interface Tiles {
 
 function checkWhole(value: number, smallest: number, what: string): number {
   if (Number.isInteger(value) && value >= smallest && value <= 4096) return value
-  throw new ShapeError(`${what} must be a whole number from ${smallest} to 4096, given ${String(value)}`)
+  throw new ShapeError(`${what} must be a whole number from ${smallest} to 4096, given ${inWords(value)}`)
 }
 
 function planesOf(x: Planes, name: string): { readonly shape: Shape; readonly values: ArrayLike<number> } {
   if (x instanceof Tensor) return { shape: x.shape, values: x.data() }
+  checkObject(x, `${name}: the first argument`, 'a Tensor, or { shape, values }', ['shape', 'values'])
   const shape = checkShape(x.shape, name)
+  if (!isNumbers(x.values)) throw wrongKind(`${name}: values`, 'a list of numbers', x.values)
   if (sizeOf(shape) === x.values.length) return { shape, values: x.values }
   throw new ShapeError(
     `${name}: ${x.values.length} values do not fill shape ${showShape(shape)} (${sizeOf(shape)} elements)`,
@@ -108,7 +114,7 @@ function tilesOf(x: Planes, options: TileOptions, name: string): Tiles {
   const { normalize = 'all', palette = diverging, color = false, zoom = 1 } = options
   if (shape.length < 2) throw new ShapeError(`${name}: expected (…, rows, columns), given ${showShape(shape)}`)
   if (normalize !== 'all' && normalize !== 'each') {
-    throw new ShapeError(`${name}: normalize must be 'all' or 'each', given '${String(normalize)}'`)
+    throw new ShapeError(`${name}: normalize must be 'all' or 'each', given ${inWords(normalize)}`)
   }
   const [rows, columns] = shape.slice(-2) as [number, number]
   if (color && shape.at(-3) !== 3) {
@@ -217,10 +223,10 @@ export const tileGrid = (x: Planes, options: GridOptions = {}): Picture => gridO
  * @throws ShapeError when the weights are not (K, C, R, S) or options do not fit.
  */
 export function filterGrid(weights: Planes, options: GridOptions = {}): Picture {
-  if (weights.shape.length !== 4) {
-    throw new ShapeError(`filterGrid: expected filters (K, C, R, S), given ${showShape(weights.shape)}`)
-  }
-  const C = weights.shape[1] as number
+  checkKeys('filterGrid', options, tileNames, gridNames)
+  const { shape } = planesOf(weights, 'filterGrid')
+  if (shape.length !== 4) throw new ShapeError(`filterGrid: expected filters (K, C, R, S), given ${showShape(shape)}`)
+  const C = shape[1] as number
   const { color = C === 3 } = options
   const defaults: GridOptions = color ? { color, range: 'extent', normalize: 'each' } : C > 1 ? { columns: C } : {}
   return gridOf(weights, { ...defaults, ...options }, 'filterGrid')
@@ -231,7 +237,7 @@ export function filterGrid(weights: Planes, options: GridOptions = {}): Picture 
  * @throws ShapeError when the maps are of several inputs or options do not fit.
  */
 export function featureMapGrid(maps: Planes, options: GridOptions = {}): Picture {
-  const { shape } = maps
+  const { shape } = planesOf(maps, 'featureMapGrid')
   if (shape.length === 3 || (shape.length === 4 && shape[0] === 1)) return gridOf(maps, options, 'featureMapGrid')
   throw new ShapeError(
     `featureMapGrid: expected the maps of one input, (C, H, W) or (1, C, H, W), given ${showShape(shape)}`,
@@ -241,11 +247,13 @@ export function featureMapGrid(maps: Planes, options: GridOptions = {}): Picture
 /**
  * What a canvas takes: `new ImageData(data, width, height)`, and `fromImageData`. The bytes are those of the picture.
  */
-export function imageDataOf({ width, height, data }: Picture): {
+export function imageDataOf(picture: Picture): {
   readonly width: number
   readonly height: number
   readonly data: Uint8ClampedArray<ArrayBuffer>
 } {
+  checkObject(picture, 'imageDataOf: the picture', 'one of tileGrid() and the like', ['width', 'height', 'data'])
+  const { width, height, data } = picture
   return {
     width,
     height,

@@ -4,6 +4,7 @@
  * Krizhevsky, Sutskever & Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
  * Zeiler & Fergus, "Visualizing and understanding convolutional networks", 2014.
  */
+import { checkList } from '../runtime/check.js'
 import { ReLU, Softmax } from '../nn/activation.js'
 import { Conv2d } from '../nn/conv.js'
 import { Dropout } from '../nn/dropout.js'
@@ -120,6 +121,7 @@ export interface ZFNetOptions extends ZooOptions {
 export function zfnet(options: ZFNetOptions = {}): Graph {
   checkKeys('zfnet', options, zooNames, { maps: 0 } satisfies Names<Omit<ZFNetOptions, keyof ZooOptions>>)
   const { input = [3, 224, 224], classes = 1000, width, maps = [512, 1024, 512], weightInit = gaussian(0.01) } = options
+  checkList(maps, 'zfnet: maps', 'three numbers of maps')
   const of = scaler(width)
   const norm = (): LocalResponseNorm => new LocalResponseNorm({ size: 5, alpha: 1e-4, beta: 0.75, k: 1 })
   const narrow = (outChannels: number): Conv2d =>

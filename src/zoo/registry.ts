@@ -4,6 +4,7 @@ import type { Graph } from '../nn/graph.js'
 import { rbfLoss } from '../nn/rbf.js'
 import { crossEntropy, type Labels } from '../ops/loss.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { alexnet, zfnet } from './alexnet.js'
 import { convnet } from './convnet.js'
@@ -81,6 +82,7 @@ const allowed = (name: string): number => Math.max(2, Math.floor(name.length / 3
 
 /** The names most like one that does not exist, nearest first. */
 export function nearestNames(name: string): string[] {
+  if (typeof name !== 'string') return []
   const lower = name.toLowerCase()
   return Object.keys(architectures)
     .map((known) => ({ known, far: distance(lower, known.startsWith(lower) ? lower : known) }))
@@ -97,7 +99,7 @@ export function architecture(name: string): Architecture {
   const near = nearestNames(name)
   const offer =
     near.length > 0 ? `did you mean ${near.join(' or ')}?` : `there are ${Object.keys(architectures).join(', ')}`
-  throw new ShapeError(`zoo: there is no architecture '${name}'; ${offer}`)
+  throw new ShapeError(`zoo: there is no architecture ${inWords(name)}; ${offer}`)
 }
 
 /** A model by the name of its architecture. @throws ShapeError that offers the nearest names. */

@@ -3,6 +3,7 @@
  *
  * Simonyan & Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014, table 1.
  */
+import { checkModel, wrongKind } from '../runtime/check.js'
 import { ReLU } from '../nn/activation.js'
 import { Conv2d } from '../nn/conv.js'
 import { Graph, type NodeOptions } from '../nn/graph.js'
@@ -65,6 +66,9 @@ export interface VggOptions extends ZooOptions {
 export function vgg(options: VggOptions = {}): Graph {
   checkKeys('vgg', options, zooNames, { configuration: 0 } satisfies Names<Omit<VggOptions, keyof ZooOptions>>)
   const { input = [3, 224, 224], classes = 1000, width, configuration = 'D', weightInit = 'he' } = options
+  if (!Object.hasOwn(configurations, configuration)) {
+    throw wrongKind('vgg: configuration', `one of ${Object.keys(configurations).join(', ')}`, configuration)
+  }
   const of = scaler(width)
   const features = configurations[configuration].flatMap((kernels, block): NodeOptions[] => {
     const layers = kernels.flatMap((kernel, place): NodeOptions[] => {
@@ -93,5 +97,7 @@ const FROM_A = ['conv1_1', 'conv2_1', 'conv3_1', 'conv3_2', 'fc6', 'fc7', 'fc8']
  * Starts a deep VGG from a trained configuration A: its first four convolutions and its fully connected layers are copied,
  * the others stay as they were drawn (section 3.1). Gives the names of the weights that were copied.
  */
-export const initializeFromA = (model: Graph, trained: Graph): string[] =>
-  model.copyFrom(trained, (name) => FROM_A.includes(name.slice(0, name.lastIndexOf('.'))))
+export function initializeFromA(model: Graph, trained: Graph): string[] {
+  checkModel(model, 'initializeFromA: the model')
+  return model.copyFrom(trained, (name) => FROM_A.includes(name.slice(0, name.lastIndexOf('.'))))
+}

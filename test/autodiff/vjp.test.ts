@@ -117,7 +117,7 @@ describe('gradients', () => {
       expect(() => valueAndGrad((a) => mul(a, 2))(x)).toThrow(/returned shape \(2, 3\); it must return a scalar/)
       expect(() => vjp((a) => mul(a, 2), x).pullback()).toThrow(/give dy of that shape/)
       expect(() => vjp((a) => mul(a, 2), x).pullback(ones([3]))).toThrow(/dy has shape \(3\), the value \(2, 3\)/)
-      expect(() => vjp(() => 3 as never, x)).toThrow(/must return a Tensor, not number/)
+      expect(() => vjp(() => 3 as never, x)).toThrow(/must return a Tensor, not 3$/)
       const { pullback, dispose } = vjp((a) => mul(a, 2), x)
       dispose()
       expect(() => pullback(ones([2, 3]))).toThrow(DisposedError)

@@ -125,14 +125,14 @@ describe('the check of examples', () => {
   const code = "import { init, tensor } from 'toeplitz'\n\nawait init()\nconsole.log(String(tensor([1, 2])))"
 
   it('passes when the output is the same', async () => {
-    await check(block(code, text('Tensor (2) [1, 2]')))
+    await check(block(code, text('Tensor (2) float32 [1, 2]')))
   })
 
   it.each<[string, Example]>([
-    ['the output differs', block(code, text('Tensor (2) [1, 3]'))],
-    ['more is printed than the page says', block(`${code}\nconsole.log(1)`, text('Tensor (2) [1, 2]'))],
+    ['the output differs', block(code, text('Tensor (2) float32 [1, 3]'))],
+    ['more is printed than the page says', block(`${code}\nconsole.log(1)`, text('Tensor (2) float32 [1, 2]'))],
     ['there is no output block', block(code, 'Text.\n')],
-    ['the output block comes after other text', block(code, `Text.\n\n${text('Tensor (2) [1, 2]')}`)],
+    ['the output block comes after other text', block(code, `Text.\n\n${text('Tensor (2) float32 [1, 2]')}`)],
     ['the code throws', block('throw new Error()', text(''))],
     ['the code uses what the library does not export', block("import { magic } from 'toeplitz'", text(''))],
   ])('fails when %s', async (_, example) => {

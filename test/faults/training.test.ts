@@ -213,7 +213,7 @@ describe('layers of one’s own', () => {
     }
     const model = modelWith(new Wrong())
     const x = ones([2, 4])
-    expect(() => model.forward(x)).toThrow(/layer 1, own: forward must return a Tensor, not object/)
+    expect(() => model.forward(x)).toThrow(/layer 1, own: forward must return a Tensor, not \[1\]/)
     for (const owned of [model, x]) owned.dispose()
   })
 

@@ -214,7 +214,7 @@ const models: Record<string, Json[][]> = {
   explain: [[tag('convolution'), [1, 4, 4], { batch: 2 }]],
   initialize: [
     [[3, 4, 2], { name: 'he', gain: 2, distribution: 'uniform' }, { seed: 1, stream: 2 }],
-    [[3, 4], 'orthogonal', { seed: 1, stream: 0 }],
+    [[3, 4], 'lecun', { seed: 1, stream: 0 }],
   ],
   rbfLoss: [[t(2, 3), tag('Int32Array', { values: [0, 2] }), { rubbish: 1 }]],
 }

@@ -90,6 +90,10 @@ export function decodeValue(value: Json, made: { dispose(): void }[]): unknown {
       return (x: Tensor) => x.data().length
     case 'function':
       return () => undefined
+    case 'promise':
+      return Promise.resolve(1)
+    case 'async':
+      return async () => Promise.resolve(1)
     case 'score':
       return ({ lr }: { lr: number }) => lr
     case 'undefined':
@@ -129,7 +133,21 @@ export function oddValue(random: Random): Json {
       tag(
         random.pick(['bigint', 'symbol', 'map', 'date', 'null-prototype', 'holes', 'cycle', 'DataView', 'ArrayBuffer']),
       ),
-    () => tag(random.pick(['function', 'identity', 'model', 'layer', 'sgd', 'indices', 'matrix', 'BigInt64Array'])),
+    () =>
+      tag(
+        random.pick([
+          'function',
+          'async',
+          'promise',
+          'identity',
+          'model',
+          'layer',
+          'sgd',
+          'indices',
+          'matrix',
+          'BigInt64Array',
+        ]),
+      ),
     () => tag('tensor-like', { shape: [2, 2] }),
     () => tag('disposed', { shape: [2, 2] }),
     () => tag('tensor', { shape: random.list(random.below(6), () => random.between(1, 5)) }),

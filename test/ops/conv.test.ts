@@ -398,7 +398,7 @@ describe('convolution', () => {
       /stride must be a number or 2 numbers, given 3 numbers/,
     ],
     ['bias', () => conv2d(x(), w(), { bias: zeros([4]) }), /bias must be \(6\), one for each channel, or \(6, 3, 3\)/],
-    ['type of w', () => conv2d(x(), [1] as never), /conv2d: w must be a Tensor, not object; make one with tensor\(\)/],
+    ['type of w', () => conv2d(x(), [1] as never), /conv2d: w must be a Tensor, not \[1\]; make one with tensor\(\)/],
   ])('refuses a wrong %s and allocates nothing', (_, call, message) => {
     scope(() => {
       expect(call).toThrow(message)

@@ -283,11 +283,11 @@ describe('normalization', () => {
       /size must be a whole number from 1 on, given undefined/,
     ],
     ['alpha', () => localResponseNorm(x(), { size: 3, alpha: NaN }), /alpha must be a finite number, given NaN/],
-    ['beta', () => localResponseNorm(x(), { size: 3, beta: '1' as never }), /beta must be a finite number, given 1/],
+    ['beta', () => localResponseNorm(x(), { size: 3, beta: '1' as never }), /beta must be a finite number, given '1'/],
     [
       'normalize',
       () => localResponseNorm(x(), { size: 3, normalize: 'all' as never }),
-      /normalize must be 'size' or 'none', given all/,
+      /normalize must be 'size' or 'none', given 'all'/,
     ],
     ['rank', () => localResponseNorm(zeros([3]), { size: 3 }), /localResponseNorm: x must be \(N, C, …\), given \(3\)/],
     [

@@ -23,7 +23,7 @@ describe('tensors', () => {
     expect(tensor(new Float64Array(6), [3, 2]).shape).toEqual([3, 2])
     expect(tensor([1, 2, 3, 4], [2, 2]).shape).toEqual([2, 2])
     expect(tensor(7).shape).toEqual([])
-    expect(String(tensor([1, 2]))).toBe('Tensor (2) [1, 2]')
+    expect(String(tensor([1, 2]))).toBe('Tensor (2) float32 [1, 2]')
   })
 
   it.each<[string, () => unknown, RegExp]>([

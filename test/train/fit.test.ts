@@ -314,7 +314,7 @@ describe('early stopping', () => {
     [{ earlyStopping: { patience: 1 } }, /earlyStopping needs validation examples/],
     [
       { earlyStopping: { patience: 1, monitor: 'speed' }, validation: examples(2) },
-      /must be one of loss, accuracy, given speed/,
+      /must be one of loss, accuracy, given 'speed'/,
     ],
     [{ clipNorm: 0 }, /clipNorm must be a number above 0, given 0/],
     [{ accumulate: 1.5 }, /accumulate must be a whole number from 1 on, given 1.5/],

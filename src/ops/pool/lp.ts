@@ -7,6 +7,7 @@ import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { inWords } from '../../runtime/text.js'
 import { HEAVY } from '../../runtime/work.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
 import { empty, type Tensor } from '../../tensor/tensor.js'
@@ -53,7 +54,7 @@ function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
       const { kernel, stride, ceil, p = 2 } = options
       const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
       if (!Number.isFinite(p) || p <= 0)
-        throw new ShapeError(`${name}: p must be a positive number, given ${String(p)}`)
+        throw new ShapeError(`${name}: p must be a positive number, given ${inWords(p)}`)
       return { pool, p }
     },
     forward: ({ x }, { pool, p }) => {

@@ -4,6 +4,7 @@
  */
 import { makePool, plainAxis, type Pool } from '../../plan/pool.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { inWords } from '../../runtime/text.js'
 import { showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import { maximum } from './max.js'
@@ -13,7 +14,7 @@ export function describeMaxout(name: string, x: Shape, groupSize: number): Pool 
   const [N, C, ...spatial] = x as readonly [number, number, ...number[]]
   if (x.length < 2) throw new ShapeError(`${name}: x must be (N, C, …), given ${showShape(x)}`)
   if (!Number.isInteger(groupSize) || groupSize < 1 || C % groupSize !== 0) {
-    throw new ShapeError(`${name}: groupSize must divide the ${C} channels of x, given ${String(groupSize)}`)
+    throw new ShapeError(`${name}: groupSize must divide the ${C} channels of x, given ${inWords(groupSize)}`)
   }
   const pixels = sizeOf(spatial)
   const axes = [plainAxis(groupSize, groupSize, 1), plainAxis(pixels, 1, pixels)]

@@ -2,15 +2,16 @@
  * Max unpooling, the partial inverse of max pooling: y (N, C, P, Q) written at its positions into zeros (N, C, H, W). The
  * gradient reads dy there. The kernels are those of assembly/ops/pool/unpool.ts.
  */
-import { checkTensor, defineOp, type Op } from '../../autodiff/op.js'
+import { defineOp, type Op } from '../../autodiff/op.js'
 import { mapExtents } from '../../plan/pool.js'
 import { perDirection, type PerDirection } from '../../plan/window.js'
 import { guarded, integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { inWords } from '../../runtime/text.js'
 import { LIGHT } from '../../runtime/work.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
-import { empty, scope, Tensor } from '../../tensor/tensor.js'
+import { checkTensor, empty, scope, Tensor } from '../../tensor/tensor.js'
 import type { PoolIndices } from './max.js'
 
 /** Options of `maxUnpool2d`: those of the pooling that it undoes. */
@@ -44,9 +45,7 @@ function unpooledSize(x: Shape, options: UnpoolOptions): number[] {
     const spatial =
       Array.isArray(asked) && asked.length === 4 && sameShape(asked.slice(0, 2), x.slice(0, 2)) ? asked.slice(2) : asked
     if (!Array.isArray(spatial) || spatial.length !== 2) {
-      throw new ShapeError(
-        `${NAME}: outputSize must be [H, W] or [${x[0]}, ${x[1]}, H, W], given ${Array.isArray(asked) ? `[${asked.join(', ')}]` : typeof asked}`,
-      )
+      throw new ShapeError(`${NAME}: outputSize must be [H, W] or [${x[0]}, ${x[1]}, H, W], given ${inWords(asked)}`)
     }
     size = perDirection(spatial, 2, 1, `${NAME}: outputSize`)
     if (options.kernel === undefined) return size

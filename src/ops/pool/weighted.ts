@@ -3,15 +3,16 @@
  * sum 1, given or a Gaussian of the distance from the centre. The extent is the sum of the weights that count. The
  * gradient spreads dy · w / extent. The kernels are those of assembly/ops/pool/weighted.ts.
  */
-import { checkTensor, defineOp, isFollowed, type Op } from '../../autodiff/op.js'
+import { defineOp, isFollowed, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import { floatsAt, kernels, parallel, withIntegers, withWorkspace } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
+import { inWords } from '../../runtime/text.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { ones, tensor } from '../../tensor/create.js'
-import { empty, scope, Tensor } from '../../tensor/tensor.js'
+import { checkTensor, empty, scope, Tensor } from '../../tensor/tensor.js'
 import { conv2d } from '../conv.js'
 import { add, div } from '../elementwise.js'
 import { pad } from '../layout.js'
@@ -63,7 +64,7 @@ function normalizeWeights(name: string, rows: readonly (readonly number[])[]): F
   let sum = 0
   for (const weight of flat) {
     if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
-      throw new ShapeError(`${name}: weights must be finite numbers from 0 on, given ${String(weight)}`)
+      throw new ShapeError(`${name}: weights must be finite numbers from 0 on, given ${inWords(weight)}`)
     }
     sum += weight
   }
@@ -74,9 +75,7 @@ function normalizeWeights(name: string, rows: readonly (readonly number[])[]): F
 function checkSigma(name: string, sigma: number | readonly number[]): readonly number[] {
   const list = typeof sigma === 'number' ? [sigma, sigma] : sigma
   if (!Array.isArray(list) || list.length !== 2 || !list.every((value) => Number.isFinite(value) && value > 0)) {
-    throw new ShapeError(
-      `${name}: sigma must be a positive number or two, given ${Array.isArray(sigma) ? `[${sigma.join(', ')}]` : String(sigma)}`,
-    )
+    throw new ShapeError(`${name}: sigma must be a positive number or two, given ${inWords(sigma)}`)
   }
   return list as readonly number[]
 }
@@ -125,9 +124,8 @@ function withWeights(d: WeightedPool, use: (weights: number, shape: number) => v
   })
 }
 
-const weighted = defineOp('weightedPool2d', {
-  shape: ({ x }: { x: Tensor }, request: WeightedPoolOptions | WeightedPool) =>
-    'pool' in request ? request : describeWeighted(x.shape, request),
+const weighted: Op<{ x: Tensor }, WeightedPool> = defineOp('weightedPool2d', {
+  shape: (_, d) => d,
   forward: ({ x }, d) => {
     const y = empty(d.pool.yShape)
     withWeights(d, (weights, shape) => {
@@ -136,7 +134,7 @@ const weighted = defineOp('weightedPool2d', {
     return y
   },
   keeps: [],
-  gradient: ({ need }, dy, d): { x: Tensor | false } => ({ x: need.x && weightedGradient({ dy }, d) }),
+  gradient: ({ need }, dy, d) => ({ x: need.x && weightedGradient({ dy }, d) }),
 })
 
 const weightedGradient: Op<{ dy: Tensor }, WeightedPool> = defineOp('weightedPool2dGradient', {
@@ -197,10 +195,8 @@ function weightedByTensor(x: Tensor, weights: Tensor, options: WeightedPoolOptio
  * @throws ShapeError when shapes or options do not fit.
  */
 export function weightedPool2d(x: Tensor, options: WeightedPoolOptions): Tensor {
+  checkTensor(x, 'weightedPool2d', 'x')
   const weights = options?.weights
-  if (isFollowed(weights)) {
-    checkTensor(x, 'weightedPool2d', 'x')
-    return weightedByTensor(x, weights, options)
-  }
-  return weighted({ x }, options ?? {})
+  if (isFollowed(weights)) return weightedByTensor(x, weights, options)
+  return weighted({ x }, describeWeighted(x.shape, options ?? {}))
 }

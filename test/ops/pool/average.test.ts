@@ -138,7 +138,7 @@ describe('mean pooling', () => {
     [
       'countIncludePad',
       () => avgPool2d(x2(), { kernel: 2, countIncludePad: 'no' as never }),
-      /countIncludePad must be true or false, given no/,
+      /countIncludePad must be true or false, given 'no'/,
     ],
   )
 })

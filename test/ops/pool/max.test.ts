@@ -209,7 +209,7 @@ describe('max pooling', () => {
   )
 
   it('refuses what is not a tensor', () => {
-    expect(() => maxPool2d([1] as never, { kernel: 2 })).toThrow(/maxPool2d: x must be a Tensor, not object/)
+    expect(() => maxPool2d([1] as never, { kernel: 2 })).toThrow(/maxPool2d: x must be a Tensor, not \[1\];/)
   })
 
   it('returns all memory after a pass and its gradient', () => {

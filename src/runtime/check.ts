@@ -1,0 +1,39 @@
+/** Checks that what a caller gives is of the kind that is due, where the language would say that something is undefined. */
+import { ShapeError } from './errors.js'
+import { inWords } from './text.js'
+
+/** What is said of an argument of another kind than is due. */
+export const wrongKind = (what: string, due: string, given: unknown): ShapeError =>
+  new ShapeError(`${what} must be ${due}, given ${inWords(given)}`)
+
+/** @throws ShapeError unless it is a finite number, not below `from` and not above `most` */
+export function checkNumber(value: unknown, what: string, from = -Infinity, most = Infinity): void {
+  if (typeof value === 'number' && Number.isFinite(value) && value >= from && value <= most) return
+  const range =
+    most < Infinity
+      ? `a number from ${from} to ${most}`
+      : `a finite number${from > -Infinity ? ` from ${from} on` : ''}`
+  throw wrongKind(what, range, value)
+}
+
+/** `what` names the function and the argument, as `fit: loss`. @throws ShapeError unless it is a function */
+export function checkFunction(value: unknown, what: string, due = 'a function'): void {
+  if (typeof value !== 'function') throw wrongKind(what, due, value)
+}
+
+/** @throws ShapeError unless it is a list */
+export function checkList(value: unknown, what: string, due = 'a list'): void {
+  if (!Array.isArray(value)) throw wrongKind(what, due, value)
+}
+
+/** @throws ShapeError unless it is a model of this library: one that has nodes and weights */
+export function checkModel(value: unknown, what: string): void {
+  checkObject(value, what, 'a Sequential or a Graph', ['nodes', 'namedState'])
+}
+
+/** @throws ShapeError unless it is an object, no list, with all of the members that are named */
+export function checkObject(value: unknown, what: string, due = 'an object', members: readonly string[] = []): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongKind(what, due, value)
+  const missing = members.find((member) => (value as Record<string, unknown>)[member] === undefined)
+  if (missing !== undefined) throw new ShapeError(`${what} must be ${due}; it has no ${missing}`)
+}
