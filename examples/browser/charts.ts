@@ -155,9 +155,7 @@ function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, sca
         ticks.map((tick: number | null) => {
           const short = tick === null ? Number.NaN : Number(tick.toPrecision(6))
           // A logarithmic axis has a tick at its very end, whose number would be long.
-          return Number.isNaN(short) || (name === 'loss' && short !== Number(short.toPrecision(1)))
-            ? ''
-            : String(short)
+          return Number.isNaN(short) || (name === 'loss' && short !== Number(short.toPrecision(1))) ? '' : String(short)
         }),
       ),
     ],

@@ -47,7 +47,7 @@ export class PictureClassifier {
   readonly model: Graph
 
   /**
-   * @param file what a model's file says of it: what `decodeModel` gives
+   * @param decoded the model, and what its file says of it: what `decodeModel` gives
    * @throws UnsupportedError when the model takes no pictures
    */
   constructor(decoded: { readonly file: ModelDescription; readonly model: Graph }) {
