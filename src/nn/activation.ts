@@ -151,6 +151,7 @@ export class Softmax extends Pointwise<SoftmaxOptions> {
   static override readonly rules: OptionRules = { inLoss: 'flag' } satisfies RulesOf<SoftmaxOptions>
   readonly type = 'Softmax'
 
+  /** The shape of the input. @throws ShapeError where it has no channels */
   override outputShape(input: Shape): number[] {
     return overChannels(this.type, input)
   }
@@ -173,6 +174,7 @@ export class LogSoftmax extends Pointwise {
   static override readonly repeatable = true
   readonly type = 'LogSoftmax'
 
+  /** The shape of the input. @throws ShapeError where it has no channels */
   override outputShape(input: Shape): number[] {
     return overChannels(this.type, input)
   }
