@@ -1,5 +1,6 @@
 /** What a picture from a stranger may ask for, checked before anything is decoded. */
 import { FormatError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { type OwnBytes } from '../runtime/platform.js'
 import { wrongKind } from '../runtime/check.js'
 import type { Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -25,9 +26,7 @@ export type FileBytes = Uint8Array | ArrayBuffer
 /** Those bytes as an array of them. @throws ShapeError when what is given as a file is no bytes */
 export function fileBytes(bytes: FileBytes, name: unknown): Uint8Array {
   if (typeof name !== 'string') throw wrongKind('the name of a file', 'a text for messages', name)
-  if (bytes instanceof Uint8Array) return bytes
-  if (isBytes(bytes))
-    return new Uint8Array((bytes as Uint8Array).buffer, (bytes as Uint8Array).byteOffset, (bytes as Uint8Array).length)
+  if (isBytes(bytes)) return bytes
   if (Object.prototype.toString.call(bytes) === '[object ArrayBuffer]') return new Uint8Array(bytes)
   throw wrongKind(`${name}: a file`, 'a Uint8Array or an ArrayBuffer', bytes)
 }
@@ -92,7 +91,7 @@ export function checkBytes(picture: string, bytes: number, { maxBytes = defaultL
 }
 
 /** Memory for a picture whose limits were checked. @throws OutOfMemoryError when the runtime has no more */
-export function allocate(bytes: number, picture: string): Uint8Array<ArrayBuffer> {
+export function allocate(bytes: number, picture: string): OwnBytes {
   try {
     return new Uint8Array(bytes)
   } catch {

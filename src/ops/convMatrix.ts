@@ -199,15 +199,15 @@ export function convMatrix(w: Tensor, inputSize: readonly number[], options: Con
 }
 
 function checkMatrix(name: string, matrix: SparseMatrix): void {
-  const members = ['rows', 'cols', 'rowPtr', 'colIndex', 'values'] as const
-  checkObject(matrix, `${name}: the matrix`, 'one of convMatrix()', members)
+  checkObject(matrix, `${name}: the matrix`, 'one of convMatrix()', ['rowPtr', 'colIndex', 'values'])
   const { rows, cols, rowPtr, colIndex, values } = matrix
   const fits =
     [rows, cols].every((extent) => Number.isInteger(extent) && extent >= 0 && extent <= MOST_ENTRIES) &&
     rowPtr.length === rows + 1 &&
-    [rowPtr[rows], colIndex.length].every((count) => count === values.length) &&
+    rowPtr[rows] === values.length &&
+    colIndex.length === values.length &&
     Array.prototype.every.call(colIndex, (column: number) => column >= 0 && column < cols)
-  if (!fits) throw new ShapeError(`${name}: the matrix is none of convMatrix(): its parts do not fit one another`)
+  if (!fits) throw new ShapeError(`${name}: the parts of the matrix do not fit one another`)
 }
 
 /** The transposed matrix: the adjoint of the operation. */

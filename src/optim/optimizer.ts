@@ -189,8 +189,6 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     this.#checkLive()
     const what = `${this.name}: the state`
     checkObject(state, what, 'what state() gave', ['numbers', 'tensors'])
-    checkObject(state.numbers, `${what}'s numbers`)
-    checkObject(state.tensors, `${what}'s tensors`)
     const { step, lr } = state.numbers
     if (step === undefined || !Number.isInteger(step) || step < 0) {
       throw new ShapeError(`${this.name}: loadState: step must be a whole number from 0 on, given ${inWords(step)}`)
@@ -201,7 +199,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
       const saved = state.tensors[key]
       if (!saved) throw new ShapeError(`${this.name}: loadState: the state has no '${key}'; it is another optimizer's`)
       checkObject(saved, `${what}'s '${key}'`, '{ shape, data }', ['shape', 'data'])
-      if (saved.data === null || !Array.prototype.every.call(saved.data, (value) => typeof value === 'number')) {
+      if (!Array.prototype.every.call(saved.data, (value) => typeof value === 'number')) {
         throw wrongKind(`${what}'s '${key}'`, 'numbers', saved.data)
       }
       checkShape(saved.shape, `${what}'s '${key}'`)

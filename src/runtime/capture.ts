@@ -2,6 +2,7 @@
  * Kernel calls that are noted while they are made, to be made again: a small network spends more time in deciding what to
  * call than in its kernels.
  */
+import { type WasmMemory } from './platform.js'
 import type { Kernels } from './generated/kernels.js'
 import type { Allocator, MemoryUsage } from './memory.js'
 
@@ -29,7 +30,7 @@ export class Tracer implements Memory {
     this.#memory = memory
   }
 
-  get memory(): WebAssembly.Memory {
+  get memory(): WasmMemory {
     return this.#memory.memory
   }
 

@@ -6,14 +6,10 @@ import { inWords } from './text.js'
 export const wrongKind = (what: string, due: string, given: unknown): ShapeError =>
   new ShapeError(`${what} must be ${due}, given ${inWords(given)}`)
 
-/** @throws ShapeError unless it is a finite number, not below `from` and not above `most` */
-export function checkNumber(value: unknown, what: string, from = -Infinity, most = Infinity): void {
-  if (typeof value === 'number' && Number.isFinite(value) && value >= from && value <= most) return
-  const range =
-    most < Infinity
-      ? `a number from ${from} to ${most}`
-      : `a finite number${from > -Infinity ? ` from ${from} on` : ''}`
-  throw wrongKind(what, range, value)
+/** @throws ShapeError unless it is a finite number, not below `from` */
+export function checkNumber(value: unknown, what: string, from = -Infinity): void {
+  if (Number.isFinite(value) && (value as number) >= from) return
+  throw wrongKind(what, `a finite number${from === 0 ? ' from 0 on' : ''}`, value)
 }
 
 /** `what` names the function and the argument, as `fit: loss`. @throws ShapeError unless it is a function */
@@ -34,6 +30,6 @@ export function checkModel(value: unknown, what: string): void {
 /** @throws ShapeError unless it is an object, no list, with all of the members that are named */
 export function checkObject(value: unknown, what: string, due = 'an object', members: readonly string[] = []): void {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongKind(what, due, value)
-  const missing = members.find((member) => (value as Record<string, unknown>)[member] === undefined)
+  const missing = members.find((member) => ((value as Record<string, unknown>)[member] ?? undefined) === undefined)
   if (missing !== undefined) throw new ShapeError(`${what} must be ${due}; it has no ${missing}`)
 }

@@ -1,4 +1,5 @@
 /** The one loaded core: its kernels, its memory, its threads, and how it was started. */
+import { type WasmBytes, type WasmMemory, type WasmModule } from './platform.js'
 import { CoreError, NotInitializedError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import {
@@ -40,12 +41,12 @@ export interface InitOptions {
 /** Options of `initSync`. */
 export interface InitSyncOptions {
   /** A compiled core or its bytes, instead of the one that the entry of the package brings. */
-  readonly module?: WebAssembly.Module | BufferSource
+  readonly module?: WasmModule | WasmBytes
 }
 
 /** Where an entry of the package has its cores, for calls of `init` that bring none. */
 export interface Origin {
-  strict(): WebAssembly.Module | BufferSource
+  strict(): WasmModule | WasmBytes
   relaxed(): ModuleSource
   /** The core for shared memory. */
   threads(simd: Simd): ModuleSource
@@ -264,7 +265,7 @@ export const integersAt = (pointer: number, length: number): Int32Array =>
   new Int32Array(viewed().buffer, pointer, length)
 
 /** The memory, for a view by which something is read or written that no kernel call repeats. */
-function viewed(): WebAssembly.Memory {
+function viewed(): WasmMemory {
   notRepeatable()
   return need('a view').loaded.memory
 }

@@ -1,8 +1,9 @@
 /** Starting with a module that the runtime compiled when it loaded the program: edge functions compile nothing later. */
+import { type WasmModule } from './platform.js'
 import type { Origin } from './core.js'
 import { UnsupportedError } from './errors.js'
 
-export const imported = (strict: WebAssembly.Module): Origin => ({
+export const imported = (strict: WasmModule): Origin => ({
   preferred: 'strict',
   strict: () => strict,
   relaxed: () => {

@@ -7,6 +7,7 @@
  * come in, only for chunks that were begun. Each worker has a seat, a word that is 1 while it is inside: by the seats the
  * main thread knows whom it waits for, and asks whether their threads are still there.
  */
+import { type WasmExports, type WasmMemory, type WasmModule } from './platform.js'
 import { MOST_THREADS } from './threads.js'
 
 /** Kernels by their place in the order of the module's exports, the same in every thread. */
@@ -14,8 +15,8 @@ export type KernelList = readonly ((...args: number[]) => void)[]
 
 /** What a worker is sent to begin with. */
 export interface Invitation {
-  readonly module: WebAssembly.Module
-  readonly memory: WebAssembly.Memory
+  readonly module: WasmModule
+  readonly memory: WasmMemory
   readonly board: SharedArrayBuffer
   /** Number of this thread; the main thread is 0. */
   readonly thread: number
@@ -60,7 +61,7 @@ const BOARD_BYTES = MESSAGE_AT + 2 * MOST_CHARACTERS
 export const SPINS = 100_000
 
 /** The kernels of an instance. */
-export const kernelList = (exports: WebAssembly.Exports): KernelList =>
+export const kernelList = (exports: WasmExports): KernelList =>
   Object.values(exports).filter((value) => typeof value === 'function') as unknown as KernelList
 
 /** What workers do with a board, and what they share with the main thread, whose side is board.ts. */

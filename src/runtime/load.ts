@@ -1,21 +1,21 @@
 /** Compiles and instantiates the core: the only file that knows @assemblyscript/loader. */
+import { type HttpResponse, type WasmBytes, type WasmExports, type WasmMemory, type WasmModule } from './platform.js'
 import { instantiateSync } from '@assemblyscript/loader'
 import { FormatError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import { MAXIMUM_PAGES } from './memory.js'
 
 /** What `init({ module })` accepts: a compiled module, its bytes, a response that delivers them, or a promise of one. */
-export type ModuleSource =
-  WebAssembly.Module | BufferSource | Response | PromiseLike<WebAssembly.Module | BufferSource | Response>
+export type ModuleSource = WasmModule | WasmBytes | HttpResponse | PromiseLike<WasmModule | WasmBytes | HttpResponse>
 
 /** Pages of linear memory at the start: 4 MiB, the data segments and room for a small model. */
 const INITIAL_PAGES = 64
 
 /** Across realms `instanceof` fails, the tag does not. */
-const isModule = (value: unknown): value is WebAssembly.Module =>
+const isModule = (value: unknown): value is WasmModule =>
   Object.prototype.toString.call(value) === '[object WebAssembly.Module]'
 
-const isBytes = (value: unknown): value is BufferSource =>
+const isBytes = (value: unknown): value is WasmBytes =>
   ArrayBuffer.isView(value) || Object.prototype.toString.call(value) === '[object ArrayBuffer]'
 
 /** A function with one v128 instruction: engines without SIMD reject it. */
@@ -32,12 +32,12 @@ export const supportsRelaxedSimd = (): boolean => WebAssembly.validate(new Uint8
 
 export interface LoadedCore {
   readonly kernels: Kernels
-  readonly memory: WebAssembly.Memory
+  readonly memory: WasmMemory
   /** What the memory may grow to. */
   readonly maximumPages: number
   /** For other threads, which instantiate the same module on the same memory. */
-  readonly module: WebAssembly.Module
-  readonly exports: WebAssembly.Exports
+  readonly module: WasmModule
+  readonly exports: WasmExports
   readonly shared: boolean
 }
 
@@ -55,7 +55,7 @@ export function checkRuntime(): void {
 }
 
 /** Says what a buffer that is no WebAssembly seems to be. */
-function checkMagic(source: BufferSource, where: string): void {
+function checkMagic(source: WasmBytes, where: string): void {
   const bytes = ArrayBuffer.isView(source)
     ? new Uint8Array(source.buffer, source.byteOffset, source.byteLength)
     : new Uint8Array(source)
@@ -68,7 +68,7 @@ function checkMagic(source: BufferSource, where: string): void {
 }
 
 /** Shared memory reserves its maximum at once, which a small device may refuse: then less. */
-function createMemory(shared: boolean): { memory: WebAssembly.Memory; maximumPages: number } {
+function createMemory(shared: boolean): { memory: WasmMemory; maximumPages: number } {
   for (let maximum = MAXIMUM_PAGES; ; maximum /= 2) {
     try {
       return {
@@ -124,10 +124,10 @@ async function responseBytes(response: Response): Promise<ArrayBuffer> {
 }
 
 /** Compiles what `init` was given. */
-export async function compileCore(given: ModuleSource): Promise<WebAssembly.Module> {
+export async function compileCore(given: ModuleSource): Promise<WasmModule> {
   const source = await given
   if (isModule(source)) return source
-  let bytes: BufferSource
+  let bytes: WasmBytes
   if (isBytes(source)) {
     checkMagic(source, 'module')
     bytes = source
@@ -139,7 +139,7 @@ export async function compileCore(given: ModuleSource): Promise<WebAssembly.Modu
 }
 
 /** Compiles a module, or its bytes, at once. */
-export function compileCoreSync(source: WebAssembly.Module | BufferSource): WebAssembly.Module {
+export function compileCoreSync(source: WasmModule | WasmBytes): WasmModule {
   if (isModule(source)) return source
   if (!isBytes(source)) throw notAModule('initSync', source)
   checkMagic(source, 'module')
@@ -151,7 +151,7 @@ export function compileCoreSync(source: WebAssembly.Module | BufferSource): WebA
 }
 
 /** Instantiates the core on memory of its own: shared as asked for, or else as the module wants it. */
-export function instantiateCore(module: WebAssembly.Module, shared: boolean): LoadedCore {
+export function instantiateCore(module: WasmModule, shared: boolean): LoadedCore {
   try {
     return link(module, shared)
   } catch (error) {
@@ -164,7 +164,7 @@ export function instantiateCore(module: WebAssembly.Module, shared: boolean): Lo
   }
 }
 
-function link(module: WebAssembly.Module, shared: boolean): LoadedCore {
+function link(module: WasmModule, shared: boolean): LoadedCore {
   const { memory, maximumPages } = createMemory(shared)
   const given = { env: { memory } }
   // The loader tests `instanceof`, which a module of another realm fails.

@@ -3,6 +3,7 @@
  * takes them back. Free blocks are kept in bins by size (eight bins for each power of two) and merged with free
  * neighbours, so that a training step finds exactly what the step before it returned.
  */
+import { type WasmMemory } from './platform.js'
 import { OutOfMemoryError } from './errors.js'
 
 /** Alignment, and the smallest block, in bytes: one cache line. */
@@ -56,7 +57,7 @@ function binOf(bytes: number): number {
 }
 
 export class Allocator {
-  readonly memory: WebAssembly.Memory
+  readonly memory: WasmMemory
   readonly #maximumPages: number
   /** The first free block of each bin. */
   readonly #bins = new Array<Block | undefined>(27 * 8).fill(undefined)
@@ -67,7 +68,7 @@ export class Allocator {
   #peak = 0
 
   /** Manages `memory` from byte `heapBase` on. */
-  constructor(memory: WebAssembly.Memory, heapBase: number, maximumPages = MAXIMUM_PAGES) {
+  constructor(memory: WasmMemory, heapBase: number, maximumPages = MAXIMUM_PAGES) {
     this.memory = memory
     this.#maximumPages = maximumPages
     this.#end = Math.ceil(heapBase / ALIGNMENT) * ALIGNMENT

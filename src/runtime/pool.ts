@@ -2,6 +2,7 @@
  * The worker threads of one core. A job is synchronous: the main thread posts it, takes part in it and returns when every
  * chunk is done, so memory grows only while no worker is inside. Workers that die are replaced.
  */
+import { type WasmExports, type WasmMemory, type WasmModule } from './platform.js'
 import { WorkerError } from './errors.js'
 import { MainBoard, type Vigil } from './board.js'
 import { kernelList, type Invitation, type KernelList } from './job.js'
@@ -23,9 +24,9 @@ const FAREWELL = 1_000
 const REPLACEMENTS = 8
 
 export interface PoolOptions {
-  readonly module: WebAssembly.Module
-  readonly memory: WebAssembly.Memory
-  readonly exports: WebAssembly.Exports
+  readonly module: WasmModule
+  readonly memory: WasmMemory
+  readonly exports: WasmExports
   /** Threads, the main thread included. */
   readonly threads: number
   readonly createWorker: (() => WorkerHandle) | undefined

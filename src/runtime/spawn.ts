@@ -1,6 +1,7 @@
 /** Starting worker threads in every runtime. */
 import workerSource from './generated/worker.js'
-import { nodeWorkers, type WorkerHandle } from './threads.js'
+import { nodeWorkers } from './node-workers.js'
+import { type WorkerHandle } from './threads.js'
 
 /** The two kinds of events: those of the web and those of Node. */
 interface Events {

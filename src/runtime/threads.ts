@@ -3,6 +3,7 @@
  * pool of workers itself is loaded when more than one thread is asked for.
  */
 import { CoreError } from './errors.js'
+import { nodeWorkers } from './node-workers.js'
 
 /** The most threads of a job, the main thread included: more help no shape. */
 export const MOST_THREADS = 64
@@ -14,12 +15,6 @@ export interface WorkerHandle {
   /** As of a Worker. */
   terminate(): unknown
 }
-
-/** Node's worker threads, or undefined in other runtimes. */
-export const nodeWorkers = (): typeof import('node:worker_threads') | undefined =>
-  typeof process === 'object' && typeof process.getBuiltinModule === 'function'
-    ? process.getBuiltinModule('node:worker_threads')
-    : undefined
 
 /** Why this runtime has no threads, or undefined if it has. */
 export function threadsMissing(ownWorkers: boolean): string | undefined {

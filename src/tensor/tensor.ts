@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Tensors: float32, contiguous, (N, C, spatial…). A tensor is a shape over a storage; `reshape` shares the
  * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
@@ -294,16 +295,16 @@ export class Tensor {
 
   static {
     // Whatever a bundler calls the class. Node and Bun ask for the first of the methods, Deno for the second.
-    const { prototype } = Tensor
-    Object.defineProperty(prototype, Symbol.toStringTag, { value: 'Tensor', configurable: true })
-    for (const runtime of ['nodejs.util.inspect.custom', 'Deno.customInspect']) {
-      Object.defineProperty(prototype, Symbol.for(runtime), {
-        value(this: unknown): string {
-          return this instanceof Tensor ? this.toString() : 'Tensor {}'
-        },
-        configurable: true,
-      })
+    const inspect = {
+      value(this: unknown): string {
+        return this instanceof Tensor ? this.toString() : 'Tensor {}'
+      },
     }
+    Object.defineProperties(Tensor.prototype, {
+      [Symbol.toStringTag]: { value: 'Tensor' },
+      [Symbol.for('nodejs.util.inspect.custom')]: inspect,
+      [Symbol.for('Deno.customInspect')]: inspect,
+    })
   }
 }
 

@@ -1,8 +1,9 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
-import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { floatsAt, guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkObject } from '../runtime/check.js'
-import type { Tensor } from '../tensor/tensor.js'
+import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { checkFunction, checkList, checkObject, wrongKind } from '../runtime/check.js'
+import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
 import { inWords } from '../runtime/text.js'
 import { batchesOf } from './count.js'
 
@@ -46,6 +47,97 @@ export interface DistantExamples<Target> {
   readonly size: number
   /** Reads the examples of these numbers, from a disk or a network. */
   read(indices: Int32Array): Promise<ReadExamples<Target>>
+}
+
+/** Numbers in a row: as inputs they are cut into those that the model takes. */
+export type Rows = Tensor | Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray
+
+/** All inputs (N, …) and what is wanted for them: labels, or the rows of a tensor or of floats. */
+export interface Arrays<Target> {
+  /** A tensor (N, …), or its elements, N times those of the model's input. */
+  readonly x: Rows
+  /** N labels, or N rows. */
+  readonly y: Target | Float32Array | Float64Array
+}
+
+/** What `fit` and `evaluate` take as data. */
+export type TrainingData<Target> = Examples<Target> | DistantExamples<Target> | Arrays<Target>
+
+/** Rows by their numbers, as a tensor of `shape` each. */
+function rowsOf(x: Rows, shape: Shape, indices: Int32Array): Tensor {
+  const size = sizeOf(shape)
+  return filled([indices.length, ...shape], 'a batch', (batch) => {
+    const from = x instanceof Tensor ? floatsAt(x.pointer, x.size) : x
+    const to = floatsAt(batch.pointer, batch.size)
+    indices.forEach((index, n) => to.set(from.subarray(index * size, (index + 1) * size), n * size))
+  })
+}
+
+/**
+ * Examples of a tensor (N, …), or of its elements with the shape of one example, and N labels or rows. What is given is not
+ * copied, and must stay while the examples are used.
+ * @throws ShapeError unless there are as many of the one as of the other.
+ */
+export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examples<Target> {
+  const isRows = (list: unknown): list is Rows =>
+    list instanceof Tensor || (ArrayBuffer.isView(list) && !(list instanceof DataView))
+  if (!isRows(x)) throw wrongKind('tensorExamples: x', 'a Tensor or a typed array', x)
+  const list: unknown = y
+  if (!isRows(list)) checkList(list, 'tensorExamples: y', 'a Tensor, labels or a typed array')
+  const own =
+    x instanceof Tensor ? x.shape.slice(1) : checkShape(shape as Shape, 'tensorExamples: the shape of an example')
+  const [length, count] = [x, list].map((all) => (all instanceof Tensor ? all.size : (all as Float32Array).length)) as [
+    number,
+    number,
+  ]
+  const size = length / sizeOf(own)
+  const isFloats = list instanceof Tensor || list instanceof Float32Array || list instanceof Float64Array
+  const width = count / size
+  const row = list instanceof Tensor ? list.shape.slice(1) : width === 1 ? [] : [width]
+  if (!Number.isInteger(size) || !(isFloats ? sizeOf(row) === width && Number.isInteger(width) : width === 1)) {
+    throw new ShapeError(
+      `tensorExamples: ${length} elements of x in examples of ${showShape(own)} and ${count} of y do not match`,
+    )
+  }
+  const targetOf = (indices: Int32Array): unknown =>
+    isFloats
+      ? rowsOf(list, row, indices)
+      : (list as number[] & { constructor: ArrayConstructor }).constructor.from(
+          indices,
+          (index) => (list as number[])[index],
+        )
+  return { size, batch: (indices) => ({ x: rowsOf(x, own, indices), target: targetOf(indices) as Target }) }
+}
+
+/**
+ * Examples of a list: `toTensor` gives the input of one of them, without the batch, and `y` of each is its label.
+ * @throws ShapeError when the tensors of a batch are of different shapes.
+ */
+export function arrayExamples<Label, Item extends { readonly y: Label }>(
+  list: readonly Item[],
+  toTensor: (item: Item) => Tensor,
+): Examples<Item['y'][]> {
+  checkList(list, 'arrayExamples: the list')
+  checkFunction(toTensor, 'arrayExamples: toTensor', 'a function of an item that gives a Tensor')
+  const batch = (indices: Int32Array): Batch<Item['y'][]> => {
+    const items = Array.from(indices, (index) => list[index] as Item)
+    const inputs = items.map(toTensor)
+    const shapeOf = (input: Tensor): Shape => {
+      checkTensor(input, 'arrayExamples', 'what toTensor gives')
+      return input.shape
+    }
+    const shape = shapeOf(inputs[0] as Tensor)
+    const other = inputs.map(shapeOf).find((own) => !sameShape(own, shape))
+    if (other)
+      throw new ShapeError(
+        `arrayExamples: toTensor gives ${showShape(shape)} and ${showShape(other)}; those of a batch must be equal`,
+      )
+    const x = filled([items.length, ...shape], 'a batch', (all) => {
+      inputs.forEach(({ pointer, size }, n) => floatsAt(all.pointer, all.size).set(floatsAt(pointer, size), n * size))
+    })
+    return { x, target: items.map(({ y }) => y) }
+  }
+  return { size: list.length, batch }
 }
 
 /** Streams of random numbers, so that no two uses of a seed share any. */

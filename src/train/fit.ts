@@ -4,7 +4,7 @@
  */
 import { ShapeError } from '../runtime/errors.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { DistantExamples, Examples } from './examples.js'
+import type { TrainingData } from './examples.js'
 import type {
   Averages,
   EpochEvent,
@@ -20,13 +20,13 @@ import type {
  * Averages of the loss and the metrics over examples, without training.
  * @throws the signal's reason, an AbortError unless it was given another, when the signal ended it.
  */
-export async function evaluate<Target, Output = Tensor>(
+export async function evaluate<Target, Output = Tensor, Name extends string = never>(
   model: Trainable<Output>,
-  examples: Examples<Target> | DistantExamples<Target>,
-  options: EvaluateOptions<Target, Output>,
-): Promise<Averages> {
+  examples: TrainingData<Target>,
+  options: EvaluateOptions<Target, Output, Name>,
+): Promise<Averages<Name>> {
   const { evaluateAll } = await import('./loop.js')
-  const measured = await evaluateAll(model, examples, options)
+  const measured = await evaluateAll(model, examples, options as EvaluateOptions<Target, Output>)
   if (measured) return measured
   throw options.signal?.reason
 }
@@ -36,18 +36,20 @@ export async function evaluate<Target, Output = Tensor>(
  * that it can go on for ever; or await it for its history. It does its work while one of the two is going on, once. Awaited
  * after its iteration it gives the history without the steps.
  */
-export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
-  readonly #start: (report: (outcome: Promise<History>) => void) => AsyncGenerator<FitEvent, History>
-  #history: Promise<History> | undefined
+export class FitRun<Name extends string = string> implements AsyncIterable<FitEvent<Name>>, PromiseLike<History<Name>> {
+  readonly #start: (report: (outcome: Promise<History<Name>>) => void) => AsyncGenerator<FitEvent<Name>, History<Name>>
+  #history: Promise<History<Name>> | undefined
   #iterated = false
 
   /** @internal */
-  constructor(start: (report: (outcome: Promise<History>) => void) => AsyncGenerator<FitEvent, History>) {
+  constructor(
+    start: (report: (outcome: Promise<History<Name>>) => void) => AsyncGenerator<FitEvent<Name>, History<Name>>,
+  ) {
     this.#start = start
   }
 
   /** Trains as far as it is pulled: the events, and at the end how it stopped and its state, without lists of events. */
-  [Symbol.asyncIterator](): AsyncGenerator<FitEvent, History> {
+  [Symbol.asyncIterator](): AsyncGenerator<FitEvent<Name>, History<Name>> {
     if (this.#iterated) throw new ShapeError('fit: a run can be iterated once; call fit() again for another')
     this.#iterated = true
     return this.#start((outcome) => {
@@ -59,17 +61,17 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
    * The history: of a run that was not iterated, after training; else of what the iteration was.
    * @throws ShapeError while it is being iterated.
    */
-  then<A = History, B = never>(
-    fulfilled?: ((history: History) => A | PromiseLike<A>) | null,
+  then<A = History<Name>, B = never>(
+    fulfilled?: ((history: History<Name>) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     if (this.#iterated && !this.#history) {
       const early = new ShapeError('fit: the run is being iterated; await it after the loop, or without one')
-      return Promise.reject<History>(early).then(fulfilled, rejected)
+      return Promise.reject<History<Name>>(early).then(fulfilled, rejected)
     }
     this.#history ??= (async () => {
-      const steps: StepEvent[] = []
-      const epochs: EpochEvent[] = []
+      const steps: StepEvent<Name>[] = []
+      const epochs: EpochEvent<Name>[] = []
       const events = this[Symbol.asyncIterator]()
       for (;;) {
         const next = await events.next()
@@ -87,13 +89,14 @@ export class FitRun implements AsyncIterable<FitEvent>, PromiseLike<History> {
  * @throws (while it runs) DivergedError when the loss or a gradient is no longer finite: the update of that step is not made.
  * ShapeError, before the first step, when options, optimizer, data and model do not go together.
  */
-export function fit<Target, Output = Tensor>(
+export function fit<Target, Output = Tensor, Name extends string = never>(
   model: Trainable<Output>,
-  data: Examples<Target> | DistantExamples<Target>,
-  options: FitOptions<Target, Output>,
-): FitRun {
-  return new FitRun(async function* (report) {
+  data: TrainingData<Target>,
+  options: FitOptions<Target, Output, Name>,
+): FitRun<Name> {
+  return new FitRun<Name>(async function* (report) {
     const { run } = await import('./loop.js')
-    return yield* run(model, data, options, report)
+    const events = run(model, data, options as FitOptions<Target, Output>, report)
+    return yield* events as AsyncGenerator<FitEvent<Name>, History<Name>>
   })
 }

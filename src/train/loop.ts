@@ -14,11 +14,18 @@ import { DivergedError, ShapeError } from '../runtime/errors.js'
 import { checkFunction, checkObject } from '../runtime/check.js'
 import { checkKeys, needKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
-import { showShape, sizeOf } from '../tensor/shape.js'
+import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { restoring, scope, Tensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
 import { readAhead } from './batches.js'
-import { checkBatches, type DistantExamples, type Examples, type ReadBatch } from './examples.js'
+import {
+  checkBatches,
+  tensorExamples,
+  type DistantExamples,
+  type Examples,
+  type ReadBatch,
+  type TrainingData,
+} from './examples.js'
 import { turnTaker } from './host.js'
 import type { Metric } from './metrics.js'
 import type {
@@ -82,10 +89,26 @@ function measure<Target, Output>(
   return Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, metric(output, target)]))
 }
 
+/** The examples of what is given as data: arrays are cut into inputs of the model. */
+function examplesOf<Target>(
+  data: TrainingData<Target>,
+  model: Trainable<never> | Trainable<unknown>,
+): Examples<Target> | DistantExamples<Target> {
+  if (Object(data) !== data || !('x' in data) || 'batch' in data || 'read' in data) return data as Examples<Target>
+  const { x, y } = data
+  const { input } = model as { readonly input?: Shape }
+  if (!(x instanceof Tensor) && !input) {
+    throw new ShapeError(
+      'fit: the elements of x need the shape of an input; give a Tensor, or the input option of the model',
+    )
+  }
+  return tensorExamples(x, y, input) as Examples<Target>
+}
+
 /** The averages, or undefined where the signal ended it. */
 export async function evaluateAll<Target, Output>(
   model: Trainable<Output>,
-  examples: Examples<Target> | DistantExamples<Target>,
+  examples: TrainingData<Target>,
   options: EvaluateOptions<Target, Output>,
 ): Promise<Averages | undefined> {
   needKeys('evaluate', options, evaluateNames)
@@ -96,12 +119,12 @@ export async function evaluateAll<Target, Output>(
 
 async function measureAll<Target, Output>(
   model: Trainable<Output>,
-  examples: Examples<Target> | DistantExamples<Target>,
+  examples: TrainingData<Target>,
   { batchSize, loss, metrics = {}, onBatch, signal }: EvaluateOptions<Target, Output>,
 ): Promise<Averages | undefined> {
   const running = new Running(Object.keys(metrics))
   const turn = turnTaker()
-  for await (const { parts } of readAhead(examples, { batchSize })) {
+  for await (const { parts } of readAhead(examplesOf(examples, model), { batchSize })) {
     if (signal?.aborted) return undefined
     for (const { indices, batch } of parts.map((part) => part.examples)) {
       if (indices.length === 0) continue
@@ -418,9 +441,10 @@ function savedBest(model: Trainable<unknown>, weights: FileBytes): () => void {
 
 async function* steps<Target, Output>(
   model: Trainable<Output>,
-  data: Examples<Target> | DistantExamples<Target>,
+  given: TrainingData<Target>,
   options: FitOptions<Target, Output>,
 ): AsyncGenerator<FitEvent, Ended> {
+  const data = examplesOf(given, model)
   checkFit(options)
   checkBatches(data, options)
   trainedParameters(model, options.optimizer)
@@ -531,7 +555,7 @@ const MOST_EPOCHS = 10_000
  */
 export async function* run<Target, Output>(
   model: Trainable<Output>,
-  data: Examples<Target> | DistantExamples<Target>,
+  data: TrainingData<Target>,
   options: FitOptions<Target, Output>,
   report: (outcome: Promise<History>) => void,
 ): AsyncGenerator<FitEvent, History> {

@@ -1,10 +1,11 @@
 /** What training takes and tells: options, events, states and histories. */
+import type { Signal } from '../runtime/platform.js'
 import type { ForwardOptions } from '../nn/graph.js'
 import type { FileBytes } from '../io/safetensors.js'
 import type { Layer } from '../nn/layer.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { Tensor } from '../tensor/tensor.js'
-import type { DistantExamples, Examples } from './examples.js'
+import type { TrainingData } from './examples.js'
 import type { Metric } from './metrics.js'
 
 /** What `fit` needs of a model: `Sequential`, or anything else with parameters and a forward pass. */
@@ -39,11 +40,11 @@ export interface Trainable<Output = Tensor> {
 export type Loss<Target, Output = Tensor> = (output: Output, target: Target) => Tensor
 
 /** Averages over the examples so far. */
-export interface Averages {
+export interface Averages<Name extends string = string> {
   /** Mean loss of the examples. */
   readonly loss: number
   /** Mean metrics of the examples, by name. */
-  readonly metrics: Readonly<Record<string, number>>
+  readonly metrics: Readonly<Record<Name, number>>
 }
 
 /** Where training stands between two steps: numbers only, so that it can be written as JSON. */
@@ -80,7 +81,7 @@ export interface RunFacts {
 }
 
 /** After each training step. */
-export interface StepEvent {
+export interface StepEvent<Name extends string = string> {
   /** Tells the events apart. */
   readonly type: 'step'
   /** Steps done, over all epochs, and the epoch of this one; both from 1. */
@@ -94,21 +95,21 @@ export interface StepEvent {
   /** With `clipNorm`: the L2 norm of all gradients together, before clipping. */
   readonly gradientNorm?: number
   /** Averages over the epoch so far. */
-  readonly running: Averages
+  readonly running: Averages<Name>
   /** Where to go on from. */
   readonly state: FitState
 }
 
 /** After each epoch. */
-export interface EpochEvent {
+export interface EpochEvent<Name extends string = string> {
   /** Tells the events apart. */
   readonly type: 'epoch'
   /** Number of the epoch, from 1. */
   readonly epoch: number
   /** Averages over the epoch's training examples, each as it was when its step was taken. */
-  readonly training: Averages
+  readonly training: Averages<Name>
   /** Averages over the validation examples, where there are any. */
-  readonly validation?: Averages
+  readonly validation?: Averages<Name>
   /** With early stopping: whether this epoch is the best so far. */
   readonly improved?: boolean
   /** Time and speed of the steps of this epoch that this call made, validation left out. */
@@ -123,14 +124,14 @@ export interface EpochEvent {
 export type Stopped = 'finished' | 'aborted' | 'early'
 
 /** What the iterator of `fit` gives. */
-export type FitEvent = StepEvent | EpochEvent
+export type FitEvent<Name extends string = string> = StepEvent<Name> | EpochEvent<Name>
 
 /** What happened in a run. One that is iterated gives its steps away, and keeps its epochs for who awaits it afterwards. */
-export interface History {
+export interface History<Name extends string = string> {
   /** Every step; empty where the run was iterated. */
-  readonly steps: readonly StepEvent[]
+  readonly steps: readonly StepEvent<Name>[]
   /** Every epoch; where the run was iterated, the last 10,000. */
-  readonly epochs: readonly EpochEvent[]
+  readonly epochs: readonly EpochEvent<Name>[]
   /**
    * 'aborted' when the signal ended it after a whole step or between batches of validation, 'early' when validation had not
    * improved for long enough.
@@ -145,11 +146,11 @@ export interface History {
 }
 
 /** Called by `fit`, and waited for. */
-export interface FitCallbacks {
+export interface FitCallbacks<Name extends string = string> {
   /** After each step. */
-  onStep?(event: StepEvent): void | Promise<void>
+  onStep?(event: StepEvent<Name>): void | Promise<void>
   /** After each epoch. */
-  onEpoch?(event: EpochEvent): void | Promise<void>
+  onEpoch?(event: EpochEvent<Name>): void | Promise<void>
 }
 
 /** When to stop because nothing gets better. */
@@ -167,7 +168,7 @@ export interface EarlyStopping {
 }
 
 /** Options of `fit`. */
-export interface FitOptions<Target, Output = Tensor> {
+export interface FitOptions<Target, Output = Tensor, Name extends string = string> {
   /** How often every example is used. */
   readonly epochs: number
   /** Examples in a step. */
@@ -188,15 +189,15 @@ export interface FitOptions<Target, Output = Tensor> {
    */
   readonly accumulate?: number
   /** What else to measure of every batch, by name. */
-  readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
+  readonly metrics?: Readonly<Record<Name, Metric<Target, Output>>>
   /** Examples to measure after each epoch. */
-  readonly validation?: Examples<Target> | DistantExamples<Target>
+  readonly validation?: TrainingData<Target>
   /** Ends training when validation stops improving, and goes back to the best weights. */
   readonly earlyStopping?: EarlyStopping
   /** Called after each step and epoch. */
-  readonly callbacks?: FitCallbacks
+  readonly callbacks?: FitCallbacks<Name>
   /** Ends training after the step in progress, and validation after its batch in progress. */
-  readonly signal?: AbortSignal
+  readonly signal?: Signal
   /** Seed of the order of examples and of what is random in a step. Default 0. */
   readonly seed?: number
   /**
@@ -209,15 +210,15 @@ export interface FitOptions<Target, Output = Tensor> {
 }
 
 /** Options of `evaluate`. */
-export interface EvaluateOptions<Target, Output = Tensor> {
+export interface EvaluateOptions<Target, Output = Tensor, Name extends string = string> {
   /** Examples in a forward pass. */
   readonly batchSize: number
   /** As in `fit`. */
   readonly loss: Loss<Target, Output>
   /** What else to measure of every batch, by name. */
-  readonly metrics?: Readonly<Record<string, Metric<Target, Output>>>
+  readonly metrics?: Readonly<Record<Name, Metric<Target, Output>>>
   /** Called with each batch's output, before it is disposed. */
   readonly onBatch?: (output: Output, target: Target, indices: Int32Array) => void
   /** Ends the evaluation after the batch in progress: what it has measured is lost. */
-  readonly signal?: AbortSignal
+  readonly signal?: Signal
 }

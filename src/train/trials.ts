@@ -1,4 +1,5 @@
 /** What searches of hyperparameters take and tell. */
+import type { Signal } from '../runtime/platform.js'
 import { checkList, checkObject } from '../runtime/check.js'
 
 /** An interval to draw from: evenly over the logarithm (default), or over the numbers themselves. */
@@ -51,7 +52,7 @@ export interface SearchCallbacks {
   /** After each trial. */
   onTrial?(trial: Trial): void | Promise<void>
   /** Ends the search after the trial in progress. */
-  readonly signal?: AbortSignal
+  readonly signal?: Signal
 }
 
 /** Options of `randomSearch`. */

@@ -4,6 +4,7 @@
  */
 import type { PngImage } from '../io/png.js'
 import { ShapeError } from '../runtime/errors.js'
+import { type OwnClampedBytes } from '../runtime/platform.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -250,7 +251,7 @@ export function featureMapGrid(maps: Planes, options: GridOptions = {}): Picture
 export function imageDataOf(picture: Picture): {
   readonly width: number
   readonly height: number
-  readonly data: Uint8ClampedArray<ArrayBuffer>
+  readonly data: OwnClampedBytes
 } {
   checkObject(picture, 'imageDataOf: the picture', 'one of tileGrid() and the like', ['width', 'height', 'data'])
   const { width, height, data } = picture

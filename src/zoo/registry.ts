@@ -26,11 +26,7 @@ export interface Architecture {
   readonly loss?: (outputs: Tensor, labels: Labels) => Tensor
 }
 
-/**
- * Every architecture of the zoo. Plain names are the networks of the lecture's tables; those of papers that differ are beside
- * them.
- */
-export const architectures: Readonly<Record<string, Architecture>> = {
+const networks = {
   linear: { about: 'a linear classifier', make: linearClassifier },
   'two-layer': { about: 'a classifier with one hidden layer', make: twoLayerClassifier },
   convnet: { about: 'the lecture’s ConvNet, for MNIST unless told otherwise', make: convnet },
@@ -75,7 +71,23 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     about: 'GoogLeNet with local response normalization',
     make: (options) => googlenet({ ...options, normalize: true }),
   },
-}
+} satisfies Record<string, Architecture>
+
+/** Names of the architectures. */
+export type ArchitectureName = keyof typeof networks
+
+/** A name that is spelt out must be one of these; of one that is computed the compiler knows nothing. */
+export type KnownName<Name extends string> = Name extends ArchitectureName
+  ? Name
+  : string extends Name
+    ? Name
+    : ArchitectureName
+
+/**
+ * Every architecture of the zoo. Plain names are the networks of the lecture's tables; those of papers that differ are beside
+ * them.
+ */
+export const architectures: Readonly<Record<ArchitectureName, Architecture>> = networks
 
 /** Differences in spelling up to which a name is offered: a third of it, two at least. */
 const allowed = (name: string): number => Math.max(2, Math.floor(name.length / 3))
@@ -94,7 +106,7 @@ export function nearestNames(name: string): string[] {
 
 /** An architecture by name. @throws ShapeError that offers the nearest names, or all. */
 export function architecture(name: string): Architecture {
-  const found = Object.hasOwn(architectures, name) ? architectures[name] : undefined
+  const found = Object.hasOwn(architectures, name) ? architectures[name as ArchitectureName] : undefined
   if (found) return found
   const near = nearestNames(name)
   const offer =
@@ -103,7 +115,9 @@ export function architecture(name: string): Architecture {
 }
 
 /** A model by the name of its architecture. @throws ShapeError that offers the nearest names. */
-export const createModel = (name: string, options: ZooOptions = {}): Graph => architecture(name).make(options)
+export const createModel = <Name extends string>(name: KnownName<Name>, options: ZooOptions = {}): Graph =>
+  architecture(name).make(options)
 
 /** The loss that an architecture is trained by. @throws ShapeError when there is none of the name. */
-export const lossOf = (name: string): NonNullable<Architecture['loss']> => architecture(name).loss ?? crossEntropy
+export const lossOf = <Name extends string>(name: KnownName<Name>): NonNullable<Architecture['loss']> =>
+  architecture(name).loss ?? crossEntropy

@@ -240,6 +240,11 @@ const training: Record<string, Json[][]> = {
     ],
   ],
   permutation: [[5, 1, 2]],
+  tensorExamples: [
+    [t(2, 3), [0, 1]],
+    [tag('Float32Array', { values: list(6, 1) }), tag('Int32Array', { values: [0, 1] }), [3]],
+  ],
+  arrayExamples: [[[{ y: 1 }], tag('function')]],
   checkSeed: [[3, 'x']],
   checkStream: [[3, 'x']],
   ranked: [[[{ number: 1, round: 1, values: { lr: 1 }, score: 0.5, seconds: 1 }]]],

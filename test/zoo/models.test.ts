@@ -187,7 +187,7 @@ describe('the loss of an architecture', () => {
     expect(value('lenet5-paper')).toBe(value('lenet5'))
     expect(value('convnet')).toBe(crossEntropy(answers, labels).item())
     expect(value('convnet')).toBeLessThan(value('lenet5'))
-    expect(() => lossOf('lenet')).toThrow(/did you mean lenet5/)
+    expect(() => value('lenet')).toThrow(/did you mean lenet5/)
   })
 })
 

@@ -1,0 +1,45 @@
+/** A program that uses every entry; lines under @ts-expect-error must not compile. */
+export const program = `
+import { accuracy, crossEntropy, evaluate, fit, init, Linear, scope, Sequential, SGD, tensor, tensorExamples, type Tensor } from 'toeplitz'
+import { init as initSlim } from 'toeplitz/slim'
+import { loadClassifier } from 'toeplitz/classifier'
+import { readIdx } from 'toeplitz/data'
+import { decodeImage } from 'toeplitz/io'
+import { saliencyMap } from 'toeplitz/vision'
+import { createModel, lossOf, vgg } from 'toeplitz/zoo'
+
+await init()
+const model = new Sequential([new Linear({ outFeatures: 2 })], { input: [3] })
+const optimizer = new SGD(model.parameters(), { lr: 0.1 })
+const data = tensorExamples(tensor([[1, 2, 3], [4, 5, 6]]), [0, 1])
+const options = { epochs: 1, batchSize: 2, loss: crossEntropy, optimizer }
+for await (const event of fit(model, data, { ...options, metrics: { accuracy } })) {
+  const share: number = event.type === 'step' ? event.running.metrics.accuracy : event.training.metrics.accuracy
+  void share
+  // @ts-expect-error
+  if (event.type === 'epoch') event.training.metrics.acuracy
+}
+const history = await fit(model, { x: new Float32Array(6), y: [0, 1] }, options)
+// @ts-expect-error
+history.epochs[0]?.training.metrics.accuracy
+const measured = await evaluate(model, data, { batchSize: 2, loss: crossEntropy, metrics: { top: accuracy } })
+measured.metrics.top.toFixed(2)
+// @ts-expect-error
+measured.metrics.accuracy
+
+const network = createModel('lenet5')
+const computed: string = ['vgg16', 'convnet'].join('')
+createModel(computed)
+lossOf('convnet')
+// @ts-expect-error
+createModel('nonsense')
+// @ts-expect-error
+lossOf('nonsense')
+// @ts-expect-error
+vgg({ configuration: 'F' })
+// @ts-expect-error
+new Linear({ outFeature: 2 })
+
+export const used: readonly unknown[] = [initSlim, loadClassifier, readIdx, decodeImage, saliencyMap, network]
+export const result: Tensor = scope(() => model.forward(tensor([[1, 2, 3]])))
+`
