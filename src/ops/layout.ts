@@ -444,7 +444,7 @@ export function upsample2d(x: Tensor, options: Upsample2dOptions): Tensor {
   checkSize([...shape.slice(0, 2), H * rows, W * columns], 'upsample2d')
   if (mode === 'nearest') return repeat({ x }, [rows, columns])
   if (mode !== 'bilinear') {
-    throw new ShapeError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${JSON.stringify(mode)}`)
+    throw new ShapeError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${inWords(mode)}`)
   }
   const enlarge = (map: Tensor, axis: number, factor: number): Tensor =>
     factor === 1
