@@ -4,7 +4,7 @@
  */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkObject } from '../runtime/check.js'
+import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, checkSize, showShape } from '../tensor/shape.js'
@@ -48,6 +48,7 @@ const word = {
   saturation: 7,
 }
 const WORDS = 8
+const MOST_CHANNELS = 4096
 /** Streams of random numbers from here on are those of the steps. */
 const AUGMENTATION_STREAM = 0x80000000
 
@@ -112,6 +113,8 @@ export class Painter {
     checkObject(normalization, 'the normalization', '{ mean, std }')
     const { mean, std } = normalization
     const [C] = shape
+    // A channel has a table of its own.
+    if (C > MOST_CHANNELS) throw wrongKind('pictures: the number of channels', `at most ${MOST_CHANNELS}`, C)
     if (shape.length !== 3) throw new ShapeError(`pictures: their shape must be (C, H, W), given ${showShape(shape)}`)
     this.#augmentation = checkAugmentation(shape, augmentation)
     this.#input = shape

@@ -7,7 +7,7 @@ import { encodeSafetensors, openSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkFunction, checkList, checkModel, wrongKind } from '../runtime/check.js'
+import { checkFunction, checkList, checkModel, checkObject, wrongKind } from '../runtime/check.js'
 import type { FileBytes } from '../io/safetensors.js'
 import { checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
@@ -167,6 +167,7 @@ export class Graph {
     checkKeys('Graph', options, modelNames, graphNames)
     const { inputs = { input: null }, outputs, auxiliary = {}, blocks = {}, seed = 0, keepPacked = true } = options
     checkNodes(nodes, outputs)
+    for (const [option, value] of Object.entries({ inputs, auxiliary, blocks })) checkObject(value, `Graph: ${option}`)
     for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)
     const names = Object.keys(inputs)
     this.#declared = nodes.map(({ inputs: read, ...node }, index) => ({

@@ -417,9 +417,9 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')
     if (bias) checkTensor(bias, name, 'bias')
-    if (activation !== undefined && !Object.hasOwn(activations, activation)) {
+    if (activation !== undefined && !(typeof activation === 'string' && Object.hasOwn(activations, activation))) {
       throw new ShapeError(
-        `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given '${activation as string}'`,
+        `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given ${inWords(activation)}`,
       )
     }
     const conv = describeConv(name, directions, x.shape, w.shape, options)

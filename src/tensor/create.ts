@@ -177,13 +177,14 @@ export function fromImageData(image: {
 }): Tensor {
   checkObject(image, 'fromImageData: the image', 'ImageData', ['data', 'width', 'height'])
   const { data, width, height } = image
+  const shape = checkShape([1, 3, height, width], 'fromImageData')
   const pixels = width * height
   if (!(data.length === pixels * 4)) {
     throw new ShapeError(
       `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
     )
   }
-  return filled(checkShape([1, 3, height, width], 'fromImageData'), 'fromImageData', ({ pointer, size }) => {
+  return filled(shape, 'fromImageData', ({ pointer, size }) => {
     const to = floatsAt(pointer, size)
     for (let c = 0; c < 3; c++) for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
   })

@@ -32,7 +32,7 @@ function checkSpace(space: RandomSearchOptions['space']): Ranges {
     needKeys(`search: ${name}`, range, { low: 0, high: 0, scale: 0 } satisfies Names<SearchRange>)
     const { low, high, scale = 'log' } = range
     const start = scale === 'log' ? 'above 0' : 'finite'
-    if (!(low < high) || !Number.isFinite(low) || !Number.isFinite(high) || (scale === 'log' && low <= 0)) {
+    if (!Number.isFinite(low) || !Number.isFinite(high) || low >= high || (scale === 'log' && low <= 0)) {
       throw new ShapeError(
         `search: ${name} must have a low end (${start}) below its high end, given ${inWords(low)} to ${inWords(high)}`,
       )

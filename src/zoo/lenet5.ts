@@ -13,6 +13,7 @@ import { ConnectedConv2d } from '../nn/local.js'
 import { AvgPool2d, Subsample2d } from '../nn/pool.js'
 import { RBF } from '../nn/rbf.js'
 import { ShapeError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
 
@@ -65,7 +66,9 @@ export function lenet5(options: LeNet5Options = {}): Graph {
   const paper = variant === 'paper'
   const of = scaler(width)
   if (paper && of(16) !== 16) {
-    throw new ShapeError(`lenet5: the connections of the paper are for 6 and 16 maps; width must be 1, given ${width}`)
+    throw new ShapeError(
+      `lenet5: the connections of the paper are for 6 and 16 maps; width must be 1, given ${inWords(width)}`,
+    )
   }
   const [, H, W] = imageShape(input, 'lenet5')
   const lacking = [H, W].map((extent) => Math.max(0, Math.ceil((32 - extent) / 2)))
