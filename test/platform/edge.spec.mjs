@@ -1,6 +1,5 @@
 /** examples/edge, started by its one command in each of its runtimes, and asked over HTTP. */
 import { request } from 'node:http'
-import { deflateSync } from 'node:zlib'
 import { encodePng } from '../../src/io/index.js'
 import { loadMnist } from '../../src/node/index.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -75,7 +74,6 @@ describe.each(['workerd', 'node'])('examples/edge in %s', (runtime) => {
     ['a PNG of which only the signature is there', [whole.slice(0, 8)], 400, 'FORMAT', /cut short/],
     ['a PNG without columns', [png(0, 28, undecodable)], 400, 'FORMAT', /0 × 28 pixels; both must be at least 1/],
     ['a PNG of no colour type', [png(28, 28, undecodable, { colorType: 5 })], 400, 'FORMAT', /damaged/],
-    ['a decompression bomb', [png(28, 28, deflateSync(Buffer.alloc(400 * MiB)))], 400, 'FORMAT', /damaged/],
     // Their pixels are none, which nobody has found out.
     ['a PNG that claims to be huge', [png(60000, 60000, undecodable)], 422, 'LIMIT', /60000 × 60000.*limit of 1048576/],
     ['the hugest PNG', [png(2 ** 31 - 1, 2 ** 31 - 1, undecodable)], 422, 'LIMIT', /more than the limit/],
