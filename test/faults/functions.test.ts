@@ -89,6 +89,12 @@ const functions: Readonly<Record<string, Use>> = {
   },
   gradcheck: () => [t.gradcheck((a) => t.square(a), [x], { samples: 2 }).errors],
   permutation: () => [t.permutation(100, 1, 2)],
+  tensorExamples: () => consumed(t.scope(() => t.tensorExamples(x, labels).batch(Int32Array.of(0, 2)).x)),
+  arrayExamples: () => {
+    const list = [1, 2, 3].map((value) => ({ value, y: value }))
+    const examples = t.arrayExamples(list, ({ value }) => t.full([3], value))
+    return consumed(t.scope(() => examples.batch(Int32Array.of(0, 2)).x))
+  },
   argmax: () => [t.argmax(x)],
   accuracy: () => [[t.accuracy(x, labels)]],
   labelNumbers: () => [t.labelNumbers(labels)],
