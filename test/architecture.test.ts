@@ -60,6 +60,19 @@ describe('the house', () => {
     expect(upward).toEqual([])
   })
 
+  it('has no two files that import each other, by types or when they run', () => {
+    const mutual = sources
+      .filter((file) => !entries.includes(file))
+      .flatMap((file) =>
+        importsOf(file)
+          .map((target) => target.replace(/\.js$/, '.ts'))
+          .filter((target) => file < target && sources.includes(target))
+          .filter((target) => importsOf(target).includes(file.replace(/\.ts$/, '.js')))
+          .map((target) => `${file} and ${target}`),
+      )
+    expect(mutual).toEqual([])
+  })
+
   it('keeps Node out of everything but src/node and src/cli', () => {
     const reaching = sources.filter(
       (file) =>

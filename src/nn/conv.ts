@@ -20,7 +20,7 @@ import {
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { planConv } from '../plan/conv.js'
-import { perDirection, type PerDirection } from '../plan/window.js'
+import { perDirection } from '../plan/window.js'
 import { defined } from '../runtime/options.js'
 import { sameShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -33,26 +33,11 @@ import {
   type OptionRules,
   type WeightSpec,
 } from './layer.js'
-import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
-import { kernelRules } from './options.js'
+import { kernelRules, type KernelOptions } from './options.js'
 import { windowOf, type Window } from './receptive.js'
 
-/** Options of layers with a kernel. */
-export interface KernelOptions {
-  /** Number of feature maps. */
-  readonly outChannels: number
-  /** Extents of the kernel: one number, or one for each direction. */
-  readonly kernel: PerDirection
-  /** Inferred from the input when left out. */
-  readonly inChannels?: number
-  /** Default true: one bias for each feature map. */
-  readonly bias?: boolean
-  /** Default 'he'. */
-  readonly weightInit?: Initializer
-  /** Default 'zeros'. */
-  readonly biasInit?: Initializer
-}
+export type { KernelOptions } from './options.js'
 
 /** Options of `Conv1d`: the window, and those of the function `conv1d` but for bias and activation. */
 export type Conv1dOptions = KernelOptions & Omit<ConvOptions, 'bias' | 'activation'>

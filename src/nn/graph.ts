@@ -14,7 +14,7 @@ import { checkSeed } from '../tensor/create.js'
 import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { checkTensor, owned, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
-import { modelNames } from './options.js'
+import { modelNames, type ModelOptions } from './options.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
 import {
   assertFits,
@@ -31,17 +31,7 @@ import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
 import { checkNodes, checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
 
-/** Options of every model. */
-export interface ModelOptions {
-  /** Seed of the initial weights and of dropout. Default 0. */
-  readonly seed?: number
-  /**
-   * Whether repeated forward passes keep weights packed for the fast algorithms: faster, and as much memory as
-   * `summary().total.memory.packed` says. Small models, of at most 1 MiB of values and workspace, keep these too, and repeat
-   * the kernel calls of an earlier pass. Default true.
-   */
-  readonly keepPacked?: boolean
-}
+export type { ModelOptions } from './options.js'
 
 /** Options of `Graph`. */
 export interface GraphOptions extends ModelOptions {

@@ -1,11 +1,9 @@
 /** What the options of layers must be: they come from programs, and from strangers' files. */
-import { perDirection } from '../plan/window.js'
+import { perDirection, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
-import type { KernelOptions } from './conv.js'
-import type { ModelOptions } from './graph.js'
-import { checkInitializer } from './initialize.js'
+import { checkInitializer, type Initializer } from './initialize.js'
 
 /** What an option may be that is a number: how it is said, and whether it is so. */
 const numberRules = {
@@ -51,6 +49,22 @@ export function checkOptions(type: string, options: unknown, rules: OptionRules 
   }
 }
 
+/** Options of layers with a kernel. */
+export interface KernelOptions {
+  /** Number of feature maps. */
+  readonly outChannels: number
+  /** Extents of the kernel: one number, or one for each direction. */
+  readonly kernel: PerDirection
+  /** Inferred from the input when left out. */
+  readonly inChannels?: number
+  /** Default true: one bias for each feature map. */
+  readonly bias?: boolean
+  /** Default 'he'. */
+  readonly weightInit?: Initializer
+  /** Default 'zeros'. */
+  readonly biasInit?: Initializer
+}
+
 /** Rules of the options that every layer with a kernel has but for its number of maps, and with that number. */
 export const mapRules = {
   kernel: 0,
@@ -60,6 +74,18 @@ export const mapRules = {
   biasInit: 'initializer',
 } as const satisfies RulesOf<Omit<KernelOptions, 'outChannels'>>
 export const kernelRules: OptionRules = Object.assign({ outChannels: 'count' as const }, mapRules)
+
+/** Options of every model. */
+export interface ModelOptions {
+  /** Seed of the initial weights and of dropout. Default 0. */
+  readonly seed?: number
+  /**
+   * Whether repeated forward passes keep weights packed for the fast algorithms: faster, and as much memory as
+   * `summary().total.memory.packed` says. Small models, of at most 1 MiB of values and workspace, keep these too, and repeat
+   * the kernel calls of an earlier pass. Default true.
+   */
+  readonly keepPacked?: boolean
+}
 
 /** Names of the options of every model. */
 export const modelNames = { seed: 0, keepPacked: 0 } satisfies Names<ModelOptions>

@@ -14,6 +14,7 @@ import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeIdx } from '../../src/data/idx.js'
 import { encodePng } from '../../src/io/png.js'
+import { finished } from '../helpers/tinyRuns.js'
 
 /** The built command, as `npx toeplitz` starts it. */
 const command = resolve(import.meta.dirname, '../../dist/cli/main.js')
@@ -78,15 +79,7 @@ describe('toeplitz train', () => {
   it('leaves a model, its weights, metrics and a report', () => {
     expect(whole).toMatchObject({ code: 0, error: '' })
     expect(whole.out).toContain('convnet on mnist: 220 training, 20 validation, 60 test images')
-    expect(readdirSync(join(folder, 'whole')).sort()).toEqual([
-      'data.json',
-      'metrics.jsonl',
-      'model.json',
-      'model.safetensors',
-      'report.html',
-      'result.json',
-      'state.safetensors',
-    ])
+    expect(readdirSync(join(folder, 'whole')).sort()).toEqual(finished)
     const lines = readFileSync(join(folder, 'whole/metrics.jsonl'), 'utf8').trim().split('\n')
     const records = lines.map((line) => JSON.parse(line) as { type: string; step?: number })
     expect(records.filter(({ type }) => type === 'step').map(({ step }) => step)).toEqual(

@@ -97,7 +97,6 @@ describe('a bundle of conv2d alone', () => {
   const unused = ['nn', 'optim', 'train', 'zoo', 'data', 'io', 'vision']
     .flatMap((room) => declaredBy(room, 'export '))
     .filter((name) => !used.has(name))
-  // Their work on tensors is an operation, but none that a convolution needs.
   // esbuild keeps a file behind `import()` although the function that loads it is dropped (Rollup does not), and with it
   // what that file shares with the entry: 0.8 kB.
   const sharedWithTraining = [
@@ -111,6 +110,7 @@ describe('a bundle of conv2d alone', () => {
     'batchesOf',
     'tensorExamples',
   ]
+  // Their work on tensors is an operation, but none that a convolution needs.
   const otherOperations = ['crossEntropy', 'batchNorm', 'dropout', 'maxPool2d', 'softmax', 'conv3d', 'convMatrix']
 
   it('drops layers, zoo, data, files and training', async () => {
