@@ -197,6 +197,7 @@ export function matmul_dot_fwd(
       for (let k = 0; k < K; k += run) {
         const at = (<usize>k) << 2
         dotPair(y0, y1, long ? 0 : start0, long ? 0 : start1, x + at, b0 + at, b1 + at, min(run, K - k))
+        if (!long) break
         sum0 += <f64>load<f32>(y0)
         sum1 += <f64>load<f32>(y1)
       }

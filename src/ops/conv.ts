@@ -13,7 +13,7 @@ import { costOf, isTiled, planConv, type ConvAlgorithm, type ConvPass, type Conv
 import { isWide, liveTapsOf, type LiveTaps } from '../plan/reach.js'
 import { remembering } from '../plan/remember.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { allFinite, holds, parallel, quiet } from '../runtime/core.js'
+import { allFinite, holds, isCapturing, parallel, quiet } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
@@ -170,17 +170,15 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
   if (conv.live) return runLive(conv, pass, left, right, bias, rectified)
   const { problem } = conv
   const algorithm = planConv(problem, pass, conv.algorithm)
-  const tiled = isTiled(algorithm)
-  // Transformed tiles do not line up with a bias for each location. What is looked at for infinities is to show them.
-  const fused = fusesRelu(algorithm) && (tiled ? conv.bias !== 'location' : inOrder(algorithm, problem, pass))
-  if (rectified && !fused) return relu(run(conv, pass, left, right, bias))
+  if (rectified && !fuses(algorithm, conv, pass)) return relu(run(conv, pass, left, right, bias))
   const out = runBy(algorithm, conv, pass, left, right, bias, rectified)
   if (conv.algorithm !== 'auto') return out
   const { pointer, size } = out
-  const weights = { storage: right.storage, size: right.size }
-  if (holds(() => isRight(algorithm, problem, pass, weights, pointer, size))) return out
+  const isGood = isRight(algorithm, problem, pass, right, pointer, size)
+  if (isCapturing()) testAgain(isGood, algorithm, problem, pass, right, pointer, size)
+  if (isGood) return out
   // Relu hides what tiles made of it, and they look beyond the map too: without relu all can be looked at.
-  if (rectified && tiled) {
+  if (rectified && isTiled(algorithm)) {
     out.dispose()
     return relu(run(conv, pass, left, right, bias))
   }
@@ -189,6 +187,13 @@ function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Ten
   out.dispose()
   return run({ ...conv, algorithm: exact }, pass, left, right, bias, rectified)
 }
+
+/**
+ * Whether relu is part of the pass. Transformed tiles do not line up with a bias for each location; what is looked at for
+ * infinities is to show them.
+ */
+const fuses = (algorithm: ConvAlgorithm, { bias, problem }: Conv, pass: ConvPass): boolean =>
+  fusesRelu(algorithm) && (isTiled(algorithm) ? bias !== 'location' : inOrder(algorithm, problem, pass))
 
 /** Whether an algorithm adds the products of each number in the order of the definition. */
 const inOrder = (algorithm: ConvAlgorithm, { kernel, flip }: ConvProblem, pass: ConvPass): boolean =>
@@ -227,6 +232,14 @@ function isRight(
 ): boolean {
   if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(problem, weights)
   return (pass !== 'dw' && isTiled(algorithm) && quiet()) || allFinite(out, size)
+}
+
+/** Lets the capture that is under way ask `isRight` again after its calls: apart, since a closure slows every call down. */
+function testAgain(
+  isGood: boolean,
+  ...[algorithm, problem, pass, { storage, size }, out, length]: Parameters<typeof isRight>
+): void {
+  holds(isGood, () => isRight(algorithm, problem, pass, { storage, size }, out, length))
 }
 
 /** What gives NaN and infinity where the definition does, at less cost where panels do. */

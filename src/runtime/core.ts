@@ -325,12 +325,13 @@ export function quiet(): boolean {
   return !set
 }
 
-/** Whether a test of results holds. A capture that is under way makes it again with the calls, and is given up where it fails. */
-export function holds(test: () => boolean): boolean {
-  const result = test()
-  if (result) core?.tracer?.note('check', test)
+/** Whether calls are being noted. */
+export const isCapturing = (): boolean => core?.tracer !== undefined
+
+/** Notes a test of results, which held or did not: it is made again with the calls, and a capture of what failed is given up. */
+export function holds(held: boolean, test: () => boolean): void {
+  if (held) core?.tracer?.note('check', test)
   else notRepeatable()
-  return result
 }
 
 interface Views {
