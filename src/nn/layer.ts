@@ -1,6 +1,7 @@
 /** What a layer is: a rule for shapes without the batch, weights made when the input is known, a forward pass. */
 import type { Footprint } from '../ops/convKernels.js'
 import type { ConvAlgorithm, ConvProblem } from '../plan/conv.js'
+import { wrongKind } from '../runtime/check.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { filled, empty, keep, scope, type Tensor } from '../tensor/tensor.js'
@@ -80,7 +81,16 @@ export abstract class Layer<Options extends object = object> {
    * Whether the weights are trained. A layer that is not gives no parameters, and a batch normalization keeps its running
    * statistics and uses them in training, too. To be set before the optimizer is made.
    */
-  trainable = true
+  get trainable(): boolean {
+    return this.#trainable
+  }
+
+  set trainable(trainable: boolean) {
+    if (typeof trainable !== 'boolean') throw wrongKind(`${this.type}: trainable`, 'true or false', trainable)
+    this.#trainable = trainable
+  }
+
+  #trainable = true
   readonly #tensors = new Map<string, Tensor>()
   #specs: readonly WeightSpec[] | undefined
 

@@ -17,6 +17,26 @@ export function checkFunction(value: unknown, what: string, due = 'a function'):
   if (typeof value !== 'function') throw wrongKind(what, due, value)
 }
 
+/** As `checkFunction`, of what may be left out. @throws ShapeError */
+export function checkCallback(value: unknown, what: string, due?: string): void {
+  if (value !== undefined && value !== null) checkFunction(value, what, due)
+}
+
+/** @throws ShapeError unless it is true or false, or is left out */
+export function checkSwitch(value: unknown, what: string): void {
+  if (value !== undefined && typeof value !== 'boolean') throw wrongKind(what, 'true or false', value)
+}
+
+/**
+ * A controller in place of its signal would end nothing, and say nothing.
+ * @throws ShapeError unless it is a signal, or is left out
+ */
+export function checkSignal(value: unknown, what: string): void {
+  if (value === undefined || value === null) return
+  if (typeof (value as { readonly aborted?: unknown }).aborted !== 'boolean')
+    throw wrongKind(what, 'an AbortSignal, such as the signal of an AbortController', value)
+}
+
 /** @throws ShapeError unless it is a list */
 export function checkList(value: unknown, what: string, due = 'a list'): void {
   if (!Array.isArray(value)) throw wrongKind(what, due, value)
@@ -29,7 +49,8 @@ export function checkModel(value: unknown, what: string): void {
 
 /** @throws ShapeError unless it is an object, no list, with all of the members that are named */
 export function checkObject(value: unknown, what: string, due = 'an object', members: readonly string[] = []): void {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongKind(what, due, value)
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Promise)
+  if (!isObject) throw wrongKind(what, due, value)
   const missing = members.find((member) => ((value as Record<string, unknown>)[member] ?? undefined) === undefined)
   if (missing !== undefined) throw new ShapeError(`${what} must be ${due}; it has no ${missing}`)
 }

@@ -11,11 +11,19 @@ import { concat, slice } from '../ops/layout.js'
 import { clipGradNorm, gradientNorm } from '../optim/clip.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
-import { checkFunction, checkObject } from '../runtime/check.js'
+import {
+  checkCallback,
+  checkFunction,
+  checkNumber,
+  checkObject,
+  checkSignal,
+  checkSwitch,
+  wrongKind,
+} from '../runtime/check.js'
 import { checkKeys, needKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { restoring, scope, Tensor } from '../tensor/tensor.js'
+import { checkTensor, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
 import { readAhead } from './batches.js'
 import {
@@ -86,7 +94,19 @@ function measure<Target, Output>(
   output: Output,
   target: Target,
 ): Record<string, number> {
-  return Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, metric(output, target)]))
+  return Object.fromEntries(
+    Object.entries(metrics).map(([name, metric]) => {
+      const value: unknown = metric(output, target)
+      if (typeof value !== 'number') throw wrongKind(`what the metric ${name} gives`, 'a number', value)
+      return [name, value]
+    }),
+  )
+}
+
+/** What a loss gives, as a number. @throws ShapeError unless it is a Tensor of one element */
+function lossOf(value: Tensor): number {
+  checkTensor(value, 'evaluate', 'what loss gives')
+  return value.item()
 }
 
 /** The examples of what is given as data: arrays are cut into inputs of the model. */
@@ -114,6 +134,8 @@ export async function evaluateAll<Target, Output>(
   needKeys('evaluate', options, evaluateNames)
   checkModel('evaluate', model)
   checkLoss(options, 'evaluate')
+  checkCallback(options.onBatch, 'evaluate: onBatch')
+  checkSignal(options.signal, 'evaluate: signal')
   return measureAll(model, examples, options)
 }
 
@@ -131,7 +153,7 @@ async function measureAll<Target, Output>(
       scope(() => {
         const { x, target } = batch()
         const output = model.forward(x, { training: false })
-        running.add(indices.length, loss(output, target).item(), measure(metrics, output, target))
+        running.add(indices.length, lossOf(loss(output, target)), measure(metrics, output, target))
         onBatch?.(output, target, indices)
       })
     }
@@ -192,7 +214,13 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   checkKeys('fit: callbacks', options.callbacks, { onStep: 0, onEpoch: 0 } satisfies Names<FitCallbacks>)
   const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, optimizer } = options
   checkLoss(options, 'fit')
-  if (!Array.isArray((optimizer as Optimizer | undefined)?.parameters)) {
+  checkCallback(options.callbacks?.onStep, 'fit: callbacks.onStep')
+  checkCallback(options.callbacks?.onEpoch, 'fit: callbacks.onEpoch')
+  checkCallback(options.schedule, 'fit: schedule', 'a function of the step, such as schedule.constant(0.1)')
+  checkSignal(options.signal, 'fit: signal')
+  checkSwitch(options.dropLast, 'fit: dropLast')
+  const { parameters, step } = Object(optimizer) as Partial<Optimizer>
+  if (!Array.isArray(parameters) || typeof step !== 'function') {
     throw new ShapeError(
       `fit: optimizer must be one, such as new SGD(model.parameters(), { lr: 0.1 }), given ${inWords(optimizer)}`,
     )
@@ -206,8 +234,10 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   if (clipNorm !== undefined && !(typeof clipNorm === 'number' && clipNorm > 0))
     throw new ShapeError(`fit: clipNorm must be a number above 0, given ${inWords(clipNorm)}`)
   if (!earlyStopping) return
-  const { patience, monitor = 'loss' } = earlyStopping
+  const { patience, monitor = 'loss', minimumChange = 0 } = earlyStopping
   check(patience, 'earlyStopping.patience')
+  checkNumber(minimumChange, 'fit: earlyStopping.minimumChange', 0)
+  checkSwitch(earlyStopping.restoreBest, 'fit: earlyStopping.restoreBest')
   if (!validation) throw new ShapeError('fit: earlyStopping needs validation examples')
   if (monitor !== 'loss' && !Object.hasOwn(metrics, monitor)) {
     const known = ['loss', ...Object.keys(metrics)].join(', ')
@@ -284,7 +314,12 @@ const factNames: Readonly<Record<keyof RunFacts, string>> = {
 }
 
 /** @throws ShapeError when a state is another run's */
-function checkStart({ run, best }: FitState, own: RunFacts, earlyStopping: EarlyStopping | undefined): void {
+function checkStart(start: FitState, own: RunFacts, earlyStopping: EarlyStopping | undefined): void {
+  const due = 'the state of an event or of a history'
+  checkObject(start, 'fit: start', due, ['step', 'sums'])
+  checkObject(start.sums, 'fit: the sums of start', `those of ${due}`, ['examples', 'loss', 'metrics'])
+  const { step, run, best } = start
+  if (!Number.isInteger(step) || step < 0) throw wrongKind('fit: the step of start', 'a whole number from 0 on', step)
   for (const name of Object.keys(factNames) as (keyof RunFacts)[]) {
     if (!run || run[name] === own[name]) continue
     const values = name === 'model' ? '' : `, ${String(run[name])} and not ${String(own[name])}`
@@ -561,8 +596,9 @@ export async function* run<Target, Output>(
 ): AsyncGenerator<FitEvent, History> {
   needKeys('fit', options, fitNames)
   checkModel('fit', model)
-  const { callbacks = {}, start, metrics = {} } = options
-  let state: FitState = start ?? { step: 0, sums: new Running(Object.keys(metrics)).sums() }
+  const { start, metrics } = options
+  const callbacks = options.callbacks ?? {}
+  let state: FitState = start ?? { step: 0, sums: new Running(Object.keys(metrics ?? {})).sums() }
   let epoch = 0
   const epochs: EpochEvent[] = []
   const wasTraining = model.training

@@ -46,6 +46,9 @@ export function accuracy(output: Tensor, target: Labels | Distributions): number
   if (wanted.length !== predicted.length) {
     throw new ShapeError(`accuracy: ${predicted.length} outputs need as many labels, given ${wanted.length}`)
   }
+  const wrong = Array.prototype.findIndex.call(wanted, (label) => !Number.isInteger(label))
+  // Nothing that is predicted equals what is no number, such as 1n or true: the share would be 0, and nothing said.
+  if (wrong >= 0) throw wrongKind(`accuracy: label ${wrong}`, 'a whole number', wanted[wrong])
   return (
     predicted.reduce((right, label, n) => right + (label >= 0 && label === wanted[n] ? 1 : 0), 0) / predicted.length
   )

@@ -1,7 +1,7 @@
 /** The rounds of a search. `randomSearch` and `gridSearch` load this file when they run. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { DivergedError, ShapeError } from '../runtime/errors.js'
-import { checkFunction, checkList, checkObject } from '../runtime/check.js'
+import { checkCallback, checkFunction, checkList, checkObject, checkSignal, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { needKeys, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
@@ -96,7 +96,9 @@ async function attempt(values: Record<string, number>, place: TrialPlace, evalua
   const began = performance.now()
   let score: number | null = null
   try {
-    score = await evaluate(values, place)
+    const given: unknown = await evaluate(values, place)
+    if (typeof given !== 'number') throw wrongKind('search: what the function gives', 'a number, the score', given)
+    score = given
   } catch (error) {
     if (!(error instanceof DivergedError)) throw error
   }
@@ -129,9 +131,10 @@ const resultOf = (trials: readonly Trial[], finished: boolean): SearchResult => 
   stopped: finished ? 'finished' : 'aborted',
 })
 
-function checkCallbacks(evaluate: TrialFunction, { onTrial }: SearchCallbacks): void {
+function checkCallbacks(evaluate: TrialFunction, { onTrial, signal }: SearchCallbacks): void {
   checkFunction(evaluate, 'search: the first argument', 'a function of the values that gives a score')
-  if (onTrial !== undefined) checkFunction(onTrial, 'search: onTrial')
+  checkCallback(onTrial, 'search: onTrial')
+  checkSignal(signal, 'search: signal')
 }
 
 const callbackNames = { onTrial: 0, signal: 0 } satisfies Names<SearchCallbacks>

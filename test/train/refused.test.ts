@@ -10,6 +10,7 @@ import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import {
   accuracy,
   argmax,
+  evaluate,
   fit,
   type EpochEvent,
   type Examples,
@@ -276,7 +277,104 @@ describe('a loss that is a sum', () => {
   })
 })
 
+describe('an option of another kind than is due', () => {
+  const stopping = { validation: examples(4), earlyStopping: { patience: 2 } }
+  it.each<[string, object, RegExp]>([
+    ['schedule', { schedule: 0.1 }, /^fit: schedule must be a function of the step, such as .*, given 0.1$/],
+    ['callbacks', { callbacks: { onStep: 3 } }, /^fit: callbacks.onStep must be a function, given 3$/],
+    ['callbacks', { callbacks: { onEpoch: {} } }, /^fit: callbacks.onEpoch must be a function, given an object$/],
+    ['metrics', { metrics: null }, /^fit: metrics must be an object of functions, .*, given null$/],
+    ['metrics', { metrics: Promise.resolve({}) }, /^fit: metrics must be .* given a Promise, which must be awaited/],
+    [
+      'signal',
+      { signal: new AbortController() },
+      /^fit: signal must be an AbortSignal, such as the signal of an Abort/,
+    ],
+    ['signal', { signal: true }, /^fit: signal must be an AbortSignal, .*, given true$/],
+    ['dropLast', { dropLast: 'false' }, /^fit: dropLast must be true or false, given 'false'$/],
+    ['optimizer', { optimizer: { parameters: [] } }, /^fit: optimizer must be one, such as new SGD/],
+    ['start', { start: 3 }, /^fit: start must be the state of an event or of a history, given 3$/],
+    ['start', { start: { step: 4 } }, /^fit: start must be the state of an event or of a history; it has no sums$/],
+    [
+      'start',
+      { start: { step: '4', sums: { examples: 0, loss: 0, metrics: {} } } },
+      /^fit: the step of start must be a whole number from 0 on, given '4'$/,
+    ],
+    [
+      'minimumChange',
+      { ...stopping, earlyStopping: { patience: 2, minimumChange: NaN } },
+      /^fit: earlyStopping.minimumChange must be a finite number from 0 on, given NaN$/,
+    ],
+    [
+      'restoreBest',
+      { ...stopping, earlyStopping: { patience: 2, restoreBest: 'no' } },
+      /^fit: earlyStopping.restoreBest must be true or false, given 'no'$/,
+    ],
+  ])('%s is refused before the first step: %j', async (_, more, message) => {
+    const { model, optimizer } = setting()
+    const before = bits(model)
+    const run = fit(model, examples(20), options(optimizer, more as Partial<FitOptions<Int32Array>>))
+    await expect(run).rejects.toThrow(ShapeError)
+    await expect(run).rejects.toThrow(message)
+    expect(bits(model)).toEqual(before)
+  })
+
+  it('is refused by evaluate, too', async () => {
+    const { model } = setting()
+    const given = { batchSize: 10, loss: crossEntropy }
+    for (const [more, message] of [
+      [{ loss: () => 3 }, /^evaluate: what loss gives must be a Tensor, not 3/],
+      [{ loss: async () => Promise.resolve(tensor(1)) }, /^evaluate: what loss gives must be a Tensor, not a Promise/],
+      [{ onBatch: 3 }, /^evaluate: onBatch must be a function, given 3$/],
+      [{ signal: new AbortController() }, /^evaluate: signal must be an AbortSignal/],
+      [{ metrics: { odd: () => '0.5' } }, /^what the metric odd gives must be a number, given '0.5'$/],
+    ] as const) {
+      await expect(evaluate(model, examples(20), { ...given, ...(more as object) })).rejects.toThrow(message)
+    }
+  })
+
+  it('is what a metric gives that is no number, which would be NaN in the history', async () => {
+    for (const [value, said] of [
+      [undefined, 'undefined'],
+      [Promise.resolve(1), 'a Promise, which must be awaited first'],
+      [tensor([1]), 'a Tensor'],
+      [3n, '3'],
+    ]) {
+      const { model, optimizer } = setting()
+      const metrics = { odd: () => value as never }
+      await expect(fit(model, examples(20), options(optimizer, { metrics }))).rejects.toThrow(
+        `what the metric odd gives must be a number, given ${said as string}`,
+      )
+    }
+  })
+
+  it('is a layer’s trainable that is neither true nor false', () => {
+    const { layers } = setting().model
+    for (const wrong of ['no', 1, null, undefined]) {
+      expect(() => {
+        layers[0]!.trainable = wrong as never
+      }).toThrow(/^Conv2d: trainable must be true or false, given /)
+    }
+    expect(layers[0]!.trainable).toBe(true)
+  })
+})
+
 describe('measures of what is not a number', () => {
+  it('accuracy refuses labels that are no whole numbers, none of which any class equals', () => {
+    scope(() => {
+      const scores = tensor([[2, 1], [0, 1]]) // prettier-ignore
+      expect(accuracy(scores, BigInt64Array.of(0n, 1n))).toBe(1)
+      for (const [labels, message] of [
+        [[0, 1n], /^accuracy: label 1 must be a whole number, given 1$/],
+        [[false, true], /^accuracy: label 0 must be a whole number, given false$/],
+        [[0, 0.5], /^accuracy: label 1 must be a whole number, given 0.5$/],
+        [['0', '1'], /^accuracy: label 0 must be a whole number, given '0'$/],
+      ] as const) {
+        expect(() => accuracy(scores, labels as unknown as number[])).toThrow(message)
+      }
+    })
+  })
+
   it('accuracy counts scores with NaN as wrong', () => {
     scope(() => {
       const scores = tensor([[NaN, NaN], [NaN, 1], [2, NaN], [0, 1]]) // prettier-ignore

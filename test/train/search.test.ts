@@ -76,6 +76,19 @@ describe('randomSearch', () => {
     expect([none.best, none.trials.length]).toEqual([undefined, 6])
   })
 
+  it('refuses a score that is no number, and a controller in place of its signal', async () => {
+    const space = { lr: { low: 1e-4, high: 1 } }
+    for (const score of [undefined, '0.5', null]) {
+      await expect(randomSearch(() => score as never, { space, trials: 2 })).rejects.toThrow(
+        /^search: what the function gives must be a number, the score, given /,
+      )
+    }
+    const signal = new AbortController() as never
+    await expect(randomSearch(() => 1, { space, trials: 2, signal })).rejects.toThrow(
+      /^search: signal must be an Abort/,
+    )
+  })
+
   it('ends at a signal with the trials that are whole', async () => {
     const controller = new AbortController()
     const told: Trial[] = []
