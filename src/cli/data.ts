@@ -5,7 +5,7 @@ import type { DataLimits } from '../data/idx.js'
 import { holdOut, type ImageDataset, type ImageSource } from '../data/dataset.js'
 import { fitNormalizationOf, prepareDataset } from '../data/images.js'
 import type { PictureLimits } from '../io/limits.js'
-import { pictureSize } from '../io/size.js'
+import { isGreyPng, pictureSize } from '../io/size.js'
 import { FormatError } from '../runtime/errors.js'
 import type { Fit } from '../io/planar.js'
 import { digitPictures, plainPixels, type PixelPreprocessing, type Preprocessing } from '../io/preprocessing.js'
@@ -154,7 +154,7 @@ async function realPathOf(path: string): Promise<string> {
   }
 }
 
-/** Pictures that are looked at for their size. */
+/** Pictures that are looked at for their size and colours. */
 const LOOKED_AT = 50
 
 /** What is in a folder of pictures, before any of them is decoded; undefined where the name is of a published set. */
@@ -166,13 +166,17 @@ export async function lookAt(
   const { training, validation, test } = await loadImageFolder(name, { size: [1, 1], channels: 1, maxPixels, maxBytes })
   const pictures = training.size + test.size + (validation?.size ?? 0)
   const sizes: (readonly [number, number])[] = []
+  let grey = 0
   for (const path of (training.files ?? []).slice(0, LOOKED_AT)) {
-    const size = pictureSize(await readPicture(path))
+    const bytes = await readPicture(path)
+    const size = pictureSize(bytes)
     // Larger ones are not read.
-    if (size && size[0] * size[1] <= maxPixels) sizes.push(size)
+    if (!size || size[0] * size[1] > maxPixels) continue
+    sizes.push(size)
+    if (isGreyPng(bytes)) grey++
   }
   const held = validation ? 0 : heldOut(training.size)
-  return { pictures, training: training.size - held, classes: training.classes.length, sizes }
+  return { pictures, training: training.size - held, classes: training.classes.length, sizes, grey }
 }
 
 /** The bytes of a picture; none where the file is no such or too large, which is told when it is used. */

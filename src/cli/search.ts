@@ -15,7 +15,7 @@ import { Folder, type Note } from './folder.js'
 import { factsOf, lossFor, makeModel, picturesFor } from './models.js'
 import { augmentationOf, type Values } from './options.js'
 import { readOwnModel, type OwnModel } from './ownModel.js'
-import { suited } from './suited.js'
+import { channelsFor, suited } from './suited.js'
 import { exitCodes, type SearchOptions } from './program.js'
 import { renderSearch } from './searchReport.js'
 import {
@@ -159,13 +159,14 @@ export async function searchCommand(
     if (facts) {
       const found = suited(settings, new Set(typed.imageSize > 0 ? ['imageSize', 'lr'] : ['lr']), facts, own)
       settings = found.settings
-      if (found.lines.imageSize !== undefined) note(found.lines.imageSize)
+      const { imageSize, channels } = found.lines
+      for (const line of [imageSize, channels]) if (line !== undefined) note(line)
     }
     const { imageSize, epochs } = settings
     const options = { ...typed, imageSize }
     const all = await loadData(name, {
       dataDir,
-      ...{ imageSize, fit, maxPixels, maxBytes },
+      ...{ imageSize, fit, maxPixels, maxBytes, channels: facts && channelsFor(facts) },
       ...(own ? picturesFor(own, options) : {}),
       strict: false,
       onSkip: ({ message }) => note(`warning: ${message}; skipped`),

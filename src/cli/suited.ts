@@ -12,13 +12,19 @@ export interface FolderFacts {
   readonly classes: number
   /** Heights and widths of some of them. */
   readonly sizes: readonly (readonly [height: number, width: number])[]
+  /** How many of those are grey. */
+  readonly grey: number
 }
 
 export interface Suited {
   readonly settings: RunSettings
   /** What was chosen, in one line each. */
-  readonly lines: { readonly [Name in 'epochs' | 'imageSize' | 'lr']?: string }
+  readonly lines: { readonly [Name in 'epochs' | 'imageSize' | 'channels' | 'lr']?: string }
 }
+
+/** The channels of pictures: colours, where some of them have such. Undefined where nothing is known of any. */
+export const channelsFor = ({ sizes, grey }: FolderFacts): 1 | 3 | undefined =>
+  sizes.length === 0 ? undefined : grey === sizes.length ? 1 : 3
 
 /** Steps that a run is to have, as far as it takes no more epochs, and no fewer, than these. */
 const STEPS = 600
@@ -34,7 +40,7 @@ export function suited(
   facts: FolderFacts,
   own: OwnModel | undefined,
 ): Suited {
-  const lines: { epochs?: string; imageSize?: string; lr?: string } = {}
+  const lines: { epochs?: string; imageSize?: string; channels?: string; lr?: string } = {}
   const result = { ...settings }
   const { pictures, training, classes } = facts
   if (!given.has('epochs')) {
@@ -45,6 +51,10 @@ export function suited(
   if (!given.has('imageSize') && size) {
     result.imageSize = size.side
     if (size.told !== '') lines.imageSize = size.told
+  }
+  const { grey, sizes } = facts
+  if (grey > 0 && grey < sizes.length && own?.input === undefined) {
+    lines.channels = `${grey} of the first ${sizes.length} pictures are grey: all are read in colour`
   }
   const side = result.imageSize
   const [height = 0, width = 0] = side > 0 ? [side, side] : (own?.input?.slice(1) ?? facts.sizes[0] ?? [])

@@ -12,14 +12,14 @@ import type { Note } from './folder.js'
 import { factsOf, lossFor, makeModel, picturesFor } from './models.js'
 import { makeOptimizer } from './optimizers.js'
 import { augmentationOf } from './options.js'
-import { ownModel, readOwnModel } from './ownModel.js'
+import { channelsOf, ownModel, readOwnModel } from './ownModel.js'
 import { exitCodes, type TrainOptions } from './program.js'
 import { createProgress, type ProgressStream } from './progress.js'
 import { errorLine, reportOf, resultOf, testModel } from './results.js'
 import { Run, type RunParts } from './run.js'
 import { isModelFile, learningRates } from './settings.js'
 import { optionWords } from './shell.js'
-import { suited } from './suited.js'
+import { channelsFor, suited } from './suited.js'
 import { outputTo, type Output } from './terminal.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
@@ -79,6 +79,7 @@ async function makeParts(run: Run, options: TrainOptions, skipped: string[], not
   const { settings } = run
   const data = await loadData(settings.data, {
     ...settings,
+    channels: facts ? channelsFor(facts) : channelsOf(run.architecture, name),
     ...(own ? picturesFor(own, settings) : {}),
     ...{ dataDir: options.dataDir, strict: options.strict },
     onSkip: ({ message }) => skipped.push(message),

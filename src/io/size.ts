@@ -10,6 +10,10 @@ export function pictureSize(bytes: Uint8Array): readonly [height: number, width:
   return orientationOf(bytes) >= 5 ? [size[1], size[0]] : size
 }
 
+/** Whether a file says that it is a PNG of one channel, with transparency or without. Decoded JPEGs have three. */
+export const isGreyPng = (bytes: Uint8Array): boolean =>
+  beginsWith(bytes, pngSignature) && (bytes[25] === 0 || bytes[25] === 4)
+
 const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array): DataView =>
   new DataView(buffer, byteOffset, byteLength)
 

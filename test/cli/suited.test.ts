@@ -44,7 +44,7 @@ const run = (typed: Partial<TrainSettings>): Promise<string> => {
   return train(withRecipe(options, given))
 }
 
-const facts: FolderFacts = { pictures: 120, training: 80, classes: 3, sizes: [[200, 300], [90, 100], [400, 120]] } // prettier-ignore
+const facts: FolderFacts = { pictures: 120, training: 80, classes: 3, sizes: [[200, 300], [90, 100], [400, 120]], grey: 0 } // prettier-ignore
 const chosen = (model: string, changes: Partial<FolderFacts> = {}, typed: Partial<TrainSettings> = {}) => {
   const given = new Set(Object.keys(typed))
   const { settings, lines } = suited({ ...trainDefaults, model, ...typed }, given, { ...facts, ...changes }, undefined)
@@ -105,6 +105,29 @@ describe('a run on a folder', () => {
     const again = { model: 'linear', data: 'photos', out: 'again', epochs: 40, imageSize: imageSize!, lr: lr! }
     await run(again)
     expect(hashIn('again')).toBe(hashIn('run'))
+  })
+
+  it('keeps the colours where pictures have them, whichever comes first, and goes on with what it began with', async () => {
+    const model = (folder: string): { input: number[] } =>
+      (JSON.parse(readFileSync(join(folder, 'model.json'), 'utf8')) as { architecture: { input: number[] } })
+        .architecture
+    for (const grey of [24, 23, 1]) {
+      const data = `grey-${grey}`
+      writeFolder(data, 24, () => 8)
+      for (let n = 0; n < grey; n++) {
+        const png = encodePng({ width: 12, height: 8, channels: 1, data: new Uint8Array(96).fill(n) })
+        writeFileSync(join(data, ['ape', 'bee', 'cat'][n % 3]!, `${n}.png`), png)
+      }
+      const typed = { model: 'linear', data, epochs: 2, batchSize: 4 } as const
+      const out = await run({ ...typed, out: `${data}-run` })
+      expect(model(`${data}-run`).input).toEqual([grey === 24 ? 1 : 3, 8, 12])
+      // Of the pictures to train with.
+      const told = out.match(/^(\d+) of the first (\d+) pictures are grey: all are read in colour$/m)
+      if (grey === 24) expect(told).toBeNull()
+      if (grey === 23) expect([Number(told![1]) >= Number(told![2]) - 1, told![2]]).toEqual([true, '20'])
+      await run({ resume: `${data}-run`, epochs: 3 })
+      expect(model(`${data}-run`).input).toEqual([grey === 24 ? 1 : 3, 8, 12])
+    }
   })
 
   it('tells which pictures it does not read, and what to do', async () => {
