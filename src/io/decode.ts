@@ -1,7 +1,7 @@
 /** Pictures of files, whatever their format. */
 import { FormatError } from '../runtime/errors.js'
 import { orientationOf, upright } from './exif.js'
-import { formatOf } from './formats.js'
+import { formatOf, remedyOf } from './formats.js'
 import { decodeJpeg, isJpeg } from './jpeg.js'
 import { endsWithin, fileBytes, jpegSignature, pngSignature, type FileBytes, type PictureLimits } from './limits.js'
 import { decodePng, type PngImage } from './png.js'
@@ -22,6 +22,6 @@ export function decodeImage(file: FileBytes, name: string, limits: PictureLimits
   if (isPng(bytes) || endsWithin(bytes, pngSignature))
     return upright(decodePng(bytes, name, limits), orientationOf(bytes))
   const format = formatOf(bytes)
-  const known = format === undefined ? '' : ` but ${format}; save it as one of the two`
+  const known = format === undefined ? '' : ` but ${format}; ${remedyOf(bytes) ?? 'save it as one of the two'}`
   throw new FormatError(`${name}: neither a PNG nor a JPEG${known}`)
 }

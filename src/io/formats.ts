@@ -28,12 +28,27 @@ const beginnings: readonly (readonly [what: string, ...Beginning[]])[] = [
   ['a Windows bitmap (BMP)', codesOf('BM')],
 ]
 
+/** What is no picture at all, and what to do then. */
+const noPictures: readonly (readonly [what: string, remedy: string, Beginning])[] = [
+  ['a pointer of Git LFS to it', 'fetch the file itself by git lfs pull', codesOf('version https://git-lfs')],
+  ['what macOS keeps beside a file (AppleDouble)', 'remove it', [0, 5, 0x16, 7, 0, 2, 0, 0]],
+  ['a ZIP archive', 'unpack it', codesOf('PK\x03\x04')],
+]
+
+const beginsAs =
+  (bytes: Uint8Array) =>
+  (beginning: Beginning): boolean =>
+    beginning.every((byte, i) => byte === null || bytes[i] === byte)
+
 /** What a file that is not what it should be is, such as `a GIF`; undefined where nothing is known of it. */
 export function formatOf(bytes: Uint8Array): string | undefined {
-  const found = beginnings.find(([, ...each]) =>
-    each.some((beginning) => beginning.every((byte, i) => byte === null || bytes[i] === byte)),
-  )
+  const isSo = beginsAs(bytes)
+  const found = beginnings.find(([, ...each]) => each.some(isSo)) ?? noPictures.find(([, , each]) => isSo(each))
   if (found) return found[0]
   const text = String.fromCharCode(...bytes.subarray(0, 16)).trimStart()
   return text.startsWith('<') ? 'a web page or an SVG' : undefined
 }
+
+/** What to do with a file that no program saves as a picture; undefined where one does, or nothing is known of it. */
+export const remedyOf = (bytes: Uint8Array): string | undefined =>
+  noPictures.find(([, , beginning]) => beginsAs(bytes)(beginning))?.[1]

@@ -7,7 +7,7 @@
  */
 import { FormatError } from '../runtime/errors.js'
 import { checkKeys } from '../runtime/options.js'
-import { formatOf } from './formats.js'
+import { formatOf, remedyOf } from './formats.js'
 import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPart } from './jpeg-scan.js'
 import { inverseTransform } from './jpeg-transform.js'
 import {
@@ -75,7 +75,7 @@ export function decodeJpeg(file: FileBytes, name: string, limits: PictureLimits 
   if (!isJpeg(bytes)) {
     const format = formatOf(bytes)
     const what = format === undefined ? ': it does not begin with ff d8 ff' : ` but ${format}`
-    throw new FormatError(`${name}: not a JPEG${what}; save it as JPEG`)
+    throw new FormatError(`${name}: not a JPEG${what}; ${remedyOf(bytes) ?? 'save it as JPEG'}`)
   }
   const reader = new JpegReader(bytes, name, limits)
   const { frame, transform } = reader.read()

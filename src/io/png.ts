@@ -11,7 +11,7 @@ import { FormatError, ShapeError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 import { crc32 } from './crc32.js'
-import { formatOf } from './formats.js'
+import { formatOf, remedyOf } from './formats.js'
 import { Inflator } from './inflate.js'
 import {
   allocate,
@@ -144,7 +144,8 @@ function readChunks(bytes: Uint8Array, name: string, limits: PictureLimits, dama
   }
   if (!beginsWith(bytes, pngSignature)) {
     const format = formatOf(bytes)
-    throw new FormatError(`${name}: not a PNG picture${format === undefined ? '' : ` but ${format}`}; save it as PNG`)
+    const what = format === undefined ? '' : ` but ${format}`
+    throw new FormatError(`${name}: not a PNG picture${what}; ${remedyOf(bytes) ?? 'save it as PNG'}`)
   }
   const view = viewOf(bytes)
   let header: Header | undefined

@@ -136,20 +136,22 @@ async function classesIn(directory: string, room: Room, { onSkip }: ListingRepor
   return classes.sort()
 }
 
-/** The names of a class's pictures, in order; counts what is passed over. */
+/** The names of a class's pictures, in order, and the first of those in other formats; counts what is passed over. */
 async function picturesIn(
   directory: string,
   room: Room,
   { onSkip }: ListingReports,
   others: Others,
-): Promise<string[]> {
+): Promise<{ readonly names: string[]; readonly unread: string | undefined }> {
   const names: string[] = []
+  let unread: string | undefined
   const pathOf = (name: string): string => join(directory, name)
   const skip = (name: string, kind: Entry['kind']): void => {
     onSkip(kind === 'link' ? dangling(pathOf(name)) : irregular(pathOf(name), kind))
   }
   for await (const entry of entriesOf(directory, pathOf, isPicture)) {
     const { name, kind } = entry
+    if (kind === 'file' && isOfOther(name) && !(unread !== undefined && unread < name)) unread = name
     if (!isPicture(name) || kind === 'directory') others.add('class', pathOf(name), entry)
     else if (kind !== 'file') skip(name, kind)
     else {
@@ -157,7 +159,7 @@ async function picturesIn(
       names.push(name)
     }
   }
-  return names.sort()
+  return { names: names.sort(), unread }
 }
 
 /**
@@ -180,7 +182,12 @@ export async function listPictures(
   const ends: number[] = []
   for (const name of classes) {
     const folder = join(directory, name)
-    const pictures = await picturesIn(folder, room, reports, others)
+    const { names: pictures, unread } = await picturesIn(folder, room, reports, others)
+    if (pictures.length === 0 && unread !== undefined) {
+      throw new FormatError(
+        `${join(folder, unread)}: no picture of the class can be read: PNG and JPEG are; save them as one of these`,
+      )
+    }
     if (pictures.length === 0) {
       throw new FormatError(
         `${folder}: the class is empty; put pictures (${extensions.join(', ')}) in it, or remove it`,

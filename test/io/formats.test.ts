@@ -36,6 +36,20 @@ describe('a file of another format', () => {
     expect(() => decodeJpeg(bytes, 'x')).toThrow(`x: not a JPEG but ${format}; save it as JPEG`)
   })
 
+  it.each([
+    [
+      'version https://git-lfs.github.com/spec/v1\noid',
+      'a pointer of Git LFS to it; fetch the file itself by git lfs pull',
+    ],
+    ['\0\x05\x16\x07\0\x02\0\0Mac OS X', 'what macOS keeps beside a file (AppleDouble); remove it'],
+    ['PK\x03\x04\x14\0', 'a ZIP archive; unpack it'],
+  ])('that is no picture is named with what to do: %j', (text, said) => {
+    const bytes = bytesOf(text)
+    expect(() => decodeImage(bytes, 'x')).toThrow(`x: neither a PNG nor a JPEG but ${said}`)
+    expect(() => decodePng(bytes, 'x')).toThrow(`x: not a PNG picture but ${said}`)
+    expect(() => decodeJpeg(bytes, 'x')).toThrow(`x: not a JPEG but ${said}`)
+  })
+
   it('is the other of the two that are read, or nothing that is known', () => {
     expect(() => decodePng(jpeg, 'x')).toThrow('x: not a PNG picture but a JPEG; save it as PNG')
     expect(() => decodeJpeg(png, 'x')).toThrow('x: not a JPEG but a PNG; save it as JPEG')

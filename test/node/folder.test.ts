@@ -236,6 +236,11 @@ describe('openImageFolder', () => {
     await expect(openImageFolder(directory)).rejects.toThrow(
       /dog: the class is empty; put pictures .* in it, or remove it/,
     )
+    await put('dog/b.webp', 'x')
+    await put('dog/a.HEIC', 'x')
+    await expect(openImageFolder(directory)).rejects.toThrow(
+      /dog\/a\.HEIC: no picture of the class can be read: PNG and JPEG are; save them as one of these$/,
+    )
   })
 })
 
