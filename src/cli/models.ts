@@ -3,9 +3,11 @@ import { createHash } from 'node:crypto'
 import { lstat, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ImageSource } from '../data/dataset.js'
-import { decodeModel, decodeModelFile, type ModelDescription, type ModelFile } from '../io/model-file.js'
+import { decodeModel, decodeModelFile, type ModelDescription } from '../io/model-file.js'
+import { parseJson } from '../io/json.js'
 import { cropped } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
+import { modelFromJSON } from '../nn/registry.js'
 import { rbfLoss } from '../nn/rbf.js'
 import { crossEntropy, type Labels } from '../ops/loss.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -82,13 +84,9 @@ async function readWhole(path: string): Promise<Described> {
   }
 }
 
-/** A model.json and its architecture with initial weights. */
-async function readModelFile(path: string): Promise<{ file: ModelFile; model: Graph }> {
-  return decodeModelFile(
-    new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: largestDescription })),
-    path,
-  )
-}
+/** The text of a model.json, or of an architecture. */
+const readDescription = async (path: string): Promise<string> =>
+  new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: largestDescription }))
 
 /**
  * The file that a path means: itself, or in the folder of a run its checkpoint, as long as it is not finished, or else its
@@ -111,10 +109,15 @@ export async function dataOfRun(path: string): Promise<string | undefined> {
   return undefined
 }
 
-/** The architecture of a model.json, of a whole model or of a run. */
+/** The architecture of a file that holds one, of a model.json, of a whole model or of a run. */
 async function readArchitecture(name: string): Promise<Graph> {
   const { path, isWhole } = await resolved(name)
-  return (await (isWhole ? readWhole(path) : readModelFile(path))).model
+  if (isWhole) return (await readWhole(path)).model
+  const text = await readDescription(path)
+  const value = parseJson(text, path)
+  // What a training takes as --model can be looked at before it.
+  const isArchitecture = ['Sequential', 'Graph'].includes((Object(value) as { type?: string }).type ?? '')
+  return isArchitecture ? modelFromJSON(value, path) : decodeModelFile(text, path).model
 }
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
@@ -129,7 +132,7 @@ export async function modelNamed(name: string): Promise<Graph> {
 export async function readTrainedModel(name: string): Promise<Described> {
   const { path, isWhole } = await resolved(name)
   if (isWhole) return readWhole(path)
-  const { file, model } = await readModelFile(path)
+  const { file, model } = decodeModelFile(await readDescription(path), path)
   const weightsPath = join(dirname(path), file.weights.file)
   try {
     const bytes = await readFileOrExplain(weightsPath)

@@ -406,7 +406,8 @@ Examples:
     })
 }
 
-const anyModel = 'model.safetensors or model.json of a model, the folder with it, or the name of an architecture'
+const anyModel =
+  'model.safetensors or model.json of a model, the folder with it, a .json file with an architecture, or the name of one'
 
 function addSummary(program: Command, actions: CliActions): void {
   program

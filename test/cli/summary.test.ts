@@ -1,5 +1,6 @@
 /** What `toeplitz summary` prints for the architectures of the zoo. */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { summaryCommand } from '../../src/cli/summary.js'
@@ -24,7 +25,7 @@ interface Printed {
 const path = join(import.meta.dirname, '../fixtures/architectures.json')
 const { about: _, ...tables } = JSON.parse(readFileSync(path, 'utf8')) as { about: string } & Record<string, TableRow[]>
 
-async function print(name: string, json: boolean): Promise<string> {
+async function printed(name: string, json: boolean): Promise<string> {
   let text = ''
   const stdout = { write: (part: string) => Boolean((text += part)) }
   await summaryCommand(name, { json, debug: false }, { stdout })
@@ -33,18 +34,30 @@ async function print(name: string, json: boolean): Promise<string> {
 
 describe('toeplitz summary', () => {
   it.each(Object.keys(architectures))('%s: the summary as data and as text', async (name) => {
-    const printed = JSON.parse(await print(name, true)) as Printed
+    const data = JSON.parse(await printed(name, true)) as Printed
     const summary = createModel(name).summary()
-    expect(printed).toEqual(JSON.parse(JSON.stringify(summary)))
-    expect(printed.layers.every(({ receptiveField }) => receptiveField?.size.length === 2)).toBe(true)
-    expect(printed.total.memory.peak).toBeGreaterThan(4 * printed.total.parameters)
-    const text = await print(name, false)
+    expect(data).toEqual(JSON.parse(JSON.stringify(summary)))
+    expect(data.layers.every(({ receptiveField }) => receptiveField?.size.length === 2)).toBe(true)
+    expect(data.total.memory.peak).toBeGreaterThan(4 * data.total.parameters)
+    const text = await printed(name, false)
     for (const { layer } of summary.layers) expect(text).toContain(layer)
     expect(text).toContain(summary.total.parameters.toLocaleString('en-US'))
   })
 
+  it('reads a file with an architecture, as train takes it, and says what is wrong with it', async () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'toeplitz-summary-')), 'net.json')
+    const layers = [{ type: 'Flatten' }, { type: 'Linear', outFeatures: 3 }]
+    const print = async (value: unknown): Promise<string> => {
+      writeFileSync(file, JSON.stringify(value))
+      return printed(file, false)
+    }
+    expect(await print({ type: 'Sequential', input: [1, 4, 4], layers })).toMatch(/^fc\(3\) .* 51 /m)
+    await expect(print({ type: 'Sequential', input: [1, 4, 4], layers: [{ type: 'Linear', outFeature: 3 }] })).rejects.toThrow(/net\.json: Linear: there is no option 'outFeature'; did you mean 'outFeatures'/) // prettier-ignore
+    await expect(print({ layers })).rejects.toThrow(/net\.json: expected an object with format 'toeplitz-model'/)
+  })
+
   it.each(Object.entries(tables))('%s: --json has every row of the lecture’s table in order', async (name, rows) => {
-    const { layers } = JSON.parse(await print(name, true)) as Printed
+    const { layers } = JSON.parse(await printed(name, true)) as Printed
     const left = layers.map((row) => JSON.stringify([row.layer, row.parameters, row.operations, row.output]))
     for (const [layer, parameters, operations, output] of rows) {
       const at = left.indexOf(JSON.stringify([layer, parameters, operations, [...output].reverse()]))
