@@ -60,6 +60,9 @@ async function fetched(address: string): Promise<Uint8Array> {
   } catch (error) {
     if (error instanceof ToeplitzError) throw error
     const { code, message } = error as { code?: string; message: string }
+    if (code === 'EISDIR') {
+      throw new ToeplitzError('FILE', `${address}: is a folder; load the model.safetensors in it`, { cause: error })
+    }
     throw unavailable(address, code ?? message, error)
   }
 }

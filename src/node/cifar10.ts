@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { cifar10FromBinary } from '../data/cifar10.js'
 import type { ImageDataset } from '../data/dataset.js'
+import { checkPath } from '../runtime/check.js'
 import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
 import type { Split } from './mnist.js'
@@ -25,6 +26,7 @@ export async function loadCifar10(dataDirectory?: string): Promise<Split<ImageDa
   const files = [...trainingFiles, testFile]
   if (dataDirectory === undefined)
     throw new FormatError(`CIFAR-10: no directory is named that has ${files.join(', ')}; ${advice}`)
+  checkPath(dataDirectory, 'CIFAR-10: the folder')
   if (!(await isA('directory', dataDirectory))) throw new FormatError(`${dataDirectory}: no such directory; ${advice}`)
   const unpacked = join(dataDirectory, 'cifar-10-batches-bin')
   const directory = (await isA('directory', unpacked)) ? unpacked : dataDirectory

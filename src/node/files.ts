@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { rmdirSync } from 'node:fs'
 import { appendFile, mkdir, open, realpath, rename, rm, stat, truncate, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { checkPath } from '../runtime/check.js'
 import { ToeplitzError } from '../runtime/errors.js'
 import { codeOf, isA, shown } from './reading.js'
 
@@ -21,6 +22,7 @@ export const isTemporary = (name: string): boolean => /^\.toeplitz-[0-9a-f-]{36}
  *   file removed
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  checkPath(path, 'writeFileAtomically: the path')
   let temporary: string | undefined
   try {
     const existing = await stat(path).catch(ignoreMissing)
@@ -75,6 +77,7 @@ export const removeFile = (path: string): Promise<void> => changing(path, rm(pat
  * @throws ToeplitzError with code FILE when that is not possible
  */
 export async function ensureDirectory(path: string): Promise<void> {
+  checkPath(path, 'ensureDirectory: the path')
   await makeDirectory(path)
 }
 

@@ -7,6 +7,7 @@ import { limitNames, type PictureLimits } from '../io/limits.js'
 import { decodeImage } from '../io/decode.js'
 import { checkPreprocessing, plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
+import { checkCallback, checkList, checkNumber, checkPath, checkSwitch } from '../runtime/check.js'
 import { checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
@@ -57,6 +58,18 @@ const folderNames = {
   cacheBytes: 0,
 } satisfies Names<Omit<ImageFolderOptions, keyof PictureLimits>>
 
+/** What the two functions below are given, so far as no other function checks it. @throws ShapeError */
+function checkFolder(name: string, directory: unknown, options: ImageFolderOptions): void {
+  checkPath(directory, `${name}: the folder`)
+  checkKeys(name, options, limitNames, folderNames)
+  const { size, strict, onSkip, onOther, cacheBytes = 0 } = options
+  if (size !== undefined) checkList(size, `${name}: size`, '[height, width]')
+  checkSwitch(strict, `${name}: strict`)
+  checkCallback(onSkip, `${name}: onSkip`)
+  checkCallback(onOther, `${name}: onOther`)
+  if (cacheBytes !== Infinity) checkNumber(cacheBytes, `${name}: cacheBytes`, 0)
+}
+
 /**
  * Opens a folder with a folder of PNG and JPEG files for each class; the classes are in the order of their names, the
  * pictures in one drawn by the seed 0, so that the first ones are of every class. Links to folders and files are followed;
@@ -68,7 +81,7 @@ const folderNames = {
  *   with code FILE, here or when a picture is read, when the system refuses to read it; OutOfMemoryError
  */
 export async function openImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<ImageFiles> {
-  checkKeys('openImageFolder', options, limitNames, folderNames)
+  checkFolder('openImageFolder', directory, options)
   return openPictures(directory, options)
 }
 
@@ -114,7 +127,7 @@ export interface FolderSplit extends Split<ImageFiles> {
  * @throws FormatError as `openImageFolder`, or when there is one class alone; ShapeError when the parts have different classes
  */
 export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<FolderSplit> {
-  checkKeys('loadImageFolder', options, limitNames, folderNames)
+  checkFolder('loadImageFolder', directory, options)
   if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
   const parts = await partsOf(directory)
   const names = Object.values(parts)

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { assertSameImages, type ImageDataset } from '../data/dataset.js'
 import { fashionClasses, mnistFromIdx } from '../data/mnist.js'
 import type { DataLimits } from '../data/idx.js'
+import { checkPath } from '../runtime/check.js'
 import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
 import { firstFile } from './reading.js'
@@ -60,6 +61,7 @@ const fashionMnist: Publication = {
 
 async function findFiles(publication: Publication, dataDirectory: string | undefined): Promise<MnistFiles> {
   const { name: set, absent, advice } = publication
+  if (dataDirectory !== undefined) checkPath(dataDirectory, `${set}: the folder`)
   const directory = dataDirectory ?? (await publication.directory())
   if (directory === undefined) throw new FormatError(`${set}: ${absent}; ${advice}`)
   const missing: string[] = []

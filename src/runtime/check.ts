@@ -37,6 +37,11 @@ export function checkSignal(value: unknown, what: string): void {
     throw wrongKind(what, 'an AbortSignal, such as the signal of an AbortController', value)
 }
 
+/** `what` names the function and the argument. @throws ShapeError unless it is the path of a file or a folder */
+export function checkPath(value: unknown, what: string): void {
+  if (typeof value !== 'string') throw wrongKind(what, 'a path', value)
+}
+
 /** @throws ShapeError unless it is a list */
 export function checkList(value: unknown, what: string, due = 'a list'): void {
   if (!Array.isArray(value)) throw wrongKind(what, due, value)

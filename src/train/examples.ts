@@ -204,6 +204,7 @@ const lacking = (what: string): ShapeError =>
 
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
 export function checkBatches(data: { readonly size: number }, options: BatchOptions): void {
+  if (Array.isArray(data)) throw lacking('of a list of inputs and one of labels, give { x, y }')
   const { size } = Object(data) as { readonly size: unknown }
   if (typeof size !== 'number')
     throw lacking(Object(data) === data ? `its size is ${inWords(size)}` : `it is ${inWords(data)}`)

@@ -83,6 +83,7 @@ describe('loadClassifier', () => {
       /^http:\/\/127\.0\.0\.1:1\/x: the model cannot/,
     ],
     ['a path without a file', () => join(folder, 'none'), 'FILE', /none: the model cannot be had: ENOENT/],
+    ['a folder', () => folder, 'FILE', /: is a folder; load the model\.safetensors in it$/],
     ['an address of no scheme that is known', () => 'blub:x', 'FILE', /^blub:x: the model cannot be had: /],
     ['a file that is cut short', () => bytes.subarray(0, 500), 'FORMAT', /^the model: /],
     ['a model.json', () => new TextEncoder().encode('{"format": 1}'), 'FORMAT', /is JSON; load the whole model/],

@@ -332,6 +332,7 @@ describe('a data set that is none', () => {
     ['no size', { batch }, /a data set has a size, the number of examples, .*; its size is undefined$/],
     ['a size that is no number', { size: '30', batch }, /its size is '30'$/],
     ['nothing to read', { size: 30 }, /and batch\(\) or read\(\); it has neither function$/],
+    ['a list', [[1], [0]], /of a list of inputs and one of labels, give { x, y }$/],
     ['nothing at all', undefined, /it is undefined$/],
   ])('is refused: %s', async (_, data, message) => {
     const { model, optimizer } = setting()
