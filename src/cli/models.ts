@@ -117,7 +117,15 @@ async function readArchitecture(name: string): Promise<Graph> {
   const value = parseJson(text, path)
   // What a training takes as --model can be looked at before it.
   const isArchitecture = ['Sequential', 'Graph'].includes((Object(value) as { type?: string }).type ?? '')
-  return isArchitecture ? modelFromJSON(value, path) : decodeModelFile(text, path).model
+  if (!isArchitecture) return decodeModelFile(text, path).model
+  const { input, inputs = { input } } = value as { readonly input?: unknown; readonly inputs?: object }
+  const unknown = Object.entries(inputs).find(([, shape]) => !Array.isArray(shape))
+  if (unknown) {
+    throw new FormatError(
+      `${path}: the shape of ${unknown[0]} is left to the data, and needed here; give one, such as [3, 32, 32]`,
+    )
+  }
+  return modelFromJSON(value, path)
 }
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */
