@@ -8,6 +8,7 @@ import { InvalidArgumentError } from 'commander'
 import type { Augmentation } from '../data/augment.js'
 import type { Initializer } from '../nn/initialize.js'
 import { fits } from '../io/planar.js'
+import { largestInput } from '../io/preprocessing.js'
 import type { SearchRange } from '../train/trials.js'
 import { codeOf, readingProblem } from '../node/reading.js'
 import { architectures, nearestNames } from '../zoo/registry.js'
@@ -181,7 +182,7 @@ export function parseInitializer(text: string): string {
 export const settingParsers: { readonly [Name in keyof RunSettings]: (text: string) => RunSettings[Name] } = {
   model: parseModel,
   data: choiceOrFolder(dataNames),
-  imageSize: parseNonNegativeInteger,
+  imageSize: (text) => parseInteger(text, 0, Math.sqrt(largestInput)),
   fit: choiceOf(fits),
   maxPixels: parseCount,
   maxBytes: parseCount,

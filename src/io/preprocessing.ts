@@ -66,9 +66,9 @@ type Rule = readonly [must: string, holds: (value: unknown) => boolean]
 
 const isCount = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 1
 /** Pixels of a size: a GiB as numbers. */
-const LARGEST_SIZE = 2 ** 28
+export const largestInput = 2 ** 28
 const isSize = (value: unknown): boolean =>
-  Array.isArray(value) && value.length === 2 && value.every(isCount) && value.reduce((a, b) => a * b) <= LARGEST_SIZE
+  Array.isArray(value) && value.length === 2 && value.every(isCount) && value.reduce((a, b) => a * b) <= largestInput
 const isFinite = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 const listed = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value])
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -87,7 +87,7 @@ const rules: Readonly<Record<keyof Preprocessing, Rule>> = {
     'a whole number of pixels, or a height and a width',
     (value) => value === undefined || isSize(value) || isSize([value, value]),
   ],
-  size: [`a height and a width of whole numbers from 1 on, and at most ${LARGEST_SIZE} pixels`, isSize],
+  size: [`a height and a width of whole numbers from 1 on, and at most ${largestInput} pixels`, isSize],
   fit: oneOf(fits),
   interpolation: oneOf(interpolations),
   scale: ['a finite number above 0', (value) => isFinite(value) && value > 0],

@@ -241,7 +241,8 @@ class FileReader {
   readonly #listing: Listing
   readonly #order: Int32Array
   readonly #options: ImageFolderOptions
-  readonly #skipped = new Set<number>()
+  /** What is wrong with the pictures that are passed over. */
+  readonly #skipped = new Map<number, string>()
   readonly #kept = new Map<number, Uint8Array>()
   /** Lengths and checksums of the files of pictures that are not kept, as they were read first. */
   readonly #first = new Map<number, string>()
@@ -286,7 +287,9 @@ class FileReader {
       const image = await this.#decode(index)
       if (image) return image
     }
-    throw new FormatError(`${this.path(0)}: none of the ${this.#order.length} pictures, such as this one, can be read`)
+    const path = this.path(0)
+    const why = this.#skipped.get(0)?.replace(`${path}: `, '') ?? ''
+    throw new FormatError(`${path}: none of the ${this.#order.length} pictures, such as this one, can be read: ${why}`)
   }
 
   async read(index: number): Promise<Uint8Array | undefined> {
@@ -334,7 +337,7 @@ class FileReader {
       if (this.#first.has(index) && isChanging(error)) throw changed(path, error)
       if (this.#options.strict === true) throw error
       if (!this.#skipped.has(index)) this.#options.onSkip?.(error)
-      this.#skipped.add(index)
+      this.#skipped.set(index, error.message)
       return undefined
     }
   }

@@ -185,7 +185,9 @@ export interface FitOptions<Target, Output = Tensor, Name extends string = strin
   readonly clipNorm?: number
   /**
    * Number of parts in which a batch passes through the model; their gradients are added up for one step, so that only
-   * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. The loss must be a mean over the examples then. Default 1.
+   * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. The loss must be
+   * a mean over the examples then; one that weighs them (the classes' `weight`, `ignoreIndex`) is a mean over each part, and
+   * no number where all of a part are ignored. Default 1.
    */
   readonly accumulate?: number
   /** What else to measure of every batch, by name. */

@@ -235,6 +235,11 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       `'--seed <number>' argument '${value}'`,
       'whole number from 0 to 4294967295',
     ]),
+    ...['-1', '1.5', '16385', '100000'].map((value): [string[], ...string[]] => [
+      train(`--image-size=${value}`),
+      `'--image-size <pixels>' argument '${value}'`,
+      'whole number from 0 to 16384',
+    ]),
     [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'Did you mean convnet?'],
     [train('--model', 'perceptron'), "argument 'perceptron'", 'must be one of linear, two-layer, convnet, '],
     [['search', '--model', 'lenet'], "argument 'lenet'", 'Did you mean lenet5'],

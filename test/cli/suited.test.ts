@@ -157,6 +157,15 @@ describe('a run on a folder', () => {
     expect(namesIn('no')).toEqual([])
   })
 
+  it('names what it was told to cut out of pictures that are smaller', async () => {
+    const typed = { model: 'linear', data: 'photos', imageSize: 8, augment: 'crop=9', out: 'no' }
+    await expect(run(typed)).rejects.toMatchObject({
+      code: 'USAGE',
+      message: '--augment crop=9: the pictures have 8 × 8 pixels, of which no more can be cut out',
+    })
+    expect(namesIn('no')).toEqual([])
+  })
+
   it('does not write into its data, however that is named', async () => {
     symlinkSync('photos', 'link')
     const before = namesIn('photos')

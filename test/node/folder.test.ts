@@ -231,7 +231,9 @@ describe('openImageFolder', () => {
   it('explains an empty class, a folder without classes and one without readable pictures', async () => {
     await expect(openImageFolder(directory)).rejects.toThrow(/there is no folder in it; expected one for each class/)
     await put('cat/a.png', 'x')
-    await expect(openImageFolder(directory)).rejects.toThrow(/none of the 1 pictures, such as this one, can be read/)
+    await expect(openImageFolder(directory)).rejects.toThrow(
+      /cat\/a\.png: none of the 1 pictures, such as this one, can be read: neither a PNG nor a JPEG$/,
+    )
     await put('dog/a.txt', 'x')
     await expect(openImageFolder(directory)).rejects.toThrow(
       /dog: the class is empty; put pictures .* in it, or remove it/,

@@ -265,6 +265,21 @@ describe('a loss that is a sum', () => {
     expect((await fit(model, examples(20), options(optimizer, { loss: summed }))).stopped).toBe('finished')
   })
 
+  it('is none where the first example is ignored', async () => {
+    const { model, optimizer } = setting()
+    const data = examples(20)
+    const ignored = {
+      size: 20,
+      batch: (indices: Int32Array) => {
+        const { x, target } = data.batch(indices)
+        return { x, target: target.map((label, n) => (n === 0 ? -1 : label)) }
+      },
+    }
+    const loss = (o: Tensor, t: Int32Array): Tensor => crossEntropy(o, t, { ignoreIndex: -1 })
+    const { stopped } = await fit(model, ignored, options(optimizer, { loss, metrics: {}, accumulate: 2 }))
+    expect(stopped).toBe('finished')
+  })
+
   it('that is divided by its number is a mean', async () => {
     const { model, optimizer } = setting(0.001)
     const loss = (o: Tensor, t: Int32Array): Tensor => mul(crossEntropy(o, t, { reduction: 'sum' }), 1 / t.length)
