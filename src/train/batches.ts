@@ -1,4 +1,6 @@
 /** Reading and making batches: what `readBatches` and `batches` load when they are first used. */
+import { checkFunction, checkObject } from '../runtime/check.js'
+import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { lend } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
@@ -11,6 +13,7 @@ import {
   type Draw,
   type Examples,
   type ReadBatch,
+  type ReadExamples,
 } from './examples.js'
 
 const batchNames = {
@@ -21,6 +24,20 @@ const batchNames = {
   prefetch: 0,
   dropLast: 0,
 } satisfies Names<BatchOptions>
+
+/** A batch that a data set of the caller's gives. @throws ShapeError unless it has the members of one */
+function checkBatch<Target>(batch: Batch<Target>): Batch<Target> {
+  checkObject(batch, 'batches: what batch() gives', '{ x, target }', ['x'])
+  if (!('target' in batch)) throw new ShapeError('batches: what batch() gives must be { x, target }; it has no target')
+  return batch
+}
+
+/** The same of what it has read, where it must read. */
+function checkRead<Target>(read: ReadExamples<Target>): ReadExamples<Target> {
+  checkObject(read, 'batches: what read() gives', '{ indices, batch }', ['indices', 'batch'])
+  checkFunction(read.batch, 'batches: batch of what read() gives')
+  return { indices: read.indices, batch: (draw) => checkBatch(read.batch(draw)) }
+}
 
 /** What `readBatches` does. */
 export async function* readAhead<Target>(
@@ -46,7 +63,7 @@ export async function* readAhead<Target>(
         number,
         parts: partsOf(number).map(({ draw, indices }) => ({
           draw,
-          examples: { indices, batch: (given) => data.batch(indices, given) },
+          examples: { indices, batch: (given) => checkBatch(data.batch(indices, given)) },
         })),
       }
     }
@@ -56,7 +73,7 @@ export async function* readAhead<Target>(
   for (let number = first, next = first; number < count; number++) {
     for (; next < count && next <= number + prefetch; next++) {
       const reading = Promise.all(
-        partsOf(next).map(async ({ draw, indices }) => ({ draw, examples: await data.read(indices) })),
+        partsOf(next).map(async ({ draw, indices }) => ({ draw, examples: checkRead(await data.read(indices)) })),
       )
       // What fails while an earlier batch is in use is told when its turn comes.
       reading.catch(() => undefined)

@@ -208,7 +208,10 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   const { size } = Object(data) as { readonly size: unknown }
   if (typeof size !== 'number')
     throw lacking(Object(data) === data ? `its size is ${inWords(size)}` : `it is ${inWords(data)}`)
-  if (!('read' in data || 'batch' in data)) throw lacking('it has neither function')
+  const { read, batch } = data as { readonly read?: unknown; readonly batch?: unknown }
+  if (read === undefined && batch === undefined) throw lacking('it has neither function')
+  if (read === undefined) checkFunction(batch, 'batches: batch of the data set')
+  else checkFunction(read, 'batches: read of the data set')
   checkObject(options, 'batches: the options')
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {

@@ -484,6 +484,8 @@ async function* steps<Target, Output>(
   const data = examplesOf(given, model)
   checkFit(options)
   checkBatches(data, options)
+  // What is wrong with it would be told after the steps of an epoch.
+  if (options.validation) checkBatches(examplesOf(options.validation, model), { batchSize: options.batchSize })
   trainedParameters(model, options.optimizer)
   checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
   const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)

@@ -332,6 +332,41 @@ describe('a data set that is none', () => {
     ['no size', { batch }, /a data set has a size, the number of examples, .*; its size is undefined$/],
     ['a size that is no number', { size: '30', batch }, /its size is '30'$/],
     ['nothing to read', { size: 30 }, /and batch\(\) or read\(\); it has neither function$/],
+    [
+      'a batch that is no function',
+      { size: 30, batch: 3 },
+      /^batches: batch of the data set must be a function, given 3$/,
+    ],
+    [
+      'a read that is no function',
+      { size: 30, read: {} },
+      /^batches: read of the data set must be a function, given an/,
+    ],
+    [
+      'a batch of nothing',
+      { size: 30, batch: () => undefined },
+      /^batches: what batch\(\) gives must be { x, target }, given undefined$/,
+    ],
+    [
+      'a batch that must be awaited',
+      { size: 30, batch: () => Promise.resolve({}) },
+      /^batches: what batch\(\) gives must be { x, target }, given a Promise, which must be awaited first$/,
+    ],
+    [
+      'a batch with y',
+      { size: 30, batch: () => ({ x: [], y: [] }) },
+      /^batches: what batch\(\) gives must be { x, target }; it has no target$/,
+    ],
+    [
+      'nothing that was read',
+      { size: 30, read: () => Promise.resolve() },
+      /^batches: what read\(\) gives must be { indices, batch }, given undefined$/,
+    ],
+    [
+      'what was read without a batch',
+      { size: 30, read: (indices: Int32Array) => Promise.resolve({ indices }) },
+      /^batches: what read\(\) gives must be { indices, batch }; it has no batch$/,
+    ],
     ['a list', [[1], [0]], /of a list of inputs and one of labels, give { x, y }$/],
     ['nothing at all', undefined, /it is undefined$/],
   ])('is refused: %s', async (_, data, message) => {

@@ -334,6 +334,21 @@ describe('an option of another kind than is due', () => {
     expect(bits(model)).toEqual(before)
   })
 
+  it('is validation data that is none, before the first step', async () => {
+    const x = tensor([[1], [2]])
+    for (const [validation, message] of [
+      [[x, [0]], /^batches: .* of a list of inputs and one of labels, give { x, y }$/],
+      [{ x, y: [0] }, /^tensorExamples: 2 elements of x in examples of \(1\) and 1 of y do not match$/],
+      [{ size: 0, batch: () => ({ x, target: [] }) }, /^batches: the number of examples must be a whole number from 1/],
+    ] as const) {
+      const { model, optimizer } = setting()
+      const before = bits(model)
+      const given = options(optimizer, { validation: validation as never })
+      await expect(fit(model, examples(20), given)).rejects.toThrow(message)
+      expect(bits(model)).toEqual(before)
+    }
+  })
+
   it('is refused by evaluate, too', async () => {
     const { model } = setting()
     const given = { batchSize: 10, loss: crossEntropy }
