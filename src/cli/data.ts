@@ -54,7 +54,7 @@ export interface DataOptions extends Required<PictureLimits> {
   readonly imageSize: number
   /** How the pictures of a folder are brought to their size. */
   readonly fit: Fit
-  /** Their channels; left out, those of the first. */
+  /** Their channels; left out, three where any of those that are looked at has colours. */
   readonly channels?: 1 | 3 | undefined
   /** Height and width of the pictures of a folder where `imageSize` is 0; left out, those of the first. */
   readonly size?: readonly [height: number, width: number]
@@ -93,7 +93,11 @@ async function loadFolder(
   path: string,
   { imageSize, fit, channels, size: own, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
 ): Promise<Prepared> {
-  const size = defined({ size: imageSize > 0 ? ([imageSize, imageSize] as const) : own, channels })
+  const facts = channels === undefined ? await lookAt(path, { maxPixels, maxBytes }) : undefined
+  const size = defined({
+    size: imageSize > 0 ? ([imageSize, imageSize] as const) : own,
+    channels: facts ? channelsFor(facts) : channels,
+  })
   const onOther = (others: OtherFiles): void => note?.(`note: ${leftOut(others)}`)
   const options = { ...size, fit, maxPixels, maxBytes, strict: strict === true, onSkip, onOther }
   const split = await loadImageFolder(path, options)
@@ -178,6 +182,10 @@ export async function lookAt(
   const held = validation ? 0 : heldOut(training.size)
   return { pictures, training: training.size - held, classes: training.classes.length, sizes, grey }
 }
+
+/** The channels of pictures: colours, where some of them have such. Undefined where nothing is known of any. */
+export const channelsFor = ({ sizes, grey }: FolderFacts): 1 | 3 | undefined =>
+  sizes.length === 0 ? undefined : grey === sizes.length ? 1 : 3
 
 /** The bytes of a picture; none where the file is no such or too large, which is told when it is used. */
 async function readPicture(path: string): Promise<Uint8Array> {

@@ -22,10 +22,6 @@ export interface Suited {
   readonly lines: { readonly [Name in 'epochs' | 'imageSize' | 'channels' | 'lr']?: string }
 }
 
-/** The channels of pictures: colours, where some of them have such. Undefined where nothing is known of any. */
-export const channelsFor = ({ sizes, grey }: FolderFacts): 1 | 3 | undefined =>
-  sizes.length === 0 ? undefined : grey === sizes.length ? 1 : 3
-
 /** Steps that a run is to have, as far as it takes no more epochs, and no fewer, than these. */
 const STEPS = 600
 const EPOCHS = { least: 5, most: 40 } as const
