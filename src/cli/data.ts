@@ -18,7 +18,6 @@ import { defined } from '../runtime/options.js'
 import { UsageError } from './errors.js'
 import { trainDefaults } from './settings.js'
 import { optionWords } from './shell.js'
-import type { FolderFacts } from './suited.js'
 
 /** A published set: how it is loaded, and how pictures are made like its own, where that is not the plain way. */
 interface KnownSet {
@@ -156,6 +155,18 @@ async function realPathOf(path: string): Promise<string> {
   } catch {
     return full === dirname(full) || !isAbsolute(full) ? full : join(await realPathOf(dirname(full)), basename(full))
   }
+}
+
+/** What a folder holds. */
+export interface FolderFacts {
+  /** All pictures, those for tests included, and those to train with. */
+  readonly pictures: number
+  readonly training: number
+  readonly classes: number
+  /** Heights and widths of some of them. */
+  readonly sizes: readonly (readonly [height: number, width: number])[]
+  /** How many of those are grey. */
+  readonly grey: number
 }
 
 /** Pictures that are looked at for their size and colours. */

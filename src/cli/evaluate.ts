@@ -9,8 +9,9 @@ import { identityOf } from '../node/reading.js'
 import { init } from '../runtime/embedded.js'
 import { ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { leftOut, testImagesOf } from './data.js'
-import { dataOfRun, readTrainedModel } from './models.js'
-import { exitCodes, type EvaluateOptions } from './program.js'
+import { readTrainedModel } from './trained.js'
+import { exitCodes, type EvaluateOptions } from './actions.js'
+import { Run } from './run/run.js'
 import { errorLine, measure, type Measured } from './results.js'
 import { columns, outputTo, type CliStream } from './terminal.js'
 
@@ -87,7 +88,7 @@ async function testImages(
   const onOther = (others: Parameters<typeof leftOut>[0]): void => {
     note(`note: ${leftOut(others)}`)
   }
-  const trainedOn = await isSame(await dataOfRun(modelPath), data)
+  const trainedOn = await isSame(await Run.dataOf(modelPath), data)
   const { pictures, which } = await openTestPictures(
     data,
     { classes, preparation: preprocessing },

@@ -2,8 +2,8 @@
 import type { LayerExplanation, PassExplanation } from '../nn/explain.js'
 import { init } from '../runtime/embedded.js'
 import { showShape } from '../tensor/shape.js'
-import { modelNamed } from './models.js'
-import type { ExplainOptions } from './program.js'
+import { modelNamed } from './trained.js'
+import type { ExplainOptions } from './actions.js'
 import { columns, outputTo, type CliStream } from './terminal.js'
 
 /** The passes by what they are called on the command line. */

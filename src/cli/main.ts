@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** The command `toeplitz`. */
+import { exitCodes } from './actions.js'
 import { evaluateCommand } from './evaluate.js'
 import { explainCommand } from './explain.js'
 import { predictCommand } from './predict.js'
-import { exitCodes, runCli } from './program.js'
+import { runCli } from './program.js'
 import { searchCommand } from './search.js'
 import { summaryCommand } from './summary.js'
 import { endWithOutput } from './terminal.js'

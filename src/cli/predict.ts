@@ -8,8 +8,8 @@ import { init } from '../runtime/embedded.js'
 import { CoreError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
 import { isA } from '../node/reading.js'
 import { leftOut } from './data.js'
-import { readTrainedModel } from './models.js'
-import { exitCodes, type PredictOptions } from './program.js'
+import { readTrainedModel } from './trained.js'
+import { exitCodes, type PredictOptions } from './actions.js'
 import { columns, outputTo, type CliStream } from './terminal.js'
 
 /** Classes that are printed for each picture where nothing else is asked for: JSON is read by programs. */

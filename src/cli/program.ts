@@ -1,10 +1,19 @@
-/** The commands, options and exit codes of `toeplitz`. What the commands do is handed in as {@link CliActions}. */
+/** The commands and options of `toeplitz`. What the commands do is handed in as {@link CliActions}. */
 
 import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
-import { fits, type Fit } from '../io/planar.js'
+import { fits } from '../io/planar.js'
 import { isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { architectures } from '../zoo/registry.js'
+import {
+  exitCodes,
+  explainPasses,
+  type CliActions,
+  type EvaluateOptions,
+  type ExplainOptions,
+  type PredictOptions,
+  type SearchOptions,
+} from './actions.js'
 import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
 import type { SearchRange } from '../train/trials.js'
@@ -17,65 +26,14 @@ import {
   parseThreads,
   parseValues,
   settingParsers as parsers,
-  type Values,
 } from './options.js'
 import { evaluationBatch, optimizerNames, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 import { outputTo, type CliStream } from './terminal.js'
 
-export type { CliStream } from './terminal.js'
-
 const modelNames: readonly string[] = Object.keys(architectures)
 
-export interface TrainOptions extends TrainSettings {
-  readonly debug: boolean
-  /** The settings that were typed, as opposed to defaults: a resumed run takes the others from its checkpoint. */
-  readonly given: ReadonlySet<keyof TrainSettings>
-}
-
-export interface PredictOptions {
-  /** Classes for each picture; left out, the action decides. */
-  readonly top?: number
-  /** Pictures that are computed together. */
-  readonly batchSize: number
-  readonly csv: boolean
-  /** Larger pictures are not read. */
-  readonly maxPixels: number
-  readonly maxBytes: number
-  readonly json: boolean
-  readonly debug: boolean
-}
-
-export interface EvaluateOptions {
-  /** Pictures that are computed together. */
-  readonly batchSize: number
-  /** Larger pictures are not read. */
-  readonly maxPixels: number
-  readonly maxBytes: number
-  /** Whether a damaged picture ends the command; left out, it is skipped. */
-  readonly strict?: boolean
-  readonly dataDir?: string
-  readonly json: boolean
-  readonly debug: boolean
-}
-
-export interface SummaryOptions {
-  readonly json: boolean
-  readonly debug: boolean
-}
-
-/** Which pass `toeplitz explain` is about. */
-export const explainPasses = ['forward', 'input-gradient', 'weight-gradient', 'all'] as const
-
-export interface ExplainOptions {
-  /** Inputs that are computed together. */
-  readonly batch: number
-  readonly pass: (typeof explainPasses)[number]
-  readonly json: boolean
-  readonly debug: boolean
-}
-
 /** What `toeplitz search` tries where nothing else is asked for. */
-export const searchDefaults = {
+const searchDefaults = {
   lr: { low: 1e-4, high: 1e-1 },
   weightDecay: { low: 1e-6, high: 1e-2 },
   trials: 8,
@@ -84,49 +42,10 @@ export const searchDefaults = {
   images: 5000,
 } as const
 
-export interface SearchOptions {
-  readonly model: string
-  readonly data: string
-  readonly imageSize: number
-  readonly fit: Fit
-  readonly maxPixels: number
-  readonly maxBytes: number
-  readonly lr: Values
-  readonly weightDecay: Values
-  /** Trials in a round. */
-  readonly trials: number
-  readonly rounds: number
-  /** Epochs of a trial in the first round; twice as many in the second, and so on. */
-  readonly epochs: number
-  /** Training images of a trial; 0 for all. */
-  readonly images: number
-  readonly batchSize: number
-  readonly init: string
-  readonly augment: string
-  readonly seed: number
-  readonly out?: string
-  /** Whether a search that is in the folder of `out` is replaced; left out, that is an error. */
-  readonly force?: boolean
-  readonly dataDir?: string
-}
-
-/** What the commands do. A returned number is the exit code (130 after an interrupt); undefined means 0. */
-export interface CliActions {
-  train(options: TrainOptions): Promise<number | undefined>
-  search(options: SearchOptions): Promise<number | undefined>
-  predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
-  evaluate(model: string, data: string, options: EvaluateOptions): Promise<number | undefined>
-  summary(model: string, options: SummaryOptions): Promise<number | undefined>
-  explain(model: string, options: ExplainOptions): Promise<number | undefined>
-}
-
 export interface CliStreams {
   readonly stdout: CliStream
   readonly stderr: CliStream
 }
-
-/** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
-export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const
 
 export function createProgram(actions: CliActions, streams: CliStreams = process): Command {
   const program = new Command('toeplitz')

@@ -5,7 +5,7 @@
 
 import cliProgress from 'cli-progress'
 import { formatLoss } from './numbers.js'
-import type { EpochRecord } from './report.js'
+import type { EpochRecord } from './records.js'
 import { outputTo } from './terminal.js'
 
 export interface ProgressPlan {

@@ -10,10 +10,10 @@ import { DivergedError } from '../runtime/errors.js'
 import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
 import { packageVersion } from './assets.js'
-import { factsOf, lossFor } from './models.js'
+import { factsOf, lossFor, stepsPerEpoch, type RunParts } from './models.js'
 import { largestMatrix, renderReport, type Confusion, type Mistake } from './report.js'
-import type { Run, RunParts } from './run.js'
-import { commandOf, evaluationBatch, nameOf } from './settings.js'
+import type { EpochRecord, StepRecord } from './records.js'
+import { commandOf, evaluationBatch, nameOf, type RunSettings } from './settings.js'
 
 /** Wrongly classified images in the report. */
 const MISTAKES = 36
@@ -27,12 +27,22 @@ export interface TestResult {
   readonly mistakes: Mistake[]
 }
 
-/** How a run ended: what the test gave, of which weights, after how long a training. */
+/** What a run has recorded of itself. */
+export interface Recorded {
+  readonly settings: RunSettings
+  /** What epochs it had been given whenever it ended before, and was extended. */
+  readonly extended: readonly number[]
+  /** Of training, in all. */
+  readonly seconds: number
+  readonly steps: readonly StepRecord[]
+  readonly epochs: readonly EpochRecord[]
+}
+
+/** How a run ended: what the test gave, and of which weights. */
 export interface Outcome {
   readonly test: TestResult
-  /** SHA-256 of model.safetensors, in hexadecimal. */
+  /** SHA-256 of the weights, in hexadecimal. */
   readonly sha256: string
-  readonly seconds: number
 }
 
 /** A test image that was taken for another class. */
@@ -129,7 +139,7 @@ export const errorLine = (images: number, errors: number): string =>
   `test error   ${((100 * errors) / images).toFixed(2)} %  (${errors} of ${images} wrong)`
 
 /** Measures the model of a run on its test images. */
-export async function testModel({ settings }: Run, { model, data }: RunParts): Promise<TestResult> {
+export async function testModel(settings: RunSettings, { model, data }: RunParts): Promise<TestResult> {
   const { images, loss, right, wrong } = await measure(model, data.test, factsOf(settings, data).preprocessing)
   const mistakes: Mistake[] = []
   for (const { index, label, predicted, probability, ofLabel } of wrong.slice(0, MISTAKES)) {
@@ -140,11 +150,11 @@ export async function testModel({ settings }: Run, { model, data }: RunParts): P
 }
 
 /** The page of a run. Without an outcome, it is that of one that was interrupted. */
-export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome): string {
-  const { settings, metrics } = run
-  const { test, sha256: weightsHash = 'of an unfinished run', seconds = run.seconds } = outcome ?? {}
-  const images = metrics.epochs.reduce((total, epoch) => total + epoch.imagesPerSecond * epoch.seconds, 0)
-  const trainingSeconds = metrics.epochs.reduce((total, epoch) => total + epoch.seconds, 0)
+export function reportOf(recorded: Recorded, { data, model }: RunParts, outcome?: Outcome): string {
+  const { settings, extended, seconds, steps, epochs } = recorded
+  const { test, sha256: weightsHash = 'of an unfinished run' } = outcome ?? {}
+  const images = epochs.reduce((total, epoch) => total + epoch.imagesPerSecond * epoch.seconds, 0)
+  const trainingSeconds = epochs.reduce((total, epoch) => total + epoch.seconds, 0)
   const { cpu, cores, system } = machine()
   const { simd, threads } = runtimeInfo()
   const first = [...model.namedState().values()].find((tensor) => tensor.ndim === 4)
@@ -156,7 +166,7 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
     test: test ? { images: test.images, errors: test.errors, loss: test.loss } : null,
     seconds,
     imagesPerSecond: trainingSeconds > 0 ? images / trainingSeconds : 0,
-    command: commandOf(settings, run.extended),
+    command: commandOf(settings, extended),
     seed: settings.seed,
     weightsHash,
     version: packageVersion(),
@@ -165,9 +175,9 @@ export function reportOf(run: Run, { data, model }: RunParts, outcome?: Outcome)
     date: new Date(),
     layers: model.summary().layers.map((row) => ({ ...row, output: row.output.join(' × ') })),
     batchSize: settings.batchSize,
-    stepsPerEpoch: Math.ceil(data.training.size / settings.batchSize),
-    steps: metrics.steps,
-    epochs: metrics.epochs,
+    stepsPerEpoch: stepsPerEpoch(settings, data),
+    steps,
+    epochs,
     filters: first ? { values: first.data(), shape: first.shape } : null,
     confusion: test?.confusion ?? null,
     mistakes: test?.mistakes ?? [],
@@ -183,9 +193,9 @@ const machine = () => ({
 
 /** What a run gave, how to repeat it, and where it ran. */
 export function resultOf(
-  { settings, metrics, extended }: Run,
+  { settings, extended, seconds, epochs }: Recorded,
   { data }: RunParts,
-  { test, sha256, seconds }: Outcome,
+  { test, sha256 }: Outcome,
 ): string {
   const { cpu, cores, system } = machine()
   const record = {
@@ -195,7 +205,7 @@ export function resultOf(
     test_error: test.errors / test.images,
     test: { images: test.images, errors: test.errors, loss: test.loss },
     training_images: data.training.size,
-    epochs: metrics.epochs.map(({ epoch, trainingLoss, trainingAccuracy, validationLoss, validationAccuracy }) => ({
+    epochs: epochs.map(({ epoch, trainingLoss, trainingAccuracy, validationLoss, validationAccuracy }) => ({
       ...{ epoch, trainingLoss, trainingAccuracy, validationLoss, validationAccuracy },
     })),
     seconds: Math.round(seconds),

@@ -1,25 +1,51 @@
 /** Settings of a run on a folder of pictures that follow from what is there, where none is typed. */
 import { createModel } from '../zoo/registry.js'
-import { makeOwnModel, type OwnModel } from './ownModel.js'
+import { channelsFor, lookAt, type DataOptions, type FolderFacts } from './data.js'
 import { augmentationOf } from './options.js'
+import { channelsOf, makeOwnModel, ownModel, readOwnModel, type OwnModel } from './ownModel.js'
 import { isModelFile, type RunSettings } from './settings.js'
-
-/** What a folder holds. */
-export interface FolderFacts {
-  /** All pictures, those for tests included, and those to train with. */
-  readonly pictures: number
-  readonly training: number
-  readonly classes: number
-  /** Heights and widths of some of them. */
-  readonly sizes: readonly (readonly [height: number, width: number])[]
-  /** How many of those are grey. */
-  readonly grey: number
-}
 
 export interface Suited {
   readonly settings: RunSettings
   /** What was chosen, in one line each. */
   readonly lines: { readonly [Name in 'epochs' | 'imageSize' | 'channels' | 'lr']?: string }
+}
+
+/** What a training is made with, as far as it can be told before its data is loaded. */
+export interface Chosen extends Suited {
+  /** The model of a file, where it is one. */
+  readonly own: OwnModel | undefined
+  /** Channels and size of the pictures of a folder, as far as they are known. */
+  readonly pictures: Pick<DataOptions, 'channels' | 'size'>
+}
+
+/**
+ * Reads the model of a file, looks at the data where it is a folder, and chooses the settings that suit it.
+ * @param given names of the settings that were typed, and stay
+ * @param resumed the model of a run that goes on, of which all settings stay
+ */
+export async function choose(
+  typed: RunSettings,
+  given: ReadonlySet<string>,
+  resumed?: { readonly architecture: unknown },
+): Promise<Chosen> {
+  const { model, data } = typed
+  const architecture = resumed?.architecture
+  const own = isModelFile(model) ? await (resumed ? ownModel(architecture, model) : readOwnModel(model)) : undefined
+  const facts = resumed ? undefined : await lookAt(data, typed)
+  const { settings, lines } = facts ? suited(typed, given, facts, own) : { settings: typed, lines: {} }
+  const channels = facts ? channelsFor(facts) : channelsOf(architecture, model)
+  return { settings, lines, own, pictures: { channels, ...(own ? picturesFor(own, settings) : {}) } }
+}
+
+/** What the model of a file says of the pictures of a folder that it is trained with. */
+function picturesFor(
+  { input }: OwnModel,
+  { augment }: Pick<RunSettings, 'augment'>,
+): Pick<DataOptions, 'channels' | 'size'> {
+  const [C, H, W] = input ?? []
+  const size = H !== undefined && W !== undefined && !augmentationOf(augment)?.crop ? { size: [H, W] as const } : {}
+  return { ...(C === 1 || C === 3 ? { channels: C } : {}), ...size }
 }
 
 /** Steps that a run is to have, as far as it takes no more epochs, and no fewer, than these. */

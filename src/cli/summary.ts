@@ -1,7 +1,7 @@
 /** `toeplitz summary`: the layers of a model file, or of an architecture by name. */
 import { init } from '../runtime/embedded.js'
-import { modelNamed } from './models.js'
-import type { SummaryOptions } from './program.js'
+import { modelNamed } from './trained.js'
+import type { SummaryOptions } from './actions.js'
 import { outputTo, type CliStream } from './terminal.js'
 
 /** The action behind `toeplitz summary`. */

@@ -11,7 +11,7 @@ import {
   weightsOf,
   writeCheckpoint,
   type Progress,
-} from '../../src/cli/checkpoint.js'
+} from '../../src/cli/run/checkpoint.js'
 import { trainDefaults } from '../../src/cli/settings.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
 import { describeModel } from '../../src/io/model-file.js'

@@ -1,7 +1,7 @@
 /** What `toeplitz explain` prints: what the model's own explanation says, layer by layer. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { explainCommand } from '../../src/cli/explain.js'
-import type { ExplainOptions } from '../../src/cli/program.js'
+import type { ExplainOptions } from '../../src/cli/actions.js'
 import { init } from '../../src/runtime/embedded.js'
 import { createModel } from '../../src/zoo/index.js'
 

@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { TrainOptions } from '../../src/cli/program.js'
+import type { TrainOptions } from '../../src/cli/actions.js'
 import type { ModelFile } from '../../src/io/model-file.js'
 import { decodeSafetensors } from '../../src/io/safetensors.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'

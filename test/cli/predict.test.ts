@@ -6,9 +6,10 @@ import { encode } from 'jpeg-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadClassifier } from '../../src/classifier/index.js'
 import { loadData } from '../../src/cli/data.js'
-import { factsOf, readTrainedModel } from '../../src/cli/models.js'
+import { factsOf } from '../../src/cli/models.js'
+import { readTrainedModel } from '../../src/cli/trained.js'
 import { predictCommand } from '../../src/cli/predict.js'
-import type { PredictOptions, TrainOptions } from '../../src/cli/program.js'
+import type { PredictOptions, TrainOptions } from '../../src/cli/actions.js'
 import { trainDefaults } from '../../src/cli/settings.js'
 import { imageExamples } from '../../src/data/images.js'
 import { decodeImage } from '../../src/io/decode.js'
@@ -213,7 +214,7 @@ describe('toeplitz predict', () => {
     for (const name of ['model.json', 'model.safetensors']) {
       expect(await answers(join(run, name), [image])).toEqual(expected)
     }
-    const { Run } = await import('../../src/cli/run.js')
+    const { Run } = await import('../../src/cli/run/run.js')
     const data = await loadData(folder, { ...options, imageSize: 8, onSkip: () => undefined })
     const { model } = await readTrainedModel(run)
     const { SGD } = await import('../../src/optim/sgd.js')

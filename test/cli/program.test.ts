@@ -2,7 +2,7 @@ import { describe, expect, it, test } from 'vitest'
 import { packageVersion } from '../../src/cli/assets.js'
 import { runCli } from '../../src/cli/program.js'
 import { trainDefaults } from '../../src/cli/settings.js'
-import type { CliActions, TrainOptions } from '../../src/cli/program.js'
+import type { CliActions, TrainOptions } from '../../src/cli/actions.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
 interface Call {

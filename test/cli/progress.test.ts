@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createProgress } from '../../src/cli/progress.js'
 import type { ProgressStep } from '../../src/cli/progress.js'
-import type { EpochRecord } from '../../src/cli/report.js'
+import type { EpochRecord } from '../../src/cli/records.js'
 
 class FakeStream extends Writable {
   text = ''

@@ -17,7 +17,7 @@ try {
   await build({
     stdin: {
       contents: `
-        export { checkSize, readCheckpoint, restore, writeCheckpoint } from './src/cli/checkpoint.js'
+        export { checkSize, readCheckpoint, restore, writeCheckpoint } from './src/cli/run/checkpoint.js'
         export { describeModel } from './src/io/model-file.js'
         export { trainDefaults } from './src/cli/settings.js'
         export { Linear, Sequential } from './src/nn/index.js'

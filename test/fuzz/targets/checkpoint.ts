@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readCheckpoint, restore, weightsOf, writeCheckpoint } from '../../../src/cli/checkpoint.js'
+import { readCheckpoint, restore, weightsOf, writeCheckpoint } from '../../../src/cli/run/checkpoint.js'
 import { trainDefaults } from '../../../src/cli/settings.js'
 import { describeModel } from '../../../src/io/model-file.js'
 import type { Graph } from '../../../src/nn/graph.js'

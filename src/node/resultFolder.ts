@@ -19,9 +19,9 @@ import {
   truncateFile,
   writeFileAtomically,
   writingError,
-} from '../node/files.js'
-import { InUseError, Lock } from '../node/lock.js'
-import { isAbsent, kindAt } from '../node/reading.js'
+} from './files.js'
+import { InUseError, Lock } from './lock.js'
+import { isAbsent, kindAt } from './reading.js'
 import { ToeplitzError } from '../runtime/errors.js'
 
 /** The lock and, with a suffix, what taking it needs for a moment. */
@@ -37,6 +37,16 @@ export interface Taking {
   readonly files: readonly string[]
   /** Whether it is made where it does not exist. */
   readonly make: boolean
+}
+
+/** Where new results go. */
+export interface NewResults {
+  /** The folder that a user named. */
+  readonly out: string | undefined
+  /** The folder where none is named, or what its name begins with. */
+  readonly base: string
+  /** Names of the files that will be written in it. */
+  readonly files: readonly string[]
 }
 
 /** Told what a user should know, in one line. */
@@ -93,19 +103,29 @@ export class Folder {
         throw error
       }
       const folder = new Folder(path, lock, made)
-      try {
-        await folder.#clear()
-      } catch (error) {
-        folder.close()
-        throw error
-      }
+      await folder.keptIf(() => folder.#clear())
       if (lock.takenFrom) note(`${shown(path)}: taken over from a run that is gone (pid ${lock.takenFrom.pid})`)
       return folder
     }
   }
 
+  /**
+   * Takes the folder for new results: `out`, where a user names it, or else the first of `base`, `base-2` … that is free.
+   * @param refuse throws where the folder holds what must not be replaced
+   */
+  static async takeNew(
+    { out, base, files }: NewResults,
+    note: Note,
+    refuse: (folder: Folder) => Promise<void>,
+  ): Promise<Folder> {
+    if (out === undefined) return Folder.#takeNumbered(base, note, files)
+    const folder = await Folder.take(out, note, { make: true, files })
+    await folder.keptIf(() => refuse(folder))
+    return folder
+  }
+
   /** Takes the first of the folders `base`, `base-2`, `base-3` … that holds nothing and is not in use. */
-  static async takeNumbered(base: string, note: Note, files: readonly string[]): Promise<Folder> {
+  static async #takeNumbered(base: string, note: Note, files: readonly string[]): Promise<Folder> {
     for (let number = 1; ; number++) {
       const path = numbered(base, number)
       if (!(await isVacant(path))) continue
@@ -119,6 +139,16 @@ export class Folder {
       // Another run may have come and gone since it was looked at.
       if (await isVacant(path)) return folder
       folder.close()
+    }
+  }
+
+  /** Does something for which the folder was taken, and gives the folder back where that fails. */
+  async keptIf<Result>(work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work()
+    } catch (error) {
+      this.close()
+      throw error
     }
   }
 

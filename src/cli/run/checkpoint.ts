@@ -2,24 +2,24 @@
  * Checkpoints: weights, optimizer state, the best weights so far and the place in the run, in one safetensors file with a
  * checksum over all of it. Together with the data they hold everything that the rest of the run depends on.
  */
-import { parseJson } from '../io/json.js'
-import { modelOfDescription, type ModelDescription } from '../io/model-file.js'
+import { parseJson } from '../../io/json.js'
+import { modelOfDescription, type ModelDescription } from '../../io/model-file.js'
 import {
   decodeSafetensors,
   encodeSafetensors,
   type SafetensorsInput,
   type SafetensorsTensor,
-} from '../io/safetensors.js'
-import type { Graph } from '../nn/graph.js'
-import { checkState } from '../nn/state.js'
-import { largestFile, readFileOrExplain, writeFileAtomically } from '../node/files.js'
-import type { Optimizer } from '../optim/optimizer.js'
-import { FormatError, UnsupportedError } from '../runtime/errors.js'
-import type { Tensor } from '../tensor/tensor.js'
-import type { FitState } from '../train/options.js'
+} from '../../io/safetensors.js'
+import type { Graph } from '../../nn/graph.js'
+import { checkState } from '../../nn/state.js'
+import { largestFile, readFileOrExplain, writeFileAtomically } from '../../node/files.js'
+import type { Optimizer } from '../../optim/optimizer.js'
+import { FormatError, UnsupportedError } from '../../runtime/errors.js'
+import type { Tensor } from '../../tensor/tensor.js'
+import type { FitState } from '../../train/options.js'
+import { settingParsers } from '../options.js'
+import { flagOf, isModelFile, settingNames, type RunSettings } from '../settings.js'
 import type { MetricsPosition } from './metrics.js'
-import { settingParsers } from './options.js'
-import { flagOf, isModelFile, settingNames, type RunSettings } from './settings.js'
 
 /** What a checkpoint holds besides tensors. */
 export interface Progress {

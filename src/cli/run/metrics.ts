@@ -1,10 +1,10 @@
 /** metrics.jsonl: one JSON object for each step and each epoch, appended in blocks. */
 import { createHash, type Hash } from 'node:crypto'
-import { parseJson } from '../io/json.js'
-import { shown } from '../node/files.js'
-import type { Folder, Note } from './folder.js'
-import { runFiles } from './runFiles.js'
-import type { EpochRecord, StepRecord } from './report.js'
+import { parseJson } from '../../io/json.js'
+import { shown } from '../../node/files.js'
+import type { Folder, Note } from '../../node/resultFolder.js'
+import type { EpochRecord, StepRecord } from '../records.js'
+import { runFiles } from './files.js'
 
 /** How much of the file belongs to a checkpoint: what came after it is written again. */
 export interface MetricsPosition {

@@ -1,0 +1,70 @@
+/** What the commands are asked for, as it was typed and read, and what a process ends with. */
+import type { PictureLimits } from '../io/limits.js'
+import type { Values } from './options.js'
+import type { TrainSettings } from './settings.js'
+
+export interface TrainOptions extends TrainSettings {
+  readonly debug: boolean
+  /** The settings that were typed, as opposed to defaults: a resumed run takes the others from its checkpoint. */
+  readonly given: ReadonlySet<keyof TrainSettings>
+}
+
+/** Options of the commands that print JSON where it is asked for. */
+export interface SummaryOptions {
+  readonly json: boolean
+  readonly debug: boolean
+}
+
+/** Options of the commands that give pictures to a trained model; larger pictures than the limits are not read. */
+interface PicturesOptions extends SummaryOptions, Required<PictureLimits> {
+  /** Pictures that are computed together. */
+  readonly batchSize: number
+}
+
+export interface PredictOptions extends PicturesOptions {
+  /** Classes for each picture; left out, the action decides. */
+  readonly top?: number
+  readonly csv: boolean
+}
+
+/** With `strict`, a damaged picture ends the command; left out, it is skipped. */
+export type EvaluateOptions = PicturesOptions & Pick<TrainSettings, 'strict' | 'dataDir'>
+
+/** Which pass `toeplitz explain` is about. */
+export const explainPasses = ['forward', 'input-gradient', 'weight-gradient', 'all'] as const
+
+export interface ExplainOptions extends SummaryOptions {
+  /** Inputs that are computed together. */
+  readonly batch: number
+  readonly pass: (typeof explainPasses)[number]
+}
+
+/** The settings of a run that a search takes as they are typed; its trials have the defaults of the others. */
+type SearchSettings =
+  'model' | 'data' | 'imageSize' | 'fit' | 'maxPixels' | 'maxBytes' | 'batchSize' | 'init' | 'augment'
+
+/** With `force`, a search that is in the folder of `out` is replaced; left out, that is an error. */
+export interface SearchOptions extends Pick<TrainSettings, SearchSettings | 'seed' | 'out' | 'force' | 'dataDir'> {
+  readonly lr: Values
+  readonly weightDecay: Values
+  /** Trials in a round. */
+  readonly trials: number
+  readonly rounds: number
+  /** Epochs of a trial in the first round; twice as many in the second, and so on. */
+  readonly epochs: number
+  /** Training images of a trial; 0 for all. */
+  readonly images: number
+}
+
+/** What the commands do. A returned number is the exit code (130 after an interrupt); undefined means 0. */
+export interface CliActions {
+  train(options: TrainOptions): Promise<number | undefined>
+  search(options: SearchOptions): Promise<number | undefined>
+  predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
+  evaluate(model: string, data: string, options: EvaluateOptions): Promise<number | undefined>
+  summary(model: string, options: SummaryOptions): Promise<number | undefined>
+  explain(model: string, options: ExplainOptions): Promise<number | undefined>
+}
+
+/** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
+export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const
