@@ -13,19 +13,14 @@ import { readTrainedModel } from './trained.js'
 import { exitCodes, type EvaluateOptions } from './actions.js'
 import { Run } from './run/run.js'
 import { errorLine, measure, type Measured } from './results.js'
-import { columns, outputTo, type CliStream } from './terminal.js'
-
-interface Streams {
-  readonly stdout: CliStream
-  readonly stderr: CliStream
-}
+import { columns, outputTo, type CliStreams } from './terminal.js'
 
 /** The action behind `toeplitz evaluate`; gives the exit code. */
 export async function evaluateCommand(
   modelPath: string,
   data: string,
   options: EvaluateOptions,
-  { stdout, stderr }: Streams = process,
+  { stdout, stderr }: CliStreams = process,
 ): Promise<number> {
   const out = outputTo(stdout)
   const note = (line: string): void => {

@@ -4,7 +4,7 @@ import { init } from '../runtime/embedded.js'
 import { showShape } from '../tensor/shape.js'
 import { modelNamed } from './trained.js'
 import type { ExplainOptions } from './actions.js'
-import { columns, outputTo, type CliStream } from './terminal.js'
+import { columns, outputTo, type CliStreams } from './terminal.js'
 
 /** The passes by what they are called on the command line. */
 const passNames: Readonly<Record<ExplainOptions['pass'], readonly PassExplanation['pass'][]>> = {
@@ -18,7 +18,7 @@ const passNames: Readonly<Record<ExplainOptions['pass'], readonly PassExplanatio
 export async function explainCommand(
   name: string,
   { batch, pass, json }: ExplainOptions,
-  { stdout }: { readonly stdout: CliStream } = process,
+  { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<undefined> {
   await init()
   const model = await modelNamed(name)

@@ -60,10 +60,8 @@ export const factsOf = (settings: RunSettings, { preprocessing, test }: Data) =>
 })
 
 /** Steps in an epoch of a run. */
-export const stepsPerEpoch = (
-  { batchSize }: Pick<RunSettings, 'batchSize'>,
-  { training }: Pick<Data, 'training'>,
-): number => Math.ceil(training.size / batchSize)
+export const stepsPerEpoch = ({ batchSize }: RunSettings, { training }: Data): number =>
+  Math.ceil(training.size / batchSize)
 
 /** Trains the model as the settings of a run say, or of a trial. */
 export async function trainModel(
@@ -74,19 +72,13 @@ export async function trainModel(
   const { epochs, batchSize, seed, accumulate, clipNorm, earlyStopping } = settings
   const { preprocessing } = factsOf(settings, data)
   return fit(model, imageExamples(data.training, preprocessing, augmentationOf(settings.augment)), {
-    epochs,
-    batchSize,
-    seed,
-    optimizer,
-    loss: lossFor(model),
+    ...{ epochs, batchSize, seed, optimizer, accumulate, metrics: { accuracy }, loss: lossFor(model) },
     schedule: learningRates(settings, epochs * stepsPerEpoch(settings, data)),
-    accumulate,
     ...(clipNorm > 0 ? { clipNorm } : {}),
     // The best weights are kept by the run, with its checkpoints.
     ...(earlyStopping > 0
       ? { earlyStopping: { patience: earlyStopping, monitor: 'accuracy', restoreBest: false } }
       : {}),
-    metrics: { accuracy },
     validation: imageExamples(data.validation, preprocessing),
     ...how,
   })

@@ -10,3 +10,10 @@ export function formatLoss(loss: number): string {
   if (size < 0.001 || size >= 1e5) return loss.toExponential(1).replace('.0e', 'e')
   return size < 10 ? loss.toFixed(4) : String(Number(loss.toPrecision(5)))
 }
+
+export const formatCount = (count: number): string => count.toLocaleString('en-US')
+
+export const counted = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+
+export const formatPercent = (fraction: number | null, digits = 2): string =>
+  fraction === null || !Number.isFinite(fraction) ? '–' : `${(100 * fraction).toFixed(digits)}\u00a0%`

@@ -24,26 +24,21 @@ const mostThreads = 64
 /** Decimal notation only: `Number` alone would also take '', ' 1', '0x10' and 'Infinity'. */
 const decimalPattern = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
 
-export function parsePositiveInteger(text: string): number {
-  return parseInteger(text, 1, largestInteger)
-}
+/** A parser that takes the whole numbers of a range. */
+const integers =
+  (smallest: number, largest: number) =>
+  (text: string): number => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= smallest && value <= largest) return value
+    throw new InvalidArgumentError(`It must be a whole number from ${smallest} to ${largest}.`)
+  }
 
-export function parseNonNegativeInteger(text: string): number {
-  return parseInteger(text, 0, largestInteger)
-}
-
+export const parsePositiveInteger = integers(1, largestInteger)
+export const parseNonNegativeInteger = integers(0, largestInteger)
 /** A count that does not travel to the core. */
-export function parseCount(text: string): number {
-  return parseInteger(text, 1, Number.MAX_SAFE_INTEGER)
-}
-
-export function parseThreads(text: string): number {
-  return parseInteger(text, 1, mostThreads)
-}
-
-export function parseSeed(text: string): number {
-  return parseInteger(text, 0, largestSeed)
-}
+export const parseCount = integers(1, Number.MAX_SAFE_INTEGER)
+export const parseThreads = integers(1, mostThreads)
+export const parseSeed = integers(0, largestSeed)
 
 export function parsePositiveNumber(text: string): number {
   const value = parseFloat32(text)
@@ -157,12 +152,6 @@ export function augmentationOf(text: string): Augmentation | undefined {
   return crop === undefined ? rest : { ...rest, crop: [crop, crop] }
 }
 
-/** Checks the text of an augmentation, and gives it back. */
-export function parseAugmentation(text: string): string {
-  augmentationOf(text)
-  return text
-}
-
 /** The initializer that a text such as `he` or `gaussian=0.01` stands for; undefined for `default`. */
 export function initializerOf(text: string): Initializer | undefined {
   if (text === 'default') return undefined
@@ -172,17 +161,22 @@ export function initializerOf(text: string): Initializer | undefined {
   throw new InvalidArgumentError('It must be default, he, glorot, lecun, or gaussian=<sigma>, such as gaussian=0.01.')
 }
 
-/** Checks the text of an initializer, and gives it back. */
-export function parseInitializer(text: string): string {
-  initializerOf(text)
-  return text
-}
+/** A parser that checks a text, and gives it back. */
+const checked =
+  (read: (text: string) => unknown) =>
+  (text: string): string => {
+    read(text)
+    return text
+  }
+
+export const parseAugmentation = checked(augmentationOf)
+export const parseInitializer = checked(initializerOf)
 
 /** What each setting of a run may be: from its text on the command line, or as a checkpoint says it. */
 export const settingParsers: { readonly [Name in keyof RunSettings]: (text: string) => RunSettings[Name] } = {
   model: parseModel,
   data: choiceOrFolder(dataNames),
-  imageSize: (text) => parseInteger(text, 0, Math.sqrt(largestInput)),
+  imageSize: integers(0, Math.sqrt(largestInput)),
   fit: choiceOf(fits),
   maxPixels: parseCount,
   maxBytes: parseCount,
@@ -199,14 +193,6 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   accumulate: parsePositiveInteger,
   earlyStopping: parseNonNegativeInteger,
   seed: parseSeed,
-}
-
-function parseInteger(text: string, smallest: number, largest: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
-  if (!(value >= smallest && value <= largest)) {
-    throw new InvalidArgumentError(`It must be a whole number from ${smallest} to ${largest}.`)
-  }
-  return value
 }
 
 /** NaN for text that is no number, or one that a 32-bit float cannot hold. */

@@ -36,12 +36,6 @@ export function ownModel(architecture: unknown, name: string): OwnModel {
   return { name, architecture, input }
 }
 
-/** The channels of the pictures that a run was started with, whose architecture this is; undefined where it is to begin. */
-export function channelsOf(architecture: unknown, name: string): 1 | 3 | undefined {
-  const channels = architecture === undefined ? undefined : ownModel(architecture, name).input?.[0]
-  return channels === 1 || channels === 3 ? channels : undefined
-}
-
 /**
  * Makes the model, for pictures of a shape and so many classes.
  * @throws FormatError that says what does not fit

@@ -10,7 +10,7 @@ import { isA } from '../node/reading.js'
 import { leftOut } from './data.js'
 import { readTrainedModel } from './trained.js'
 import { exitCodes, type PredictOptions } from './actions.js'
-import { columns, outputTo, type CliStream } from './terminal.js'
+import { columns, outputTo, type CliStreams } from './terminal.js'
 
 /** Classes that are printed for each picture where nothing else is asked for: JSON is read by programs. */
 const TOP = { text: 1, json: 5 } as const
@@ -22,17 +22,12 @@ interface Answer {
   readonly top: readonly Prediction[]
 }
 
-interface Streams {
-  readonly stdout: CliStream
-  readonly stderr: CliStream
-}
-
 /** The action behind `toeplitz predict`; gives the exit code. */
 export async function predictCommand(
   modelPath: string,
   images: readonly string[],
   options: PredictOptions,
-  { stdout, stderr }: Streams = process,
+  { stdout, stderr }: CliStreams = process,
 ): Promise<number> {
   const { json, csv } = options
   const out = outputTo(stdout)

@@ -28,7 +28,7 @@ import {
   settingParsers as parsers,
 } from './options.js'
 import { evaluationBatch, optimizerNames, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
-import { outputTo, type CliStream } from './terminal.js'
+import { outputTo, type CliStreams } from './terminal.js'
 
 const modelNames: readonly string[] = Object.keys(architectures)
 
@@ -41,11 +41,6 @@ const searchDefaults = {
   epochs: 1,
   images: 5000,
 } as const
-
-export interface CliStreams {
-  readonly stdout: CliStream
-  readonly stderr: CliStream
-}
 
 export function createProgram(actions: CliActions, streams: CliStreams = process): Command {
   const program = new Command('toeplitz')

@@ -5,7 +5,7 @@
 
 import cliProgress from 'cli-progress'
 import { formatLoss } from './numbers.js'
-import type { EpochRecord } from './records.js'
+import type { EpochRecord, StepRecord } from './records.js'
 import { outputTo } from './terminal.js'
 
 export interface ProgressPlan {
@@ -17,14 +17,8 @@ export interface ProgressPlan {
   readonly firstStep: number
 }
 
-export interface ProgressStep {
-  /** Counted from 1. */
-  readonly epoch: number
-  /** Steps done since the beginning of training, over all epochs and processes: the first is 1. */
-  readonly step: number
-  readonly loss: number
-  /** Running training accuracy, 0 to 1. */
-  readonly accuracy: number
+/** One training step; its loss is the mean over the steps of this epoch so far. */
+export interface ProgressStep extends Omit<StepRecord, 'learningRate'> {
   readonly imagesPerSecond: number
 }
 

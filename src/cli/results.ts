@@ -11,8 +11,8 @@ import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
 import { packageVersion } from './assets.js'
 import { factsOf, lossFor, stepsPerEpoch, type RunParts } from './models.js'
-import { largestMatrix, renderReport, type Confusion, type Mistake } from './report.js'
-import type { EpochRecord, StepRecord } from './records.js'
+import { largestMatrix, type Confusion, type EpochRecord, type Mistake, type StepRecord } from './records.js'
+import { renderReport } from './report.js'
 import { commandOf, evaluationBatch, nameOf, type RunSettings } from './settings.js'
 
 /** Wrongly classified images in the report. */

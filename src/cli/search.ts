@@ -18,13 +18,12 @@ import { renderSearch } from './searchReport.js'
 import { commandOf, flagOf, nameOf, trainDefaults, withRecipe, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
 import { choose } from './suited.js'
-import { columns, outputTo, type CliStream, type Output } from './terminal.js'
+import { columns, outputTo, type CliStreams, type Output } from './terminal.js'
 
-const formatValue = (value: number): string => String(value)
 const percent = (share: number | null): string => (share === null ? 'diverged' : `${(100 * share).toFixed(2)} %`)
 const describe = ({ values }: Trial): string =>
   Object.entries(values)
-    .map(([name, value]) => `${flagOf(name)} ${formatValue(value)}`)
+    .map(([name, value]) => `${flagOf(name)} ${value}`)
     .join(' ')
 
 /** The settings that all trials have. */
@@ -91,8 +90,8 @@ function tableOf(trials: readonly Trial[]): string[] {
   const rows = [
     ['rank', 'trial', 'round', 'lr', 'weight decay', 'accuracy', 'time'],
     ...ranked(trials).map((trial, index) => [
-      ...[String(index + 1), String(trial.number), String(trial.round), formatValue(trial.values['lr'] as number)],
-      ...[formatValue(trial.values['weightDecay'] as number), percent(trial.score), `${trial.seconds.toFixed(1)} s`],
+      ...[String(index + 1), String(trial.number), String(trial.round), String(trial.values['lr'])],
+      ...[String(trial.values['weightDecay']), percent(trial.score), `${trial.seconds.toFixed(1)} s`],
     ]),
   ]
   return columns(rows, () => true)
@@ -105,7 +104,7 @@ async function takeFolder(options: SearchOptions, note: Note): Promise<Folder> {
   const { out, force = false } = options
   const base = join('runs', `search-${nameOf(options)}`)
   await assertOutside(options.data, out ?? base, out !== undefined)
-  return Folder.takeNew({ out, base, files: Object.values(names) }, note, async (folder) => {
+  return Folder.takeNew({ out, base }, Object.values(names), note, async (folder) => {
     if (force || !(await folder.has(names.record))) return
     throw new UsageError(
       `${optionWords('--out', folder.path)} holds a finished search (${names.record}); choose another folder, or replace it with --force`,
@@ -116,7 +115,7 @@ async function takeFolder(options: SearchOptions, note: Note): Promise<Folder> {
 /** The action behind `toeplitz search`; gives the exit code. */
 export async function searchCommand(
   options: SearchOptions,
-  { stdout }: { readonly stdout: CliStream } = process,
+  { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<number> {
   const out = outputTo(stdout)
   const note = out.line

@@ -1,7 +1,7 @@
 /** The page of a search: one HTML document with the plots and the table, which never asks the network for anything. */
 import { ranked, type Trial } from '../train/trials.js'
-import { axisScript, plotAssets, reportStyle } from './assets.js'
-import { dataElement, escapeHtml, scriptElement } from './html.js'
+import { axisScript } from './assets.js'
+import { escapeHtml, renderPage, scrollable } from './html.js'
 
 export interface SearchReport {
   readonly model: string
@@ -78,7 +78,6 @@ ${axisScript}  let charts = []
 export function renderSearch(report: SearchReport): string {
   const { model, data, trials, command } = report
   const best = ranked(trials)
-  const assets = best.length > 0 ? plotAssets() : { script: '', style: '' }
   const names = Object.keys(trials[0]?.values ?? {})
   const lost = trials.filter(({ score }) => score === null)
   const rows = [...best, ...lost].map(
@@ -86,19 +85,11 @@ export function renderSearch(report: SearchReport): string {
 ${names.map((name) => `<td>${trial.values[name]}</td>`).join('')}<td>${percent(trial.score)}</td>\
 <td>${trial.seconds.toFixed(1)}\u00a0s</td></tr>`,
   )
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>${escapeHtml(`${model} on ${data}`)} – search</title>
-<link rel="icon" href="data:,">
-<style>${assets.style}${reportStyle}</style>
-</head>
-<body>
-<header>
-<h1>${escapeHtml(model)} <span>on ${escapeHtml(data)}: search of hyperparameters</span></h1>
+  const table = `<table class="plain">
+<thead><tr><th scope="col">Trial</th><th scope="col">Round</th>${names.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('')}<th scope="col">Accuracy</th><th scope="col">Time</th></tr></thead>
+<tbody>${rows.join('\n')}</tbody>
+</table>`
+  const header = `<h1>${escapeHtml(model)} <span>on ${escapeHtml(data)}: search of hyperparameters</span></h1>
 <dl class="figures">
 <div><dt>Best accuracy</dt><dd>${percent(best[0]?.score ?? null)}<small>on the validation images</small></dd></div>
 <div><dt>Trials</dt><dd>${trials.length}<small>${lost.length} diverged</small></dd></div>
@@ -108,10 +99,8 @@ ${names.map((name) => `<td>${trial.values[name]}</td>`).join('')}<td>${percent(t
 <dt>Train with the best</dt><dd><code>${escapeHtml(command)}</code></dd>
 <dt>Images of a trial</dt><dd>${report.images.toLocaleString('en-US')}</dd>
 <dt>Seed</dt><dd><code>${report.seed}</code></dd>
-</dl>
-</header>
-<main>
-<section>
+</dl>`
+  const main = `<section>
 <h2>Accuracy</h2>
 <div class="charts">
 ${best.length > 0 ? names.map((name, index) => `<figure><h3>${escapeHtml(name)}</h3><div class="chart" id="search-chart-${index}" role="img" aria-label="Validation accuracy by ${escapeHtml(name)}"></div></figure>`).join('\n') : '<p class="lead">No trial gave a result.</p>'}
@@ -119,17 +108,12 @@ ${best.length > 0 ? names.map((name, index) => `<figure><h3>${escapeHtml(name)}<
 </section>
 <section>
 <h2>Trials</h2>
-<div class="scroll" role="region" aria-label="Trials" tabindex="0">
-<table class="plain">
-<thead><tr><th scope="col">Trial</th><th scope="col">Round</th>${names.map((name) => `<th scope="col">${escapeHtml(name)}</th>`).join('')}<th scope="col">Accuracy</th><th scope="col">Time</th></tr></thead>
-<tbody>${rows.join('\n')}</tbody>
-</table>
-</div>
-</section>
-</main>
-<footer>Made by toeplitz ${escapeHtml(report.version)}.</footer>
-${best.length > 0 ? `${dataElement('search-data', plotData(trials))}\n${scriptElement(assets.script)}\n${scriptElement(searchScript)}` : ''}
-</body>
-</html>
-`
+${scrollable('Trials', table)}
+</section>`
+  return renderPage({
+    title: `${model} on ${data}`,
+    kind: 'search',
+    ...{ header, main, version: report.version },
+    plots: best.length > 0 ? { id: 'search-data', values: plotData(trials), script: searchScript } : undefined,
+  })
 }

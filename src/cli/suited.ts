@@ -2,7 +2,7 @@
 import { createModel } from '../zoo/registry.js'
 import { channelsFor, lookAt, type DataOptions, type FolderFacts } from './data.js'
 import { augmentationOf } from './options.js'
-import { channelsOf, makeOwnModel, ownModel, readOwnModel, type OwnModel } from './ownModel.js'
+import { makeOwnModel, ownModel, readOwnModel, type OwnModel } from './ownModel.js'
 import { isModelFile, type RunSettings } from './settings.js'
 
 export interface Suited {
@@ -29,23 +29,17 @@ export async function choose(
   given: ReadonlySet<string>,
   resumed?: { readonly architecture: unknown },
 ): Promise<Chosen> {
-  const { model, data } = typed
-  const architecture = resumed?.architecture
-  const own = isModelFile(model) ? await (resumed ? ownModel(architecture, model) : readOwnModel(model)) : undefined
+  const { model, data, augment } = typed
+  const isFile = isModelFile(model)
+  const known = resumed ? ownModel(resumed.architecture, model) : isFile ? await readOwnModel(model) : undefined
+  const own = isFile ? known : undefined
   const facts = resumed ? undefined : await lookAt(data, typed)
   const { settings, lines } = facts ? suited(typed, given, facts, own) : { settings: typed, lines: {} }
-  const channels = facts ? channelsFor(facts) : channelsOf(architecture, model)
-  return { settings, lines, own, pictures: { channels, ...(own ? picturesFor(own, settings) : {}) } }
-}
-
-/** What the model of a file says of the pictures of a folder that it is trained with. */
-function picturesFor(
-  { input }: OwnModel,
-  { augment }: Pick<RunSettings, 'augment'>,
-): Pick<DataOptions, 'channels' | 'size'> {
-  const [C, H, W] = input ?? []
-  const size = H !== undefined && W !== undefined && !augmentationOf(augment)?.crop ? { size: [H, W] as const } : {}
-  return { ...(C === 1 || C === 3 ? { channels: C } : {}), ...size }
+  const [C, H, W] = known?.input ?? []
+  const channels = C === 1 || C === 3 ? C : facts && channelsFor(facts)
+  // The pictures have the size that the model of a file takes, unless that is cut out of them.
+  const isSized = own !== undefined && H !== undefined && W !== undefined && !augmentationOf(augment)?.crop
+  return { settings, lines, own, pictures: { channels, ...(isSized ? { size: [H, W] as const } : {}) } }
 }
 
 /** Steps that a run is to have, as far as it takes no more epochs, and no fewer, than these. */

@@ -2,13 +2,13 @@
 import { init } from '../runtime/embedded.js'
 import { modelNamed } from './trained.js'
 import type { SummaryOptions } from './actions.js'
-import { outputTo, type CliStream } from './terminal.js'
+import { outputTo, type CliStreams } from './terminal.js'
 
 /** The action behind `toeplitz summary`. */
 export async function summaryCommand(
   name: string,
   { json }: SummaryOptions,
-  { stdout }: { readonly stdout: CliStream } = process,
+  { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<undefined> {
   await init()
   const model = await modelNamed(name)

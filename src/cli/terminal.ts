@@ -8,6 +8,12 @@ export interface CliStream {
   write(text: string): unknown
 }
 
+/** Where a process prints. */
+export interface CliStreams {
+  readonly stdout: CliStream
+  readonly stderr: CliStream
+}
+
 export interface Output {
   /** One line, whatever it holds. */
   line(text?: string): void

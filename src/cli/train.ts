@@ -20,12 +20,11 @@ import { outputTo } from './terminal.js'
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
 const CHECKPOINT_STEPS = 100
 
-interface Streams {
-  readonly stdout: ProgressStream
-}
-
 /** The action behind `toeplitz train`; gives the exit code. */
-export async function trainCommand(options: TrainOptions, { stdout }: Streams = process): Promise<number> {
+export async function trainCommand(
+  options: TrainOptions,
+  { stdout }: { readonly stdout: ProgressStream } = process,
+): Promise<number> {
   const { threads, dataDir, strict, acceptChangedData = false } = options
   const out = outputTo(stdout)
   const note = out.line

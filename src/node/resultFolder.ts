@@ -39,16 +39,6 @@ export interface Taking {
   readonly make: boolean
 }
 
-/** Where new results go. */
-export interface NewResults {
-  /** The folder that a user named. */
-  readonly out: string | undefined
-  /** The folder where none is named, or what its name begins with. */
-  readonly base: string
-  /** Names of the files that will be written in it. */
-  readonly files: readonly string[]
-}
-
 /** Told what a user should know, in one line. */
 export type Note = (line: string) => void
 
@@ -114,7 +104,8 @@ export class Folder {
    * @param refuse throws where the folder holds what must not be replaced
    */
   static async takeNew(
-    { out, base, files }: NewResults,
+    { out, base }: { readonly out: string | undefined; readonly base: string },
+    files: readonly string[],
     note: Note,
     refuse: (folder: Folder) => Promise<void>,
   ): Promise<Folder> {

@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium, type Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { renderReport, type ReportData } from '../../src/cli/report.js'
+import type { ReportData } from '../../src/cli/records.js'
+import { renderReport } from '../../src/cli/report.js'
 import { chartTexts, chromiumPath, rememberTexts } from './browser.js'
 
 const root = resolve(import.meta.dirname, '../..')

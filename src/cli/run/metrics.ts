@@ -62,8 +62,7 @@ export class MetricsFile {
       for (const line of lines.split('\n').filter((line) => line !== '')) {
         const { type, ...record } = parseJson(line, name) as { type: string }
         if (!Object.values(record).every((value) => value === null || typeof value === 'number')) return false
-        if (type === 'step') this.steps.push(record as unknown as StepRecord)
-        else if (type === 'epoch') this.epochs.push(record as unknown as EpochRecord)
+        this.#keep(type, record)
       }
       return true
     } catch {
@@ -71,17 +70,13 @@ export class MetricsFile {
     }
   }
 
-  step(record: StepRecord): void {
-    this.steps.push(record)
-    this.add('step', record)
+  #keep(type: string, record: object): void {
+    if (type === 'step') this.steps.push(record as StepRecord)
+    else if (type === 'epoch') this.epochs.push(record as EpochRecord)
   }
 
-  epoch(record: EpochRecord): void {
-    this.epochs.push(record)
-    this.add('epoch', record)
-  }
-
-  add(type: string, record: object): void {
+  add(type: 'step' | 'epoch' | 'test', record: object): void {
+    this.#keep(type, record)
     this.#pending += `${JSON.stringify({ type, ...record })}\n`
   }
 

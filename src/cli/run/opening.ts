@@ -42,7 +42,7 @@ async function openNew(options: TrainOptions, note: Note): Promise<Opened> {
   }
   const base = baseOf(options)
   await assertOutside(options.data, out ?? base, out !== undefined)
-  const folder = await Folder.takeNew({ out, base, files: written }, note, async (taken) => {
+  const folder = await Folder.takeNew({ out, base }, written, note, async (taken) => {
     if (!force) await refuseRun(taken.path)
   })
   const settings = Object.fromEntries(settingNames.map((name) => [name, options[name]])) as unknown as RunSettings

@@ -49,17 +49,6 @@ export interface Described {
   readonly note?: string
 }
 
-/** What a run tells that has ended. */
-export interface Finished {
-  /** Paths of the weights and of the report. */
-  readonly weights: string
-  readonly report: string
-  /** SHA-256 of the weights, in hexadecimal. */
-  readonly sha256: string
-  /** Of training, in all. */
-  readonly seconds: number
-}
-
 export class Run {
   #settings: RunSettings
   /** Names of the settings that were typed, and stay. */
@@ -162,12 +151,12 @@ export class Run {
 
   /** Records a step. Records are written with the next checkpoint. */
   step(record: StepRecord): void {
-    begun(this.#metrics).step(record)
+    begun(this.#metrics).add('step', record)
   }
 
   /** Records an epoch; where it is the best so far, its weights are those that the run ends with, unless a later one is better. */
   epoch(record: EpochRecord, isBest: boolean): void {
-    begun(this.#metrics).epoch(record)
+    begun(this.#metrics).add('epoch', record)
     if (isBest) this.#best = weightsOf(begun(this.#parts).model)
   }
 
@@ -202,8 +191,10 @@ export class Run {
     if (this.#best) begun(this.#parts).model.assign(this.#best, 'the weights of the best epoch')
   }
 
-  /** Leaves the results, and what the run can be extended from. */
-  async finish(test: TestResult): Promise<Finished> {
+  /** Leaves the results, and what the run can be extended from. Gives the paths of two of them. */
+  async finish(
+    test: TestResult,
+  ): Promise<Record<'weights' | 'report' | 'sha256', string> & { readonly seconds: number }> {
     const [parts, metrics, seconds] = [begun(this.#parts), begun(this.#metrics), this.#seconds]
     const facts = factsOf(this.settings, parts.data)
     const weights = encodeModel(parts.model, facts)
