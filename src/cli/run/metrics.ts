@@ -70,11 +70,13 @@ export class MetricsFile {
     }
   }
 
+  /** Keeps a record for the report, which tells steps and epochs. */
   #keep(type: string, record: object): void {
     if (type === 'step') this.steps.push(record as StepRecord)
     else if (type === 'epoch') this.epochs.push(record as EpochRecord)
   }
 
+  /** Adds a record, which is written by the next `flush`. */
   add(type: 'step' | 'epoch' | 'test', record: object): void {
     this.#keep(type, record)
     this.#pending += `${JSON.stringify({ type, ...record })}\n`

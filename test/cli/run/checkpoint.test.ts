@@ -11,15 +11,15 @@ import {
   weightsOf,
   writeCheckpoint,
   type Progress,
-} from '../../src/cli/run/checkpoint.js'
-import { trainDefaults } from '../../src/cli/settings.js'
-import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
-import { describeModel } from '../../src/io/model-file.js'
-import { Linear } from '../../src/nn/index.js'
-import { Sequential } from '../../src/nn/sequential.js'
-import { SGD } from '../../src/optim/sgd.js'
-import { init } from '../../src/runtime/embedded.js'
-import { FormatError } from '../../src/runtime/errors.js'
+} from '../../../src/cli/run/checkpoint.js'
+import { trainDefaults } from '../../../src/cli/settings.js'
+import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../../src/io/safetensors.js'
+import { describeModel } from '../../../src/io/model-file.js'
+import { Linear } from '../../../src/nn/index.js'
+import { Sequential } from '../../../src/nn/sequential.js'
+import { SGD } from '../../../src/optim/sgd.js'
+import { init } from '../../../src/runtime/embedded.js'
+import { FormatError } from '../../../src/runtime/errors.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'toeplitz-checkpoint-'))
 const path = join(folder, 'checkpoint.safetensors')
