@@ -1,6 +1,6 @@
 /** Compiles and instantiates the core: the only file that knows @assemblyscript/loader. */
 import { type HttpResponse, type WasmBytes, type WasmExports, type WasmMemory, type WasmModule } from './platform.js'
-import { instantiateSync } from '@assemblyscript/loader'
+import { demangle } from '@assemblyscript/loader'
 import { FormatError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import { MAXIMUM_PAGES } from './memory.js'
@@ -166,13 +166,10 @@ export function instantiateCore(module: WasmModule, shared: boolean): LoadedCore
 
 function link(module: WasmModule, shared: boolean): LoadedCore {
   const { memory, maximumPages } = createMemory(shared)
-  const given = { env: { memory } }
-  // The loader tests `instanceof`, which a module of another realm fails.
-  const { exports } =
-    module instanceof WebAssembly.Module
-      ? instantiateSync<Record<string, unknown>>(module, given).instance
-      : new WebAssembly.Instance(module, given)
-  const { heapBase, isRelaxed } = exports as Partial<Kernels>
+  // The loader's own instantiation is for modules with managed objects, which costs 1 kB: of them the core has none. What it makes of
+  // the exports tells them by their names; calls go to the exports themselves, without a wrapper.
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } })
+  const { heapBase, isRelaxed } = demangle<Partial<Kernels>>(exports)
   if (typeof heapBase !== 'function' || typeof isRelaxed !== 'function') {
     throw new FormatError(
       'init: the module is not a toeplitz core of this release: it does not export what a core does',
