@@ -13,7 +13,7 @@ import {
   checkNormalization,
   checkPreprocessing,
   digitPictures,
-  plainPreprocessing,
+  normalizedPixels,
   type Normalization,
   type Preprocessing,
 } from './preprocessing.js'
@@ -94,7 +94,8 @@ function preprocessingOf(
 ): Preprocessing | undefined {
   const [C, H, W] = input ?? []
   if (input?.length !== 3 || (C !== 1 && C !== 3)) return undefined
-  return plainPreprocessing([C, H as number, W as number], normalization)
+  // Checked with all that is known of the file.
+  return normalizedPixels([C, H as number, W as number], normalization)
 }
 
 /** What of a preprocessing does not fit the input of a model. */

@@ -175,16 +175,19 @@ export const plainPixels = ([channels, ...size]: readonly [1 | 3, number, number
   interpolation: 'area',
 })
 
-/** The same, and normalizes them. @throws ShapeError when the shape or the normalization is none of pictures */
+/** The same, and normalizes them, unchecked. */
+export const normalizedPixels = (
+  shape: readonly [1 | 3, number, number],
+  normalization: Normalization,
+): Preprocessing => ({ ...plainPixels(shape), scale: 1 / 255, normalization })
+
+/** The same, checked. @throws ShapeError when the shape or the normalization is none of pictures */
 export const plainPreprocessing = (
   shape: readonly [1 | 3, number, number],
   normalization: Normalization,
 ): Preprocessing => {
   checkList(shape, 'plainPreprocessing: the shape', '(C, H, W) of a picture')
-  return checkPreprocessing(
-    { ...plainPixels(shape), scale: 1 / 255, normalization },
-    'plainPreprocessing: preprocessing',
-  )
+  return checkPreprocessing(normalizedPixels(shape, normalization), 'plainPreprocessing: preprocessing')
 }
 
 /** A preprocessing of which another size is the middle, as that of a model which was trained on windows of its pictures. */
