@@ -15,7 +15,7 @@ export {
   type Simd,
 } from './runtime/core.js'
 export * from './runtime/errors.js'
-export type { Footprint } from './ops/convKernels.js'
+export type { Footprint } from './nn/layer.js'
 export type { Padding, PerDirection } from './plan/window.js'
 export type { ModuleSource } from './runtime/load.js'
 export type { MemoryUsage } from './runtime/memory.js'

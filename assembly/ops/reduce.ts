@@ -140,7 +140,7 @@ export function sum_fwd(y: usize, x: usize, shape: usize, divisor: f64, begin: i
 
 /**
  * y = the largest element over the reduced dimensions, or with sign −1 the smallest; index = its place in x, the first
- * of equals. A NaN outdoes every number.
+ * of equals, unless index is 0. A NaN outdoes every number.
  */
 export function extremum_fwd(y: usize, index: usize, x: usize, shape: usize, sign: f32, begin: i32, end: i32): void {
   const kept = shape + 8
@@ -166,7 +166,7 @@ export function extremum_fwd(y: usize, index: usize, x: usize, shape: usize, sig
       }
     }
     store<f32>(y + <usize>item * F32, load<f32>(place))
-    store<u32>(index + <usize>item * F32, <u32>((place - x) >> 2))
+    if (index) store<u32>(index + <usize>item * F32, <u32>((place - x) >> 2))
   }
 }
 

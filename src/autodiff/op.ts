@@ -1,19 +1,19 @@
-/** How an operation is defined: a shape rule, a forward pass and a gradient, in one place. */
-import { afterFailure, kernels } from '../runtime/core.js'
+/** How an operation is defined: a rule for shapes, the calls of its kernels and a gradient, in one place. */
+import { CallList, makeCalls, OUT, type Entry } from '../runtime/calls.js'
+import { afterFailure, kernels, release } from '../runtime/core.js'
 import { UnsupportedError } from '../runtime/errors.js'
-import { checkTensor, keep, scope, Tensor } from '../tensor/tensor.js'
+import type { Shape } from '../tensor/shape.js'
+import { checkTensor, empty, keep, openPlanner, restoring, Tensor, UnplannedError } from '../tensor/tensor.js'
+import { Recall } from './recall.js'
 import { isRecording, tapesTracking, type Step } from './tape.js'
 
 /** Tensor arguments by name; optional ones may be undefined. */
 export type Inputs = Readonly<Record<string, Tensor | undefined>>
 
-/** What the forward pass hands to the gradient besides inputs and output. */
-export type Saved = Readonly<Record<string, Tensor>>
-
 /** Which gradients are asked for. */
 export type Need<I> = { readonly [name in keyof I]: boolean }
 
-export interface GradientContext<I, S> {
+export interface GradientContext<I, S = unknown> {
   /** The inputs. Only those named in `keeps` hold data; of the others only the shape may be read. */
   readonly inputs: I
   /** The output; it holds data only when `keeps` names it. */
@@ -22,27 +22,42 @@ export interface GradientContext<I, S> {
   readonly need: Need<I>
 }
 
-export interface Definition<I extends Inputs, O, D, S extends Saved = Record<string, never>> {
+type Saves<S extends string, D> = { readonly [name in S]: (d: D) => Shape }
+
+export interface Definition<I extends Inputs, O, D, S extends string = never> {
   /**
-   * Validates and describes: returns everything the passes need, the output's shape above all. The only place
-   * that checks arguments; it allocates nothing.
+   * Checks shapes and options and describes the problem: everything that the passes need. The only place that checks arguments.
+   * Reads shapes alone, and allocates nothing.
    */
-  shape(inputs: I, options: O): D
-  /** The output, and what the gradient needs besides. `differentiate` tells whether a gradient may follow. */
-  forward(inputs: I, d: D, differentiate: boolean): Tensor | { readonly y: Tensor; readonly saved: S }
+  infer(inputs: I, options: O): D
+  /** Shape of the output. */
+  output(d: D): Shape
+  /**
+   * Lists the kernels that compute the output, `list.out`, and, where a gradient may follow, what it needs besides: operands by the names of
+   * inputs and of `saves`. Asked once for a problem.
+   */
+  prepare(list: CallList, d: D): void
+  /** Shapes of what is kept for the gradient besides inputs and output. */
+  readonly saves?: Saves<S, D>
+  /** Those of them that the kernels need even where no gradient may follow. Others have the address 0 then. */
+  readonly always?: readonly S[]
   /**
    * Gradients of the inputs, only of those in `need`: undefined under its name where one is zero, and no entry for an input that
    * has none, by which the operation cannot be differentiated. Nor can it be by any without this function.
    */
   gradient?(
-    context: GradientContext<I, S>,
+    context: GradientContext<I, { readonly [name in S]: Tensor }>,
     dy: Tensor,
     d: D,
   ): { readonly [name in keyof I]?: Tensor | false | undefined }
+  /** Lists the same with relu as its last part. */
+  rectified?(list: CallList, d: D): void
   /** Inputs that may be undefined. */
   readonly optional?: readonly (keyof I & string)[]
   /** What the gradient reads: names of inputs, and 'y'. Everything else is freed early. Default: the inputs. */
   readonly keeps?: readonly ((keyof I & string) | 'y')[]
+  /** Inputs that are changed in place: they get their values back where the pass fails. */
+  writes?(d: D): readonly (keyof I & string)[]
 }
 
 /** A tensor that has a shape and no data. */
@@ -69,50 +84,135 @@ export function checkConstant(value: unknown, name: string, argument: string): v
   if (isFollowed(value)) throw noGradient(name, argument)
 }
 
-/** An operation: tensors by name and options in, one tensor out. */
-export type Op<I extends Inputs, O> = (inputs: I, options: O) => Tensor
+/**
+ * An operation: tensors by name and options in, one tensor out. Who gives `receive` is handed what the operation saves, too: its
+ * further results.
+ */
+export type Op<I extends Inputs, O, S extends string = never> = (
+  inputs: I,
+  options: O,
+  receive?: (saved: Readonly<Record<S, Tensor>>) => void,
+) => Tensor
+
+/** A problem of an operation: inputs of certain shapes, and certain options. */
+interface Problem<D> {
+  readonly d: D
+  readonly shape: Shape
+  readonly list: CallList
+}
 
 /**
- * Makes an operation. Temporaries of its passes are disposed when they end, by return or by error. The result
- * is recorded on every open tape that tracks one of the inputs.
+ * Makes an operation. Where it is called, the result is recorded on every open tape that tracks one of the inputs.
  */
-export function defineOp<I extends Inputs, O, D, S extends Saved = Record<string, never>>(
+export function defineOp<I extends Inputs, O, D, S extends string = never>(
   name: string,
   definition: Definition<I, O, D, S>,
-): Op<I, O> {
-  return (inputs, options) => {
+): Op<I, O, S> {
+  const recall = new Recall<Problem<D>>()
+  const { optional, writes, always } = definition
+  const saves = Object.entries(definition.saves ?? {}) as [S, (d: D) => Shape][]
+  const known = (operand: string, inputs: I): boolean =>
+    operand === OUT || operand in inputs || saves.some(([saved]) => saved === operand)
+  return (inputs, options, receive) => {
     kernels(name)
     for (const argument in inputs) {
       const given = inputs[argument]
-      if (given !== undefined || !definition.optional?.includes(argument)) checkTensor(given, name, argument)
+      if (given !== undefined || !optional?.includes(argument)) checkTensor(given, name, argument)
     }
-    const d = definition.shape(inputs, options)
-    const present = isRecording() ? presentOf(inputs) : []
-    const tapes = tapesTracking(present.map(([, { storage }]) => storage))
-    return scope(() => {
-      try {
-        const result = definition.forward(inputs, d, tapes.length > 0)
-        const y = result instanceof Tensor ? result : result.y
-        const saved = result instanceof Tensor ? ({} as S) : result.saved
-        for (const tape of tapes) tape.add(makeStep(name, definition, inputs, present, y, saved, d))
-        return y
-      } catch (error) {
-        throw afterFailure(name, error)
+    const derive = (): Problem<D> => {
+      const d = definition.infer(inputs, options)
+      const shape = definition.output(d)
+      const list = new CallList()
+      definition.prepare(list, d)
+      for (const entry of list.entries) {
+        // Memory of another name would be read at address 0.
+        if (entry.kind === 'operand' && !known(entry.name, inputs))
+          throw new TypeError(`${name}: no operand ${entry.name}`)
       }
-    })
+      return { d, shape: Object.isFrozen(shape) ? shape : Object.freeze([...shape]), list }
+    }
+    let made: Tensor[] | undefined
+    try {
+      const { d, shape, list } = recall.of(inputs, options, derive)
+      const planner = openPlanner()
+      if (planner && !isRecording()) {
+        if (receive || writes?.(d).length) throw new UnplannedError()
+        const scratch = new Map(always?.map((key) => [key, (definition.saves as Saves<S, D>)[key](d)]))
+        const rectified =
+          definition.rectified &&
+          (() => {
+            const fused = new CallList()
+            definition.rectified?.(fused, d)
+            return fused
+          })
+        return planner.note({ name, inputs, list, shape, scratch, rectified })
+      }
+      const present = isRecording() ? presentOf(inputs) : []
+      const tapes = tapesTracking(present.map(([, { storage }]) => storage))
+      const y = empty(shape, name)
+      made = [y]
+      const saved: Record<string, Tensor> = {}
+      for (const [key, shapeOf] of saves) {
+        if (tapes.length > 0 || receive || always?.includes(key)) made.push((saved[key] = empty(shapeOf(d), name)))
+      }
+      const operands = (operand: string): Tensor | undefined =>
+        operand === OUT ? y : (saved[operand] ?? inputs[operand])
+      const written = writes?.(d).map((argument) => inputs[argument] as Tensor)
+      if (written) {
+        restoring(written, () => perform(list, operands))
+        for (const { storage } of written) storage.changed()
+      } else perform(list, operands)
+      for (const tape of tapes) tape.add(makeStep(name, definition, inputs, present, y, saved as Record<S, Tensor>, d))
+      if (receive) receive(saved as Record<S, Tensor>)
+      else for (let i = 1; i < made.length; i++) (made[i] as Tensor).dispose()
+      return y
+    } catch (error) {
+      if (made) for (const tensor of made) tensor.dispose()
+      throw afterFailure(name, error)
+    }
+  }
+}
+
+/** Makes the calls of a list on tensors, and those of the lists that take over. */
+export function perform(list: CallList, operands: (name: string) => Tensor | undefined): void {
+  const isFinite = (name: string): boolean => {
+    const { storage, size } = operands(name) as Tensor
+    return storage.isFinite(size)
+  }
+  for (let next: CallList | undefined = list; next;) {
+    let lent: number[] | undefined
+    const table: number[] = []
+    const { entries }: CallList = next
+    try {
+      for (let i = 0; i < entries.length; i++) {
+        const entry = entries[i] as Entry
+        if (entry.kind === 'operand') table[i] = operands(entry.name)?.pointer ?? 0
+        else if (entry.kind === 'packed') {
+          const { storage, pointer } = operands(entry.from) as Tensor
+          const { pointer: at, kept } = storage.derive(entry.key, entry.bytes, (packed) => {
+            makeCalls(entry.list, [packed, pointer])
+          })
+          if (!kept) (lent ??= []).push(at)
+          table[i] = at
+        } else table[i] = 0
+      }
+      next = makeCalls(next, table, isFinite)
+    } finally {
+      if (lent) for (const at of lent) release(at)
+    }
   }
 }
 
 const presentOf = (inputs: Inputs): [string, Tensor][] =>
   Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined)
 
-function makeStep<I extends Inputs, O, D, S extends Saved>(
+function makeStep<I extends Inputs, O, D, S extends string>(
   name: string,
   definition: Definition<I, O, D, S>,
   inputs: I,
   present: readonly (readonly [string, Tensor])[],
   y: Tensor,
-  saved: S,
+  saved: Readonly<Record<S, Tensor>>,
   d: D,
 ): Step {
   const keeps = new Set<string>(definition.keeps ?? Object.keys(inputs))
@@ -122,12 +222,14 @@ function makeStep<I extends Inputs, O, D, S extends Saved>(
     held.push(alias)
     return alias
   }
-  // The aliases must outlive the scope of the operation: they are made in it and handed to the tape.
+  // The aliases must outlive the scope that the operation is called in: they are handed to the tape.
   const own = Object.fromEntries(
     present.map(([argument, tensor]) => [argument, keeps.has(argument) ? hold(tensor) : shapeOnly(tensor)]),
   ) as unknown as I
   const ownY = keeps.has('y') ? hold(y) : shapeOnly(y)
-  const ownSaved = Object.fromEntries(Object.entries(saved).map(([key, tensor]) => [key, hold(tensor)])) as unknown as S
+  const ownSaved = Object.fromEntries(
+    Object.entries<Tensor>(saved).map(([key, tensor]) => [key, hold(tensor)]),
+  ) as unknown as Readonly<Record<S, Tensor>>
   const storages = present.map(([argument, { storage }]) => [argument, storage] as const)
   for (const tensor of held) keep(tensor)
   return {

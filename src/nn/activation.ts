@@ -22,11 +22,11 @@ import {
 import { logSoftmax, softmax } from '../ops/softmax.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { Layer, type OptionRules } from './layer.js'
+import { LoweredLayer, type OptionRules } from './layer.js'
 import { noRules, type RulesOf } from './options.js'
 
 /** A layer that maps each element, or the channels at each place, to as many. */
-abstract class Pointwise<Options extends object = object> extends Layer<Options> {
+abstract class Pointwise<Options extends object = object> extends LoweredLayer<Options> {
   /** What the options must be. */
   static override readonly rules: OptionRules = noRules
 
@@ -47,94 +47,85 @@ function overChannels(type: string, input: Shape): number[] {
 
 /** max(x, 0). */
 export class ReLU extends Pointwise {
-  static override readonly repeatable = true
   readonly type = 'ReLU'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return relu(x)
   }
 }
 
 /** x, or negativeSlope · x below 0. */
 export class LeakyReLU extends Pointwise<LeakyReluOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = leakyReluNames
   readonly type = 'LeakyReLU'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return leakyRelu(x, this.options)
   }
 }
 
 /** x, or alpha · (eˣ − 1) below 0. */
 export class ELU extends Pointwise<EluOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = eluNames
   readonly type = 'ELU'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return elu(x, this.options)
   }
 }
 
 /** x·Φ(x). */
 export class GELU extends Pointwise<GeluOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = geluNames
   readonly type = 'GELU'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return gelu(x, this.options)
   }
 }
 
 /** x·σ(x). */
 export class SiLU extends Pointwise {
-  static override readonly repeatable = true
   readonly type = 'SiLU'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return silu(x)
   }
 }
 
 /** ln(1 + e^(beta·x)) / beta. */
 export class Softplus extends Pointwise<SoftplusOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = softplusNames
   readonly type = 'Softplus'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return softplus(x, this.options)
   }
 }
 
 /** 1 / (1 + e⁻ˣ). */
 export class Sigmoid extends Pointwise {
-  static override readonly repeatable = true
   readonly type = 'Sigmoid'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return sigmoid(x)
   }
 }
 
 /** tanh x. */
 export class Tanh extends Pointwise {
-  static override readonly repeatable = true
   readonly type = 'Tanh'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return tanh(x)
   }
 }
 
 /** 1.7159 · tanh(2x/3), LeNet-5's. */
 export class ScaledTanh extends Pointwise {
-  static override readonly repeatable = true
   readonly type = 'ScaledTanh'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return scaledTanh(x)
   }
 }
@@ -147,7 +138,6 @@ export interface SoftmaxOptions {
 
 /** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`. */
 export class Softmax extends Pointwise<SoftmaxOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = { inLoss: 'flag' } satisfies RulesOf<SoftmaxOptions>
   readonly type = 'Softmax'
 
@@ -156,22 +146,17 @@ export class Softmax extends Pointwise<SoftmaxOptions> {
     return overChannels(this.type, input)
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return this.options.inLoss ? x : softmax(x, 1)
   }
 
   override operations(input: Shape): number {
     return this.options.inLoss ? 0 : sizeOf(input)
   }
-
-  override sharesInput(): boolean {
-    return this.options.inLoss ?? false
-  }
 }
 
 /** Logarithms of the probabilities over the channels. */
 export class LogSoftmax extends Pointwise {
-  static override readonly repeatable = true
   readonly type = 'LogSoftmax'
 
   /** The shape of the input. @throws ShapeError where it has no channels */
@@ -179,7 +164,7 @@ export class LogSoftmax extends Pointwise {
     return overChannels(this.type, input)
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return logSoftmax(x, 1)
   }
 

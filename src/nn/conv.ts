@@ -10,7 +10,6 @@ import {
   type Conv,
   type ConvOptions,
 } from '../ops/conv.js'
-import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import {
   convTranspose1d,
   convTranspose2d,
@@ -19,15 +18,14 @@ import {
   transposeNames,
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
-import { planConv } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { defined } from '../runtime/options.js'
-import { sameShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import {
   expectChannels,
   expectMaps,
-  Layer,
+  LoweredLayer,
   type ForwardContext,
   type LayerConvolution,
   type OptionRules,
@@ -57,7 +55,7 @@ const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, group
 const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeNames)
 
 /** A layer with weights `weight` and `bias` over a kernel. */
-abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
+abstract class Kernel<Options extends KernelOptions> extends LoweredLayer<Options> {
   protected abstract readonly directions: 1 | 2 | 3
 
   constructor(options: Options) {
@@ -80,7 +78,7 @@ abstract class Kernel<Options extends KernelOptions> extends Layer<Options> {
     return bias ? [weight, { name: 'bias', shape: [outChannels], init: biasInit }] : [weight]
   }
 
-  forward(x: Tensor, { relu = false }: ForwardContext): Tensor {
+  protected lower(x: Tensor, { relu = false }: ForwardContext): Tensor {
     const bias = this.options.bias === false ? undefined : this.weight('bias')
     return this.transform(x, this.weight('weight'), bias, relu)
   }
@@ -141,13 +139,6 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
     return { problem: live?.problem ?? problem, algorithm, transposed: false }
   }
 
-  override footprint(N: number, input: Shape): Footprint {
-    const { problem, algorithm } = this.convolution(N, input)
-    const { workspace, packed } = convFootprint(planConv(problem, 'fwd', algorithm), problem)
-    const made = sameShape(problem.input, input.slice(1)) ? 0 : sizeOf(problem.input)
-    return { workspace: workspace + 4 * N * (input[0] as number) * made, packed }
-  }
-
   describe(): string {
     return notation('conv', this.options, [this.options.kernel, this.options.outChannels])
   }
@@ -155,21 +146,18 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
 
 /** One-dimensional convolution: x (N, C, W), weights (K, C/groups, S). */
 export class Conv1d extends Convolution {
-  static override readonly repeatable = true
   readonly type = 'Conv1d'
   protected readonly directions = 1
 }
 
 /** Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S). */
 export class Conv2d extends Convolution {
-  static override readonly repeatable = true
   readonly type = 'Conv2d'
   protected readonly directions = 2
 }
 
 /** Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S). */
 export class Conv3d extends Convolution {
-  static override readonly repeatable = true
   readonly type = 'Conv3d'
   protected readonly directions = 3
 }
@@ -234,14 +222,6 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
     return { problem: live?.problem ?? problem, algorithm, transposed: true }
   }
 
-  override footprint(N: number, input: Shape): Footprint {
-    const { xShape } = this.#describe(input, N)
-    const { problem, algorithm } = this.convolution(N, input)
-    const { workspace, packed } = convFootprint(planConv(problem, 'dx', algorithm), problem, 'dx')
-    // The bias is added to the result, into another tensor.
-    return { workspace: this.options.bias === false ? workspace : Math.max(workspace, 4 * sizeOf(xShape)), packed }
-  }
-
   describe(): string {
     return notation('convT', this.options, [this.options.kernel, this.options.outChannels])
   }
@@ -249,21 +229,18 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
 
 /** Transposed convolution: x (N, C, W), weights (C, K/groups, S). */
 export class ConvTranspose1d extends Transposed {
-  static override readonly repeatable = true
   readonly type = 'ConvTranspose1d'
   protected readonly directions = 1
 }
 
 /** Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S). */
 export class ConvTranspose2d extends Transposed {
-  static override readonly repeatable = true
   readonly type = 'ConvTranspose2d'
   protected readonly directions = 2
 }
 
 /** Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S). */
 export class ConvTranspose3d extends Transposed {
-  static override readonly repeatable = true
   readonly type = 'ConvTranspose3d'
   protected readonly directions = 3
 }

@@ -2,7 +2,7 @@
 import { dropout } from '../ops/dropout.js'
 import type { Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { Layer, type ForwardContext, type OptionRules } from './layer.js'
+import { LoweredLayer, type ForwardContext, type OptionRules } from './layer.js'
 import type { RulesOf } from './options.js'
 
 /** Options of `Dropout`. */
@@ -15,8 +15,7 @@ export interface DropoutLayerOptions {
  * In training, sets elements to zero with probability p and scales the others by 1 / (1 − p); in use it changes nothing.
  * The mask is a function of the seed, the step and the layer's place in the model.
  */
-export class Dropout extends Layer<DropoutLayerOptions> {
-  static override readonly repeatable = true
+export class Dropout extends LoweredLayer<DropoutLayerOptions> {
   static override readonly rules: OptionRules = { p: 'share' } satisfies RulesOf<DropoutLayerOptions>
   readonly type = 'Dropout'
 
@@ -24,12 +23,8 @@ export class Dropout extends Layer<DropoutLayerOptions> {
     return [...input]
   }
 
-  forward(x: Tensor, { training, seed, stream }: ForwardContext): Tensor {
+  protected lower(x: Tensor, { training, seed, stream }: ForwardContext): Tensor {
     return training ? dropout(x, { p: this.options.p, seed, stream }) : x
-  }
-
-  override sharesInput(): boolean {
-    return true
   }
 
   describe(): string {

@@ -3,30 +3,24 @@
  * are first needed; a forward pass frees each value after its last use.
  */
 import { isRecording } from '../autodiff/tape.js'
+import { measurePlan } from '../graph/memory.js'
+import type { Plan } from '../graph/plan.js'
+import { Program, type Values } from '../graph/program.js'
 import { encodeSafetensors, openSafetensors } from '../io/safetensors.js'
 import { perDirection } from '../plan/window.js'
-import { DisposedError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { DisposedError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkFunction, checkList, checkModel, checkObject, wrongKind } from '../runtime/check.js'
 import type { FileBytes } from '../io/safetensors.js'
 import { checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
-import { checkShape, checkSize, sameShape, showShape, type Shape } from '../tensor/shape.js'
-import { checkTensor, owned, restoring, scope, Tensor } from '../tensor/tensor.js'
+import { checkShape, checkSize, sameShape, type Shape } from '../tensor/shape.js'
+import { checkTensor, openPlanner, restoring, scope, Tensor } from '../tensor/tensor.js'
 import { Explanation, explainLayer } from './explain.js'
 import { modelNames, type ModelOptions } from './options.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
-import {
-  assertFits,
-  inferShapes,
-  measureMemory,
-  planSteps,
-  splitBatch,
-  weightBytes,
-  type Shapes,
-  type Step,
-} from './schedule.js'
-import { CAPTURED_BYTES, isRepeatable, Replay, type Values } from './replay.js'
+import { disposePlan, lower, runLayers, type Lowering } from './lowering.js'
+import { assertFits, inferShapes, measureMemory, planSteps, splitBatch, weightBytes, type Shapes } from './schedule.js'
 import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
 import { checkNodes, checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
@@ -103,14 +97,22 @@ export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
 
 /** A forward pass for inputs of certain shapes. */
 interface Pass {
-  readonly key: string
-  readonly steps: readonly Step[]
-  /** Whether it is small enough to be captured, and its layers let it. */
-  repeatable: boolean
-  /** How often it was run since the weights have changed, of which `version` tells. */
-  runs: number
-  version: number
-  replay: Replay | undefined
+  readonly lowering: Lowering
+  /** What the program is to be made of. */
+  plan: Plan | undefined
+  /** Made by the first run outside of training; null where layers say for themselves what they compute. */
+  program: Program | null | undefined
+}
+
+/** Whether a pass is made for inputs of these shapes and gives these outputs. */
+function isFor({ inputs, wanted: known }: Lowering, given: Values, wanted: readonly string[]): boolean {
+  if (given.size !== inputs.size || wanted.length !== known.length) return false
+  for (let i = 0; i < known.length; i++) if (known[i] !== wanted[i]) return false
+  for (const [name, { shape }] of given) {
+    const own = inputs.get(name)
+    if (own !== shape && !(own && sameShape(own, shape))) return false
+  }
+  return true
 }
 
 const graphNames = { inputs: 0, outputs: 0, auxiliary: 0, blocks: 0 } satisfies Names<
@@ -118,12 +120,6 @@ const graphNames = { inputs: 0, outputs: 0, auxiliary: 0, blocks: 0 } satisfies 
 >
 const nodeNames = { name: 0, layer: 0, inputs: 0, block: 0 } satisfies Names<NodeOptions>
 const forwardNames = { training: 0, seed: 0, step: 0 } satisfies Names<ForwardOptions>
-
-/** A pass is captured when it has been run so often: then its weights are packed. */
-const RUNS_BEFORE_CAPTURE = 2
-
-/** Streams below this one belong to initial weights, shuffling and augmentation. */
-const DROPOUT_STREAM = 0x80000000
 
 /**
  * A model of named nodes, each with one layer, that may branch and join: inception modules, shared towers, several
@@ -276,15 +272,25 @@ export class Graph {
 
   /** The pass for these tensors, checked once for each change of shapes. */
   #prepare(given: ReadonlyMap<string, Tensor>, wanted: readonly string[]): Pass {
+    if (this.#pass && isFor(this.#pass.lowering, given, wanted)) return this.#pass
     const full = new Map([...given].map(([name, { shape }]) => [name, shape]))
-    const key = `${[...full].map(([name, shape]) => `${name}${showShape(shape)}`).join()}>${wanted.join()}`
-    if (this.#pass?.key === key) return this.#pass
     const { batch, shapes: inputs } = splitBatch(full)
     const shapes = inferShapes(inputs, this.nodes)
     const steps = planSteps(this.nodes, wanted)
-    const weights = weightBytes(shapes, this.nodes)
-    const { firstPeak, working } = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
-    assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
+    const lowering = { steps, inputs: full, shapes, wanted: [...wanted] }
+    let plan = lower(lowering)
+    try {
+      const { firstPeak } = measureMemory(plan && measurePlan(plan), weightBytes(shapes, this.nodes))
+      assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
+      // A plan that was made before the weights has none.
+      if (plan && !this.#built) {
+        disposePlan(plan)
+        plan = undefined
+      }
+    } catch (error) {
+      if (plan) disposePlan(plan)
+      throw error
+    }
     const before = new Map(this.#inputs)
     for (const [name, shape] of inputs) if (!this.#inputs.get(name)) this.#inputs.set(name, [...shape])
     try {
@@ -294,10 +300,8 @@ export class Graph {
       for (const [name, shape] of before) this.#inputs.set(name, shape)
       throw error
     }
-    this.#pass?.replay?.dispose()
-    const repeatable =
-      this.#keepPacked && working <= CAPTURED_BYTES && steps.every(({ node: { layer } }) => isRepeatable(layer))
-    this.#pass = { key, steps, repeatable, runs: 0, version: 0, replay: undefined }
+    this.#disposePass()
+    this.#pass = { lowering, plan, program: undefined }
     return this.#pass
   }
 
@@ -350,12 +354,13 @@ export class Graph {
     checkKeys('forward', options, forwardNames)
     const given = this.#given(x)
     const { training = this.#training, seed = this.#seed } = options
-    const repeated = training || isRecording() ? undefined : this.#repeat(given, wanted)
-    if (repeated) return repeated
-    const { steps } = this.#prepare(given, wanted)
+    const prepared = this.#prepare(given, wanted)
+    const planned = training || isRecording() || openPlanner() ? undefined : this.#runPlanned(prepared, given)
+    if (planned) return planned
+    const { steps } = prepared.lowering
     const step = options.step ?? (training ? this.#steps : 0)
     const pass = (): Record<string, Tensor> => {
-      const values = this.#compute(steps, given, { training, seed, step })
+      const values = runLayers(steps, given, { training, seed, step, nodes: this.nodes.length })
       return Object.fromEntries(wanted.map((name) => [name, values.get(name) as Tensor]))
     }
     if (!training) return scope(pass)
@@ -367,66 +372,27 @@ export class Graph {
     return outputs
   }
 
-  /** Values of the nodes that are left after some steps. */
-  #compute(
-    steps: readonly Step[],
-    given: Values,
-    options: Pick<ForwardContext, 'training' | 'seed' | 'step'>,
-  ): Map<string, Tensor> {
-    const values = new Map(given)
-    for (const { node, last, place, relu } of steps) {
-      const stream = (DROPOUT_STREAM + ((options.step * this.nodes.length + place) % DROPOUT_STREAM)) >>> 0
-      const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
-      const [first, ...others] = read
-      const y =
-        relu === 'done' ? first : node.layer.forward(first, { ...options, stream, relu: relu === 'here' }, ...others)
-      if (!(y instanceof Tensor)) {
-        throw new ShapeError(
-          `layer ${node.name}, ${node.layer.describe()}: forward must return a Tensor, not ${inWords(y)}`,
-        )
-      }
-      // A layer that hands on its input, or a tensor that it keeps, gives a handle of its own.
-      values.set(node.name, read.includes(y) ? y.alias() : owned(y))
-      for (const name of last) {
-        values.get(name)?.dispose()
-        values.delete(name)
-      }
-    }
-    return values
+  #disposePass(): void {
+    const { plan, program } = this.#pass ?? {}
+    if (plan) disposePlan(plan)
+    program?.dispose()
+    this.#pass = undefined
   }
 
-  /** What a pass outside of training gives, if it can be repeated kernel by kernel. */
-  #repeat(given: Values, wanted: readonly string[]): Record<string, Tensor> | undefined {
-    const pass = this.#pass
-    if (!pass?.repeatable) return undefined
-    if (pass.replay && !pass.replay.current) {
-      pass.replay.dispose()
-      pass.replay = undefined
-      pass.runs = 0
+  /** What a pass outside of training gives by its program, if it has one. */
+  #runPlanned(pass: Pass, given: Values): Record<string, Tensor> | undefined {
+    if (pass.program && !pass.program.current) {
+      pass.program.dispose()
+      pass.program = undefined
     }
-    if (pass.replay) return pass.replay.fits(given, wanted) ? pass.replay.run(given) : undefined
-    if (this.#prepare(given, wanted) !== pass) return undefined
-    const weights = this.layers.flatMap((layer) => [...layer.tensors().values()])
-    const version = weights.reduce((sum, { storage }) => sum + storage.version, 0)
-    if (version !== pass.version) Object.assign(pass, { version, runs: 0 })
-    if (pass.runs++ < RUNS_BEFORE_CAPTURE) return undefined
-    let replay: Replay | undefined
-    try {
-      replay = Replay.of(given, weights, (inputs) => {
-        const values = this.#compute(pass.steps, inputs, { training: false, seed: 0, step: 0 })
-        return new Map(wanted.map((name) => [name, values.get(name) as Tensor]))
-      })
-      const outputs = replay?.run(given)
-      pass.replay = replay
-      pass.repeatable = replay !== undefined
-      return outputs
-    } catch (error) {
-      replay?.dispose()
-      if (!(error instanceof OutOfMemoryError)) throw error
-      // A pass that is captured takes a little more memory than another.
-      pass.repeatable = false
-      return undefined
+    if (pass.program === undefined) {
+      const plan = pass.plan ?? lower(pass.lowering)
+      pass.plan = undefined
+      const runs = plan?.order.every(({ node }) => !node.opaque) ?? false
+      pass.program = plan && runs ? new Program(plan, this.#keepPacked) : null
+      if (plan && !runs) disposePlan(plan)
     }
+    return pass.program?.run(given)
   }
 
   /**
@@ -618,7 +584,7 @@ export class Graph {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.#pass?.replay?.dispose()
+    this.#disposePass()
     for (const layer of this.layers) layer.dispose()
   }
 

@@ -33,6 +33,7 @@ export {
 } from './initialize.js'
 export {
   Layer,
+  LoweredLayer,
   type ForwardContext,
   type Json,
   type LayerConfig,

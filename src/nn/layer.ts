@@ -1,5 +1,4 @@
 /** What a layer is: a rule for shapes without the batch, weights made when the input is known, a forward pass. */
-import type { Footprint } from '../ops/convKernels.js'
 import type { ConvAlgorithm, ConvProblem } from '../plan/conv.js'
 import { wrongKind } from '../runtime/check.js'
 import { ShapeError } from '../runtime/errors.js'
@@ -52,6 +51,16 @@ export interface LayerConvolution {
   readonly transposed: boolean
 }
 
+/** Bytes that a forward pass needs besides its tensors. */
+export interface Footprint {
+  /** Returned when it ends. */
+  readonly workspace: number
+  /** Weights packed for its kernel: made in the first pass, kept from the second on. */
+  readonly packed: number
+}
+
+const outsideOfTraining: ForwardContext = { training: false, seed: 0, step: 0, stream: 0 }
+
 const noFootprint: Footprint = { workspace: 0, packed: 0 }
 
 /**
@@ -63,11 +72,6 @@ export abstract class Layer<Options extends object = object> {
   abstract readonly type: string
   /** As they were given. */
   readonly options: Options
-  /**
-   * Own property of a class: outside of training a forward pass reads its inputs and the weights and calls operations,
-   * the same for the same shapes, so that a model may repeat their kernels instead of the pass.
-   */
-  static readonly repeatable: boolean = false
   /**
    * What the options of a class must be, by name: every one that there is, and others are refused. A class that has no rules
    * of its own takes any.
@@ -85,6 +89,7 @@ export abstract class Layer<Options extends object = object> {
     return this.#trainable
   }
 
+  /** Lets the layer be trained, or be as it is. */
   set trainable(trainable: boolean) {
     if (typeof trainable !== 'boolean') throw wrongKind(`${this.type}: trainable`, 'true or false', trainable)
     this.#trainable = trainable
@@ -92,6 +97,8 @@ export abstract class Layer<Options extends object = object> {
 
   #trainable = true
   readonly #tensors = new Map<string, Tensor>()
+  /** Weights without numbers, while a pass is planned before there are any. */
+  #planned: ReadonlyMap<string, Tensor> | undefined
   #specs: readonly WeightSpec[] | undefined
 
   constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
@@ -105,6 +112,11 @@ export abstract class Layer<Options extends object = object> {
 
   /** y for x, both with the batch first. */
   abstract forward(x: Tensor, context: ForwardContext, ...others: Tensor[]): Tensor
+
+  /** Whether what the layer computes outside of training is told by operations alone. @internal */
+  get isLowered(): boolean {
+    return false
+  }
 
   /** The layer in the notation of the lecture: `conv(5, 32)`. */
   abstract describe(): string
@@ -193,6 +205,11 @@ export abstract class Layer<Options extends object = object> {
     this.#specs = specs
   }
 
+  /** Has weights by their shapes alone, from `make`, until it is called without one. @internal */
+  planWeights(input?: Shape, make?: (shape: Shape) => Tensor): void {
+    this.#planned = input && make && new Map(this.weights(input).map(({ name, shape }) => [name, make(shape)]))
+  }
+
   /** Takes the weights away again, as if they had never been made. @internal */
   unbuild(): void {
     this.dispose()
@@ -202,7 +219,7 @@ export abstract class Layer<Options extends object = object> {
 
   /** A weight by name. @throws ShapeError before the layer was built. */
   protected weight(name: string): Tensor {
-    const found = this.#tensors.get(name)
+    const found = this.#tensors.get(name) ?? this.#planned?.get(name)
     if (!found) {
       throw new ShapeError(
         `${this.type}: the layer has no ${name} yet; build the model by its input option or a first forward pass`,
@@ -234,6 +251,26 @@ export abstract class Layer<Options extends object = object> {
   /** Frees the weights. */
   dispose(): void {
     for (const tensor of this.#tensors.values()) tensor.dispose()
+  }
+}
+
+/**
+ * A layer that calls operations alone: the same ones for the same shapes, options and `training`. Outside of training a model
+ * calls `lower` once for a shape, and runs what it was told; the layers of the package are such. A layer that reads numbers, counts
+ * its calls or draws others each time is a {@link Layer}.
+ */
+export abstract class LoweredLayer<Options extends object = object> extends Layer<Options> {
+  /** y for x, both with the batch first. */
+  protected abstract lower(x: Tensor, context: ForwardContext, ...others: Tensor[]): Tensor
+
+  /** y for x, both with the batch first. Default context: outside of training. */
+  override forward(x: Tensor, context: ForwardContext = outsideOfTraining, ...others: Tensor[]): Tensor {
+    return this.lower(x, context, ...others)
+  }
+
+  /** Whether no class derived from it has a `forward` of its own. @internal */
+  override get isLowered(): boolean {
+    return this.forward === LoweredLayer.prototype.forward
   }
 }
 

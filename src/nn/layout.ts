@@ -1,18 +1,16 @@
 /** Layers that move values: flattening, enlarging, joining. */
 import { add } from '../ops/elementwise.js'
-import type { Footprint } from '../ops/convKernels.js'
 import { concat, upsample2d, upsampleNames, type Upsample2dOptions } from '../ops/layout.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type ForwardContext, type OptionRules } from './layer.js'
+import { expectMaps, LoweredLayer, type ForwardContext, type OptionRules } from './layer.js'
 import { noRules } from './options.js'
 import { wholeWindow, type Window } from './receptive.js'
 
 /** (N, C, H, W) -> (N, C·H·W). */
-export class Flatten extends Layer {
-  static override readonly repeatable = true
+export class Flatten extends LoweredLayer {
   static override readonly rules: OptionRules = noRules
   readonly type = 'Flatten'
 
@@ -20,16 +18,12 @@ export class Flatten extends Layer {
     return [sizeOf(input)]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return x.reshape([x.shape[0] as number, -1])
   }
 
   override window(input: Shape): Window {
     return wholeWindow(input)
-  }
-
-  override sharesInput(): boolean {
-    return true
   }
 
   describe(): string {
@@ -38,8 +32,7 @@ export class Flatten extends Layer {
 }
 
 /** Feature maps enlarged by whole factors. */
-export class Upsample2d extends Layer<Upsample2dOptions> {
-  static override readonly repeatable = true
+export class Upsample2d extends LoweredLayer<Upsample2dOptions> {
   static override readonly rules: OptionRules = upsampleNames
   readonly type = 'Upsample2d'
 
@@ -59,19 +52,13 @@ export class Upsample2d extends Layer<Upsample2dOptions> {
     return [C, H * rows, W * columns]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return upsample2d(x, this.options)
   }
 
   override window(): Window {
     const two = this.options.mode === 'bilinear' ? 2 : 1
     return { reach: [two, two], stride: this.#scale().map((factor) => 1 / factor), lo: [0, 0] }
-  }
-
-  /** Between the two directions of the interpolation. */
-  override footprint(N: number, input: Shape): Footprint {
-    const [rows] = this.#scale() as [number, number]
-    return { workspace: this.options.mode === 'bilinear' ? 4 * N * sizeOf(input) * rows : 0, packed: 0 }
   }
 
   describe(): string {
@@ -81,8 +68,7 @@ export class Upsample2d extends Layer<Upsample2dOptions> {
 }
 
 /** Inputs one after another along the channels: (C₁, …), (C₂, …) -> (C₁ + C₂, …). */
-export class Concat extends Layer {
-  static override readonly repeatable = true
+export class Concat extends LoweredLayer {
   static override readonly rules: OptionRules = noRules
   readonly type = 'Concat'
   override readonly many = true
@@ -98,7 +84,7 @@ export class Concat extends Layer {
     return [[input, ...others].reduce((sum, shape) => sum + (shape[0] as number), 0), ...input.slice(1)]
   }
 
-  forward(x: Tensor, _context: ForwardContext, ...others: Tensor[]): Tensor {
+  protected lower(x: Tensor, _context: ForwardContext, ...others: Tensor[]): Tensor {
     return concat([x, ...others], 1)
   }
 
@@ -108,8 +94,7 @@ export class Concat extends Layer {
 }
 
 /** The sum of inputs of one shape. */
-export class Add extends Layer {
-  static override readonly repeatable = true
+export class Add extends LoweredLayer {
   static override readonly rules: OptionRules = noRules
   readonly type = 'Add'
   override readonly many = true
@@ -123,7 +108,7 @@ export class Add extends Layer {
     return [...input]
   }
 
-  forward(x: Tensor, _context: ForwardContext, ...others: Tensor[]): Tensor {
+  protected lower(x: Tensor, _context: ForwardContext, ...others: Tensor[]): Tensor {
     return scope(() => others.reduce((sum, other) => add(sum, other), x))
   }
 

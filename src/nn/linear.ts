@@ -1,14 +1,12 @@
 /** Fully connected layers. */
 import { conv2d } from '../ops/conv.js'
-import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import { linear } from '../ops/linear.js'
-import { multiplyWorkspace } from '../ops/matmulKernels.js'
-import { planConv, type ConvProblem } from '../plan/conv.js'
+import { type ConvProblem } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
+import { expectMaps, LoweredLayer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import type { RulesOf } from './options.js'
 
@@ -43,8 +41,7 @@ export function placeProblem(N: number, input: Shape, units: number): ConvProble
 }
 
 /** Fully connected layer with weights (out, in): y = x · wᵀ + bias. */
-export class Linear extends Layer<LinearOptions> {
-  static override readonly repeatable = true
+export class Linear extends LoweredLayer<LinearOptions> {
   static override readonly rules: OptionRules = {
     outFeatures: 'count',
     inFeatures: 'count',
@@ -80,7 +77,7 @@ export class Linear extends Layer<LinearOptions> {
     return bias ? [weight, { name: 'bias', shape: [outFeatures], init: biasInit }] : [weight]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     const { everyPlace = false, bias = true } = this.options
     const [w, b] = [this.weight('weight'), bias ? this.weight('bias') : undefined]
     if (!everyPlace) return linear(x, w, b)
@@ -96,14 +93,6 @@ export class Linear extends Layer<LinearOptions> {
     const { outFeatures, everyPlace = false } = this.options
     if (!everyPlace) return undefined
     return { problem: placeProblem(N, input, outFeatures), algorithm: 'auto', transposed: false }
-  }
-
-  override footprint(N: number, input: Shape): Footprint {
-    const { outFeatures } = this.options
-    const { problem } = this.convolution(N, input) ?? {}
-    if (problem) return convFootprint(planConv(problem, 'fwd'), problem)
-    const product = { M: N, N: outFeatures, K: input[0] as number, transposeA: false, transposeB: true }
-    return { workspace: multiplyWorkspace(product), packed: 0 }
   }
 
   describe(): string {

@@ -1,16 +1,21 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
 import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
-import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import { describeLocal, localNames, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
 import { checkTable, connectedConv2d } from '../ops/separable.js'
-import { planConv } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { defined } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
-import { expectChannels, expectMaps, Layer, type LayerConvolution, type OptionRules, type WeightSpec } from './layer.js'
+import {
+  expectChannels,
+  expectMaps,
+  LoweredLayer,
+  type LayerConvolution,
+  type OptionRules,
+  type WeightSpec,
+} from './layer.js'
 import { notation } from './notation.js'
 import { kernelRules, mapRules } from './options.js'
 import { windowOf, type Window } from './receptive.js'
@@ -32,7 +37,7 @@ const tiledRules: OptionRules = Object.assign({ tiles: 0 as const }, localRules)
 const connectedRules: OptionRules = Object.assign({ table: 0 as const }, mapRules, windowNames)
 
 /** A layer with more than one kernel for each pair of maps. */
-abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Options> {
+abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredLayer<Options> {
   /** What the options must be. */
   static override readonly rules: OptionRules = localRules
 
@@ -78,7 +83,7 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Op
     return bias ? [weight, { name: 'bias', shape: shapes.bias, init: biasInit }] : [weight]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     const convolve = this.variant === 'tiled' ? tiledConv2d : locallyConnected2d
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
     return convolve(x, this.weight('weight'), { ...this.operation(), ...bias })
@@ -92,18 +97,10 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends Layer<Op
   override window(input: Shape): Window {
     return windowOf(this.describeInput(input))
   }
-
-  /** A patch and the offsets of its taps, and for tiles the weights in another order. */
-  override footprint(_N: number, input: Shape): Footprint {
-    const { C, K, kernel } = this.describeInput(input).problem
-    const order = this.variant === 'tiled' ? sizeOf(this.shapes(input).weight) : 0
-    return { workspace: 4 * (2 * C * sizeOf(kernel) + order + K), packed: 0 }
-  }
 }
 
 /** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
 export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
-  static override readonly repeatable = true
   readonly type = 'LocallyConnected2d'
   protected readonly variant = 'locallyConnected'
 
@@ -126,7 +123,6 @@ export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
 
 /** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
 export class TiledConv2d extends Local<TiledConv2dOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = tiledRules
   readonly type = 'TiledConv2d'
   protected readonly variant = 'tiled'
@@ -161,8 +157,7 @@ export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels
  * Convolution in which an output map sees some of the input maps, as LeNet-5's C3. The weights (K, C, R, S) of missing
  * connections stay zero and are not counted.
  */
-export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
-  static override readonly repeatable = true
+export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
   static override readonly rules: OptionRules = connectedRules
   readonly type = 'ConnectedConv2d'
 
@@ -216,7 +211,7 @@ export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
     return this.#connections * R * S + (this.options.bias === false ? 0 : K)
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
     return connectedConv2d(x, this.weight('weight'), this.options.table, { ...this.#operation(), ...bias })
   }
@@ -233,13 +228,6 @@ export class ConnectedConv2d extends Layer<ConnectedConv2dOptions> {
   override convolution(N: number, input: Shape): LayerConvolution {
     const { problem, algorithm } = this.#describe(input, N)
     return { problem, algorithm, transposed: false }
-  }
-
-  /** The weights times the table, packed anew each time. */
-  override footprint(N: number, input: Shape): Footprint {
-    const { problem, wShape, algorithm } = this.#describe(input, N)
-    const { workspace, packed } = convFootprint(planConv(problem, 'fwd', algorithm), problem)
-    return { workspace: workspace + packed + 4 * sizeOf(wShape) + 4 * sizeOf(wShape.slice(0, 2)), packed: 0 }
   }
 
   describe(): string {

@@ -6,16 +6,14 @@ import {
   localResponseNorm,
   type LocalResponseNormOptions,
 } from '../ops/norm.js'
-import type { Footprint } from '../ops/convKernels.js'
 import { ShapeError } from '../runtime/errors.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type ForwardContext, type OptionRules, type WeightSpec } from './layer.js'
+import { expectMaps, LoweredLayer, type ForwardContext, type OptionRules, type WeightSpec } from './layer.js'
 import type { RulesOf } from './options.js'
 
 /** Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.) */
-export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
-  static override readonly repeatable = true
+export class LocalResponseNorm extends LoweredLayer<LocalResponseNormOptions> {
   static override readonly rules: OptionRules = localResponseNames
   readonly type = 'LocalResponseNorm'
 
@@ -24,7 +22,7 @@ export class LocalResponseNorm extends Layer<LocalResponseNormOptions> {
     return [...input]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return localResponseNorm(x, this.options)
   }
 
@@ -53,7 +51,7 @@ export interface BatchNorm2dOptions {
  * Batch normalization of each channel: by the statistics of the batch in training, which move `runningMean` and
  * `runningVar`, and by those in use. The running statistics are saved with the model. (Ioffe & Szegedy, 2015.)
  */
-abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
+abstract class BatchNorm extends LoweredLayer<BatchNorm2dOptions> {
   static override readonly rules: OptionRules = {
     numFeatures: 'count',
     eps: 'from 0',
@@ -86,7 +84,7 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
     ]
   }
 
-  forward(x: Tensor, { training }: ForwardContext): Tensor {
+  protected lower(x: Tensor, { training }: ForwardContext): Tensor {
     const { eps, momentum, affine = true } = this.options
     return batchNorm(x, affine ? this.weight('weight') : undefined, affine ? this.weight('bias') : undefined, {
       training: training && this.trainable,
@@ -101,10 +99,6 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
     return sizeOf(input)
   }
 
-  override footprint(_N: number, input: Shape): Footprint {
-    return { workspace: 12 * (input[0] as number), packed: 0 }
-  }
-
   describe(): string {
     return 'batchnorm'
   }
@@ -112,7 +106,6 @@ abstract class BatchNorm extends Layer<BatchNorm2dOptions> {
 
 /** Batch normalization of features (C). */
 export class BatchNorm1d extends BatchNorm {
-  static override readonly repeatable = true
   readonly type = 'BatchNorm1d'
 
   /** (C) or (C, W). */
@@ -126,7 +119,6 @@ export class BatchNorm1d extends BatchNorm {
 
 /** Batch normalization of feature maps (C, H, W). */
 export class BatchNorm2d extends BatchNorm {
-  static override readonly repeatable = true
   readonly type = 'BatchNorm2d'
 
   /** (C, H, W). */

@@ -13,7 +13,6 @@ import {
   type MaxPoolOptions,
   type OutputSize,
 } from '../ops/pool/index.js'
-import type { Footprint } from '../ops/convKernels.js'
 import { add, mul } from '../ops/elementwise.js'
 import { avgPoolNames } from '../ops/pool/average.js'
 import { lpPoolNames } from '../ops/pool/lp.js'
@@ -23,7 +22,7 @@ import { adapt, poolNames, slide } from '../plan/pool.js'
 import { perDirection, resolvePadding } from '../plan/window.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
-import { expectMaps, Layer, type OptionRules, type WeightSpec } from './layer.js'
+import { expectMaps, LoweredLayer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import { notation } from './notation.js'
 import { noRules, type RulesOf } from './options.js'
@@ -40,7 +39,7 @@ const maxRules: OptionRules = Object.assign({}, poolNames, maxPoolNames)
 const avgRules: OptionRules = Object.assign({}, poolNames, avgPoolNames)
 
 /** Every pooling reads its input once: that is what the lecture counts. */
-abstract class Pooling<Options extends object> extends Layer<Options> {
+abstract class Pooling<Options extends object> extends LoweredLayer<Options> {
   override operations(input: Shape): number {
     return sizeOf(input)
   }
@@ -77,36 +76,33 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
 
 /** The largest value of each window. */
 export class MaxPool2d extends Sliding<MaxPool2dOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = maxRules
   readonly type = 'MaxPool2d'
   protected readonly verb = 'pool'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return maxPool2d(x, this.options)
   }
 }
 
 /** The mean of each window. */
 export class AvgPool2d extends Sliding<AvgPool2dOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = avgRules
   readonly type = 'AvgPool2d'
   protected readonly verb = 'avg'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return avgPool2d(x, this.options)
   }
 }
 
 /** The p-norm of each window. */
 export class LPPool2d extends Sliding<LPPool2dOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = lpPoolNames
   readonly type = 'LPPool2d'
   protected readonly verb = 'lp'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return lpPool2d(x, this.options)
   }
 }
@@ -127,7 +123,6 @@ export interface Subsample2dOptions {
  * window, the default, does.)
  */
 export class Subsample2d extends Pooling<Subsample2dOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = {
     kernel: 0,
     weightInit: 'initializer',
@@ -158,7 +153,7 @@ export class Subsample2d extends Pooling<Subsample2dOptions> {
     ]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return scope(() => {
       const perMap = (name: string): Tensor => this.weight(name).reshape([-1, 1, 1])
       return add(mul(avgPool2d(x, { kernel: this.options.kernel }), perMap('weight')), perMap('bias'))
@@ -168,11 +163,6 @@ export class Subsample2d extends Pooling<Subsample2dOptions> {
   override window(): Window {
     const kernel = this.#kernel()
     return { reach: kernel, stride: kernel, lo: [0, 0] }
-  }
-
-  /** Means and products. */
-  override footprint(N: number, input: Shape): Footprint {
-    return { workspace: 8 * N * sizeOf(this.outputShape(input)), packed: 0 }
   }
 
   describe(): string {
@@ -212,22 +202,20 @@ abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
 
 /** Means over a grid of windows that covers the input. */
 export class AdaptiveAvgPool2d extends Adaptive {
-  static override readonly repeatable = true
   readonly type = 'AdaptiveAvgPool2d'
   protected readonly verb = 'avg'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return adaptiveAvgPool2d(x, this.options.outputSize)
   }
 }
 
 /** Maxima over a grid of windows that covers the input: a fixed number of features from images of any size. */
 export class AdaptiveMaxPool2d extends Adaptive {
-  static override readonly repeatable = true
   readonly type = 'AdaptiveMaxPool2d'
   protected readonly verb = 'pool'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return adaptiveMaxPool2d(x, this.options.outputSize)
   }
 }
@@ -249,10 +237,9 @@ abstract class Global extends Pooling<object> {
 
 /** The mean of each map. */
 export class GlobalAvgPool extends Global {
-  static override readonly repeatable = true
   readonly type = 'GlobalAvgPool'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return globalAvgPool(x)
   }
 
@@ -263,10 +250,9 @@ export class GlobalAvgPool extends Global {
 
 /** The largest value of each map. */
 export class GlobalMaxPool extends Global {
-  static override readonly repeatable = true
   readonly type = 'GlobalMaxPool'
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return globalMaxPool(x)
   }
 
@@ -283,7 +269,6 @@ export interface MaxoutOptions {
 
 /** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
 export class Maxout extends Pooling<MaxoutOptions> {
-  static override readonly repeatable = true
   static override readonly rules: OptionRules = { groupSize: 'count' } satisfies RulesOf<MaxoutOptions>
   readonly type = 'Maxout'
 
@@ -296,7 +281,7 @@ export class Maxout extends Pooling<MaxoutOptions> {
     return describeMaxout('Maxout', [1, ...input], this.options.groupSize).yShape.slice(1)
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return maxout(x, this.options.groupSize)
   }
 

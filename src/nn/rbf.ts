@@ -7,12 +7,10 @@
  * Haffner, 1998, equation 7, where the sign is positive.)
  */
 import { conv2d } from '../ops/conv.js'
-import { convFootprint, type Footprint } from '../ops/convKernels.js'
 import { add, mul, neg, square, sub } from '../ops/elementwise.js'
 import { concat } from '../ops/layout.js'
 import { crossEntropy, isSoft, type Distributions, type Labels } from '../ops/loss.js'
 import { sum } from '../ops/reduce.js'
-import { planConv } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
@@ -20,10 +18,9 @@ import { checkKeys, type Names } from '../runtime/options.js'
 import { full, tensor } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
-import { Layer, type OptionRules, type WeightSpec } from './layer.js'
+import { LoweredLayer, type OptionRules, type WeightSpec } from './layer.js'
 import type { Initializer } from './initialize.js'
 import type { RulesOf } from './options.js'
-import { placeProblem } from './linear.js'
 
 /** Options of `RBF`. */
 export interface RBFOptions {
@@ -40,8 +37,7 @@ export interface RBFOptions {
 }
 
 /** (features), or (features, H, W) where the units stand at every place. */
-export class RBF extends Layer<RBFOptions> {
-  static override readonly repeatable = true
+export class RBF extends LoweredLayer<RBFOptions> {
   static override readonly rules: OptionRules = {
     units: 'count',
     codes: 0,
@@ -89,7 +85,7 @@ export class RBF extends Layer<RBFOptions> {
     return bias ? [weight, { name: 'bias', shape: [units], init: 'zeros' }] : [weight]
   }
 
-  forward(x: Tensor): Tensor {
+  protected lower(x: Tensor): Tensor {
     return scope(() => {
       const w = this.weight('weight')
       const [units] = w.shape as readonly [number, number]
@@ -107,16 +103,6 @@ export class RBF extends Layer<RBFOptions> {
     const { units, bias = false } = this.options
     const [features, ...places] = input as [number, ...number[]]
     return (features + (bias ? 1 : 0)) * units * sizeOf(places)
-  }
-
-  override footprint(N: number, input: Shape): Footprint {
-    const { units } = this.options
-    const [C, H = 1, W = 1] = input as [number, number?, number?]
-    const problem = placeProblem(N, [C, H, W], units)
-    const { workspace, packed } = convFootprint(planConv(problem, 'fwd'), problem)
-    // Codes squared or doubled; then what the products take, or the products, squares of the input and their sums.
-    const values = N * H * W * (units + C + 1)
-    return { workspace: 4 * units * C + Math.max(workspace + packed, 4 * values), packed: 0 }
   }
 
   describe(): string {

@@ -1,5 +1,5 @@
 /** What a forward pass does and needs, derived from shapes alone: each node's output, when it is freed, bytes in use. */
-import type { Footprint } from '../ops/convKernels.js'
+import type { PassMemory } from '../graph/memory.js'
 import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { ReLU } from './activation.js'
@@ -116,49 +116,10 @@ function checkShared(name: string, layer: Layer, first: Shape, input: Shape): vo
   })
 }
 
-export const footprintOf = ({ layer, inputs }: GraphNode, shapes: Shapes, batch: number): Footprint =>
-  layer.footprint(batch, shapes.get(inputs[0] as string) as Shape)
-
-/** Walks through a forward pass as it will be run and counts what is in use. `weights` are those of the whole model. */
-export function measureMemory(
-  inputs: readonly string[],
-  steps: readonly Step[],
-  shapes: Shapes,
-  batch: number,
-  weights: number,
-): ModelMemory {
-  const bytesOf = (name: string): number => block(4 * batch * sizeOf(shapes.get(name) as Shape))
-  // Nodes that share their input's memory count as the input: it is freed with the last of them.
-  const owner = new Map(inputs.map((name) => [name, name]))
-  const users = new Map<string, number>(inputs.map((name) => [name, 1]))
-  let live = inputs.reduce((sum, name) => sum + bytesOf(name), 0)
-  const packedBy = new Map<Layer, number>()
-  let working = live
-  let firstPeak = weights + live
-  let at = inputs[0] as string
-  for (const { node, last, relu } of steps) {
-    const { name, layer } = node
-    const shared = relu === 'done' || layer.sharesInput()
-    const memory = shared ? (owner.get(node.inputs[0] as string) as string) : name
-    owner.set(name, memory)
-    users.set(memory, (users.get(memory) ?? 0) + 1)
-    if (!shared) live += bytesOf(name)
-    const { workspace, packed } = footprintOf(node, shapes, batch)
-    packedBy.set(layer, block(packed))
-    firstPeak = Math.max(firstPeak, weights + live + workspace + packed)
-    if (live + workspace > working) {
-      working = live + workspace
-      at = name
-    }
-    for (const done of last) {
-      const freed = owner.get(done) as string
-      const left = (users.get(freed) as number) - 1
-      users.set(freed, left)
-      if (left === 0) live -= bytesOf(freed)
-    }
-  }
-  const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, 0)
-  return { weights, packed, working, peak: weights + packed + working, firstPeak, at }
+/** What a pass takes besides `weights` bytes of weights; `plan` is what `lower` gives. */
+export function measureMemory(measured: PassMemory | undefined, weights: number): ModelMemory {
+  const { packed, working, single, at } = measured ?? { packed: 0, working: 0, single: 0, at: '' }
+  return { weights, packed, working, peak: weights + packed + working, firstPeak: weights + single, at }
 }
 
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`

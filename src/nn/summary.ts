@@ -2,7 +2,8 @@
 import { visible } from '../runtime/text.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { joinFields, ownField, throughWindow, type ReceptiveField } from './receptive.js'
-import { footprintOf, measureMemory, planSteps, type ModelMemory, type Shapes } from './schedule.js'
+import { measureLowering } from './lowering.js'
+import { measureMemory, planSteps, type ModelMemory, type Shapes } from './schedule.js'
 import type { Layer } from './layer.js'
 import type { GraphNode } from './wiring.js'
 
@@ -132,6 +133,10 @@ export function summarize(
   shapes: Shapes,
   { batch, outputs, blocks, weights, keepPacked }: SummaryOptions,
 ): Summary {
+  const full = new Map([...inputs].map(([name, shape]) => [name, [batch, ...shape]]))
+  const measured = measureLowering({ steps: planSteps(nodes, outputs), inputs: full, shapes, wanted: outputs })
+  const shared = ({ name, inputs: [from = ''] }: GraphNode): boolean =>
+    measured !== undefined && measured.results.get(name) === measured.results.get(from)
   const fields = new Map<string, ReceptiveField | undefined>()
   for (const [name, shape] of inputs) fields.set(name, ownField(shape))
   const counted = new Set<Layer>()
@@ -153,14 +158,13 @@ export function summarize(
       operations: layer.operations(input),
       receptiveField: field ?? null,
       memory: {
-        output: layer.sharesInput() ? 0 : 4 * batch * sizeOf(output),
+        output: shared(node) ? 0 : 4 * batch * sizeOf(output),
         weights: first ? bytes : 0,
-        ...footprintOf(node, shapes, batch),
+        ...(measured?.byOwner.get(name) ?? { workspace: 0, packed: 0 }),
       },
     }
   })
-  const steps = planSteps(nodes, outputs)
-  const memory = measureMemory([...inputs.keys()], steps, shapes, batch, weights)
+  const memory = measureMemory(measured, weights)
   return new Summary(
     [...[...inputs].map(([name, shape]) => inputRow(name, shape, batch)), ...groupBlocks(nodes, rows, blocks)],
     keepPacked ? memory : { ...memory, packed: 0, peak: memory.firstPeak },

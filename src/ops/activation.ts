@@ -2,7 +2,6 @@
  * Nonlinearities, element by element, with PyTorch's meanings. Gradients read the output where that is enough, so that
  * the input, often a large sum that nothing else needs, is freed early.
  */
-import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkNumber } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
@@ -12,14 +11,14 @@ import type { Tensor } from '../tensor/tensor.js'
 import { add, exp, mul, neg, slope, square, unary } from './elementwise.js'
 
 const rectify = unary<void>('relu', {
-  forward: (y, x, size) => parallel('relu_fwd', size, LIGHT, y, x),
+  forward: (list, y, x, size) => list.call('relu_fwd', size, LIGHT, y, x),
   keeps: 'y',
   gradient: (dy, y) => rectifySlope(dy, y),
 })
 
 /** dy, or 0 where y ≤ 0. */
 export const rectifySlope = slope<void>('reluGradient', {
-  forward: (dx, dy, y, size) => parallel('relu_dx', size, LIGHT, dx, dy, y),
+  forward: (list, dx, dy, y, size) => list.call('relu_dx', size, LIGHT, dx, dy, y),
 })
 
 /** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
@@ -35,13 +34,13 @@ const checkFactor = (value: number, what: string): void => checkNumber(value, wh
 
 const leak = unary<number>('leakyRelu', {
   check: (value) => checkFactor(value, 'leakyRelu: negativeSlope'),
-  forward: (y, x, size, value) => parallel('leakyRelu_fwd', size, LIGHT, y, x, value),
+  forward: (list, y, x, size, value) => list.call('leakyRelu_fwd', size, LIGHT, y, x, value),
   keeps: 'y',
   gradient: (dy, y, value) => leakSlope(dy, y, value),
 })
 
 const leakSlope = slope<number>('leakyReluGradient', {
-  forward: (dx, dy, y, size, value) => parallel('leakyRelu_dx', size, LIGHT, dx, dy, y, value),
+  forward: (list, dx, dy, y, size, value) => list.call('leakyRelu_dx', size, LIGHT, dx, dy, y, value),
 })
 
 /** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
@@ -59,13 +58,13 @@ export interface EluOptions {
 
 const exponentialUnit = unary<number>('elu', {
   check: (alpha) => checkFactor(alpha, 'elu: alpha'),
-  forward: (y, x, size, alpha) => parallel('elu_fwd', size, HEAVY, y, x, alpha),
+  forward: (list, y, x, size, alpha) => list.call('elu_fwd', size, HEAVY, y, x, alpha),
   keeps: 'y',
   gradient: (dy, y, alpha) => exponentialSlope(dy, y, alpha),
 })
 
 const exponentialSlope = slope<number>('eluGradient', {
-  forward: (dx, dy, y, size, alpha) => parallel('elu_dx', size, LIGHT, dx, dy, y, alpha),
+  forward: (list, dx, dy, y, size, alpha) => list.call('elu_dx', size, LIGHT, dx, dy, y, alpha),
   // dy·ddx where y < 0.
   second: (ddx, dy, y) => rectifySlope(mul(ddx, dy), neg(y)),
 })
@@ -79,13 +78,13 @@ export function elu(x: Tensor, options: EluOptions = {}): Tensor {
 export const eluNames = { alpha: 'from 0' } as const satisfies Names<EluOptions>
 
 const logistic = unary<void>('sigmoid', {
-  forward: (y, x, size) => parallel('sigmoid_fwd', size, HEAVY, y, x),
+  forward: (list, y, x, size) => list.call('sigmoid_fwd', size, HEAVY, y, x),
   keeps: 'y',
   gradient: (dy, y) => logisticSlope(dy, y),
 })
 
 const logisticSlope = slope<void>('sigmoidGradient', {
-  forward: (dx, dy, y, size) => parallel('sigmoid_dx', size, LIGHT, dx, dy, y),
+  forward: (list, dx, dy, y, size) => list.call('sigmoid_dx', size, LIGHT, dx, dy, y),
   // d(y − y²)/dy = 1 − 2y.
   second: (ddx, dy, y) => mul(mul(ddx, dy), add(mul(y, -2), 1)),
 })
@@ -103,12 +102,12 @@ interface Curve {
 function hyperbolic(name: string): (x: Tensor, curve: Curve) => Tensor {
   // dx = dy · (slope / amplitude) · (amplitude² − y²).
   const tangentSlope = slope<Curve>(`${name}Gradient`, {
-    forward: (dx, dy, y, size, curve) =>
-      parallel('tanh_dx', size, LIGHT, dx, dy, y, curve.amplitude, curve.slope / curve.amplitude),
+    forward: (list, dx, dy, y, size, curve) =>
+      list.call('tanh_dx', size, LIGHT, dx, dy, y, curve.amplitude, curve.slope / curve.amplitude),
     second: (ddx, dy, y, curve) => mul(mul(mul(ddx, dy), y), (-2 * curve.slope) / curve.amplitude),
   })
   return unary<Curve>(name, {
-    forward: (y, x, size, curve) => parallel('tanh_fwd', size, HEAVY, y, x, curve.amplitude, curve.slope),
+    forward: (list, y, x, size, curve) => list.call('tanh_fwd', size, HEAVY, y, x, curve.amplitude, curve.slope),
     keeps: 'y',
     gradient: tangentSlope,
   })
@@ -134,7 +133,7 @@ const smoothRelu = unary<number>('softplus', {
       throw new ShapeError(`softplus: beta must be a finite number above 0, given ${inWords(beta)}`)
     }
   },
-  forward: (y, x, size, beta) => parallel('softplus_fwd', size, HEAVY, y, x, beta),
+  forward: (list, y, x, size, beta) => list.call('softplus_fwd', size, HEAVY, y, x, beta),
   keeps: 'x',
   gradient: (dy, x, beta) => mul(dy, sigmoid(beta === 1 ? x : mul(x, beta))),
 })
@@ -153,13 +152,13 @@ export interface GeluOptions {
 }
 
 const normalUnit = unary<void>('gelu', {
-  forward: (y, x, size) => parallel('gelu_fwd', size, HEAVY, y, x),
+  forward: (list, y, x, size) => list.call('gelu_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => normalSlope(dy, x),
 })
 
 const normalSlope = slope<void>('geluGradient', {
-  forward: (dx, dy, x, size) => parallel('gelu_dx', size, HEAVY, dx, dy, x),
+  forward: (list, dx, dy, x, size) => list.call('gelu_dx', size, HEAVY, dx, dy, x),
   // (Φ + xφ)′ = φ·(2 − x²), φ = e^(−x²/2) / √(2π).
   second: (ddx, dy, x) => {
     const squared = square(x)
@@ -169,13 +168,13 @@ const normalSlope = slope<void>('geluGradient', {
 })
 
 const cubicUnit = unary<void>('gelu', {
-  forward: (y, x, size) => parallel('gelu_tanh_fwd', size, HEAVY, y, x),
+  forward: (list, y, x, size) => list.call('gelu_tanh_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => cubicSlope(dy, x),
 })
 
 const cubicSlope = slope<void>('geluGradient', {
-  forward: (dx, dy, x, size) => parallel('gelu_tanh_dx', size, HEAVY, dx, dy, x),
+  forward: (list, dx, dy, x, size) => list.call('gelu_tanh_dx', size, HEAVY, dx, dy, x),
   // (σ + xσ′u′)′ = σ′·(2u′ + x·u″ + x·u′²·(1 − 2σ)), u = 2√(2/π)·(x + 0.044715·x³), σ = σ(u).
   second: (ddx, dy, x) => {
     const slopeAtZero = 1.5957691216057308
@@ -205,13 +204,13 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
 export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>
 
 const gated = unary<void>('silu', {
-  forward: (y, x, size) => parallel('silu_fwd', size, HEAVY, y, x),
+  forward: (list, y, x, size) => list.call('silu_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => gatedSlope(dy, x),
 })
 
 const gatedSlope = slope<void>('siluGradient', {
-  forward: (dx, dy, x, size) => parallel('silu_dx', size, HEAVY, dx, dy, x),
+  forward: (list, dx, dy, x, size) => list.call('silu_dx', size, HEAVY, dx, dy, x),
   // (σ + xσ′)′ = σ′·(2 + x·(1 − 2σ)), σ′ = σ·(1 − σ).
   second: (ddx, dy, x) => {
     const gate = sigmoid(x)

@@ -8,22 +8,22 @@
  * Each is linear in both arguments and their derivatives are each other, so the three are closed under
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
-import { defineOp, type GradientContext, type Inputs, type Op, type Saved } from '../autodiff/op.js'
-import { costOf, isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { defineOp, type GradientContext, type Op } from '../autodiff/op.js'
+import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { isWide, liveTapsOf, type LiveTaps } from '../plan/reach.js'
-import { remembering } from '../plan/remember.js'
+import { planBroadcast } from '../tensor/strided.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { allFinite, holds, isCapturing, parallel, quiet } from '../runtime/core.js'
+import { CallList, type Look, type Place } from '../runtime/calls.js'
+import { quiet } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkTensor, empty, scope, type Tensor } from '../tensor/tensor.js'
-import { activations, rectifySlope, relu, type Activation } from './activation.js'
-import { fusesRelu, runConv } from './convKernels.js'
-import { add } from './elementwise.js'
-import { pad, slice, type PaddingMode } from './layout.js'
+import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
+import { activations, rectifySlope, type Activation } from './activation.js'
+import { fusesRelu, listConv, listFilters, type BiasKind, type Pass } from './convKernels.js'
+import { listCut, listEmbed, pad, type Box, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
 
 /** Options of `conv1d`, `conv2d` and `conv3d`. What has one number for each direction takes one for all too. */
@@ -68,8 +68,6 @@ export const windowNames = {
 export const groupNames = { groups: 'count' } as const satisfies Names<Pick<ConvOptions, 'groups'>>
 export const outputNames = { bias: 0, activation: 0 } as const satisfies Names<Pick<ConvOptions, 'bias' | 'activation'>>
 
-export type Bias = 'none' | 'channel' | 'location'
-
 /** A validated convolution. */
 export interface Conv {
   readonly problem: ConvProblem
@@ -78,21 +76,22 @@ export interface Conv {
   readonly xShape: Shape
   readonly wShape: Shape
   readonly yShape: Shape
-  readonly bias: Bias
+  readonly bias: BiasKind
   readonly algorithm: ConvAlgorithm | 'auto'
 }
 
-const remember = remembering<Conv>()
+/** Options that are no tensors, and the shape of the bias. */
+export type ConvSettings = Omit<ConvOptions, 'bias' | 'activation'>
 
-/** Checks options and shapes of x and w, and derives the output's. */
-export function describeConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
-  const { bias, stride, padding, dilation, groups, flip, algorithm } = options
-  return remember([x, w], [name, bias?.shape, stride, padding, dilation, groups, flip, algorithm], () =>
-    deriveConv(name, directions, x, w, options),
-  )
-}
-
-function deriveConv(name: string, directions: number, x: Shape, w: Shape, options: ConvOptions): Conv {
+/** Checks options and shapes of x, w and the bias, and derives the output's. */
+export function describeConv(
+  name: string,
+  directions: number,
+  x: Shape,
+  w: Shape,
+  options: ConvSettings,
+  bias?: Shape,
+): Conv {
   const { groups = 1, flip = false, algorithm = 'auto' } = options
   const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
   const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
@@ -124,7 +123,7 @@ function deriveConv(name: string, directions: number, x: Shape, w: Shape, option
   const yShape = Object.freeze([N, K, ...output])
   checkSize(yShape, name)
   const live = checkedLiveTaps(name, problem)
-  return { problem, live, xShape: x, wShape: w, yShape, bias: biasKind(name, options.bias, K, output), algorithm }
+  return { problem, live, xShape: x, wShape: w, yShape, bias: biasKind(name, bias, K, output), algorithm }
 }
 
 /** `liveTapsOf` a problem. @throws ShapeError where the padding that is left is more than kernels can be told. */
@@ -135,65 +134,97 @@ export function checkedLiveTaps(name: string, problem: ConvProblem): LiveTaps | 
   return live
 }
 
-/** The weights of a pass by live taps alone, or the part of dw that they are. */
-function livePart({ problem, wShape, live }: Conv): { begin: number[]; end: number[]; shape: number[] } {
+/** The weights of the taps that meet the input, as a box of all of them. */
+function liveBox({ problem, wShape }: Conv, { first: taps, problem: inner }: LiveTaps): Box {
   const { kernel, flip } = problem
-  const kept = (live as LiveTaps).problem.kernel
-  const begin = (live as LiveTaps).first.map((first, axis) =>
-    flip ? (kernel[axis] as number) - first - (kept[axis] as number) : first,
+  const begin = taps.map((first, axis) =>
+    flip ? (kernel[axis] as number) - first - (inner.kernel[axis] as number) : first,
   )
-  const [K, groupC] = wShape as [number, number]
-  const shape = [K, groupC, ...kept]
-  return {
-    begin: [0, 0, ...begin],
-    end: [K, groupC, ...begin.map((first, axis) => first + (kept[axis] as number))],
-    shape,
-  }
+  return { outer: wShape, inner: [...wShape.slice(0, 2), ...inner.kernel], begin: [0, 0, ...begin] }
 }
 
-/** Which kind of bias a tensor is. @throws ShapeError when it is none. */
-export function biasKind(name: string, bias: Tensor | undefined, K: number, output: readonly number[]): Bias {
+/** Which kind of bias has a shape. @throws ShapeError when none has. */
+export function biasKind(name: string, bias: Shape | undefined, K: number, output: readonly number[]): BiasKind {
   if (!bias) return 'none'
-  if (sameShape(bias.shape, [K])) return 'channel'
-  if (sameShape(bias.shape, [K, ...output])) return 'location'
+  if (sameShape(bias, [K])) return 'channel'
+  if (sameShape(bias, [K, ...output])) return 'location'
   throw new ShapeError(
-    `${name}: bias must be (${K}), one for each channel, or ${showShape([K, ...output])}, one for each location; given ${showShape(bias.shape)}`,
+    `${name}: bias must be (${K}), one for each channel, or ${showShape([K, ...output])}, one for each location; given ${showShape(bias)}`,
   )
 }
 
-/**
- * Runs one pass: the result is y, dx or dw; `left` and `right` are its two tensors in the order of the kernels. What was
- * chosen by itself gives NaN and infinity where the definition does, and nowhere else: where it may not have, the pass is
- * computed again.
- */
-function run(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified = false): Tensor {
-  if (conv.live) return runLive(conv, pass, left, right, bias, rectified)
-  const { problem } = conv
-  const algorithm = planConv(problem, pass, conv.algorithm)
-  if (rectified && !fuses(algorithm, conv, pass)) return relu(run(conv, pass, left, right, bias))
-  const out = runBy(algorithm, conv, pass, left, right, bias, rectified)
-  if (conv.algorithm !== 'auto') return out
-  const { pointer, size } = out
-  const isGood = isRight(algorithm, problem, pass, right, pointer, size)
-  if (isCapturing()) testAgain(isGood, algorithm, problem, pass, right, pointer, size)
-  if (isGood) return out
-  // Relu hides what tiles made of it, and they look beyond the map too: without relu all can be looked at.
-  if (rectified && isTiled(algorithm)) {
-    out.dispose()
-    return relu(run(conv, pass, left, right, bias))
-  }
-  const exact = exactFor(problem, pass, left, right)
-  if (exact === algorithm) return out
-  out.dispose()
-  return run({ ...conv, algorithm: exact }, pass, left, right, bias, rectified)
+/** A pass to be listed: whether relu follows, and whether it may be part of the pass. */
+interface Listing {
+  readonly pass: ConvPass
+  readonly relu: 'none' | 'after' | 'fused'
+  /** Names of the two tensors, in the order of the kernels. */
+  readonly names: readonly [left: string, right: string]
 }
 
 /**
- * Whether relu is part of the pass. Transformed tiles do not line up with a bias for each location; what is looked at for
- * infinities is to show them.
+ * Lists one pass: the result is y, dx or dw. What was chosen by itself gives NaN and infinity where the definition does, and
+ * nowhere else: where it may not have, the pass is computed again. Taps of the kernel that meet no input have no part in y and
+ * dx, and a gradient of 0.
  */
-const fuses = (algorithm: ConvAlgorithm, { bias, problem }: Conv, pass: ConvPass): boolean =>
-  fusesRelu(algorithm) && (isTiled(algorithm) ? bias !== 'location' : inOrder(algorithm, problem, pass))
+function listPass(list: CallList, conv: Conv, listing: Listing): void {
+  const { pass, relu, names } = listing
+  const { live, yShape } = conv
+  const problem = live?.problem ?? conv.problem
+  const algorithm = planConv(problem, pass, conv.algorithm)
+  const box = live && liveBox(conv, live)
+  const size = sizeOf(pass === 'fwd' ? yShape : pass === 'dx' ? conv.xShape : (box?.inner ?? conv.wShape))
+  const out = box && pass === 'dw' ? (list.block(4 * size) as Place) : list.out
+  let right = list.operand(names[1])
+  if (box && pass !== 'dw') {
+    const part = list.block(4 * sizeOf(box.inner)) as Place
+    listCut(list, box, part, right)
+    right = part
+  }
+  const tiled = isTiled(algorithm)
+  // Transformed tiles do not line up with a bias for each location; what is looked at for infinities is to show them.
+  const later = tiled && conv.bias === 'location'
+  const fused = relu === 'fused' && fusesRelu(algorithm) && (tiled ? !later : inOrder(algorithm, problem, pass))
+  const biasKind = pass === 'fwd' && !later ? conv.bias : 'none'
+  const given: Pass = {
+    list,
+    problem,
+    out,
+    left: list.operand(names[0]),
+    right,
+    weights: box || pass === 'dw' ? undefined : names[1],
+    bias: biasKind === 'none' ? 0 : list.operand('bias'),
+    biasKind,
+    relu: fused,
+    checked: conv.algorithm === 'auto',
+  }
+  if (pass === 'dw') listFilters(algorithm, given)
+  else listConv(algorithm, pass, given)
+  if (pass === 'fwd' && later) listSum(list, yShape, yShape.slice(1))
+  if (conv.algorithm === 'auto' && mayBeWrong(algorithm, problem, pass)) {
+    list.test({
+      holds: (look) => isRight(algorithm, problem, pass, look, () => look.isFiniteAt(out, size)),
+      otherwise: (look) => {
+        const again = new CallList()
+        // Relu hides what tiles made of it, and they look beyond the map too: without relu all can be looked at.
+        if (fused && tiled) listPass(again, conv, { ...listing, relu: 'after' })
+        else {
+          const exact = live ? 'direct' : exactFor(problem, listing, look)
+          if (exact !== algorithm) listPass(again, { ...conv, algorithm: exact }, listing)
+        }
+        return again
+      },
+    })
+  }
+  if (relu !== 'none' && !fused) list.call('relu_fwd', size, LIGHT, list.out, list.out)
+  if (box && pass === 'dw') listEmbed(list, box, list.out, out, 0)
+}
+
+/** Lists the addition of a bias of `shape`, which broadcasts, to the result. */
+function listSum(list: CallList, yShape: Shape, shape: Shape): void {
+  const record = planBroadcast(yShape, yShape, shape)
+  const laid = record ? list.integers(record) : 0
+  list.call('add_fwd', sizeOf(yShape), LIGHT, list.out, list.out, list.operand('bias'), laid)
+}
 
 /** Whether an algorithm adds the products of each number in the order of the definition. */
 const inOrder = (algorithm: ConvAlgorithm, { kernel, flip }: ConvProblem, pass: ConvPass): boolean =>
@@ -210,178 +241,143 @@ const isUnpadded = ({ input, output, kernel, stride, dilation, lo }: ConvProblem
     return first === 0 && ((output[axis] as number) - 1) * step + ((kernel[axis] as number) - 1) * apart < extent
   })
 
+/** Whether the result may have to be computed by another algorithm. */
+const mayBeWrong = (algorithm: ConvAlgorithm, problem: ConvProblem, pass: ConvPass): boolean =>
+  algorithm !== 'direct' && (!inOrder(algorithm, problem, pass) || (pass === 'dx' && !isUnpadded(problem)))
+
 /**
  * Whether weights, times zeros beyond the output's gradient, can make a number NaN that the definition does not: it adds
  * each product to an input where there is one, and the others multiply what windows over the padding would give.
  */
-const addsZeros = (problem: ConvProblem, { storage, size }: Pick<Tensor, 'storage' | 'size'>): boolean =>
-  !storage.isFinite(size) && !isUnpadded(problem)
+const addsZeros = (problem: ConvProblem, look: Look): boolean => !look.isFinite('w') && !isUnpadded(problem)
 
 /**
  * Whether the result of an algorithm is NaN or infinite only where the definition's is. Transformed tiles spread what is
- * not finite, and overflow before sums of products do; so do sums in another order. The result is `size` numbers at `out`:
- * repeated passes have no tensors.
+ * not finite, and overflow before sums of products do; so do sums in another order.
  */
 function isRight(
   algorithm: ConvAlgorithm,
   problem: ConvProblem,
   pass: ConvPass,
-  weights: Pick<Tensor, 'storage' | 'size'>,
-  out: number,
-  size: number,
+  look: Look,
+  isFinite: () => boolean,
 ): boolean {
-  if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(problem, weights)
-  return (pass !== 'dw' && isTiled(algorithm) && quiet()) || allFinite(out, size)
-}
-
-/** Lets the capture that is under way ask `isRight` again after its calls: apart, since a closure slows every call down. */
-function testAgain(
-  isGood: boolean,
-  ...[algorithm, problem, pass, { storage, size }, out, length]: Parameters<typeof isRight>
-): void {
-  holds(isGood, () => isRight(algorithm, problem, pass, { storage, size }, out, length))
+  if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(problem, look)
+  return (pass !== 'dw' && isTiled(algorithm) && quiet()) || isFinite()
 }
 
 /** What gives NaN and infinity where the definition does, at less cost where panels do. */
-function exactFor(problem: ConvProblem, pass: ConvPass, left: Tensor, right: Tensor): ConvAlgorithm {
+function exactFor(problem: ConvProblem, { pass, names }: Listing, look: Look): ConvAlgorithm {
   if (isWide(problem)) return 'direct'
   if (inOrder('gemm', problem, pass)) return 'gemm'
   // Where an operand is not finite, order hardly matters: it is in the sum or not.
-  const overflows = [left, right].every(({ storage, size }) => storage.isFinite(size))
-  return overflows || pass === 'fwd' || (pass === 'dx' && addsZeros(problem, right)) ? 'direct' : 'gemm'
-}
-
-/** Runs a pass by one algorithm, with relu only where that is part of it. */
-function runBy(
-  algorithm: ConvAlgorithm,
-  conv: Conv,
-  pass: ConvPass,
-  left: Tensor,
-  right: Tensor,
-  bias: Tensor | undefined,
-  rectified: boolean,
-): Tensor {
-  const { problem } = conv
-  if (pass === 'dw' && splitsImages(problem)) return sumOfImages(algorithm, conv, left, right)
-  const out = empty(pass === 'fwd' ? conv.yShape : pass === 'dx' ? conv.xShape : conv.wShape)
-  const later = bias && conv.bias === 'location' && isTiled(algorithm) ? bias : undefined
-  const now = later ? undefined : bias
-  runConv(algorithm, pass, {
-    problem,
-    out: out.pointer,
-    left: left.pointer,
-    right: right.pointer,
-    weights: right.storage,
-    bias: now?.pointer ?? 0,
-    biasKind: now ? conv.bias : 'none',
-    relu: rectified,
-    checked: conv.algorithm === 'auto',
-    work: costOf(problem, pass, algorithm),
-  })
-  return later ? add(out, later) : out
-}
-
-/** The same by the taps that meet the input: the others have no part in y and dx, and a gradient of 0. */
-function runLive(conv: Conv, pass: ConvPass, left: Tensor, right: Tensor, bias?: Tensor, rectified?: boolean): Tensor {
-  const { problem } = conv.live as LiveTaps
-  const { begin, end, shape } = livePart(conv)
-  const inner: Conv = { ...conv, problem, live: undefined, wShape: shape }
-  if (pass !== 'dw') return run(inner, pass, left, slice(right, { begin, end }), bias, rectified)
-  const around = conv.wShape.map((extent, axis) => [begin[axis] as number, extent - (end[axis] as number)] as const)
-  return pad(run(inner, pass, left, right), around)
-}
-
-/**
- * Pixels of all images from which on a filter gradient is the sum of those of runs of images, and the pixels of such a
- * run: LONG_SUM and SUM_RUN of assembly/ops/conv/shape.ts, which divides the pixels of one image alike.
- */
-const LONG_SUM = 2 ** 18
-const SUM_RUN = 2 ** 14
-
-const splitsImages = ({ N, output }: ConvProblem): boolean => N > 1 && N * sizeOf(output) > LONG_SUM
-
-/** dw as the sum of those of runs of images, added in rising order. */
-function sumOfImages(algorithm: ConvAlgorithm, conv: Conv, dy: Tensor, x: Tensor): Tensor {
-  const { problem } = conv
-  const images = Math.max(1, Math.floor(SUM_RUN / sizeOf(problem.output)))
-  const dw = empty(conv.wShape)
-  const part = empty(conv.wShape)
-  const [dyBytes, xBytes] = [(4 * dy.size) / problem.N, (4 * x.size) / problem.N]
-  const [most, rest] = [images, problem.N % images].map((N) => ({ ...problem, N })) as [ConvProblem, ConvProblem]
-  for (let n = 0; n < problem.N; n += images) {
-    const run = n + images > problem.N ? rest : most
-    runConv(algorithm, 'dw', {
-      problem: run,
-      out: n === 0 ? dw.pointer : part.pointer,
-      left: dy.pointer + n * dyBytes,
-      right: x.pointer + n * xBytes,
-      weights: x.storage,
-      bias: 0,
-      biasKind: 'none',
-      relu: false,
-      checked: false,
-      work: costOf(run, 'dw', algorithm),
-    })
-    if (n > 0) parallel('add_fwd', dw.size, LIGHT, dw.pointer, dw.pointer, part.pointer, 0)
-  }
-  return dw
+  const overflows = names.every((name) => look.isFinite(name))
+  return overflows || pass === 'fwd' || (pass === 'dx' && addsZeros(problem, look)) ? 'direct' : 'gemm'
 }
 
 /** Gradient of a bias: dy (N, K, …) summed over what the bias does not distinguish. */
-export function biasGradient(dy: Tensor, conv: { readonly bias: Bias }): Tensor {
+export function biasGradient(dy: Tensor, conv: { readonly bias: BiasKind }): Tensor {
   return conv.bias === 'channel' ? sumChannels(dy) : sumRows(dy)
 }
 
 /** The inputs of a convolution. */
-interface Operands extends Inputs {
+type Operands = {
   readonly x: Tensor
   readonly w: Tensor
   readonly bias: Tensor | undefined
 }
 
 /** Gradients of x, w and the bias. */
-const gradients = ({ inputs: { x, w }, need }: GradientContext<Operands, Saved>, dy: Tensor, conv: Conv) => ({
+const gradients = ({ inputs: { x, w }, need }: GradientContext<Operands>, dy: Tensor, conv: Conv) => ({
   x: need.x && inputGradient({ dy, w }, conv),
   w: need.w && weightGradient({ dy, x }, conv),
   bias: need.bias && biasGradient(dy, conv),
 })
 
-const convolve: Op<Operands, Conv> = defineOp('conv', {
-  optional: ['bias'],
-  shape: (_, conv) => conv,
-  forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias),
-  keeps: ['x', 'w'],
-  gradient: gradients,
-})
+/** A convolution as it was asked for, or as it was described before. */
+type Asked = ConvSettings | Conv
 
-/** Convolution and relu in one pass, with the bits of the two. */
-const convolveRelu: Op<Operands, Conv> = defineOp('convRelu', {
-  optional: ['bias'],
-  shape: (_, conv) => conv,
-  forward: ({ x, w, bias }, conv) => run(conv, 'fwd', x, w, bias, true),
-  keeps: ['x', 'w', 'y'],
-  gradient: (context, dy, conv) => gradients(context, rectifySlope(dy, context.y), conv),
-})
+/** Defines a convolution, along 1 to 3 directions or along those that were described, and with relu where that is asked for. */
+function defineConv(name: string, directions: number, relu: 'none' | 'fused'): Op<Operands, Asked> {
+  return defineOp(name, {
+    optional: ['bias'],
+    infer: ({ x, w, bias }: Operands, asked: Asked): Conv =>
+      'problem' in asked ? asked : describeConv(name, directions, x.shape, w.shape, asked, bias?.shape),
+    output: ({ yShape }) => yShape,
+    prepare: (list, conv) => {
+      listPass(list, conv, { pass: 'fwd', relu, names: ['x', 'w'] })
+    },
+    rectified: (list, conv) => {
+      listPass(list, conv, { pass: 'fwd', relu: 'fused', names: ['x', 'w'] })
+    },
+    keeps: relu === 'none' ? ['x', 'w'] : ['x', 'w', 'y'],
+    // Convolution and relu have the bits of the two.
+    gradient: (context, dy, conv) => gradients(context, relu === 'none' ? dy : rectifySlope(dy, context.y), conv),
+  })
+}
+
+/** The convolution of a gradient. */
+const convolve = defineConv('conv', 0, 'none')
 
 /** h: the input whose windows dy (N, K, …) weighs by w. Its derivatives are the convolution and g. */
 export const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('convInputGrad', {
-  shape: (_, conv) => conv,
-  forward: ({ dy, w }, conv) => run(conv, 'dx', dy, w),
+  infer: (_, conv) => conv,
+  output: ({ xShape }) => xShape,
+  prepare: (list, conv) => {
+    listPass(list, conv, { pass: 'dx', relu: 'none', names: ['dy', 'w'] })
+  },
   gradient: ({ inputs: { dy, w }, need }, ddx, conv) => ({
-    dy: need.dy && convolve({ x: ddx, w, bias: undefined }, conv),
+    dy: need.dy && convolve({ x: ddx, w, bias: undefined }, withoutBias(conv)),
     w: need.w && weightGradient({ dy, x: ddx }, conv),
   }),
 })
 
 /** g: the kernel that x and dy correlate to. Its derivatives are the convolution and h. */
 export const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('convWeightGrad', {
-  shape: (_, conv) => conv,
-  forward: ({ dy, x }, conv) => run(conv, 'dw', dy, x),
+  infer: (_, conv) => conv,
+  output: ({ wShape }) => wShape,
+  prepare: (list, conv) => {
+    listPass(list, conv, { pass: 'dw', relu: 'none', names: ['dy', 'x'] })
+  },
   gradient: ({ inputs: { dy, x }, need }, ddw, conv) => ({
-    dy: need.dy && convolve({ x, w: ddw, bias: undefined }, conv),
+    dy: need.dy && convolve({ x, w: ddw, bias: undefined }, withoutBias(conv)),
     x: need.x && inputGradient({ dy, w: ddw }, conv),
   }),
 })
+
+/** The convolution alone, with which the derivatives of its gradients are computed. */
+const withoutBias = (conv: Conv): Conv => (conv.bias === 'none' ? conv : { ...conv, bias: 'none' })
+
+/**
+ * Transposed convolution: y = h(w, x) and a bias, `described` by the convolution that it is the adjoint of, whose gradient of the
+ * input it computes.
+ */
+export function defineTranspose<O>(
+  name: string,
+  describe: (x: Shape, w: Shape, options: O, bias: Shape | undefined) => Conv,
+): Op<Operands, O> {
+  return defineOp(name, {
+    optional: ['bias'],
+    infer: ({ x, w, bias }: Operands, options: O) => describe(x.shape, w.shape, options, bias?.shape),
+    output: ({ xShape }) => xShape,
+    prepare: (list, conv) => {
+      listPass(list, conv, { pass: 'dx', relu: 'none', names: ['x', 'w'] })
+      const { bias, xShape } = conv
+      if (bias === 'none') return
+      listSum(
+        list,
+        xShape,
+        bias === 'location' ? xShape.slice(1) : xShape.slice(1).map((n, axis) => (axis === 0 ? n : 1)),
+      )
+    },
+    keeps: ['x', 'w'],
+    gradient: ({ inputs: { x, w }, need }, dy, conv) => ({
+      x: need.x && convolve({ x: dy, w, bias: undefined }, withoutBias(conv)),
+      w: need.w && weightGradient({ dy: x, x: dy }, conv),
+      bias: need.bias && biasGradient(dy, conv),
+    }),
+  })
+}
 
 /** Checks that the input can give the padding asked for. @throws ShapeError that says how much it can give. */
 export function checkPaddingMode(name: string, { lo, hi, input }: ConvProblem, mode: PaddingMode): void {
@@ -408,10 +404,10 @@ export function padInput(
   name: string,
   x: Tensor,
   w: Shape,
-  options: ConvOptions,
-): { readonly x: Tensor; readonly options: ConvOptions } {
+  options: ConvSettings,
+): { readonly x: Tensor; readonly options: ConvSettings } {
   const { paddingMode = 'zeros', ...rest } = options
-  if (paddingMode === 'zeros') return { x, options }
+  if (paddingMode === 'zeros') return { x, options: rest }
   const { problem } = describeConv(name, x.ndim - 2, x.shape, w, options)
   checkPaddingMode(name, problem, paddingMode)
   const { lo, hi } = problem
@@ -424,28 +420,24 @@ const convNames = /* @__PURE__ */ Object.assign({}, windowNames, groupNames, out
 /** conv1d, conv2d or conv3d. */
 export function convolution(directions: number): (x: Tensor, w: Tensor, options?: ConvOptions) => Tensor {
   const name = `conv${directions}d`
-  return (x, w, options = {}) => {
-    checkKeys(name, options, convNames)
-    const { bias, activation } = options
-    checkTensor(x, name, 'x')
-    checkTensor(w, name, 'w')
-    if (bias) checkTensor(bias, name, 'bias')
+  const plain = defineConv(name, directions, 'none')
+  const rectified = defineConv(name, directions, 'fused')
+  return (x, w, given = {}) => {
+    checkKeys(name, given, convNames)
+    const { bias, activation, paddingMode = 'zeros', ...options } = given
     if (activation !== undefined && !(typeof activation === 'string' && Object.hasOwn(activations, activation))) {
       throw new ShapeError(
         `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given ${inWords(activation)}`,
       )
     }
-    const conv = describeConv(name, directions, x.shape, w.shape, options)
-    checkPaddingMode(name, conv.problem, options.paddingMode ?? 'zeros')
-    const operation = activation === 'relu' ? convolveRelu : convolve
+    const operation = activation === 'relu' ? rectified : plain
     const rest = activation === 'relu' ? undefined : activation
-    if (!rest && (options.paddingMode ?? 'zeros') === 'zeros') return operation({ x, w, bias }, conv)
+    if (!rest && paddingMode === 'zeros') return operation({ x, w, bias }, options)
+    checkTensor(x, name, 'x')
+    checkTensor(w, name, 'w')
     return scope(() => {
-      const padded = padInput(name, x, w.shape, options)
-      const y = operation(
-        { x: padded.x, w, bias },
-        describeConv(name, directions, padded.x.shape, w.shape, padded.options),
-      )
+      const padded = padInput(name, x, w.shape, { ...options, paddingMode })
+      const y = operation({ x: padded.x, w, bias }, padded.options)
       return rest ? activations[rest](y) : y
     })
   }

@@ -9,9 +9,8 @@ import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, showShape, type Shape } from '../tensor/shape.js'
-import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
-import { biasKind, checkedLiveTaps, inputGradient, type Conv, type ConvOptions } from './conv.js'
-import { add } from './elementwise.js'
+import type { Tensor } from '../tensor/tensor.js'
+import { biasKind, checkedLiveTaps, defineTranspose, type Conv, type ConvOptions } from './conv.js'
 
 /** Options of `convTranspose1d`, `convTranspose2d` and `convTranspose3d`. */
 export interface ConvTransposeOptions extends Pick<
@@ -25,6 +24,9 @@ export interface ConvTransposeOptions extends Pick<
   /** The extents of the output, instead of `outputPadding`. */
   readonly outputSize?: readonly number[]
 }
+
+/** Options that are no tensors. */
+export type TransposeSettings = Omit<ConvTransposeOptions, 'bias'>
 
 /** Names of the options but for the bias. */
 export const transposeNames = {
@@ -42,7 +44,7 @@ function outputExtents(
   name: string,
   smallest: readonly number[],
   room: readonly number[],
-  { outputPadding, outputSize }: ConvTransposeOptions,
+  { outputPadding, outputSize }: TransposeSettings,
 ): number[] {
   if (outputSize !== undefined && outputPadding !== undefined) {
     throw new ShapeError(`${name}: give outputSize or outputPadding, not both`)
@@ -78,7 +80,8 @@ export function describeTranspose(
   directions: number,
   x: Shape,
   w: Shape,
-  options: ConvTransposeOptions,
+  options: TransposeSettings,
+  bias?: Shape,
 ): Conv {
   const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
   const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
@@ -132,25 +135,20 @@ export function describeTranspose(
     xShape: yShape,
     wShape: w,
     yShape: x,
-    bias: biasKind(name, options.bias, K, input),
+    bias: biasKind(name, bias, K, input),
     algorithm,
   }
 }
 
 function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTransposeOptions) => Tensor {
   const name = `convTranspose${directions}d`
-  return (x, w, options = {}) => {
-    checkKeys(name, options, transposeNames, { bias: 0 })
-    checkTensor(x, name, 'x')
-    checkTensor(w, name, 'w')
-    if (options.bias) checkTensor(options.bias, name, 'bias')
-    const conv = describeTranspose(name, directions, x.shape, w.shape, options)
-    const { bias } = options
-    if (!bias) return inputGradient({ dy: x, w }, conv)
-    return scope(() => {
-      const broadcast = conv.bias === 'channel' ? bias.reshape([bias.size, ...conv.problem.input.map(() => 1)]) : bias
-      return add(inputGradient({ dy: x, w }, conv), broadcast)
-    })
+  const operation = defineTranspose<TransposeSettings>(name, (x, w, options, bias) =>
+    describeTranspose(name, directions, x, w, options, bias),
+  )
+  return (x, w, given = {}) => {
+    checkKeys(name, given, transposeNames, { bias: 0 })
+    const { bias, ...options } = given
+    return operation({ x, w, bias }, options)
   }
 }
 

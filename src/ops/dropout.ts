@@ -3,13 +3,13 @@
  * a function of (seed, stream) and the position of the element: it is drawn again for the gradient, not kept.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { parallel } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import { sizeOf } from '../tensor/shape.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** Options of `dropout`. */
 export interface DropoutOptions extends RandomOptions {
@@ -40,17 +40,20 @@ export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOption
 }
 
 /** Linear in x, and its own adjoint. */
-const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
-  shape: (_: { x: Tensor }, options: DropoutOptions | Mask) =>
-    'threshold' in options ? options : describeDropout(options),
-  forward: ({ x }, { seed, stream, threshold, scale }) => {
-    const y = empty(x.shape)
-    const blocks = Math.ceil(x.size / 16)
-    parallel('dropout_fwd', blocks, 16 * HEAVY, y.pointer, x.pointer, x.size, seed, stream, threshold, scale)
-    return y
+const mask: Op<{ x: Tensor }, DropoutOptions> = defineOp('dropout', {
+  infer: ({ x }: { x: Tensor }, options: DropoutOptions) => ({
+    shape: x.shape,
+    options,
+    mask: describeDropout(options),
+  }),
+  output: ({ shape }) => shape,
+  prepare: (list, { shape, mask: { seed, stream, threshold, scale } }) => {
+    const size = sizeOf(shape)
+    const x = list.operand('x')
+    list.call('dropout_fwd', Math.ceil(size / 16), 16 * HEAVY, list.out, x, size, seed, stream, threshold, scale)
   },
   keeps: [],
-  gradient: ({ need }, dy, given): { x: Tensor | false } => ({ x: need.x && mask({ x: dy }, given) }),
+  gradient: ({ need }, dy, { options }): { x: Tensor | false } => ({ x: need.x && mask({ x: dy }, options) }),
 })
 
 /**

@@ -5,21 +5,21 @@
  * for the gradient, which is an operation itself and so can be differentiated again.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { planBroadcast } from '../plan/strided.js'
-import { parallel, withIntegers } from '../runtime/core.js'
+import { planBroadcast } from '../tensor/strided.js'
+import type { CallList, Place } from '../runtime/calls.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { needKeys, type Names } from '../runtime/options.js'
-import { broadcastShapes, checkSize, type Shape } from '../tensor/shape.js'
-import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { broadcastShapes, checkSize, sizeOf, type Shape } from '../tensor/shape.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
 import { sumTo } from './reduce.js'
 
 interface Unary<O> {
   /** Checks the options; allocates nothing. */
   check?(options: O): void
-  forward(y: number, x: number, size: number, options: O): void
+  forward(list: CallList, y: Place, x: Place, size: number, options: O): void
   /** What the gradient reads: the input, the output, or nothing. The other is freed early. */
   readonly keeps?: 'x' | 'y'
   gradient(dy: Tensor, kept: Tensor, options: O): Tensor
@@ -32,17 +32,16 @@ export function unary<O>(
   { check, forward, keeps, gradient }: Unary<O>,
 ): (x: Tensor, options: O) => Tensor {
   const op: Op<{ x: Tensor }, O> = defineOp(name, {
-    shape: (_, options: O) => {
+    infer: ({ x }, options: O) => {
       check?.(options)
-      return options
+      return { shape: x.shape, options }
     },
-    forward: ({ x }, options) => {
-      const y = empty(x.shape, name)
-      forward(y.pointer, x.pointer, y.size, options)
-      return y
+    output: ({ shape }) => shape,
+    prepare: (list, { shape, options }) => {
+      forward(list, list.out, list.operand('x'), sizeOf(shape), options)
     },
     keeps: keeps ? [keeps] : [],
-    gradient: ({ inputs: { x }, y }, dy, options) => ({
+    gradient: ({ inputs: { x }, y }, dy, { options }) => ({
       x: scope(() => gradient(dy, keeps === 'x' ? x : y, options)),
     }),
   })
@@ -51,7 +50,7 @@ export function unary<O>(
 
 interface Slope<O> {
   /** dx = dy·f′, f′ read off `kept`. */
-  forward(dx: number, dy: number, kept: number, size: number, options: O): void
+  forward(list: CallList, dx: Place, dy: Place, kept: Place, size: number, options: O): void
   /** The gradient with respect to `kept`; left out where it is zero. */
   second?(ddx: Tensor, dy: Tensor, kept: Tensor, options: O): Tensor
 }
@@ -63,14 +62,13 @@ export function slope<O>(
   { forward, second }: Slope<O>,
 ): (dy: Tensor, kept: Tensor, options: O) => Tensor {
   const op: Op<{ dy: Tensor; kept: Tensor }, O> = defineOp(name, {
-    shape: (_, options: O) => options,
-    forward: ({ dy, kept }, options) => {
-      const dx = empty(kept.shape, name)
-      forward(dx.pointer, dy.pointer, kept.pointer, dx.size, options)
-      return dx
+    infer: ({ kept }, options: O) => ({ shape: kept.shape, options }),
+    output: ({ shape }) => shape,
+    prepare: (list, { shape, options }) => {
+      forward(list, list.out, list.operand('dy'), list.operand('kept'), sizeOf(shape), options)
     },
     keeps: second ? ['dy', 'kept'] : ['kept'],
-    gradient: ({ inputs: { dy, kept }, need }, ddx, options) => ({
+    gradient: ({ inputs: { dy, kept }, need }, ddx, { options }) => ({
       dy: need.dy && op({ dy: ddx, kept }, options),
       kept: need.kept && second && scope(() => second(ddx, dy, kept, options)),
     }),
@@ -101,14 +99,11 @@ function byTensor(
   gradientB: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => Tensor,
 ): (a: Tensor, b: Tensor) => Tensor {
   const op: Op<{ a: Tensor; b: Tensor }, undefined> = defineOp(name, {
-    shape: ({ a, b }) => layOver(a.shape, b.shape, name),
-    forward: ({ a, b }, { shape, record }) => {
-      const y = empty(shape, name)
-      const run = (pointer: number): void =>
-        parallel(`${name}_fwd`, y.size, LIGHT, y.pointer, a.pointer, b.pointer, pointer)
-      if (record) withIntegers(record, run)
-      else run(0)
-      return y
+    infer: ({ a, b }) => layOver(a.shape, b.shape, name),
+    output: ({ shape }) => shape,
+    prepare: (list, { shape, record }) => {
+      const laid = record ? list.integers(record) : 0
+      list.call(`${name}_fwd`, sizeOf(shape), LIGHT, list.out, list.operand('a'), list.operand('b'), laid)
     },
     keeps,
     gradient: ({ inputs: { a, b }, y, need }, dy) => ({
@@ -127,14 +122,13 @@ function byNumber(
   gradient: (dy: Tensor, value: number) => Tensor,
 ): (a: Tensor, value: number) => Tensor {
   const op: Op<{ a: Tensor }, number> = defineOp(name, {
-    shape: (_, value: number) => value,
-    forward: ({ a }, value) => {
-      const y = empty(a.shape, name)
-      withNumber(operation, y.pointer, a.pointer, y.size, value)
-      return y
+    infer: ({ a }, value: number) => ({ shape: a.shape, value }),
+    output: ({ shape }) => shape,
+    prepare: (list, { shape, value }) => {
+      withNumber(list, operation, list.out, list.operand('a'), sizeOf(shape), value)
     },
     keeps: [],
-    gradient: (_, dy, value) => ({ a: gradient(dy, value) }),
+    gradient: (_, dy, { value }) => ({ a: gradient(dy, value) }),
   })
   return (a, value) => op({ a }, value)
 }
@@ -189,37 +183,37 @@ export const div = (a: Tensor, b: Tensor | number): Tensor =>
 export const neg = (x: Tensor): Tensor => negate(x, -1)
 
 const exponential = unary<void>('exp', {
-  forward: (y, x, size) => parallel('exp_fwd', size, HEAVY, y, x),
+  forward: (list, y, x, size) => list.call('exp_fwd', size, HEAVY, y, x),
   keeps: 'y',
   gradient: (dy, y) => mul(dy, y),
 })
 
 const logarithm = unary<void>('log', {
-  forward: (y, x, size) => parallel('log_fwd', size, HEAVY, y, x),
+  forward: (list, y, x, size) => list.call('log_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => div(dy, x),
 })
 
 const squareRoot = unary<void>('sqrt', {
-  forward: (y, x, size) => parallel('sqrt_fwd', size, LIGHT, y, x),
+  forward: (list, y, x, size) => list.call('sqrt_fwd', size, LIGHT, y, x),
   keeps: 'y',
   gradient: (dy, y) => mul(div(dy, y), 0.5),
 })
 
 const squared = unary<void>('square', {
-  forward: (y, x, size) => parallel('mul_fwd', size, LIGHT, y, x, x, 0),
+  forward: (list, y, x, size) => list.call('mul_fwd', size, LIGHT, y, x, x, 0),
   keeps: 'x',
   gradient: (dy, x) => mul(mul(dy, x), 2),
 })
 
 const absolute = unary<void>('abs', {
-  forward: (y, x, size) => parallel('abs_fwd', size, LIGHT, y, x),
+  forward: (list, y, x, size) => list.call('abs_fwd', size, LIGHT, y, x),
   keeps: 'x',
   gradient: (dy, x) => absoluteSlope(dy, x),
 })
 
 const absoluteSlope = slope<void>('absGradient', {
-  forward: (dx, dy, x, size) => parallel('abs_dx', size, LIGHT, dx, dy, x),
+  forward: (list, dx, dy, x, size) => list.call('abs_dx', size, LIGHT, dx, dy, x),
 })
 
 /** eˣ, within 1 ulp; infinite above 88.72. */
@@ -241,7 +235,7 @@ const power = unary<number>('pow', {
   check: (p) => {
     if (!Number.isFinite(p)) throw new ShapeError(`pow: the exponent must be a finite number, given ${inWords(p)}`)
   },
-  forward: (y, x, size, p) => parallel('pow_fwd', size, HEAVY, y, x, p),
+  forward: (list, y, x, size, p) => list.call('pow_fwd', size, HEAVY, y, x, p),
   keeps: 'x',
   gradient: (dy, x, p) => (p === 0 ? mul(dy, 0) : mul(mul(dy, pow(x, p - 1)), p)),
 })
@@ -267,13 +261,13 @@ const limited = unary<Range>('clamp', {
       )
     }
   },
-  forward: (y, x, size, { min, max }) => parallel('clamp_fwd', size, LIGHT, y, x, min, max),
+  forward: (list, y, x, size, { min, max }) => list.call('clamp_fwd', size, LIGHT, y, x, min, max),
   keeps: 'x',
   gradient: (dy, x, range) => limitedSlope(dy, x, range),
 })
 
 const limitedSlope = slope<Range>('clampGradient', {
-  forward: (dx, dy, x, size, { min, max }) => parallel('clamp_dx', size, LIGHT, dx, dy, x, min, max),
+  forward: (list, dx, dy, x, size, { min, max }) => list.call('clamp_dx', size, LIGHT, dx, dy, x, min, max),
 })
 
 /**

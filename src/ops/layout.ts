@@ -3,30 +3,29 @@
  * so that all can be differentiated again.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { planCopy } from '../plan/strided.js'
+import { planCopy } from '../tensor/strided.js'
 import { perDirection } from '../plan/window.js'
-import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
+import { after, type CallList, type Place } from '../runtime/calls.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, needKeys, type Names } from '../runtime/options.js'
 import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
-import { empty, scope, Tensor } from '../tensor/tensor.js'
+import { scope, Tensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
 
-/** Copies `extents` elements between pointers with strides in elements. */
+/** Copies `extents` elements between places with strides in elements. */
 function copyStrided(
+  list: CallList,
   extents: readonly number[],
-  y: number,
+  y: Place,
   yStrides: readonly number[],
-  x: number,
+  x: Place,
   xStrides: readonly number[],
 ): void {
   const { record, planes } = planCopy(extents, yStrides, xStrides)
-  withIntegers(record, (pointer) => {
-    parallel('copy_fwd', planes, (LIGHT * sizeOf(extents)) / planes, y, x, pointer)
-  })
+  list.call('copy_fwd', planes, (LIGHT * sizeOf(extents)) / planes, y, x, list.integers(record))
 }
 
 /** `shape` with another extent along one axis. */
@@ -41,26 +40,40 @@ function shapeOf(x: Tensor, name: string): Shape {
 }
 
 /** A box `inner` at place `begin` of a larger box `outer`. */
-interface Box {
+export interface Box {
   readonly outer: Shape
   readonly inner: Shape
   readonly begin: readonly number[]
 }
 
-/** Address of the box's first element in the larger box at `pointer`. */
-function corner(pointer: number, { outer, begin }: Box): number {
-  return stridesOf(outer).reduce((address, stride, axis) => address + 4 * stride * (begin[axis] as number), pointer)
+/** The box's first element in the larger box at `place`. */
+const corner = (place: Place, { outer, begin }: Box): Place =>
+  after(
+    place,
+    stridesOf(outer).reduce((bytes, stride, axis) => bytes + 4 * stride * (begin[axis] as number), 0),
+  )
+
+/** Lists the cutting of a box out of x. */
+export function listCut(list: CallList, box: Box, y: Place, x: Place): void {
+  const { inner, outer } = box
+  copyStrided(list, inner, y, stridesOf(inner), corner(x, box), stridesOf(outer))
+}
+
+/** Lists the setting of x into a larger box filled with `value`. */
+export function listEmbed(list: CallList, box: Box, y: Place, x: Place, value: number): void {
+  const { inner, outer } = box
+  list.fill(y, sizeOf(outer), value)
+  copyStrided(list, inner, corner(y, box), stridesOf(outer), x, stridesOf(inner))
 }
 
 /** Makes the cutting of a box out of x. */
 /* @__NO_SIDE_EFFECTS__ */
 function cutting<O>(name: string, describe: (x: Shape, options: O) => Box): Op<{ x: Tensor }, O> {
   return defineOp(name, {
-    shape: ({ x }: { x: Tensor }, options: O) => describe(x.shape, options),
-    forward: ({ x }, box) => {
-      const y = empty(box.inner, name)
-      copyStrided(box.inner, y.pointer, stridesOf(box.inner), corner(x.pointer, box), stridesOf(box.outer))
-      return y
+    infer: ({ x }: { x: Tensor }, options: O) => describe(x.shape, options),
+    output: ({ inner }) => inner,
+    prepare: (list, box) => {
+      listCut(list, box, list.out, list.operand('x'))
     },
     keeps: [],
     gradient: (_, dy, box) => ({ x: embed({ x: dy }, { ...box, value: 0 }) }),
@@ -71,12 +84,10 @@ const cut = cutting<Box>('slice', (_, box) => box)
 
 /** x set into a larger box filled with `value`. */
 const embed: Op<{ x: Tensor }, Box & { readonly value: number }> = defineOp('pad', {
-  shape: (_, box: Box & { readonly value: number }) => box,
-  forward: ({ x }, box) => {
-    const y = empty(box.outer, 'pad')
-    floatsAt(y.pointer, y.size).fill(box.value)
-    copyStrided(box.inner, corner(y.pointer, box), stridesOf(box.outer), x.pointer, stridesOf(box.inner))
-    return y
+  infer: (_, box: Box & { readonly value: number }) => box,
+  output: ({ outer }) => outer,
+  prepare: (list, box) => {
+    listEmbed(list, box, list.out, list.operand('x'), box.value)
   },
   keeps: [],
   gradient: (_, dy, box) => ({ x: cut({ x: dy }, box) }),
@@ -133,12 +144,14 @@ const sliced = cutting<SliceOptions>('slice', (x, options) => {
 export const slice = (x: Tensor, options: SliceOptions): Tensor => sliced({ x }, options)
 
 interface Join {
+  /** Of the inputs, in order. */
+  readonly names: readonly string[]
   readonly yShape: Shape
   readonly boxes: readonly Box[]
 }
 
 const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
-  shape: (inputs: Record<string, Tensor>, given: number): Join => {
+  infer: (inputs: Record<string, Tensor>, given: number): Join => {
     const shapes = Object.values(inputs).map(({ shape }) => shape)
     const [first] = shapes
     if (!first) throw new ShapeError('concat: tensors is empty; give one tensor or more')
@@ -161,15 +174,14 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
       begin += inner[axis] as number
       return box
     })
-    return { yShape, boxes }
+    return { names: Object.keys(inputs), yShape, boxes }
   },
-  forward: (inputs, { yShape, boxes }) => {
-    const y = empty(yShape, 'concat')
-    Object.values(inputs).forEach((x, index) => {
-      const box = boxes[index] as Box
-      copyStrided(box.inner, corner(y.pointer, box), stridesOf(yShape), x.pointer, stridesOf(box.inner))
+  output: ({ yShape }) => yShape,
+  prepare: (list, { names, yShape, boxes }) => {
+    boxes.forEach((box, index) => {
+      const x = list.operand(names[index] as string)
+      copyStrided(list, box.inner, corner(list.out, box), stridesOf(yShape), x, stridesOf(box.inner))
     })
-    return y
   },
   keeps: [],
   gradient: ({ inputs, need }, dy, { boxes }) =>
@@ -191,7 +203,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
 }
 
 const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('transpose', {
-  shape: ({ x }: { x: Tensor }, permutation: readonly number[] | undefined) => {
+  infer: ({ x }: { x: Tensor }, permutation: readonly number[] | undefined) => {
     if (permutation !== undefined) checkList(permutation, 'transpose: permutation', 'a list of axes')
     const axes = (permutation ?? x.shape.map((_, axis) => axis - x.ndim).reverse()).map((axis) =>
       checkAxis(axis, x.ndim, 'transpose'),
@@ -201,19 +213,16 @@ const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('tran
         `transpose: permutation must name each of the ${x.ndim} axes of ${showShape(x.shape)} once, given ${showShape(axes)}`,
       )
     }
-    return { axes, yShape: axes.map((axis) => x.shape[axis] as number) }
+    const strides = stridesOf(x.shape)
+    return {
+      axes,
+      yShape: axes.map((axis) => x.shape[axis] as number),
+      xStrides: axes.map((axis) => strides[axis] as number),
+    }
   },
-  forward: ({ x }, { axes, yShape }) => {
-    const y = empty(yShape, 'transpose')
-    const xStrides = stridesOf(x.shape)
-    copyStrided(
-      yShape,
-      y.pointer,
-      stridesOf(yShape),
-      x.pointer,
-      axes.map((axis) => xStrides[axis] as number),
-    )
-    return y
+  output: ({ yShape }) => yShape,
+  prepare: (list, { yShape, xStrides }) => {
+    copyStrided(list, yShape, list.out, stridesOf(yShape), list.operand('x'), xStrides)
   },
   keeps: [],
   gradient: (_, dy, { axes }) => ({
@@ -257,25 +266,23 @@ const workOf = (d: AlongAxis): number => LIGHT * d.length * innerOf(d)
 /* @__NO_SIDE_EFFECTS__ */
 function adjoints<D extends AlongAxis>(
   name: string,
-  forward: (y: number, x: number, d: D) => void,
-  adjoint: (dx: number, dy: number, d: D) => void,
+  forward: (list: CallList, y: Place, x: Place, d: D) => void,
+  adjoint: (list: CallList, dx: Place, dy: Place, d: D) => void,
 ): Op<{ x: Tensor }, D> {
   const direct: Op<{ x: Tensor }, D> = defineOp(name, {
-    shape: (_, d: D) => d,
-    forward: ({ x }, d) => {
-      const y = empty(resized(d.xShape, d.axis, d.length), name)
-      forward(y.pointer, x.pointer, d)
-      return y
+    infer: (_, d: D) => d,
+    output: ({ xShape, axis, length }) => resized(xShape, axis, length),
+    prepare: (list, d) => {
+      forward(list, list.out, list.operand('x'), d)
     },
     keeps: [],
     gradient: (_, dy, d) => ({ x: reverse({ dy }, d) }),
   })
   const reverse: Op<{ dy: Tensor }, D> = defineOp(`${name}Gradient`, {
-    shape: (_, d: D) => d,
-    forward: ({ dy }, d) => {
-      const dx = empty(d.xShape, `${name}Gradient`)
-      adjoint(dx.pointer, dy.pointer, d)
-      return dx
+    infer: (_, d: D) => d,
+    output: ({ xShape }) => xShape,
+    prepare: (list, d) => {
+      adjoint(list, list.out, list.operand('dy'), d)
     },
     keeps: [],
     gradient: (_, ddx, d) => ({ dy: direct({ x: ddx }, d) }),
@@ -297,11 +304,11 @@ interface Continuation extends AlongAxis {
 
 const continued = adjoints<Continuation>(
   'pad',
-  (y, x, d) => {
-    parallel('pad_fwd', outerOf(d), workOf(d), y, x, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode])
+  (list, y, x, d) => {
+    list.call('pad_fwd', outerOf(d), workOf(d), y, x, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode])
   },
-  (dx, dy, d) => {
-    parallel('pad_dx', outerOf(d), workOf(d), dx, dy, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode])
+  (list, dx, dy, d) => {
+    list.call('pad_dx', outerOf(d), workOf(d), dx, dy, extentOf(d), innerOf(d), d.lo, d.hi, modes[d.mode])
   },
 )
 
@@ -391,25 +398,24 @@ interface Enlargement extends AlongAxis {
 
 const interpolate = adjoints<Enlargement>(
   'upsample2d',
-  (y, x, d) => {
-    parallel('interpolate_fwd', outerOf(d), workOf(d), y, x, extentOf(d), innerOf(d), d.scale)
+  (list, y, x, d) => {
+    list.call('interpolate_fwd', outerOf(d), workOf(d), y, x, extentOf(d), innerOf(d), d.scale)
   },
-  (dx, dy, d) => {
-    parallel('interpolate_dx', outerOf(d), workOf(d), dx, dy, extentOf(d), innerOf(d), d.scale)
+  (list, dx, dy, d) => {
+    list.call('interpolate_dx', outerOf(d), workOf(d), dx, dy, extentOf(d), innerOf(d), d.scale)
   },
 )
 
 /** Every pixel of x (N, C, H, W) as a block of `scale`. */
 const repeat: Op<{ x: Tensor }, readonly [number, number]> = defineOp('upsample2d', {
-  shape: ({ x }: { x: Tensor }, [rows, columns]: readonly [number, number]) => {
+  infer: ({ x }: { x: Tensor }, [rows, columns]: readonly [number, number]) => {
     const [N, C, H, W] = x.shape as readonly [number, number, number, number]
     return { blocks: [N * C, H, rows, W, columns], yShape: [N, C, H * rows, W * columns] } as const
   },
-  forward: ({ x }, { blocks, yShape }) => {
-    const y = empty(yShape, 'upsample2d')
+  output: ({ yShape }) => yShape,
+  prepare: (list, { blocks }) => {
     const [, H, , W] = blocks
-    copyStrided(blocks, y.pointer, stridesOf(blocks), x.pointer, [H * W, W, 0, 1, 0])
-    return y
+    copyStrided(list, blocks, list.out, stridesOf(blocks), list.operand('x'), [H * W, W, 0, 1, 0])
   },
   keeps: [],
   gradient: ({ inputs: { x } }, dy, { blocks }) => ({

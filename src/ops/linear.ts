@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import type { MatmulProblem } from '../plan/matmul.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkSize, sameShape, showShape } from '../tensor/shape.js'
-import { checkTensor, empty, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, type Tensor } from '../tensor/tensor.js'
 import { multiply } from './matmulKernels.js'
 import { sumRows } from './reduce.js'
 
@@ -19,7 +19,7 @@ interface Orientation {
 /** op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]. */
 const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientation> = defineOp('matmul', {
   optional: ['bias'],
-  shape: ({ a, b }, { transposeA, transposeB }): MatmulProblem => {
+  infer: ({ a, b }, { transposeA, transposeB }): MatmulProblem => {
     const [aRows, aColumns] = a.shape as [number, number]
     const [bRows, bColumns] = b.shape as [number, number]
     const M = transposeA ? aColumns : aRows
@@ -27,10 +27,9 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
     checkSize([M, N], 'matmul')
     return { transposeA, transposeB, M, K: transposeA ? aRows : aColumns, N }
   },
-  forward: ({ a, b, bias }, problem) => {
-    const y = empty([problem.M, problem.N])
-    multiply(y.pointer, a.pointer, b.pointer, bias?.pointer ?? 0, problem)
-    return y
+  output: ({ M, N }) => [M, N],
+  prepare: (list, problem) => {
+    multiply(list, list.out, list.operand('a'), list.operand('b'), list.operand('bias'), problem)
   },
   keeps: ['a', 'b'],
   gradient: ({ inputs: { a, b }, need }, dy, { transposeA, transposeB }) => ({

@@ -6,12 +6,13 @@
 import { defineOp, type Op } from '../autodiff/op.js'
 import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
-import { kernels, parallel, perThread, withIntegers } from '../runtime/core.js'
+import type { CallList } from '../runtime/calls.js'
+import { kernels, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
-import { checkSize, sameShape, showShape, stridesOf, type Shape } from '../tensor/shape.js'
-import { checkTensor, empty, scope, type Tensor } from '../tensor/tensor.js'
+import { checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
 
 /** Options of locally connected and tiled layers. */
@@ -35,55 +36,68 @@ interface Local {
   readonly yShape: Shape
   readonly biasShape: Shape
   /** LocalShape of assembly/ops/conv/local.ts. */
-  readonly record: readonly number[]
+  readonly record: Int32Array
 }
 
 function encodeLocal(
   { N, C, K, input, kernel, output, stride, lo }: ConvProblem,
   periods: readonly number[],
-): number[] {
+): Int32Array {
   const two = (values: readonly number[], filler: number): readonly number[] =>
     values.length === 1 ? [filler, ...values] : values
   const extents = [input, kernel, output, periods, stride].flatMap((values) => two(values, 1))
-  return [N, C, K, ...extents, ...two(lo, 0)]
+  return Int32Array.of(N, C, K, ...extents, ...two(lo, 0))
 }
 
 type Pass = 'fwd' | 'dx' | 'dw' | 'db'
 
-function run(d: Local, pass: Pass, left: Tensor, right: Tensor | undefined, bias?: Tensor): Tensor {
-  const { problem } = d
+/** Lists the kernel of a pass, whose tensors have the names `left` and `right`. */
+function listLocal(list: CallList, { problem, record, yShape }: Local, pass: Pass, left: string, right = left): void {
   const { N, K } = problem
-  const out = empty({ fwd: d.yShape, dx: d.xShape, dw: d.wShape, db: d.biasShape }[pass])
-  const a = left.pointer
-  const b = right?.pointer ?? 0
   // Each kernel is used once: reading it takes most of the time.
   const work = 4 * MULTIPLY_ADD * multiplyAdds(problem)
-  withIntegers(d.record, (shape) => {
-    const bytes = kernels()[`local_${pass}_workspace`](shape)
-    const ws = bytes > 0 ? perThread(bytes) : 0
-    if (pass === 'fwd') parallel('local_fwd', N, work / N, out.pointer, a, b, bias?.pointer ?? 0, ws, shape)
-    else if (pass === 'dx') parallel('local_dx', N, work / N, out.pointer, a, b, ws, shape)
-    else if (pass === 'dw') parallel('local_dw', K, work / K, out.pointer, a, b, ws, shape)
-    else parallel('local_db', K, (LIGHT * left.size) / K, out.pointer, a, ws, shape)
-  })
-  return out
+  const ws = list.perThread(withIntegers(record, (shape) => kernels()[`local_${pass}_workspace`](shape)))
+  const shape = list.integers(record)
+  const from = [list.operand(left), list.operand(right)] as const
+  if (pass === 'fwd') list.call('local_fwd', N, work / N, list.out, ...from, list.operand('bias'), ws, shape)
+  else if (pass === 'dx') list.call('local_dx', N, work / N, list.out, ...from, ws, shape)
+  else if (pass === 'dw') list.call('local_dw', K, work / K, list.out, ...from, ws, shape)
+  else list.call('local_db', K, (LIGHT * sizeOf(yShape)) / K, list.out, from[0], ws, shape)
 }
 
-const forward: Op<{ x: Tensor; w: Tensor; bias: Tensor | undefined }, Local> = defineOp('localConv', {
-  optional: ['bias'],
-  shape: (_, d) => d,
-  forward: ({ x, w, bias }, d) => run(d, 'fwd', x, w, bias),
-  keeps: ['x', 'w'],
-  gradient: ({ inputs: { x, w }, need }, dy, d) => ({
-    x: need.x && inputGradient({ dy, w }, d),
-    w: need.w && weightGradient({ dy, x }, d),
-    bias: need.bias && biasGradient({ dy }, d),
-  }),
-})
+/** Options that are no tensors. */
+type LocalSettings = Omit<LocalOptions, 'bias'>
+
+/** x, weights by classes, and the bias. */
+type Operands = { readonly x: Tensor; readonly w: Tensor; readonly bias: Tensor | undefined }
+
+/** Defines the operation on what `infer` describes. */
+function defineLocal<O>(name: string, infer: (inputs: Operands, options: O) => Local): Op<Operands, O> {
+  return defineOp(name, {
+    optional: ['bias'],
+    infer,
+    output: ({ yShape }) => yShape,
+    prepare: (list, d) => {
+      listLocal(list, d, 'fwd', 'x', 'w')
+    },
+    keeps: ['x', 'w'],
+    gradient: ({ inputs: { x, w }, need }, dy, d) => ({
+      x: need.x && inputGradient({ dy, w }, d),
+      w: need.w && weightGradient({ dy, x }, d),
+      bias: need.bias && biasGradient({ dy }, d),
+    }),
+  })
+}
+
+/** The operation as it was described before. */
+const forward = defineLocal('localConv', (_, d: Local) => d)
 
 const inputGradient: Op<{ dy: Tensor; w: Tensor }, Local> = defineOp('localConvInputGrad', {
-  shape: (_, d) => d,
-  forward: ({ dy, w }, d) => run(d, 'dx', dy, w),
+  infer: (_, d) => d,
+  output: ({ xShape }) => xShape,
+  prepare: (list, d) => {
+    listLocal(list, d, 'dx', 'dy', 'w')
+  },
   gradient: ({ inputs: { dy, w }, need }, ddx, d) => ({
     dy: need.dy && forward({ x: ddx, w, bias: undefined }, d),
     w: need.w && weightGradient({ dy, x: ddx }, d),
@@ -91,8 +105,11 @@ const inputGradient: Op<{ dy: Tensor; w: Tensor }, Local> = defineOp('localConvI
 })
 
 const weightGradient: Op<{ dy: Tensor; x: Tensor }, Local> = defineOp('localConvWeightGrad', {
-  shape: (_, d) => d,
-  forward: ({ dy, x }, d) => run(d, 'dw', dy, x),
+  infer: (_, d) => d,
+  output: ({ wShape }) => wShape,
+  prepare: (list, d) => {
+    listLocal(list, d, 'dw', 'dy', 'x')
+  },
   gradient: ({ inputs: { dy, x }, need }, ddw, d) => ({
     dy: need.dy && forward({ x, w: ddw, bias: undefined }, d),
     x: need.x && inputGradient({ dy, w: ddw }, d),
@@ -100,8 +117,11 @@ const weightGradient: Op<{ dy: Tensor; x: Tensor }, Local> = defineOp('localConv
 })
 
 const biasGradient: Op<{ dy: Tensor }, Local> = defineOp('localConvBiasGrad', {
-  shape: (_, d) => d,
-  forward: ({ dy }, d) => run(d, 'db', dy, undefined),
+  infer: (_, d) => d,
+  output: ({ biasShape }) => biasShape,
+  prepare: (list, d) => {
+    listLocal(list, d, 'db', 'dy')
+  },
 })
 
 /** Either operation for weights of one input's extents, with the class and the weight of each connection. */
@@ -161,40 +181,55 @@ export function describeLocal(
   }
 }
 
+/** Checks shapes and options of one variant, and describes it for weights of which those of one class lie together. */
+function inferLocal(
+  name: string,
+  variant: LocalVariant,
+  directions: number,
+  x: Shape,
+  w: Shape,
+  bias: Shape | undefined,
+  options: LocalSettings,
+): Local {
+  if (x.length !== directions + 2) {
+    throw new ShapeError(`${name}: x must be ${directions === 1 ? '(N, C, W)' : '(N, C, H, W)'}, given ${showShape(x)}`)
+  }
+  const [N, channels, ...input] = x as readonly [number, number, ...number[]]
+  const { problem, periods } = describeLocal(name, variant, input, w, options, N, channels)
+  const { C, K, kernel, output } = problem
+  const biasShape = [K, ...periods]
+  if (bias && !sameShape(bias, biasShape)) {
+    throw new ShapeError(`${name}: bias must be ${showShape(biasShape)}, one for each kernel, given ${showShape(bias)}`)
+  }
+  const yShape = [N, K, ...output]
+  checkSize(yShape, name)
+  return {
+    problem,
+    record: encodeLocal(problem, periods),
+    xShape: x,
+    wShape: [K, ...periods, C, ...kernel],
+    yShape,
+    biasShape,
+  }
+}
+
 function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor, options?: LocalOptions) => Tensor {
   const name = variant === 'tiled' ? `tiledConv${directions}d` : `locallyConnected${directions}d`
-  return (x, w, options = {}) => {
-    checkKeys(name, options, localNames, { bias: 0 })
+  const infer = (x: Tensor, w: Tensor, bias: Tensor | undefined, options: LocalSettings): Local =>
+    inferLocal(name, variant, directions, x.shape, w.shape, bias?.shape, options)
+  const own = defineLocal(name, ({ x, w, bias }, options: LocalSettings) => infer(x, w, bias, options))
+  return (x, w, given = {}) => {
+    checkKeys(name, given, localNames, { bias: 0 })
+    const { bias, ...options } = given
+    if (variant === 'locallyConnected') return own({ x, w, bias }, options)
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')
-    if (options.bias) checkTensor(options.bias, name, 'bias')
-    if (x.ndim !== directions + 2) {
-      throw new ShapeError(
-        `${name}: x must be ${directions === 1 ? '(N, C, W)' : '(N, C, H, W)'}, given ${showShape(x.shape)}`,
-      )
-    }
-    const [N, channels, ...input] = x.shape as readonly [number, number, ...number[]]
-    const { problem, periods } = describeLocal(name, variant, input, w.shape, options, N, channels)
-    const { C, K, kernel, output } = problem
-    const biasShape = [K, ...periods]
-    if (options.bias && !sameShape(options.bias.shape, biasShape)) {
-      throw new ShapeError(
-        `${name}: bias must be ${showShape(biasShape)}, one for each kernel, given ${showShape(options.bias.shape)}`,
-      )
-    }
-    const d = {
-      problem,
-      record: encodeLocal(problem, periods),
-      xShape: x.shape,
-      wShape: [K, ...periods, C, ...kernel],
-      yShape: [N, K, ...output],
-      biasShape,
-    }
-    checkSize(d.yShape, name)
-    if (variant === 'locallyConnected') return forward({ x, w, bias: options.bias }, d)
+    if (bias) checkTensor(bias, name, 'bias')
+    const d = infer(x, w, bias, options)
     // Kernels of one class together: (K, C, R, S, T, U) -> (K, T, U, C, R, S).
-    const order = [0, ...periods.map((_, axis) => 2 + directions + axis), 1, ...kernel.map((_, axis) => 2 + axis)]
-    return scope(() => forward({ x, w: transpose(w, order), bias: options.bias }, d))
+    const { kernel, input } = d.problem
+    const order = [0, ...input.map((_, axis) => 2 + directions + axis), 1, ...kernel.map((_, axis) => 2 + axis)]
+    return scope(() => forward({ x, w: transpose(w, order), bias }, d))
   }
 }
 

@@ -3,14 +3,15 @@
  * its derivative; the gradient is that times dy. Sums are float64 in a fixed order.
  */
 import { checkConstant, defineOp, type Definition, type Op } from '../autodiff/op.js'
-import { kernels, parallel, perThread, withIntegers, withWorkspace } from '../runtime/core.js'
+import { after, type CallList, type Place } from '../runtime/calls.js'
+import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkTensor, empty, scope, Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
 import { add, mul, neg } from './elementwise.js'
 import { sum } from './reduce.js'
 import { logSoftmax } from './softmax.js'
@@ -67,11 +68,11 @@ interface Loss {
   readonly count: number
 }
 
-/** Pointers that a kernel writes to: losses and delta are 0 where they are not wanted. */
+/** What a kernel writes to: no losses where they are not wanted. */
 interface Outputs {
-  readonly losses: number
-  readonly delta: number
-  readonly sums: number
+  readonly losses: Place | 0
+  readonly delta: Place
+  readonly sums: Place
 }
 
 function checkReduction(name: string, reduction: Reduction): Reduction {
@@ -85,22 +86,23 @@ function checkRange(name: string, option: string, value: number, largest: number
   throw new ShapeError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
 }
 
-/** Runs a kernel over `items` independent items and reduces what it leaves. */
-function reduceLosses(
-  { xShape, rows, reduction, count }: Loss,
+/** Lists a kernel over `items` independent items, and the reduction of what it leaves. */
+function listLoss(
+  list: CallList,
+  { reduction, count }: Loss,
   items: number,
-  differentiate: boolean,
-  run: (outputs: Outputs) => void,
-): { readonly y: Tensor; readonly saved: { readonly delta?: Tensor } } {
+  listKernel: (outputs: Outputs) => void,
+): void {
   const apart = reduction === 'none'
-  const y = empty(apart ? rows : [], 'a loss')
-  const delta = differentiate ? empty(xShape, 'the derivative of a loss') : undefined
-  withWorkspace(items * 8, (sums) => {
-    run({ losses: apart ? y.pointer : 0, delta: delta?.pointer ?? 0, sums })
-    if (!apart) kernels().loss_total(y.pointer, sums, items, reduction === 'mean' ? 1 / count : 1)
-  })
-  return { y, saved: delta ? { delta } : {} }
+  const sums = list.block(items * 8) as Place
+  listKernel({ losses: apart ? list.out : 0, delta: list.operand('delta'), sums })
+  if (!apart) list.once('loss_total', list.out, sums, items, reduction === 'mean' ? 1 / count : 1)
 }
+
+/** Of the losses: the derivative by x, which the gradient multiplies by dy. */
+const saves = { delta: ({ xShape }: Loss): Shape => xShape }
+
+const lossShape = ({ reduction, rows }: Loss): Shape => (reduction === 'none' ? rows : [])
 
 /**
  * dx = sign · delta · dy / (count, for the mean). The loss y is among the inputs so that tapes see that the
@@ -110,26 +112,15 @@ function defineGradient(
   name: string,
 ): Op<{ y: Tensor; delta: Tensor; dy: Tensor }, { readonly loss: Loss; readonly sign: 1 | -1 }> {
   return defineOp(`${name}Gradient`, {
-    shape: (_, d) => d,
-    forward: ({ delta, dy }, { loss: { outer, classes, inner, xShape, reduction, count }, sign }) => {
-      const dx = empty(xShape)
+    infer: (_, d) => d,
+    output: ({ loss }) => loss.xShape,
+    prepare: (list, { loss: { outer, classes, inner, xShape, reduction, count }, sign }) => {
+      const from = [list.operand('delta'), list.operand('dy')] as const
       if (reduction === 'none') {
-        parallel(
-          'loss_each_dx',
-          outer,
-          LIGHT * classes * inner,
-          dx.pointer,
-          delta.pointer,
-          dy.pointer,
-          sign,
-          classes,
-          inner,
-        )
+        list.call('loss_each_dx', outer, LIGHT * classes * inner, list.out, ...from, sign, classes, inner)
       } else {
-        const scale = reduction === 'mean' ? sign / count : sign
-        parallel('loss_dx', dx.size, LIGHT, dx.pointer, delta.pointer, dy.pointer, scale)
+        list.call('loss_dx', sizeOf(xShape), LIGHT, list.out, ...from, reduction === 'mean' ? sign / count : sign)
       }
-      return dx
     },
   })
 }
@@ -230,7 +221,7 @@ interface ClassLoss<O> extends Loss {
   readonly options: O
 }
 
-type ClassKernel<O> = (outputs: Outputs, x: number, labels: number, d: ClassLoss<O>) => void
+type ClassKernel<O> = (list: CallList, outputs: Outputs, labels: Place, d: ClassLoss<O>) => void
 
 /** A loss of scores (N, classes, …) and labels (N, …). */
 function defineClassLoss<O extends LossOptions, R extends object>(
@@ -243,9 +234,9 @@ function defineClassLoss<O extends LossOptions, R extends object>(
     { logits: Tensor },
     { target: Labels | Distributions; options: O },
     ClassLoss<R>,
-    { delta?: Tensor }
+    'delta'
   > = {
-    shape: ({ logits: { shape } }, { target, options }) => {
+    infer: ({ logits: { shape } }, { target, options }) => {
       if (shape.length < 2) {
         throw new ShapeError(`${name}: logits must be (N, classes, …), given ${showShape(shape)}`)
       }
@@ -266,15 +257,17 @@ function defineClassLoss<O extends LossOptions, R extends object>(
         options: resolved,
       }
     },
-    forward: ({ logits }, d, differentiate) =>
-      withIntegers(d.labels, (labels) =>
-        reduceLosses(d, d.outer, differentiate, (outputs) => {
-          kernel(outputs, logits.pointer, labels, d)
-        }),
-      ),
+    output: lossShape,
+    saves,
+    prepare: (list, d) => {
+      const labels = list.integers(d.labels)
+      listLoss(list, d, d.outer, (outputs) => {
+        kernel(list, outputs, labels, d)
+      })
+    },
     keeps: ['y'],
     gradient: ({ y, saved: { delta } }, dy, loss) => ({
-      logits: gradient({ y, delta: delta as Tensor, dy }, { loss, sign: 1 }),
+      logits: gradient({ y, delta, dy }, { loss, sign: 1 }),
     }),
   }
   const op = defineOp(name, definition)
@@ -286,13 +279,14 @@ const labelEntropy = defineClassLoss(
   ({ labelSmoothing = 0 }: CrossEntropyOptions) => ({
     smoothing: checkRange('crossEntropy', 'labelSmoothing', labelSmoothing, 1),
   }),
-  ({ losses, delta, sums }, x, labels, d) => {
+  (list, { losses, delta, sums }, labels, d) => {
     const { classes, inner, outer } = d
-    const ws = perThread(kernels().crossentropy_workspace())
-    const factors = d.labels.length > outer * inner ? labels + 4 * outer * inner : 0
+    const ws = list.perThread(kernels().crossentropy_workspace())
+    const factors = d.labels.length > outer * inner ? after(labels, 4 * outer * inner) : 0
     const work = HEAVY * classes * inner
     const { smoothing } = d.options
-    parallel('crossentropy_fwd', outer, work, losses, delta, sums, x, labels, factors, ws, smoothing, classes, inner)
+    const read = [list.operand('logits'), labels, factors] as const
+    list.call('crossentropy_fwd', outer, work, losses, delta, sums, ...read, ws, smoothing, classes, inner)
   },
 )
 
@@ -370,8 +364,9 @@ export const hingeLoss = defineClassLoss(
     checkKeys('hingeLoss', options, lossNames, { margin: 0 } satisfies Names<Omit<HingeOptions, 'reduction'>>)
     return { margin: checkRange('hingeLoss', 'margin', options.margin ?? 1, Infinity) }
   },
-  ({ losses, delta, sums }, x, labels, { options: { margin }, classes, inner, outer }) => {
-    parallel('hinge_fwd', outer, LIGHT * classes * inner, losses, delta, sums, x, labels, margin, classes, inner)
+  (list, { losses, delta, sums }, labels, { options: { margin }, classes, inner, outer }) => {
+    const read = [list.operand('logits'), labels] as const
+    list.call('hinge_fwd', outer, LIGHT * classes * inner, losses, delta, sums, ...read, margin, classes, inner)
   },
 )
 
@@ -385,23 +380,29 @@ function describePair(name: string, argument: string, x: Shape, target: Shape, o
   return { outer: 1, classes: 1, inner: sizeOf(x), xShape: x, rows: x, reduction, count: sizeOf(x) }
 }
 
-const runPair = (kernel: 'mse_fwd' | 'bce_fwd', x: Tensor, target: Tensor, loss: Loss, differentiate: boolean) => {
-  const blocks = kernels().loss_blocks(x.size)
-  const work = ((kernel === 'bce_fwd' ? 2 * HEAVY : LIGHT) * x.size) / blocks
-  return reduceLosses(loss, blocks, differentiate, ({ losses, delta, sums }) => {
-    parallel(kernel, blocks, work, losses, delta, sums, x.pointer, target.pointer, x.size)
+/** Lists a loss of two tensors, the first of which has the name `x`. */
+function listPair(list: CallList, kernel: 'mse_fwd' | 'bce_fwd', x: string, loss: Loss): void {
+  const size = sizeOf(loss.xShape)
+  const blocks = kernels().loss_blocks(size)
+  const work = ((kernel === 'bce_fwd' ? 2 * HEAVY : LIGHT) * size) / blocks
+  listLoss(list, loss, blocks, ({ losses, delta, sums }) => {
+    list.call(kernel, blocks, work, losses, delta, sums, list.operand(x), list.operand('target'), size)
   })
 }
 
 const mseGradient = defineGradient('mseLoss')
 
-const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, { delta?: Tensor }>('mseLoss', {
-  shape: ({ x, target }, options) => describePair('mseLoss', 'x', x.shape, target.shape, options),
-  forward: ({ x, target }, loss, differentiate) => runPair('mse_fwd', x, target, loss, differentiate),
+const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, 'delta'>('mseLoss', {
+  infer: ({ x, target }, options) => describePair('mseLoss', 'x', x.shape, target.shape, options),
+  output: lossShape,
+  saves,
+  prepare: (list, loss) => {
+    listPair(list, 'mse_fwd', 'x', loss)
+  },
   keeps: ['y'],
   gradient: ({ y, saved: { delta }, need }, dy, loss) => ({
-    x: need.x && mseGradient({ y, delta: delta as Tensor, dy }, { loss, sign: 1 }),
-    target: need.target && mseGradient({ y, delta: delta as Tensor, dy }, { loss, sign: -1 }),
+    x: need.x && mseGradient({ y, delta, dy }, { loss, sign: 1 }),
+    target: need.target && mseGradient({ y, delta, dy }, { loss, sign: -1 }),
   }),
 })
 
@@ -415,19 +416,19 @@ export const mseLoss = (x: Tensor, target: Tensor, options: LossOptions = {}): T
 
 const bceGradient = defineGradient('bceWithLogits')
 
-const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOptions, Loss, { delta?: Tensor }>(
-  'bceWithLogits',
-  {
-    shape: ({ logits, target }, options) =>
-      describePair('bceWithLogits', 'logits', logits.shape, target.shape, options),
-    forward: ({ logits, target }, loss, differentiate) => runPair('bce_fwd', logits, target, loss, differentiate),
-    keeps: ['logits', 'y'],
-    gradient: ({ inputs: { logits }, y, saved: { delta }, need }, dy, loss) => ({
-      logits: need.logits && bceGradient({ y, delta: delta as Tensor, dy }, { loss, sign: 1 }),
-      target: need.target && bceGradient({ y, delta: logits, dy }, { loss, sign: -1 }),
-    }),
+const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOptions, Loss, 'delta'>('bceWithLogits', {
+  infer: ({ logits, target }, options) => describePair('bceWithLogits', 'logits', logits.shape, target.shape, options),
+  output: lossShape,
+  saves,
+  prepare: (list, loss) => {
+    listPair(list, 'bce_fwd', 'logits', loss)
   },
-)
+  keeps: ['logits', 'y'],
+  gradient: ({ inputs: { logits }, y, saved: { delta }, need }, dy, loss) => ({
+    logits: need.logits && bceGradient({ y, delta, dy }, { loss, sign: 1 }),
+    target: need.target && bceGradient({ y, delta: logits, dy }, { loss, sign: -1 }),
+  }),
+})
 
 /**
  * Binary cross-entropy of σ(logits) and targets from 0 to 1, in nats, of two tensors of one shape:

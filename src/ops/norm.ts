@@ -1,12 +1,14 @@
 /** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
 import { checkConstant, defineOp, type Op } from '../autodiff/op.js'
-import { floatsAt, kernels, parallel, perThread } from '../runtime/core.js'
+import { planCopy } from '../tensor/strided.js'
+import { after, type Place } from '../runtime/calls.js'
+import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, restoring, Tensor } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** Options of `localResponseNorm`. */
 export interface LocalResponseNormOptions {
@@ -98,25 +100,23 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
 const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalResponse> = defineOp(
   'localResponseNormGradient',
   {
-    shape: (_, d) => d,
-    forward: ({ dy, x, scale }, { shape, N, C, pixels, size, alpha, beta }) => {
-      const dx = empty(shape)
-      const from = [dy.pointer, x.pointer, scale.pointer] as const
-      const ws = perThread(kernels().lrn_dx_workspace(C, pixels))
-      parallel('lrn_dx', N, 2 * HEAVY * C * pixels, dx.pointer, ...from, ws, C, pixels, size, alpha, beta)
-      return dx
+    infer: (_, d) => d,
+    output: ({ shape }) => shape,
+    prepare: (list, { N, C, pixels, size, alpha, beta }) => {
+      const from = [list.operand('dy'), list.operand('x'), list.operand('scale')] as const
+      const ws = list.perThread(kernels().lrn_dx_workspace(C, pixels))
+      list.call('lrn_dx', N, 2 * HEAVY * C * pixels, list.out, ...from, ws, C, pixels, size, alpha, beta)
     },
   },
 )
 
 const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('localResponseNorm', {
-  shape: ({ x }: { x: Tensor }, options: LocalResponseNormOptions) => describeLocalResponse(x.shape, options),
-  forward: ({ x }, { shape, N, C, pixels, size, alpha, beta, k }, differentiate) => {
-    const y = empty(shape)
-    const scale = differentiate ? empty(shape) : undefined
-    const out = [y.pointer, scale?.pointer ?? 0] as const
-    parallel('lrn_fwd', N * C, 2 * HEAVY * pixels, ...out, x.pointer, C, pixels, size, alpha, beta, k)
-    return scale ? { y, saved: { scale } } : y
+  infer: ({ x }: { x: Tensor }, options: LocalResponseNormOptions) => describeLocalResponse(x.shape, options),
+  output: ({ shape }) => shape,
+  saves: { scale: ({ shape }: LocalResponse) => shape },
+  prepare: (list, { N, C, pixels, size, alpha, beta, k }) => {
+    const out = [list.out, list.operand('scale')] as const
+    list.call('lrn_fwd', N * C, 2 * HEAVY * pixels, ...out, list.operand('x'), C, pixels, size, alpha, beta, k)
   },
   keeps: ['x'],
   gradient: ({ inputs: { x }, saved, need }, dy, d) => ({
@@ -138,25 +138,26 @@ interface BatchInputs {
   readonly x: Tensor
   readonly gamma: Tensor | undefined
   readonly beta: Tensor | undefined
+  readonly runningMean: Tensor | undefined
+  readonly runningVar: Tensor | undefined
   readonly [name: string]: Tensor | undefined
 }
+
+type Statistics = Omit<BatchNormOptions, 'runningMean' | 'runningVar'>
 
 interface Batch extends Layout {
   readonly training: boolean
   readonly eps: number
   readonly momentum: number
-  readonly runningMean: Tensor | undefined
-  readonly runningVar: Tensor | undefined
+  /** Names of the running statistics that are given. */
+  readonly running: readonly ('runningMean' | 'runningVar')[]
 }
 
-function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOptions): Batch {
+function describeBatch({ x, gamma, beta, runningMean, runningVar }: BatchInputs, options: Statistics): Batch {
   const name = 'batchNorm'
-  checkKeys(name, options, batchNames)
-  const { training = false, eps = 1e-5, momentum = 0.1, runningMean, runningVar } = options
+  const { training = false, eps = 1e-5, momentum = 0.1 } = options
   const layout = layoutOf(name, x.shape)
   const { N, C, pixels } = layout
-  checkConstant(runningMean, name, 'runningMean')
-  checkConstant(runningVar, name, 'runningVar')
   if (typeof training !== 'boolean') {
     throw new ShapeError(`${name}: training must be true or false, given ${inWords(training)}`)
   }
@@ -167,12 +168,7 @@ function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOption
     throw new ShapeError(`${name}: momentum must be a number from 0 to 1, given ${inWords(momentum)}`)
   }
   for (const [argument, value] of Object.entries({ gamma, beta, runningMean, runningVar })) {
-    if (value === undefined) continue
-    if (!(value instanceof Tensor)) {
-      throw new ShapeError(`${name}: ${argument} must be a Tensor (${C}), given ${typeof value}`)
-    }
-    value.assertLive()
-    if (!sameShape(value.shape, [C])) {
+    if (value && !sameShape(value.shape, [C])) {
       throw new ShapeError(
         `${name}: ${argument} must be (${C}), one for each channel of x ${showShape(x.shape)}, given ${showShape(value.shape)}`,
       )
@@ -188,18 +184,18 @@ function describeBatch({ x, gamma, beta }: BatchInputs, options: BatchNormOption
       `${name}: give runningMean and runningVar (${C}), or training: true to use the statistics of the batch`,
     )
   }
-  return { ...layout, training, eps, momentum, runningMean, runningVar }
+  const given = { runningMean, runningVar }
+  const running = (['runningMean', 'runningVar'] as const).filter((argument) => given[argument])
+  return { ...layout, training, eps, momentum, running }
 }
 
 /** dgamma (first C elements) and dbeta (the others). */
 const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Layout> = defineOp('batchNormSumsGradient', {
-  shape: (_, d) => d,
-  forward: ({ dy, x, stats }, { N, C, pixels }) => {
-    const sums = empty([2, C])
-    const { pointer } = sums
-    const from = [dy.pointer, x.pointer, stats.pointer] as const
-    parallel('batchnorm_dw', C, 2 * LIGHT * N * pixels, pointer, pointer + 4 * C, ...from, N, C, pixels)
-    return sums
+  infer: (_, d) => d,
+  output: ({ C }) => [2, C],
+  prepare: (list, { N, C, pixels }) => {
+    const from = [list.operand('dy'), list.operand('x'), list.operand('stats')] as const
+    list.call('batchnorm_dw', C, 2 * LIGHT * N * pixels, list.out, after(list.out, 4 * C), ...from, N, C, pixels)
   },
 })
 
@@ -208,53 +204,44 @@ const batchInputGradient: Op<
   Batch
 > = defineOp('batchNormGradient', {
   optional: ['gamma', 'sums'],
-  shape: (_, d) => d,
-  forward: ({ dy, x, gamma, sums, stats }, { shape, N, C, pixels }) => {
-    const dx = empty(shape)
-    const dgamma = sums?.pointer ?? 0
-    const dbeta = sums ? dgamma + 4 * C : 0
-    const count = sums ? N * pixels : 0
-    const scale = gamma?.pointer ?? 0
-    const from = [dy.pointer, x.pointer, scale, dgamma, dbeta, stats.pointer] as const
-    parallel('batchnorm_dx', N * C, 2 * LIGHT * pixels, dx.pointer, ...from, C, pixels, count)
-    return dx
+  infer: (_, d) => d,
+  output: ({ shape }) => shape,
+  prepare: (list, { N, C, pixels, training }) => {
+    const sums = list.operand('sums')
+    const from = ['dy', 'x', 'gamma'].map((name) => list.operand(name)) as [Place, Place, Place]
+    const behind = [sums, after(sums, 4 * C), list.operand('stats')] as const
+    const count = training ? N * pixels : 0
+    list.call('batchnorm_dx', N * C, 2 * LIGHT * pixels, list.out, ...from, ...behind, C, pixels, count)
   },
 })
 
 /** One row of a (2, C) tensor. */
 const rowOf: Op<{ x: Tensor }, number> = defineOp('batchNormRowGradient', {
-  shape: ({ x }: { x: Tensor }, row: number) => ({ C: x.shape[1] as number, row }),
-  forward: ({ x }, { C, row }) => {
-    const y = empty([C])
-    floatsAt(y.pointer, C).set(floatsAt(x.pointer + 4 * C * row, C))
-    return y
+  infer: ({ x }: { x: Tensor }, row: number) => ({ C: x.shape[1] as number, row }),
+  output: ({ C }) => [C],
+  prepare: (list, { C, row }) => {
+    const { record, planes } = planCopy([C], [1], [1])
+    const from = after(list.operand('x'), 4 * C * row)
+    list.call('copy_fwd', planes, (LIGHT * C) / planes, list.out, from, list.integers(record))
   },
 })
 
-const batch: Op<BatchInputs, BatchNormOptions> = defineOp('batchNorm', {
-  optional: ['gamma', 'beta'],
-  shape: (inputs: BatchInputs, options: BatchNormOptions) => describeBatch(inputs, options),
-  forward: ({ x, gamma, beta }, { shape, N, C, pixels, training, eps, momentum, runningMean, runningVar }) => {
-    const y = empty(shape)
-    const stats = empty([3, C])
-    const [mean, variance] = [runningMean?.pointer ?? 0, runningVar?.pointer ?? 0]
-    const [scale, shift] = [gamma?.pointer ?? 0, beta?.pointer ?? 0]
-    const normalize = (): void => {
-      parallel('batchnorm_fwd', N * C, LIGHT * pixels, y.pointer, x.pointer, scale, shift, stats.pointer, C, pixels)
-    }
+const batch = defineOp<BatchInputs, Statistics, Batch, 'stats'>('batchNorm', {
+  optional: ['gamma', 'beta', 'runningMean', 'runningVar'],
+  infer: (inputs: BatchInputs, options: Statistics) => describeBatch(inputs, options),
+  output: ({ shape }) => shape,
+  saves: { stats: ({ C }: Batch) => [3, C] },
+  always: ['stats'],
+  writes: ({ training, running }) => (training ? running : []),
+  prepare: (list, { N, C, pixels, training, eps, momentum }) => {
+    const x = list.operand('x')
+    const stats = list.operand('stats')
+    const running = [list.operand('runningMean'), list.operand('runningVar')] as const
     if (training) {
-      const running = [runningMean, runningVar].filter((tensor) => tensor !== undefined)
-      restoring(running, () => {
-        const into = [stats.pointer, mean, variance] as const
-        parallel('batchnorm_statistics', C, 2 * LIGHT * N * pixels, ...into, x.pointer, N, C, pixels, eps, momentum)
-        normalize()
-      })
-      for (const { storage } of running) storage.changed()
-    } else {
-      parallel('batchnorm_frozen', C, LIGHT, stats.pointer, mean, variance, C, eps)
-      normalize()
-    }
-    return { y, saved: { stats } }
+      list.call('batchnorm_statistics', C, 2 * LIGHT * N * pixels, stats, ...running, x, N, C, pixels, eps, momentum)
+    } else list.call('batchnorm_frozen', C, LIGHT, stats, ...running, C, eps)
+    const [scale, shift] = [list.operand('gamma'), list.operand('beta')]
+    list.call('batchnorm_fwd', N * C, LIGHT * pixels, list.out, x, scale, shift, stats, C, pixels)
   },
   keeps: ['x', 'gamma'],
   gradient: ({ inputs: { x, gamma }, saved, need }, dy, d) => {
@@ -281,5 +268,9 @@ export function batchNorm(
   beta: Tensor | undefined,
   options: BatchNormOptions = {},
 ): Tensor {
-  return batch({ x, gamma, beta }, options)
+  checkKeys('batchNorm', options, batchNames)
+  const { runningMean, runningVar, ...statistics } = options
+  checkConstant(runningMean, 'batchNorm', 'runningMean')
+  checkConstant(runningVar, 'batchNorm', 'runningVar')
+  return batch({ x, gamma, beta, runningMean, runningVar }, statistics)
 }

@@ -3,14 +3,14 @@
  * A sum and the repetition of its gradient are each other's adjoints, so both can be differentiated again.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { planCopy, planReduction, reducedStrides } from '../plan/strided.js'
-import { floatsAt, parallel, withIntegers } from '../runtime/core.js'
+import { planCopy, planReduction, reducedStrides } from '../tensor/strided.js'
+import type { Place } from '../runtime/calls.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
 
 /** One axis or several, counted from the end where negative; none: all. */
@@ -63,13 +63,12 @@ interface Total extends Reduction {
 /* @__NO_SIDE_EFFECTS__ */
 function summing<O>(name: string, describeTotal: (x: Shape, options: O) => Total): Op<{ x: Tensor }, O> {
   return defineOp(name, {
-    shape: ({ x }: { x: Tensor }, options: O) => describeTotal(x.shape, options),
-    forward: ({ x }, { xShape, yShape, axes, divisor }) => {
-      const y = empty(yShape, name)
-      withIntegers(planReduction(xShape, axes), (record) => {
-        parallel('sum_fwd', y.size, (LIGHT * sizeOf(xShape)) / y.size, y.pointer, x.pointer, record, divisor)
-      })
-      return y
+    infer: ({ x }: { x: Tensor }, options: O) => describeTotal(x.shape, options),
+    output: ({ yShape }) => yShape,
+    prepare: (list, { xShape, yShape, axes, divisor }) => {
+      const size = sizeOf(yShape)
+      const record = list.integers(planReduction(xShape, axes))
+      list.call('sum_fwd', size, (LIGHT * sizeOf(xShape)) / size, list.out, list.operand('x'), record, divisor)
     },
     keeps: [],
     gradient: (_, dy, d) => ({ x: spread({ y: dy }, d) }),
@@ -80,26 +79,22 @@ const total = summing<Total>('sum', (_, d) => d)
 
 /** y / divisor, repeated along the axes that were reduced. */
 const spread: Op<{ y: Tensor }, Total> = defineOp('sumGradient', {
-  shape: (_, d: Total) => d,
-  forward: ({ y }, { xShape, axes, divisor }) => {
-    const x = empty(xShape, 'sumGradient')
+  infer: (_, d: Total) => d,
+  output: ({ xShape }) => xShape,
+  prepare: (list, { xShape, yShape, axes, divisor }) => {
     const { record, planes } = planCopy(xShape, stridesOf(xShape), reducedStrides(xShape, axes))
-    const from = divisor === 1 ? y : quotient(y, divisor)
-    withIntegers(record, (pointer) => {
-      parallel('copy_fwd', planes, (LIGHT * x.size) / planes, x.pointer, from.pointer, pointer)
-    })
-    return x
+    let from = list.operand('y')
+    if (divisor !== 1) {
+      const size = sizeOf(yShape)
+      const quotient = list.block(4 * size) as Place
+      withNumber(list, 'div', quotient, from, size, divisor)
+      from = quotient
+    }
+    list.call('copy_fwd', planes, (LIGHT * sizeOf(xShape)) / planes, list.out, from, list.integers(record))
   },
   keeps: [],
   gradient: (_, dx, d) => ({ y: total({ x: dx }, d) }),
 })
-
-/** y / divisor, not recorded. */
-function quotient(y: Tensor, divisor: number): Tensor {
-  const result = empty(y.shape, 'sumGradient')
-  withNumber('div', result.pointer, y.pointer, y.size, divisor)
-  return result
-}
 
 const summed = summing<Request>('sum', (x, { axis, ...options }) => ({
   ...describe('sum', x, axis, options),
@@ -145,17 +140,16 @@ export const sumRows = (x: Tensor): Tensor => sum(x, 0)
 /** Makes the largest element (sign 1) or the smallest (sign −1). */
 /* @__NO_SIDE_EFFECTS__ */
 function extremum(name: string, sign: number): Op<{ x: Tensor }, Request> {
-  return defineOp<{ x: Tensor }, Request, Reduction, { index: Tensor }>(name, {
-    shape: ({ x }, { axis, ...options }) => describe(name, x.shape, axis, options),
-    forward: ({ x }, { xShape, yShape, axes }) => {
-      const y = empty(yShape, name)
-      // Places in x, 32-bit integers in the memory of a tensor.
-      const index = empty(yShape, name)
-      withIntegers(planReduction(xShape, axes), (record) => {
-        const work = (4 * LIGHT * sizeOf(xShape)) / y.size
-        parallel('extremum_fwd', y.size, work, y.pointer, index.pointer, x.pointer, record, sign)
-      })
-      return { y, saved: { index } }
+  return defineOp<{ x: Tensor }, Request, Reduction, 'index'>(name, {
+    infer: ({ x }, { axis, ...options }) => describe(name, x.shape, axis, options),
+    output: ({ yShape }) => yShape,
+    // Places in x, 32-bit integers in the memory of a tensor.
+    saves: { index: ({ yShape }) => yShape },
+    prepare: (list, { xShape, yShape, axes }) => {
+      const size = sizeOf(yShape)
+      const record = list.integers(planReduction(xShape, axes))
+      const work = (4 * LIGHT * sizeOf(xShape)) / size
+      list.call('extremum_fwd', size, work, list.out, list.operand('index'), list.operand('x'), record, sign)
     },
     keeps: [],
     gradient: ({ saved: { index } }, dy, d) => ({ x: scatter({ dy, index }, d) }),
@@ -164,12 +158,11 @@ function extremum(name: string, sign: number): Op<{ x: Tensor }, Request> {
 
 /** dx: dy at the places `index`, 0 elsewhere. */
 const scatter: Op<{ dy: Tensor; index: Tensor }, Reduction> = defineOp('extremumGradient', {
-  shape: (_, d: Reduction) => d,
-  forward: ({ dy, index }, { xShape }) => {
-    const dx = empty(xShape, 'extremumGradient')
-    floatsAt(dx.pointer, dx.size).fill(0)
-    parallel('extremum_dx', dy.size, 4 * LIGHT, dx.pointer, dy.pointer, index.pointer)
-    return dx
+  infer: (_, d: Reduction) => d,
+  output: ({ xShape }) => xShape,
+  prepare: (list, { xShape, yShape }) => {
+    list.fill(list.out, sizeOf(xShape), 0)
+    list.call('extremum_dx', sizeOf(yShape), 4 * LIGHT, list.out, list.operand('dy'), list.operand('index'))
   },
   keeps: ['index'],
   gradient: ({ inputs: { index } }, ddx, d) => ({ dy: gather({ x: ddx, index }, d) }),
@@ -177,11 +170,10 @@ const scatter: Op<{ dy: Tensor; index: Tensor }, Reduction> = defineOp('extremum
 
 /** The elements of x at the places `index`. */
 const gather: Op<{ x: Tensor; index: Tensor }, Reduction> = defineOp('extremumGather', {
-  shape: (_, d: Reduction) => d,
-  forward: ({ x, index }, { yShape }) => {
-    const y = empty(yShape, 'extremumGather')
-    parallel('extremum_gather', y.size, 4 * LIGHT, y.pointer, x.pointer, index.pointer)
-    return y
+  infer: (_, d: Reduction) => d,
+  output: ({ yShape }) => yShape,
+  prepare: (list, { yShape }) => {
+    list.call('extremum_gather', sizeOf(yShape), 4 * LIGHT, list.out, list.operand('x'), list.operand('index'))
   },
   keeps: ['index'],
   gradient: ({ inputs: { index } }, dy, d) => ({ x: scatter({ dy, index }, d) }),

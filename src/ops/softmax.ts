@@ -8,10 +8,11 @@
  * makes the whole row NaN.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { kernels, parallel, perThread, type PerThread } from '../runtime/core.js'
+import type { CallList, Place } from '../runtime/calls.js'
+import { kernels } from '../runtime/core.js'
 import { HEAVY } from '../runtime/work.js'
 import { checkAxis, sizeOf, type Shape } from '../tensor/shape.js'
-import { empty, type Tensor } from '../tensor/tensor.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** (outer, classes, inner): the axis and what lies before and after it. */
 interface Classes {
@@ -25,23 +26,22 @@ type Forward = 'softmax_fwd' | 'logsoftmax_fwd'
 type Gradient = 'softmax_dx' | 'logsoftmax_dx'
 
 /** Workspace of every thread, and the time that one outer index takes. */
-const needs = ({ classes, inner }: Classes): readonly [PerThread, number] => [
-  perThread(kernels().softmax_workspace()),
+const needs = (list: CallList, { classes, inner }: Classes): readonly [Place | 0, number] => [
+  list.perThread(kernels().softmax_workspace()),
   HEAVY * classes * inner,
 ]
 
 function defineSoftmax(name: string, forward: Forward, gradient: Gradient): (x: Tensor, axis?: number) => Tensor {
   const inputGradient: Op<{ dy: Tensor; y: Tensor }, Classes> = defineOp(`${name}Gradient`, {
-    shape: (_, d) => d,
-    forward: ({ dy, y }, d) => {
-      const dx = empty(d.shape)
-      const [ws, work] = needs(d)
-      parallel(gradient, d.outer, work, dx.pointer, dy.pointer, y.pointer, ws, d.classes, d.inner)
-      return dx
+    infer: (_, d) => d,
+    output: ({ shape }) => shape,
+    prepare: (list, d) => {
+      const [ws, work] = needs(list, d)
+      list.call(gradient, d.outer, work, list.out, list.operand('dy'), list.operand('y'), ws, d.classes, d.inner)
     },
   })
   const op: Op<{ x: Tensor }, number> = defineOp(name, {
-    shape: ({ x: { shape } }, axis): Classes => {
+    infer: ({ x: { shape } }, axis): Classes => {
       const at = checkAxis(axis, shape.length, name)
       return {
         shape,
@@ -50,11 +50,10 @@ function defineSoftmax(name: string, forward: Forward, gradient: Gradient): (x: 
         inner: sizeOf(shape.slice(at + 1)),
       }
     },
-    forward: ({ x }, d) => {
-      const y = empty(d.shape)
-      const [ws, work] = needs(d)
-      parallel(forward, d.outer, work, y.pointer, x.pointer, ws, d.classes, d.inner)
-      return y
+    output: ({ shape }) => shape,
+    prepare: (list, d) => {
+      const [ws, work] = needs(list, d)
+      list.call(forward, d.outer, work, list.out, list.operand('x'), ws, d.classes, d.inner)
     },
     keeps: ['y'],
     gradient: ({ y }, dy, d) => ({ x: inputGradient({ dy, y }, d) }),

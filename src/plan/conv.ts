@@ -6,19 +6,11 @@ import { UnsupportedError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
-import { adjointProblem, derivedOnce, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
+import { adjointProblem, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
 import { copiesPlanes, isWide } from './reach.js'
 import { threeDirections } from './window.js'
 
-export {
-  adjointProblem,
-  derivedOnce,
-  fftExtent,
-  multiplyAdds,
-  phasesOf,
-  type ConvPass,
-  type ConvProblem,
-} from './problem.js'
+export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
 
 interface Algorithm {
   /** Why the algorithm cannot do this, or undefined if it can. */
@@ -178,7 +170,7 @@ const packs = ({ N }: ConvProblem, pass: ConvPass): boolean => pass === 'dx' || 
  * Time in ns that an algorithm takes for a pass that it can do, on one thread of the machine on which costs.ts was fitted.
  * The relations hold elsewhere.
  */
-export const costOf = derivedOnce((problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number => {
+export function costOf(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm): number {
   const { call = 0, ...each }: Counts = costs[name][pass]
   const counts = entry(name).counts[pass](problem)
   return Object.entries(each).reduce(
@@ -186,14 +178,14 @@ export const costOf = derivedOnce((problem: ConvProblem, pass: ConvPass, name: C
       what.startsWith('packed') && !packs(problem, pass) ? total : total + nanoseconds * (counts[what] ?? 0),
     call,
   )
-})
+}
 
 /** Those of them that are taken unasked. */
 export const automaticFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
   algorithmsFor(problem, pass).filter((name) => entry(name).reserved?.(problem) === undefined)
 
 /**
- * The cheapest algorithm, or the one that was asked for; decided once for a problem. What is asked for must be able to do the forward pass; for a
+ * The cheapest algorithm, or the one that was asked for. What is asked for must be able to do the forward pass; for a
  * gradient that it cannot do, the cheapest takes its place.
  * @throws UnsupportedError when there is no such algorithm, or it cannot do the shape.
  */
@@ -202,12 +194,6 @@ export function planConv(
   pass: ConvPass,
   requested: ConvAlgorithm | 'auto' = 'auto',
 ): ConvAlgorithm {
-  return decided(problem, pass, requested)
-}
-
-const decided = derivedOnce(decide)
-
-function decide(problem: ConvProblem, pass: ConvPass, requested: ConvAlgorithm | 'auto'): ConvAlgorithm {
   const possible = algorithmsFor(problem, pass)
   if (requested !== 'auto') {
     if (possible.includes(requested)) return requested
@@ -251,19 +237,10 @@ export function candidatesFor(
     .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) as [Candidate, ...Candidate[]]
 }
 
-/** The ConvShape of assembly/ops/conv/shape.ts. */
+/** The ConvShape of assembly/ops/conv/shape.ts: its fields in their order. */
 export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): Int32Array {
-  return encoded(problem, bias, relu)
-}
-
-const encoded = derivedOnce((problem, bias: 'none' | 'channel' | 'location', relu: boolean) =>
-  Int32Array.from(convShape(problem, bias, relu)),
-)
-
-/** Position of each field of ConvShape in assembly/ops/conv/shape.ts. */
-function convShape(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu: boolean): number[] {
   const { N, C, K, groups, flip, input, kernel, output, stride, lo, dilation } = problem
-  return [
+  return Int32Array.of(
     N,
     C,
     K,
@@ -278,5 +255,5 @@ function convShape(problem: ConvProblem, bias: 'none' | 'channel' | 'location', 
     ['none', 'channel', 'location'].indexOf(bias),
     relu ? 1 : 0,
     isWide(problem) ? 1 : 0,
-  ]
+  )
 }

@@ -7,7 +7,6 @@ import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { type Names } from '../runtime/options.js'
 import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { remembering } from './remember.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
 /** Numbers of any size up to 2³¹ − 1: what a window has beside the input costs nothing. */
@@ -158,8 +157,6 @@ function flag(value: boolean | undefined, otherwise: boolean, what: string): boo
 
 type SlidingOptions = PoolOptions & { readonly dilation?: PerDirection | undefined }
 
-const remember = remembering<SlidingPool>()
-
 /**
  * The windows of maxima without the first taps, which lie before the input in all of them, where there is more padding than
  * a kernel can be told; 'same' with a large dilation is. Padding behind the input has no part in a maximum.
@@ -182,21 +179,7 @@ export function slide(
   directions: number,
   x: Shape,
   options: SlidingOptions,
-  divisor: Divisor = {},
-): SlidingPool {
-  const { kernel, stride, dilation, padding, ceil } = options
-  const { countIncludePad, scaleUp } = divisor
-  return remember([x], [name, kernel, stride, dilation, padding, ceil, countIncludePad, scaleUp], () =>
-    deriveSliding(name, directions, x, options, divisor),
-  )
-}
-
-function deriveSliding(
-  name: string,
-  directions: number,
-  x: Shape,
-  options: SlidingOptions,
-  { countIncludePad, scaleUp = false }: Divisor,
+  { countIncludePad, scaleUp = false }: Divisor = {},
 ): SlidingPool {
   const input = mapExtents(name, directions, x)
   const kernel = perDirection(options.kernel, directions, 1, `${name}: kernel`)

@@ -28,14 +28,6 @@ export function multiplyAdds(problem: ConvProblem): number {
 
 /** The convolution whose forward pass, with the same weights, is the input gradient of this one: stride 1. */
 export function adjointProblem(problem: ConvProblem): ConvProblem {
-  let adjoint = adjoints.get(problem)
-  if (!adjoint) adjoints.set(problem, (adjoint = deriveAdjoint(problem)))
-  return adjoint
-}
-
-const adjoints = new WeakMap<ConvProblem, ConvProblem>()
-
-function deriveAdjoint(problem: ConvProblem): ConvProblem {
   const { C, K, input, output, kernel, lo, dilation, flip } = problem
   return {
     ...problem,
@@ -53,14 +45,6 @@ function deriveAdjoint(problem: ConvProblem): ConvProblem {
  * its channels, kernels are ⌈R/s⌉ wide. Its input holds whole tiles of `extent` × `extent`, and the padding.
  */
 export function phasesOf(problem: ConvProblem, extent = 6): ConvProblem {
-  let phases = phased.get(problem)
-  if (!phases) phased.set(problem, (phases = derivePhases(problem, extent)))
-  return phases
-}
-
-const phased = new WeakMap<ConvProblem, ConvProblem>()
-
-function derivePhases(problem: ConvProblem, extent: number): ConvProblem {
   const { C, kernel, stride, output } = problem
   const s = stride[0] as number
   const r = Math.ceil((kernel[0] as number) / s)
@@ -89,23 +73,4 @@ export function fftExtent(problem: ConvProblem): number {
   // Every tile is multiplied by all filters, which are read once: that takes as long as some eight tiles.
   const products = (extent: number): number => (tilesOf(problem, extent) * problem.N + 8) * numbersOf(extent)
   return (problem.kernel[0] as number) <= 13 && products(16) <= products(32) ? 16 : 32
-}
-
-/**
- * What is derived from a problem and two names, once for each. A key made of both names would take longer to make than a
- * small kernel to run.
- */
-export function derivedOnce<A, B, T>(
-  derive: (problem: ConvProblem, a: A, b: B) => T,
-): (problem: ConvProblem, a: A, b: B) => T {
-  const known = new WeakMap<ConvProblem, Map<A, Map<B, T>>>()
-  return (problem, a, b) => {
-    let ofProblem = known.get(problem)
-    if (!ofProblem) known.set(problem, (ofProblem = new Map<A, Map<B, T>>()))
-    let ofA = ofProblem.get(a)
-    if (!ofA) ofProblem.set(a, (ofA = new Map<B, T>()))
-    let value = ofA.get(b)
-    if (value === undefined) ofA.set(b, (value = derive(problem, a, b)))
-    return value
-  }
 }

@@ -1,5 +1,5 @@
 /** The one loaded core: its kernels, its memory, its threads, and how it was started. */
-import { type WasmBytes, type WasmMemory, type WasmModule } from './platform.js'
+import { type WasmBytes, type WasmModule } from './platform.js'
 import { CoreError, NotInitializedError, UnsupportedError } from './errors.js'
 import type { Kernels } from './generated/kernels.js'
 import {
@@ -11,7 +11,6 @@ import {
   type LoadedCore,
   type ModuleSource,
 } from './load.js'
-import { Tracer, type Memory } from './capture.js'
 import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
 import type { Pool } from './pool.js'
 import { MOST_THREADS, threadsMissing, trapped, type WorkerHandle } from './threads.js'
@@ -82,13 +81,11 @@ interface Records {
 
 interface Core {
   readonly loaded: LoadedCore
-  kernels: Kernels
+  readonly kernels: Kernels
   /** Address of an integer that kernels set to 1. */
   readonly alarm: number
-  records: Records
-  allocator: Memory
-  /** Set while calls are noted. */
-  tracer: Tracer | undefined
+  readonly records: Records
+  readonly allocator: Allocator
   readonly simd: Simd
   pool: Pool | undefined
   threadsOffBecause: string | undefined
@@ -115,7 +112,6 @@ function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Cor
     alarm: heapBase,
     records: { begin: heapBase + ALARM_BYTES, end: heapBase + RECORDS_BYTES },
     allocator: new Allocator(loaded.memory, heapBase + RECORDS_BYTES, loaded.maximumPages),
-    tracer: undefined,
     simd,
     pool: undefined,
     threadsOffBecause: undefined,
@@ -258,17 +254,11 @@ export const release = (pointer: number): void => core?.allocator.release(pointe
 
 /** `length` floats at `pointer`. The view dies when memory grows: use it at once and drop it. */
 export const floatsAt = (pointer: number, length: number): Float32Array =>
-  new Float32Array(viewed().buffer, pointer, length)
+  new Float32Array(need('a view').loaded.memory.buffer, pointer, length)
 
 /** `length` 32-bit integers at `pointer`; the same care applies. */
 export const integersAt = (pointer: number, length: number): Int32Array =>
-  new Int32Array(viewed().buffer, pointer, length)
-
-/** The memory, for a view by which something is read or written that no kernel call repeats. */
-function viewed(): WasmMemory {
-  notRepeatable()
-  return need('a view').loaded.memory
-}
+  new Int32Array(need('a view').loaded.memory.buffer, pointer, length)
 
 /** Runs `use` with `bytes` bytes of workspace, returned afterwards whatever happens. */
 export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T {
@@ -281,35 +271,47 @@ export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T 
 }
 
 /** Runs `use` with a copy of `values` in linear memory. */
-export function withIntegers<T>(values: readonly number[] | Int32Array, use: (pointer: number) => T): T {
-  const { records, tracer } = need('a record')
-  const pointer = records.begin
-  const next = pointer + Math.ceil((values.length * 4) / ALIGNMENT) * ALIGNMENT
-  if (next > records.end) {
-    notRepeatable()
-    return withWorkspace(values.length * 4, (block) => use(fill(block, values)))
-  }
-  records.begin = next
+export function withIntegers<T>(values: Int32Array, use: (pointer: number) => T): T {
+  const before = mark()
+  const pointer = putIntegers(values)
   try {
-    return use(fill(pointer, values))
+    return pointer === 0 ? withWorkspace(4 * values.length, (block) => use(putIntegers(values, block))) : use(pointer)
   } finally {
-    // Calls that are noted keep their records.
-    if (!tracer) records.begin = pointer
+    rewind(before)
   }
 }
 
-function fill(pointer: number, values: readonly number[] | Int32Array): number {
+/** Where the next record will lie: what `rewind` is given once records from here on are no longer read. */
+export const mark = (): number => need('a record').records.begin
+
+/** Takes back the records since `mark`. */
+export function rewind(to: number): void {
+  if (core) core.records.begin = to
+}
+
+/** Address of a copy of `values` among the records, or at a given address; 0 where there is no room among them. */
+export function putIntegers(values: Int32Array, at?: number): number {
+  const { records } = need('a record')
+  if (at !== undefined) return fill(at, values)
+  const pointer = records.begin
+  const next = pointer + Math.ceil((values.length * 4) / ALIGNMENT) * ALIGNMENT
+  if (next > records.end) return 0
+  records.begin = next
+  return fill(pointer, values)
+}
+
+function fill(pointer: number, values: Int32Array): number {
   const { integers } = wholeMemory()
   for (let i = 0, at = pointer >>> 2; i < values.length; i++, at++) integers[at] = values[i] as number
   return pointer
 }
 
-/** Copies `length` floats. */
-export function copyFloats(to: number, from: number, length: number): void {
-  wholeMemory().floats.copyWithin(to >>> 2, from >>> 2, (from >>> 2) + length)
+/** Sets `length` floats to `value`. */
+export function fillFloats(at: number, length: number, value: number): void {
+  wholeMemory().floats.fill(value, at >>> 2, (at >>> 2) + length)
 }
 
-/** Whether none of `length` floats is NaN or infinite. Not noted where calls are. */
+/** Whether none of `length` floats is NaN or infinite. */
 export const allFinite = (pointer: number, length: number): boolean =>
   need('a check').loaded.kernels.all_finite(pointer, length) === 1
 
@@ -323,15 +325,6 @@ export function quiet(): boolean {
   const set = integers[at] === 1
   integers[at] = 0
   return !set
-}
-
-/** Whether calls are being noted. */
-export const isCapturing = (): boolean => core?.tracer !== undefined
-
-/** Notes a test of results, which held or did not: it is made again with the calls, and a capture of what failed is given up. */
-export function holds(held: boolean, test: () => boolean): void {
-  if (held) core?.tracer?.note('check', test)
-  else notRepeatable()
 }
 
 interface Views {
@@ -348,78 +341,6 @@ function wholeMemory(): Views {
 
 let views: Views | undefined
 
-// ---- repetition ---------------------------------------------------------------------------------------------
-
-/** Kernel calls that can be made again, and the memory that they name. */
-export interface Captured {
-  /** Whether the threads are still those that the calls are shared out to. */
-  readonly current: boolean
-  /** Makes the calls; false where a test of their results fails, which then are not to be used. */
-  replay(): boolean
-  /** Gives the memory back. */
-  dispose(): void
-}
-
-/** Bytes of the records of captured calls. */
-const CAPTURED_RECORDS = 1 << 15
-
-const abandoned = new FinalizationRegistry<Tracer>((tracer) => {
-  tracer.dispose()
-})
-
-/**
- * Runs `use` and notes the kernels that it calls, to call them again on the same memory; undefined where it does
- * something that these calls do not repeat, such as reading a tensor or repeating others. Memory that it allocates stays until `dispose`,
- * whether it returns it or not; what was there before must outlive the calls.
- */
-export function capture(use: () => void): Captured | undefined {
-  const current = need('capture')
-  notRepeatable()
-  if (current.tracer) return undefined
-  const { kernels, allocator, records, pool } = current
-  const tracer = new Tracer(allocator)
-  const begin = tracer.allocate(CAPTURED_RECORDS)
-  current.tracer = tracer
-  current.allocator = tracer
-  current.kernels = tracer.watch(kernels)
-  current.records = { begin, end: begin + CAPTURED_RECORDS }
-  try {
-    use()
-  } catch (error) {
-    tracer.failed = true
-    throw error
-  } finally {
-    Object.assign(current, { kernels, allocator, records, tracer: undefined })
-    if (tracer.failed) tracer.dispose()
-  }
-  if (tracer.failed) return undefined
-  const captured: Captured = {
-    get current() {
-      return current.pool === pool
-    },
-    replay() {
-      notRepeatable()
-      return tracer.replay(afterFailure)
-    },
-    dispose() {
-      abandoned.unregister(captured)
-      tracer.dispose()
-    },
-  }
-  abandoned.register(captured, tracer, captured)
-  return captured
-}
-
-/**
- * Says that what is done now goes beyond calls of kernels: a capture that is under way gives up, and with it goes all
- * memory that is allocated in it. Gives whether there is one.
- */
-export function notRepeatable(): boolean {
-  const tracer = core?.tracer
-  if (tracer) tracer.failed = true
-  return tracer !== undefined
-}
-
 // ---- threads ------------------------------------------------------------------------------------------------
 
 /** Kernels over a range of independent items: their last two arguments are `begin, end`. */
@@ -431,22 +352,9 @@ type RangeKernel = {
     : never
 }[keyof Kernels]
 
-/** Its other arguments, each of which may be a workspace. */
+/** Its other arguments. */
 type Leading<F extends (...args: never[]) => unknown> =
-  Parameters<F> extends [...infer Rest extends Value[], number, number] ? OrWorkspace<Rest> : never
-type Value = number | boolean
-type OrWorkspace<T extends Value[]> = { [i in keyof T]: T[i] | PerThread }
-
-/** Workspace of which every thread gets its own: an argument of `parallel`. */
-export interface PerThread {
-  readonly bytes: number
-}
-
-export const perThread = (bytes: number): PerThread => ({ bytes })
-
-/** Bytes of a workspace in a call that is shared out: one for each thread. */
-export const onAllThreads = (bytes: number): number =>
-  Math.ceil(bytes / ALIGNMENT) * ALIGNMENT * (need('a workspace').pool?.places ?? 1)
+  Parameters<F> extends [...infer Rest extends (number | boolean)[], number, number] ? Rest : never
 
 /** In ns: a chunk of less work costs too much to hand out, a call of less than two is not worth to wake anyone. */
 const CHUNK_WORK = 20_000
@@ -473,8 +381,7 @@ function chunkOf(items: number, work: number): number {
 /**
  * Runs a kernel over its items, 0 to `items`, on all threads. `work` is the time that one item takes, in ns, a rough
  * estimate: small calls stay on this thread. `args` are the kernel's arguments without `begin, end`.
- * @throws OutOfMemoryError when there is no memory for the workspace, WorkerError when a worker fails, CoreError when the
- * kernel traps.
+ * @throws WorkerError when a worker fails, CoreError when the kernel traps.
  */
 export function parallel<Name extends RangeKernel>(
   name: Name,
@@ -482,65 +389,43 @@ export function parallel<Name extends RangeKernel>(
   work: number,
   ...args: Leading<Kernels[Name]>
 ): void {
-  const { kernels, pool, allocator, tracer } = need(name)
-  if (!pool) {
-    alone(name, kernels[name] as (...args: number[]) => void, items, args, allocator)
-    return
-  }
-  const chunk = pool.threads > 1 ? chunkOf(items, work) : items
-  const places = chunk < items ? pool.places : 1
-  const given: readonly (Value | PerThread)[] = args
-  const values = new Array<number>(given.length + 2)
-  const steps = new Array<number>(given.length).fill(0)
-  const blocks: number[] = []
-  try {
-    given.forEach((argument, i) => {
-      if (typeof argument !== 'object') {
-        values[i] = Number(argument)
-        return
-      }
-      const step = Math.ceil(argument.bytes / ALIGNMENT) * ALIGNMENT
-      const block = allocator.allocate(step * places)
-      blocks.push(block)
-      values[i] = block
-      steps[i] = step
-    })
-    if (places > 1) {
-      values.length = given.length
-      const expected = (chunk * work) / 1e6
-      pool.run(name, values, steps, items, chunk, expected)
-      tracer?.note(name, () => pool.run(name, values, steps, items, chunk, expected))
-    } else {
-      values[given.length] = 0
-      values[given.length + 1] = items
-      ;(kernels[name] as (...args: number[]) => void)(...values)
-    }
-  } catch (error) {
-    throw afterFailure(name, error)
-  } finally {
-    for (const block of blocks) allocator.release(block)
-  }
+  callKernel(
+    name,
+    items,
+    work,
+    [...args.map(Number), 0, 0],
+    args.map(() => 0),
+  )
 }
 
-/** The same without workers, for which small networks call too often to pay for more. */
-function alone(
+/** How many threads may need workspace of their own. */
+export const placesForThreads = (): number => need('a workspace').pool?.places ?? 1
+
+/**
+ * Calls a kernel by numbers. Over `items` items, the last two numbers are left for `begin, end`; thread t gets argument i
+ * plus t · steps[i]. Without `items` the numbers are all.
+ * @throws WorkerError when a worker fails, CoreError when the kernel traps.
+ */
+export function callKernel(
   name: string,
-  kernel: (...args: number[]) => void,
-  items: number,
-  args: (Value | PerThread)[],
-  allocator: Core['allocator'],
+  items: number | undefined,
+  work: number,
+  values: number[],
+  steps: readonly number[],
 ): void {
-  let blocks: number[] | undefined
+  const { kernels, pool } = need(name)
   try {
-    for (let i = 0; i < args.length; i++) {
-      const argument = args[i] as Value | PerThread
-      if (typeof argument === 'object') (blocks ??= []).push((args[i] = allocator.allocate(argument.bytes)))
+    if (items !== undefined) {
+      const chunk = pool && pool.threads > 1 ? chunkOf(items, work) : items
+      if (pool && chunk < items) {
+        pool.run(name, values.slice(0, -2), steps, items, chunk, (chunk * work) / 1e6)
+        return
+      }
+      values[values.length - 2] = 0
+      values[values.length - 1] = items
     }
-    args.push(0, items)
-    kernel(...(args as number[]))
+    ;(kernels as unknown as Record<string, (...args: number[]) => void>)[name]?.(...values)
   } catch (error) {
     throw afterFailure(name, error)
-  } finally {
-    if (blocks) for (const block of blocks) allocator.release(block)
   }
 }

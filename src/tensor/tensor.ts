@@ -4,15 +4,23 @@
  * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
  * changed after they were made, except by optimizers and `assign`.
  */
-import { afterFailure, allFinite, allocate, floatsAt, notRepeatable, release } from '../runtime/core.js'
-import { CoreError, DisposedError, ShapeError, UnsupportedError } from '../runtime/errors.js'
+import { afterFailure, allFinite, allocate, floatsAt, release } from '../runtime/core.js'
+import { CoreError, DisposedError, ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkFunction } from '../runtime/check.js'
+import type { CallList } from '../runtime/calls.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+
+/** Numbers are asked for that a pass has yet to compute: it is only being planned. Who plans catches it. */
+export class UnplannedError extends ToeplitzError {
+  constructor() {
+    super('UNSUPPORTED', 'the numbers of a tensor are not there while a pass is planned')
+  }
+}
 
 /** Counted memory. `retain` and `release` are for tapes and views; user code disposes tensors. */
 export class Storage {
-  readonly pointer: number
+  readonly #pointer: number | undefined
   /** Whether `withDerived` may keep what was computed. */
   keepsDerived = true
   #references = 1
@@ -22,8 +30,20 @@ export class Storage {
   #finite = false
   readonly #derived = new Map<string, Derived>()
 
-  constructor(bytes: number, what?: string) {
-    this.pointer = allocate(bytes, what)
+  /** Memory of `bytes` bytes; without them, what a pass that is being planned will compute. */
+  constructor(bytes?: number, what?: string) {
+    this.#pointer = bytes === undefined ? undefined : allocate(bytes, what)
+  }
+
+  /** @throws UnplannedError where there is no memory yet. */
+  get pointer(): number {
+    if (this.#pointer === undefined) throw new UnplannedError()
+    return this.#pointer
+  }
+
+  /** Whether there is no memory yet. */
+  get isPlanned(): boolean {
+    return this.#pointer === undefined
   }
 
   retain(): this {
@@ -32,9 +52,9 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#references > 0) return
+    if (--this.#references > 0 || this.#pointer === undefined) return
     this.changed()
-    release(this.pointer)
+    release(this.#pointer)
   }
 
   /** Goes up whenever the memory is written in place, or given back. */
@@ -59,34 +79,42 @@ export class Storage {
   }
 
   /**
-   * Runs `use` with `bytes` bytes that `fill` computes from this memory, such as weights packed for a kernel. They are
-   * computed each time while the memory changes between calls, as in training; from the second call on without a change
-   * they are kept until it changes or is freed.
+   * `bytes` bytes that `fill` computes from this memory, such as weights packed for a kernel. They are computed each time while
+   * the memory changes between calls, as in training, and are the caller's to release; from the second call on without a
+   * change they are kept until it changes or is freed.
    */
-  withDerived(key: string, bytes: number, fill: (pointer: number) => void, use: (pointer: number) => void): void {
+  derive(key: string, bytes: number, fill: (pointer: number) => void): DerivedBytes {
     const known = this.#derived.get(key)
-    if (known?.pointer !== undefined) {
-      use(known.pointer)
-      return
-    }
-    // What is allocated while a pass is captured goes when the capture is given up, as it is here.
-    const passing = notRepeatable()
+    if (known?.pointer !== undefined) return { pointer: known.pointer, kept: true, isNew: false }
     const pointer = allocate(bytes, 'packed weights')
     const version = this.#version
     try {
       fill(pointer)
-      use(pointer)
     } catch (error) {
       release(pointer)
       throw error
     }
-    if (known && version === this.#version && this.keepsDerived && !passing) {
-      known.pointer = pointer
-      return
-    }
-    release(pointer)
-    this.#derived.set(key, { pointer: undefined })
+    const kept = known !== undefined && version === this.#version && this.keepsDerived
+    if (kept) known.pointer = pointer
+    else this.#derived.set(key, { pointer: undefined })
+    return { pointer, kept, isNew: true }
   }
+
+  /** Gives back what `derive` has kept. */
+  drop(key: string): void {
+    const known = this.#derived.get(key)
+    if (known?.pointer === undefined) return
+    release(known.pointer)
+    known.pointer = undefined
+  }
+}
+
+/** What was computed from a storage: kept by it, or the caller's to release. */
+export interface DerivedBytes {
+  readonly pointer: number
+  readonly kept: boolean
+  /** Whether it was computed now. */
+  readonly isNew: boolean
 }
 
 /** What was computed from a storage: remembered at first, kept from the second time on. */
@@ -119,6 +147,44 @@ interface Made {
 
 /** Those of each open scope, innermost last. */
 const scopes: Made[] = []
+
+/** Notes operations, instead of computing them, while a pass is planned. */
+export interface Planner {
+  /** What is noted now is part of it: the name of a layer's node. */
+  owner: string
+  /** Gives the tensor that the operation will give. */
+  note(operation: PlannedOperation): Tensor
+  /** Numbers of a tensor are read: what follows may depend on them. */
+  read(): void
+}
+
+/** What is called while a pass is planned. */
+export interface PlannedOperation {
+  readonly name: string
+  readonly inputs: Readonly<Record<string, Tensor | undefined>>
+  readonly list: CallList
+  readonly shape: Shape
+  /** Memory that its kernels need besides, by the names of operands. */
+  readonly scratch: ReadonlyMap<string, Shape>
+  /** The calls with relu as part of the operation, if it can. */
+  rectified: (() => CallList) | undefined
+}
+
+let planner: Planner | undefined
+
+/** Who plans a pass at present. */
+export const openPlanner = (): Planner | undefined => planner
+
+/** Runs `use` with every operation noted. */
+export function planning<T>(open: Planner, use: () => T): T {
+  const before = planner
+  planner = open
+  try {
+    return use()
+  } finally {
+    planner = before
+  }
+}
 
 /** Elements that `toString` shows; of more than these, so many from the beginning and the end. */
 const MOST_SHOWN = 8
@@ -231,6 +297,7 @@ export class Tensor {
 
   /** A copy of the elements in row-major order. */
   data(): Float32Array {
+    planner?.read()
     return floatsAt(this.pointer, this.size).slice()
   }
 
@@ -238,6 +305,7 @@ export class Tensor {
   item(): number {
     if (this.size !== 1)
       throw new ShapeError(`item: a tensor of shape ${showShape(this.shape)} has ${this.size} elements, not 1`)
+    planner?.read()
     return floatsAt(this.pointer, 1)[0] as number
   }
 
@@ -285,6 +353,8 @@ export class Tensor {
   toString(): string {
     const shape = showShape(this.shape)
     if (this.#disposed) return `Tensor ${shape} (disposed)`
+    if (this.#storage.isPlanned) return `Tensor ${shape} float32 (not computed yet)`
+    planner?.read()
     const all = floatsAt(this.pointer, this.size)
     const shown = (from: number, to: number): string[] =>
       Array.from(all.subarray(from, to), (value) => String(Number(value.toPrecision(5))))
@@ -333,6 +403,9 @@ function resolveShape(tensor: Tensor, shape: Shape): number[] {
     `reshape: ${showShape(tensor.shape)} has ${tensor.size} elements, which do not fit ${showShape(shape)}`,
   )
 }
+
+/** The tensor that a pass which is being planned will compute. */
+export const planned = (shape: Shape): Tensor => new Tensor(new Storage(), shape)
 
 /** A tensor whose elements are not set yet: every caller must write all of them. */
 export function empty(shape: Shape, what = 'a tensor'): Tensor {

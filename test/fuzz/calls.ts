@@ -485,7 +485,7 @@ export const exempt: Readonly<Record<string, string>> = {
       ...['UnsupportedError', 'WorkerError'],
     ].map((name) => [name, 'made by the library']),
   ),
-  ...Object.fromEntries(['Layer', 'Optimizer'].map((name) => [name, 'abstract'])),
+  ...Object.fromEntries(['Layer', 'LoweredLayer', 'Optimizer'].map((name) => [name, 'abstract'])),
   ...Object.fromEntries(['Tensor', 'Summary', 'FitRun'].map((name) => [name, 'made by functions'])),
   ...Object.fromEntries(
     ['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole']),

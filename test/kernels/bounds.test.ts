@@ -1,8 +1,9 @@
 /** No pass of a convolution touches what lies behind its operands, which may end where memory does. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fusesRelu, runConv } from '../../src/ops/convKernels.js'
+import { fusesRelu, listConv } from '../../src/ops/convKernels.js'
 import { describeConv, type ConvOptions } from '../../src/ops/conv.js'
 import { algorithms, algorithmsFor, type ConvAlgorithm, type ConvPass } from '../../src/plan/conv.js'
+import { CallList, makeCalls, type Place } from '../../src/runtime/calls.js'
 import { floatsAt, memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { sizeOf } from '../../src/tensor/shape.js'
@@ -57,19 +58,16 @@ describe.each(Object.keys(algorithms) as ConvAlgorithm[])('%s', (algorithm) => {
           floatsAt(pointer, sizes[index]!).fill(0.5)
           return pointer
         }) as [number, number, number, number]
-        runConv(algorithm, pass, {
-          ...{
-            problem,
-            out,
-            left,
-            right,
-            bias: pass === 'fwd' ? bias : 0,
-            weights: operands[2]!.storage,
-            work: 1,
-            checked: true,
-          },
-          ...{ biasKind: pass === 'fwd' ? 'channel' : 'none', relu: pass === 'fwd' && fusesRelu(algorithm) },
+        const list = new CallList()
+        const place = (name: string): Place => list.operand(name)
+        listConv(algorithm, pass, {
+          ...{ list, problem, out: place('out'), left: place('left'), right: place('right') },
+          ...(pass === 'fwd'
+            ? { bias: place('bias'), biasKind: 'channel', relu: fusesRelu(algorithm) }
+            : { bias: 0, biasKind: 'none', relu: false }),
+          ...{ weights: undefined, checked: true },
         })
+        makeCalls(list, [out, left, right, bias])
         expect(floatsAt(out, sizes[0]!).every(Number.isFinite)).toBe(true)
         expect(memoryUsage().reservedBytes).toBe(last.end)
         for (const tensor of operands) tensor.dispose()

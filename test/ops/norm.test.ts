@@ -309,7 +309,7 @@ describe('normalization', () => {
     [
       'kind of running mean',
       () => batchNorm(x(), none, none, { ...running(), runningMean: [0] as never }),
-      /runningMean must be a Tensor \(3\), given object/,
+      /runningMean must be a Tensor, not \[0\]; make one with tensor\(\)/,
     ],
     [
       'missing running statistics',

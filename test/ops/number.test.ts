@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { withNumber } from '../../src/ops/number.js'
+import { CallList, makeCalls } from '../../src/runtime/calls.js'
 import { init } from '../../src/runtime/embedded.js'
 import { tensor, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
@@ -20,7 +21,9 @@ describe('arithmetic with one number', () => {
         scope(() => {
           const x = tensor(Array.from({ length: size }, (_, i) => (i - 3) * 0.7))
           const y = zeros([size])
-          withNumber(operation, y.pointer, x.pointer, size, value)
+          const list = new CallList()
+          withNumber(list, operation, list.operand('y'), list.operand('x'), size, value)
+          makeCalls(list, [y.pointer, x.pointer])
           const expected = x.data().map((element) => arithmetic[operation](element, Math.fround(value)))
           expect(y.data()).toEqual(expected)
         })

@@ -145,9 +145,54 @@ function sumRow<L, Tap>(
   }
 }
 
+/** Whether the windows are 2 × 2, side by side and all inside, at least four in a row. */
+function isPairs(d: PoolShape): bool {
+  const w = d.width
+  const h = d.height
+  if (d.depth.n != 1 || d.depth.kernel != 1 || d.depth.output != 1 || w.output < 4) return false
+  if (w.kernel != 2 || w.stride != 2 || w.dilation != 1 || w.insideBegin != 0 || w.insideEnd != w.output) return false
+  return h.kernel == 2 && h.stride == 2 && h.dilation == 1 && h.insideBegin == 0 && h.insideEnd == h.output
+}
+
+/** `left` and `right` as pairs of neighbours, each pair added. */
+@inline
+function addPairs(left: v128, right: v128): v128 {
+  return f32x4.add(
+    i8x16.shuffle(left, right, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
+    i8x16.shuffle(left, right, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31),
+  )
+}
+
+/** The same for windows that are pairs of pairs, which LeNet-5 spends a sixth of its time on. Sums in the order of `sumRow`. */
+function sumPairs(y: usize, map: usize, d: PoolShape): void {
+  const Q = d.width.output
+  const pitch = <usize>d.width.n * F32
+  const extent = changetype<Plain>(0).extent(d, 0, 0, 0, 0)
+  const numerator = <f32>d.numerator
+  for (let p = 0; p < d.height.output; p++) {
+    for (let q = 0; q < Q; q += 4) {
+      // The last block overlaps the one before it rather than leave a remainder.
+      if (q > Q - 4) q = Q - 4
+      const first = map + ((<usize>q) << 3)
+      const second = first + pitch
+      // A zero before the first, as a sum begins with: of zeros below 0 it makes one above.
+      let sum = f32x4.add(f32x4.splat(0), addPairs(v128.load(first), v128.load(first, 16)))
+      sum = f32x4.add(sum, addPairs(v128.load(second), v128.load(second, 16)))
+      if (extent != numerator) sum = f32x4.div(f32x4.mul(sum, f32x4.splat(numerator)), f32x4.splat(extent))
+      v128.store(y + ((<usize>q) << 2), sum)
+    }
+    map += 2 * pitch
+    y += <usize>Q * F32
+  }
+}
+
 /** y = Σ x · numerator / extent over all windows of one map. */
 export function sumMap<Tap>(y: usize, map: usize, weights: usize, d: PoolShape): void {
   const w = d.width
+  if (weights == 0 && isPairs(d)) {
+    sumPairs(y, map, d)
+    return
+  }
   const Q = w.output
   const insideBegin = w.insideBegin
   const insideEnd = w.insideEnd

@@ -7,11 +7,11 @@ import type { Op } from '../../autodiff/op.js'
 import { adapt, cover, type OutputSize } from '../../plan/pool.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import { averaging } from './average.js'
-import { maximum, type MaxRequest } from './max.js'
+import { maximum } from './max.js'
 
 const adaptiveAverage = (directions: number): Op<{ x: Tensor }, OutputSize> =>
   averaging(`adaptiveAvgPool${directions}d`, (name, x, size) => adapt(name, directions, x, size))
-const adaptiveMaximum = (directions: number): Op<{ x: Tensor }, MaxRequest<OutputSize>> =>
+const adaptiveMaximum = (directions: number): Op<{ x: Tensor }, OutputSize, 'indices'> =>
   maximum(`adaptiveMaxPool${directions}d`, (name, x, size) => adapt(name, directions, x, size))
 
 const adaptiveAvg1d = adaptiveAverage(1)
@@ -44,7 +44,7 @@ export function adaptiveAvgPool3d(x: Tensor, outputSize: OutputSize): Tensor {
 
 /** Maximum over outputSize windows that cover x (N, C, W) -> (N, C, Q). @throws ShapeError */
 export function adaptiveMaxPool1d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveMax1d({ x }, { options: outputSize })
+  return adaptiveMax1d({ x }, outputSize)
 }
 
 /**
@@ -53,12 +53,12 @@ export function adaptiveMaxPool1d(x: Tensor, outputSize: OutputSize): Tensor {
  * @throws ShapeError when shapes or options do not fit.
  */
 export function adaptiveMaxPool2d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveMax2d({ x }, { options: outputSize })
+  return adaptiveMax2d({ x }, outputSize)
 }
 
 /** Maximum over a grid of windows that cover x (N, C, D, H, W) -> (N, C, …outputSize). @throws ShapeError */
 export function adaptiveMaxPool3d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveMax3d({ x }, { options: outputSize })
+  return adaptiveMax3d({ x }, outputSize)
 }
 
 /** Mean of each map: x (N, C, …) of one to three directions -> (N, C, 1, …). @throws ShapeError */
@@ -68,5 +68,5 @@ export function globalAvgPool(x: Tensor): Tensor {
 
 /** Maximum of each map: x (N, C, …) of one to three directions -> (N, C, 1, …). @throws ShapeError */
 export function globalMaxPool(x: Tensor): Tensor {
-  return globalMax({ x }, { options: undefined })
+  return globalMax({ x }, undefined)
 }

@@ -4,9 +4,9 @@
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
-import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
+import { kernels, withIntegers } from '../../runtime/core.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
-import { empty, type Tensor } from '../../tensor/tensor.js'
+import type { Tensor } from '../../tensor/tensor.js'
 
 export interface AvgPoolOptions extends PoolOptions {
   /** Whether the divisor counts padding (default), or only elements of the input. */
@@ -20,13 +20,10 @@ export const avgPoolNames = { countIncludePad: 'flag' } as const satisfies Names
 /** An operation that takes the mean over the windows that `describe` derives. */
 export function averaging<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, O> {
   return defineOp(name, {
-    shape: ({ x }: { x: Tensor }, options: O) => describe(name, x.shape, options),
-    forward: ({ x }, pool) => {
-      const y = empty(pool.yShape)
-      withIntegers(pool.record, (shape) => {
-        parallel('avgpool_fwd', pool.maps, pool.work, y.pointer, x.pointer, shape)
-      })
-      return y
+    infer: ({ x }: { x: Tensor }, options: O) => describe(name, x.shape, options),
+    output: ({ yShape }) => yShape,
+    prepare: (list, { maps, work, record }) => {
+      list.call('avgpool_fwd', maps, work, list.out, list.operand('x'), list.integers(record))
     },
     keeps: [],
     gradient: ({ need }, dy, pool) => ({ x: need.x && spread({ dy }, pool) }),
@@ -36,14 +33,11 @@ export function averaging<O>(name: string, describe: Describe<O>): Op<{ x: Tenso
 const average: Op<{ x: Tensor }, Pool> = averaging('avgPool', (_, __, pool: Pool) => pool)
 
 const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
-  shape: (_, pool) => pool,
-  forward: ({ dy }, pool) => {
-    const dx = empty(pool.xShape)
-    withIntegers(pool.record, (shape) => {
-      const ws = perThread(kernels().avgpool_dx_workspace(shape))
-      parallel('avgpool_dx', pool.maps, pool.work, dx.pointer, dy.pointer, ws, shape)
-    })
-    return dx
+  infer: (_, pool) => pool,
+  output: ({ xShape }) => xShape,
+  prepare: (list, { maps, work, record }) => {
+    const ws = list.perThread(withIntegers(record, (shape) => kernels().avgpool_dx_workspace(shape)))
+    list.call('avgpool_dx', maps, work, list.out, list.operand('dy'), ws, list.integers(record))
   },
   keeps: [],
   gradient: ({ need }, ddx, pool) => ({ dy: need.dy && average({ x: ddx }, pool) }),

@@ -5,12 +5,12 @@
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
-import { kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
+import { kernels, withIntegers } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { HEAVY } from '../../runtime/work.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
-import { empty, type Tensor } from '../../tensor/tensor.js'
+import type { Tensor } from '../../tensor/tensor.js'
 
 /** Options of `lpPool1d` and `lpPool2d`. */
 export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
@@ -34,22 +34,19 @@ interface LpPool {
 
 /** dx of lpPool. */
 const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('lpPoolGradient', {
-  shape: (_, described) => described,
-  forward: ({ dy, x, y }, { pool, p }) => {
-    const dx = empty(pool.xShape)
-    withIntegers(pool.record, (shape) => {
-      const ws = perThread(kernels().lppool_dx_workspace(shape))
-      const work = HEAVY * (pool.inputPixels + pool.pixels)
-      parallel('lppool_dx', pool.maps, work, dx.pointer, dy.pointer, x.pointer, y.pointer, ws, p, shape)
-    })
-    return dx
+  infer: (_, described) => described,
+  output: ({ pool }) => pool.xShape,
+  prepare: (list, { pool: { maps, inputPixels, pixels, record }, p }) => {
+    const ws = list.perThread(withIntegers(record, (shape) => kernels().lppool_dx_workspace(shape)))
+    const from = [list.operand('dy'), list.operand('x'), list.operand('y')] as const
+    list.call('lppool_dx', maps, HEAVY * (inputPixels + pixels), list.out, ...from, ws, p, list.integers(record))
   },
 })
 
 function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
   const name = `lpPool${directions}d`
   return defineOp(name, {
-    shape: ({ x }: { x: Tensor }, options: LpPoolOptions): LpPool => {
+    infer: ({ x }: { x: Tensor }, options: LpPoolOptions): LpPool => {
       checkKeys(name, options, lpPoolNames)
       const { kernel, stride, ceil, p = 2 } = options
       const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
@@ -57,14 +54,11 @@ function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
         throw new ShapeError(`${name}: p must be a positive number, given ${inWords(p)}`)
       return { pool, p }
     },
-    forward: ({ x }, { pool, p }) => {
-      const y = empty(pool.yShape)
-      withIntegers(pool.record, (shape) => {
-        const ws = perThread(kernels().lppool_fwd_workspace(shape))
-        const work = HEAVY * (pool.inputPixels + pool.pixels)
-        parallel('lppool_fwd', pool.maps, work, y.pointer, x.pointer, ws, p, shape)
-      })
-      return y
+    output: ({ pool }) => pool.yShape,
+    prepare: (list, { pool: { maps, inputPixels, pixels, record }, p }) => {
+      const ws = list.perThread(withIntegers(record, (shape) => kernels().lppool_fwd_workspace(shape)))
+      const work = HEAVY * (inputPixels + pixels)
+      list.call('lppool_fwd', maps, work, list.out, list.operand('x'), ws, p, list.integers(record))
     },
     keeps: ['x', 'y'],
     gradient: ({ inputs: { x }, y, need }, dy, described) => ({ x: need.x && lpGradient({ dy, x, y }, described) }),

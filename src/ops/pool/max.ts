@@ -6,11 +6,11 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
-import { integersAt, kernels, parallel, perThread, withIntegers } from '../../runtime/core.js'
+import { integersAt, kernels, withIntegers } from '../../runtime/core.js'
 import { LIGHT } from '../../runtime/work.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
 import type { Shape } from '../../tensor/shape.js'
-import { empty, keep, scope, type Tensor } from '../../tensor/tensor.js'
+import type { Tensor } from '../../tensor/tensor.js'
 
 export interface MaxPoolOptions extends PoolOptions {
   /** Distance between the elements of a window; default 1. */
@@ -33,15 +33,12 @@ export interface PoolIndices {
 
 /** dx: dy added at the positions of the maxima. */
 const scatter: Op<{ dy: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGradient', {
-  shape: (_, pool) => pool,
-  forward: ({ dy, indices }, { xShape, maps, work, record }) => {
-    const dx = empty(xShape)
-    withIntegers(record, (shape) => {
-      const bytes = kernels().maxpool_dx_workspace(shape)
-      const ws = bytes > 0 ? perThread(bytes) : 0
-      parallel('maxpool_dx', maps, work, dx.pointer, dy.pointer, indices.pointer, ws, shape)
-    })
-    return dx
+  infer: (_, pool) => pool,
+  output: ({ xShape }) => xShape,
+  prepare: (list, { maps, work, record }) => {
+    const ws = list.perThread(withIntegers(record, (shape) => kernels().maxpool_dx_workspace(shape)))
+    const from = [list.operand('dy'), list.operand('indices')] as const
+    list.call('maxpool_dx', maps, work, list.out, ...from, ws, list.integers(record))
   },
   keeps: ['indices'],
   gradient: ({ inputs: { indices }, need }, ddx, pool) => ({ dy: need.dy && gather({ x: ddx, indices }, pool) }),
@@ -49,46 +46,32 @@ const scatter: Op<{ dy: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGrad
 
 /** y: the elements of x at the positions of the maxima. */
 const gather: Op<{ x: Tensor; indices: Tensor }, Pool> = defineOp('maxPoolGather', {
-  shape: (_, pool) => pool,
-  forward: ({ x, indices }, { yShape, maps, inputPixels, pixels }) => {
-    const y = empty(yShape)
-    parallel('maxpool_gather', maps, 2 * LIGHT * pixels, y.pointer, x.pointer, indices.pointer, inputPixels, pixels)
-    return y
+  infer: (_, pool) => pool,
+  output: ({ yShape }) => yShape,
+  prepare: (list, { maps, inputPixels, pixels }) => {
+    const from = [list.operand('x'), list.operand('indices')] as const
+    list.call('maxpool_gather', maps, 2 * LIGHT * pixels, list.out, ...from, inputPixels, pixels)
   },
   keeps: ['indices'],
   gradient: ({ inputs: { indices }, need }, dy, pool) => ({ x: need.x && scatter({ dy, indices }, pool) }),
 })
 
-export interface MaxRequest<O> {
-  readonly options: O
-  /** Given the indices, which it may keep. */
-  readonly receive?: (indices: Tensor) => void
-}
-
-/** An operation that takes the maximum over the windows that `describe` derives. */
-export function maximum<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, MaxRequest<O>> {
+/** An operation that takes the maximum over the windows that `describe` derives, and can give the positions as well. */
+export function maximum<O>(name: string, describe: Describe<O>): Op<{ x: Tensor }, O, 'indices'> {
   return defineOp(name, {
-    shape: ({ x }: { x: Tensor }, { options, receive }: MaxRequest<O>) => ({
-      pool: describe(name, x.shape, options),
-      receive,
-    }),
-    forward: ({ x }, { pool, receive }, differentiate) => {
-      const y = empty(pool.yShape)
-      const indices = differentiate || receive ? empty(pool.yShape) : undefined
-      withIntegers(pool.record, (shape) => {
-        parallel('maxpool_fwd', pool.maps, pool.work, y.pointer, indices?.pointer ?? 0, x.pointer, shape)
-      })
-      if (indices) receive?.(indices)
-      return indices ? { y, saved: { indices } } : y
+    infer: ({ x }: { x: Tensor }, options: O) => describe(name, x.shape, options),
+    output: ({ yShape }) => yShape,
+    saves: { indices: ({ yShape }: Pool) => yShape },
+    prepare: (list, { maps, work, record }) => {
+      const out = [list.out, list.operand('indices')] as const
+      list.call('maxpool_fwd', maps, work, ...out, list.operand('x'), list.integers(record))
     },
     keeps: [],
-    gradient: ({ saved, need }, dy, { pool }) => ({
-      x: need.x && scatter({ dy, indices: saved.indices }, pool),
-    }),
+    gradient: ({ saved: { indices }, need }, dy, pool) => ({ x: need.x && scatter({ dy, indices }, pool) }),
   })
 }
 
-const maxPool = (directions: number): Op<{ x: Tensor }, MaxRequest<MaxPoolOptions>> =>
+const maxPool = (directions: number): Op<{ x: Tensor }, MaxPoolOptions, 'indices'> =>
   maximum(`maxPool${directions}d`, (name, x, options) => {
     checkKeys(name, options, poolNames, maxPoolNames)
     return slide(name, directions, x, options)
@@ -103,7 +86,7 @@ const max3d = maxPool(3)
  * @throws ShapeError when shapes or options do not fit.
  */
 export function maxPool1d(x: Tensor, options: MaxPoolOptions): Tensor {
-  return max1d({ x }, { options: options ?? {} })
+  return max1d({ x }, options ?? {})
 }
 
 /**
@@ -112,7 +95,7 @@ export function maxPool1d(x: Tensor, options: MaxPoolOptions): Tensor {
  * @throws ShapeError when shapes or options do not fit.
  */
 export function maxPool2d(x: Tensor, options: MaxPoolOptions): Tensor {
-  return max2d({ x }, { options: options ?? {} })
+  return max2d({ x }, options ?? {})
 }
 
 /**
@@ -120,7 +103,7 @@ export function maxPool2d(x: Tensor, options: MaxPoolOptions): Tensor {
  * @throws ShapeError when shapes or options do not fit.
  */
 export function maxPool3d(x: Tensor, options: MaxPoolOptions): Tensor {
-  return max3d({ x }, { options: options ?? {} })
+  return max3d({ x }, options ?? {})
 }
 
 /**
@@ -129,16 +112,11 @@ export function maxPool3d(x: Tensor, options: MaxPoolOptions): Tensor {
  * @throws ShapeError when shapes or options do not fit.
  */
 export function maxPool2dWithIndices(x: Tensor, options: MaxPoolOptions): { y: Tensor; indices: PoolIndices } {
-  return scope(() => {
-    let kept: Tensor | undefined
-    try {
-      // The operation disposes what it makes when it ends.
-      const y = max2d({ x }, { options: options ?? {}, receive: (indices) => (kept = keep(indices.alias())) })
-      return { y, indices: positions((kept as unknown as Tensor).alias()) }
-    } finally {
-      kept?.dispose()
-    }
+  let indices: Tensor | undefined
+  const y = max2d({ x }, options ?? {}, (saved) => {
+    indices = saved.indices
   })
+  return { y, indices: positions(indices as unknown as Tensor) }
 }
 
 const positions = (bits: Tensor): PoolIndices => ({

@@ -29,5 +29,5 @@ const maxoutOp = maximum('maxout', describeMaxout)
  * @throws ShapeError when groupSize does not divide C.
  */
 export function maxout(x: Tensor, groupSize: number): Tensor {
-  return maxoutOp({ x }, { options: groupSize })
+  return maxoutOp({ x }, groupSize)
 }

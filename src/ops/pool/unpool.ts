@@ -5,7 +5,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { mapExtents } from '../../plan/pool.js'
 import { perDirection, type PerDirection } from '../../plan/window.js'
-import { guarded, integersAt, kernels, parallel, perThread } from '../../runtime/core.js'
+import { guarded, integersAt, kernels } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { LIGHT } from '../../runtime/work.js'
@@ -114,13 +114,12 @@ function checkIndices(
 
 /** x written at the positions, zero elsewhere; the last of equal positions stays. */
 const place: Op<{ x: Tensor; indices: Tensor }, Unpool> = defineOp(NAME, {
-  shape: (_, unpool) => unpool,
-  forward: ({ x, indices }, { xShape, yShape }) => {
-    const y = empty(yShape)
-    const maps = planeCount(yShape)
+  infer: (_, unpool) => unpool,
+  output: ({ yShape }) => yShape,
+  prepare: (list, { xShape, yShape }) => {
     const [from, to] = [planeSize(xShape), planeSize(yShape)]
-    parallel('maxunpool_fwd', maps, LIGHT * (from + to), y.pointer, x.pointer, indices.pointer, from, to)
-    return y
+    const read = [list.operand('x'), list.operand('indices')] as const
+    list.call('maxunpool_fwd', planeCount(yShape), LIGHT * (from + to), list.out, ...read, from, to)
   },
   keeps: ['indices'],
   gradient: ({ inputs: { indices }, need }, dy, unpool) => ({ x: need.x && unplace({ dy, indices }, unpool) }),
@@ -128,14 +127,21 @@ const place: Op<{ x: Tensor; indices: Tensor }, Unpool> = defineOp(NAME, {
 
 /** The adjoint of `place`. */
 const unplace: Op<{ dy: Tensor; indices: Tensor }, Unpool> = defineOp('maxUnpool2dGradient', {
-  shape: (_, unpool) => unpool,
-  forward: ({ dy, indices }, { xShape, yShape }) => {
-    const dx = empty(xShape)
+  infer: (_, unpool) => unpool,
+  output: ({ xShape }) => xShape,
+  prepare: (list, { xShape, yShape }) => {
     const [to, from] = [planeSize(xShape), planeSize(yShape)]
-    const work = LIGHT * (from + to)
-    const ws = perThread(from * 4)
-    parallel('maxunpool_dx', planeCount(xShape), work, dx.pointer, dy.pointer, indices.pointer, ws, to, from)
-    return dx
+    const read = [list.operand('dy'), list.operand('indices')] as const
+    list.call(
+      'maxunpool_dx',
+      planeCount(xShape),
+      LIGHT * (from + to),
+      list.out,
+      ...read,
+      list.perThread(from * 4),
+      to,
+      from,
+    )
   },
   keeps: ['indices'],
   gradient: ({ inputs: { indices }, need }, ddx, unpool) => ({ dy: need.dy && place({ x: ddx, indices }, unpool) }),

@@ -6,13 +6,13 @@
 import { defineOp, isFollowed, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
-import { floatsAt, kernels, parallel, withIntegers, withWorkspace } from '../../runtime/core.js'
+import type { CallList, Place } from '../../runtime/calls.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { ones, tensor } from '../../tensor/create.js'
-import { checkTensor, empty, scope, Tensor } from '../../tensor/tensor.js'
+import { checkTensor, scope, Tensor } from '../../tensor/tensor.js'
 import { conv2d } from '../conv.js'
 import { add, div } from '../elementwise.js'
 import { pad } from '../layout.js'
@@ -112,39 +112,34 @@ function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool 
   }
 }
 
-/** Runs `use` with the weights in linear memory. */
-function withWeights(d: WeightedPool, use: (weights: number, shape: number) => void): void {
-  const [R, S] = d.pool.kernel as readonly [number, number]
-  withIntegers(d.pool.record, (shape) => {
-    withWorkspace(R * S * 4, (weights) => {
-      if (d.weights) floatsAt(weights, R * S).set(d.weights)
-      else kernels().weightedpool_gaussian(weights, R, S, d.sigma[0] as number, d.sigma[1] as number)
-      use(weights, shape)
-    })
-  })
+/** The weights in linear memory. */
+function listWeights(list: CallList, { pool, weights, sigma }: WeightedPool): Place {
+  if (weights) return list.floats(weights)
+  const [R, S] = pool.kernel as readonly [number, number]
+  const gaussian = list.block(R * S * 4) as Place
+  list.once('weightedpool_gaussian', gaussian, R, S, sigma[0] as number, sigma[1] as number)
+  return gaussian
 }
 
 const weighted: Op<{ x: Tensor }, WeightedPool> = defineOp('weightedPool2d', {
-  shape: (_, d) => d,
-  forward: ({ x }, d) => {
-    const y = empty(d.pool.yShape)
-    withWeights(d, (weights, shape) => {
-      parallel('weightedpool_fwd', d.pool.maps, d.pool.work, y.pointer, x.pointer, weights, shape)
-    })
-    return y
+  infer: (_, d) => d,
+  output: ({ pool }) => pool.yShape,
+  prepare: (list, d) => {
+    const { maps, work, record } = d.pool
+    const weights = listWeights(list, d)
+    list.call('weightedpool_fwd', maps, work, list.out, list.operand('x'), weights, list.integers(record))
   },
   keeps: [],
   gradient: ({ need }, dy, d) => ({ x: need.x && weightedGradient({ dy }, d) }),
 })
 
 const weightedGradient: Op<{ dy: Tensor }, WeightedPool> = defineOp('weightedPool2dGradient', {
-  shape: (_, d) => d,
-  forward: ({ dy }, d) => {
-    const dx = empty(d.pool.xShape)
-    withWeights(d, (weights, shape) => {
-      parallel('weightedpool_dx', d.pool.maps, d.pool.work, dx.pointer, dy.pointer, weights, shape)
-    })
-    return dx
+  infer: (_, d) => d,
+  output: ({ pool }) => pool.xShape,
+  prepare: (list, d) => {
+    const { maps, work, record } = d.pool
+    const weights = listWeights(list, d)
+    list.call('weightedpool_dx', maps, work, list.out, list.operand('dy'), weights, list.integers(record))
   },
   keeps: [],
   gradient: ({ need }, ddx, d) => ({ dy: need.dy && weighted({ x: ddx }, d) }),

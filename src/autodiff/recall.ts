@@ -1,0 +1,91 @@
+/**
+ * What was inferred for inputs of certain shapes and certain options, kept for the next call: networks ask for the same few
+ * problems again and again, and to infer one and to list its calls takes longer than a small kernel.
+ */
+import { sameShape, type Shape } from '../tensor/shape.js'
+
+/** Tensors, of which the shapes are looked at. */
+type Inputs = Readonly<Record<string, { readonly shape: Shape } | undefined>>
+
+/** What was asked last with a certain shape. */
+interface Recent<T> {
+  readonly shapes: readonly (Shape | undefined)[]
+  /** A copy, which nobody changes, unless they are `own`. */
+  readonly options: unknown
+  /** Whether the options are themselves what is inferred: known by identity. */
+  readonly own: boolean
+  readonly problem: T
+}
+
+/** The problems of one operation. */
+export class Recall<T extends { readonly d: unknown }> {
+  // Weights, and results of operations, keep their shape: the last call with one is found by it.
+  readonly #recent = new WeakMap<Shape, Recent<T>>()
+
+  /** The problem of these inputs and options, of `derive` unless it is kept. */
+  of(inputs: Inputs, options: unknown, derive: () => T): T {
+    let owner: Shape | undefined
+    for (const name in inputs) owner = inputs[name]?.shape ?? owner
+    const last = owner && this.#recent.get(owner)
+    if (last && (last.own ? last.options === options : same(last.options, options))) {
+      if (sameShapes(last.shapes, inputs)) return last.problem
+    }
+    const problem = derive()
+    const own = problem.d === options
+    const kept = own ? options : copy(options)
+    if (owner && kept !== Unknown) {
+      this.#recent.set(owner, {
+        shapes: Object.values(inputs).map((input) => input?.shape),
+        options: kept,
+        own,
+        problem,
+      })
+    }
+    return problem
+  }
+}
+
+function sameShapes(shapes: readonly (Shape | undefined)[], inputs: Inputs): boolean {
+  let i = 0
+  for (const name in inputs) {
+    const [a, b] = [shapes[i++], inputs[name]?.shape]
+    if (a !== b && !(a && b && sameShape(a, b))) return false
+  }
+  return i === shapes.length
+}
+
+/** What no options are. */
+const Unknown = Symbol('unknown')
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+/** Elements of a list of options: longer ones are data. */
+const MOST = 64
+
+/** Options that are compared by their values: plain objects and short arrays, in three levels at most; others are `Unknown`. */
+function copy(value: unknown, depth = 3): unknown {
+  if (!isObject(value)) return value
+  const { constructor } = value
+  if (depth === 0 || (constructor !== Object && constructor !== Array)) return Unknown
+  if (constructor === Array && (value as unknown as unknown[]).length > MOST) return Unknown
+  const copied: Record<string, unknown> | unknown[] = constructor === Array ? [] : {}
+  for (const name in value) {
+    const part = copy(value[name], depth - 1)
+    if (part === Unknown) return Unknown
+    ;(copied as Record<string, unknown>)[name] = part
+  }
+  return copied
+}
+
+/** Whether options have the same values under the same names. */
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (!isObject(a) || !isObject(b) || Array.isArray(a) !== Array.isArray(b)) return false
+  let count = 0
+  for (const name in b) {
+    count++
+    if (!(name in a) || !same(a[name], b[name])) return false
+  }
+  for (const _ in a) count--
+  return count === 0
+}

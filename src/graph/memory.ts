@@ -1,0 +1,95 @@
+/** What a planned pass takes, in bytes, read off its calls. */
+import { blockBytes, type CallList } from '../runtime/calls.js'
+import { lines } from './arena.js'
+import type { Plan } from './plan.js'
+import type { Node, Value } from './trace.js'
+
+/** Bytes of some nodes. */
+export interface NodeMemory {
+  /** Used while they run: the most that one of them needs. */
+  readonly workspace: number
+  /** Weights as kernels want them, and what depends on weights alone: kept from the second pass on. */
+  readonly packed: number
+}
+
+/** Bytes of a whole pass. */
+export interface PassMemory {
+  /** All that is kept besides weights. */
+  readonly packed: number
+  /** Inputs, outputs, and the arena of a pass that is repeated. */
+  readonly working: number
+  /** The most that a pass takes that is not: each value only as long as it is needed, weights packed one by one. */
+  readonly single: number
+  /** What the node belongs to at which `single` is reached. */
+  readonly at: string
+  /** The value of each input and of each owner of nodes: those that share memory have one. */
+  readonly results: ReadonlyMap<string, Value>
+  /** By what nodes belong to. */
+  readonly byOwner: ReadonlyMap<string, NodeMemory>
+}
+
+/** Bytes of a value. */
+const bytesOf = ({ size }: Value): number => lines(4 * size)
+
+/** Bytes of the workspace of a list. */
+export const workspaceOf = ({ entries }: CallList): number =>
+  entries.reduce((sum, entry) => sum + (entry.kind === 'block' ? blockBytes(entry) : 0), 0)
+
+/** What each node packs, once for each weight and packing. */
+function packings(plan: Plan): Map<Node, number> {
+  const seen = new Map<Value, Set<string>>()
+  const bytes = new Map<Node, number>()
+  for (const { node, list } of plan.placed) {
+    for (const entry of list.entries) {
+      if (entry.kind !== 'packed') continue
+      const value = plan.valueOf(node.inputs.get(entry.from) as Value)
+      let keys = seen.get(value)
+      if (!keys) seen.set(value, (keys = new Set()))
+      if (keys.has(entry.key)) continue
+      keys.add(entry.key)
+      bytes.set(node, (bytes.get(node) ?? 0) + lines(entry.bytes))
+    }
+  }
+  return bytes
+}
+
+/** Walks through a plan and counts. */
+export function measurePlan(plan: Plan): PassMemory {
+  const { graph, order, constants, outputs, recordBytes } = plan
+  const packedBy = packings(plan)
+  const byOwner = new Map<string, { workspace: number; packed: number }>()
+  const count = ({ owner }: Node, workspace: number, packed: number): void => {
+    const before = byOwner.get(owner) ?? { workspace: 0, packed: 0 }
+    byOwner.set(owner, { workspace: Math.max(before.workspace, workspace), packed: before.packed + packed })
+  }
+  const folded = new Set(constants.map(({ node }) => node))
+  const inputs = [...graph.inputs.values()].reduce((sum, value) => sum + bytesOf(value), 0)
+  let live = inputs
+  let single = live
+  let at = [...graph.inputs.keys()][0] ?? ''
+  for (const { node, list, last } of order) {
+    live += bytesOf(node.out)
+    const scratch = [...node.scratch.values()].reduce((sum, bytes) => sum + lines(bytes), 0)
+    const workspace = workspaceOf(list) + scratch
+    const packed = packedBy.get(node) ?? 0
+    if (folded.has(node)) count(node, 0, bytesOf(node.out))
+    else count(node, workspace, packed)
+    if (live + workspace + packed > single) {
+      single = live + workspace + packed
+      at = node.owner
+    }
+    for (const value of last) live -= bytesOf(value)
+  }
+  const kept = [...folded].reduce((sum, { out }) => sum + bytesOf(out), recordBytes)
+  const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, kept)
+  const results = [...new Set(outputs.map(({ value }) => value))].filter(({ node }) => node && !folded.has(node))
+  const handedOut = results.reduce((sum, value) => sum + bytesOf(value), 0)
+  return {
+    packed,
+    working: inputs + handedOut + plan.bytes,
+    single,
+    at,
+    byOwner,
+    results: new Map([...graph.inputs, ...graph.results]),
+  }
+}

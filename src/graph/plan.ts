@@ -1,0 +1,222 @@
+/**
+ * What a traced pass will do: nodes that nothing wants are dropped, those that depend on weights alone are computed before, relu
+ * becomes part of the operation before it, and every value and workspace has its place in one block of memory.
+ */
+import { OUT, blockBytes, type CallList, type Packed } from '../runtime/calls.js'
+import { arrange, lines, type Arrangement, type Placement, type Span } from './arena.js'
+import type { Graph, Node, Value } from './trace.js'
+
+/** Where a value lies. */
+export type Address =
+  /** Bytes from the beginning of the arena, region 0, or of a result that is handed out. */
+  | ({ readonly from: 'arena' } & Placement)
+  /** The tensor of an input, a weight, a result that depends on weights alone, or one that is handed out. */
+  | { readonly from: 'value'; readonly value: Value }
+
+/** Where the address of an entry of a node's table comes from. */
+export type Source =
+  | Address
+  /** A record, by bytes from the beginning of all records. */
+  | { readonly from: 'records'; readonly offset: number }
+  /** Weights as a kernel wants them. */
+  | { readonly from: 'packed'; readonly of: Value; readonly packed: Packed }
+  /** An operand that is left out. */
+  | { readonly from: 'nothing' }
+
+/** A source before the arena is arranged: a number is a span. */
+type Unplaced = number | Source
+
+/** A node with its calls. */
+export interface ListedNode {
+  readonly node: Node
+  readonly list: CallList
+}
+
+/** A node that is computed where it stands. */
+export interface OrderedNode extends ListedNode {
+  /** What nothing reads after it. */
+  readonly last: readonly Value[]
+}
+
+/** A node that is run in the arena. */
+export interface PlacedNode extends ListedNode {
+  /** One for each entry of the list. */
+  readonly sources: readonly Source[]
+}
+
+/** A value that is handed out. */
+export interface PlannedOutput {
+  readonly name: string
+  readonly value: Value
+  readonly shape: readonly number[]
+}
+
+export interface Plan {
+  readonly graph: Graph
+  /** Every node that is needed: for a pass that is made once. */
+  readonly order: readonly OrderedNode[]
+  /** Nodes that depend on constants alone: for passes that are repeated they are computed before, for each version of the weights. */
+  readonly constants: readonly ListedNode[]
+  /** The others, for passes that are repeated. */
+  readonly placed: readonly PlacedNode[]
+  readonly outputs: readonly PlannedOutput[]
+  /** The value that holds what another would: that of a convolution holds that of the relu in it. */
+  valueOf(value: Value): Value
+  /** Whether a pass can be repeated: not of too many nodes, nor where weights that are packed are computed in the pass itself. */
+  readonly repeats: boolean
+  /** Results whose memory holds other values before: regions 1, 2, … */
+  readonly regions: readonly Value[]
+  /** Bytes of the arena, and of the records. */
+  readonly bytes: number
+  readonly recordBytes: number
+}
+
+/** Nodes whose results are wanted, or read by such. */
+function live(nodes: readonly Node[], wanted: ReadonlySet<Value>): Node[] {
+  const needed = new Set(wanted)
+  const kept: Node[] = []
+  for (let index = nodes.length - 1; index >= 0; index--) {
+    const node = nodes[index] as Node
+    if (!needed.has(node.out)) continue
+    for (const value of node.inputs.values()) if (value) needed.add(value)
+    kept.push(node)
+  }
+  return kept.reverse()
+}
+
+/** Nodes with their calls; some values stand for others. */
+interface Fused {
+  readonly nodes: readonly ListedNode[]
+  valueOf(value: Value): Value
+}
+
+/** Puts each relu that alone reads a result into the operation that gives it, where that can end with relu. */
+function fuse(nodes: readonly Node[], wanted: ReadonlySet<Value>): Fused {
+  const readers = new Map<Value, number>()
+  for (const { inputs } of nodes) {
+    for (const value of inputs.values()) if (value) readers.set(value, (readers.get(value) ?? 0) + 1)
+  }
+  const held = new Map<Value, Value>()
+  const lists = new Map<Node, CallList>()
+  const left = nodes.filter(({ name, inputs, out }) => {
+    const x = inputs.get('x')
+    if (name !== 'relu' || !x?.node?.rectified || readers.get(x) !== 1 || wanted.has(x)) return true
+    lists.set(x.node, x.node.rectified())
+    held.set(out, x)
+    return false
+  })
+  return {
+    nodes: left.map((node) => ({ node, list: lists.get(node) ?? node.list })),
+    valueOf: (value) => held.get(value) ?? value,
+  }
+}
+
+/** Nodes in order, each with what nothing reads after it: not what is handed out. */
+function ordered(
+  nodes: readonly ListedNode[],
+  handedOut: ReadonlySet<Value>,
+  valueOf: Fused['valueOf'],
+): OrderedNode[] {
+  const last = new Map<Value, number>()
+  nodes.forEach(({ node }, step) => {
+    last.set(node.out, step)
+    for (const value of node.inputs.values()) if (value?.node) last.set(valueOf(value), step)
+  })
+  const done = nodes.map((): Value[] => [])
+  for (const [value, step] of last) if (!handedOut.has(value)) done[step]?.push(value)
+  return nodes.map((each, step) => ({ ...each, last: done[step] as Value[] }))
+}
+
+/** Share of the arena that must be saved before values lie in the memory of results, which is elsewhere in each run. */
+const SAVING = 0.02
+
+/** The arena alone, or with the memory of results where that saves enough. */
+function arrangeWithResults(
+  spans: readonly Span[],
+  nodes: readonly ListedNode[],
+  handedOut: ReadonlySet<Value>,
+): (Arrangement & { readonly regions: readonly Value[] }) | undefined {
+  const alone = arrange(spans)
+  if (!alone) return undefined
+  const results = nodes.flatMap(({ node: { out } }, before) =>
+    handedOut.has(out) && 4 * out.size > SAVING * alone.bytes ? [{ value: out, bytes: 4 * out.size, before }] : [],
+  )
+  if (results.length === 0) return { ...alone, regions: [] }
+  const together = arrange(spans, results) as Arrangement
+  return together.bytes < (1 - SAVING) * alone.bytes
+    ? { ...together, regions: results.map(({ value }) => value) }
+    : { ...alone, regions: [] }
+}
+
+/** Plans a pass for the threads that there are. */
+export function planGraph(graph: Graph): Plan {
+  const wanted = new Set([...graph.outputs.values()].map(({ value }) => value))
+  const { nodes: fused, valueOf } = fuse(live(graph.nodes, wanted), wanted)
+  const outputs = [...graph.outputs].map(([name, { value, shape }]) => ({ name, value: valueOf(value), shape }))
+  const handedOut = new Set(outputs.map(({ value }) => value))
+
+  const constant = new Set<Value>()
+  const isConstant = (value: Value | undefined): boolean =>
+    !value || value.constant !== undefined || constant.has(valueOf(value))
+  const constants: ListedNode[] = []
+  const nodes = fused.filter((each) => {
+    if (each.node.opaque || ![...each.node.inputs.values()].every(isConstant)) return true
+    constant.add(each.node.out)
+    constants.push(each)
+    return false
+  })
+
+  const spans: Span[] = []
+  let recordBytes = 0
+  let packsValues = false
+  const spanOf = new Map<Value, number>()
+  const take = (bytes: number, first: number, last: number): number => spans.push({ bytes, first, last }) - 1
+  const placeOf = (value: Value): Address | number => spanOf.get(value) ?? { from: 'value', value }
+  const lastStep = new Map<Value, number>()
+  ordered(nodes, handedOut, valueOf).forEach(({ last }, step) => {
+    for (const value of last) lastStep.set(value, step)
+  })
+  const unplaced = nodes.map(({ node, list }, step) => {
+    const { inputs, out, scratch } = node
+    if (!handedOut.has(out)) spanOf.set(out, take(4 * out.size, step, lastStep.get(out) as number))
+    return list.entries.map((entry): Unplaced => {
+      switch (entry.kind) {
+        case 'integers': {
+          const offset = recordBytes
+          recordBytes += lines(4 * entry.values.length)
+          return { from: 'records', offset }
+        }
+        case 'block':
+          return take(blockBytes(entry), step, step)
+        case 'packed': {
+          const of = valueOf(inputs.get(entry.from) as Value)
+          packsValues ||= spanOf.has(of)
+          return { from: 'packed', of, packed: entry }
+        }
+        case 'operand': {
+          if (entry.name === OUT) return placeOf(out)
+          const bytes = scratch.get(entry.name)
+          if (bytes !== undefined) return take(bytes, step, step)
+          const value = inputs.get(entry.name)
+          return value ? placeOf(valueOf(value)) : { from: 'nothing' }
+        }
+      }
+    })
+  })
+  const arrangement = arrangeWithResults(spans, nodes, handedOut)
+  const { regions = [], placements = [], bytes = 0 } = arrangement ?? {}
+  const place = (source: Unplaced): Source =>
+    typeof source === 'number' ? { from: 'arena', ...(placements[source] as Placement) } : source
+  return {
+    graph,
+    order: ordered(fused, handedOut, valueOf),
+    constants,
+    placed: nodes.map((each, step) => ({ ...each, sources: (unplaced[step] as Unplaced[]).map(place) })),
+    outputs,
+    valueOf,
+    repeats: arrangement !== undefined && !packsValues,
+    regions,
+    bytes,
+    recordBytes,
+  }
+}

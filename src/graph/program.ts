@@ -1,0 +1,262 @@
+/**
+ * A pass that is planned once and run again and again. A run makes the calls with the numbers that they had before: what is
+ * looked up anew is where inputs and outputs lie, and whether a weight has changed.
+ */
+import { perform } from '../autodiff/op.js'
+import { lookAt, makeCalls, OUT, resolve, runCall, type Call, type CallList, type Packed } from '../runtime/calls.js'
+import { allFinite, allocate, placesForThreads, putIntegers, release } from '../runtime/core.js'
+import { empty, keep, scope, type Storage, type Tensor } from '../tensor/tensor.js'
+import type { Plan, PlacedNode } from './plan.js'
+import type { Node, Value } from './trace.js'
+
+/** Tensors by their names. */
+export type Values = ReadonlyMap<string, Tensor>
+
+/** A node with the numbers of its calls. */
+interface Step extends PlacedNode {
+  /** Whether addresses change from run to run: of inputs, of outputs, and of weights that are not packed for good. */
+  readonly moves: boolean
+  readonly table: number[]
+  /** For each call. */
+  readonly values: number[][]
+}
+
+/** A planned pass. */
+export class Program {
+  readonly #plan: Plan
+  readonly #threads = placesForThreads()
+  readonly #handedOut: ReadonlySet<Value>
+  /** Whether packed weights may be kept. */
+  readonly #keeps: boolean
+  /** Results that depend on weights alone, and the versions that they are of. */
+  readonly #constants = new Map<Value, Tensor>()
+  readonly #versions: number[] = []
+  #records: Tensor | undefined
+  #steps: readonly Step[] = []
+  /** Where the regions lay when the numbers of the calls were made; none: they are out of date. */
+  #bases: readonly number[] = []
+
+  /** Takes over the constants of the plan's graph. */
+  constructor(plan: Plan, keeps: boolean) {
+    this.#plan = plan
+    this.#keeps = keeps
+    this.#handedOut = new Set(plan.outputs.map(({ value }) => value))
+  }
+
+  /** Whether it was planned for the threads that there are. */
+  get current(): boolean {
+    return this.#threads === placesForThreads()
+  }
+
+  /** The outputs for inputs of the shapes that were planned for. */
+  run(given: Values): Record<string, Tensor> {
+    // Where a test of a result fails, all is computed again in the other way, which does what the test asks for.
+    const results = this.#isRepeated() ? scope(() => this.#runRepeated(given)) : undefined
+    if (results) return results
+    return scope(() => this.#runOnce(given))
+  }
+
+  dispose(): void {
+    for (const tensor of this.#plan.graph.constants) tensor.dispose()
+    this.#forget()
+  }
+
+  /** Gives back what depends on the weights. */
+  #forget(): void {
+    for (const tensor of this.#constants.values()) tensor.dispose()
+    this.#constants.clear()
+    this.#records?.dispose()
+    this.#records = undefined
+    this.#bases = []
+  }
+
+  /** Whether a pass was run since a weight has changed, so that what depends on weights is kept. */
+  #isRepeated(): boolean {
+    const { constants } = this.#plan.graph
+    const versions = this.#versions
+    let same = versions.length === constants.length
+    for (let i = 0; i < constants.length; i++) {
+      const { version } = (constants[i] as Tensor).storage
+      if (versions[i] === version) continue
+      versions[i] = version
+      same = false
+    }
+    if (!same) {
+      this.#forget()
+      return false
+    }
+    return this.#keeps && this.#plan.repeats
+  }
+
+  /** Weights, or what depends on them alone. */
+  #constantOf(value: Value): Tensor | undefined {
+    return value.constant ?? this.#constants.get(this.#plan.valueOf(value))
+  }
+
+  /** Where a value lies that is no part of the arena. */
+  #finder(given: Values, made: ReadonlyMap<Value, Tensor>): (value: Value) => Tensor {
+    return (value) => {
+      const held = this.#plan.valueOf(value)
+      const tensor = held.input === undefined ? (this.#constantOf(held) ?? made.get(held)) : given.get(held.input)
+      return tensor as Tensor
+    }
+  }
+
+  #results(tensorOf: (value: Value) => Tensor): Record<string, Tensor> {
+    return Object.fromEntries(
+      this.#plan.outputs.map(({ name, value, shape }) => [name, tensorOf(value).reshape(shape)]),
+    )
+  }
+
+  /** One operation after another, each value only as long as it is needed. */
+  #runOnce(given: Values): Record<string, Tensor> {
+    const made = new Map<Value, Tensor>()
+    const tensorOf = this.#finder(given, made)
+    for (const { node, list, last } of this.#plan.order) {
+      made.set(node.out, compute(node, list, tensorOf))
+      for (const value of last) made.get(value)?.dispose()
+    }
+    return this.#results(tensorOf)
+  }
+
+  /** The calls as they are noted, in one block of memory; undefined where a test of a result fails. */
+  #runRepeated(given: Values): Record<string, Tensor> | undefined {
+    const { bytes } = this.#plan
+    const arena = bytes > 0 ? allocate(bytes, 'a forward pass') : 0
+    try {
+      const made = new Map<Value, Tensor>()
+      const bases = [arena]
+      for (const value of this.#plan.regions) {
+        const { shape, name } = value.node as Node
+        const y = empty(shape, name)
+        made.set(value, y)
+        bases.push(y.pointer)
+      }
+      if (bases.some((base, region) => base !== this.#bases[region])) this.#bind(bases)
+      const tensorOf = this.#finder(given, made)
+      for (const step of this.#steps) {
+        const { out, shape, name } = step.node
+        if (this.#handedOut.has(out) && !made.has(out)) made.set(out, empty(shape, name))
+        if (!(step.moves ? this.#runMoved(step, tensorOf) : this.#runStep(step, tensorOf))) return undefined
+      }
+      return this.#results(tensorOf)
+    } finally {
+      if (arena > 0) release(arena)
+    }
+  }
+
+  /** The numbers of the calls for regions that begin at `bases`. What fails leaves no more in memory than before. */
+  #bind(bases: readonly number[]): void {
+    const isFirst = this.#bases.length === 0
+    const packed: { readonly storage: Storage; readonly key: string }[] = []
+    try {
+      if (isFirst) this.#computeConstants()
+      const { recordBytes } = this.#plan
+      if (recordBytes > 0) this.#records ??= keep(empty([recordBytes / 4], 'records'))
+      const records = this.#records?.pointer ?? 0
+      this.#steps = this.#plan.placed.map((placed): Step => {
+        const { list, sources } = placed
+        let moves = false
+        const table = sources.map((source): number => {
+          if (source.from === 'arena') return (bases[source.region] as number) + source.offset
+          if (source.from === 'records') return records + source.offset
+          if (source.from === 'nothing') return 0
+          const weights = this.#constantOf(source.from === 'packed' ? source.of : source.value)
+          if (weights && source.from === 'value') return weights.pointer
+          if (weights && source.from === 'packed') {
+            const { pointer, kept, isNew } = derive(source.packed, weights)
+            if (kept && isNew) packed.push({ storage: weights.storage, key: source.packed.key })
+            if (kept) return pointer
+            release(pointer)
+          }
+          moves = true
+          return 0
+        })
+        return { ...placed, moves, table, values: list.calls.map((call) => resolve(call, table)) }
+      })
+    } catch (error) {
+      for (const { storage, key } of packed) storage.drop(key)
+      this.#forget()
+      throw error
+    }
+    for (const { list, table } of this.#steps) {
+      list.entries.forEach((entry, index) => {
+        if (entry.kind === 'integers') putIntegers(entry.values, table[index])
+      })
+    }
+    this.#bases = bases
+  }
+
+  /** Computes what depends on weights alone. */
+  #computeConstants(): void {
+    scope(() => {
+      for (const { node, list } of this.#plan.constants) {
+        this.#constants.set(node.out, keep(compute(node, list, (value) => this.#constantOf(value))))
+      }
+    })
+  }
+
+  /** Makes the calls of a step after it was told where its tensors lie; false where a result must be computed otherwise. */
+  #runMoved(step: Step, tensorOf: (value: Value) => Tensor): boolean {
+    const { sources, list, table, values } = step
+    let lent: number[] | undefined
+    try {
+      sources.forEach((source, index) => {
+        if (source.from === 'value') table[index] = tensorOf(source.value).pointer
+        else if (source.from === 'packed') {
+          const { pointer, kept } = derive(source.packed, tensorOf(source.of))
+          if (!kept) (lent ??= []).push(pointer)
+          table[index] = pointer
+        }
+      })
+      list.calls.forEach((call, index) => {
+        values[index] = resolve(call, table)
+      })
+      return this.#runStep(step, tensorOf)
+    } finally {
+      if (lent) for (const at of lent) release(at)
+    }
+  }
+
+  #runStep({ node, list, table, values }: Step, tensorOf: (value: Value) => Tensor): boolean {
+    const { calls } = list
+    for (let i = 0; i < calls.length; i++) {
+      const call = calls[i] as Call
+      if (!call.test) {
+        runCall(call, values[i] as number[])
+        continue
+      }
+      const look = lookAt(table, (name) => {
+        const value = this.#plan.valueOf(node.inputs.get(name) as Value)
+        const weights = this.#constantOf(value)
+        if (weights) return weights.storage.isFinite(weights.size)
+        const at = list.entries.findIndex((entry) => entry.kind === 'operand' && entry.name === name)
+        return allFinite(at < 0 ? tensorOf(value).pointer : (table[at] as number), value.size)
+      })
+      if (!call.test.holds(look)) return false
+    }
+    return true
+  }
+}
+
+/** What a node gives, computed at once. */
+function compute(
+  { inputs, shape, scratch, name }: Node,
+  list: CallList,
+  tensorOf: (value: Value) => Tensor | undefined,
+): Tensor {
+  const y = empty(shape, name)
+  const extra = new Map([...scratch].map(([key, bytes]) => [key, empty([bytes / 4], name)]))
+  perform(list, (key) => {
+    const value = inputs.get(key)
+    return key === OUT ? y : (extra.get(key) ?? (value && tensorOf(value)))
+  })
+  for (const tensor of extra.values()) tensor.dispose()
+  return y
+}
+
+/** Weights as a kernel wants them. */
+const derive = ({ key, bytes, list }: Packed, { storage, pointer }: Tensor): ReturnType<Storage['derive']> =>
+  storage.derive(key, bytes, (to) => {
+    makeCalls(list, [to, pointer])
+  })

@@ -1,0 +1,161 @@
+/**
+ * A pass as a graph: operations are noted instead of computed, on tensors that have shapes and no numbers. A value is known by
+ * the storage under its tensors, so that a reshape is no operation.
+ */
+import { CallList } from '../runtime/calls.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
+import {
+  keep,
+  planned,
+  planning,
+  scope,
+  UnplannedError,
+  type PlannedOperation,
+  type Planner,
+  type Storage,
+  type Tensor,
+} from '../tensor/tensor.js'
+
+/** What a node computes, what is given, or what is there before. */
+export interface Value {
+  /** Number of elements. */
+  readonly size: number
+  /** The node that computes it. */
+  readonly node: Node | undefined
+  /** Name of the input that it is. */
+  readonly input: string | undefined
+  /** Weights, and what a layer has made: a handle that the graph owns. */
+  readonly constant: Tensor | undefined
+}
+
+/** One operation. */
+export interface Node {
+  readonly name: string
+  /** By the name of the operand; undefined where it is left out. */
+  readonly inputs: ReadonlyMap<string, Value | undefined>
+  readonly list: CallList
+  readonly out: Value
+  readonly shape: readonly number[]
+  /** Bytes that its kernels need besides, by the name of the operand. */
+  readonly scratch: ReadonlyMap<string, number>
+  readonly rectified: (() => CallList) | undefined
+  /** What it is part of: the name of a layer's node. */
+  readonly owner: string
+  /** Whether it stands for a layer that says for itself what it computes: it has no calls. */
+  readonly opaque: boolean
+}
+
+/** A traced pass. */
+export interface Graph {
+  /** The value of each owner. */
+  readonly results: ReadonlyMap<string, Value>
+  readonly inputs: ReadonlyMap<string, Value>
+  /** In the order in which they were noted: each after what it reads. */
+  readonly nodes: readonly Node[]
+  readonly outputs: ReadonlyMap<string, { readonly value: Value; readonly shape: readonly number[] }>
+  /** Every constant. */
+  readonly constants: readonly Tensor[]
+}
+
+/** Notes a pass. */
+export class Trace implements Planner {
+  owner = ''
+  /** What each owner gave. */
+  readonly results = new Map<string, Value>()
+  readonly nodes: Node[] = []
+  readonly constants: Tensor[] = []
+  readonly #values = new Map<Storage, Value>()
+
+  /** Makes the tensor of an input. */
+  input(name: string, shape: Shape): Tensor {
+    const x = planned(shape)
+    this.#values.set(x.storage, { size: x.size, node: undefined, input: name, constant: undefined })
+    return x
+  }
+
+  /** Makes the tensor of a weight that is not there yet. */
+  weight(shape: Shape): Tensor {
+    const w = planned(shape)
+    this.#values.set(w.storage, { size: w.size, node: undefined, input: undefined, constant: w })
+    return w
+  }
+
+  /** The value under a tensor: of one that was there before, a constant. */
+  valueOf(tensor: Tensor): Value {
+    const { storage, size } = tensor
+    let value = this.#values.get(storage)
+    if (!value) {
+      if (storage.isPlanned) throw new UnplannedError()
+      const constant = keep(tensor.alias())
+      this.constants.push(constant)
+      this.#values.set(storage, (value = { size, node: undefined, input: undefined, constant }))
+    }
+    return value
+  }
+
+  note(operation: PlannedOperation): Tensor {
+    return this.#note(operation, false)
+  }
+
+  /** Notes a layer that says for itself what it computes, with the workspace that it says it needs. */
+  opaque(name: string, inputs: Readonly<Record<string, Tensor>>, shape: Shape, workspace: number): Tensor {
+    const list = new CallList()
+    list.block(workspace)
+    return this.#note({ name, inputs, list, shape, scratch: new Map(), rectified: undefined }, true)
+  }
+
+  #note({ name, inputs, list, shape, scratch, rectified }: PlannedOperation, opaque: boolean): Tensor {
+    const { owner } = this
+    const y = planned(shape)
+    const read = new Map(Object.entries(inputs).map(([key, tensor]) => [key, tensor && this.valueOf(tensor)]))
+    const bytes = new Map([...scratch].map(([key, extents]) => [key, 4 * sizeOf(extents)]))
+    const node: { -readonly [key in keyof Node]: Node[key] } = {
+      ...{ name, inputs: read, list, shape, scratch: bytes, rectified, owner, opaque },
+      out: undefined as unknown as Value,
+    }
+    node.out = { size: y.size, node, input: undefined, constant: undefined }
+    this.nodes.push(node)
+    this.#values.set(y.storage, node.out)
+    return y
+  }
+
+  read(): void {
+    throw new UnplannedError()
+  }
+}
+
+/** Shapes by name. */
+export type Shapes = ReadonlyMap<string, Shape>
+
+/**
+ * The graph of what `pass` does with inputs of these shapes; undefined where that depends on numbers, which it asks for. Constants
+ * are owned by the graph: in no scope.
+ */
+export function trace(
+  given: Shapes,
+  pass: (inputs: ReadonlyMap<string, Tensor>, trace: Trace) => ReadonlyMap<string, Tensor>,
+): Graph | undefined {
+  const tracer = new Trace()
+  let graph: Graph | undefined
+  try {
+    planning(tracer, () => {
+      scope(() => {
+        const inputs = new Map([...given].map(([name, shape]) => [name, tracer.input(name, shape)]))
+        const outputs = pass(inputs, tracer)
+        graph = {
+          inputs: new Map([...inputs].map(([name, tensor]) => [name, tracer.valueOf(tensor)])),
+          results: tracer.results,
+          nodes: tracer.nodes,
+          outputs: new Map(
+            [...outputs].map(([name, tensor]) => [name, { value: tracer.valueOf(tensor), shape: tensor.shape }]),
+          ),
+          constants: tracer.constants,
+        }
+      })
+    })
+  } catch (error) {
+    for (const constant of tracer.constants) constant.dispose()
+    if (!(error instanceof UnplannedError)) throw error
+  }
+  return graph
+}
