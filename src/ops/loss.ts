@@ -17,7 +17,7 @@ import { sum } from './reduce.js'
 import { logSoftmax } from './softmax.js'
 
 /** Whole numbers from 0 on, one for each row, in row-major order. A Tensor must have the shape of the rows. */
-export type Labels = readonly number[] | Int32Array | Uint8Array | BigInt64Array | Tensor
+export type Labels = readonly (number | bigint)[] | Int32Array | Uint8Array | BigInt64Array | BigUint64Array | Tensor
 
 /** A weight for each class, in the shape of the logits (N, classes, …): what is wanted of softmax. */
 export type Distributions = Tensor | readonly NestedArray[]
@@ -134,7 +134,8 @@ export const isSoft = (target: unknown, ndim: number): target is Distributions =
 /** Labels in a row; undefined where they are none. */
 export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
   if (labels instanceof Tensor) return labels.data()
-  if (labels instanceof BigInt64Array) return Array.from(labels, Number)
+  if (labels instanceof BigInt64Array || labels instanceof BigUint64Array) return Array.from(labels, Number)
+  if (Array.isArray(labels) && labels.some((label) => typeof label === 'bigint')) return labels.map(Number)
   return Array.isArray(labels) || ArrayBuffer.isView(labels) ? (labels as unknown as ArrayLike<unknown>) : undefined
 }
 

@@ -19,27 +19,35 @@ const forms = () =>
     Int32Array: Int32Array.of(2, 0),
     Uint8Array: Uint8Array.of(2, 0),
     BigInt64Array: BigInt64Array.of(2n, 0n),
+    BigUint64Array: BigUint64Array.of(2n, 0n),
+    'a list of bigints': [2n, 0n],
     'a tensor': tensor([2, 0]),
     'one-hot rows': rows,
     'a one-hot tensor': tensor(rows),
   }) as const
 
 describe.each(Object.entries({ crossEntropy, hingeLoss, rbfLoss, accuracy }))('%s', (_, measure) => {
-  it.each(['Int32Array', 'Uint8Array', 'BigInt64Array', 'a tensor', 'one-hot rows', 'a one-hot tensor'] as const)(
-    'takes labels as %s',
-    (form) => {
-      scope(() => {
-        const scores = normal([2, 3], { seed: 4 })
-        const valueOf = (target: never): number => {
-          const value = measure(scores, target)
-          return typeof value === 'number' ? value : value.item()
-        }
-        const given = forms()[form]
-        expect(valueOf(given as never)).toBeCloseTo(valueOf([2, 0] as never), 6)
-      })
-      expect(memoryUsage().liveBytes).toBe(0)
-    },
-  )
+  it.each([
+    'Int32Array',
+    'Uint8Array',
+    'BigInt64Array',
+    'BigUint64Array',
+    'a list of bigints',
+    'a tensor',
+    'one-hot rows',
+    'a one-hot tensor',
+  ] as const)('takes labels as %s', (form) => {
+    scope(() => {
+      const scores = normal([2, 3], { seed: 4 })
+      const valueOf = (target: never): number => {
+        const value = measure(scores, target)
+        return typeof value === 'number' ? value : value.item()
+      }
+      const given = forms()[form]
+      expect(valueOf(given as never)).toBeCloseTo(valueOf([2, 0] as never), 6)
+    })
+    expect(memoryUsage().liveBytes).toBe(0)
+  })
 })
 
 it('hingeLoss takes one-hot maps, and no other distributions', () => {

@@ -121,8 +121,9 @@ function listWeights(list: CallList, { pool, weights, sigma }: WeightedPool): Pl
   return gaussian
 }
 
-const weighted: Op<{ x: Tensor }, WeightedPool> = defineOp('weightedPool2d', {
-  infer: (_, d) => d,
+const weighted: Op<{ x: Tensor }, WeightedPool | WeightedPoolOptions> = defineOp('weightedPool2d', {
+  infer: ({ x }: { x: Tensor }, asked: WeightedPool | WeightedPoolOptions) =>
+    typeof asked === 'object' && 'pool' in asked ? asked : describeWeighted(x.shape, asked),
   output: ({ pool }) => pool.yShape,
   prepare: (list, d) => {
     const { maps, work, record } = d.pool
@@ -193,5 +194,5 @@ export function weightedPool2d(x: Tensor, options: WeightedPoolOptions): Tensor 
   checkTensor(x, 'weightedPool2d', 'x')
   const weights = options?.weights
   if (isFollowed(weights)) return weightedByTensor(x, weights, options)
-  return weighted({ x }, describeWeighted(x.shape, options ?? {}))
+  return weighted({ x }, options ?? {})
 }
