@@ -27,12 +27,12 @@ export class Recall<T extends { readonly d: unknown }> {
     let owner: Shape | undefined
     for (const name in inputs) owner = inputs[name]?.shape ?? owner
     const last = owner && this.#recent.get(owner)
-    if (last && (last.own ? last.options === options : same(last.options, options))) {
+    if (last && (last.own ? last.options === options : same(last.options, options, inputs))) {
       if (sameShapes(last.shapes, inputs)) return last.problem
     }
     const problem = derive()
     const own = problem.d === options
-    const kept = own ? options : copy(options)
+    const kept = own ? options : copy(options, inputs)
     if (owner && kept !== Unknown) {
       this.#recent.set(owner, {
         shapes: Object.values(inputs).map((input) => input?.shape),
@@ -62,29 +62,38 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 /** Elements of a list of options: longer ones are data. */
 const MOST = 64
 
-/** Options that are compared by their values: plain objects and short arrays, in three levels at most; others are `Unknown`. */
-function copy(value: unknown, depth = 3): unknown {
+/** No inputs. */
+const none: Inputs = {}
+
+/**
+ * Options that are compared by their values: plain objects and short arrays, in three levels at most; others are `Unknown`. Those
+ * that are inputs, such as a bias, are left out: of them the shapes are compared.
+ */
+function copy(value: unknown, inputs: Inputs, depth = 3): unknown {
   if (!isObject(value)) return value
   const { constructor } = value
   if (depth === 0 || (constructor !== Object && constructor !== Array)) return Unknown
   if (constructor === Array && (value as unknown as unknown[]).length > MOST) return Unknown
   const copied: Record<string, unknown> | unknown[] = constructor === Array ? [] : {}
   for (const name in value) {
-    const part = copy(value[name], depth - 1)
+    if (name in inputs) continue
+    const part = copy(value[name], none, depth - 1)
     if (part === Unknown) return Unknown
     ;(copied as Record<string, unknown>)[name] = part
   }
   return copied
 }
 
-/** Whether options have the same values under the same names. */
-function same(a: unknown, b: unknown): boolean {
+/** Whether options have the same values under the same names as a copy. */
+function same(a: unknown, b: unknown, inputs: Inputs): boolean {
   if (a === b) return true
   if (!isObject(a) || !isObject(b) || Array.isArray(a) !== Array.isArray(b)) return false
   let count = 0
   for (const name in b) {
+    if (name in inputs) continue
     count++
-    if (!(name in a) || !same(a[name], b[name])) return false
+    const [own, given] = [a[name], b[name]]
+    if (own !== given ? !same(own, given, none) : own === undefined && !(name in a)) return false
   }
   for (const _ in a) count--
   return count === 0

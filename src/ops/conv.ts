@@ -424,7 +424,7 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
   const rectified = defineConv(name, directions, 'fused')
   return (x, w, given = {}) => {
     checkKeys(name, given, convNames)
-    const { bias, activation, paddingMode = 'zeros', ...options } = given
+    const { bias, activation, paddingMode = 'zeros' } = given
     if (activation !== undefined && !(typeof activation === 'string' && Object.hasOwn(activations, activation))) {
       throw new ShapeError(
         `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given ${inWords(activation)}`,
@@ -432,11 +432,12 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
     }
     const operation = activation === 'relu' ? rectified : plain
     const rest = activation === 'relu' ? undefined : activation
-    if (!rest && paddingMode === 'zeros') return operation({ x, w, bias }, options)
+    // The operation looks at the options of the window alone.
+    if (!rest && paddingMode === 'zeros') return operation({ x, w, bias }, given)
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')
     return scope(() => {
-      const padded = padInput(name, x, w.shape, { ...options, paddingMode })
+      const padded = padInput(name, x, w.shape, given)
       const y = operation({ x: padded.x, w, bias }, padded.options)
       return rest ? activations[rest](y) : y
     })

@@ -147,8 +147,7 @@ function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTr
   )
   return (x, w, given = {}) => {
     checkKeys(name, given, transposeNames, { bias: 0 })
-    const { bias, ...options } = given
-    return operation({ x, w, bias }, options)
+    return operation({ x, w, bias: given.bias }, given)
   }
 }
 

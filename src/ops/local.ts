@@ -220,12 +220,12 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
   const own = defineLocal(name, ({ x, w, bias }, options: LocalSettings) => infer(x, w, bias, options))
   return (x, w, given = {}) => {
     checkKeys(name, given, localNames, { bias: 0 })
-    const { bias, ...options } = given
-    if (variant === 'locallyConnected') return own({ x, w, bias }, options)
+    const { bias } = given
+    if (variant === 'locallyConnected') return own({ x, w, bias }, given)
     checkTensor(x, name, 'x')
     checkTensor(w, name, 'w')
     if (bias) checkTensor(bias, name, 'bias')
-    const d = infer(x, w, bias, options)
+    const d = infer(x, w, bias, given)
     // Kernels of one class together: (K, C, R, S, T, U) -> (K, T, U, C, R, S).
     const { kernel, input } = d.problem
     const order = [0, ...input.map((_, axis) => 2 + directions + axis), 1, ...kernel.map((_, axis) => 2 + axis)]
