@@ -100,6 +100,8 @@ interface Pass {
   readonly lowering: Lowering
   /** What the program is to be made of. */
   plan: Plan | undefined
+  /** The weights that the plan or the program holds, each by the handle of its layer. */
+  weights: readonly Tensor[]
   /** Made by the first run outside of training; null where layers say for themselves what they compute. */
   program: Program | null | undefined
 }
@@ -301,7 +303,8 @@ export class Graph {
       throw error
     }
     this.#disposePass()
-    this.#pass = { lowering, plan, program: undefined }
+    const weights = this.layers.flatMap((layer) => [...layer.tensors().values()])
+    this.#pass = { lowering, plan, weights, program: undefined }
     return this.#pass
   }
 
@@ -381,6 +384,8 @@ export class Graph {
 
   /** What a pass outside of training gives by its program, if it has one. */
   #runPlanned(pass: Pass, given: Values): Record<string, Tensor> | undefined {
+    // Of a layer that another model disposed with itself the program holds the memory: it is not to be used.
+    for (const weight of pass.weights) weight.assertLive()
     if (pass.program && !pass.program.current) {
       pass.program.dispose()
       pass.program = undefined

@@ -8,7 +8,7 @@ import { inWords } from '../runtime/text.js'
 import { HEAVY } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
-import { sizeOf } from '../tensor/shape.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 
 /** Options of `dropout`. */
@@ -20,6 +20,7 @@ export interface DropoutOptions extends RandomOptions {
 const dropoutNames = { p: 0, seed: 0, stream: 0 } satisfies Names<DropoutOptions>
 
 interface Mask {
+  readonly shape: Shape
   readonly seed: number
   readonly stream: number
   /** Elements whose random 32-bit word lies below this are dropped. */
@@ -29,7 +30,7 @@ interface Mask {
 }
 
 /** Checks the options of dropout. @throws ShapeError */
-export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Mask {
+export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Omit<Mask, 'shape'> {
   if (typeof p !== 'number' || !(p >= 0 && p <= 1)) {
     throw new ShapeError(`dropout: p must be a number from 0 to 1, given ${inWords(p)}`)
   }
@@ -40,20 +41,18 @@ export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOption
 }
 
 /** Linear in x, and its own adjoint. */
-const mask: Op<{ x: Tensor }, DropoutOptions> = defineOp('dropout', {
-  infer: ({ x }: { x: Tensor }, options: DropoutOptions) => ({
-    shape: x.shape,
-    options,
-    mask: describeDropout(options),
-  }),
+const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
+  // The gradient gets what was described: the caller may change the options before.
+  infer: ({ x }: { x: Tensor }, asked: DropoutOptions | Mask): Mask =>
+    'threshold' in asked ? asked : { shape: x.shape, ...describeDropout(asked) },
   output: ({ shape }) => shape,
-  prepare: (list, { shape, mask: { seed, stream, threshold, scale } }) => {
+  prepare: (list, { shape, seed, stream, threshold, scale }) => {
     const size = sizeOf(shape)
     const x = list.operand('x')
     list.call('dropout_fwd', Math.ceil(size / 16), 16 * HEAVY, list.out, x, size, seed, stream, threshold, scale)
   },
   keeps: [],
-  gradient: ({ need }, dy, { options }): { x: Tensor | false } => ({ x: need.x && mask({ x: dy }, options) }),
+  gradient: ({ need }, dy, d): { x: Tensor | false } => ({ x: need.x && mask({ x: dy }, d) }),
 })
 
 /**

@@ -122,6 +122,19 @@ describe('repeated passes', () => {
     expect(() => model.forward(x)).toThrow(DisposedError)
   })
 
+  it('refuse weights that another model has disposed with itself', () => {
+    const before = memoryUsage().blocks
+    const shared = new Conv2d({ outChannels: 4, kernel: 3 })
+    const [model, other] = [1, 2].map(() => new Sequential([shared, new ReLU()], { input: [3, 12, 12] }))
+    const x = image(1)
+    for (let pass = 0; pass < 4; pass++) answer(model!, x)
+    other!.parameters()
+    other!.dispose()
+    expect(() => model!.forward(x)).toThrow(DisposedError)
+    for (const owned of [model!, x]) owned.dispose()
+    expect(memoryUsage().blocks).toBe(before)
+  })
+
   it('refuse an input that was disposed, and go on with the next', () => {
     const model = make()
     const x = image(1)

@@ -77,7 +77,7 @@ function checkSigma(name: string, sigma: number | readonly number[]): readonly n
   if (!Array.isArray(list) || list.length !== 2 || !list.every((value) => Number.isFinite(value) && value > 0)) {
     throw new ShapeError(`${name}: sigma must be a positive number or two, given ${inWords(sigma)}`)
   }
-  return list as readonly number[]
+  return [...(list as readonly number[])]
 }
 
 /** Taps of a kernel up to which a Gaussian is computed, each time anew: a quarter of a second. */
