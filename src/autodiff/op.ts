@@ -1,9 +1,18 @@
 /** How an operation is defined: a rule for shapes, the calls of its kernels and a gradient, in one place. */
-import { CallList, makeCalls, OUT, type Entry } from '../runtime/calls.js'
+import { CallList, makeCalls, OUT, type Entry, type Packed } from '../runtime/calls.js'
 import { afterFailure, kernels, release } from '../runtime/core.js'
 import { UnsupportedError } from '../runtime/errors.js'
 import type { Shape } from '../tensor/shape.js'
-import { checkTensor, empty, keep, openPlanner, restoring, Tensor, UnplannedError } from '../tensor/tensor.js'
+import {
+  checkTensor,
+  empty,
+  keep,
+  openPlanner,
+  restoring,
+  Tensor,
+  UnplannedError,
+  type DerivedBytes,
+} from '../tensor/tensor.js'
 import { Recall } from './recall.js'
 import { isRecording, tapesTracking, type Step } from './tape.js'
 
@@ -173,6 +182,12 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
   }
 }
 
+/** Weights as a kernel wants them. */
+export const pack = ({ key, bytes, list }: Packed, { storage, pointer }: Tensor): DerivedBytes =>
+  storage.derive(key, bytes, (to) => {
+    makeCalls(list, [to, pointer])
+  })
+
 /** Makes the calls of a list on tensors, and those of the lists that take over. */
 export function perform(list: CallList, operands: (name: string) => Tensor | undefined): void {
   const isFinite = (name: string): boolean => {
@@ -188,10 +203,7 @@ export function perform(list: CallList, operands: (name: string) => Tensor | und
         const entry = entries[i] as Entry
         if (entry.kind === 'operand') table[i] = operands(entry.name)?.pointer ?? 0
         else if (entry.kind === 'packed') {
-          const { storage, pointer } = operands(entry.from) as Tensor
-          const { pointer: at, kept } = storage.derive(entry.key, entry.bytes, (packed) => {
-            makeCalls(entry.list, [packed, pointer])
-          })
+          const { pointer: at, kept } = pack(entry, operands(entry.from) as Tensor)
           if (!kept) (lent ??= []).push(at)
           table[i] = at
         } else table[i] = 0

@@ -1,4 +1,5 @@
-/** Where the values and workspace of a pass lie in one block of memory. */
+/** Where the values and workspace of a pass lie in one block of memory, each at whole cache lines. */
+import { blockOf } from '../runtime/memory.js'
 
 /** Bytes that are in use from one step to another, both included. */
 export interface Span {
@@ -6,12 +7,6 @@ export interface Span {
   readonly first: number
   readonly last: number
 }
-
-/** Offsets in whole cache lines. */
-const LINE = 64
-
-/** Bytes in whole lines. */
-export const lines = (bytes: number): number => Math.max(LINE, Math.ceil(bytes / LINE) * LINE)
 
 /** Memory that is there anyway and not used before a step: that of a result. */
 export interface Region {
@@ -53,7 +48,7 @@ export function arrange(spans: readonly Span[], regions: readonly Region[] = [])
   const order = spans.map((span, index) => ({ ...span, index }))
   order.sort((a, b) => b.bytes - a.bytes || b.index - a.index)
   for (const { bytes, first, last, index } of order) {
-    const needed = lines(bytes)
+    const needed = blockOf(bytes)
     const met = new Set<Taken>()
     for (let step = first; step <= last; step++) for (const taken of (atStep[step] ??= [])) met.add(taken)
     const sorted = [...met].sort((a, b) => a.offset - b.offset)

@@ -1,6 +1,6 @@
 /** What a planned pass takes, in bytes, read off its calls. */
 import { blockBytes, type CallList } from '../runtime/calls.js'
-import { lines } from './arena.js'
+import { blockOf } from '../runtime/memory.js'
 import type { Plan } from './plan.js'
 import type { Node, Value } from './trace.js'
 
@@ -29,10 +29,10 @@ export interface PassMemory {
 }
 
 /** Bytes of a value. */
-const bytesOf = ({ size }: Value): number => lines(4 * size)
+const bytesOf = ({ size }: Value): number => blockOf(4 * size)
 
 /** Bytes of the workspace of a list. */
-export const workspaceOf = ({ entries }: CallList): number =>
+const workspaceOf = ({ entries }: CallList): number =>
   entries.reduce((sum, entry) => sum + (entry.kind === 'block' ? blockBytes(entry) : 0), 0)
 
 /** What each node packs, once for each weight and packing. */
@@ -47,7 +47,7 @@ function packings(plan: Plan): Map<Node, number> {
       if (!keys) seen.set(value, (keys = new Set()))
       if (keys.has(entry.key)) continue
       keys.add(entry.key)
-      bytes.set(node, (bytes.get(node) ?? 0) + lines(entry.bytes))
+      bytes.set(node, (bytes.get(node) ?? 0) + blockOf(entry.bytes))
     }
   }
   return bytes
@@ -55,7 +55,7 @@ function packings(plan: Plan): Map<Node, number> {
 
 /** Walks through a plan and counts. */
 export function measurePlan(plan: Plan): PassMemory {
-  const { graph, order, constants, outputs, recordBytes } = plan
+  const { traced, order, constants, outputs, recordBytes } = plan
   const packedBy = packings(plan)
   const byOwner = new Map<string, { workspace: number; packed: number }>()
   const count = ({ owner }: Node, workspace: number, packed: number): void => {
@@ -63,13 +63,13 @@ export function measurePlan(plan: Plan): PassMemory {
     byOwner.set(owner, { workspace: Math.max(before.workspace, workspace), packed: before.packed + packed })
   }
   const folded = new Set(constants.map(({ node }) => node))
-  const inputs = [...graph.inputs.values()].reduce((sum, value) => sum + bytesOf(value), 0)
+  const inputs = [...traced.inputs.values()].reduce((sum, value) => sum + bytesOf(value), 0)
   let live = inputs
   let single = live
-  let at = [...graph.inputs.keys()][0] ?? ''
+  let at = [...traced.inputs.keys()][0] ?? ''
   for (const { node, list, last } of order) {
     live += bytesOf(node.out)
-    const scratch = [...node.scratch.values()].reduce((sum, bytes) => sum + lines(bytes), 0)
+    const scratch = [...node.scratch.values()].reduce((sum, bytes) => sum + blockOf(bytes), 0)
     const workspace = workspaceOf(list) + scratch
     const packed = packedBy.get(node) ?? 0
     if (folded.has(node)) count(node, 0, bytesOf(node.out))
@@ -90,6 +90,6 @@ export function measurePlan(plan: Plan): PassMemory {
     single,
     at,
     byOwner,
-    results: new Map([...graph.inputs, ...graph.results]),
+    results: new Map([...traced.inputs, ...traced.results]),
   }
 }

@@ -3,8 +3,9 @@
  * becomes part of the operation before it, and every value and workspace has its place in one block of memory.
  */
 import { OUT, blockBytes, type CallList, type Packed } from '../runtime/calls.js'
-import { arrange, lines, type Arrangement, type Placement, type Span } from './arena.js'
-import type { Graph, Node, Value } from './trace.js'
+import { blockOf } from '../runtime/memory.js'
+import { arrange, type Arrangement, type Placement, type Span } from './arena.js'
+import type { Node, TracedPass, Value } from './trace.js'
 
 /** Where a value lies. */
 export type Address =
@@ -52,7 +53,7 @@ export interface PlannedOutput {
 }
 
 export interface Plan {
-  readonly graph: Graph
+  readonly traced: TracedPass
   /** Every node that is needed: for a pass that is made once. */
   readonly order: readonly OrderedNode[]
   /** Nodes that depend on constants alone: for passes that are repeated they are computed before, for each version of the weights. */
@@ -149,10 +150,10 @@ function arrangeWithResults(
 }
 
 /** Plans a pass for the threads that there are. */
-export function planGraph(graph: Graph): Plan {
-  const wanted = new Set([...graph.outputs.values()].map(({ value }) => value))
-  const { nodes: fused, valueOf } = fuse(live(graph.nodes, wanted), wanted)
-  const outputs = [...graph.outputs].map(([name, { value, shape }]) => ({ name, value: valueOf(value), shape }))
+export function planPass(traced: TracedPass): Plan {
+  const wanted = new Set([...traced.outputs.values()].map(({ value }) => value))
+  const { nodes: fused, valueOf } = fuse(live(traced.nodes, wanted), wanted)
+  const outputs = [...traced.outputs].map(([name, { value, shape }]) => ({ name, value: valueOf(value), shape }))
   const handedOut = new Set(outputs.map(({ value }) => value))
 
   const constant = new Set<Value>()
@@ -183,7 +184,7 @@ export function planGraph(graph: Graph): Plan {
       switch (entry.kind) {
         case 'integers': {
           const offset = recordBytes
-          recordBytes += lines(4 * entry.values.length)
+          recordBytes += blockOf(4 * entry.values.length)
           return { from: 'records', offset }
         }
         case 'block':
@@ -208,7 +209,7 @@ export function planGraph(graph: Graph): Plan {
   const place = (source: Unplaced): Source =>
     typeof source === 'number' ? { from: 'arena', ...(placements[source] as Placement) } : source
   return {
-    graph,
+    traced,
     order: ordered(fused, handedOut, valueOf),
     constants,
     placed: nodes.map((each, step) => ({ ...each, sources: (unplaced[step] as Unplaced[]).map(place) })),

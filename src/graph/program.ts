@@ -2,8 +2,8 @@
  * A pass that is planned once and run again and again. A run makes the calls with the numbers that they had before: what is
  * looked up anew is where inputs and outputs lie, and whether a weight has changed.
  */
-import { perform } from '../autodiff/op.js'
-import { lookAt, makeCalls, OUT, resolve, runCall, type Call, type CallList, type Packed } from '../runtime/calls.js'
+import { pack, perform } from '../autodiff/op.js'
+import { lookAt, OUT, resolve, runCall, type Call, type CallList } from '../runtime/calls.js'
 import { allFinite, allocate, placesForThreads, putIntegers, release } from '../runtime/core.js'
 import { empty, keep, scope, type Storage, type Tensor } from '../tensor/tensor.js'
 import type { Plan, PlacedNode } from './plan.js'
@@ -36,7 +36,7 @@ export class Program {
   /** Where the regions lay when the numbers of the calls were made; none: they are out of date. */
   #bases: readonly number[] = []
 
-  /** Takes over the constants of the plan's graph. */
+  /** Takes over the constants of the plan. */
   constructor(plan: Plan, keeps: boolean) {
     this.#plan = plan
     this.#keeps = keeps
@@ -57,7 +57,7 @@ export class Program {
   }
 
   dispose(): void {
-    for (const tensor of this.#plan.graph.constants) tensor.dispose()
+    for (const tensor of this.#plan.traced.constants) tensor.dispose()
     this.#forget()
   }
 
@@ -72,7 +72,7 @@ export class Program {
 
   /** Whether a pass was run since a weight has changed, so that what depends on weights is kept. */
   #isRepeated(): boolean {
-    const { constants } = this.#plan.graph
+    const { constants } = this.#plan.traced
     const versions = this.#versions
     let same = versions.length === constants.length
     for (let i = 0; i < constants.length; i++) {
@@ -164,7 +164,7 @@ export class Program {
           const weights = this.#constantOf(source.from === 'packed' ? source.of : source.value)
           if (weights && source.from === 'value') return weights.pointer
           if (weights && source.from === 'packed') {
-            const { pointer, kept, isNew } = derive(source.packed, weights)
+            const { pointer, kept, isNew } = pack(source.packed, weights)
             if (kept && isNew) packed.push({ storage: weights.storage, key: source.packed.key })
             if (kept) return pointer
             release(pointer)
@@ -204,7 +204,7 @@ export class Program {
       sources.forEach((source, index) => {
         if (source.from === 'value') table[index] = tensorOf(source.value).pointer
         else if (source.from === 'packed') {
-          const { pointer, kept } = derive(source.packed, tensorOf(source.of))
+          const { pointer, kept } = pack(source.packed, tensorOf(source.of))
           if (!kept) (lent ??= []).push(pointer)
           table[index] = pointer
         }
@@ -254,9 +254,3 @@ function compute(
   for (const tensor of extra.values()) tensor.dispose()
   return y
 }
-
-/** Weights as a kernel wants them. */
-const derive = ({ key, bytes, list }: Packed, { storage, pointer }: Tensor): ReturnType<Storage['derive']> =>
-  storage.derive(key, bytes, (to) => {
-    makeCalls(list, [to, pointer])
-  })

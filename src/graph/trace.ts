@@ -24,7 +24,7 @@ export interface Value {
   readonly node: Node | undefined
   /** Name of the input that it is. */
   readonly input: string | undefined
-  /** Weights, and what a layer has made: a handle that the graph owns. */
+  /** Weights, and what a layer has made: a handle of its own. */
   readonly constant: Tensor | undefined
 }
 
@@ -46,7 +46,7 @@ export interface Node {
 }
 
 /** A traced pass. */
-export interface Graph {
+export interface TracedPass {
   /** The value of each owner. */
   readonly results: ReadonlyMap<string, Value>
   readonly inputs: ReadonlyMap<string, Value>
@@ -128,21 +128,21 @@ export class Trace implements Planner {
 export type Shapes = ReadonlyMap<string, Shape>
 
 /**
- * The graph of what `pass` does with inputs of these shapes; undefined where that depends on numbers, which it asks for. Constants
- * are owned by the graph: in no scope.
+ * What `pass` does with inputs of these shapes; undefined where that depends on numbers, which it asks for. Constants
+ * belong to what is traced, and are in no scope.
  */
 export function trace(
   given: Shapes,
   pass: (inputs: ReadonlyMap<string, Tensor>, trace: Trace) => ReadonlyMap<string, Tensor>,
-): Graph | undefined {
+): TracedPass | undefined {
   const tracer = new Trace()
-  let graph: Graph | undefined
+  let traced: TracedPass | undefined
   try {
     planning(tracer, () => {
       scope(() => {
         const inputs = new Map([...given].map(([name, shape]) => [name, tracer.input(name, shape)]))
         const outputs = pass(inputs, tracer)
-        graph = {
+        traced = {
           inputs: new Map([...inputs].map(([name, tensor]) => [name, tracer.valueOf(tensor)])),
           results: tracer.results,
           nodes: tracer.nodes,
@@ -157,5 +157,5 @@ export function trace(
     for (const constant of tracer.constants) constant.dispose()
     if (!(error instanceof UnplannedError)) throw error
   }
-  return graph
+  return traced
 }

@@ -1,7 +1,7 @@
 /** Passes through layers: computed one after another, or noted as operations by which a pass is planned. */
 import { measurePlan, type PassMemory } from '../graph/memory.js'
-import { planGraph, type Plan } from '../graph/plan.js'
-import { trace, type Graph, type Trace } from '../graph/trace.js'
+import { planPass, type Plan } from '../graph/plan.js'
+import { trace, type Trace } from '../graph/trace.js'
 import type { Values } from '../graph/program.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
@@ -98,29 +98,25 @@ export function lower({ steps, inputs, shapes, wanted }: Lowering): Plan | undef
     if (!node.layer.built && !bare.has(node.layer)) bare.set(node.layer, shapes.get(node.inputs[0] as string) as Shape)
   }
   try {
-    const graph = trace(inputs, (given, tracer) => {
+    const traced = trace(inputs, (given, tracer) => {
       for (const [layer, input] of bare) layer.planWeights(input, (shape) => tracer.weight(shape))
       const values = runLayers(steps, given, { training: false, seed: 0, step: 0, nodes: 1 }, tracer)
       return new Map(wanted.map((name) => [name, values.get(name) as Tensor]))
     })
-    return graph && planned(graph)
+    try {
+      return traced && planPass(traced)
+    } catch (error) {
+      if (traced) disposePlan({ traced })
+      throw error
+    }
   } finally {
     for (const layer of bare.keys()) layer.planWeights()
   }
 }
 
-function planned(graph: Graph): Plan {
-  try {
-    return planGraph(graph)
-  } catch (error) {
-    disposePlan({ graph })
-    throw error
-  }
-}
-
 /** Gives back what a plan has of the weights. */
-export function disposePlan({ graph }: Pick<Plan, 'graph'>): void {
-  for (const constant of graph.constants) constant.dispose()
+export function disposePlan({ traced }: Pick<Plan, 'traced'>): void {
+  for (const constant of traced.constants) constant.dispose()
 }
 
 /** What a pass takes; undefined where that depends on numbers. */

@@ -1,5 +1,6 @@
 /** What a forward pass does and needs, derived from shapes alone: each node's output, when it is freed, bytes in use. */
 import type { PassMemory } from '../graph/memory.js'
+import { blockOf } from '../runtime/memory.js'
 import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { ReLU } from './activation.js'
@@ -36,8 +37,6 @@ export interface ModelMemory {
 }
 
 const MEMORY_LIMIT = 2 ** 32
-/** Blocks are whole cache lines. */
-const block = (bytes: number): number => Math.ceil(bytes / 64) * 64
 
 /** The output shape of every node. @throws ShapeError that names the node and the shapes it was given. */
 export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<string, Shape> {
@@ -100,7 +99,7 @@ export function weightBytes(shapes: Shapes, nodes: readonly GraphNode[]): number
     else if (!sameShape(first, input)) checkShared(name, layer, first, input)
   }
   let bytes = 0
-  for (const [layer, input] of layers) for (const { shape } of layer.weights(input)) bytes += block(4 * sizeOf(shape))
+  for (const [layer, input] of layers) for (const { shape } of layer.weights(input)) bytes += blockOf(4 * sizeOf(shape))
   return bytes
 }
 
@@ -116,7 +115,7 @@ function checkShared(name: string, layer: Layer, first: Shape, input: Shape): vo
   })
 }
 
-/** What a pass takes besides `weights` bytes of weights; `plan` is what `lower` gives. */
+/** What a model takes: `weights` bytes of weights, and what was measured of a pass, nothing where it depends on numbers. */
 export function measureMemory(measured: PassMemory | undefined, weights: number): ModelMemory {
   const { packed, working, single, at } = measured ?? { packed: 0, working: 0, single: 0, at: '' }
   return { weights, packed, working, peak: weights + packed + working, firstPeak: weights + single, at }

@@ -80,7 +80,7 @@ export interface Conv {
   readonly algorithm: ConvAlgorithm | 'auto'
 }
 
-/** Options that are no tensors, and the shape of the bias. */
+/** Options that are no tensors, of the window alone. */
 export type ConvSettings = Omit<ConvOptions, 'bias' | 'activation'>
 
 /** Checks options and shapes of x, w and the bias, and derives the output's. */

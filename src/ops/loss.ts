@@ -381,25 +381,32 @@ function describePair(name: string, argument: string, x: Shape, target: Shape, o
   return { outer: 1, classes: 1, inner: sizeOf(x), xShape: x, rows: x, reduction, count: sizeOf(x) }
 }
 
-/** Lists a loss of two tensors, the first of which has the name `x`. */
-function listPair(list: CallList, kernel: 'mse_fwd' | 'bce_fwd', x: string, loss: Loss): void {
-  const size = sizeOf(loss.xShape)
-  const blocks = kernels().loss_blocks(size)
-  const work = ((kernel === 'bce_fwd' ? 2 * HEAVY : LIGHT) * size) / blocks
-  listLoss(list, loss, blocks, ({ losses, delta, sums }) => {
-    list.call(kernel, blocks, work, losses, delta, sums, list.operand(x), list.operand('target'), size)
-  })
+/** All but the gradient of a loss of two tensors, the first of which has the name `x`. */
+/* @__NO_SIDE_EFFECTS__ */
+function pairOf<X extends string>(
+  name: string,
+  x: X,
+  kernel: 'mse_fwd' | 'bce_fwd',
+): Omit<Definition<Record<X | 'target', Tensor>, LossOptions, Loss, 'delta'>, 'gradient' | 'keeps'> {
+  return {
+    infer: (inputs, options) => describePair(name, x, inputs[x].shape, inputs.target.shape, options),
+    output: lossShape,
+    saves,
+    prepare: (list, loss) => {
+      const size = sizeOf(loss.xShape)
+      const blocks = kernels().loss_blocks(size)
+      const work = ((kernel === 'bce_fwd' ? 2 * HEAVY : LIGHT) * size) / blocks
+      listLoss(list, loss, blocks, ({ losses, delta, sums }) => {
+        list.call(kernel, blocks, work, losses, delta, sums, list.operand(x), list.operand('target'), size)
+      })
+    },
+  }
 }
 
 const mseGradient = defineGradient('mseLoss')
 
 const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, 'delta'>('mseLoss', {
-  infer: ({ x, target }, options) => describePair('mseLoss', 'x', x.shape, target.shape, options),
-  output: lossShape,
-  saves,
-  prepare: (list, loss) => {
-    listPair(list, 'mse_fwd', 'x', loss)
-  },
+  ...pairOf('mseLoss', 'x', 'mse_fwd'),
   keeps: ['y'],
   gradient: ({ y, saved: { delta }, need }, dy, loss) => ({
     x: need.x && mseGradient({ y, delta, dy }, { loss, sign: 1 }),
@@ -418,12 +425,7 @@ export const mseLoss = (x: Tensor, target: Tensor, options: LossOptions = {}): T
 const bceGradient = defineGradient('bceWithLogits')
 
 const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOptions, Loss, 'delta'>('bceWithLogits', {
-  infer: ({ logits, target }, options) => describePair('bceWithLogits', 'logits', logits.shape, target.shape, options),
-  output: lossShape,
-  saves,
-  prepare: (list, loss) => {
-    listPair(list, 'bce_fwd', 'logits', loss)
-  },
+  ...pairOf('bceWithLogits', 'logits', 'bce_fwd'),
   keeps: ['logits', 'y'],
   gradient: ({ inputs: { logits }, y, saved: { delta }, need }, dy, loss) => ({
     logits: need.logits && bceGradient({ y, delta, dy }, { loss, sign: 1 }),

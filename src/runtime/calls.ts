@@ -6,7 +6,7 @@
  * A call names memory by places in a table of addresses: operands, which the caller fills in, blocks of workspace, records of
  * integers, and weights packed for a kernel.
  */
-import { ALIGNMENT } from './memory.js'
+import { blockOf } from './memory.js'
 import {
   allFinite,
   allocate,
@@ -17,6 +17,7 @@ import {
   putIntegers,
   release,
   rewind,
+  type RangeKernel,
 } from './core.js'
 import type { Kernels } from './generated/kernels.js'
 
@@ -94,10 +95,6 @@ export interface Call {
 
 /** Kernels that return nothing. */
 type Procedure = { [name in keyof Kernels]: ReturnType<Kernels[name]> extends void ? name : never }[keyof Kernels]
-/** Those of them over a range of independent items: their last two arguments are `begin, end`. */
-type RangeKernel = {
-  [name in Procedure]: Parameters<Kernels[name]> extends [...unknown[], number, number] ? name : never
-}[Procedure]
 /** An argument of a call. */
 type Argument = number | boolean | Place
 type Arguments<T extends unknown[]> = { [i in keyof T]: Argument }
@@ -106,9 +103,6 @@ type Leading<F extends (...args: never[]) => unknown> =
 
 /** Name of the operand that is the result. */
 export const OUT = 'out'
-
-/** Bytes in whole cache lines. */
-const lines = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
 
 /** The calls of one pass of one operation. */
 export class CallList {
@@ -219,7 +213,7 @@ export class CallList {
       const entry = isPlace ? this.entries[argument.entry] : undefined
       entries.push(isPlace ? argument.entry : -1)
       values.push(isPlace ? argument.offset : Number(argument))
-      steps.push(entry?.kind === 'block' && entry.each ? lines(entry.bytes) : 0)
+      steps.push(entry?.kind === 'block' && entry.each ? blockOf(entry.bytes) : 0)
     }
     this.calls.push({ name, items, work, entries, values, steps })
   }
@@ -229,7 +223,7 @@ export class CallList {
 export const after = ({ entry, offset }: Place, bytes: number): Place => ({ entry, offset: offset + bytes })
 
 /** Bytes of a block for the threads that there are. */
-export const blockBytes = ({ bytes, each }: Block): number => (each ? lines(bytes) * placesForThreads() : lines(bytes))
+export const blockBytes = ({ bytes, each }: Block): number => blockOf(bytes) * (each ? placesForThreads() : 1)
 
 /**
  * Makes the calls, up to a test that fails: gives the list that takes over then, of the same operands. `table` has the

@@ -11,7 +11,7 @@ import {
   type LoadedCore,
   type ModuleSource,
 } from './load.js'
-import { ALIGNMENT, Allocator, type MemoryUsage } from './memory.js'
+import { Allocator, blockOf, type MemoryUsage } from './memory.js'
 import type { Pool } from './pool.js'
 import { MOST_THREADS, threadsMissing, trapped, type WorkerHandle } from './threads.js'
 import { checkKeys, type Names } from './options.js'
@@ -105,7 +105,7 @@ function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Cor
         (simd === 'relaxed' ? ', which is not reproducible across machines' : ''),
     )
   }
-  const heapBase = Math.ceil(loaded.kernels.heapBase() / ALIGNMENT) * ALIGNMENT
+  const heapBase = blockOf(loaded.kernels.heapBase())
   core = {
     loaded,
     kernels: loaded.kernels,
@@ -294,7 +294,7 @@ export function putIntegers(values: Int32Array, at?: number): number {
   const { records } = need('a record')
   if (at !== undefined) return fill(at, values)
   const pointer = records.begin
-  const next = pointer + Math.ceil((values.length * 4) / ALIGNMENT) * ALIGNMENT
+  const next = pointer + blockOf(4 * values.length)
   if (next > records.end) return 0
   records.begin = next
   return fill(pointer, values)
@@ -344,7 +344,7 @@ let views: Views | undefined
 // ---- threads ------------------------------------------------------------------------------------------------
 
 /** Kernels over a range of independent items: their last two arguments are `begin, end`. */
-type RangeKernel = {
+export type RangeKernel = {
   [name in keyof Kernels]: ReturnType<Kernels[name]> extends void
     ? Parameters<Kernels[name]> extends [...unknown[], number, number]
       ? name

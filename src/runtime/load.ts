@@ -166,7 +166,7 @@ export function instantiateCore(module: WasmModule, shared: boolean): LoadedCore
 
 function link(module: WasmModule, shared: boolean): LoadedCore {
   const { memory, maximumPages } = createMemory(shared)
-  // The loader's own instantiation is for modules with managed objects, which costs 1 kB: of them the core has none. What it makes of
+  // The loader's own instantiation carries helpers for managed objects, of which the core has none. What it makes of
   // the exports tells them by their names; calls go to the exports themselves, without a wrapper.
   const { exports } = new WebAssembly.Instance(module, { env: { memory } })
   const { heapBase, isRelaxed } = demangle<Partial<Kernels>>(exports)

@@ -8,6 +8,8 @@ import { OutOfMemoryError } from './errors.js'
 
 /** Alignment, and the smallest block, in bytes: one cache line. */
 export const ALIGNMENT = 64
+/** Bytes of the block that so many take: whole cache lines, one at least. */
+export const blockOf = (bytes: number): number => Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
 const PAGE = 65536
 /**
  * Memory grows by at least 16 MiB, or by a 64th of its size: engines that copy on growth do it seldom, and little is held
@@ -71,12 +73,12 @@ export class Allocator {
   constructor(memory: WasmMemory, heapBase: number, maximumPages = MAXIMUM_PAGES) {
     this.memory = memory
     this.#maximumPages = maximumPages
-    this.#end = Math.ceil(heapBase / ALIGNMENT) * ALIGNMENT
+    this.#end = blockOf(heapBase)
   }
 
   /** Pointer to `bytes` bytes. @throws OutOfMemoryError when memory cannot grow; nothing has changed then. */
   allocate(bytes: number): number {
-    const size = Math.max(ALIGNMENT, Math.ceil(bytes / ALIGNMENT) * ALIGNMENT)
+    const size = blockOf(bytes)
     // A number of bytes below 0 is one that wrapped.
     if (!(bytes >= 0 && size <= this.#maximumPages * PAGE)) throw this.#outOfMemory(bytes)
     const block = this.#take(size) ?? this.#extend(size, bytes)

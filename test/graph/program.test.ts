@@ -1,7 +1,7 @@
 /** Plans and programs of passes that are traced by hand. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { measurePlan } from '../../src/graph/memory.js'
-import { planGraph, type Plan } from '../../src/graph/plan.js'
+import { planPass, type Plan } from '../../src/graph/plan.js'
 import { Program, type Values } from '../../src/graph/program.js'
 import { trace } from '../../src/graph/trace.js'
 import { add, batchNorm, concat, conv2d, exp, flatten, maxPool2d, mul, relu, sum } from '../../src/ops/index.js'
@@ -16,7 +16,7 @@ beforeAll(() => init())
 type Pass = (x: Tensor) => Record<string, Tensor>
 
 const planOf = (shape: readonly number[], pass: Pass): Plan =>
-  planGraph(trace(new Map([['x', shape]]), (inputs) => new Map(Object.entries(pass(inputs.get('x')!))))!)
+  planPass(trace(new Map([['x', shape]]), (inputs) => new Map(Object.entries(pass(inputs.get('x')!))))!)
 
 const namesOf = (plan: Plan): string[] => plan.placed.map(({ node }) => node.name)
 

@@ -163,7 +163,7 @@ function addPairs(left: v128, right: v128): v128 {
   )
 }
 
-/** The same for windows that are pairs of pairs, which LeNet-5 spends a sixth of its time on. Sums in the order of `sumRow`. */
+/** The same for windows that are pairs of pairs, as LeNet-5's are. Sums in the order of `sumRow`. */
 function sumPairs(y: usize, map: usize, d: PoolShape): void {
   const Q = d.width.output
   const pitch = <usize>d.width.n * F32
