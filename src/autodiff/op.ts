@@ -122,27 +122,27 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
   const saves = Object.entries(definition.saves ?? {}) as [S, (d: D) => Shape][]
   const known = (operand: string, inputs: I): boolean =>
     operand === OUT || operand in inputs || saves.some(([saved]) => saved === operand)
+  const derive = (inputs: I, options: O): Problem<D> => {
+    const d = definition.infer(inputs, options)
+    const shape = definition.output(d)
+    const list = new CallList()
+    definition.prepare(list, d)
+    for (const entry of list.entries) {
+      // Memory of another name would be read at address 0.
+      if (entry.kind === 'operand' && !known(entry.name, inputs))
+        throw new TypeError(`${name}: no operand ${entry.name}`)
+    }
+    return { d, shape: Object.isFrozen(shape) ? shape : Object.freeze([...shape]), list }
+  }
   return (inputs, options, receive) => {
     kernels(name)
     for (const argument in inputs) {
       const given = inputs[argument]
       if (given !== undefined || !optional?.includes(argument)) checkTensor(given, name, argument)
     }
-    const derive = (): Problem<D> => {
-      const d = definition.infer(inputs, options)
-      const shape = definition.output(d)
-      const list = new CallList()
-      definition.prepare(list, d)
-      for (const entry of list.entries) {
-        // Memory of another name would be read at address 0.
-        if (entry.kind === 'operand' && !known(entry.name, inputs))
-          throw new TypeError(`${name}: no operand ${entry.name}`)
-      }
-      return { d, shape: Object.isFrozen(shape) ? shape : Object.freeze([...shape]), list }
-    }
     let made: Tensor[] | undefined
     try {
-      const { d, shape, list } = recall.of(inputs, options, derive)
+      const { d, shape, list } = recall.find(inputs, options) ?? recall.keep(inputs, options, derive(inputs, options))
       const planner = openPlanner()
       if (planner && !isRecording()) {
         if (receive || writes?.(d).length) throw new UnplannedError()
@@ -156,13 +156,13 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
           })
         return planner.note({ name, inputs, list, shape, scratch, rectified })
       }
-      const present = isRecording() ? presentOf(inputs) : []
-      const tapes = tapesTracking(present.map(([, { storage }]) => storage))
+      const present = isRecording() ? presentOf(inputs) : undefined
+      const tapes = present && tapesTracking(present.map(([, { storage }]) => storage))
       const y = empty(shape, name)
       made = [y]
       const saved: Record<string, Tensor> = {}
       for (const [key, shapeOf] of saves) {
-        if (tapes.length > 0 || receive || always?.includes(key)) made.push((saved[key] = empty(shapeOf(d), name)))
+        if (tapes?.length || receive || always?.includes(key)) made.push((saved[key] = empty(shapeOf(d), name)))
       }
       const operands = (operand: string): Tensor | undefined =>
         operand === OUT ? y : (saved[operand] ?? inputs[operand])
@@ -171,7 +171,10 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
         restoring(written, () => perform(list, operands))
         for (const { storage } of written) storage.changed()
       } else perform(list, operands)
-      for (const tape of tapes) tape.add(makeStep(name, definition, inputs, present, y, saved as Record<S, Tensor>, d))
+      if (present && tapes) {
+        for (const tape of tapes)
+          tape.add(makeStep(name, definition, inputs, present, y, saved as Record<S, Tensor>, d))
+      }
       if (receive) receive(saved as Record<S, Tensor>)
       else for (let i = 1; i < made.length; i++) (made[i] as Tensor).dispose()
       return y

@@ -22,15 +22,17 @@ export class Recall<T extends { readonly d: unknown }> {
   // Weights, and results of operations, keep their shape: the last call with one is found by it.
   readonly #recent = new WeakMap<Shape, Recent<T>>()
 
-  /** The problem of these inputs and options, of `derive` unless it is kept. */
-  of(inputs: Inputs, options: unknown, derive: () => T): T {
-    let owner: Shape | undefined
-    for (const name in inputs) owner = inputs[name]?.shape ?? owner
+  /** The problem of these inputs and options, if it is kept. */
+  find(inputs: Inputs, options: unknown): T | undefined {
+    const owner = ownerOf(inputs)
     const last = owner && this.#recent.get(owner)
-    if (last && (last.own ? last.options === options : same(last.options, options, inputs))) {
-      if (sameShapes(last.shapes, inputs)) return last.problem
-    }
-    const problem = derive()
+    if (!last || !(last.own ? last.options === options : same(last.options, options, inputs))) return undefined
+    return sameShapes(last.shapes, inputs) ? last.problem : undefined
+  }
+
+  /** Keeps a problem for the next call with such inputs and options. */
+  keep(inputs: Inputs, options: unknown, problem: T): T {
+    const owner = ownerOf(inputs)
     const own = problem.d === options
     const kept = own ? options : copy(options, inputs)
     if (owner && kept !== Unknown) {
@@ -43,6 +45,13 @@ export class Recall<T extends { readonly d: unknown }> {
     }
     return problem
   }
+}
+
+/** The shape by which a call is found: that of the last input. */
+function ownerOf(inputs: Inputs): Shape | undefined {
+  let owner: Shape | undefined
+  for (const name in inputs) owner = inputs[name]?.shape ?? owner
+  return owner
 }
 
 function sameShapes(shapes: readonly (Shape | undefined)[], inputs: Inputs): boolean {
