@@ -10,7 +10,7 @@
  */
 import { defineOp, type GradientContext, type Op } from '../autodiff/op.js'
 import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
-import { isWide, liveTapsOf, type LiveTaps } from '../plan/reach.js'
+import { liveTapsOf, skipsPadding, type LiveTaps } from '../plan/reach.js'
 import { planBroadcast } from '../tensor/strided.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { CallList, type Look, type Place } from '../runtime/calls.js'
@@ -268,7 +268,7 @@ function isRight(
 
 /** What gives NaN and infinity where the definition does, at less cost where panels do. */
 function exactFor(problem: ConvProblem, { pass, names }: Listing, look: Look): ConvAlgorithm {
-  if (isWide(problem)) return 'direct'
+  if (skipsPadding(problem)) return 'direct'
   if (inOrder('gemm', problem, pass)) return 'gemm'
   // Where an operand is not finite, order hardly matters: it is in the sum or not.
   const overflows = names.every((name) => look.isFinite(name))

@@ -7,7 +7,7 @@ import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { adjointProblem, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
-import { copiesPlanes, isWide } from './reach.js'
+import { copiesPlanes, isWide, skipsPadding } from './reach.js'
 import { threeDirections } from './window.js'
 
 export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
@@ -254,6 +254,6 @@ export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'loc
     flip ? 1 : 0,
     ['none', 'channel', 'location'].indexOf(bias),
     relu ? 1 : 0,
-    isWide(problem) ? 1 : 0,
+    skipsPadding(problem) ? 1 : 0,
   )
 }

@@ -13,7 +13,7 @@ import {
   tilesOf,
   type ConvProblem,
 } from './problem.js'
-import { isWide, meetings, paddedPixels } from './reach.js'
+import { meetings, paddedPixels, skipsPadding } from './reach.js'
 
 /** Counts by the name of what is counted. */
 export type Counts = Readonly<Record<string, number>>
@@ -43,9 +43,9 @@ function gathered({ stride, output, kernel }: ConvProblem, count: number): Count
   return near ? { gathered: count } : { gatheredApart: count }
 }
 
-/** Loops over the definition; of wide problems over what meets the input. */
+/** Loops over the definition, or over what of it meets the input. */
 export function definition(problem: ConvProblem): Counts {
-  if (!isWide(problem)) return { multiplyAdds: multiplyAdds(problem) }
+  if (!skipsPadding(problem)) return { multiplyAdds: multiplyAdds(problem) }
   const { N, C, K, groups } = problem
   return { multiplyAdds: N * K * (C / groups) * meetings(problem) }
 }

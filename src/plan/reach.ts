@@ -3,8 +3,9 @@
  * can be far larger than every tensor. Two rules keep it from costing anything:
  *
  *  1. Taps that no output brings onto the input are dropped (`liveTapsOf`): what is left is a smaller convolution.
- *  2. Where the padded image would still be far larger than the tensors (`isWide`), only the direct algorithm is taken. It
- *     visits the pairs of taps and outputs that meet the input, and no padding.
+ *  2. Where the padded image would still be far larger than the tensors (`isWide`), only the direct algorithm is taken. There, and
+ *     where next to no tap of a window meets the input (`skipsPadding`), it visits the pairs of taps and outputs that meet the
+ *     input, and no padding.
  *
  * Positions are numbers below 2^53, which src/plan/window.ts checks, and exact.
  */
@@ -67,6 +68,17 @@ export const meetings = ({ input, output, kernel }: ConvProblem): number =>
       return Math.min(r * Math.min(n, m), m * Math.min(r, n))
     }),
   )
+
+/** Pairs of a tap and an output of one map that may all be visited: 20 ms of the direct algorithm. */
+const MANY_PAIRS = 2 ** 22
+/** So many times the pairs that meet the input are too many: every other algorithm takes longer than the direct one for these. */
+const SPARSE = 1024
+
+/** Whether the direct algorithm visits only pairs of taps and outputs that meet the input. */
+export function skipsPadding(problem: ConvProblem): boolean {
+  const pairs = product(problem.kernel) * product(problem.output)
+  return isWide(problem) || (pairs > MANY_PAIRS && pairs > SPARSE * meetings(problem))
+}
 
 /** A convolution without the taps that meet no input. */
 export interface LiveTaps {

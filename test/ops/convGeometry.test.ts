@@ -8,7 +8,7 @@ import type { ConvAlgorithm } from '../../src/plan/conv.js'
 import { init } from '../../src/runtime/embedded.js'
 import { OutOfMemoryError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
 import { memoryUsage } from '../../src/runtime/core.js'
-import { full, ones, tensor } from '../../src/tensor/create.js'
+import { full, normal, ones, tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { checkConvolutions } from '../helpers/geometry.js'
 
@@ -124,4 +124,50 @@ describe('filter gradients over more pixels than a float can count', () => {
     )
     for (const value of dw) expect(Math.abs(value / (side - 2) ** 2 - 1)).toBeLessThan(1e-4)
   })
+})
+
+describe('a kernel far wider than its input', () => {
+  it.each([
+    ['auto', 1, false],
+    ['auto', 2, true],
+    ['direct', 1, true],
+    ['direct', 3, false],
+  ] as const)(
+    '%s, dilation %i, flip %s: every pair of a tap and an output that meets the input, and no other',
+    (algorithm, dilation, flip) => {
+      const [n, r, stride] = [5, 9001, 2]
+      const lo = dilation * (r - 1)
+      const options = { stride, dilation, padding: 'full', flip, algorithm } as const
+      scope(() => {
+        const [x, w] = [normal([1, 1, n], { seed: 1 }), normal([1, 1, r], { seed: 2 })]
+        const y = conv1d(x, w, options)
+        const dy = normal(y.shape, { seed: 3 })
+        const [xs, ws, dys] = [x.data(), w.data(), dy.data()]
+        const expected = { y: new Float64Array(y.size), dx: new Float64Array(n), dw: new Float64Array(r) }
+        for (let i = 0; i < y.size; i++) {
+          for (let j = 0; j < n; j++) {
+            const tap = (j + lo - i * stride) / dilation
+            if (!Number.isInteger(tap) || tap < 0 || tap >= r) continue
+            const at = flip ? r - 1 - tap : tap
+            expected.y[i]! += xs[j]! * ws[at]!
+            expected.dx[j]! += dys[i]! * ws[at]!
+            expected.dw[at]! += dys[i]! * xs[j]!
+          }
+        }
+        const given = {
+          y,
+          dx: conv1dInputGrad(w, dy, { inputSize: [n], ...options }),
+          dw: conv1dWeightGrad(x, dy, { kernel: [r], ...options }),
+        }
+        for (const [name, result] of Object.entries(given)) {
+          const wanted = expected[name as 'y']
+          result.data().forEach((value, i) => {
+            if (Math.abs(value - wanted[i]!) > 1e-4 * (1 + Math.abs(wanted[i]!)))
+              expect([name, i, value]).toEqual([name, i, wanted[i]])
+          })
+          expect(result.size).toBe(wanted.length)
+        }
+      })
+    },
+  )
 })

@@ -11,6 +11,7 @@ import {
   type ConvPass,
   type ConvProblem,
 } from '../../src/plan/conv.js'
+import { skipsPadding } from '../../src/plan/reach.js'
 import { UnsupportedError } from '../../src/runtime/errors.js'
 
 const problem = (
@@ -195,5 +196,27 @@ describe('in three dimensions', () => {
     // Wide filters are worth it.
     expect(algorithmsFor(volume(16384, 256), 'fwd')).toContain('gemm')
     expect(algorithmsFor(volume(16384), 'dw')).toContain('gemm')
+  })
+})
+
+describe('windows of which next to no tap meets the input', () => {
+  const wide = { N: 1, C: 1, K: 1, groups: 1, flip: false, dilation: [1], stride: [3], input: [2] }
+  const problem = { ...wide, kernel: [30_223], output: [10_075], lo: [30_222], hi: [30_222] }
+
+  it('are visited by the direct algorithm where they meet it, and by nothing else', () => {
+    expect(skipsPadding(problem)).toBe(true)
+    for (const pass of ['fwd', 'dx', 'dw'] as const) {
+      expect(planConv(problem, pass)).toBe('direct')
+      expect(costOf(problem, pass, 'direct')).toBeLessThan(1e6)
+    }
+  })
+
+  it('are none of ordinary ones, whose infinite weights meet the zeros around', () => {
+    const ordinary = [
+      { ...wide, kernel: [3], output: [4], lo: [2], hi: [2] },
+      { ...wide, input: [4096], kernel: [4096], output: [8191], stride: [1], lo: [4095], hi: [4095] },
+      { ...wide, input: [224, 224], kernel: [11, 11], output: [55, 55], stride: [4, 4], dilation: [1, 1], lo: [2, 2], hi: [1, 1] }, // prettier-ignore
+    ]
+    for (const each of ordinary) expect(skipsPadding(each)).toBe(false)
   })
 })
