@@ -135,7 +135,9 @@ export const isSoft = (target: unknown, ndim: number): target is Distributions =
 export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
   if (labels instanceof Tensor) return labels.data()
   if (labels instanceof BigInt64Array || labels instanceof BigUint64Array) return Array.from(labels, Number)
-  if (Array.isArray(labels) && labels.some((label) => typeof label === 'bigint')) return labels.map(Number)
+  if (Array.isArray(labels) && labels.some((label) => typeof label === 'bigint')) {
+    return labels.map((label: unknown) => (typeof label === 'bigint' ? Number(label) : label))
+  }
   return Array.isArray(labels) || ArrayBuffer.isView(labels) ? (labels as unknown as ArrayLike<unknown>) : undefined
 }
 

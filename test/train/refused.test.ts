@@ -394,8 +394,10 @@ describe('measures of what is not a number', () => {
     scope(() => {
       const scores = tensor([[2, 1], [0, 1]]) // prettier-ignore
       expect(accuracy(scores, BigInt64Array.of(0n, 1n))).toBe(1)
+      expect(accuracy(scores, [0, 1n])).toBe(1)
       for (const [labels, message] of [
-        [[0, 1n], /^accuracy: label 1 must be a whole number, given 1$/],
+        [[false, 1n], /^accuracy: label 0 must be a whole number, given false$/],
+        [[0n, '1'], /^accuracy: label 1 must be a whole number, given '1'$/],
         [[false, true], /^accuracy: label 0 must be a whole number, given false$/],
         [[0, 0.5], /^accuracy: label 1 must be a whole number, given 0.5$/],
         [['0', '1'], /^accuracy: label 0 must be a whole number, given '0'$/],
