@@ -21,6 +21,8 @@ export interface Target<I extends Input = Input> {
   readonly threads?: number
   /** Whether a case is a file, whose reader may take 64 MiB and three times what it gives, and no more. */
   readonly readsFiles?: boolean
+  /** Whether `check` itself tells what was slow, because it also computes, slowly, what is right. */
+  readonly tellsSlow?: boolean
   /** What has to be loaded before the first case. */
   prepare?(): void | Promise<void>
   make(random: Random): I

@@ -19,6 +19,7 @@ function targetOf(
   return defineTarget<Json>({
     about: `${what}${threads === undefined ? '' : `, on ${threads} threads`}`,
     cases: 100,
+    tellsSlow: true,
     ...(threads === undefined ? {} : { threads }),
     make: (random) => ({ seed: random.below(2 ** 20), chunk: threads === undefined ? 0 : random.pick([1, 2, 5]) }),
     check(given): Outcome {
