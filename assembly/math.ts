@@ -192,9 +192,9 @@ export function pow(x: v128, p: f64): v128 {
   y = v128.bitselect(p > 0 ? f32x4.splat(0) : infinite, y, f32x4.eq(a, f32x4.splat(0)))
   y = v128.bitselect(p > 0 ? infinite : f32x4.splat(0), y, isInfinite)
   y = v128.bitselect(y, a, f32x4.eq(a, a))
-  if (p == NativeMath.floor(p)) {
+  if (p == floor<f64>(p)) {
     const half = p * 0.5
-    return half == NativeMath.floor(half) ? y : v128.bitselect(x, y, i32x4.splat(0x80000000))
+    return half == floor<f64>(half) ? y : v128.bitselect(x, y, i32x4.splat(0x80000000))
   }
   const invalid = v128.andnot(f32x4.lt(x, f32x4.splat(0)), isInfinite)
   return v128.bitselect(f32x4.splat(f32.NaN), y, invalid)

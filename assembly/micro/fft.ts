@@ -7,6 +7,7 @@
  * of 2 that the inverse takes out. Complex numbers are two vectors, `im` bytes apart; exchanging them makes a transform
  * its inverse. Stockham's order, radix 4: Cooley & Tukey 1965; Van Loan, "Computational frameworks for the FFT", 1992.
  */
+import { cos, sin } from '../double'
 import { storeTail, trace } from '../simd'
 import { storeTransposed } from './gemm'
 
@@ -29,8 +30,8 @@ export function gridBytes(n: i32): usize {
 export function fillTwiddles(table: usize, n: i32): void {
   const turn = 6.283185307179586 / <f64>n
   for (let k = 0; k < n; k++) {
-    store<f32>(table, <f32>NativeMath.cos(turn * <f64>k))
-    store<f32>(table, <f32>-NativeMath.sin(turn * <f64>k), 4)
+    store<f32>(table, <f32>cos(turn * <f64>k))
+    store<f32>(table, <f32>-sin(turn * <f64>k), 4)
     table += 8
   }
 }

@@ -5,6 +5,7 @@
  *
  * Optional outputs are 0 where they are not wanted: `losses` (one for each row or element), `delta`.
  */
+import { logTwo } from '../double'
 import { log1pUnit, exp, sigmoid } from '../math'
 import { firstLanes, loadLanes, storeLanes } from '../micro/lanes'
 import {
@@ -112,13 +113,15 @@ export function crossentropy_fwd(
       const row = (<usize>n * <usize>inner + <usize>i) * F32
       expClasses(delta ? delta + at : 0, ws, x + at, classes, inner, lanes)
       if (smoothing > 0) sumClasses(plain, x + at, 0, classes, inner, lanes)
+      let logarithms = f64x2.splat(0)
       for (let lane = 0; lane < pixels; lane++) {
         const four = (<usize>lane) << 2
         const eight = (<usize>lane) << 3
         const hit = at + four + <usize>load<i32>(labels + row + four) * <usize>inner * F32
         const sum = load<f64>(ws + eight)
         const largest = <f64>load<f32>(largestAt(ws) + four)
-        const logarithm = NativeMath.log(sum)
+        if (!(lane & 1)) logarithms = logTwo(v128.load(ws + eight))
+        const logarithm = lane & 1 ? f64x2.extract_lane(logarithms, 1) : f64x2.extract_lane(logarithms, 0)
         let loss = logarithm - (<f64>load<f32>(x + hit) - largest)
         if (smoothing > 0) {
           const mean = load<f64>(plain + eight) / <f64>classes

@@ -2,6 +2,7 @@
  * The one random generator: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
  * Counter-based: number i of a stream depends on (seed, stream, i) alone, so ranges can be filled in any order.
  */
+import { logTwo, sinTwo } from '../double'
 import { loadLanes, storeLanes } from '../micro/lanes'
 import { F32 } from '../simd'
 
@@ -40,6 +41,12 @@ function unit(bits: u32): f32 {
   return <f32>(bits >> 8) * <f32>5.9604644775390625e-8
 }
 
+/** The same of the two lower words, in float64. */
+@inline
+function units(bits: v128): v128 {
+  return f64x2.mul(f64x2.convert_low_i32x4_u(i32x4.shr_u(bits, 8)), f64x2.splat(5.9604644775390625e-8))
+}
+
 /** `count` floats at `to`, uniform in [low, high). The block of memory holds a multiple of four. */
 export function random_uniform(to: usize, count: i32, seed: u32, stream: u32, low: f32, high: f32): void {
   random_bits(to, count, seed, stream)
@@ -56,12 +63,19 @@ export function random_uniform(to: usize, count: i32, seed: u32, stream: u32, lo
 export function random_normal(to: usize, count: i32, seed: u32, stream: u32, mean: f32, deviation: f32): void {
   random_bits(to, count, seed, stream)
   const end = to + <usize>count * F32
-  for (let p = to; p < end; p += 2 * F32) {
+  const means = f32x4.splat(mean)
+  const deviations = f32x4.splat(deviation)
+  // Two pairs at a time: the block holds a multiple of four.
+  for (let p = to; p < end; p += 4 * F32) {
+    const words = v128.load(p)
+    const one = f64x2.splat(1)
     // 1 - u lies in (0, 1], so that its logarithm is finite.
-    const radius = NativeMath.sqrt(-2 * NativeMath.log(1 - <f64>unit(load<u32>(p))))
-    const angle = 6.283185307179586 * <f64>unit(load<u32>(p, 4))
-    store<f32>(p, mean + deviation * <f32>(radius * NativeMath.cos(angle)))
-    store<f32>(p, mean + deviation * <f32>(radius * NativeMath.sin(angle)), 4)
+    const u = f64x2.sub(one, units(i32x4.shuffle(words, words, 0, 2, 0, 2)))
+    const radius = f64x2.sqrt(f64x2.mul(f64x2.splat(-2), logTwo(u)))
+    const angle = f64x2.mul(f64x2.splat(6.283185307179586), units(i32x4.shuffle(words, words, 1, 3, 1, 3)))
+    const even = f32x4.demote_f64x2_zero(f64x2.mul(radius, sinTwo(angle, 1)))
+    const odd = f32x4.demote_f64x2_zero(f64x2.mul(radius, sinTwo(angle, 0)))
+    v128.store(p, f32x4.add(means, f32x4.mul(deviations, i32x4.shuffle(even, odd, 0, 4, 1, 5))))
   }
 }
 

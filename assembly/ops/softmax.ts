@@ -2,6 +2,7 @@
  * Softmax y = e^x / Σ e^x and its logarithm over the middle axis of (outer, classes, inner), with the maximum taken
  * off first. Ranges are over outer; every element is computed in the same way in any range.
  */
+import { logTwo } from '../double'
 import { exp } from '../math'
 import { loadLanes, storeLanes } from '../micro/lanes'
 import {
@@ -82,7 +83,7 @@ export function logsoftmax_fwd(y: usize, x: usize, ws: usize, classes: i32, inne
       const last = lastOf(classes, inner, lanes)
       expClasses(0, ws, x + at, classes, inner, lanes)
       const largest = v128.load(largestAt(ws))
-      for (let p = ws; p < ws + 32; p += 8) store<f64>(p, NativeMath.log(load<f64>(p)))
+      for (let p = ws; p < ws + 32; p += 16) v128.store(p, logTwo(v128.load(p)))
       const logarithm = demoteFour(ws)
       for (let v = vectorsOf(classes, inner); v > 0; v--) {
         const used = v > 1 ? lanes : last

@@ -3,6 +3,7 @@
  * y (maps, O, P, Q). The extent is the sum of the weights that count: 1 for a full window, at borders those of the taps
  * in the input, or also those in its padding.
  */
+import { exp } from '../../double'
 import { F32, madd } from '../../simd'
 import { PoolShape } from './shape'
 import { sumMap, weightAt } from './sum'
@@ -53,7 +54,7 @@ export function weightedpool_gaussian(w: usize, R: i32, S: i32, sigmaR: f64, sig
         const ds = <f64>s - 0.5 * <f64>(S - 1)
         const squared =
           (dr * dr - nearestR * nearestR) / (sigmaR * sigmaR) + (ds * ds - nearestS * nearestS) / (sigmaS * sigmaS)
-        const weight = NativeMath.exp(-0.5 * squared)
+        const weight = exp(-0.5 * squared)
         if (pass == 0) sum += weight
         else store<f32>(w + ((<usize>(r * S + s)) << 2), <f32>(weight / sum))
       }
