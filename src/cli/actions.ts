@@ -1,5 +1,5 @@
 /** What the commands are asked for, as it was typed and read, and what a process ends with. */
-import type { PictureLimits } from '../io/limits.js'
+import type { PictureLimits } from '../formats/limits.js'
 import type { Values } from './options.js'
 import type { TrainSettings } from './settings.js'
 

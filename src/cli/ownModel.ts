@@ -1,5 +1,5 @@
 /** Models of a file: `--model net.json`, with what `toJSON` of a model gave, or the model.json of a run. */
-import { parseJson } from '../io/json.js'
+import { parseJson } from '../formats/json.js'
 import { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
 import { Sequential } from '../nn/sequential.js'

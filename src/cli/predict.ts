@@ -1,6 +1,6 @@
 /** `toeplitz predict`: what a trained model sees in pictures, of files and of whole folders. */
 import { PictureClassifier, type Prediction } from '../classifier/index.js'
-import { decodeImage } from '../io/decode.js'
+import { decodeImage } from '../formats/decode.js'
 import { readFileOrExplain } from '../node/files.js'
 import { largestPicture } from '../node/folder.js'
 import { picturesBelow } from '../node/listing.js'

@@ -1,5 +1,5 @@
 /** What the report of a run shows of its filters, and of the test: confusion matrix and mistakes. */
-import { encodePng, type PngImage } from '../io/png.js'
+import { encodePng, type PngImage } from '../formats/png.js'
 import { diverging } from '../vision/palette.js'
 import { rangeOf, tilePictures } from '../vision/tiles.js'
 import { escapeHtml, scrollable } from './html.js'

@@ -1,7 +1,7 @@
 /** What a training run is made of, as typed, and what is taken where nothing is typed. */
 import { basename, resolve } from 'node:path'
 import type { Fit } from '../io/planar.js'
-import { defaultLimits } from '../io/limits.js'
+import { defaultLimits } from '../formats/limits.js'
 import { constant, cosine, step, warmup, type Schedule } from '../optim/schedule.js'
 import { optionWords } from './shell.js'
 

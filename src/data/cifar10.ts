@@ -2,7 +2,7 @@
  * CIFAR-10's binary version (https://www.cs.toronto.edu/~kriz/cifar.html): records of 3,073 bytes, one label and the
  * 32 × 32 pixels, all red ones first, then green, then blue.
  */
-import { fileBytes } from '../io/limits.js'
+import { fileBytes } from '../formats/limits.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'

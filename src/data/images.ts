@@ -11,7 +11,7 @@ import {
 import { floatsAt } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf } from '../tensor/shape.js'
-import { isBytes } from '../io/limits.js'
+import { isBytes } from '../formats/limits.js'
 import { checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { filled, type Tensor } from '../tensor/tensor.js'
 import { permutation, type Batch, type DistantExamples, type Draw, type Examples } from '../train/examples.js'

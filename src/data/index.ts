@@ -1,9 +1,9 @@
 /** Datasets: formats, splitting, batches. */
-export type { PictureLimits } from '../io/limits.js'
+export type { PictureLimits } from '../formats/limits.js'
 export * from './augment.js'
 export * from './cifar10.js'
 export * from './dataset.js'
-export * from './idx.js'
+export * from '../formats/idx.js'
 export {
   fitNormalization,
   fitNormalizationOf,

@@ -1,9 +1,9 @@
 /** MNIST and datasets published in its format: one IDX file of images (N, H, W) uint8, one of labels (N) uint8. */
 import { FormatError } from '../runtime/errors.js'
 import { checkList, checkObject } from '../runtime/check.js'
-import type { FileBytes } from '../io/limits.js'
+import type { FileBytes } from '../formats/limits.js'
 import type { ImageDataset } from './dataset.js'
-import { readIdx, type DataLimits } from './idx.js'
+import { readIdx, type DataLimits } from '../formats/idx.js'
 
 /** The bytes of a file and what to call it in errors. */
 export interface NamedBytes {

@@ -3,10 +3,10 @@
  * same pixels in every engine.
  */
 import { wrongKind } from '../runtime/check.js'
-import { allocate, isBytes } from './limits.js'
+import { allocate, isBytes } from '../formats/limits.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkPixels, checkSize } from './pixels.js'
-import type { PngImage } from './png.js'
+import type { PngImage } from '../formats/png.js'
 
 /** A grey picture, (height, width) row-major, 0 black to 255 white. */
 export interface GrayscaleImage {

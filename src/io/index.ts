@@ -1,6 +1,6 @@
 /** Files: models, safetensors, PNG and JPEG. */
-export { decodeImage } from './decode.js'
-export type { FileBytes } from './limits.js'
+export { decodeImage } from '../formats/decode.js'
+export type { FileBytes } from '../formats/limits.js'
 export {
   Axis,
   lightOnDark,
@@ -10,7 +10,7 @@ export {
   type GrayscaleImage,
   type Interpolation,
 } from './grayscale.js'
-export * from './jpeg.js'
+export * from '../formats/jpeg.js'
 export {
   decodeModel,
   decodeModelFile,
@@ -22,7 +22,7 @@ export {
   type ModelFile,
 } from './model-file.js'
 export { coverImage, coverPlanes, toPlanes, type Fit, type PlanarImage } from './planar.js'
-export * from './png.js'
+export * from '../formats/png.js'
 export {
   digitPictures,
   plainPreprocessing,
@@ -40,4 +40,4 @@ export {
   type SafetensorsFile,
   type SafetensorsInput,
   type SafetensorsTensor,
-} from './safetensors.js'
+} from '../formats/safetensors.js'

@@ -5,10 +5,10 @@
 import { modelFromJSON } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
-import { type FileBytes } from './limits.js'
+import { type FileBytes } from '../formats/limits.js'
 import { checkModel, checkObject } from '../runtime/check.js'
 import { inWords, named } from '../runtime/text.js'
-import { decodeSealedJson, encodeSealedJson, jsonOf, parseJson } from './json.js'
+import { decodeSealedJson, encodeSealedJson, jsonOf, parseJson } from '../formats/json.js'
 import {
   checkNormalization,
   checkPreprocessing,
@@ -17,7 +17,7 @@ import {
   type Normalization,
   type Preprocessing,
 } from './preprocessing.js'
-import { openSafetensors } from './safetensors.js'
+import { openSafetensors } from '../formats/safetensors.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {

@@ -2,7 +2,7 @@
 import { ShapeError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
-import { isBytes } from './limits.js'
+import { isBytes } from '../formats/limits.js'
 
 interface Pixels {
   readonly width: number

@@ -4,9 +4,9 @@ import { checkObject, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape } from '../tensor/shape.js'
 import { Axis, resample, toGrayscale, type Interpolation } from './grayscale.js'
-import { allocate, isBytes } from './limits.js'
+import { allocate, isBytes } from '../formats/limits.js'
 import { checkPixels } from './pixels.js'
-import type { PngImage } from './png.js'
+import type { PngImage } from '../formats/png.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
 export interface PlanarImage {

@@ -8,7 +8,7 @@ import { unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { interpolations, type Interpolation } from './grayscale.js'
 import { fits, isLightGround, placePlanes, type Fit } from './planar.js'
-import type { PngImage } from './png.js'
+import type { PngImage } from '../formats/png.js'
 
 /** Pixels become (pixel / 255 − mean) / std; one number for all channels, or one for each. */
 export interface Normalization {

@@ -111,19 +111,19 @@ function groupBlocks(
   rows: readonly SummaryRow[],
   blocks: Readonly<Record<string, string>>,
 ): SummaryRow[] {
-  const grouped: SummaryRow[] = []
+  const shown: SummaryRow[] = []
   for (let begin = 0; begin < nodes.length;) {
     const { block } = nodes[begin] as GraphNode
     let end = begin + 1
-    if (block === undefined) grouped.push(rows[begin] as SummaryRow)
+    if (block === undefined) shown.push(rows[begin] as SummaryRow)
     else {
       while (nodes[end]?.block === block) end++
       const called = Object.hasOwn(blocks, block) ? (blocks[block] as string) : block
-      grouped.push(blockRow(block, called, rows.slice(begin, end)))
+      shown.push(blockRow(block, called, rows.slice(begin, end)))
     }
     begin = end
   }
-  return grouped
+  return shown
 }
 
 /** The table of the nodes of a pass. */

@@ -2,9 +2,6 @@
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { LIGHT } from '../runtime/work.js'
 
-const one = new Float32Array(1)
-const bits = new Int32Array(one.buffer)
-
 /** y[i] = x[i] ∘ value for `size` elements at y and x: the second operand is repeated with stride 0. */
 export function withNumber(
   list: CallList,
@@ -14,7 +11,6 @@ export function withNumber(
   size: number,
   value: number,
 ): void {
-  one[0] = value
-  const record = list.integers([1, size, 1, 0, bits[0] as number])
+  const record = list.integers([1, size, 1, 0, ...new Int32Array(Float32Array.of(value).buffer)])
   list.call(`${operation}_fwd`, size, LIGHT, y, x, after(record, 16), record)
 }

@@ -109,9 +109,6 @@ function encodeAxis({ n, kernel, output, stride, lo, hi, ...axis }: Axis): numbe
   return [n, kernel, output, stride, lo, hi, dilation, insideBegin, insideEnd, partBegin, partEnd]
 }
 
-const numerators = new Float64Array(1)
-const numeratorBits = new Int32Array(numerators.buffer)
-
 /** The pooling of maps along one to three directions. @throws ShapeError when the output is too large. */
 export function makePool(
   name: string,
@@ -127,7 +124,7 @@ export function makePool(
   // Taps beside the input cost nothing.
   const window = sizeOf(axes.map(({ n, kernel, output }) => Math.min(n, kernel || n / output)))
   const three = [...new Array<Axis>(3 - axes.length).fill(plainAxis(1, 1, 1)), ...axes]
-  numerators[0] = numerator
+  const numeratorBits = new Int32Array(Float64Array.of(numerator).buffer)
   return {
     xShape,
     yShape,

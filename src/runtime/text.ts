@@ -58,3 +58,7 @@ export function inWords(value: unknown): string {
   const shown = value.slice(0, 8).map((item: unknown) => (Array.isArray(item) ? 'a list' : inWords(item)))
   return `[${shown.join(', ')}${value.length > 8 ? ', …' : ''}]`
 }
+
+/** `(2, 3, 4)`: how the sizes of what has several are written in every message. */
+export const showShape = (shape: readonly unknown[]): string =>
+  Array.isArray(shape) ? `(${shape.map(inWords).join(', ')})` : inWords(shape)

@@ -1,16 +1,14 @@
 /** Arithmetic of shapes. */
 import { ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
+import { inWords, showShape } from '../runtime/text.js'
+
+export { showShape }
 
 /** Extents of a tensor, outermost first. */
 export type Shape = readonly number[]
 
 /** Number of elements; 1 for a scalar. */
 export const sizeOf = (shape: Shape): number => shape.reduce((size, extent) => size * extent, 1)
-
-/** `(2, 3, 4)`: how shapes are written in every message. */
-export const showShape = (shape: Shape): string =>
-  Array.isArray(shape) ? `(${(shape as Shape).map(inWords).join(', ')})` : inWords(shape)
 
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((extent, axis) => extent === b[axis])

@@ -3,8 +3,8 @@
  * model does not carry it.
  */
 import { valueAndGrad } from '../autodiff/vjp.js'
-import { crc32 } from '../io/crc32.js'
-import type { FileBytes } from '../io/safetensors.js'
+import { crc32 } from '../formats/crc32.js'
+import type { FileBytes } from '../formats/safetensors.js'
 import type { GraphNode } from '../nn/wiring.js'
 import { add, mul } from '../ops/elementwise.js'
 import { concat, slice } from '../ops/layout.js'

@@ -1,7 +1,7 @@
 /** What training takes and tells: options, events, states and histories. */
 import type { Signal } from '../runtime/platform.js'
 import type { ForwardOptions } from '../nn/graph.js'
-import type { FileBytes } from '../io/safetensors.js'
+import type { FileBytes } from '../formats/safetensors.js'
 import type { Layer } from '../nn/layer.js'
 import type { Optimizer } from '../optim/optimizer.js'
 import type { Tensor } from '../tensor/tensor.js'

@@ -2,7 +2,7 @@
  * Numbers as pictures: planes (…, rows, columns) of weights, feature maps or gradients become coloured tiles, one by
  * one or side by side. Pictures are plain bytes: `encodePng` of toeplitz/io writes them, `imageDataOf` fits a canvas.
  */
-import type { PngImage } from '../io/png.js'
+import type { PngImage } from '../formats/png.js'
 import { ShapeError } from '../runtime/errors.js'
 import { type OwnClampedBytes } from '../runtime/platform.js'
 import { checkObject, wrongKind } from '../runtime/check.js'

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { encodePng } from '../../src/io/png.js'
+import { encodePng } from '../../src/formats/png.js'
 
 const command = resolve(import.meta.dirname, '../../dist/cli/main.js')
 const folder = mkdtempSync(join(tmpdir(), 'toeplitz-hostile-'))

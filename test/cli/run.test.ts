@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { writeIdx } from '../../src/data/idx.js'
-import { encodePng } from '../../src/io/png.js'
+import { writeIdx } from '../../src/formats/idx.js'
+import { encodePng } from '../../src/formats/png.js'
 import { finished } from '../helpers/tinyRuns.js'
 
 /** The built command, as `npx toeplitz` starts it. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { gzipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
-import { writeIdx } from '../../src/data/idx.js'
+import { writeIdx } from '../../src/formats/idx.js'
 import { mnistFromIdx } from '../../src/data/mnist.js'
 import { FormatError } from '../../src/runtime/errors.js'
 

@@ -1,7 +1,7 @@
 /** Pictures of which Exif data tell how they were taken. */
 import { encode } from 'jpeg-js'
-import { crc32 } from '../../src/io/crc32.js'
-import { encodePng, type PngImage } from '../../src/io/png.js'
+import { crc32 } from '../../src/formats/crc32.js'
+import { encodePng, type PngImage } from '../../src/formats/png.js'
 
 /** TIFF data with an orientation, after another entry. */
 export function exifData(orientation: number, little = true, type = 3): Uint8Array {

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { decodeSafetensors } from '../../src/io/safetensors.js'
+import { decodeSafetensors } from '../../src/formats/safetensors.js'
 import { difference } from './reference.js'
 
 export interface OracleTensor {

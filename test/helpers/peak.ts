@@ -18,7 +18,7 @@ export interface Peak {
 /**
  * Runs a function of the bytes of a file.
  *
- * @param imports import declarations, from the root of the repository: "import { decodePng } from './src/io/png.js'"
+ * @param imports import declarations, from the root of the repository: "import { decodePng } from './src/formats/png.js'"
  * @param code the function: "(file) => decodePng(file, 'x').data.length"
  */
 export function processPeak(imports: string, code: string, file: Uint8Array): Peak {

@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream'
 import type { TrainOptions } from '../../src/cli/actions.js'
 import { trainDefaults } from '../../src/cli/settings.js'
 import { trainCommand } from '../../src/cli/train.js'
-import { writeIdx } from '../../src/data/idx.js'
+import { writeIdx } from '../../src/formats/idx.js'
 
 /** 113 pictures of 4 × 4 to train with (9 of them to validate) and 20 to test: their class is the place of a bright pixel. */
 export function writeTinyData(directory: string): void {

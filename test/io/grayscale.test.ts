@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { resizeGrayscale, toGrayscale } from '../../src/io/grayscale.js'
-import type { PngImage } from '../../src/io/png.js'
+import type { PngImage } from '../../src/formats/png.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 
 const runs = { numRuns: 100 }

@@ -8,7 +8,7 @@ import {
   type ModelDescription,
 } from '../../src/io/model-file.js'
 import { digitPictures, plainPreprocessing, type Preprocessing } from '../../src/io/preprocessing.js'
-import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
+import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/formats/safetensors.js'
 import { Flatten, Linear, ReLU, Sequential } from '../../src/nn/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'

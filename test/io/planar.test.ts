@@ -1,9 +1,9 @@
 import { encode } from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
 import { resizeGrayscale } from '../../src/io/grayscale.js'
-import { decodeImage } from '../../src/io/decode.js'
+import { decodeImage } from '../../src/formats/decode.js'
 import { coverImage, coverPlanes, toPlanes } from '../../src/io/planar.js'
-import { encodePng, type PngImage } from '../../src/io/png.js'
+import { encodePng, type PngImage } from '../../src/formats/png.js'
 import { randomOf } from '../helpers/mutants.js'
 
 describe('planes', () => {

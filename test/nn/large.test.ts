@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import { decodeModel, encodeModel } from '../../src/io/model-file.js'
-import { encodeSafetensors } from '../../src/io/safetensors.js'
+import { encodeSafetensors } from '../../src/formats/safetensors.js'
 import { Add, Graph, Linear, modelFromJSON, ReLU, Sequential, type NodeOptions } from '../../src/nn/index.js'
 import { sum } from '../../src/ops/reduce.js'
 import { init } from '../../src/runtime/embedded.js'

@@ -11,7 +11,7 @@ import {
   Softmax,
   type InitializerName,
 } from '../../src/nn/index.js'
-import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js'
+import { decodeSafetensors, encodeSafetensors } from '../../src/formats/safetensors.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { DisposedError, FormatError, ShapeError } from '../../src/runtime/errors.js'

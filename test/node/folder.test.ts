@@ -4,11 +4,11 @@ import * as actual from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { crc32 } from '../../src/io/crc32.js'
-import * as decoding from '../../src/io/decode.js'
-import { decodeImage } from '../../src/io/decode.js'
+import { crc32 } from '../../src/formats/crc32.js'
+import * as decoding from '../../src/formats/decode.js'
+import { decodeImage } from '../../src/formats/decode.js'
 import { plainPixels, preparePixels } from '../../src/io/preprocessing.js'
-import { encodePng } from '../../src/io/png.js'
+import { encodePng } from '../../src/formats/png.js'
 import { loadImageFolder, openImageFolder, type OtherFiles } from '../../src/node/folder.js'
 import { FormatError, OutOfMemoryError, ShapeError } from '../../src/runtime/errors.js'
 import { init } from '../../src/runtime/embedded.js'
@@ -18,7 +18,7 @@ vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof actual>()
   return { ...real, open: vi.fn(real.open) }
 })
-vi.mock('../../src/io/decode.js', async (original) => {
+vi.mock('../../src/formats/decode.js', async (original) => {
   const real = await original<typeof decoding>()
   return { ...real, decodeImage: vi.fn(real.decodeImage) }
 })

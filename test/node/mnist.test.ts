@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { writeIdx } from '../../src/data/idx.js'
+import { writeIdx } from '../../src/formats/idx.js'
 import { findMnist, loadFashionMnist, loadMnist } from '../../src/node/mnist.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 

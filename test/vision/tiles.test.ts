@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { decodePng, encodePng } from '../../src/io/png.js'
+import { decodePng, encodePng } from '../../src/formats/png.js'
 import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { fromImageData, tensor } from '../../src/tensor/create.js'

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { modelFromJSON, rbfLoss, type Graph } from '../../src/nn/index.js'
-import { decodeSafetensors, encodeSafetensors } from '../../src/io/safetensors.js'
+import { decodeSafetensors, encodeSafetensors } from '../../src/formats/safetensors.js'
 import { crossEntropy } from '../../src/ops/loss.js'
 import { SGD } from '../../src/optim/sgd.js'
 import { memoryUsage } from '../../src/runtime/core.js'

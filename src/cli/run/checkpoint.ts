@@ -2,14 +2,14 @@
  * Checkpoints: weights, optimizer state, the best weights so far and the place in the run, in one safetensors file with a
  * checksum over all of it. Together with the data they hold everything that the rest of the run depends on.
  */
-import { parseJson } from '../../io/json.js'
+import { parseJson } from '../../formats/json.js'
 import { modelOfDescription, type ModelDescription } from '../../io/model-file.js'
 import {
   decodeSafetensors,
   encodeSafetensors,
   type SafetensorsInput,
   type SafetensorsTensor,
-} from '../../io/safetensors.js'
+} from '../../formats/safetensors.js'
 import type { Graph } from '../../nn/graph.js'
 import { checkState } from '../../nn/state.js'
 import { largestFile, readFileOrExplain, writeFileAtomically } from '../../node/files.js'

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { relative, sep } from 'node:path'
 import type { ImageSource } from '../../data/dataset.js'
-import { decodeSealedJson, encodeSealedJson } from '../../io/json.js'
+import { decodeSealedJson, encodeSealedJson } from '../../formats/json.js'
 import { readFileOrExplain, shown } from '../../node/files.js'
 import { largestPicture } from '../../node/folder.js'
 import { statOrExplain } from '../../node/reading.js'

@@ -1,6 +1,6 @@
 /** metrics.jsonl: one JSON object for each step and each epoch, appended in blocks. */
 import { createHash, type Hash } from 'node:crypto'
-import { parseJson } from '../../io/json.js'
+import { parseJson } from '../../formats/json.js'
 import { shown } from '../../node/files.js'
 import type { Folder, Note } from '../../node/resultFolder.js'
 import type { EpochRecord, StepRecord } from '../records.js'

@@ -13,7 +13,7 @@ import {
   type Progress,
 } from '../../../src/cli/run/checkpoint.js'
 import { trainDefaults } from '../../../src/cli/settings.js'
-import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../../src/io/safetensors.js'
+import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../../src/formats/safetensors.js'
 import { describeModel } from '../../../src/io/model-file.js'
 import { Linear } from '../../../src/nn/index.js'
 import { Sequential } from '../../../src/nn/sequential.js'

@@ -1,6 +1,6 @@
 /** Requests to the edge example: bodies, types, addresses and methods of all kinds; never an error of the server's own. */
 import worker from '../../../examples/edge/worker.mjs'
-import { encodePng } from '../../../src/io/png.js'
+import { encodePng } from '../../../src/formats/png.js'
 import type { Json } from '../mutate.js'
 import { Random } from '../random.js'
 import { accepted, defineTarget, expect } from '../target.js'

@@ -1,6 +1,6 @@
 /** IDX files, plain and in gzip, as MNIST is published: headers that promise too much, streams that are damaged. */
 import { crc32, deflateRawSync, gunzipSync, inflateRawSync } from 'node:zlib'
-import { readIdx, type IdxArray } from '../../../src/data/idx.js'
+import { readIdx, type IdxArray } from '../../../src/formats/idx.js'
 import { mnistFromIdx } from '../../../src/data/mnist.js'
 import { concat, latin1, mutateBytes, viewOf } from '../mutate.js'
 import { interesting, type Random } from '../random.js'

@@ -1,7 +1,7 @@
 /** JPEG files: baseline, progressive, subsampled, grey and CMYK, damaged by segment, in their entropy-coded data or anywhere. */
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { decodeJpeg } from '../../../src/io/jpeg.js'
+import { decodeJpeg } from '../../../src/formats/jpeg.js'
 import { concat, mutateBytes, viewOf } from '../mutate.js'
 import { interesting, type Random } from '../random.js'
 import { accepted, attempt, defineTarget, expect } from '../target.js'

@@ -1,8 +1,8 @@
 /** Pictures on their way into a model: grey, planes, other sizes, extreme ones too. */
 import { interpolations, lightOnDark, resizeGrayscale, toGrayscale } from '../../../src/io/grayscale.js'
-import { decodeImage } from '../../../src/io/decode.js'
+import { decodeImage } from '../../../src/formats/decode.js'
 import { coverImage, fits, toPlanes } from '../../../src/io/planar.js'
-import { encodePng, type PngImage } from '../../../src/io/png.js'
+import { encodePng, type PngImage } from '../../../src/formats/png.js'
 import { preparePixels } from '../../../src/io/preprocessing.js'
 import type { Json } from '../mutate.js'
 import { Random } from '../random.js'

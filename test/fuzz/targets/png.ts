@@ -1,7 +1,7 @@
 /** PNG files: valid ones of every kind, damaged by chunk, in their streams or anywhere, with checksums repaired or not. */
 import { constants, crc32, deflateSync, inflateSync } from 'node:zlib'
-import { Inflator } from '../../../src/io/inflate.js'
-import { decodePng, type PngImage } from '../../../src/io/png.js'
+import { Inflator } from '../../../src/formats/inflate.js'
+import { decodePng, type PngImage } from '../../../src/formats/png.js'
 import { concat, latin1, mutateBytes, viewOf } from '../mutate.js'
 import { interesting, type Random } from '../random.js'
 import { accepted, attempt, defineTarget, expect } from '../target.js'

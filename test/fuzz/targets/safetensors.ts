@@ -1,5 +1,5 @@
 /** Safetensors files: headers changed as JSON with their length repaired, offsets, types and shapes that do not fit. */
-import { decodeSafetensors, encodeSafetensors } from '../../../src/io/safetensors.js'
+import { decodeSafetensors, encodeSafetensors } from '../../../src/formats/safetensors.js'
 import { concat, latin1, mutateBytes, mutateJson, oddJsonText, textBytes, viewOf, type Json } from '../mutate.js'
 import type { Random } from '../random.js'
 import { accepted, attempt, defineTarget, expect, type Outcome } from '../target.js'

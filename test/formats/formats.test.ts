@@ -1,10 +1,10 @@
 import { encode } from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
-import { decodeImage } from '../../src/io/decode.js'
-import { formatOf } from '../../src/io/formats.js'
-import { decodeJpeg } from '../../src/io/jpeg.js'
-import { decodePng, encodePng } from '../../src/io/png.js'
-import { pictureSize } from '../../src/io/size.js'
+import { decodeImage } from '../../src/formats/decode.js'
+import { formatOf } from '../../src/formats/formats.js'
+import { decodeJpeg } from '../../src/formats/jpeg.js'
+import { decodePng, encodePng } from '../../src/formats/png.js'
+import { pictureSize } from '../../src/formats/size.js'
 import { exifData, jpegWith, pngWith } from '../helpers/exif.js'
 
 const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0))

@@ -1,7 +1,7 @@
 /** What decoders take at most, measured in processes of their own: three times their result, and 64 MB. */
 import { constants, crc32, deflateRawSync, deflateSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { encodeSafetensors } from '../../src/io/safetensors.js'
+import { encodeSafetensors } from '../../src/formats/safetensors.js'
 import { processPeak, type Peak } from '../helpers/peak.js'
 
 const entryOfNothing = '{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
@@ -101,7 +101,7 @@ const adam7 = [
 
 const readPng = (file: Uint8Array, limits = '{}'): Peak =>
   processPeak(
-    "import { decodePng } from './src/io/png.js'",
+    "import { decodePng } from './src/formats/png.js'",
     `(file) => decodePng(file, 'x', ${limits}).data.length`,
     file,
   )
@@ -181,7 +181,7 @@ describe('a PNG', () => {
 
 const readJpeg = (file: Uint8Array, limits = '{}'): Peak =>
   processPeak(
-    "import { decodeJpeg } from './src/io/jpeg.js'",
+    "import { decodeJpeg } from './src/formats/jpeg.js'",
     `(file) => decodeJpeg(file, 'x', ${limits}).data.length`,
     file,
   )
@@ -249,7 +249,7 @@ describe('a JPEG', () => {
 
 const readIdx = (file: Uint8Array, limits = '{}'): Peak =>
   processPeak(
-    "import { readIdx } from './src/data/idx.js'",
+    "import { readIdx } from './src/formats/idx.js'",
     `(file) => readIdx(file, 'x', ${limits}).data.byteLength`,
     file,
   )
@@ -290,7 +290,7 @@ describe('a compressed IDX file', () => {
 
 const readTensors = (file: Uint8Array): Peak =>
   processPeak(
-    "import { decodeSafetensors } from './src/io/safetensors.js'",
+    "import { decodeSafetensors } from './src/formats/safetensors.js'",
     `(file) => {
       let bytes = 0
       for (const { data } of decodeSafetensors(file, 'x').tensors.values()) bytes += data.byteLength

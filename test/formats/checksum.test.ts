@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Checksum, isChecksumLike, isIntact, seal } from '../../src/io/checksum.js'
+import { Checksum, isChecksumLike, isIntact, seal } from '../../src/formats/checksum.js'
 
 const digest = (...parts: Uint8Array[]): string =>
   parts.reduce((sum, part) => sum.update(part), new Checksum()).digest()

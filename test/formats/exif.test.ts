@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { decodeImage } from '../../src/io/decode.js'
-import { orientationOf, upright, type Orientation } from '../../src/io/exif.js'
-import type { PngImage } from '../../src/io/png.js'
+import { decodeImage } from '../../src/formats/decode.js'
+import { orientationOf, upright, type Orientation } from '../../src/formats/exif.js'
+import type { PngImage } from '../../src/formats/png.js'
 import { exifData, jpegWith, pngWith } from '../helpers/exif.js'
 import { mutate, randomOf } from '../helpers/mutants.js'
 

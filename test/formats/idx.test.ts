@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { gzipSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
-import { crc32 } from '../../src/io/crc32.js'
-import { readIdx, writeIdx } from '../../src/data/idx.js'
+import { crc32 } from '../../src/formats/crc32.js'
+import { readIdx, writeIdx } from '../../src/formats/idx.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 
 const runs = { numRuns: 100 }

@@ -4,8 +4,8 @@
  * Layout, all big endian: 00 00, one byte for the element type, one byte for the number of dimensions, the sizes as
  * uint32, then the elements in row-major order.
  */
-import { crc32 } from '../io/crc32.js'
-import { Inflator } from '../io/inflate.js'
+import { crc32 } from './crc32.js'
+import { Inflator } from './inflate.js'
 import {
   allocate,
   checkBytes,
@@ -15,10 +15,9 @@ import {
   limitNames,
   type FileBytes,
   type PictureLimits,
-} from '../io/limits.js'
+} from './limits.js'
 import { FormatError, ShapeError } from '../runtime/errors.js'
-import { showShape } from '../tensor/shape.js'
-import { inWords } from '../runtime/text.js'
+import { inWords, showShape } from '../runtime/text.js'
 import { checkList, wrongKind } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 

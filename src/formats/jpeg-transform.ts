@@ -14,14 +14,11 @@ const SIN_6 = 3784
 const ROOT_2 = 5793
 const ROOT_HALF = 2896
 
-/** The values of one block, between the transforms of its rows and of its columns. */
-const p = new Int32Array(64)
-
 /**
  * Transforms eight values of `p` in place, from `at` on in steps of `step`. Products are scaled down by `shift` bits: 8
  * along rows, which makes the results 16 times as large, and 12 along columns. `lift` is what 8 is short of 12.
  */
-function transform(at: number, step: number, shift: number, lift: number): void {
+function transform(p: Int32Array, at: number, step: number, shift: number, lift: number): void {
   const [i1, i2, i3] = [at + step, at + 2 * step, at + 3 * step]
   const [i4, i5, i6, i7] = [at + 4 * step, at + 5 * step, at + 6 * step, at + 7 * step]
   const half = 1 << (shift - 1)
@@ -73,23 +70,29 @@ function transform(at: number, step: number, shift: number, lift: number): void 
 }
 
 /**
- * Turns the 64 coefficients at `at` into samples 0..255, in place.
+ * Turns each 64 coefficients into samples 0..255, in place.
  *
  * @param table what the coefficients were divided by, in the same order
  */
-export function inverseTransform(block: Int16Array, at: number, table: Int32Array): void {
+export function inverseTransform(blocks: Int16Array, table: Int32Array): void {
+  const p = new Int32Array(64)
+  for (let at = 0; at < blocks.length; at += 64) inverseBlock(p, blocks, at, table)
+}
+
+/** The same of the block at `at`; p holds its values between the transforms of its rows and of its columns. */
+function inverseBlock(p: Int32Array, block: Int16Array, at: number, table: Int32Array): void {
   let any = 0
   for (let i = 1; i < 64; i++) any |= p[i] = block[at + i]! * table[i]!
-  p[0] = block[at]! * table[0]!
+  const first = (p[0] = block[at]! * table[0]!)
   if (any === 0) {
     // The constant goes through a row and a column, and all samples are the same.
-    const row = (ROOT_2 * p[0] + 512) >> 10
+    const row = (ROOT_2 * first + 512) >> 10
     const sample = 128 + ((((ROOT_2 * row + 8192) >> 14) + 8) >> 4)
     block.fill(sample < 0 ? 0 : sample > 255 ? 255 : sample, at, at + 64)
     return
   }
-  for (let row = 0; row < 64; row += 8) transform(row, 1, 8, 4)
-  for (let column = 0; column < 8; column++) transform(column, 8, 12, 0)
+  for (let row = 0; row < 64; row += 8) transform(p, row, 1, 8, 4)
+  for (let column = 0; column < 8; column++) transform(p, column, 8, 12, 0)
   for (let i = 0; i < 64; i++) {
     const sample = 128 + ((p[i]! + 8) >> 4)
     block[at + i] = sample < 0 ? 0 : sample > 255 ? 255 : sample

@@ -2,9 +2,9 @@ import { encode as encodeWithFastPng } from 'fast-png'
 import fc from 'fast-check'
 import { zlibSync } from 'fflate'
 import { describe, expect, it } from 'vitest'
-import { crc32 } from '../../src/io/crc32.js'
-import { decodeImage } from '../../src/io/decode.js'
-import { decodePng, encodePng, type PngImage } from '../../src/io/png.js'
+import { crc32 } from '../../src/formats/crc32.js'
+import { decodeImage } from '../../src/formats/decode.js'
+import { decodePng, encodePng, type PngImage } from '../../src/formats/png.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 
 const runs = { numRuns: 100 }

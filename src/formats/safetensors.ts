@@ -9,8 +9,7 @@
  * any other.
  */
 import { FormatError, ShapeError } from '../runtime/errors.js'
-import { showShape } from '../tensor/shape.js'
-import { inWords } from '../runtime/text.js'
+import { inWords, showShape } from '../runtime/text.js'
 import { fileBytes, type FileBytes } from './limits.js'
 import { checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
@@ -500,8 +499,7 @@ function dtypeOf(name: string, data: unknown): string {
   )
 }
 
-let littleEndianHost: boolean | undefined
-const isLittleEndianHost = (): boolean => (littleEndianHost ??= new Uint8Array(new Uint16Array([1]).buffer)[0] === 1)
+const isLittleEndianHost = (): boolean => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
 /** Reverses the bytes of each element in place where the processor is big endian. */
 function toggleEndianness(bytes: Uint8Array, elementBytes: number): void {

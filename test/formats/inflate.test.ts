@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { Inflator } from '../../src/io/inflate.js'
+import { Inflator } from '../../src/formats/inflate.js'
 import { mutate, randomOf } from '../helpers/mutants.js'
 
 class Damaged extends Error {}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decodeSealedJson, encodeSealedJson, parseJson } from '../../src/io/json.js'
+import { decodeSealedJson, encodeSealedJson, parseJson } from '../../src/formats/json.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
 function failure(text: string, read: typeof parseJson = parseJson): string {

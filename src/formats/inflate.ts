@@ -31,9 +31,8 @@ const startsOf = (first: number, bits: Uint8Array): Uint16Array => {
     return own
   })
 }
-const lengthStarts = startsOf(3, lengthBits)
+const lengthStarts = [...startsOf(3, lengthBits).slice(0, -1), LONGEST_MATCH]
 const distanceStarts = startsOf(1, distanceBits)
-lengthStarts[28] = LONGEST_MATCH
 
 /** The order in which the lengths of the code for code lengths are written. */
 const orderOfLengths = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]

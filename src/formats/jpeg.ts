@@ -79,9 +79,7 @@ export function decodeJpeg(file: FileBytes, name: string, limits: PictureLimits 
   }
   const reader = new JpegReader(bytes, name, limits)
   const { frame, transform } = reader.read()
-  for (const { blocks, table } of frame.components) {
-    for (let at = 0; at < blocks.length; at += 64) inverseTransform(blocks, at, table as Int32Array)
-  }
+  for (const { blocks, table } of frame.components) inverseTransform(blocks, table as Int32Array)
   const data = allocate(3 * frame.width * frame.height, `${name}: the JPEG`)
   writePixels(frame, transform, data)
   return { width: frame.width, height: frame.height, channels: 3, data }

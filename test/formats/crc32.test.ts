@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { crc32 } from '../../src/io/crc32.js'
+import { crc32 } from '../../src/formats/crc32.js'
 
 const ascii = (text: string) => new TextEncoder().encode(text)
 

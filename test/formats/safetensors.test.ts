@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/io/safetensors.js'
+import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/formats/safetensors.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 
 const runs = { numRuns: 100 }
