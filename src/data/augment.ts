@@ -8,6 +8,7 @@ import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, checkSize, showShape } from '../tensor/shape.js'
+import { augmentationStream } from '../tensor/streams.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from '../io/preprocessing.js'
 
@@ -49,8 +50,6 @@ const word = {
 }
 const WORDS = 8
 const MOST_CHANNELS = 4096
-/** Streams of random numbers from here on are those of the steps. */
-const AUGMENTATION_STREAM = 0x80000000
 
 /** Luma of red, green and blue (ITU-R BT.601). */
 const LUMA = [0.299, 0.587, 0.114] as const
@@ -148,7 +147,7 @@ export class Painter {
     const { seed, step, first } = draw
     const needed = (first + count) * WORDS
     return withWorkspace(needed * 4, (pointer) => {
-      guarded('augmentation', () => kernels().random_bits(pointer, needed, seed, (AUGMENTATION_STREAM + step) >>> 0))
+      guarded('augmentation', () => kernels().random_bits(pointer, needed, seed, augmentationStream(step)))
       return new Uint32Array(integersAt(pointer, needed).slice(first * WORDS).buffer)
     })
   }

@@ -6,12 +6,10 @@ import type { Values } from '../graph/program.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
+import { dropoutStream } from '../tensor/streams.js'
 import { owned, Tensor } from '../tensor/tensor.js'
 import type { ForwardContext, Layer } from './layer.js'
 import type { Shapes, Step } from './schedule.js'
-
-/** Streams below this one belong to initial weights, shuffling and augmentation. */
-const DROPOUT_STREAM = 0x80000000
 
 /** How a pass is made. */
 export interface PassContext extends Pick<ForwardContext, 'training' | 'seed' | 'step'> {
@@ -28,7 +26,7 @@ export function runLayers(
 ): Values {
   const values = new Map(given)
   for (const { node, last, place, relu } of steps) {
-    const stream = (DROPOUT_STREAM + ((context.step * nodes + place) % DROPOUT_STREAM)) >>> 0
+    const stream = dropoutStream(context.step * nodes + place)
     const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
     const [first, ...others] = read
     let y: Tensor

@@ -4,6 +4,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkFunction, checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
+import { shuffleStream } from '../tensor/streams.js'
 import { inWords } from '../runtime/text.js'
 import { batchesOf } from './count.js'
 
@@ -140,9 +141,6 @@ export function arrayExamples<Label, Item extends { readonly y: Label }>(
   return { size: list.length, batch }
 }
 
-/** Streams of random numbers, so that no two uses of a seed share any. */
-const SHUFFLE_STREAM = 0x10000
-
 /** Examples whose numbers and random bits memory holds. */
 const MOST_EXAMPLES = 2 ** 29
 
@@ -158,11 +156,11 @@ export function permutation(size: number, seed: number, epoch: number): Int32Arr
   }
   check(size, MOST_EXAMPLES, 'the size')
   check(seed, 2 ** 32 - 1, 'the seed')
-  check(epoch, 2 ** 31, 'the epoch')
+  check(epoch, 2 ** 29, 'the epoch')
   const order = new Int32Array(size)
   for (let i = 0; i < size; i++) order[i] = i
   withWorkspace(4 * (size + 3), (pointer) => {
-    guarded('permutation', () => kernels().random_bits(pointer, size, seed, SHUFFLE_STREAM + epoch))
+    guarded('permutation', () => kernels().random_bits(pointer, size, seed, shuffleStream(epoch)))
     const bits = integersAt(pointer, size)
     for (let i = size - 1; i > 0; i--) {
       const j = (bits[i] as number) >>> 0

@@ -5,6 +5,7 @@ import { checkCallback, checkFunction, checkList, checkObject, checkSignal, wron
 import { inWords } from '../runtime/text.js'
 import { needKeys, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
+import { searchStream } from '../tensor/streams.js'
 import {
   ranked,
   type GridSearchOptions,
@@ -17,8 +18,6 @@ import {
   type TrialPlace,
 } from './trials.js'
 
-/** Streams of random numbers from here on are those of rounds. */
-const SEARCH_STREAM = 0x40000000
 /** Significant digits of a value: as many as one would type. */
 const DIGITS = 3
 
@@ -56,7 +55,7 @@ const pointAt = ({ low, high, scale }: Required<SearchRange>, part: number): num
 function drawPoints(ranges: Ranges, count: number, seed: number, round: number): Record<string, number>[] {
   const words = withWorkspace(4 * (2 * count * ranges.length + 3), (pointer) => {
     const length = 2 * count * ranges.length
-    guarded('search', () => kernels().random_bits(pointer, length, seed, SEARCH_STREAM + round))
+    guarded('search', () => kernels().random_bits(pointer, length, seed, searchStream(round)))
     return integersAt(pointer, length).slice()
   })
   const unit = (index: number): number => ((words[index] as number) >>> 0) / 2 ** 32

@@ -1,0 +1,25 @@
+/**
+ * One map of the random streams of a seed. Whatever draws numbers has streams of its own, so that no mask repeats a shift, and
+ * no order of examples the weights. Callers' own streams, of `uniform`, `normal` and `dropout`, are what they say.
+ *
+ *   0 …                parameters, one each, in the order in which they are made
+ *   0x10000 + epoch    the order of the examples
+ *   0x40000000 + round what a search tries
+ *   0x80000000 + step  how pictures of a step are changed
+ *   0xc0000000 + place what dropout leaves out: places are counted over the layers of a model and the steps
+ *
+ * The last two go round after 2³⁰.
+ */
+const ROUND = 2 ** 30
+
+/** The stream of the order of the examples of an epoch. */
+export const shuffleStream = (epoch: number): number => 0x10000 + epoch
+
+/** The stream of a round of a search. */
+export const searchStream = (round: number): number => 0x40000000 + round
+
+/** The stream of changes to the pictures of a step. */
+export const augmentationStream = (step: number): number => 0x80000000 + (step % ROUND)
+
+/** The stream of what is left out at a place. */
+export const dropoutStream = (place: number): number => 0xc0000000 + (place % ROUND)
