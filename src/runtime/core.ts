@@ -7,7 +7,9 @@ import {
   compileCore,
   compileCoreSync,
   instantiateCore,
+  linkBeside,
   supportsRelaxedSimd,
+  type LinkedModule,
   type LoadedCore,
   type ModuleSource,
 } from './load.js'
@@ -81,7 +83,10 @@ interface Records {
 
 interface Core {
   readonly loaded: LoadedCore
-  readonly kernels: Kernels
+  /** Those of the core and of what was loaded beside it. */
+  kernels: Kernels
+  /** By name. */
+  readonly beside: Map<string, LinkedModule>
   /** Address of an integer that kernels set to 1. */
   readonly alarm: number
   readonly records: Records
@@ -109,6 +114,7 @@ function start(loaded: LoadedCore, { simd: asked = 'strict' }: InitOptions): Cor
   core = {
     loaded,
     kernels: loaded.kernels,
+    beside: new Map(),
     alarm: heapBase,
     records: { begin: heapBase + ALARM_BYTES, end: heapBase + RECORDS_BYTES },
     allocator: new Allocator(loaded.memory, heapBase + RECORDS_BYTES, loaded.maximumPages),
@@ -168,17 +174,48 @@ async function startThreads(
   current.pool = undefined
   current.threadsOffBecause = missing
   if (threads === 1 || missing !== undefined) return
-  const { module, memory, exports, shared } = current.loaded
-  if (!shared) {
+  const { loaded, beside } = current
+  if (!loaded.shared) {
     current.threadsOffBecause = givenModule
       ? 'the module is made for one thread; give threads.wasm'
       : 'the core was loaded for one thread before; ask for threads in the first call of init'
     return
   }
   const { Pool } = await import('./pool.js')
-  const pool = await Pool.start({ module, memory, exports, threads, createWorker })
+  const modules = [loaded, ...beside.values()]
+  usePool(current, await Pool.start({ modules, memory: loaded.memory, threads, createWorker }))
+}
+
+function usePool(current: Core, pool: Pool): void {
   current.threadsOffBecause = pool.offBecause
   if (pool.offBecause === undefined) current.pool = pool
+}
+
+/** Where a module of kernels lies that few need, for each kind of core. */
+export type BesideOrigin = Omit<Origin, 'preferred'>
+
+async function loadBeside(name: string, origin: BesideOrigin): Promise<void> {
+  const current = need(name)
+  const { loaded, beside, simd, pool } = current
+  if (beside.has(name)) return
+  const module = await compileCore(loaded.shared ? origin.threads(simd) : origin[simd]())
+  const linked = linkBeside(loaded, module, name)
+  beside.set(name, linked)
+  current.kernels = { ...current.kernels, ...(linked.exports as unknown as Kernels) }
+  if (!pool) return
+  current.pool = undefined
+  usePool(current, await pool.renew([loaded, ...beside.values()]))
+}
+
+/**
+ * Loads kernels that few need, on the memory and for the threads of the core: once, however often it is asked for. Operations
+ * call them as they call those of the core.
+ * @throws NotInitializedError before `init`, FormatError where the module is none of kernels, or does not fit the core.
+ */
+export async function addKernels(name: string, origin: BesideOrigin): Promise<void> {
+  const call = loading.then(() => loadBeside(name, origin))
+  loading = call.catch(() => undefined)
+  return call
 }
 
 /** `init` of an entry. */
@@ -414,6 +451,8 @@ export function callKernel(
   steps: readonly number[],
 ): void {
   const { kernels, pool } = need(name)
+  const kernel = (kernels as unknown as Record<string, ((...args: number[]) => void) | undefined>)[name]
+  if (!kernel) throw new UnsupportedError(`${name}: this kernel is in a module that must be loaded first`)
   try {
     if (items !== undefined) {
       const chunk = pool && pool.threads > 1 ? chunkOf(items, work) : items
@@ -424,7 +463,7 @@ export function callKernel(
       values[values.length - 2] = 0
       values[values.length - 1] = items
     }
-    ;(kernels as unknown as Record<string, (...args: number[]) => void>)[name]?.(...values)
+    kernel(...values)
   } catch (error) {
     throw afterFailure(name, error)
   }

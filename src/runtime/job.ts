@@ -10,12 +10,13 @@
 import { type WasmExports, type WasmMemory, type WasmModule } from './platform.js'
 import { MOST_THREADS } from './threads.js'
 
-/** Kernels by their place in the order of the module's exports, the same in every thread. */
+/** Kernels by their place in the order of the modules' exports, the same in every thread. */
 export type KernelList = readonly ((...args: number[]) => void)[]
 
 /** What a worker is sent to begin with. */
 export interface Invitation {
-  readonly module: WasmModule
+  /** The core, and what was loaded beside it. */
+  readonly modules: readonly WasmModule[]
   readonly memory: WasmMemory
   readonly board: SharedArrayBuffer
   /** Number of this thread; the main thread is 0. */
@@ -60,9 +61,11 @@ const BOARD_BYTES = MESSAGE_AT + 2 * MOST_CHARACTERS
  */
 export const SPINS = 100_000
 
-/** The kernels of an instance. */
-export const kernelList = (exports: WasmExports): KernelList =>
-  Object.values(exports).filter((value) => typeof value === 'function') as unknown as KernelList
+/** Names and functions of the kernels of some instances. */
+export const kernelEntries = (instances: readonly WasmExports[]): [string, KernelList[number]][] =>
+  instances
+    .flatMap((exports) => Object.entries(exports))
+    .filter((entry): entry is [string, never] => typeof entry[1] === 'function')
 
 /** What workers do with a board, and what they share with the main thread, whose side is board.ts. */
 export class Board {

@@ -30,14 +30,17 @@ const relaxedProbe = [
 export const supportsSimd = (): boolean => WebAssembly.validate(new Uint8Array(simdProbe))
 export const supportsRelaxedSimd = (): boolean => WebAssembly.validate(new Uint8Array(relaxedProbe))
 
-export interface LoadedCore {
+/** A module on the memory of the core: other threads instantiate the same one there. */
+export interface LinkedModule {
+  readonly module: WasmModule
+  readonly exports: WasmExports
+}
+
+export interface LoadedCore extends LinkedModule {
   readonly kernels: Kernels
   readonly memory: WasmMemory
   /** What the memory may grow to. */
   readonly maximumPages: number
-  /** For other threads, which instantiate the same module on the same memory. */
-  readonly module: WasmModule
-  readonly exports: WasmExports
   readonly shared: boolean
 }
 
@@ -162,6 +165,42 @@ export function instantiateCore(module: WasmModule, shared: boolean): LoadedCore
   } catch (error) {
     return explain(error)
   }
+}
+
+/**
+ * Instantiates a module of more kernels on the memory of the core. It may import nothing but that memory, and has no data of its
+ * own there, since the compiler places them where those of the core lie.
+ */
+export function linkBeside(core: LoadedCore, module: WasmModule, name: string): LinkedModule {
+  const { memory, exports: own, kernels } = core
+  const imports = WebAssembly.Module.imports(module).map((one) => `${one.module}.${one.name}`)
+  if (imports.join() !== 'env.memory') {
+    throw new FormatError(
+      `${name}: a module of kernels imports env.memory alone, not ${imports.join(', ') || 'nothing'}`,
+    )
+  }
+  try {
+    const data = new Uint8Array(memory.buffer, 0, kernels.heapBase())
+    const before = data.slice()
+    const { exports } = new WebAssembly.Instance(module, { env: { memory } })
+    if (data.some((byte, at) => byte !== before[at])) {
+      data.set(before)
+      throw new FormatError(
+        `${name}: the module writes data of its own over those of the core; kernels beside it have none`,
+      )
+    }
+    const twice = Object.keys(exports).find((kernel) => typeof exports[kernel] === 'function' && kernel in own)
+    if (twice === undefined) return { module, exports }
+    throw new FormatError(`${name}: the core has a kernel ${twice} already; each name is one kernel`)
+  } catch (error) {
+    return error instanceof WebAssembly.LinkError
+      ? refuse(`${name}: the module does not fit the core that is loaded (${error.message})`, error)
+      : explain(error)
+  }
+}
+
+function refuse(message: string, cause: unknown): never {
+  throw new FormatError(message, { cause })
 }
 
 function link(module: WasmModule, shared: boolean): LoadedCore {

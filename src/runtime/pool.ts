@@ -2,10 +2,11 @@
  * The worker threads of one core. A job is synchronous: the main thread posts it, takes part in it and returns when every
  * chunk is done, so memory grows only while no worker is inside. Workers that die are replaced.
  */
-import { type WasmExports, type WasmMemory, type WasmModule } from './platform.js'
+import { type WasmMemory } from './platform.js'
+import type { LinkedModule } from './load.js'
 import { WorkerError } from './errors.js'
 import { MainBoard, type Vigil } from './board.js'
-import { kernelList, type Invitation, type KernelList } from './job.js'
+import { kernelEntries, type Invitation, type KernelList } from './job.js'
 import { hasEnded, spawn } from './spawn.js'
 import { distrust, trapped, type WorkerHandle } from './threads.js'
 
@@ -24,9 +25,9 @@ const FAREWELL = 1_000
 const REPLACEMENTS = 8
 
 export interface PoolOptions {
-  readonly module: WasmModule
+  /** The core, and what was loaded beside it. */
+  readonly modules: readonly LinkedModule[]
   readonly memory: WasmMemory
-  readonly exports: WasmExports
   /** Threads, the main thread included. */
   readonly threads: number
   readonly createWorker: (() => WorkerHandle) | undefined
@@ -61,9 +62,15 @@ export class Pool {
       },
       patience: { running: patience ?? PATIENCE_RUNNING, unknown: patience ?? PATIENCE_UNKNOWN },
     }
-    this.#kernels = kernelList(options.exports)
-    const names = Object.entries(options.exports).filter(([, value]) => typeof value === 'function')
-    this.#numbers = new Map(names.map(([name], index) => [name, index]))
+    const entries = kernelEntries(options.modules.map(({ exports }) => exports))
+    this.#kernels = entries.map(([, kernel]) => kernel)
+    this.#numbers = new Map(entries.map(([name], index) => [name, index]))
+  }
+
+  /** The same threads with other modules, for which these are ended. */
+  renew(modules: PoolOptions['modules']): Promise<Pool> {
+    this.close()
+    return Pool.start({ ...this.#options, modules })
   }
 
   /** Starts the workers and waits until they are ready, or one has failed: `offBecause` says why then. */
@@ -153,8 +160,13 @@ export class Pool {
 
   /** Starts worker number `thread`. Resolves when it is ready or has failed. */
   #add(thread: number): Promise<void> {
-    const { module, memory, createWorker } = this.#options
-    const invitation: Invitation = { module, memory, board: this.#board.buffer, thread }
+    const { modules, memory, createWorker } = this.#options
+    const invitation: Invitation = {
+      modules: modules.map(({ module }) => module),
+      memory,
+      board: this.#board.buffer,
+      thread,
+    }
     return new Promise((resolve) => {
       let member: Member | undefined
       const timer = setTimeout(() => lost(`it did not start within ${START / 1000} s`), START)

@@ -1,17 +1,17 @@
 /**
- * What a worker thread runs: it is sent the module and the memory once, and then takes part in every job until it is
+ * What a worker thread runs: it is sent the modules and the memory once, and then takes part in every job until it is
  * told to end. build.mjs makes one text of it, for runtimes that start workers from text, and dist/worker.js.
  */
-import { Board, kernelList, type Invitation } from './job.js'
+import { Board, kernelEntries, type Invitation } from './job.js'
 
 interface Port {
   postMessage(message: unknown): void
   close(): void
 }
 
-function serve({ module, memory, board, thread }: Invitation, port: Port): void {
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } })
-  const kernels = kernelList(exports)
+function serve({ modules, memory, board, thread }: Invitation, port: Port): void {
+  const instances = modules.map((module) => new WebAssembly.Instance(module, { env: { memory } }).exports)
+  const kernels = kernelEntries(instances).map(([, kernel]) => kernel)
   port.postMessage('ready')
   new Board(board).serve(kernels, thread)
   port.close()

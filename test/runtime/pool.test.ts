@@ -30,7 +30,7 @@ const start = async (
   createWorker: (() => WorkerHandle) | undefined,
   { patience, threads = 2, own = exports }: Setting = {},
 ): Promise<Pool> => {
-  pool = await Pool.start({ module, memory, exports: own, threads, createWorker, patience })
+  pool = await Pool.start({ modules: [{ module, exports: own }], memory, threads, createWorker, patience })
   return pool
 }
 
@@ -38,7 +38,7 @@ const start = async (
 function inTurn(...makers: (() => Worker)[]): { readonly make: () => Worker; readonly made: Worker[] } {
   const made: Worker[] = []
   const make = (): Worker => {
-    const worker = (makers[made.length] ?? makers.at(-1))!()
+    const worker = (makers[made.length] ?? makers.at(-1))()
     made.push(worker)
     return worker
   }
