@@ -67,6 +67,55 @@ async function kernelTypes() {
   return `/** Written by build.mjs from assembly/: pointers, sizes and ranges. */\nexport interface Kernels {\n${members.join('\n')}\n}\n`
 }
 
+/** Files of assembly/ whose constants and records src/plan and src/ops read, by the names that they get there. */
+const told = {
+  tile: 'micro/tile.ts',
+  gemm: 'ops/conv/gemm.ts',
+  tiled: 'ops/conv/tiled.ts',
+  tiledFilter: 'ops/conv/tiledFilter.ts',
+  convShape: 'ops/conv/shape.ts',
+  localShape: 'ops/conv/local.ts',
+  poolShape: 'ops/pool/shape.ts',
+}
+
+/** The value of a constant that is a literal or a power of two; those of both cores where it depends on them. */
+function constantOf(expression) {
+  const [, relaxed, strict] = /^ASC_FEATURE_RELAXED_SIMD \? (.+) : (.+)$/.exec(expression) ?? []
+  if (relaxed) return `{ strict: ${constantOf(strict)}, relaxed: ${constantOf(relaxed)} }`
+  const [, base, shift = '0'] = /^(\d+)(?: << (\d+))?$/.exec(expression) ?? []
+  return base && String(Number(base) * 2 ** Number(shift))
+}
+
+/** What the kernels divide their work by, and the fields of the records that they read, in the order of their declaration. */
+async function kernelConstants() {
+  const objects = await Promise.all(
+    Object.entries(told).map(async ([name, file]) => {
+      const text = await readFile(`assembly/${file}`, 'utf8')
+      const constants = [...text.matchAll(/^(?:export )?const (\w+): i32 = (.+)$/gm)].flatMap(
+        ([, constant, expression]) => {
+          const value = constantOf(expression)
+          return value ? [`  ${constant}: ${value},`] : []
+        },
+      )
+      const records = [...text.matchAll(/^@unmanaged\n(?:export )?class (\w+) \{\n([\s\S]*?)^\}/gm)].map(
+        ([, record, body]) => {
+          const fields = [...body.matchAll(/^ {2}(\w+): (i32|f64)$/gm)].map(([, field]) => `'${field}'`)
+          return `/** Fields of ${record} in assembly/${file}. */\nexport const fieldsOf${record} = [${fields.join(', ')}] as const\n`
+        },
+      )
+      const found = [
+        ...(constants.length > 0
+          ? [`/** Constants of assembly/${file}. */\nexport const ${name} = {\n${constants.join('\n')}\n} as const\n`]
+          : []),
+        ...records,
+      ]
+      if (found.length === 0) throw new Error(`assembly/${file}: no constants and no records found`)
+      return found.join('\n')
+    }),
+  )
+  return `/** Written by build.mjs from assembly/: what kernels divide their work by, and what they are told. */\n${objects.join('\n')}`
+}
+
 /** The script of the worker threads. */
 async function workerScript() {
   const { outputFiles } = await build({
@@ -106,6 +155,7 @@ async function buildWasm() {
   const hash = await sourcesHash()
   await Promise.all(Object.keys(variants).map((target) => compile(target, hash)))
   await writeFile(`${generated}/kernels.ts`, await kernelTypes())
+  await writeFile(`${generated}/constants.ts`, await kernelConstants())
   await writeFile(
     `${generated}/worker.ts`,
     `/** Written by build.mjs: src/runtime/worker.ts as one script. */\nexport default ${JSON.stringify(await workerScript())} as string\n`,

@@ -106,7 +106,7 @@ async function fit() {
       errors.sort((a, b) => a - b)
       const typical = errors[Math.floor(errors.length / 2)] ?? 0
       process.stderr.write(`${algorithm} ${pass}: ${rows.length} times, half of them within ${percent(typical)}\n`)
-      const fields = [...what, 'call'].flatMap((key, at) => (found[at] ? [`${key}: ${digits(found[at])}`] : []))
+      const fields = [...what, 'call'].flatMap((key, at) => (weighs(found[at]) ? [`${key}: ${digits(found[at])}`] : []))
       text.push(`    ${pass}: { ${fields.join(', ')} },`)
     }
     text.push('  },')
@@ -173,6 +173,13 @@ async function check() {
   )
   if (missed > 0) process.exitCode = 1
 }
+
+/**
+ * Whether a cost is one: what is less than a femtosecond is what rounding left of a zero.
+ * @param {number | undefined} value
+ * @returns {value is number}
+ */
+const weighs = (value) => value !== undefined && value >= 1e-6
 
 /** @param {number | undefined} value */
 const digits = (value = 0) => String(Number(value.toPrecision(3)))

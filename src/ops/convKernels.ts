@@ -12,6 +12,7 @@ import {
   type ConvPass,
   type ConvProblem,
 } from '../plan/conv.js'
+import { isRowwise } from '../plan/rows.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { alarm, kernels, withIntegers } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
@@ -224,14 +225,13 @@ const listers: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
     fwd(pass, shape, work) {
       const k = kernels()
       const { list, problem, out, left, bias } = pass
-      const [items, workspace, rowwise, bytes] = asked(problem, (at) => [
+      const [items, workspace, bytes] = asked(problem, (at) => [
         k.conv_gemm_fwd_items(at),
         k.conv_gemm_fwd_workspace(at),
-        k.conv_gemm_rowwise(at),
         k.conv_gemm_packed(at) >>> 0,
       ])
       // Row by row, taps come in the order (r, c, s).
-      const weights = packed(pass, rowwise ? 'gemm rows' : 'gemm', bytes, (packing, to, w) => {
+      const weights = packed(pass, isRowwise(problem) ? 'gemm rows' : 'gemm', bytes, (packing, to, w) => {
         packing.once('conv_gemm_pack', to, w, packing.integers(encodeConv(problem, 'none')))
       })
       list.call('conv_gemm_fwd', items, work / items, out, left, weights, bias, list.perThread(workspace), shape)

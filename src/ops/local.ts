@@ -5,10 +5,12 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
+import { recordOf } from '../plan/record.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import type { CallList } from '../runtime/calls.js'
 import { kernels, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
+import { fieldsOfLocalShape } from '../runtime/generated/constants.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
@@ -43,10 +45,15 @@ function encodeLocal(
   { N, C, K, input, kernel, output, stride, lo }: ConvProblem,
   periods: readonly number[],
 ): Int32Array {
-  const two = (values: readonly number[], filler: number): readonly number[] =>
-    values.length === 1 ? [filler, ...values] : values
-  const extents = [input, kernel, output, periods, stride].flatMap((values) => two(values, 1))
-  return Int32Array.of(N, C, K, ...extents, ...two(lo, 0))
+  const two = (values: readonly number[], filler: number): [number, number] =>
+    (values.length === 1 ? [filler, ...values] : values) as [number, number]
+  const [H, W] = two(input, 1)
+  const [R, S] = two(kernel, 1)
+  const [P, Q] = two(output, 1)
+  const [T, U] = two(periods, 1)
+  const [strideH, strideW] = two(stride, 1)
+  const [padH, padW] = two(lo, 0)
+  return recordOf(fieldsOfLocalShape, { N, C, K, H, W, R, S, P, Q, T, U, strideH, strideW, padH, padW })
 }
 
 type Pass = 'fwd' | 'dx' | 'dw' | 'db'

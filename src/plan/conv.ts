@@ -1,13 +1,16 @@
 /**
- * Which algorithm computes a convolution: a pure function of the shapes. A new algorithm is one more entry of
- * `algorithms`; tests and benchmarks iterate the table.
+ * Which algorithm computes a convolution: a function of the shapes, and of how large the register tiles of the loaded core are.
+ * A new algorithm is one more entry of `algorithms`; tests and benchmarks iterate the table.
  */
 import { UnsupportedError } from '../runtime/errors.js'
+import { fieldsOfConvShape } from '../runtime/generated/constants.js'
 import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { adjointProblem, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
 import { copiesPlanes, isWide, skipsPadding } from './reach.js'
+import { recordOf } from './record.js'
+import { isRowwise } from './rows.js'
 import { threeDirections } from './window.js'
 
 export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
@@ -237,23 +240,22 @@ export function candidatesFor(
     .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) as [Candidate, ...Candidate[]]
 }
 
-/** The ConvShape of assembly/ops/conv/shape.ts: its fields in their order. */
+/** The record that every kernel of a convolution reads. */
 export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): Int32Array {
-  const { N, C, K, groups, flip, input, kernel, output, stride, lo, dilation } = problem
-  return Int32Array.of(
-    N,
-    C,
-    K,
-    groups,
-    ...threeDirections(input, 1),
-    ...threeDirections(kernel, 1),
-    ...threeDirections(output, 1),
-    ...threeDirections(stride, 1),
-    ...threeDirections(lo, 0),
-    ...threeDirections(dilation, 1),
-    flip ? 1 : 0,
-    ['none', 'channel', 'location'].indexOf(bias),
-    relu ? 1 : 0,
-    skipsPadding(problem) ? 1 : 0,
-  )
+  const { N, C, K, groups: G, flip, input, kernel, output, stride, lo, dilation } = problem
+  const [D, H, W] = threeDirections(input, 1)
+  const [T, R, S] = threeDirections(kernel, 1)
+  const [O, P, Q] = threeDirections(output, 1)
+  const [strideD, strideH, strideW] = threeDirections(stride, 1)
+  const [padD, padH, padW] = threeDirections(lo, 0)
+  const [dilationD, dilationH, dilationW] = threeDirections(dilation, 1)
+  return recordOf(fieldsOfConvShape, {
+    ...{ N, C, K, G, D, H, W, T, R, S, O, P, Q },
+    ...{ strideD, strideH, strideW, padD, padH, padW, dilationD, dilationH, dilationW },
+    flip: Number(flip),
+    bias: ['none', 'channel', 'location'].indexOf(bias),
+    relu: Number(relu),
+    skip: Number(skipsPadding(problem)),
+    rowwise: Number(isRowwise(problem)),
+  })
 }

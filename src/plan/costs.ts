@@ -126,7 +126,6 @@ export const costs = {
       inputs: 0.182,
       gradients: 0.474,
       sums: 0.8,
-      filters: 2.33e-16,
       call: 3520,
     },
   },

@@ -14,6 +14,8 @@ import {
   type ConvProblem,
 } from './problem.js'
 import { meetings, paddedPixels, skipsPadding } from './reach.js'
+import { isRowwise, tileRows } from './rows.js'
+import { gemm as gemmBlocks, tile, tiled as tiledBlocks, tiledFilter } from '../runtime/generated/constants.js'
 
 /** Counts by the name of what is counted. */
 export type Counts = Readonly<Record<string, number>>
@@ -22,13 +24,11 @@ const parts = (count: number, size: number): number => Math.ceil(count / size)
 
 const up = (count: number, to: number): number => parts(count, to) * to
 
-/** Rows and columns of a register tile. */
-const ROWS = 5
-const COLUMNS = 8
+const { COLUMNS } = tile
 
 /** A matrix product (rows, depth) · (depth, columns), `times` times, `packs` blocks of columns or depth at a time. */
 function products(times: number, rows: number, columns: number, depth: number, blocks: number): Counts {
-  const panels = parts(rows, ROWS)
+  const panels = parts(rows, tileRows())
   return {
     multiplyAdds: times * rows * columns * depth,
     // Reading the panel of columns costs the same for one row as for five.
@@ -52,21 +52,22 @@ export function definition(problem: ConvProblem): Counts {
 
 /** Blocks of panels of `pixels` pixels in rows of Q, as pixelBlocks of assembly/ops/conv/gemm.ts divides them. */
 function pixelBlocks(pixels: number, Q: number, depth: number): number {
+  const { PANELS, PANEL_BYTES, SHORT_PANELS, SHORT_BYTES } = gemmBlocks
   const within = (bytes: number): number => Math.floor(bytes / (4 * COLUMNS * depth))
-  const most = Math.max(1, Math.min(Math.max(16, Math.min(32, within(1 << 15))), within(1 << 17)))
+  const short = Math.max(PANELS, Math.min(SHORT_PANELS, within(SHORT_BYTES)))
+  const most = Math.max(1, Math.min(short, within(PANEL_BYTES)))
   const row = Q / COLUMNS
   return parts(parts(pixels, COLUMNS), Number.isInteger(row) && row <= most ? most - (most % row) : most)
 }
 
-/** Blocks of rows of outputs where patches are gathered by rows, as isRowwise of assembly/ops/conv/gemm.ts says; else 0. */
-function rowBlocks({ C, K, groups, flip, kernel, output, stride, dilation }: ConvProblem): number {
-  if (kernel.length !== 2 || flip || stride[0] !== 1 || dilation[0] !== 1) return 0
-  const [R, S] = kernel as [number, number]
-  const [P, Q] = output as [number, number]
-  const filled = Q % 8 === 0 || (Q % 8 === 4 && Q > 12 && K / groups <= 2 * ROWS)
-  if (!filled || R === 1 || (C / groups) * R * S > 128 || Q > 256) return 0
-  const rows = Math.floor(65536 / ((4 * up(Q, COLUMNS) * C * S) / groups)) + 1 - R
-  return parts(P, Math.min(Math.max(1, rows), parts(P, 4)))
+/** Blocks of rows of outputs where patches are gathered by rows; else 0. */
+function rowBlocks(problem: ConvProblem): number {
+  if (!isRowwise(problem)) return 0
+  const { C, groups, kernel, output } = problem
+  const [R, S] = kernel.slice(-2) as [number, number]
+  const [P, Q] = output.slice(-2) as [number, number]
+  const rows = Math.floor(gemmBlocks.ROW_BYTES / ((4 * up(Q, COLUMNS) * C * S) / groups)) + 1 - R
+  return parts(P, Math.min(Math.max(1, rows), parts(P, gemmBlocks.SHARES)))
 }
 
 /** Patches times weights, assembly/ops/conv/gemm.ts. */
@@ -79,15 +80,15 @@ export const gemm = {
     const [P, Q] = [output.at(-2) ?? 1, output.at(-1) as number]
     const [R, S] = [kernel.at(-2) ?? 1, kernel.at(-1) as number]
     const rowwise = rowBlocks(problem)
-    const blocks = rowwise || pixelBlocks(pixels, Q, Math.min(512, taps))
-    const shares = Math.min(parts(4, blocks), parts(rows, 8 * ROWS))
+    const blocks = rowwise || pixelBlocks(pixels, Q, Math.min(gemmBlocks.TAP_BLOCK, taps))
+    const shares = Math.min(parts(gemmBlocks.SHARES, blocks), parts(rows, 8 * tileRows()))
     // Each block pads the rows of the image that it reads.
     const lines = rowwise ? parts(P, blocks) : Math.min(P, parts(pixels / blocks - 1, Q) + 1)
     const region = paddedPixels(problem) && lines * (stride.at(-2) ?? 1) + R
     const columns = rowwise ? P * up(Q, 4) : up(pixels, COLUMNS)
     const reads = rowwise ? (blocks * (lines + R - 1) * C * S * up(Q, 4)) / groups : columns * taps
     return {
-      ...products(N * groups, rows, columns, taps, parts(taps, 512)),
+      ...products(N * groups, rows, columns, taps, parts(taps, gemmBlocks.TAP_BLOCK)),
       ...gathered(problem, N * groups * shares * reads),
       padded: N * C * shares * blocks * region * Q,
       paddedRows: N * C * shares * blocks * region,
@@ -101,7 +102,7 @@ export const gemm = {
     const { N, C, K, groups, kernel, output, input } = problem
     const taps = (C / groups) * product(kernel)
     const pixels = product(output)
-    const shares = parts(C / groups, Math.min(C / groups, parts(128, product(kernel))))
+    const shares = parts(C / groups, Math.min(C / groups, parts(gemmBlocks.TAP_SHARE, product(kernel))))
     const { gathered: scattered = 0, gatheredApart: scatteredApart = 0 } = gathered(
       problem,
       N * groups * taps * up(pixels, COLUMNS),
@@ -120,17 +121,18 @@ export const gemm = {
     const { N, C, K, groups, kernel, output } = problem
     const taps = (C / groups) * product(kernel)
     const pixels = product(output)
-    const images = Math.max(1, Math.min(N, Math.floor(512 / pixels)))
-    const blocks = parts(taps, 128)
-    const runs = Math.min(parts(N, images), parts(8, groups * blocks))
+    const { PIXEL_BLOCK, TAP_SHARE, SHARES } = gemmBlocks
+    const images = Math.max(1, Math.min(N, Math.floor(PIXEL_BLOCK / pixels)))
+    const blocks = parts(taps, TAP_SHARE)
+    const runs = Math.min(parts(N, images), parts(2 * SHARES, groups * blocks))
     return {
-      ...products(groups, K / groups, up(taps, COLUMNS), N * pixels, parts(N, images) * parts(pixels, 512)),
+      ...products(groups, K / groups, up(taps, COLUMNS), N * pixels, parts(N, images) * parts(pixels, PIXEL_BLOCK)),
       ...gathered(problem, N * groups * up(taps, COLUMNS) * pixels),
       gradients: N * blocks * K * pixels,
       padded: N * C * paddedPixels(problem),
       paddedRows: N * C * (paddedPixels(problem) && product(output.slice(0, -1))),
       // Of one image in one panel of taps, or of output channels.
-      copies: N * groups * (parts(taps, COLUMNS) + blocks * parts(K / groups, ROWS)),
+      copies: N * groups * (parts(taps, COLUMNS) + blocks * parts(K / groups, tileRows())),
       sums: runs * K * taps,
     }
   },
@@ -213,11 +215,12 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
     const numbers = numbersOf(extent)
     const tiles = tilesOf(problem, extent)
     const [inputs, rows] = [C / groups, K / groups]
-    const wanted = Math.max(24, Math.min(96, Math.floor(2 ** 20 / (4 * numbers * (inputs + rows)))))
+    const { FEWEST, MOST, WHOLE, BLOCK_BYTES } = tiledBlocks
+    const wanted = Math.max(FEWEST, Math.min(MOST, Math.floor(BLOCK_BYTES / (4 * numbers * (inputs + rows)))))
     const images = Math.max(1, Math.min(N, Math.floor(wanted / tiles)))
     const sets = parts(N, images)
     const total = images * tiles
-    const blocks = total <= 64 ? 1 : parts(total, up(parts(total, parts(total, wanted)), COLUMNS))
+    const blocks = total <= WHOLE ? 1 : parts(total, up(parts(total, parts(total, wanted)), COLUMNS))
     const counted = sets * blocks * up(parts((N * tiles) / sets, blocks), 4)
     const packed = productsOf(extent) * K * inputs
     return {
@@ -241,10 +244,10 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
     const block = complex === 2 ? 32 : 64
     const tiles = tilesOf({ kernel, output }, extent)
     const [columns, rows] = [up(C / groups, COLUMNS), K / groups]
-    const shares = parts(C / groups, 64)
+    const shares = parts(C / groups, tiledFilter.CHANNELS_C)
     const images = Math.max(1, Math.min(N, Math.floor(block / tiles)))
     const least = kernel === problem.kernel ? 1 : Math.min(2, N, Math.floor((N * tiles) / 32))
-    const runs = Math.min(Math.max(least, parts(N, images)), parts(8, groups * shares))
+    const runs = Math.min(Math.max(least, parts(N, images)), parts(tiledFilter.ITEMS, groups * shares))
     const blocks = parts(N, images) * parts(images * tiles, block)
     return {
       ...products(groups * numbers, rows, columns, N * tiles * complex, blocks),

@@ -3,10 +3,12 @@
  * assembly/ops/pool/shape.ts). Sliding windows, a fixed grid of windows (adaptive), or one window over the whole map.
  */
 import { ShapeError } from '../runtime/errors.js'
+import { fieldsOfAxis } from '../runtime/generated/constants.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { type Names } from '../runtime/options.js'
 import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
+import { recordOf } from './record.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
 
 /** Numbers of any size up to 2³¹ − 1: what a window has beside the input costs nothing. */
@@ -91,7 +93,7 @@ const WIDEST_EDGE = 16
  * The fields of Axis in assembly/ops/pool/shape.ts. Kernel, stride, dilation and padding may each be as large as 2³¹ − 1, and
  * what is computed of them here, as doubles, far larger: kernels get numbers that fit 32 bits.
  */
-function encodeAxis({ n, kernel, output, stride, lo, hi, ...axis }: Axis): number[] {
+function encodeAxis({ n, kernel, output, stride, lo, hi, ...axis }: Axis): Int32Array {
   // The only tap of a window has no neighbour.
   const dilation = kernel === 1 ? 1 : axis.dilation
   // The windows insideBegin ≤ i < insideEnd lie in the input as a whole, partBegin ≤ i < partEnd at least in part.
@@ -106,7 +108,8 @@ function encodeAxis({ n, kernel, output, stride, lo, hi, ...axis }: Axis): numbe
     partBegin = Math.max(0, Math.ceil((lo - kernel + 1) / stride))
     partEnd = Math.min(output, Math.floor((n + lo - 1) / stride) + 1)
   }
-  return [n, kernel, output, stride, lo, hi, dilation, insideBegin, insideEnd, partBegin, partEnd]
+  const windows = { insideBegin, insideEnd, partBegin, partEnd }
+  return recordOf(fieldsOfAxis, { n, kernel, output, stride, lo, hi, dilation, ...windows })
 }
 
 /** The pooling of maps along one to three directions. @throws ShapeError when the output is too large. */
@@ -132,7 +135,7 @@ export function makePool(
     inputPixels,
     pixels,
     work: LIGHT * (inputPixels + pixels * window),
-    record: Int32Array.of(...numeratorBits, countPadding ? 1 : 0, ...three.flatMap(encodeAxis)),
+    record: Int32Array.of(...numeratorBits, countPadding ? 1 : 0, ...three.flatMap((axis) => [...encodeAxis(axis)])),
   }
 }
 

@@ -248,6 +248,9 @@ export function runtimeInfo(): RuntimeInfo {
   }
 }
 
+/** Which core is loaded, or would be if nothing is said. */
+export const currentSimd = (): Simd => core?.simd ?? 'strict'
+
 function need(what: string): Core {
   if (core) return core
   if (broken) throw broken

@@ -1,9 +1,8 @@
 /** Patches gathered row by row of the image, exactly as the definition for small integers, beside all others. */
 import { beforeAll, expect, it } from 'vitest'
 import { conv2d, type ConvOptions } from '../../src/ops/index.js'
-import { encodeConv } from '../../src/plan/conv.js'
+import { isRowwise as gathersRows } from '../../src/plan/rows.js'
 import { describeConv } from '../../src/ops/conv.js'
-import { kernels, withIntegers } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { tensor } from '../../src/tensor/create.js'
 import { sizeOf, type Shape } from '../../src/tensor/shape.js'
@@ -18,10 +17,7 @@ const integers = (shape: Shape, seed: number): Tensor =>
   )
 
 const isRowwise = (x: Shape, w: Shape, options: ConvOptions): boolean =>
-  withIntegers(
-    encodeConv(describeConv('conv2d', 2, x, w, options).problem, 'none'),
-    (shape) => kernels().conv_gemm_rowwise(shape) === 1,
-  )
+  gathersRows(describeConv('conv2d', 2, x, w, options).problem)
 
 const agree = (xShape: Shape, wShape: Shape, options: ConvOptions = {}): void => {
   scope(() => {

@@ -170,8 +170,8 @@ describe('the choice of an algorithm', () => {
   it('counts the work of the definition, and encodes every field', () => {
     expect(multiplyAdds(problem(2, 3, 5, 4, 3))).toBe(2 * 4 * 3 * 9 * 9)
     const fields = [2, 3, 4, 1, 1, 5, 5, 1, 3, 3, 1, 5, 5, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0]
-    expect([...encodeConv(problem(2, 3, 5, 4, 3, same), 'location')]).toEqual([...fields, 2, 0, 0])
-    expect([...encodeConv(problem(2, 3, 5, 4, 3, same), 'channel', true)]).toEqual([...fields, 1, 1, 0])
+    expect([...encodeConv(problem(2, 3, 5, 4, 3, same), 'location')]).toEqual([...fields, 2, 0, 0, 0])
+    expect([...encodeConv(problem(2, 3, 5, 4, 3, same), 'channel', true)]).toEqual([...fields, 1, 1, 0, 0])
   })
 })
 

@@ -34,8 +34,7 @@ const PANEL_BYTES: i32 = 1 << 17
 /** The same in the forward pass where panels are so short that they stay in a first-level cache. */
 const SHORT_PANELS: i32 = 32
 const SHORT_BYTES: i32 = 1 << 15
-/** Taps of a kernel that is gathered row-wise, at most, and bytes that rows of the image should stay within. */
-const ROW_TAPS: i32 = 128
+/** Bytes that rows of the image should stay within where patches are gathered row-wise. */
 const ROW_BYTES: i32 = 1 << 16
 /** Items of one image that a few threads can share. */
 const SHARES: i32 = 4
@@ -61,19 +60,13 @@ function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {
 // ---- forward ----------------------------------------------------------------------------------------------
 
 /**
- * Whether a block is whole rows of the output, and what is gathered is rows of the image, (row, c, s): the patches of a
- * row of the output are R rows of them, one behind the other, and each is gathered once instead of R times. For kernels of
- * few taps, whose gathering counts, and rows that panels fill, or but for half a panel where there are few filters.
+ * Row-wise, a block is whole rows of the output, and what is gathered is rows of the image, (row, c, s): the patches of a row
+ * of the output are R rows of them, one behind the other, and each is gathered once instead of R times. src/plan/rows.ts says
+ * where that is done; weights are packed by taps (r, c, s) then, instead of (c, r, s).
  */
+@inline
 function isRowwise(d: ConvShape): bool {
-  const inPlane = d.O == 1 && d.T == 1 && d.strideH == 1 && d.dilationH == 1 && !d.flip
-  const filled = (d.Q & 7) == 0 || ((d.Q & 7) == 4 && d.Q > 12 && d.groupK <= 2 * ROWS)
-  return inPlane && filled && d.R > 1 && d.taps <= ROW_TAPS && d.Q <= SHORT_PANELS * COLUMNS
-}
-
-/** Whether weights are packed by taps (r, c, s) instead of (c, r, s), which depends on more than their shape. */
-export function conv_gemm_rowwise(shape: usize): i32 {
-  return i32(isRowwise(changetype<ConvShape>(shape)))
+  return d.rowwise != 0
 }
 
 /** Bytes of one row of the image in all panels of a row-wise block. */

@@ -1,5 +1,5 @@
 /**
- * What every convolution kernel is told: one record of 26 integers, filled by src/plan/conv.ts in this order.
+ * What every convolution kernel is told: one record of integers, which src/plan/conv.ts fills by the names of the fields.
  * One- and two-dimensional convolutions are three-dimensional ones with extents of 1.
  *
  * A convolution reads xp[tap[t] + pixel[i]] for tap t = (c, t, r, s) of the kernel and output pixel
@@ -54,6 +54,8 @@ export class ConvShape {
   relu: i32
   /** 1: the direct algorithm passes over the taps that lie outside of the input; 0: it multiplies zeros there. */
   skip: i32
+  /** 1: a matrix product takes its patches from rows of the image (gemm.ts); 0: pixel by pixel. */
+  rowwise: i32
 
   /** Input and output channels of one group. */
   @inline

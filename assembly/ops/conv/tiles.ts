@@ -2,14 +2,12 @@
 import { panelCount } from '../../micro/gemm'
 import { ConvShape } from './shape'
 
-/** Fields of ConvShape. */
-const SHAPE_BYTES: usize = 104
 /** Bytes that a rounded shape takes at the start of a workspace. */
 export const ROUNDED_BYTES: usize = 128
 
 /** A copy of the shape at `to` whose output is rounded up to whole tiles: its padded input holds every tile. */
 export function roundUp(to: usize, shape: usize, m: i32): ConvShape {
-  memory.copy(to, shape, SHAPE_BYTES)
+  memory.copy(to, shape, offsetof<ConvShape>())
   const d = changetype<ConvShape>(to)
   d.P = panelCount(d.P, m) * m
   d.Q = panelCount(d.Q, m) * m

@@ -92,19 +92,19 @@ export class PoolShape {
 
   @inline
   get depth(): Axis {
-    return changetype<Axis>(changetype<usize>(this) + 12)
+    return changetype<Axis>(changetype<usize>(this) + offsetof<PoolShape>())
   }
 
 
   @inline
   get height(): Axis {
-    return changetype<Axis>(changetype<usize>(this) + 56)
+    return changetype<Axis>(changetype<usize>(this) + offsetof<PoolShape>() + offsetof<Axis>())
   }
 
 
   @inline
   get width(): Axis {
-    return changetype<Axis>(changetype<usize>(this) + 100)
+    return changetype<Axis>(changetype<usize>(this) + offsetof<PoolShape>() + 2 * offsetof<Axis>())
   }
 
   /** Elements of one map of x and of y, and the bytes they take. */
