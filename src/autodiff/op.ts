@@ -11,6 +11,7 @@ import {
   restoring,
   Tensor,
   UnplannedError,
+  type Affine,
   type DerivedBytes,
 } from '../tensor/tensor.js'
 import { Recall } from './recall.js'
@@ -59,6 +60,13 @@ export interface Definition<I extends Inputs, O, D, S extends string = never> {
     dy: Tensor,
     d: D,
   ): { readonly [name in keyof I]?: Tensor | false | undefined }
+  /**
+   * The operation on each channel of the input that is left out as y = scale · x + shift, both (C) and computed from the other
+   * inputs by operations; undefined where it is none.
+   */
+  affine?(others: Partial<I>, d: D): Affine | undefined
+  /** The operation whose result is then scaled and shifted, channel by channel: with other weights it is the same one. */
+  scaled?(inputs: I, d: D, by: Affine): Tensor
   /** Lists the same with relu as its last part. */
   rectified?(list: CallList, d: D): void
   /** Inputs that may be undefined. */
@@ -154,7 +162,12 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
             definition.rectified?.(fused, d)
             return fused
           })
-        return planner.note({ name, inputs, list, shape, scratch, rectified })
+        const { affine, scaled } = definition
+        return planner.note({
+          ...{ name, inputs, list, shape, scratch, rectified },
+          affine: affine && ((others) => affine.call(definition, others as Partial<I>, d)),
+          scaled: scaled && ((others, by) => scaled.call(definition, others as I, d, by)),
+        })
       }
       const present = isRecording() ? presentOf(inputs) : undefined
       const tapes = present && tapesTracking(present.map(([, { storage }]) => storage))

@@ -5,6 +5,7 @@
 import { OUT, blockBytes, type CallList, type Packed } from '../runtime/calls.js'
 import { blockOf } from '../runtime/memory.js'
 import { arrange, type Arrangement, type Placement, type Span } from './arena.js'
+import { foldAffine } from './fold.js'
 import type { Node, TracedPass, Value } from './trace.js'
 
 /** Where a value lies. */
@@ -150,7 +151,8 @@ function arrangeWithResults(
 }
 
 /** Plans a pass for the threads that there are. */
-export function planPass(traced: TracedPass): Plan {
+export function planPass(given: TracedPass): Plan {
+  const traced = foldAffine(given, new Set([...given.outputs.values()].map(({ value }) => value)))
   const wanted = new Set([...traced.outputs.values()].map(({ value }) => value))
   const { nodes: fused, valueOf } = fuse(live(traced.nodes, wanted), wanted)
   const outputs = [...traced.outputs].map(([name, { value, shape }]) => ({ name, value: valueOf(value), shape }))

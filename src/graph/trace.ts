@@ -38,7 +38,11 @@ export interface Node {
   readonly shape: readonly number[]
   /** Bytes that its kernels need besides, by the name of the operand. */
   readonly scratch: ReadonlyMap<string, number>
-  readonly rectified: (() => CallList) | undefined
+  /** Shapes of the inputs. */
+  readonly shapes: ReadonlyMap<string, Shape>
+  readonly rectified: PlannedOperation['rectified']
+  readonly affine: PlannedOperation['affine']
+  readonly scaled: PlannedOperation['scaled']
   /** What it is part of: the name of a layer's node. */
   readonly owner: string
   /** Whether it stands for a layer that says for itself what it computes: it has no calls. */
@@ -80,6 +84,13 @@ export class Trace implements Planner {
     return w
   }
 
+  /** A tensor for a value that was noted by another. */
+  adopt(value: Value, shape: Shape): Tensor {
+    const x = planned(shape)
+    this.#values.set(x.storage, value)
+    return x
+  }
+
   /** The value under a tensor: of one that was there before, a constant. */
   valueOf(tensor: Tensor): Value {
     const { storage, size } = tensor
@@ -104,13 +115,14 @@ export class Trace implements Planner {
     return this.#note({ name, inputs, list, shape, scratch: new Map(), rectified: undefined }, true)
   }
 
-  #note({ name, inputs, list, shape, scratch, rectified }: PlannedOperation, opaque: boolean): Tensor {
+  #note({ name, inputs, list, shape, scratch, rectified, affine, scaled }: PlannedOperation, opaque: boolean): Tensor {
     const { owner } = this
     const y = planned(shape)
     const read = new Map(Object.entries(inputs).map(([key, tensor]) => [key, tensor && this.valueOf(tensor)]))
+    const shapes = new Map(Object.entries(inputs).flatMap(([key, tensor]) => (tensor ? [[key, tensor.shape]] : [])))
     const bytes = new Map([...scratch].map(([key, extents]) => [key, 4 * sizeOf(extents)]))
     const node: { -readonly [key in keyof Node]: Node[key] } = {
-      ...{ name, inputs: read, list, shape, scratch: bytes, rectified, owner, opaque },
+      ...{ name, inputs: read, shapes, list, shape, scratch: bytes, rectified, affine, scaled, owner, opaque },
       out: undefined as unknown as Value,
     }
     node.out = { size: y.size, node, input: undefined, constant: undefined }

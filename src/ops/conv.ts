@@ -20,8 +20,9 @@ import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, type Affine, type Tensor } from '../tensor/tensor.js'
 import { activations, rectifySlope, type Activation } from './activation.js'
+import { mul, outermost, scaledBias } from './elementwise.js'
 import { fusesRelu, listConv, listFilters, type BiasKind, type Pass } from './convKernels.js'
 import { listCut, listEmbed, pad, type Box, type PaddingMode } from './layout.js'
 import { sumChannels, sumRows } from './reduce.js'
@@ -294,6 +295,13 @@ const gradients = ({ inputs: { x, w }, need }: GradientContext<Operands>, dy: Te
   bias: need.bias && biasGradient(dy, conv),
 })
 
+/** The convolution with weights and a bias that scale and shift its result: scale · (w ∗ x + bias) + shift. */
+function scaledConv({ x, w, bias }: Operands, conv: Conv, by: Affine): Tensor {
+  const shifted = scaledBias(bias, by)
+  const kind = shifted && !bias ? 'channel' : conv.bias
+  return convolve({ x, w: by.scale ? mul(w, outermost(by.scale, w)) : w, bias: shifted }, { ...conv, bias: kind })
+}
+
 /** A convolution as it was asked for, or as it was described before. */
 type Asked = ConvSettings | Conv
 
@@ -310,6 +318,7 @@ function defineConv(name: string, directions: number, relu: 'none' | 'fused'): O
     rectified: (list, conv) => {
       listPass(list, conv, { pass: 'fwd', relu: 'fused', names: ['x', 'w'] })
     },
+    ...(relu === 'none' && { scaled: scaledConv }),
     keeps: relu === 'none' ? ['x', 'w'] : ['x', 'w', 'y'],
     // Convolution and relu have the bits of the two.
     gradient: (context, dy, conv) => gradients(context, relu === 'none' ? dy : rectifySlope(dy, context.y), conv),

@@ -12,7 +12,7 @@ import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { needKeys, type Names } from '../runtime/options.js'
 import { broadcastShapes, checkSize, sizeOf, type Shape } from '../tensor/shape.js'
-import { scope, type Tensor } from '../tensor/tensor.js'
+import { scope, type Affine, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
 import { sumTo } from './reduce.js'
 
@@ -97,6 +97,7 @@ function byTensor(
   keeps: readonly ('a' | 'b' | 'y')[],
   gradientA: (dy: Tensor, b: Tensor) => Tensor,
   gradientB: (dy: Tensor, a: Tensor, b: Tensor, y: Tensor) => Tensor,
+  channelwise?: (values: Tensor, isSecond: boolean) => Affine | undefined,
 ): (a: Tensor, b: Tensor) => Tensor {
   const op: Op<{ a: Tensor; b: Tensor }, undefined> = defineOp(name, {
     infer: ({ a, b }) => layOver(a.shape, b.shape, name),
@@ -105,6 +106,10 @@ function byTensor(
       const laid = record ? list.integers(record) : 0
       list.call(`${name}_fwd`, sizeOf(shape), LIGHT, list.out, list.operand('a'), list.operand('b'), laid)
     },
+    affine: ({ a, b }, { shape }) => {
+      const values = perChannel(a ?? (b as Tensor), shape)
+      return values && channelwise?.(values, a === undefined)
+    },
     keeps,
     gradient: ({ inputs: { a, b }, y, need }, dy) => ({
       a: need.a && scope(() => sumTo(gradientA(dy, b), a.shape)),
@@ -112,6 +117,13 @@ function byTensor(
     }),
   })
   return (a, b) => op({ a, b }, undefined)
+}
+
+/** A tensor as one value for each channel, axis 1, of a shape that it is laid over; undefined where it is more. */
+function perChannel(values: Tensor, shape: Shape): Tensor | undefined {
+  const C = shape[1] as number
+  const axis = 1 - shape.length + values.ndim
+  return values.size === C && values.shape[axis] === C ? values.reshape([C]) : undefined
 }
 
 /** Arithmetic with one number: nothing needs to be kept. */
@@ -133,23 +145,37 @@ function byNumber(
   return (a, value) => op({ a }, value)
 }
 
+/** Values (C) for the outermost axis of a tensor. */
+export const outermost = (values: Tensor, { ndim }: Tensor): Tensor =>
+  values.reshape(Array.from({ length: ndim }, (_, axis) => (axis === 0 ? -1 : 1)))
+
+/** A bias, or zeros, scaled and shifted by channels, its outermost axis. */
+export function scaledBias(bias: Tensor | undefined, { scale, shift }: Affine): Tensor | undefined {
+  if (!bias) return shift
+  const scaled = scale ? mul(bias, outermost(scale, bias)) : bias
+  return shift ? add(scaled, outermost(shift, scaled)) : scaled
+}
+
 const addTensor = byTensor(
   'add',
   [],
   (dy) => dy.alias(),
   (dy) => dy.alias(),
+  (shift) => ({ shift }),
 )
 const subTensor = byTensor(
   'sub',
   [],
   (dy) => dy.alias(),
   (dy) => neg(dy),
+  (values, isSecond) => (isSecond ? { shift: neg(values) } : undefined),
 )
 const mulTensor = byTensor(
   'mul',
   ['a', 'b'],
   (dy, b) => mul(dy, b),
   (dy, a) => mul(dy, a),
+  (scale) => ({ scale }),
 )
 const divTensor = byTensor(
   'div',

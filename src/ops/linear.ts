@@ -7,6 +7,7 @@ import type { MatmulProblem } from '../plan/matmul.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkSize, sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, type Tensor } from '../tensor/tensor.js'
+import { mul, outermost, scaledBias } from './elementwise.js'
 import { multiply } from './matmulKernels.js'
 import { sumRows } from './reduce.js'
 
@@ -30,6 +31,10 @@ const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientatio
   output: ({ M, N }) => [M, N],
   prepare: (list, problem) => {
     multiply(list, list.out, list.operand('a'), list.operand('b'), list.operand('bias'), problem)
+  },
+  scaled: ({ a, b, bias }, { transposeA, transposeB }, by) => {
+    const scaled = by.scale ? mul(b, transposeB ? outermost(by.scale, b) : by.scale) : b
+    return product({ a, b: scaled, bias: scaledBias(bias, by) }, { transposeA, transposeB })
   },
   keeps: ['a', 'b'],
   gradient: ({ inputs: { a, b }, need }, dy, { transposeA, transposeB }) => ({

@@ -9,6 +9,7 @@ import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { add, mul, pow } from './elementwise.js'
 
 /** Options of `localResponseNorm`. */
 export interface LocalResponseNormOptions {
@@ -242,6 +243,13 @@ const batch = defineOp<BatchInputs, Statistics, Batch, 'stats'>('batchNorm', {
     } else list.call('batchnorm_frozen', C, LIGHT, stats, ...running, C, eps)
     const [scale, shift] = [list.operand('gamma'), list.operand('beta')]
     list.call('batchnorm_fwd', N * C, LIGHT * pixels, list.out, x, scale, shift, stats, C, pixels)
+  },
+  affine: ({ gamma, beta, runningMean, runningVar }, { training, eps }) => {
+    if (training) return undefined
+    const inverse = pow(add(runningVar as Tensor, eps), -0.5)
+    const scale = gamma ? mul(gamma, inverse) : inverse
+    const shift = mul(runningMean as Tensor, mul(scale, -1))
+    return { scale, shift: beta ? add(beta, shift) : shift }
   },
   keeps: ['x', 'gamma'],
   gradient: ({ inputs: { x, gamma }, saved, need }, dy, d) => {

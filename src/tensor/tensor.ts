@@ -168,6 +168,19 @@ export interface PlannedOperation {
   readonly scratch: ReadonlyMap<string, Shape>
   /** The calls with relu as part of the operation, if it can. */
   rectified: (() => CallList) | undefined
+  /** What it does to each channel of the input that is left out, if that is a factor and a number that is added, of the others. */
+  readonly affine?: ((inputs: PlannedInputs) => Affine | undefined) | undefined
+  /** The same operation with its result multiplied and added to, channel by channel, if its weights can take that up. */
+  readonly scaled?: ((inputs: PlannedInputs, by: Affine) => Tensor) | undefined
+}
+
+/** Tensors by the names of operands. */
+export type PlannedInputs = Readonly<Record<string, Tensor | undefined>>
+
+/** y = scale · x + shift, each (C), or without one of them. */
+export interface Affine {
+  readonly scale?: Tensor
+  readonly shift?: Tensor
 }
 
 let planner: Planner | undefined

@@ -116,7 +116,9 @@ describe('a frozen batch normalization', () => {
       const before = values(m)
       const trained = m.forward(x, { training: true })
       expect(values(m)).toEqual(before)
-      expect(trained.data()).toEqual(m.forward(x).data())
+      // In use, what multiplies channels is part of the weights before it: the same numbers but for their rounding.
+      const used = m.forward(x).data()
+      trained.data().forEach((value, at) => expect(used[at]).toBeCloseTo(value, 4))
       // The gradient for what lies before it is that of the statistics as constants.
       const { gradients } = valueAndGrad(() => crossEntropy(m.forward(x, { training: true }), [0, 1, 0, 1]))(
         ...(m.parameters() as [Tensor]),
