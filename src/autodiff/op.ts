@@ -15,7 +15,7 @@ import {
   type DerivedBytes,
 } from '../tensor/tensor.js'
 import { Recall } from './recall.js'
-import { isRecording, tapesTracking, type Step } from './tape.js'
+import { isRecording, tapesTracking, type Step, type Tape } from './tape.js'
 
 /** Tensor arguments by name; optional ones may be undefined. */
 export type Inputs = Readonly<Record<string, Tensor | undefined>>
@@ -33,6 +33,13 @@ export interface GradientContext<I, S = unknown> {
 }
 
 type Saves<S extends string, D> = { readonly [name in S]: (d: D) => Shape }
+
+/** Gradients of the inputs, given that of the output or of what is saved. */
+type Gradient<I, D, S extends string> = (
+  context: GradientContext<I, { readonly [name in S]: Tensor }>,
+  dy: Tensor,
+  d: D,
+) => { readonly [name in keyof I]?: Tensor | false | undefined }
 
 export interface Definition<I extends Inputs, O, D, S extends string = never> {
   /**
@@ -55,11 +62,13 @@ export interface Definition<I extends Inputs, O, D, S extends string = never> {
    * Gradients of the inputs, only of those in `need`: undefined under its name where one is zero, and no entry for an input that
    * has none, by which the operation cannot be differentiated. Nor can it be by any without this function.
    */
-  gradient?(
-    context: GradientContext<I, { readonly [name in S]: Tensor }>,
-    dy: Tensor,
-    d: D,
-  ): { readonly [name in keyof I]?: Tensor | false | undefined }
+  readonly gradient?: Gradient<I, D, S>
+  /**
+   * Gradients of the inputs through a saved value, given that of the value, with the rules of `gradient`. The gradient of the
+   * operation reads saved values, so its own gradient needs them. A saved value without an entry counts as a constant. They are
+   * recorded only where a second tape is open around the one that records the operation.
+   */
+  readonly through?: { readonly [name in S]?: Gradient<I, D, S> } | undefined
   /**
    * The operation on each channel of the input that is left out as y = scale · x + shift, both (C) and computed from the other
    * inputs by operations; undefined where it is none.
@@ -126,7 +135,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
   definition: Definition<I, O, D, S>,
 ): Op<I, O, S> {
   const recall = new Recall<Problem<D>>()
-  const { optional, writes, always } = definition
+  const { optional, writes, always, through } = definition
   const saves = Object.entries(definition.saves ?? {}) as [S, (d: D) => Shape][]
   const known = (operand: string, inputs: I): boolean =>
     operand === OUT || operand in inputs || saves.some(([saved]) => saved === operand)
@@ -185,8 +194,15 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
         for (const { storage } of written) storage.changed()
       } else perform(list, operands)
       if (present && tapes) {
-        for (const tape of tapes)
-          tape.add(makeStep(name, definition, inputs, present, y, saved as Record<S, Tensor>, d))
+        const pass = { inputs, present, tapes, y, saved: saved as Record<S, Tensor>, d }
+        tapes.forEach((tape, index) => {
+          tape.add(makeStep(name, definition.keeps, pass, y, definition.gradient))
+          // The innermost tape is closed before a gradient reads what is saved.
+          if (index === tapes.length - 1) return
+          for (const key in through) {
+            tape.add(makeStep(name, definition.keeps, pass, saved[key] as Tensor, through[key]))
+          }
+        })
       }
       if (receive) receive(saved as Record<S, Tensor>)
       else for (let i = 1; i < made.length; i++) (made[i] as Tensor).dispose()
@@ -234,16 +250,25 @@ export function perform(list: CallList, operands: (name: string) => Tensor | und
 const presentOf = (inputs: Inputs): [string, Tensor][] =>
   Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined)
 
-function makeStep<I extends Inputs, O, D, S extends string>(
+/** What an operation was called with and gave, while tapes followed its inputs. */
+interface Pass<I, D, S extends string> {
+  readonly inputs: I
+  readonly present: readonly (readonly [string, Tensor])[]
+  readonly tapes: readonly Tape[]
+  readonly y: Tensor
+  readonly saved: Readonly<Record<S, Tensor>>
+  readonly d: D
+}
+
+/** The step from the inputs to `output`, which is y or a saved value. */
+function makeStep<I extends Inputs, D, S extends string>(
   name: string,
-  definition: Definition<I, O, D, S>,
-  inputs: I,
-  present: readonly (readonly [string, Tensor])[],
-  y: Tensor,
-  saved: Readonly<Record<S, Tensor>>,
-  d: D,
+  kept: readonly string[] | undefined,
+  { inputs, present, tapes, y, saved, d }: Pass<I, D, S>,
+  output: Tensor,
+  gradient: Gradient<I, D, S> | undefined,
 ): Step {
-  const keeps = new Set<string>(definition.keeps ?? Object.keys(inputs))
+  const keeps = new Set<string>(kept ?? Object.keys(inputs))
   const held: Tensor[] = []
   const hold = (tensor: Tensor): Tensor => {
     const alias = tensor.alias()
@@ -258,24 +283,29 @@ function makeStep<I extends Inputs, O, D, S extends string>(
   const ownSaved = Object.fromEntries(
     Object.entries<Tensor>(saved).map(([key, tensor]) => [key, hold(tensor)]),
   ) as unknown as Readonly<Record<S, Tensor>>
-  const storages = present.map(([argument, { storage }]) => [argument, storage] as const)
+  const storages = new Map(present.map(([argument, { storage }]) => [argument, storage]))
   for (const tensor of held) keep(tensor)
   return {
     name,
-    inputs: new Map(storages),
-    output: y.storage,
-    outputShape: y.shape,
+    inputs: storages,
+    output: output.storage,
+    outputShape: output.shape,
     pullback(dy, need) {
-      const { gradient } = definition
       if (!gradient) {
         throw new UnsupportedError(
           `${name}: this operation has no gradient; it cannot be differentiated${name.includes('Gradient') ? ' twice' : ''}`,
         )
       }
+      // A tape that was opened after the pass follows the inputs, but nothing that the pass computed from them.
+      if (isRecording() && tapesTracking([...storages.values()]).some((tape) => !tapes.includes(tape))) {
+        throw new UnsupportedError(
+          `${name}: the pass came before the function whose gradient is asked for; call vjp in that function`,
+        )
+      }
       const wanted = Object.fromEntries(
         Object.keys(inputs).map((argument) => [argument, need.has(argument)]),
       ) as Need<I>
-      const gradients = gradient.call(definition, { inputs: own, y: ownY, saved: ownSaved, need: wanted }, dy, d)
+      const gradients = gradient({ inputs: own, y: ownY, saved: ownSaved, need: wanted }, dy, d)
       for (const argument of need) if (!(argument in gradients)) throw noGradient(name, argument)
       return new Map(Object.entries(gradients).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor))
     },

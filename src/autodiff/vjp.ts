@@ -172,3 +172,10 @@ export function grad(fn: TensorFunction): (...inputs: Tensor[]) => Tensor[] {
     return gradients
   }
 }
+
+/**
+ * Gradients of ⟨c, dx⟩ by dy and by each of the inputs, dx being the gradient of ⟨dy, f(x, …)⟩ by the first input: the gradient
+ * of an operation's gradient, where f is the operation made of others.
+ */
+export const gradientAgain = (f: TensorFunction, inputs: readonly Tensor[], dy: Tensor, c: Tensor): Tensor[] =>
+  scope(() => vjp((seed, ...at) => vjp(f, ...at).pullback(seed)[0] as Tensor, dy, ...inputs).pullback(c))

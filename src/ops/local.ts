@@ -14,6 +14,7 @@ import { fieldsOfLocalShape } from '../runtime/generated/constants.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import { zeros } from '../tensor/create.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import { transpose } from './layout.js'
 
@@ -129,6 +130,11 @@ const biasGradient: Op<{ dy: Tensor }, Local> = defineOp('localConvBiasGrad', {
   prepare: (list, d) => {
     listLocal(list, d, 'db', 'dy')
   },
+  keeps: [],
+  // The bias alone, at all pixels that it is added to.
+  gradient: (_, ddb, d) => ({
+    dy: scope(() => forward({ x: zeros(d.xShape), w: zeros(d.wShape), bias: ddb }, d)),
+  }),
 })
 
 /** Either operation for weights of one input's extents, with the class and the weight of each connection. */

@@ -1,6 +1,7 @@
 /**
  * Losses: how far an output is from what was wanted. One pass computes the loss and, where a gradient may follow,
- * its derivative; the gradient is that times dy. Sums are float64 in a fixed order.
+ * its derivative, delta; the gradient is delta times dy. Sums are float64 in a fixed order. For second derivatives, delta has
+ * gradients of its own.
  */
 import { checkConstant, defineOp, type Definition, type Op } from '../autodiff/op.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
@@ -12,8 +13,9 @@ import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
-import { add, mul, neg } from './elementwise.js'
-import { sum } from './reduce.js'
+import { sigmoid } from './activation.js'
+import { add, div, mul, neg, sub } from './elementwise.js'
+import { sum, sumTo } from './reduce.js'
 import { logSoftmax } from './softmax.js'
 
 /** Whole numbers from 0 on, one for each row, in row-major order. A Tensor must have the shape of the rows. */
@@ -104,14 +106,14 @@ const saves = { delta: ({ xShape }: Loss): Shape => xShape }
 
 const lossShape = ({ reduction, rows }: Loss): Shape => (reduction === 'none' ? rows : [])
 
-/**
- * dx = sign · delta · dy / (count, for the mean). The loss y is among the inputs so that tapes see that the
- * gradient depends on it: it cannot be differentiated again.
- */
-function defineGradient(
-  name: string,
-): Op<{ y: Tensor; delta: Tensor; dy: Tensor }, { readonly loss: Loss; readonly sign: 1 | -1 }> {
-  return defineOp(`${name}Gradient`, {
+interface LossGradient {
+  readonly loss: Loss
+  readonly sign: 1 | -1
+}
+
+/** dx = sign · delta · dy / (count, for the mean): linear in delta and in dy. */
+function defineGradient(name: string): Op<{ delta: Tensor; dy: Tensor }, LossGradient> {
+  const op: Op<{ delta: Tensor; dy: Tensor }, LossGradient> = defineOp(`${name}Gradient`, {
     infer: (_, d) => d,
     output: ({ loss }) => loss.xShape,
     prepare: (list, { loss: { outer, classes, inner, xShape, reduction, count }, sign }) => {
@@ -122,7 +124,21 @@ function defineGradient(
         list.call('loss_dx', sizeOf(xShape), LIGHT, list.out, ...from, reduction === 'mean' ? sign / count : sign)
       }
     },
+    gradient: ({ inputs: { delta, dy }, need }, ddx, { loss, sign }) => ({
+      delta: need.delta && op({ delta: ddx, dy }, { loss, sign }),
+      dy:
+        need.dy &&
+        scope(() => {
+          const { xShape, rows, reduction, count } = loss
+          const products = mul(ddx, delta)
+          const factor = reduction === 'mean' ? sign / count : sign
+          const kept =
+            reduction === 'none' && rows.length < xShape.length ? [rows[0] as number, 1, ...rows.slice(1)] : dy.shape
+          return mul(sumTo(products, kept), factor).reshape(dy.shape)
+        }),
+    }),
   })
+  return op
 }
 
 /** Whether a target of scores (N, classes, …) has a number for each class, and is no list of labels. */
@@ -226,11 +242,28 @@ interface ClassLoss<O> extends Loss {
 
 type ClassKernel<O> = (list: CallList, outputs: Outputs, labels: Place, d: ClassLoss<O>) => void
 
-/** A loss of scores (N, classes, …) and labels (N, …). */
+/** The gradient of the logits, given that of delta. */
+type Curvature<O> = (ddelta: Tensor, delta: Tensor, d: ClassLoss<O>) => Tensor
+
+/** (N, classes, …) with values (N, …) at the labels, and 0 elsewhere. */
+function atLabels(
+  labels: ArrayLike<number>,
+  { outer, classes, inner, xShape }: Omit<Loss, 'rows' | 'reduction' | 'count'>,
+  value: (row: number) => number,
+): Tensor {
+  const hot = new Float32Array(outer * classes * inner)
+  for (let row = 0; row < outer * inner; row++) {
+    hot[(Math.floor(row / inner) * classes + (labels[row] as number)) * inner + (row % inner)] = value(row)
+  }
+  return tensor(hot, xShape)
+}
+
+/** A loss of scores (N, classes, …) and labels (N, …). Without `curvature`, delta is constant but for jumps. */
 function defineClassLoss<O extends LossOptions, R extends object>(
   name: string,
   resolve: (options: O) => R,
   kernel: ClassKernel<R>,
+  curvature?: Curvature<R>,
 ): (logits: Tensor, target: Labels | Distributions, options?: O) => Tensor {
   const gradient = defineGradient(name)
   const definition: Definition<
@@ -268,10 +301,13 @@ function defineClassLoss<O extends LossOptions, R extends object>(
         kernel(list, outputs, labels, d)
       })
     },
-    keeps: ['y'],
-    gradient: ({ y, saved: { delta } }, dy, loss) => ({
-      logits: gradient({ y, delta, dy }, { loss, sign: 1 }),
+    keeps: [],
+    gradient: ({ saved: { delta } }, dy, loss) => ({
+      logits: gradient({ delta, dy }, { loss, sign: 1 }),
     }),
+    through: curvature && {
+      delta: ({ saved: { delta } }, ddelta, d) => ({ logits: scope(() => curvature(ddelta, delta, d)) }),
+    },
   }
   const op = defineOp(name, definition)
   return (logits, target, options) => op({ logits }, { target, options: options ?? ({} as O) })
@@ -290,6 +326,22 @@ const labelEntropy = defineClassLoss(
     const { smoothing } = d.options
     const read = [list.operand('logits'), labels, factors] as const
     list.call('crossentropy_fwd', outer, work, losses, delta, sums, ...read, ws, smoothing, classes, inner)
+  },
+  // delta = factor · (p − q), p = softmax(logits) and q the smoothed labels; p is read off delta.
+  (ddelta, delta, d) => {
+    const { labels, classes, inner, outer, rows, options } = d
+    const size = outer * inner
+    const factors = labels.length > size ? new Float32Array(labels.buffer, 4 * size) : new Float32Array(size).fill(1)
+    const over = (values: Float32Array): Tensor => tensor(values, [outer, 1, ...rows.slice(1)])
+    const q = add(
+      atLabels(labels, d, () => 1 - options.smoothing),
+      options.smoothing / classes,
+    )
+    const scaled = add(delta, mul(q, over(factors)))
+    // Rows of the factor 0 stay 0.
+    const p = div(scaled, over(factors.map((factor) => factor || 1)))
+    const products = mul(scaled, ddelta)
+    return sub(products, mul(p, sum(products, 1, { keepDims: true })))
   },
 )
 
@@ -346,12 +398,8 @@ export function crossEntropy(
     }
     const { labels, count } = checkLabels(name, target, rows, classes, options)
     const seen = checkLabels(name, target, rows, classes, { ignoreIndex }).factors
-    const inner = sizeOf(spatial)
-    const hot = new Float32Array(sizeOf(shape))
-    for (let row = 0; row < N * inner; row++) {
-      hot[(Math.floor(row / inner) * classes + (labels[row] as number)) * inner + (row % inner)] = seen?.[row] ?? 1
-    }
-    return entropy(spread(tensor(hot, shape)), count)
+    const layout = { outer: N, classes, inner: sizeOf(spatial), xShape: shape }
+    return entropy(spread(atLabels(labels, layout, (row) => seen?.[row] ?? 1)), count)
   })
 }
 
@@ -409,11 +457,14 @@ const mseGradient = defineGradient('mseLoss')
 
 const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, 'delta'>('mseLoss', {
   ...pairOf('mseLoss', 'x', 'mse_fwd'),
-  keeps: ['y'],
-  gradient: ({ y, saved: { delta }, need }, dy, loss) => ({
-    x: need.x && mseGradient({ y, delta, dy }, { loss, sign: 1 }),
-    target: need.target && mseGradient({ y, delta, dy }, { loss, sign: -1 }),
+  keeps: [],
+  gradient: ({ saved: { delta }, need }, dy, loss) => ({
+    x: need.x && mseGradient({ delta, dy }, { loss, sign: 1 }),
+    target: need.target && mseGradient({ delta, dy }, { loss, sign: -1 }),
   }),
+  through: {
+    delta: ({ need }, ddelta) => ({ x: need.x && mul(ddelta, 2), target: need.target && mul(ddelta, -2) }),
+  },
 })
 
 /**
@@ -428,11 +479,18 @@ const bceGradient = defineGradient('bceWithLogits')
 
 const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOptions, Loss, 'delta'>('bceWithLogits', {
   ...pairOf('bceWithLogits', 'logits', 'bce_fwd'),
-  keeps: ['logits', 'y'],
-  gradient: ({ inputs: { logits }, y, saved: { delta }, need }, dy, loss) => ({
-    logits: need.logits && bceGradient({ y, delta, dy }, { loss, sign: 1 }),
-    target: need.target && bceGradient({ y, delta: logits, dy }, { loss, sign: -1 }),
+  keeps: ['logits'],
+  gradient: ({ inputs: { logits }, saved: { delta }, need }, dy, loss) => ({
+    logits: need.logits && bceGradient({ delta, dy }, { loss, sign: 1 }),
+    target: need.target && bceGradient({ delta: logits, dy }, { loss, sign: -1 }),
   }),
+  through: {
+    // delta = σ(x) − target, and the derivative of σ(x) is σ(x) · σ(−x).
+    delta: ({ inputs: { logits }, need }, ddelta) => ({
+      logits: need.logits && scope(() => mul(ddelta, mul(sigmoid(logits), sigmoid(neg(logits))))),
+      target: need.target && neg(ddelta),
+    }),
+  },
 })
 
 /**

@@ -1,5 +1,6 @@
 /** Normalization: of each element by its neighbouring channels, and of each channel by its batch. */
 import { checkConstant, defineOp, type Op } from '../autodiff/op.js'
+import { gradientAgain, vjp } from '../autodiff/vjp.js'
 import { planCopy } from '../tensor/strided.js'
 import { after, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
@@ -8,8 +9,12 @@ import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import type { Tensor } from '../tensor/tensor.js'
-import { add, mul, pow } from './elementwise.js'
+import { makePool, plainAxis } from '../plan/pool.js'
+import { tensor } from '../tensor/create.js'
+import { scope, type Tensor } from '../tensor/tensor.js'
+import { add, div, mul, pow, sqrt, square, sub } from './elementwise.js'
+import { average } from './pool/average.js'
+import { mean } from './reduce.js'
 
 /** Options of `localResponseNorm`. */
 export interface LocalResponseNormOptions {
@@ -98,6 +103,14 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
   return { ...layout, size: Math.min(size, 2 * layout.C), alpha: normalize === 'size' ? alpha / size : alpha, beta, k }
 }
 
+/** The definition, made of other operations: the sums over neighbouring channels are those of a pooling over (channels, pixels). */
+function composeLocalResponse(x: Tensor, { shape, C, pixels, size, alpha, beta, k }: LocalResponse): Tensor {
+  const lo = Math.floor(size / 2)
+  const channels = { ...plainAxis(C, size, C), lo, hi: size - 1 - lo }
+  const pool = makePool('localResponseNorm', shape, shape, [channels, plainAxis(pixels, 1, pixels)], size, true)
+  return mul(x, pow(add(mul(average({ x: square(x) }, pool), alpha), k), -beta))
+}
+
 const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalResponse> = defineOp(
   'localResponseNormGradient',
   {
@@ -107,6 +120,10 @@ const localResponseGradient: Op<{ dy: Tensor; x: Tensor; scale: Tensor }, LocalR
       const from = [list.operand('dy'), list.operand('x'), list.operand('scale')] as const
       const ws = list.perThread(kernels().lrn_dx_workspace(C, pixels))
       list.call('lrn_dx', N, 2 * HEAVY * C * pixels, list.out, ...from, ws, C, pixels, size, alpha, beta)
+    },
+    gradient: ({ inputs: { dy, x } }, ddx, d) => {
+      const [ddy, again] = gradientAgain((at) => composeLocalResponse(at, d), [x], dy, ddx)
+      return { dy: ddy, x: again }
     },
   },
 )
@@ -190,16 +207,64 @@ function describeBatch({ x, gamma, beta, runningMean, runningVar }: BatchInputs,
   return { ...layout, training, eps, momentum, running }
 }
 
-/** dgamma (first C elements) and dbeta (the others). */
-const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Layout> = defineOp('batchNormSumsGradient', {
+/** One row of an (R, C) tensor. */
+const rowOf: Op<{ x: Tensor }, number> = defineOp('batchNormRowGradient', {
+  infer: ({ x }: { x: Tensor }, row: number) => ({ R: x.shape[0] as number, C: x.shape[1] as number, row }),
+  output: ({ C }) => [C],
+  prepare: (list, { C, row }) => {
+    const { record, planes } = planCopy([C], [1], [1])
+    const from = after(list.operand('x'), 4 * C * row)
+    list.call('copy_fwd', planes, (LIGHT * C) / planes, list.out, from, list.integers(record))
+  },
+  keeps: [],
+  gradient: (_, dy, { R, row }) => ({ x: scope(() => inRow(dy, row, R)) }),
+})
+
+/** An (R, C) tensor with `values` (C) in one row, and 0 in the others. */
+const inRow = (values: Tensor, row: number, R: number): Tensor =>
+  mul(
+    values.reshape([1, -1]),
+    tensor(
+      Array.from({ length: R }, (_, r) => (r === row ? 1 : 0)),
+      [R, 1],
+    ),
+  )
+
+/** The definition, made of other operations, given the statistics where they do not depend on x. */
+function composeBatch(x: Tensor, gamma: Tensor | undefined, beta: Tensor | undefined, stats: Tensor, d: Batch): Tensor {
+  const over = (values: Tensor): Tensor => values.reshape([d.C, ...d.shape.slice(2).map(() => 1)])
+  const row = (index: number): Tensor => over(rowOf({ x: stats }, index))
+  const axes = d.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]))
+  const meanOf = (values: Tensor): Tensor => mean(values, axes, { keepDims: true })
+  const centered = (values: Tensor): Tensor => sub(values, meanOf(values))
+  let y: Tensor
+  if (d.training) {
+    // Twice, so that what rounding takes from a mean far from zero is not lost.
+    const distances = centered(centered(x))
+    y = div(distances, sqrt(add(meanOf(square(distances)), d.eps)))
+  } else y = mul(sub(sub(x, row(0)), row(1)), row(2))
+  if (gamma) y = mul(y, over(gamma))
+  return beta ? add(y, over(beta)) : y
+}
+
+/** dgamma = Σ dy · x̂ (first C elements) and dbeta = Σ dy (the others). */
+const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Batch> = defineOp('batchNormSumsGradient', {
   infer: (_, d) => d,
   output: ({ C }) => [2, C],
   prepare: (list, { N, C, pixels }) => {
     const from = [list.operand('dy'), list.operand('x'), list.operand('stats')] as const
     list.call('batchnorm_dw', C, 2 * LIGHT * N * pixels, list.out, after(list.out, 4 * C), ...from, N, C, pixels)
   },
+  // ⟨dsums, (dgamma, dbeta)⟩ = ⟨dy, y⟩ where the rows of dsums stand for gamma and beta.
+  gradient: ({ inputs: { dy, x, stats } }, dsums, d) =>
+    scope(() => {
+      const [gamma, beta] = [0, 1].map((row) => rowOf({ x: dsums }, row))
+      const { value, pullback } = vjp((at) => composeBatch(at, gamma, beta, stats, d), x)
+      return { dy: value, x: pullback(dy)[0] }
+    }),
 })
 
+/** dx = gamma / √(variance + eps) · (dy − (dbeta + x̂ · dgamma) / count), without the fraction where the statistics are running ones. */
 const batchInputGradient: Op<
   { dy: Tensor; x: Tensor; gamma: Tensor | undefined; sums: Tensor | undefined; stats: Tensor },
   Batch
@@ -214,16 +279,11 @@ const batchInputGradient: Op<
     const count = training ? N * pixels : 0
     list.call('batchnorm_dx', N * C, 2 * LIGHT * pixels, list.out, ...from, ...behind, C, pixels, count)
   },
-})
-
-/** One row of a (2, C) tensor. */
-const rowOf: Op<{ x: Tensor }, number> = defineOp('batchNormRowGradient', {
-  infer: ({ x }: { x: Tensor }, row: number) => ({ C: x.shape[1] as number, row }),
-  output: ({ C }) => [C],
-  prepare: (list, { C, row }) => {
-    const { record, planes } = planCopy([C], [1], [1])
-    const from = after(list.operand('x'), 4 * C * row)
-    list.call('copy_fwd', planes, (LIGHT * C) / planes, list.out, from, list.integers(record))
+  // By dy, x and gamma, of which sums and statistics are functions: nothing is left for those.
+  gradient: ({ inputs: { dy, x, gamma, stats } }, ddx, d) => {
+    const f = (at: Tensor, scale?: Tensor): Tensor => composeBatch(at, scale, undefined, stats, d)
+    const [ddy, again, dgamma] = gradientAgain(f, gamma ? [x, gamma] : [x], dy, ddx)
+    return { dy: ddy, x: again, gamma: dgamma, sums: undefined }
   },
 })
 

@@ -1,10 +1,24 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { gradcheck } from '../../src/autodiff/gradcheck.js'
 import { grad, valueAndGrad, vjp } from '../../src/autodiff/vjp.js'
-import { add, conv2d, linear, matmul, mul, sum } from '../../src/ops/index.js'
+import {
+  add,
+  batchNorm,
+  conv2d,
+  crossEntropy,
+  exp,
+  linear,
+  localResponseNorm,
+  lpPool2d,
+  matmul,
+  mul,
+  softmax,
+  square,
+  sum,
+} from '../../src/ops/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
+import { DisposedError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
 import { normal, ones, tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 
@@ -107,6 +121,43 @@ describe('gradients', () => {
     x.dispose()
     w.dispose()
     expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it('can be penalized: the gradient of a gradient runs through normalizations, poolings and losses', () => {
+    const before = memoryUsage().liveBytes
+    scope(() => {
+      const inputs = [
+        normal([3, 2, 4, 4], { seed: 1 }),
+        normal([4, 2, 3, 3], { seed: 2 }),
+        normal([4], { seed: 3 }),
+        normal([4], { seed: 4 }),
+      ]
+      const loss = (x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor): Tensor => {
+        const maps = batchNorm(conv2d(x, w, { padding: 1 }), gamma, beta, { training: true })
+        const pooled = lpPool2d(exp(localResponseNorm(maps, { size: 3, alpha: 1 })), { kernel: 2 })
+        return crossEntropy(add(sum(pooled, [2, 3]), softmax(sum(maps, [2, 3]))), [2, 0, 3])
+      }
+      const penalty = (...given: Tensor[]): Tensor =>
+        grad(loss as never)(...given).reduce((total, gradient) => add(total, sum(square(gradient))), tensor(0))
+      expect(
+        gradcheck(penalty, inputs, { step: 3e-3, samples: 16, tolerance: 5e-3 }).errors.every((e) => e < 5e-3),
+      ).toBe(true)
+    })
+    expect(memoryUsage().liveBytes).toBeLessThan(before + 2000)
+  })
+
+  it('of a pass cannot be differentiated by a tape that did not see the pass', () => {
+    scope(() => {
+      const x = normal([2, 3], { seed: 1 })
+      for (const f of [exp, square, (a: Tensor) => softmax(a), (a: Tensor) => localResponseNorm(a, { size: 3 })]) {
+        const { pullback } = vjp(f, x)
+        const late = vjp((a) => add(pullback(ones([2, 3]))[0] as Tensor, a), normal([2, 3]))
+        expect([...late.pullback(ones([2, 3]))[0]!.data()]).toEqual([1, 1, 1, 1, 1, 1])
+        expect(() => vjp(() => pullback(ones([2, 3]))[0] as Tensor, x)).toThrow(UnsupportedError)
+        // By dy, of which the gradient is a linear function, it can.
+        expect(vjp((dy) => pullback(dy)[0] as Tensor, ones([2, 3])).pullback(ones([2, 3]))[0]!.shape).toEqual([2, 3])
+      }
+    })
   })
 
   it('free everything after an error too', () => {

@@ -67,7 +67,7 @@ export interface Window {
 }
 
 /** Every window of every map. */
-function* visitWindows(x: readonly number[], ranges: readonly Range[][]): Generator<Window> {
+export function* visitWindows(x: readonly number[], ranges: readonly Range[][]): Generator<Window> {
   const output = ranges.map((list) => list.length)
   const yShape = [...x.slice(0, 2), ...output]
   for (const index of indices(yShape)) {

@@ -13,11 +13,12 @@ import {
 } from '../../src/ops/loss.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { DisposedError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
+import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
 import { normal, ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { expectClose, oracleCases } from '../helpers/oracle.js'
 import { difference, size } from '../helpers/reference.js'
+import { expectSecond, secondDerivatives } from '../helpers/second.js'
 
 beforeAll(() => init())
 
@@ -204,13 +205,23 @@ describe.each(Object.entries(classLosses))('%s', (name, { op, run, row }) => {
     })
   })
 
-  it('cannot be differentiated twice, and says so', () => {
-    scope(() => {
-      const x = normal([2, 3])
-      const { pullback } = vjp((given) => vjp((logits) => op(logits, [0, 1]), given).pullback()[0]!, x)
-      expect(() => pullback(ones([2, 3]))).toThrow(UnsupportedError)
-    })
-  })
+  it.each([[[2, 3]], [[2, 5, 3]], [[1, 2, 2, 2]], [[3, 1]]])(
+    'has the second derivatives of its definition, shape %j',
+    (shape) => {
+      const [N, classes, ...spatial] = shape as [number, number, ...number[]]
+      const { given, values } = makeLabels('array', [N, ...spatial], classes, 7)
+      scope(() => {
+        for (const reduction of reductions) {
+          for (const share of [0, 0.2]) {
+            const definition = (x: Float64Array): Float64Array =>
+              reduceRows(shape, x, values, (r, label) => row(r, label, share), reduction, new Float64Array(x.length))
+                .value
+            expectSecond((x) => run(x, given, share, reduction), definition, [normal(shape, { seed: 3, std: 2 })])
+          }
+        }
+      })
+    },
+  )
 
   const x = (): Tensor => zeros([2, 3])
   it.each<[string, () => unknown, RegExp]>([
@@ -338,6 +349,114 @@ describe('crossEntropy of weighted and ignored labels and of distributions', () 
       expectClose(gradients[0]!.data(), test.gradients.get('logits')!.data)
       if (isSoft) expectClose(gradients[1]!.data(), test.gradients.get('target')!.data)
       run.dispose()
+    })
+  })
+
+  /** Σ −weight · q · ln p by rows of (N, classes, inner), with what the mean is divided by. */
+  const definition =
+    (shape: number[], reduction: Reduction, weight: readonly number[], count: number) =>
+    (x: ArrayLike<number>, q: ArrayLike<number>): Float64Array => {
+      const [N, classes, ...spatial] = shape as [number, number, ...number[]]
+      const inner = size(spatial)
+      const losses = new Float64Array(N * inner)
+      losses.forEach((_, r) => {
+        const position = (c: number): number => (Math.floor(r / inner) * classes + c) * inner + (r % inner)
+        const row = Array.from({ length: classes }, (__, c) => x[position(c)]!)
+        const logarithm = Math.log(total(row.map(Math.exp)))
+        losses[r] = total(row.map((value, c) => weight[c]! * q[position(c)]! * (logarithm - value)))
+      })
+      if (reduction === 'none') return losses
+      return Float64Array.of(total(losses) / (reduction === 'mean' ? count : 1))
+    }
+
+  it.each([
+    { weight: [1, 0.5, 0, 2] },
+    { ignoreIndex: 255 },
+    { ignoreIndex: 3, weight: [1, 0.5, 3, 2] },
+    { ignoreIndex: 255, labelSmoothing: 0.3 },
+    { ignoreIndex: 255, labelSmoothing: 0.3, weight: [1, 0.5, 0.2, 2] },
+  ])('has the second derivatives of its definition by the logits of labels: %j', (options) => {
+    const shape = [2, 4, 3]
+    const labels = [0, 3, 1, options.ignoreIndex ?? 2, 2, 0]
+    const { labelSmoothing = 0, weight = [1, 1, 1, 1], ignoreIndex } = options
+    // The distributions that the labels stand for, 0 in the rows that are ignored.
+    const q = new Float64Array(24)
+    labels.forEach((label, r) => {
+      for (let c = 0; c < 4 && label !== ignoreIndex; c++) {
+        q[(Math.floor(r / 3) * 4 + c) * 3 + (r % 3)] = (c === label ? 1 - labelSmoothing : 0) + labelSmoothing / 4
+      }
+    })
+    const count = total(labels.map((label) => (label === ignoreIndex ? 0 : weight[label]!)))
+    scope(() => {
+      for (const reduction of reductions) {
+        const reference = definition(shape, reduction, weight, count)
+        expectSecond(
+          (x) => crossEntropy(x, labels, { ...options, reduction }),
+          (x) => reference(x, q),
+          [normal(shape, { seed: 5 })],
+        )
+      }
+    })
+  })
+
+  it.each([{}, { labelSmoothing: 0.3 }, { weight: [1, 0.5, 0, 2] }, { weight: [1, 0.5, 0, 2], labelSmoothing: 0.1 }])(
+    'has the second derivatives of its definition by logits and distributions: %j',
+    (options) => {
+      const shape = [2, 4, 2]
+      const { labelSmoothing = 0, weight = [1, 1, 1, 1] } = options
+      scope(() => {
+        for (const reduction of reductions) {
+          const reference = definition(shape, reduction, weight, 4)
+          expectSecond(
+            (x, target) => crossEntropy(x, target, { ...options, reduction }),
+            (x, target) =>
+              reference(
+                x,
+                target.map((value) => value * (1 - labelSmoothing) + labelSmoothing / 4),
+              ),
+            [normal(shape, { seed: 5 }), uniform(shape, { seed: 6 })],
+          )
+        }
+      })
+    },
+  )
+
+  it('has second derivatives of 0 by the logits of ignored rows, whatever they hold', () => {
+    scope(() => {
+      const x = tensor([
+        [1, 2, 3],
+        [NaN, Infinity, 0],
+      ])
+      const f = (logits: Tensor): Tensor => crossEntropy(logits, [0, 255], { ignoreIndex: 255 })
+      const [dx] = secondDerivatives(f, 0, normal([2, 3]), [x, tensor(1)])
+      expect(Array.from(dx!.data().subarray(3), Math.abs)).toEqual([0, 0, 0])
+      expect(dx!.data().every(Number.isFinite)).toBe(true)
+    })
+  })
+
+  it('has finite second derivatives where a class is impossible or certain', () => {
+    scope(() => {
+      const x = tensor([
+        [-Infinity, 2, 3],
+        [0, 1e4, 0],
+      ])
+      const f = (logits: Tensor): Tensor => crossEntropy(logits, [1, 1])
+      for (const gradient of secondDerivatives(f, 0, ones([2, 3]), [x, tensor(1)])) {
+        expect(gradient.data().every(Number.isFinite)).toBe(true)
+      }
+    })
+  })
+
+  it('has a third derivative', () => {
+    scope(() => {
+      const inputs = [normal([2, 3], { seed: 1 }), ones([])]
+      for (const options of [{}, { weight: [1, 2, 0.5], labelSmoothing: 0.2 }, { weight: [1, 2, 0.5] }]) {
+        for (const k of [0, 1]) {
+          const second = (...at: Tensor[]): Tensor =>
+            secondDerivatives((x) => crossEntropy(x, [0, 2], options), 0, normal([2, 3], { seed: 2 }), at)[k]!
+          expect(gradcheck(second, inputs).ok).toBe(true)
+        }
+      }
     })
   })
 
@@ -517,6 +636,30 @@ describe.each(Object.entries(pairLosses))('%s', (name, { op, argument, element }
       valueAndGrad((x, target) => op(x, target))(normal([4, 5]), zeros([4, 5]))
     })
     expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it.each([[[5]], [[2, 3]], [[]]])('has the second derivatives of its definition, shape %j', (shape) => {
+    scope(() => {
+      for (const reduction of reductions) {
+        const definition = (x: Float64Array, target: Float64Array): ArrayLike<number> => {
+          const losses = x.map((value, i) => element(value, target[i]!).loss)
+          return reduction === 'none' ? losses : [total(losses) / (reduction === 'mean' ? losses.length : 1)]
+        }
+        const inputs = [normal(shape, { std: 2, seed: 3 }), uniform(shape, { seed: 4 })]
+        expectSecond((x, target) => op(x, target, { reduction }), definition, inputs)
+      }
+    })
+  })
+
+  it('has a third derivative', () => {
+    scope(() => {
+      const inputs = [normal([4], { seed: 1 }), uniform([4], { seed: 2 }), ones([])]
+      for (const k of [0, 1, 2]) {
+        const second = (...at: Tensor[]): Tensor =>
+          secondDerivatives((x, target) => op(x, target), 0, normal([4], { seed: 3 }), at)[k]!
+        expect(gradcheck(second, inputs).ok).toBe(true)
+      }
+    })
   })
 
   it('computes only the gradient that is asked for', () => {

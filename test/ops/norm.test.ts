@@ -10,12 +10,13 @@ import {
 } from '../../src/ops/norm.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { DisposedError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
+import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
 import { normal, ones, tensor, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { expectOracle, numbers } from '../helpers/linear.js'
 import { oracleCases } from '../helpers/oracle.js'
 import { difference, size } from '../helpers/reference.js'
+import { expectSecond, secondDerivatives } from '../helpers/second.js'
 
 beforeAll(() => init())
 
@@ -121,13 +122,42 @@ describe('local response normalization', () => {
     })
   })
 
-  it('cannot be differentiated twice, and says so', () => {
+  it.each([
+    [[2, 5, 2], { size: 3 }],
+    [[1, 6, 2, 3], { size: 4, beta: 0.5 }],
+    [[1, 4], { size: 2, beta: 0.6, normalize: 'none' as const }],
+    [[2, 3, 1, 1], { size: 5, beta: 1, k: 2 }],
+    [[1, 3, 5], { size: 1, beta: 2 }],
+    [[1, 2, 3], { size: 40 }],
+  ])('has the second derivatives of its definition, shape %j, %j', (shape, given) => {
+    const options = { alpha: 0.7, beta: 0.75, k: 1.5, normalize: 'size' as const, ...given }
+    const [, C, ...spatial] = shape as [number, number, ...number[]]
+    const pixels = size(spatial)
+    const share = options.normalize === 'size' ? options.alpha / options.size : options.alpha
+    const definition = (x: Float64Array): Float64Array =>
+      x.map((value, i) => {
+        const c = Math.floor(i / pixels) % C
+        let sum = 0
+        for (let j = 0; j < C; j++) {
+          const distance = j - c + Math.floor(options.size / 2)
+          if (distance >= 0 && distance < options.size) sum += x[i + (j - c) * pixels]! ** 2
+        }
+        return value * (options.k + share * sum) ** -options.beta
+      })
     scope(() => {
-      const x = normal([1, 3, 2], { seed: 1 })
-      const twice = (t: Tensor): Tensor =>
-        vjp((u) => localResponseNorm(u, { size: 3 }), t).pullback(ones([1, 3, 2]))[0]!
-      const { pullback } = vjp((t) => twice(t), x)
-      expect(() => pullback(ones([1, 3, 2]))).toThrow(UnsupportedError)
+      expectSecond((x) => localResponseNorm(x, options), definition, [normal(shape, { seed: 1 })])
+    })
+  })
+
+  it('has a third derivative', () => {
+    scope(() => {
+      const inputs = [normal([1, 4, 2], { seed: 1 }), normal([1, 4, 2], { seed: 2 })]
+      const weights = normal([1, 4, 2], { seed: 3 })
+      const f = (x: Tensor): Tensor => localResponseNorm(x, { size: 3, alpha: 1 })
+      for (const k of [0, 1]) {
+        const second = (...at: Tensor[]): Tensor => secondDerivatives(f, 0, weights, at)[k]!
+        expect(gradcheck(second, inputs).ok).toBe(true)
+      }
     })
   })
 })
@@ -242,6 +272,79 @@ describe('batch normalization', () => {
       expect(gradcheck((x, g, b) => batchNorm(x, g, b, { training: true }), inputs).ok).toBe(true)
       const running = { runningMean: tensor([0.3, -0.2]), runningVar: tensor([1.5, 0.7]) }
       expect(gradcheck((x, g, b) => batchNorm(x, g, b, running), inputs).ok).toBe(true)
+    })
+  })
+
+  describe.each([[[4, 2]], [[3, 2, 3]], [[2, 3, 1, 5]], [[2, 1, 1, 1]]])('of shape %j', (shape) => {
+    const [, C, ...spatial] = shape as [number, number, ...number[]]
+    const pixels = size(spatial)
+    const running = { mean: [0.3, -0.2, 0.1].slice(0, C), variance: [1.5, 0.7, 1.1].slice(0, C) }
+    it.each([
+      [true, 'both'],
+      [true, 'gamma'],
+      [true, 'neither'],
+      [false, 'both'],
+      [false, 'beta'],
+    ])('has the second derivatives of its definition, training %s, given %s of gamma and beta', (training, affine) => {
+      const has = (what: string): boolean => affine === what || affine === 'both'
+      const eps = 0.1
+      const definition = (x: Float64Array, ...affines: Float64Array[]): Float64Array => {
+        const gamma = has('gamma') ? affines.shift() : undefined
+        const beta = affines[0]
+        const { mean, variance } = training ? statistics(x, shape) : running
+        return x.map((value, i) => {
+          const c = Math.floor(i / pixels) % C
+          return ((value - mean[c]!) / Math.sqrt(variance[c]! + eps)) * (gamma?.[c] ?? 1) + (beta?.[c] ?? 0)
+        })
+      }
+      scope(() => {
+        const inputs = [normal(shape, { seed: 5 })]
+        for (const what of ['gamma', 'beta']) if (has(what)) inputs.push(normal([C], { seed: 6 + inputs.length }))
+        const options = training
+          ? { training, eps }
+          : { eps, runningMean: tensor(running.mean), runningVar: tensor(running.variance) }
+        expectSecond(
+          (x, ...affines) => {
+            const gamma = has('gamma') ? affines.shift() : undefined
+            return batchNorm(x, gamma, affines[0], options)
+          },
+          definition,
+          inputs,
+        )
+      })
+    })
+  })
+
+  it('has a third derivative', () => {
+    scope(() => {
+      const inputs = [normal([3, 2, 2], { seed: 1 }), normal([2], { seed: 2 }), normal([3, 2, 2], { seed: 3 })]
+      const weights = [normal([3, 2, 2], { seed: 4 }), normal([2], { seed: 5 })]
+      const f = (x: Tensor, gamma: Tensor): Tensor => batchNorm(x, gamma, undefined, { training: true, eps: 0.1 })
+      for (const by of [0, 1]) {
+        for (const k of [0, 1, 2]) {
+          const second = (...at: Tensor[]): Tensor => secondDerivatives(f, by, weights[by]!, at)[k]!
+          expect(gradcheck(second, inputs, { step: 3e-3 }).ok).toBe(true)
+        }
+      }
+    })
+  })
+
+  it('has second derivatives that data far from zero do not spoil', () => {
+    scope(() => {
+      const [base, dy, weights] = [1, 2, 3].map((seed) => normal([1, 1, 40], { seed })) as [Tensor, Tensor, Tensor]
+      // Sixteenths, which are the same numbers 4096 further on.
+      const x = base.data().map((value) => Math.round(16 * value) / 16)
+      const f = (given: Tensor): Tensor => batchNorm(given, undefined, undefined, { training: true })
+      const [here, there] = [0, 4096].map((offset) =>
+        secondDerivatives(f, 0, weights, [
+          tensor(
+            x.map((value) => value + offset),
+            [1, 1, 40],
+          ),
+          dy,
+        ]).map((t) => t.data()),
+      ) as [Float32Array[], Float32Array[]]
+      there.forEach((gradient, k) => near(gradient, here[k]!, 1e-5))
     })
   })
 

@@ -5,11 +5,12 @@ import { grad, vjp } from '../../src/autodiff/vjp.js'
 import { logSoftmax, softmax } from '../../src/ops/softmax.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { DisposedError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
-import { normal, ones, tensor, zeros } from '../../src/tensor/create.js'
+import { DisposedError, ShapeError } from '../../src/runtime/errors.js'
+import { normal, ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { expectClose, oracleCases } from '../helpers/oracle.js'
 import { difference, size } from '../helpers/reference.js'
+import { expectSecond, secondDerivatives } from '../helpers/second.js'
 
 beforeAll(() => init())
 
@@ -169,12 +170,37 @@ describe.each(Object.entries(definitions))('%s', (name, { op, value, gradient })
     expect(memoryUsage().liveBytes).toBe(before)
   })
 
-  it('cannot be differentiated twice, and says so', () => {
+  it.each([
+    [[2, 5], 1],
+    [[2, 3, 5], 1],
+    [[3, 2, 2], 0],
+    [[1, 2, 7], -1],
+    [[4, 1], 1],
+  ])('has the second derivatives of its definition, shape %j, axis %i', (shape, axis) => {
+    const definition = (x: Float64Array): Float64Array =>
+      alongAxis(shape, axis < 0 ? axis + shape.length : axis, [x], value)
     scope(() => {
-      const x = normal([2, 3])
-      expect(() =>
-        vjp((given) => vjp((inner) => op(inner), given).pullback(ones([2, 3]))[0]!, x).pullback(ones([2, 3])),
-      ).toThrow(UnsupportedError)
+      expectSecond((x) => op(x, axis), definition, [normal(shape, { seed: 6 })])
+    })
+  })
+
+  it('has a third derivative', () => {
+    scope(() => {
+      const inputs = [normal([2, 3], { seed: 4 }), normal([2, 3], { seed: 5 })]
+      const weights = uniform([2, 3], { seed: 6 })
+      for (const k of [0, 1]) {
+        const second = (...given: Tensor[]): Tensor => secondDerivatives((x) => op(x), 0, weights, given)[k]!
+        expect(gradcheck(second, inputs).ok).toBe(true)
+      }
+    })
+  })
+
+  it('has finite second derivatives where classes are impossible', () => {
+    scope(() => {
+      const inputs = [tensor([[0.5, -Infinity, 1, -200]]), tensor([[1, 2, 3, 4]])]
+      for (const gradient of secondDerivatives((x) => op(x), 0, ones([1, 4]), inputs)) {
+        expect(gradient.data().every(Number.isFinite)).toBe(true)
+      }
     })
   })
 

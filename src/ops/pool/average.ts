@@ -30,9 +30,11 @@ export function averaging<O>(name: string, describe: Describe<O>): Op<{ x: Tenso
   })
 }
 
-const average: Op<{ x: Tensor }, Pool> = averaging('avgPool', (_, __, pool: Pool) => pool)
+/** The operation on what `makePool` describes: sums over windows, scaled by numerator / extent. */
+export const average: Op<{ x: Tensor }, Pool> = averaging('avgPool', (_, __, pool: Pool) => pool)
 
-const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
+/** The adjoint of `average`. */
+export const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
   infer: (_, pool) => pool,
   output: ({ xShape }) => xShape,
   prepare: (list, { maps, work, record }) => {

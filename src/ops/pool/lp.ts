@@ -2,6 +2,14 @@
  * p-norm over sliding windows: x (N, C, …) -> y (N, C, …output extents), y = (Σ xᵖ)^(1/p); the sum of a partial window is
  * scaled up to a full one's. dx = xᵖ⁻¹ · Σ dy · y¹⁻ᵖ over the windows of x. The kernels are those of
  * assembly/ops/pool/lp.ts.
+ *
+ * Second derivatives: with S the scaled sum over windows, Sᵀ its adjoint and c the gradient of dx, the loss changes with
+ *
+ *   dy by y¹⁻ᵖ · S(c · xᵖ⁻¹)
+ *   y by (1 − p) · dy · y⁻ᵖ · S(c · xᵖ⁻¹)
+ *   x by (p − 1) · c · xᵖ⁻² · Sᵀ(dy · y¹⁻ᵖ)
+ *
+ * where a power of y is 0 if y is 0 and p is not 1, as in dx.
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
@@ -10,7 +18,10 @@ import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { HEAVY } from '../../runtime/work.js'
 import { checkKeys, type Names } from '../../runtime/options.js'
-import type { Tensor } from '../../tensor/tensor.js'
+import { tensor } from '../../tensor/create.js'
+import { scope, type Tensor } from '../../tensor/tensor.js'
+import { add, mul, pow } from '../elementwise.js'
+import { average, spread } from './average.js'
 
 /** Options of `lpPool1d` and `lpPool2d`. */
 export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
@@ -32,6 +43,15 @@ interface LpPool {
   readonly p: number
 }
 
+/** 1 where both tensors are 0, and 0 elsewhere. */
+const zerosOf = (a: Tensor, b: Tensor): Tensor => {
+  const other = b.data()
+  return tensor(
+    a.data().map((value, i) => (value === 0 && other[i] === 0 ? 1 : 0)),
+    a.shape,
+  )
+}
+
 /** dx of lpPool. */
 const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('lpPoolGradient', {
   infer: (_, described) => described,
@@ -40,6 +60,26 @@ const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('l
     const ws = list.perThread(withIntegers(record, (shape) => kernels().lppool_dx_workspace(shape)))
     const from = [list.operand('dy'), list.operand('x'), list.operand('y')] as const
     list.call('lppool_dx', maps, HEAVY * (inputPixels + pixels), list.out, ...from, ws, p, list.integers(record))
+  },
+  gradient: ({ inputs: { dy, x, y }, need }, ddx, { pool, p }) => {
+    if (p === 1) return { dy: need.dy && average({ x: ddx }, pool), x: undefined, y: undefined }
+    // dy·yⁿ, and 0 where y is 0: there y is raised by 1.
+    const scaled = (given: Tensor, n: number): Tensor => {
+      const none = zerosOf(y, y)
+      return mul(mul(given, add(mul(none, -1), 1)), pow(add(y, none), n))
+    }
+    const sums = (): Tensor => average({ x: mul(ddx, pow(x, p - 1)) }, pool)
+    return {
+      dy: need.dy && scope(() => scaled(sums(), 1 - p)),
+      y: need.y && scope(() => mul(scaled(mul(dy, sums()), -p), 1 - p)),
+      x:
+        need.x &&
+        scope(() => {
+          const spreads = spread({ dy: scaled(dy, 1 - p) }, pool)
+          // x is raised by 1 in windows of zeros alone, whose powers with p < 2 are infinite.
+          return mul(mul(mul(ddx, spreads), pow(add(x, zerosOf(x, spreads)), p - 2)), p - 1)
+        }),
+    }
   },
 })
 

@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { gradcheck } from '../../../src/autodiff/gradcheck.js'
 import { vjp } from '../../../src/autodiff/vjp.js'
 import { lpPool1d, lpPool2d } from '../../../src/ops/pool/lp.js'
 import { init } from '../../../src/runtime/embedded.js'
-import { tensor, zeros } from '../../../src/tensor/create.js'
+import { normal, ones, tensor, uniform, zeros } from '../../../src/tensor/create.js'
 import { scope, type Tensor } from '../../../src/tensor/tensor.js'
 import { numbers } from '../../helpers/linear.js'
 import {
@@ -13,11 +14,13 @@ import {
   itAgreesWithPyTorch,
   options,
   sliding,
+  visitWindows,
   type Naive,
   type Window,
   type Windows,
 } from '../../helpers/pool.js'
 import { size } from '../../helpers/reference.js'
+import { expectSecond, secondDerivatives } from '../../helpers/second.js'
 import { itRefuses } from '../../helpers/refusals.js'
 
 beforeAll(() => init())
@@ -79,6 +82,52 @@ describe('p-norm pooling', () => {
       )
       expect([...value.data()]).toEqual([0])
       expect([...pullback(tensor([[[[1]]]]))[0]!.data()]).toEqual([0, 0, 0, 0, 0, 0])
+    })
+  })
+
+  it.each([
+    { shape: [1, 1, 7], kernel: [3], stride: [2], ceil: false },
+    { shape: [2, 1, 5], kernel: [2], stride: [2], ceil: true },
+    { shape: [1, 2, 4, 3], kernel: [2, 2], stride: [1, 1], ceil: false },
+    { shape: [1, 1, 5, 5], kernel: [2, 3], stride: [2, 2], ceil: true },
+    { shape: [2, 1, 3, 5], kernel: [3, 2], stride: [3, 2], ceil: false },
+  ])('has the second derivatives of its definition: %j', ({ shape, kernel, stride, ceil }) => {
+    const pool = lpPools[kernel.length - 1]!
+    const [padding, dilation] = [kernel.map((): [number, number] => [0, 0]), kernel.map(() => 1)]
+    const windows: Windows = { kernel, stride, padding, dilation, ceil }
+    const ranges = kernel.map((_, axis) => sliding(shape[axis + 2]!, windows, axis))
+    for (const p of [1, 2, 3, 4, 1.5, 0.5]) {
+      const naive = naivePower(p, size(kernel))
+      scope(() => {
+        const x = uniform(shape, { low: 0.5, high: 1.5, seed: 8 })
+        expectSecond(
+          (input) => pool(input, { kernel, stride, ceil, p }),
+          (values) => Array.from(visitWindows(shape, ranges), (window) => naive.value(values as never, window)),
+          [x],
+        )
+      })
+    }
+  })
+
+  it('has second derivatives by x of any sign, and a third', () => {
+    scope(() => {
+      const inputs = [normal([1, 1, 6], { seed: 2 }), normal([1, 1, 3], { seed: 3 })]
+      const weights = normal([1, 1, 6], { seed: 4 })
+      const f = (x: Tensor): Tensor => lpPool1d(x, { kernel: 2 })
+      for (const k of [0, 1]) {
+        const second = (...given: Tensor[]): Tensor => secondDerivatives(f, 0, weights, given)[k]!
+        expect(gradcheck(second, inputs, { step: 3e-3 }).ok).toBe(true)
+      }
+    })
+  })
+
+  it.each([1, 1.5, 2, 3])('has second derivatives of 0 in windows of zeros, p = %d', (p) => {
+    scope(() => {
+      const inputs = [tensor([[[0, 0, 3, 4]]]), tensor([[[1, 1]]])]
+      const [dx, ddy] = secondDerivatives((x) => lpPool1d(x, { kernel: 2, p }), 0, ones([1, 1, 4]), inputs)
+      expect([...dx!.data().subarray(0, 2)]).toEqual([0, 0])
+      expect(dx!.data().every(Number.isFinite)).toBe(true)
+      expect(ddy!.data()[0]).toBe(p === 1 ? 2 : 0)
     })
   })
 
