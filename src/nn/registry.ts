@@ -161,16 +161,17 @@ function graphFrom(config: Record<string, unknown>, name: string): Graph {
 
 /** Lists and objects within one another; a node, its layer and that layer's options are five. */
 const MAX_DEPTH = 32
-/** Values at one level. A list that holds itself twice has as many at level 22. */
-const MAX_WIDTH = 2 ** 22
-
 /** Whether a value has at most so many levels; it may hold itself. Without recursion, which would be as deep. */
 function isShallow(value: unknown): boolean {
-  let level: unknown[] = [value]
+  // What is held in several places is followed once, or the number of places would double from level to level.
+  let level = new Set<unknown>([value])
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
-    level = level.flatMap((item): unknown[] => (typeof item === 'object' && item !== null ? Object.values(item) : []))
-    if (level.length === 0) return true
-    if (level.length > MAX_WIDTH) return false
+    const next = new Set<unknown>()
+    for (const item of level) {
+      if (typeof item === 'object' && item !== null) for (const held of Object.values(item)) next.add(held)
+    }
+    if (next.size === 0) return true
+    level = next
   }
   return false
 }
@@ -184,7 +185,7 @@ export function modelFromJSON(config: unknown, name = 'model'): Graph {
   if (!isObject(config) || (config['type'] !== 'Sequential' && config['type'] !== 'Graph'))
     throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'`)
   if (!isShallow(config)) {
-    throw new FormatError(`${name}: it is nested more than ${MAX_DEPTH} levels deep, or too wide, which no model is`)
+    throw new FormatError(`${name}: it is nested more than ${MAX_DEPTH} levels deep, which no model is`)
   }
   try {
     return config['type'] === 'Graph' ? graphFrom(config, name) : chainFrom(config, name)

@@ -46,22 +46,44 @@ export function visitConv(
   { stride, lo, dilation, groups, flip }: ConvSpec,
   visit: (xi: number, wi: number, yi: number) => void,
 ): void {
-  const [, C] = x as [number, number]
-  const [K, groupC, ...kernel] = w as [number, number, ...number[]]
-  for (const out of indices(y)) {
-    const [n, k, ...pixel] = out as [number, number, ...number[]]
-    const first = Math.floor(k / (K / groups)) * (C / groups)
-    for (const tap of indices([groupC, ...kernel])) {
-      const [c, ...offset] = tap as [number, ...number[]]
-      const position = pixel.map(
-        (p, axis) =>
-          p * (stride[axis] as number) -
-          (lo[axis] as number) +
-          (dilation[axis] as number) *
-            (flip ? (kernel[axis] as number) - 1 - (offset[axis] as number) : (offset[axis] as number)),
-      )
-      if (position.some((value, axis) => value < 0 || value >= (x[axis + 2] as number))) continue
-      visit(at(x, [n, first + c, ...position]), at(w, [k, c, ...offset]), at(y, out))
+  /** One or two directions as three, the others of one element. */
+  const three = (values: readonly number[], filler: number): [number, number, number] =>
+    [...new Array<number>(3 - values.length).fill(filler), ...values] as [number, number, number]
+  const [C, K, groupC] = [x[1] as number, w[0] as number, w[1] as number]
+  const [D, H, W] = three(x.slice(2), 1)
+  const [T, R, S] = three(w.slice(2), 1)
+  const [O, P, Q] = three(y.slice(2), 1)
+  const [steps, before, apart] = [three(stride, 1), three(lo, 0), three(dilation, 1)]
+  const inOrder = (tap: number, taps: number): number => (flip ? taps - 1 - tap : tap)
+  /** Where the input meets tap `tap` of window i along one direction. */
+  const meets = (axis: 0 | 1 | 2, i: number, tap: number, taps: number): number =>
+    i * steps[axis] - before[axis] + apart[axis] * inOrder(tap, taps)
+  let yi = 0
+  for (let n = 0; n < (y[0] as number); n++) {
+    for (let k = 0; k < K; k++) {
+      const first = n * C + Math.floor(k / (K / groups)) * (C / groups)
+      for (let o = 0; o < O; o++) {
+        for (let p = 0; p < P; p++) {
+          for (let q = 0; q < Q; q++) {
+            let wi = k * groupC * T * R * S
+            for (let c = 0; c < groupC; c++) {
+              for (let t = 0; t < T; t++) {
+                const d = meets(0, o, t, T)
+                for (let r = 0; r < R; r++) {
+                  const h = meets(1, p, r, R)
+                  const row = (((first + c) * D + d) * H + h) * W
+                  const outside = d < 0 || d >= D || h < 0 || h >= H
+                  for (let s = 0; s < S; s++, wi++) {
+                    const column = meets(2, q, s, S)
+                    if (!outside && column >= 0 && column < W) visit(row + column, wi, yi)
+                  }
+                }
+              }
+            }
+            yi++
+          }
+        }
+      }
     }
   }
 }
