@@ -8,7 +8,7 @@ import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { adjointProblem, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
-import { copiesPlanes, isWide, skipsPadding } from './reach.js'
+import { copiesPlanes, skipsPadding } from './reach.js'
 import { recordOf } from './record.js'
 import { isRowwise } from './rows.js'
 import { threeDirections } from './window.js'
@@ -20,7 +20,7 @@ interface Algorithm {
   unsupported(problem: ConvProblem, pass: ConvPass): string | undefined
   /** Why it is not taken unasked, or undefined if it is. */
   reserved?(problem: ConvProblem): string | undefined
-  /** Whether it can do problems whose padded image is too large to be made (src/plan/reach.ts). */
+  /** Whether it can do problems whose padding is far more than what meets the input (`skipsPadding`, src/plan/reach.ts). */
   readonly wide?: boolean
   /** Computes on transformed tiles: a bias for each location is added afterwards. */
   readonly tiled?: boolean
@@ -105,7 +105,7 @@ export const algorithms = {
       if (stride.some((step) => step !== 1)) return 'its input gradient needs stride 1'
       const reach = (axis: number): number => (dilation[axis] as number) * ((kernel[axis] as number) - 1)
       if (lo.some((zeros, axis) => zeros > reach(axis))) return 'padding must be below the kernel'
-      return isWide(adjointProblem(problem)) ? tooWide : undefined
+      return skipsPadding(adjointProblem(problem)) ? tooWide : undefined
     },
     counts: depthwise,
   },
@@ -159,7 +159,7 @@ export const isTiled = (name: ConvAlgorithm): boolean => entry(name).tiled ?? fa
 /** Why an algorithm cannot do a pass, or undefined if it can. */
 function unsupported(name: ConvAlgorithm, problem: ConvProblem, pass: ConvPass): string | undefined {
   const { wide, unsupported: reason } = entry(name)
-  return (wide || !isWide(problem) ? undefined : tooWide) ?? reason(problem, pass)
+  return (wide || !skipsPadding(problem) ? undefined : tooWide) ?? reason(problem, pass)
 }
 
 /** The algorithms that can do a pass. */
