@@ -8,7 +8,7 @@ import type { Place } from '../runtime/calls.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
@@ -110,14 +110,17 @@ const averaged = summing<Request>('mean', (x, { axis, ...options }) => {
  * Σ x over `axis`: one, several, or all when left out.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const sum = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor => summed({ x }, { ...options, axis })
+export const sum = withArity('sum', 3, (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
+  summed({ x }, { ...options, axis }),
+)
 
 /**
  * The mean of x over `axis`: one, several, or all when left out.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const mean = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
-  averaged({ x }, { ...options, axis })
+export const mean = withArity('mean', 3, (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
+  averaged({ x }, { ...options, axis }),
+)
 
 /** x summed to `shape`, which broadcasts to x's: the adjoint of broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
@@ -187,12 +190,15 @@ const smallest = extremum('min', -1)
  * the first of equals.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const max = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor => largest({ x }, { ...options, axis })
+export const max = withArity('max', 3, (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
+  largest({ x }, { ...options, axis }),
+)
 
 /**
  * The smallest element over `axis`: one, several, or all when left out. NaN outdoes every number; the gradient goes to
  * the first of equals.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const min = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
-  smallest({ x }, { ...options, axis })
+export const min = withArity('min', 3, (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
+  smallest({ x }, { ...options, axis }),
+)

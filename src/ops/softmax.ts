@@ -13,6 +13,7 @@ import { kernels } from '../runtime/core.js'
 import { HEAVY } from '../runtime/work.js'
 import { checkAxis, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
+import { withArity } from '../runtime/options.js'
 
 /** (outer, classes, inner): the axis and what lies before and after it. */
 interface Classes {
@@ -58,7 +59,7 @@ function defineSoftmax(name: string, forward: Forward, gradient: Gradient): (x: 
     keeps: ['y'],
     gradient: ({ y }, dy, d) => ({ x: inputGradient({ dy, y }, d) }),
   })
-  return (x, axis = 1) => op({ x }, axis)
+  return withArity(name, 2, (x: Tensor, axis = 1) => op({ x }, axis))
 }
 
 /**

@@ -71,3 +71,28 @@ export function needKeys(what: string, options: unknown, names: object, others?:
 export function defined<T extends object>(options: T | undefined): { [key in keyof T]: Exclude<T[key], undefined> } {
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never
 }
+
+/** @throws ShapeError where an object of options stands behind the last argument of a function, which would be ignored. */
+function checkSurplus(name: string, arity: number, given: object): void {
+  const prototype: unknown = Object.getPrototypeOf(given)
+  if (prototype !== null && prototype !== Object.prototype) return
+  throw new ShapeError(
+    `${name}: there are no options behind its ${arity === 1 ? 'argument' : `${arity} arguments`}, given { ${Object.keys(given).join(', ')} }`,
+  )
+}
+
+/**
+ * A function of the package that takes `arity` arguments, four at most, optional ones and options included. It refuses an object
+ * of options behind the last of them, as in `relu(x, { inplace: true })`. What else stands there is ignored, as JavaScript does,
+ * so that `list.map(relu)` works, which gives the index and the list too.
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function withArity<F extends (...given: never[]) => unknown>(name: string, arity: number, call: F): F {
+  // Rest parameters would make a list in every call.
+  const checked = (a: never, b: never, c: never, d: never, e: never): unknown => {
+    const next = arity < 2 ? b : arity < 3 ? c : arity < 4 ? d : e
+    if (next) checkSurplus(name, arity, next)
+    return call(a, b, c, d)
+  }
+  return Object.defineProperties(checked, { name: { value: name }, length: { value: call.length } }) as unknown as F
+}

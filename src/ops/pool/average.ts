@@ -5,7 +5,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, withIntegers } from '../../runtime/core.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import type { Tensor } from '../../tensor/tensor.js'
 
 export interface AvgPoolOptions extends PoolOptions {
@@ -54,16 +54,10 @@ const avg2d = avgPool(2)
 const avg3d = avgPool(3)
 
 /** Mean over windows: x (N, C, W) -> (N, C, Q). @throws ShapeError when shapes or options do not fit. */
-export function avgPool1d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return avg1d({ x }, options ?? {})
-}
+export const avgPool1d = withArity('avgPool1d', 2, (x: Tensor, options: AvgPoolOptions) => avg1d({ x }, options ?? {}))
 
 /** Mean over windows: x (N, C, H, W) -> (N, C, P, Q). @throws ShapeError when shapes or options do not fit. */
-export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return avg2d({ x }, options ?? {})
-}
+export const avgPool2d = withArity('avgPool2d', 2, (x: Tensor, options: AvgPoolOptions) => avg2d({ x }, options ?? {}))
 
 /** Mean over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). @throws ShapeError when shapes or options do not fit. */
-export function avgPool3d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return avg3d({ x }, options ?? {})
-}
+export const avgPool3d = withArity('avgPool3d', 2, (x: Tensor, options: AvgPoolOptions) => avg3d({ x }, options ?? {}))

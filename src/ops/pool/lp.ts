@@ -9,7 +9,7 @@ import { kernels, withIntegers } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { HEAVY } from '../../runtime/work.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import type { Tensor } from '../../tensor/tensor.js'
 
 /** Options of `lpPool1d` and `lpPool2d`. */
@@ -73,15 +73,11 @@ const lp2d = lpPool(2)
  * a negative sum gives NaN. The gradient is 0 where the sum is 0.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function lpPool1d(x: Tensor, options: LpPoolOptions): Tensor {
-  return lp1d({ x }, options ?? {})
-}
+export const lpPool1d = withArity('lpPool1d', 2, (x: Tensor, options: LpPoolOptions) => lp1d({ x }, options ?? {}))
 
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, H, W) -> (N, C, P, Q). The powers keep signs, as torch.nn.LPPool2d does: with an
  * odd p a negative sum gives NaN. The gradient is 0 where the sum is 0.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function lpPool2d(x: Tensor, options: LpPoolOptions): Tensor {
-  return lp2d({ x }, options ?? {})
-}
+export const lpPool2d = withArity('lpPool2d', 2, (x: Tensor, options: LpPoolOptions) => lp2d({ x }, options ?? {}))
