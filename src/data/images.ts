@@ -239,6 +239,7 @@ function examplesInMemory(source: ImageDataset, painter: Painter, drawn: Drawn):
   const pixels = shape[0] * shape[1] * shape[2]
   return {
     size,
+    labels: source.labels,
     batch: (indices, draw) => ({
       x: paintBatch(painter, indices.length, drawn(draw), (n) => ({
         pixels: images,
@@ -252,6 +253,7 @@ function examplesInMemory(source: ImageDataset, painter: Painter, drawn: Drawn):
 function examplesInFiles(source: ImageFiles, painter: Painter, drawn: Drawn): DistantExamples<Int32Array> {
   return {
     size: source.size,
+    labels: source.labels,
     async read(indices) {
       const all = await Promise.all(Array.from(indices, (index) => source.read(index)))
       const sound = indices.filter((_, n) => all[n] !== undefined)

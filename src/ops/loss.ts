@@ -295,6 +295,12 @@ const labelEntropy = defineClassLoss(
   },
 )
 
+/** What the mean that a loss gives is over, where that is not the number of its rows: the sum of their factors. */
+const counts = new WeakMap<Tensor, number>()
+
+/** The sum of the factors of the rows that a mean is over: of weights of classes, 0 for labels that are ignored. */
+export const countedBy = (loss: Tensor): number | undefined => counts.get(loss)
+
 /**
  * Cross-entropy of softmax(logits) and labels, in nats: −ln p[label], from logits (N, classes, …) and one label for
  * each (N, …); equations (6.29) and (6.30). With `labelSmoothing` ε: (1 − ε) · −ln p[label] + ε · mean of −ln p.
@@ -313,7 +319,14 @@ export const crossEntropy = withArity(
     checkTensor(logits, name, 'logits')
     const soft = isSoft(target, logits.ndim) ? target : undefined
     // Labels of which each has a row of its own to be smoothed are distributions.
-    if (!soft && !(weight && labelSmoothing)) return labelEntropy(logits, target, options)
+    if (!soft && !(weight && labelSmoothing)) {
+      const loss = labelEntropy(logits, target, options)
+      if (reduction === 'mean' && (weight || ignoreIndex !== undefined)) {
+        const [N, classes, ...spatial] = logits.shape as [number, number, ...number[]]
+        counts.set(loss, checkLabels(name, target, [N, ...spatial], classes, options).count)
+      }
+      return loss
+    }
     return scope(() => {
       const { shape } = logits
       const [N, classes, ...spatial] = shape as [number, number, ...number[]]
@@ -352,7 +365,9 @@ export const crossEntropy = withArity(
       for (let row = 0; row < N * inner; row++) {
         hot[(Math.floor(row / inner) * classes + (labels[row] as number)) * inner + (row % inner)] = seen?.[row] ?? 1
       }
-      return entropy(spread(tensor(hot, shape)), count)
+      const loss = entropy(spread(tensor(hot, shape)), count)
+      if (reduction === 'mean') counts.set(loss, count)
+      return loss
     })
   },
 )

@@ -37,6 +37,8 @@ export interface ReadExamples<Target> {
 export interface Examples<Target> {
   /** How many there are. */
   readonly size: number
+  /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
+  readonly labels?: ArrayLike<unknown>
   /** The examples of these numbers as a batch. `draw` seeds what is done to them at random. */
   batch(indices: Int32Array, draw?: Draw): Batch<Target>
 }
@@ -45,6 +47,8 @@ export interface Examples<Target> {
 export interface DistantExamples<Target> {
   /** How many there are. */
   readonly size: number
+  /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
+  readonly labels?: ArrayLike<unknown>
   /** Reads the examples of these numbers, from a disk or a network. */
   read(indices: Int32Array): Promise<ReadExamples<Target>>
 }
@@ -106,7 +110,11 @@ export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examp
           indices,
           (index) => (list as number[])[index],
         )
-  return { size, batch: (indices) => ({ x: rowsOf(x, own, indices), target: targetOf(indices) as Target }) }
+  return {
+    size,
+    ...(isFloats ? {} : { labels: list as ArrayLike<unknown> }),
+    batch: (indices) => ({ x: rowsOf(x, own, indices), target: targetOf(indices) as Target }),
+  }
 }
 
 /**
@@ -137,7 +145,7 @@ export function arrayExamples<Label, Item extends { readonly y: Label }>(
     })
     return { x, target: items.map(({ y }) => y) }
   }
-  return { size: list.length, batch }
+  return { size: list.length, labels: list.map((item) => (item as Item | undefined)?.y), batch }
 }
 
 /** Streams of random numbers, so that no two uses of a seed share any. */
