@@ -173,5 +173,9 @@ describe('toeplitz evaluate', () => {
       /dog: the model has no class dog; its classes are ape, bee, cat$/,
     )
     await expect(evaluate(runs.split, join(root, 'nowhere'))).rejects.toThrow(/nowhere: no such directory$/)
+    const file = join(runs.split, 'model.json')
+    await expect(evaluate(runs.split, file)).rejects.toThrow(
+      /model\.json: is a file; give a folder that has one for each/,
+    )
   })
 })
