@@ -70,7 +70,7 @@ export const linear = withArity('linear', 3, (x: Tensor, w: Tensor, bias?: Tenso
       `linear: x ${showShape(x.shape)} has ${features} features, w ${showShape(w.shape)} takes ${inputs}; w must be (out, ${features})`,
     )
   }
-  if (bias) checkTensor(bias, 'linear', 'bias')
+  if (bias !== undefined) checkTensor(bias, 'linear', 'bias')
   if (bias && !sameShape(bias.shape, [units])) {
     throw new ShapeError(`linear: bias must be (${units}) as w has ${units} rows, given ${showShape(bias.shape)}`)
   }

@@ -245,8 +245,8 @@ function defineClassLoss<O extends LossOptions, R extends object>(
       }
       const [N, classes, ...spatial] = shape as [number, number, ...number[]]
       const rows = [N, ...spatial]
-      const reduction = checkReduction(name, options.reduction ?? 'mean')
       const resolved = resolve(options)
+      const reduction = checkReduction(name, options.reduction ?? 'mean')
       const { labels, count } = checkLabels(name, target, rows, classes, options)
       return {
         outer: N,
@@ -275,7 +275,7 @@ function defineClassLoss<O extends LossOptions, R extends object>(
   }
   const op = defineOp(name, definition)
   return withArity(name, 3, (logits: Tensor, target: Labels | Distributions, options?: O) =>
-    op({ logits }, { target, options: options ?? ({} as O) }),
+    op({ logits }, { target, options: options === undefined ? ({} as O) : options }),
   )
 }
 

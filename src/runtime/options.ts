@@ -42,13 +42,20 @@ export function unknownName(kind: string, given: string, names: readonly string[
 }
 
 /**
+ * Whether an object is of a kind that has a name, such as a Tensor or a Map, whose members are none that a loop over its keys
+ * meets. A module, which may hold options, has its name on its own.
+ */
+const isOther = (options: object): boolean =>
+  Symbol.toStringTag in options && !Object.hasOwn(options, Symbol.toStringTag)
+
+/**
  * Checks that an options object has only names that are known, each in one of the objects; undefined passes. It runs in every
  * call of an operation, in 50 ns, and goes through what is given, not through what there is.
  * @throws ShapeError that tells the nearest name.
  */
 export function checkKeys(what: string, options: unknown, names: object, others?: object): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options) || isOther(options)) {
     throw new ShapeError(`${what}: the options must be an object, given ${inWords(options)}`)
   }
   for (const key in options) {
@@ -72,18 +79,23 @@ export function defined<T extends object>(options: T | undefined): { [key in key
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never
 }
 
-/** @throws ShapeError where an object of options stands behind the last argument of a function, which would be ignored. */
-function checkSurplus(name: string, arity: number, given: object): void {
-  const prototype: unknown = Object.getPrototypeOf(given)
-  if (prototype !== null && prototype !== Object.prototype) return
-  throw new ShapeError(
-    `${name}: there are no options behind its ${arity === 1 ? 'argument' : `${arity} arguments`}, given { ${Object.keys(given).join(', ')} }`,
-  )
+/**
+ * @throws ShapeError where options stand behind the last argument of a function, which would be ignored: an object, or what
+ * other libraries take there, a word or true
+ */
+function checkSurplus(name: string, arity: number, given: unknown): void {
+  let shown = inWords(given)
+  if (typeof given === 'object') {
+    const prototype: unknown = Object.getPrototypeOf(given)
+    if (prototype !== null && prototype !== Object.prototype) return
+    shown = `{ ${Object.keys(given as object).join(', ')} }`
+  } else if (typeof given !== 'string' && given !== true) return
+  throw new ShapeError(`${name}: there are no options behind argument ${arity}, given ${shown}`)
 }
 
 /**
  * A function of the package that takes `arity` arguments, four at most, optional ones and options included. It refuses an object
- * of options behind the last of them, as in `relu(x, { inplace: true })`. What else stands there is ignored, as JavaScript does,
+ * of options behind the last of them, as in `relu(x, { inplace: true })`, a word and true. What else stands there is ignored, as JavaScript does,
  * so that `list.map(relu)` works, which gives the index and the list too.
  */
 /* @__NO_SIDE_EFFECTS__ */

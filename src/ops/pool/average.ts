@@ -43,21 +43,20 @@ const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
   gradient: ({ need }, ddx, pool) => ({ dy: need.dy && average({ x: ddx }, pool) }),
 })
 
-const avgPool = (directions: number): Op<{ x: Tensor }, AvgPoolOptions> =>
-  averaging(`avgPool${directions}d`, (name, x, options) => {
+function avgPool(directions: number): (x: Tensor, options: AvgPoolOptions) => Tensor {
+  const name = `avgPool${directions}d`
+  const op = averaging<AvgPoolOptions>(name, (_, x, options) => {
     checkKeys(name, options, poolNames, avgPoolNames)
     return slide(name, directions, x, { ...options, dilation: 1 }, { countIncludePad: options.countIncludePad })
   })
-
-const avg1d = avgPool(1)
-const avg2d = avgPool(2)
-const avg3d = avgPool(3)
+  return withArity(name, 2, (x: Tensor, options: AvgPoolOptions) => op({ x }, options ?? {}))
+}
 
 /** Mean over windows: x (N, C, W) -> (N, C, Q). @throws ShapeError when shapes or options do not fit. */
-export const avgPool1d = withArity('avgPool1d', 2, (x: Tensor, options: AvgPoolOptions) => avg1d({ x }, options ?? {}))
+export const avgPool1d = avgPool(1)
 
 /** Mean over windows: x (N, C, H, W) -> (N, C, P, Q). @throws ShapeError when shapes or options do not fit. */
-export const avgPool2d = withArity('avgPool2d', 2, (x: Tensor, options: AvgPoolOptions) => avg2d({ x }, options ?? {}))
+export const avgPool2d = avgPool(2)
 
 /** Mean over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). @throws ShapeError when shapes or options do not fit. */
-export const avgPool3d = withArity('avgPool3d', 2, (x: Tensor, options: AvgPoolOptions) => avg3d({ x }, options ?? {}))
+export const avgPool3d = avgPool(3)
