@@ -38,7 +38,7 @@ export interface Examples<Target> {
   /** How many there are. */
   readonly size: number
   /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
-  readonly labels?: ArrayLike<unknown>
+  readonly labels?: ArrayLike<unknown> | undefined
   /** The examples of these numbers as a batch. `draw` seeds what is done to them at random. */
   batch(indices: Int32Array, draw?: Draw): Batch<Target>
 }
@@ -48,7 +48,7 @@ export interface DistantExamples<Target> {
   /** How many there are. */
   readonly size: number
   /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
-  readonly labels?: ArrayLike<unknown>
+  readonly labels?: ArrayLike<unknown> | undefined
   /** Reads the examples of these numbers, from a disk or a network. */
   read(indices: Int32Array): Promise<ReadExamples<Target>>
 }
@@ -112,7 +112,10 @@ export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examp
         )
   return {
     size,
-    ...(isFloats ? {} : { labels: list as ArrayLike<unknown> }),
+    get labels() {
+      if (row.length > 0) return undefined
+      return list instanceof Tensor ? list.data() : (list as ArrayLike<unknown>)
+    },
     batch: (indices) => ({ x: rowsOf(x, own, indices), target: targetOf(indices) as Target }),
   }
 }

@@ -49,5 +49,7 @@ export async function checkTargets<Target, Output>(
       if (!(error instanceof ToeplitzError)) throw error
       throw new ShapeError(`fit: example ${index} of ${what} cannot be used: ${error.message}`)
     }
+    // A loss that takes a fraction takes numbers, and no classes.
+    if (typeof number === 'number' && number % 1 !== 0) return
   }
 }

@@ -108,6 +108,8 @@ describe('labels that no loss takes', () => {
   const ways: [string, (labels: number[]) => unknown][] = [
     ['arrays', (y) => ({ x: images(20), y })],
     ['tensorExamples', (y) => tensorExamples(images(20), y)],
+    ['a tensor', (y) => ({ x: images(20), y: tensor(y) })],
+    ['floats', (y) => ({ x: images(20), y: Float32Array.from(y) })],
     ['arrayExamples', (y) => arrayExamples(y.map((label) => ({ y: label })), () => normal([1, 8, 8]))], // prettier-ignore
     [
       'imageExamples',
@@ -115,7 +117,11 @@ describe('labels that no loss takes', () => {
     ],
   ]
   it.each(ways)('are told before the first step, in %s', async (way, make) => {
-    for (const label of way === 'imageExamples' ? [2, 7] : [2, -1, 0.5, NaN, '1']) {
+    for (const label of way === 'imageExamples'
+      ? [2, 7]
+      : way === 'a tensor' || way === 'floats'
+        ? [2, -1, 0.5, NaN]
+        : [2, -1, 0.5, NaN, '1']) {
       for (const [what, index, place] of [
         ['validation', 3, 'validation'],
         ['data', 19, 'the data'],
