@@ -8,7 +8,7 @@ import { preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
 import { ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
-import { checkModel, checkObject } from '../runtime/check.js'
+import { checkList, checkModel, checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { scope } from '../tensor/tensor.js'
@@ -76,7 +76,7 @@ export class PictureClassifier {
    *   its pixels must not be read
    */
   predict(image: PictureSource, options: PredictOptions = {}): Prediction[] {
-    return this.predictBatch([image], options)[0] as Prediction[]
+    return this.predictPrepared([this.prepare(image)], options)[0] as Prediction[]
   }
 
   /** The same for several pictures, which are computed together. */
@@ -84,18 +84,23 @@ export class PictureClassifier {
     if (!Array.isArray(images))
       throw new ShapeError(`predictBatch: expected a list of pictures, given ${inWords(images)}`)
     return this.predictPrepared(
-      images.map((image: PictureSource) => this.prepare(image)),
+      images.map((image: PictureSource, n) => this.#prepared(image, `predictBatch: picture ${n}`)),
       options,
     )
   }
 
   /** What the model needs of a picture, so that those of a large batch need not be kept: its bytes before they are normalized. */
   prepare(image: PictureSource): Uint8Array {
-    return preparePixels(pixelsOf(image), this.preprocessing)
+    return this.#prepared(image, 'predict')
+  }
+
+  #prepared(image: PictureSource, name: string): Uint8Array {
+    return preparePixels(pixelsOf(image, name), this.preprocessing)
   }
 
   /** What the model sees in pictures that `prepare` has given, which are computed together. */
   predictPrepared(pictures: readonly Uint8Array[], options: PredictOptions = {}): Prediction[][] {
+    checkList(pictures, 'predictPrepared: the pictures', 'a list of what prepare() gives')
     checkKeys('predict', options, predictNames)
     const { top = 5 } = options
     if (!Number.isInteger(top) || top < 1) {

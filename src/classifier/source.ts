@@ -1,4 +1,5 @@
 /** Where a model comes from: an address, a file, or bytes. */
+import { checkModelBytes } from '../formats/formats.js'
 import { FormatError, ShapeError, ToeplitzError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 
@@ -18,6 +19,7 @@ export async function bytesOf(source: ModelSource): Promise<{ readonly bytes: Ui
   if (found.bytes[0] === 0x7b && found.bytes[7] !== 0) {
     throw new FormatError(`${found.name}: is JSON; load the whole model, such as the model.safetensors beside it`)
   }
+  checkModelBytes(found.bytes, found.name, 'load the model.safetensors of a run, and give pictures to predict()')
   return found
 }
 

@@ -87,7 +87,9 @@ export function parseModel(text: string): string {
     const near = nearestNames(text)
     const all = Object.keys(architectures)
     throw new InvalidArgumentError(
-      near.length > 0 ? `Did you mean ${near.join(' or ')}?` : `It must be one of ${all.join(', ')}.`,
+      near.length > 0
+        ? `Did you mean ${near.join(' or ')}?`
+        : `It must be one of ${all.join(', ')}, or a .json file with one.`,
     )
   }
   return text

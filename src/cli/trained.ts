@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { decodeModel, decodeModelFile } from '../io/model-file.js'
+import { checkModelBytes } from '../formats/formats.js'
 import { parseJson } from '../formats/json.js'
 import type { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
@@ -18,16 +19,32 @@ const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 /** The model of such a file. */
 async function readWhole(path: string): Promise<Described> {
   const bytes = await readFileOrExplain(path)
+  checkModelBytes(bytes, path, due)
   return Run.modelAt(bytes, path) ?? decodeModel(bytes, path)
 }
 
+/** What a model is given as; pictures and data come after it. */
+const due = 'give the folder of a run, its model.json or a model.safetensors first'
+
 /** The text of a model.json, or of an architecture. */
-const readDescription = async (path: string): Promise<string> =>
-  new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: largestDescription }))
+async function readDescription(path: string): Promise<string> {
+  const bytes = await readFileOrExplain(path, { maxBytes: largestDescription })
+  checkModelBytes(bytes, path, due)
+  const text = new TextDecoder().decode(bytes)
+  if (text.trimStart().startsWith('{')) return text
+  throw new FormatError(`${path}: is no model: neither JSON nor the name of a .safetensors file; ${due}`)
+}
+
+/** The file of the model in a folder; undefined where the path is no folder. @throws FormatError when the folder has none */
+async function fileIn(name: string): Promise<string | undefined> {
+  const path = await Run.modelFile(name)
+  if (path === undefined || (await lstat(path).catch(() => undefined)) !== undefined) return path
+  throw new FormatError(`${name}: there is no model in the folder; ${due}`)
+}
 
 /** The architecture of a file that holds one, of a model.json, of a whole model or of a run. */
 async function readArchitecture(name: string): Promise<Graph> {
-  const path = (await Run.modelFile(name)) ?? name
+  const path = (await fileIn(name)) ?? name
   if (isWhole(path)) return (await readWhole(path)).model
   const text = await readDescription(path)
   const value = parseJson(text, path)
@@ -54,7 +71,7 @@ export async function modelNamed(name: string): Promise<Graph> {
 
 /** A trained model: architecture and weights. @throws FormatError when a file is damaged or the two do not belong together. */
 export async function readTrainedModel(name: string): Promise<Described> {
-  const path = (await Run.modelFile(name)) ?? name
+  const path = (await fileIn(name)) ?? name
   if (isWhole(path)) return readWhole(path)
   const { file, model } = decodeModelFile(await readDescription(path), path)
   const weightsPath = join(dirname(path), file.weights.file)

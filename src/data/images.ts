@@ -2,6 +2,7 @@
 import { isLightGround } from '../io/planar.js'
 import {
   checkPreprocessing,
+  checkPicture,
   preparePixels,
   type PixelPreprocessing,
   type Normalization,
@@ -136,7 +137,7 @@ export function preprocess(images: readonly Picture[], preprocessing: Preprocess
   checkList(images, 'preprocess: the images', 'a list of pictures')
   checkPreprocessing(preprocessing, 'preprocess: preprocessing')
   return preparedTensor(
-    images.map((image) => preparePixels(image, preprocessing)),
+    images.map((image, n) => preparePixels(checkPicture(image, `preprocess: picture ${n}`), preprocessing)),
     preprocessing,
   )
 }
@@ -148,10 +149,12 @@ export function preparedTensor(pictures: readonly Uint8Array[], preprocessing: P
   const painter = new Painter([channels, ...size], normalizationOf(preprocessing))
   const bytes = channels * size[0] * size[1]
   return paintBatch(painter, pictures.length, undefined, (n) => {
-    const pixels = pictures[n] as Uint8Array
+    const pixels: unknown = pictures[n]
+    if (!(pixels instanceof Uint8Array))
+      throw wrongKind(`preprocess: prepared picture ${n}`, 'bytes (Uint8Array)', pixels)
     if (pixels.length === bytes) return { pixels, from: 0 }
     throw new ShapeError(
-      `preprocess: a prepared picture has ${pixels.length} bytes, not ${bytes}; was it for another model?`,
+      `preprocess: prepared picture ${n} has ${pixels.length} bytes, not ${bytes}; was it for another model?`,
     )
   })
 }
@@ -239,6 +242,7 @@ function examplesInMemory(source: ImageDataset, painter: Painter, drawn: Drawn):
   const pixels = shape[0] * shape[1] * shape[2]
   return {
     size,
+    labels: source.labels,
     batch: (indices, draw) => ({
       x: paintBatch(painter, indices.length, drawn(draw), (n) => ({
         pixels: images,
@@ -252,6 +256,7 @@ function examplesInMemory(source: ImageDataset, painter: Painter, drawn: Drawn):
 function examplesInFiles(source: ImageFiles, painter: Painter, drawn: Drawn): DistantExamples<Int32Array> {
   return {
     size: source.size,
+    labels: source.labels,
     async read(indices) {
       const all = await Promise.all(Array.from(indices, (index) => source.read(index)))
       const sound = indices.filter((_, n) => all[n] !== undefined)

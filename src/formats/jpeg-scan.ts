@@ -122,6 +122,11 @@ export class BitReader {
     }
   }
 
+  /** Whether bits behind the end of the file were asked for. */
+  get isPastEnd(): boolean {
+    return this.#padding > 0 && this.#at + 1 >= this.#bytes.length
+  }
+
   /** The next 16 bits, zeros after the end. */
   peek16(): number {
     this.#need(16)

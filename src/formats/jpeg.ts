@@ -107,7 +107,7 @@ class JpegReader {
   }
 
   #cutShort(): FormatError {
-    return new FormatError(`${this.#name}: the JPEG is cut short: its end is missing`)
+    return new FormatError(`${this.#name}: the JPEG is cut short: its end is missing; fetch or save it again`)
   }
 
   /** The picture with all of its coefficients, and whether its colours are transformed. */
@@ -264,7 +264,9 @@ class JpegReader {
       if (!component.table) throw this.#damaged(`no quantization table ${component.quantizer}`)
       return { component, dc: this.#tables.dc[tables >> 4], ac: this.#tables.ac[tables & 15] }
     })
-    const bits = new BitReader(this.#bytes, at, this.#damaged)
+    // What goes wrong with bits that are missing is that they are missing.
+    const fail: Damaged = (what) => (bits.isPastEnd ? this.#cutShort() : this.#damaged(what))
+    const bits = new BitReader(this.#bytes, at, fail)
     const scan = { parts, progressive, ...band, refines, low, restartInterval: this.#restartInterval }
     return readScan(scan, bits, frame.units)
   }

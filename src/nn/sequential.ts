@@ -26,9 +26,9 @@ export interface SequentialConfig {
 /** A model whose layers are applied one after another; its nodes are numbered from 0. */
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
+    if (!Array.isArray(layers)) throw new ShapeError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
     checkKeys('Sequential', given, modelNames, { input: 0 })
     const { input, ...options } = given
-    if (!Array.isArray(layers)) throw new ShapeError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
     if (layers.length === 0) throw new ShapeError('Sequential: a model needs at least one layer')
     super(
       (layers as readonly Layer[]).map((layer, index) => ({ name: String(index), layer })),

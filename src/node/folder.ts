@@ -70,6 +70,17 @@ function checkFolder(name: string, directory: unknown, options: ImageFolderOptio
   if (cacheBytes !== Infinity) checkNumber(cacheBytes, `${name}: cacheBytes`, 0)
 }
 
+/** @throws FormatError unless the path is that of a directory */
+async function checkDirectory(path: string): Promise<void> {
+  if (await isA('directory', path)) return
+  const isFile = await isA('file', path)
+  throw new FormatError(
+    isFile
+      ? `${path}: is a file; give a folder that has one for each class, with its pictures`
+      : `${path}: no such directory`,
+  )
+}
+
 /**
  * Opens a folder with a folder of PNG and JPEG files for each class; the classes are in the order of their names, the
  * pictures in one drawn by the seed 0, so that the first ones are of every class. Links to folders and files are followed;
@@ -128,7 +139,7 @@ export interface FolderSplit extends Split<ImageFiles> {
  */
 export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<FolderSplit> {
   checkFolder('loadImageFolder', directory, options)
-  if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
+  await checkDirectory(directory)
   const parts = await partsOf(directory)
   const names = Object.values(parts)
   if (names.length > 0) {
@@ -219,7 +230,7 @@ export async function openTestPictures(
   options: ImageFolderOptions,
   trainedOn: boolean,
 ): Promise<TestPictures> {
-  if (!(await isA('directory', directory))) throw new FormatError(`${directory}: no such directory`)
+  await checkDirectory(directory)
   const parts = await partsOf(directory)
   if (parts.test !== undefined) {
     const path = join(directory, parts.test)

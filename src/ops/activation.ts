@@ -6,11 +6,12 @@ import { ShapeError } from '../runtime/errors.js'
 import { checkNumber } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { add, exp, mul, neg, slope, square, unary } from './elementwise.js'
+import { add, exp, mul, neg, plainUnary, slope, square, unary } from './elementwise.js'
 
-const rectify = unary<void>('relu', {
+/** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
+export const relu = plainUnary('relu', {
   forward: (list, y, x, size) => list.call('relu_fwd', size, LIGHT, y, x),
   keeps: 'y',
   gradient: (dy, y) => rectifySlope(dy, y),
@@ -20,9 +21,6 @@ const rectify = unary<void>('relu', {
 export const rectifySlope = slope<void>('reluGradient', {
   forward: (list, dx, dy, y, size) => list.call('relu_dx', size, LIGHT, dx, dy, y),
 })
-
-/** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
-export const relu = (x: Tensor): Tensor => rectify(x)
 
 export interface LeakyReluOptions {
   /** Slope below 0, from 0 on; default 0.01. */
@@ -44,10 +42,10 @@ const leakSlope = slope<number>('leakyReluGradient', {
 })
 
 /** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
-export function leakyRelu(x: Tensor, options: LeakyReluOptions = {}): Tensor {
+export const leakyRelu = withArity('leakyRelu', 2, (x: Tensor, options: LeakyReluOptions = {}): Tensor => {
   checkKeys('leakyRelu', options, leakyReluNames)
   return leak(x, options.negativeSlope ?? 0.01)
-}
+})
 
 export const leakyReluNames = { negativeSlope: 'from 0' } as const satisfies Names<LeakyReluOptions>
 
@@ -70,14 +68,15 @@ const exponentialSlope = slope<number>('eluGradient', {
 })
 
 /** x, or alpha · (eˣ − 1) below 0. @throws ShapeError when alpha is negative. */
-export function elu(x: Tensor, options: EluOptions = {}): Tensor {
+export const elu = withArity('elu', 2, (x: Tensor, options: EluOptions = {}): Tensor => {
   checkKeys('elu', options, eluNames)
   return exponentialUnit(x, options.alpha ?? 1)
-}
+})
 
 export const eluNames = { alpha: 'from 0' } as const satisfies Names<EluOptions>
 
-const logistic = unary<void>('sigmoid', {
+/** 1 / (1 + e⁻ˣ). */
+export const sigmoid = plainUnary('sigmoid', {
   forward: (list, y, x, size) => list.call('sigmoid_fwd', size, HEAVY, y, x),
   keeps: 'y',
   gradient: (dy, y) => logisticSlope(dy, y),
@@ -89,9 +88,6 @@ const logisticSlope = slope<void>('sigmoidGradient', {
   second: (ddx, dy, y) => mul(mul(ddx, dy), add(mul(y, -2), 1)),
 })
 
-/** 1 / (1 + e⁻ˣ). */
-export const sigmoid = (x: Tensor): Tensor => logistic(x)
-
 /** y = amplitude · tanh(slope · x). */
 interface Curve {
   readonly amplitude: number
@@ -99,28 +95,26 @@ interface Curve {
 }
 
 /* @__NO_SIDE_EFFECTS__ */
-function hyperbolic(name: string): (x: Tensor, curve: Curve) => Tensor {
+function hyperbolic(name: string, curve: Curve): (x: Tensor) => Tensor {
   // dx = dy · (slope / amplitude) · (amplitude² − y²).
   const tangentSlope = slope<Curve>(`${name}Gradient`, {
     forward: (list, dx, dy, y, size, curve) =>
       list.call('tanh_dx', size, LIGHT, dx, dy, y, curve.amplitude, curve.slope / curve.amplitude),
     second: (ddx, dy, y, curve) => mul(mul(mul(ddx, dy), y), (-2 * curve.slope) / curve.amplitude),
   })
-  return unary<Curve>(name, {
+  const call = unary<Curve>(name, {
     forward: (list, y, x, size, curve) => list.call('tanh_fwd', size, HEAVY, y, x, curve.amplitude, curve.slope),
     keeps: 'y',
     gradient: tangentSlope,
   })
+  return withArity(name, 1, (x: Tensor) => call(x, curve))
 }
 
-const tangent = hyperbolic('tanh')
-const scaledTangent = hyperbolic('scaledTanh')
-
 /** tanh x. */
-export const tanh = (x: Tensor): Tensor => tangent(x, { amplitude: 1, slope: 1 })
+export const tanh = hyperbolic('tanh', { amplitude: 1, slope: 1 })
 
 /** 1.7159 · tanh(2x/3): f(±1) = ±1, LeCun, Bottou, Bengio & Haffner, "Gradient-based learning", 1998. */
-export const scaledTanh = (x: Tensor): Tensor => scaledTangent(x, { amplitude: 1.7159, slope: 2 / 3 })
+export const scaledTanh = hyperbolic('scaledTanh', { amplitude: 1.7159, slope: 2 / 3 })
 
 export interface SoftplusOptions {
   /** Sharpness, above 0; default 1. */
@@ -139,10 +133,10 @@ const smoothRelu = unary<number>('softplus', {
 })
 
 /** ln(1 + e^(beta·x)) / beta, without overflow. @throws ShapeError when beta is not above 0. */
-export function softplus(x: Tensor, options: SoftplusOptions = {}): Tensor {
+export const softplus = withArity('softplus', 2, (x: Tensor, options: SoftplusOptions = {}): Tensor => {
   checkKeys('softplus', options, softplusNames)
   return smoothRelu(x, options.beta ?? 1)
-}
+})
 
 export const softplusNames = { beta: 'positive' } as const satisfies Names<SoftplusOptions>
 
@@ -193,17 +187,18 @@ const cubicSlope = slope<void>('geluGradient', {
  * Hendrycks & Gimpel, "Gaussian error linear units", 2016.
  * @throws ShapeError when `approximate` is neither 'none' nor 'tanh'.
  */
-export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}): Tensor => {
   checkKeys('gelu', options, geluNames)
   const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
   if (approximate === 'tanh') return cubicUnit(x)
   throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
-}
+})
 
 export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>
 
-const gated = unary<void>('silu', {
+/** x·σ(x), also called swish; −0 at −∞. */
+export const silu = plainUnary('silu', {
   forward: (list, y, x, size) => list.call('silu_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => gatedSlope(dy, x),
@@ -218,9 +213,6 @@ const gatedSlope = slope<void>('siluGradient', {
     return mul(mul(ddx, dy), mul(mul(gate, add(neg(gate), 1)), bend))
   },
 })
-
-/** x·σ(x), also called swish; −0 at −∞. */
-export const silu = (x: Tensor): Tensor => gated(x)
 
 /** The nonlinearities by name, with their default options. */
 export const activations = { relu, leakyRelu, elu, sigmoid, tanh, scaledTanh, softplus, gelu, silu } as const

@@ -18,7 +18,7 @@ import { quiet } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, type Affine, type Tensor } from '../tensor/tensor.js'
 import { activations, rectifySlope, type Activation } from './activation.js'
@@ -431,7 +431,7 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
   const name = `conv${directions}d`
   const plain = defineConv(name, directions, 'none')
   const rectified = defineConv(name, directions, 'fused')
-  return (x, w, given = {}) => {
+  return withArity(name, 3, (x: Tensor, w: Tensor, given: ConvOptions = {}) => {
     checkKeys(name, given, convNames)
     const { bias, activation, paddingMode = 'zeros' } = given
     if (activation !== undefined && !(typeof activation === 'string' && Object.hasOwn(activations, activation))) {
@@ -450,7 +450,7 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
       const y = operation({ x: padded.x, w, bias }, padded.options)
       return rest ? activations[rest](y) : y
     })
-  }
+  })
 }
 
 /**

@@ -6,7 +6,7 @@ import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { needKeys } from '../runtime/options.js'
+import { needKeys, withArity } from '../runtime/options.js'
 import { zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
@@ -50,7 +50,7 @@ const inputNames = { ...groupNames, inputSize: 0 }
 
 function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: WeightGradOptions) => Tensor {
   const name = `conv${directions}dWeightGrad`
-  return (x, dy, given) => {
+  return withArity(name, 3, (x: Tensor, dy: Tensor, given: WeightGradOptions) => {
     needKeys(name, given, windowNames, weightNames)
     const { kernel, ...options } = given
     checkRank(name, 'x', x, directions, '(N, C, …)')
@@ -67,7 +67,7 @@ function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: Weight
       const { x: padded, options: rest } = padInput(name, x, wShape, options)
       return weightGradient({ dy, x: padded }, describeConv(name, directions, padded.shape, wShape, rest))
     })
-  }
+  })
 }
 
 export interface InputGradOptions extends ConvGradientOptions {
@@ -78,7 +78,7 @@ export interface InputGradOptions extends ConvGradientOptions {
 function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGradOptions) => Tensor {
   const name = `conv${directions}dInputGrad`
   const operation = convolution(directions)
-  return (w, dy, given) => {
+  return withArity(name, 3, (w: Tensor, dy: Tensor, given: InputGradOptions) => {
     needKeys(name, given, windowNames, inputNames)
     const { inputSize, ...options } = given
     checkRank(name, 'w', w, directions, '(K, C/groups, …)')
@@ -96,7 +96,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
       const [dx] = vjp((x) => operation(x, w, options), zeros(xShape)).pullback(dy)
       return dx as Tensor
     })
-  }
+  })
 }
 
 /** g (9.11): x (N, C, W), dy (N, K, Q) -> dw (K, C/groups, S). @throws ShapeError when shapes or options do not fit. */

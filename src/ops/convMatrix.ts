@@ -7,7 +7,7 @@ import { perDirection, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
 import { checkTensor, type Tensor } from '../tensor/tensor.js'
 import { checkPaddingMode, describeConv, type ConvOptions } from './conv.js'
@@ -150,53 +150,57 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
  * columns inputs (C, …), both flattened in row-major order. Values are exact copies of the weights, in float64.
  * @throws ShapeError as the operation itself does.
  */
-export function convMatrix(w: Tensor, inputSize: readonly number[], options: ConvMatrixOptions = {}): SparseMatrix {
-  checkKeys('convMatrix', options, matrixNames)
-  if (!Array.isArray(inputSize) || inputSize.length < 1 || inputSize.length > 3) {
-    throw new ShapeError('convMatrix: inputSize must be the extents of one to three directions, such as [28, 28]')
-  }
-  const extents = perDirection(inputSize, inputSize.length, 1, 'convMatrix: inputSize')
-  const { paddingMode = 'zeros', table, variant = 'conv' } = options
-  checkTensor(w, 'convMatrix', 'w')
-  if (table) for (const rows of [table, ...table]) checkList(rows, 'convMatrix: the table', 'lists of booleans')
-  const connections = connectionsOf(w, extents, options)
-  const { C, K, groups, flip, input, output, kernel, stride, dilation, lo, weightAt } = connections
-  if (table && (table.length !== K || table.some((row) => row.length !== C))) {
-    throw new ShapeError(`convMatrix: the table must be ${K} × ${C} booleans for w ${showShape(w.shape)}`)
-  }
-  const rows = K * sizeOf(output)
-  const cols = C * sizeOf(input)
-  const visits = rows * (C / groups) * sizeOf(kernel)
-  if (Math.max(rows, cols, visits) > MOST_ENTRIES) {
-    throw new ShapeError(
-      `convMatrix: a matrix of ${rows} × ${cols} with up to ${visits} entries is more than ${MOST_ENTRIES}; use a smaller inputSize`,
-    )
-  }
-  const weights = w.data()
-  const entries = Array.from({ length: rows }, () => new Map<number, number>())
-  const [groupC, groupK] = [C / groups, K / groups]
-  for (let k = 0; k < K; k++) {
-    for (const pixel of indices(output)) {
-      const row = entries[position([K, ...output], [k, ...pixel])] as Map<number, number>
-      for (let c = 0; c < groupC; c++) {
-        const channel = Math.floor(k / groupK) * groupC + c
-        if (table && !table[k]?.[channel]) continue
-        for (const tap of indices(kernel)) {
-          const from = pixel.map((p, axis) => {
-            const offset = flip ? (kernel[axis] as number) - 1 - (tap[axis] as number) : (tap[axis] as number)
-            const x = p * (stride[axis] as number) - (lo[axis] as number) + offset * (dilation[axis] as number)
-            return source(x, input[axis] as number, paddingMode)
-          })
-          if (from.includes(undefined)) continue
-          const column = position([C, ...input], [channel, ...(from as number[])])
-          row.set(column, (row.get(column) ?? 0) + (weights[weightAt(k, c, tap, pixel)] as number))
+export const convMatrix = withArity(
+  'convMatrix',
+  3,
+  (w: Tensor, inputSize: readonly number[], options: ConvMatrixOptions = {}): SparseMatrix => {
+    checkKeys('convMatrix', options, matrixNames)
+    if (!Array.isArray(inputSize) || inputSize.length < 1 || inputSize.length > 3) {
+      throw new ShapeError('convMatrix: inputSize must be the extents of one to three directions, such as [28, 28]')
+    }
+    const extents = perDirection(inputSize, inputSize.length, 1, 'convMatrix: inputSize')
+    const { paddingMode = 'zeros', table, variant = 'conv' } = options
+    checkTensor(w, 'convMatrix', 'w')
+    if (table) for (const rows of [table, ...table]) checkList(rows, 'convMatrix: the table', 'lists of booleans')
+    const connections = connectionsOf(w, extents, options)
+    const { C, K, groups, flip, input, output, kernel, stride, dilation, lo, weightAt } = connections
+    if (table && (table.length !== K || table.some((row) => row.length !== C))) {
+      throw new ShapeError(`convMatrix: the table must be ${K} × ${C} booleans for w ${showShape(w.shape)}`)
+    }
+    const rows = K * sizeOf(output)
+    const cols = C * sizeOf(input)
+    const visits = rows * (C / groups) * sizeOf(kernel)
+    if (Math.max(rows, cols, visits) > MOST_ENTRIES) {
+      throw new ShapeError(
+        `convMatrix: a matrix of ${rows} × ${cols} with up to ${visits} entries is more than ${MOST_ENTRIES}; use a smaller inputSize`,
+      )
+    }
+    const weights = w.data()
+    const entries = Array.from({ length: rows }, () => new Map<number, number>())
+    const [groupC, groupK] = [C / groups, K / groups]
+    for (let k = 0; k < K; k++) {
+      for (const pixel of indices(output)) {
+        const row = entries[position([K, ...output], [k, ...pixel])] as Map<number, number>
+        for (let c = 0; c < groupC; c++) {
+          const channel = Math.floor(k / groupK) * groupC + c
+          if (table && !table[k]?.[channel]) continue
+          for (const tap of indices(kernel)) {
+            const from = pixel.map((p, axis) => {
+              const offset = flip ? (kernel[axis] as number) - 1 - (tap[axis] as number) : (tap[axis] as number)
+              const x = p * (stride[axis] as number) - (lo[axis] as number) + offset * (dilation[axis] as number)
+              return source(x, input[axis] as number, paddingMode)
+            })
+            if (from.includes(undefined)) continue
+            const column = position([C, ...input], [channel, ...(from as number[])])
+            row.set(column, (row.get(column) ?? 0) + (weights[weightAt(k, c, tap, pixel)] as number))
+          }
         }
       }
     }
-  }
-  const matrix = compress(rows, cols, entries)
-  return variant === 'transpose' ? transposeMatrix(matrix) : matrix
-}
+    const matrix = compress(rows, cols, entries)
+    return variant === 'transpose' ? transposeMatrix(matrix) : matrix
+  },
+)
 
 function checkMatrix(name: string, matrix: SparseMatrix): void {
   checkObject(matrix, `${name}: the matrix`, 'one of convMatrix()', ['rowPtr', 'colIndex', 'values'])
@@ -211,7 +215,7 @@ function checkMatrix(name: string, matrix: SparseMatrix): void {
 }
 
 /** The transposed matrix: the adjoint of the operation. */
-export function transposeMatrix(matrix: SparseMatrix): SparseMatrix {
+export const transposeMatrix = withArity('transposeMatrix', 1, (matrix: SparseMatrix): SparseMatrix => {
   checkMatrix('transposeMatrix', matrix)
   const { rows, cols, rowPtr, colIndex, values } = matrix
   const entries = Array.from({ length: cols }, () => new Map<number, number>())
@@ -221,21 +225,25 @@ export function transposeMatrix(matrix: SparseMatrix): SparseMatrix {
     }
   }
   return compress(cols, rows, entries)
-}
+})
 
 /** The product of a sparse matrix and a vector, in float64. @throws ShapeError when lengths differ. */
-export function multiplyMatrix(matrix: SparseMatrix, vector: ArrayLike<number>): Float64Array {
-  checkMatrix('multiplyMatrix', matrix)
-  const { rows, cols, rowPtr, colIndex, values } = matrix
-  if ((vector as ArrayLike<number> | undefined)?.length !== cols)
-    throw new ShapeError(
-      `multiplyMatrix: the matrix has ${cols} columns, the vector ${(vector as ArrayLike<number> | undefined)?.length ?? inWords(vector)} elements`,
-    )
-  return Float64Array.from({ length: rows }, (_, row) => {
-    let sum = 0
-    for (let e = rowPtr[row] as number; e < (rowPtr[row + 1] as number); e++) {
-      sum += (values[e] as number) * (vector[colIndex[e] as number] as number)
-    }
-    return sum
-  })
-}
+export const multiplyMatrix = withArity(
+  'multiplyMatrix',
+  2,
+  (matrix: SparseMatrix, vector: ArrayLike<number>): Float64Array => {
+    checkMatrix('multiplyMatrix', matrix)
+    const { rows, cols, rowPtr, colIndex, values } = matrix
+    if ((vector as ArrayLike<number> | undefined)?.length !== cols)
+      throw new ShapeError(
+        `multiplyMatrix: the matrix has ${cols} columns, the vector ${(vector as ArrayLike<number> | undefined)?.length ?? inWords(vector)} elements`,
+      )
+    return Float64Array.from({ length: rows }, (_, row) => {
+      let sum = 0
+      for (let e = rowPtr[row] as number; e < (rowPtr[row + 1] as number); e++) {
+        sum += (values[e] as number) * (vector[colIndex[e] as number] as number)
+      }
+      return sum
+    })
+  },
+)

@@ -7,7 +7,7 @@ import type { ConvProblem } from '../plan/conv.js'
 import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSize, showShape, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { biasKind, checkedLiveTaps, defineTranspose, type Conv, type ConvOptions } from './conv.js'
@@ -145,10 +145,10 @@ function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTr
   const operation = defineTranspose<TransposeSettings>(name, (x, w, options, bias) =>
     describeTranspose(name, directions, x, w, options, bias),
   )
-  return (x, w, given = {}) => {
+  return withArity(name, 3, (x: Tensor, w: Tensor, given: ConvTransposeOptions = {}) => {
     checkKeys(name, given, transposeNames, { bias: 0 })
     return operation({ x, w, bias: given.bias }, given)
-  }
+  })
 }
 
 /**

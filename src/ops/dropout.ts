@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -60,7 +60,7 @@ const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
  * stream drop the same elements everywhere: give each layer its stream, and each step its seed.
  * @throws ShapeError when p, seed or stream do not fit.
  */
-export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+export const dropout = withArity('dropout', 2, (x: Tensor, options: DropoutOptions = {}): Tensor => {
   checkKeys('dropout', options, dropoutNames)
   return mask({ x }, options)
-}
+})

@@ -10,7 +10,7 @@ import type { CallList, Place } from '../runtime/calls.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { needKeys, type Names } from '../runtime/options.js'
+import { needKeys, withArity, type Names } from '../runtime/options.js'
 import { broadcastShapes, checkSize, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Affine, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
@@ -46,6 +46,13 @@ export function unary<O>(
     }),
   })
   return (x, options) => op({ x }, options)
+}
+
+/** Makes a function of one tensor that has no options. */
+/* @__NO_SIDE_EFFECTS__ */
+export function plainUnary(name: string, definition: Unary<void>): (x: Tensor) => Tensor {
+  const call = unary(name, definition)
+  return withArity(name, 1, (x: Tensor) => call(x))
 }
 
 interface Slope<O> {
@@ -156,6 +163,15 @@ export function scaledBias(bias: Tensor | undefined, { scale, shift }: Affine): 
   return shift ? add(scaled, outermost(shift, scaled)) : scaled
 }
 
+/** Arithmetic with a tensor or with a number. */
+/* @__NO_SIDE_EFFECTS__ */
+const arithmetic = (
+  name: Arithmetic,
+  tensors: (a: Tensor, b: Tensor) => Tensor,
+  number: (a: Tensor, value: number) => Tensor,
+): ((a: Tensor, b: Tensor | number) => Tensor) =>
+  withArity(name, 2, (a: Tensor, b: Tensor | number) => (typeof b === 'number' ? number(a, b) : tensors(a, b)))
+
 const addTensor = byTensor(
   'add',
   [],
@@ -190,49 +206,50 @@ const divNumber = byNumber('div', 'div', (dy, value) => div(dy, value))
 const negate = byNumber('neg', 'mul', (dy) => neg(dy))
 
 /** a + b, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
-export const add = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? addNumber(a, b) : addTensor(a, b)
+export const add = arithmetic('add', addTensor, addNumber)
 
 /** a − b, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
-export const sub = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? subNumber(a, b) : subTensor(a, b)
+export const sub = arithmetic('sub', subTensor, subNumber)
 
 /** a · b element by element, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
-export const mul = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? mulNumber(a, b) : mulTensor(a, b)
+export const mul = arithmetic('mul', mulTensor, mulNumber)
 
 /** a / b element by element, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
-export const div = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? divNumber(a, b) : divTensor(a, b)
+export const div = arithmetic('div', divTensor, divNumber)
 
 /** −x. */
-export const neg = (x: Tensor): Tensor => negate(x, -1)
+export const neg = withArity('neg', 1, (x: Tensor) => negate(x, -1))
 
-const exponential = unary<void>('exp', {
+/** eˣ, within 1 ulp; infinite above 88.72. */
+export const exp = plainUnary('exp', {
   forward: (list, y, x, size) => list.call('exp_fwd', size, HEAVY, y, x),
   keeps: 'y',
   gradient: (dy, y) => mul(dy, y),
 })
 
-const logarithm = unary<void>('log', {
+/** The natural logarithm, within 1 ulp; −∞ at 0, NaN below. */
+export const log = plainUnary('log', {
   forward: (list, y, x, size) => list.call('log_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => div(dy, x),
 })
 
-const squareRoot = unary<void>('sqrt', {
+/** √x; NaN below 0. The gradient is infinite at 0. */
+export const sqrt = plainUnary('sqrt', {
   forward: (list, y, x, size) => list.call('sqrt_fwd', size, LIGHT, y, x),
   keeps: 'y',
   gradient: (dy, y) => mul(div(dy, y), 0.5),
 })
 
-const squared = unary<void>('square', {
+/** x². */
+export const square = plainUnary('square', {
   forward: (list, y, x, size) => list.call('mul_fwd', size, LIGHT, y, x, x, 0),
   keeps: 'x',
   gradient: (dy, x) => mul(mul(dy, x), 2),
 })
 
-const absolute = unary<void>('abs', {
+/** |x|; the gradient is 0 at 0. */
+export const abs = plainUnary('abs', {
   forward: (list, y, x, size) => list.call('abs_fwd', size, LIGHT, y, x),
   keeps: 'x',
   gradient: (dy, x) => absoluteSlope(dy, x),
@@ -241,21 +258,6 @@ const absolute = unary<void>('abs', {
 const absoluteSlope = slope<void>('absGradient', {
   forward: (list, dx, dy, x, size) => list.call('abs_dx', size, LIGHT, dx, dy, x),
 })
-
-/** eˣ, within 1 ulp; infinite above 88.72. */
-export const exp = (x: Tensor): Tensor => exponential(x)
-
-/** The natural logarithm, within 1 ulp; −∞ at 0, NaN below. */
-export const log = (x: Tensor): Tensor => logarithm(x)
-
-/** √x; NaN below 0. The gradient is infinite at 0. */
-export const sqrt = (x: Tensor): Tensor => squareRoot(x)
-
-/** x². */
-export const square = (x: Tensor): Tensor => squared(x)
-
-/** |x|; the gradient is 0 at 0. */
-export const abs = (x: Tensor): Tensor => absolute(x)
 
 const power = unary<number>('pow', {
   check: (p) => {
@@ -267,7 +269,7 @@ const power = unary<number>('pow', {
 })
 
 /** xᵖ, within 0.51 ulp; NaN where x is negative and p is not whole. @throws ShapeError when p is not a finite number. */
-export const pow = (x: Tensor, p: number): Tensor => power(x, p)
+export const pow: (x: Tensor, p: number) => Tensor = withArity('pow', 2, (x: Tensor, p: number) => power(x, p))
 
 /** Options of `clamp`. */
 export interface ClampOptions {
@@ -300,8 +302,8 @@ const limitedSlope = slope<Range>('clampGradient', {
  * x limited to [min, max]; NaN stays. The gradient passes where min ≤ x ≤ max.
  * @throws ShapeError when min is above max or one is not a number.
  */
-export function clamp(x: Tensor, options: ClampOptions): Tensor {
+export const clamp = withArity('clamp', 2, (x: Tensor, options: ClampOptions) => {
   needKeys('clamp', options, { min: 0, max: 0 } satisfies Names<ClampOptions>)
   const { min = -Infinity, max = Infinity } = options
   return limited(x, { min, max })
-}
+})

@@ -10,7 +10,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
-import { checkKeys, needKeys, type Names } from '../runtime/options.js'
+import { checkKeys, needKeys, withArity, type Names } from '../runtime/options.js'
 import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { scope, Tensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
@@ -141,7 +141,7 @@ const sliced = cutting<SliceOptions>('slice', (x, options) => {
  * The elements with begin ≤ index < end along each axis, for example `slice(x, { begin: [0, 1], end: [4] })`.
  * @throws ShapeError when a bound lies outside x or nothing is left.
  */
-export const slice = (x: Tensor, options: SliceOptions): Tensor => sliced({ x }, options)
+export const slice = withArity('slice', 2, (x: Tensor, options: SliceOptions): Tensor => sliced({ x }, options))
 
 interface Join {
   /** Of the inputs, in order. */
@@ -194,13 +194,13 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
  * Tensors one after another along `axis`; every other extent must be equal.
  * @throws ShapeError when shapes differ elsewhere or there is no tensor.
  */
-export function concat(tensors: readonly Tensor[], axis: number): Tensor {
+export const concat = withArity('concat', 2, (tensors: readonly Tensor[], axis: number): Tensor => {
   if (!Array.isArray(tensors)) throw new ShapeError(`concat: tensors must be an array, given ${inWords(tensors)}`)
   return join(
     Object.fromEntries((tensors as readonly Tensor[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
     axis,
   )
-}
+})
 
 const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('transpose', {
   infer: ({ x }: { x: Tensor }, permutation: readonly number[] | undefined) => {
@@ -237,17 +237,19 @@ const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('tran
  * Axes in another order: axis i of the result is axis permutation[i] of x. Default: all axes reversed.
  * @throws ShapeError when `permutation` does not name each axis once.
  */
-export const transpose = (x: Tensor, permutation?: readonly number[]): Tensor => permute({ x }, permutation)
+export const transpose = withArity('transpose', 2, (x: Tensor, permutation?: readonly number[]): Tensor =>
+  permute({ x }, permutation),
+)
 
 /**
  * The axes from `startAxis` (default 1) on as one: (N, C, H, W) becomes (N, C·H·W). Shares memory with x.
  * @throws ShapeError when there is no such axis.
  */
-export function flatten(x: Tensor, startAxis = 1): Tensor {
+export const flatten = withArity('flatten', 2, (x: Tensor, startAxis = 1): Tensor => {
   const shape = shapeOf(x, 'flatten')
   const axis = checkAxis(startAxis, shape.length, 'flatten')
   return x.reshape([...shape.slice(0, axis), -1])
-}
+})
 
 /** A linear map along one axis: x seen as (outer, n, inner), y as (outer, length, inner). */
 interface AlongAxis {
@@ -346,51 +348,55 @@ function padPairs(padding: number | readonly (number | readonly [lo: number, hi:
  * pair [lo, hi]; one number alone pads every axis after (N, C).
  * @throws ShapeError when padding is negative, or wider than 'reflect' (extent − 1) or 'circular' (extent) allow.
  */
-export function pad(
-  x: Tensor,
-  padding: number | readonly (number | readonly [lo: number, hi: number])[],
-  options: PadOptions = {},
-): Tensor {
-  checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
-  const { mode = 'zeros', value = 0 } = options
-  if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
-    throw new ShapeError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
-  }
-  if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
-    throw new ShapeError(
-      `pad: value must be a number, and is for mode 'zeros' only; given ${inWords(value)} with '${mode}'`,
-    )
-  }
-  const shape = shapeOf(x, 'pad')
-  const pairs = padPairs(padding, shape)
-  const first = shape.length - pairs.length
-  const lows = shape.map((_, axis) => pairs[axis - first]?.[0] ?? 0)
-  const highs = shape.map((_, axis) => pairs[axis - first]?.[1] ?? 0)
-  const outer = shape.map((extent, axis) => extent + (lows[axis] as number) + (highs[axis] as number))
-  checkSize(outer, 'pad')
-  if (mode === 'zeros') return embed({ x }, { outer, inner: shape, begin: lows, value })
-  shape.forEach((extent, axis) => {
-    const widest = Math.max(lows[axis] as number, highs[axis] as number)
-    const room = mode === 'reflect' ? extent - 1 : mode === 'circular' ? extent : Infinity
-    if (widest > room) {
+export const pad = withArity(
+  'pad',
+  3,
+  (
+    x: Tensor,
+    padding: number | readonly (number | readonly [lo: number, hi: number])[],
+    options: PadOptions = {},
+  ): Tensor => {
+    checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
+    const { mode = 'zeros', value = 0 } = options
+    if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
+      throw new ShapeError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
+    }
+    if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
       throw new ShapeError(
-        `pad: axis ${axis} of ${showShape(shape)} can be padded by at most ${room} with '${mode}', given ${widest}`,
+        `pad: value must be a number, and is for mode 'zeros' only; given ${inWords(value)} with '${mode}'`,
       )
     }
-  })
-  return scope(() =>
-    outer.reduce(
-      (y, length, axis) =>
-        length === y.shape[axis]
-          ? y
-          : continued(
-              { x: y },
-              { xShape: y.shape, axis, length, lo: lows[axis] as number, hi: highs[axis] as number, mode },
-            ),
-      x.alias(),
-    ),
-  )
-}
+    const shape = shapeOf(x, 'pad')
+    const pairs = padPairs(padding, shape)
+    const first = shape.length - pairs.length
+    const lows = shape.map((_, axis) => pairs[axis - first]?.[0] ?? 0)
+    const highs = shape.map((_, axis) => pairs[axis - first]?.[1] ?? 0)
+    const outer = shape.map((extent, axis) => extent + (lows[axis] as number) + (highs[axis] as number))
+    checkSize(outer, 'pad')
+    if (mode === 'zeros') return embed({ x }, { outer, inner: shape, begin: lows, value })
+    shape.forEach((extent, axis) => {
+      const widest = Math.max(lows[axis] as number, highs[axis] as number)
+      const room = mode === 'reflect' ? extent - 1 : mode === 'circular' ? extent : Infinity
+      if (widest > room) {
+        throw new ShapeError(
+          `pad: axis ${axis} of ${showShape(shape)} can be padded by at most ${room} with '${mode}', given ${widest}`,
+        )
+      }
+    })
+    return scope(() =>
+      outer.reduce(
+        (y, length, axis) =>
+          length === y.shape[axis]
+            ? y
+            : continued(
+                { x: y },
+                { xShape: y.shape, axis, length, lo: lows[axis] as number, hi: highs[axis] as number, mode },
+              ),
+        x.alias(),
+      ),
+    )
+  },
+)
 
 interface Enlargement extends AlongAxis {
   readonly scale: number
@@ -440,7 +446,7 @@ export const upsampleNames = {
  * Feature maps enlarged by whole factors: x (N, C, H, W) -> (N, C, H·rows, W·columns).
  * @throws ShapeError when x is not (N, C, H, W) or a factor is not a whole number from 1 on.
  */
-export function upsample2d(x: Tensor, options: Upsample2dOptions): Tensor {
+export const upsample2d = withArity('upsample2d', 2, (x: Tensor, options: Upsample2dOptions): Tensor => {
   needKeys('upsample2d', options, upsampleNames)
   const { scale, mode = 'nearest' } = options
   const shape = shapeOf(x, 'upsample2d')
@@ -460,4 +466,4 @@ export function upsample2d(x: Tensor, options: Upsample2dOptions): Tensor {
           { xShape: map.shape, axis, length: (map.shape[axis] as number) * factor, scale: factor },
         )
   return scope(() => enlarge(enlarge(x.alias(), 2, rows), 3, columns))
-}
+})

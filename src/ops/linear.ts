@@ -10,6 +10,7 @@ import { checkTensor, type Tensor } from '../tensor/tensor.js'
 import { mul, outermost, scaledBias } from './elementwise.js'
 import { multiply } from './matmulKernels.js'
 import { sumRows } from './reduce.js'
+import { withArity } from '../runtime/options.js'
 
 /** Which of the operands are read transposed. */
 interface Orientation {
@@ -66,7 +67,7 @@ function checkMatrix(value: Tensor, name: string, argument: string, expected: st
  * Fully connected layer: x (N, in) · w (out, in)ᵀ + bias (out) -> (N, out).
  * @throws ShapeError when the inner extents differ, or bias is not (out).
  */
-export function linear(x: Tensor, w: Tensor, bias?: Tensor): Tensor {
+export const linear = withArity('linear', 3, (x: Tensor, w: Tensor, bias?: Tensor): Tensor => {
   const [, features] = checkMatrix(x, 'linear', 'x', '(N, in); flatten() it first')
   const [units, inputs] = checkMatrix(w, 'linear', 'w', '(out, in)')
   if (features !== inputs) {
@@ -74,18 +75,18 @@ export function linear(x: Tensor, w: Tensor, bias?: Tensor): Tensor {
       `linear: x ${showShape(x.shape)} has ${features} features, w ${showShape(w.shape)} takes ${inputs}; w must be (out, ${features})`,
     )
   }
-  if (bias) checkTensor(bias, 'linear', 'bias')
+  if (bias !== undefined) checkTensor(bias, 'linear', 'bias')
   if (bias && !sameShape(bias.shape, [units])) {
     throw new ShapeError(`linear: bias must be (${units}) as w has ${units} rows, given ${showShape(bias.shape)}`)
   }
   return product({ a: x, b: w, bias }, { transposeA: false, transposeB: true })
-}
+})
 
 /** Matrix product: a (M, K) · b (K, N) -> (M, N). @throws ShapeError when the inner extents differ. */
-export function matmul(a: Tensor, b: Tensor): Tensor {
+export const matmul = withArity('matmul', 2, (a: Tensor, b: Tensor): Tensor => {
   const [, K] = checkMatrix(a, 'matmul', 'a', '(M, K)')
   const [rows] = checkMatrix(b, 'matmul', 'b', '(K, N)')
   if (K !== rows)
     throw new ShapeError(`matmul: a ${showShape(a.shape)} and b ${showShape(b.shape)} do not fit; b must be (${K}, N)`)
   return orient(a, b, { transposeA: false, transposeB: false })
-}
+})

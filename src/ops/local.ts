@@ -12,7 +12,7 @@ import { kernels, withIntegers } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { fieldsOfLocalShape } from '../runtime/generated/constants.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import { zeros } from '../tensor/create.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
@@ -231,7 +231,7 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
   const infer = (x: Tensor, w: Tensor, bias: Tensor | undefined, options: LocalSettings): Local =>
     inferLocal(name, variant, directions, x.shape, w.shape, bias?.shape, options)
   const own = defineLocal(name, ({ x, w, bias }, options: LocalSettings) => infer(x, w, bias, options))
-  return (x, w, given = {}) => {
+  return withArity(name, 3, (x: Tensor, w: Tensor, given: LocalOptions = {}) => {
     checkKeys(name, given, localNames, { bias: 0 })
     const { bias } = given
     if (variant === 'locallyConnected') return own({ x, w, bias }, given)
@@ -243,7 +243,7 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
     const { kernel, input } = d.problem
     const order = [0, ...input.map((_, axis) => 2 + directions + axis), 1, ...kernel.map((_, axis) => 2 + axis)]
     return scope(() => forward({ x, w: transpose(w, order), bias }, d))
-  }
+  })
 }
 
 /**

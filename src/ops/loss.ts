@@ -9,7 +9,7 @@ import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { tensor, type NestedArray } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
@@ -278,8 +278,8 @@ function defineClassLoss<O extends LossOptions, R extends object>(
       }
       const [N, classes, ...spatial] = shape as [number, number, ...number[]]
       const rows = [N, ...spatial]
-      const reduction = checkReduction(name, options.reduction ?? 'mean')
       const resolved = resolve(options)
+      const reduction = checkReduction(name, options.reduction ?? 'mean')
       const { labels, count } = checkLabels(name, target, rows, classes, options)
       return {
         outer: N,
@@ -310,7 +310,9 @@ function defineClassLoss<O extends LossOptions, R extends object>(
     },
   }
   const op = defineOp(name, definition)
-  return (logits, target, options) => op({ logits }, { target, options: options ?? ({} as O) })
+  return withArity(name, 3, (logits: Tensor, target: Labels | Distributions, options?: O) =>
+    op({ logits }, { target, options: options === undefined ? ({} as O) : options }),
+  )
 }
 
 const labelEntropy = defineClassLoss(
@@ -353,55 +355,64 @@ const labelEntropy = defineClassLoss(
  * @returns a scalar, or the losses (N, …) with reduction 'none'. The mean of nothing, where every row is ignored, is NaN.
  * @throws ShapeError when shapes or options do not fit, or a label is no class.
  */
-export function crossEntropy(
-  logits: Tensor,
-  target: Labels | Distributions,
-  options: CrossEntropyOptions = {},
-): Tensor {
-  const name = 'crossEntropy'
-  checkKeys(name, options, lossNames, entropyNames)
-  const { weight, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
-  checkTensor(logits, name, 'logits')
-  const soft = isSoft(target, logits.ndim) ? target : undefined
-  // Labels of which each has a row of its own to be smoothed are distributions.
-  if (!soft && !(weight && labelSmoothing)) return labelEntropy(logits, target, options)
-  return scope(() => {
-    const { shape } = logits
-    const [N, classes, ...spatial] = shape as [number, number, ...number[]]
-    const rows = [N, ...spatial]
-    checkReduction(name, reduction)
-    checkRange(name, 'labelSmoothing', labelSmoothing, 1)
-    const weights =
-      weight && tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)])
-    // A row of labels that is ignored is all zero and not smoothed; one whose class has the weight 0 is.
-    const spread = (q: Tensor): Tensor =>
-      labelSmoothing
-        ? add(
-            mul(q, 1 - labelSmoothing),
-            soft ? labelSmoothing / classes : mul(sum(q, 1, { keepDims: true }), labelSmoothing / classes),
-          )
-        : q
-    const entropy = (q: Tensor, count: number): Tensor => {
-      // Σ −q · ln p over the classes.
-      const losses = mul(logSoftmax(logits), weights ? mul(q, weights) : q)
-      return reduction === 'none' ? neg(sum(losses, 1)) : mul(sum(losses), reduction === 'mean' ? -1 / count : -1)
-    }
-    if (soft) {
-      const given = soft instanceof Tensor ? soft : tensor(soft)
-      if (!sameShape(given.shape, shape)) {
-        throw new ShapeError(
-          `${name}: target must be labels ${showShape(rows)} or distributions ${showShape(shape)}, given ${showShape(given.shape)}`,
-        )
+export const crossEntropy = withArity(
+  'crossEntropy',
+  3,
+  (logits: Tensor, target: Labels | Distributions, options: CrossEntropyOptions = {}): Tensor => {
+    const name = 'crossEntropy'
+    checkKeys(name, options, lossNames, entropyNames)
+    const { weight, labelSmoothing = 0, ignoreIndex, reduction = 'mean' } = options
+    checkTensor(logits, name, 'logits')
+    const soft = isSoft(target, logits.ndim) ? target : undefined
+    // Labels of which each has a row of its own to be smoothed are distributions.
+    if (!soft && !(weight && labelSmoothing)) {
+      const loss = labelEntropy(logits, target, options)
+      if (reduction === 'mean' && (weight || ignoreIndex !== undefined)) {
+        const [N, classes, ...spatial] = logits.shape as [number, number, ...number[]]
+        loss.storage.counted = checkLabels(name, target, [N, ...spatial], classes, options).count
       }
-      if (ignoreIndex !== undefined) throw new ShapeError(`${name}: ignoreIndex is for labels, not for distributions`)
-      return entropy(spread(given), sizeOf(rows))
+      return loss
     }
-    const { labels, count } = checkLabels(name, target, rows, classes, options)
-    const seen = checkLabels(name, target, rows, classes, { ignoreIndex }).factors
-    const layout = { outer: N, classes, inner: sizeOf(spatial), xShape: shape }
-    return entropy(spread(atLabels(labels, layout, (row) => seen?.[row] ?? 1)), count)
-  })
-}
+    return scope(() => {
+      const { shape } = logits
+      const [N, classes, ...spatial] = shape as [number, number, ...number[]]
+      const rows = [N, ...spatial]
+      checkReduction(name, reduction)
+      checkRange(name, 'labelSmoothing', labelSmoothing, 1)
+      const weights =
+        weight && tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)])
+      // A row of labels that is ignored is all zero and not smoothed; one whose class has the weight 0 is.
+      const spread = (q: Tensor): Tensor =>
+        labelSmoothing
+          ? add(
+              mul(q, 1 - labelSmoothing),
+              soft ? labelSmoothing / classes : mul(sum(q, 1, { keepDims: true }), labelSmoothing / classes),
+            )
+          : q
+      const entropy = (q: Tensor, count: number): Tensor => {
+        // Σ −q · ln p over the classes.
+        const losses = mul(logSoftmax(logits), weights ? mul(q, weights) : q)
+        return reduction === 'none' ? neg(sum(losses, 1)) : mul(sum(losses), reduction === 'mean' ? -1 / count : -1)
+      }
+      if (soft) {
+        const given = soft instanceof Tensor ? soft : tensor(soft)
+        if (!sameShape(given.shape, shape)) {
+          throw new ShapeError(
+            `${name}: target must be labels ${showShape(rows)} or distributions ${showShape(shape)}, given ${showShape(given.shape)}`,
+          )
+        }
+        if (ignoreIndex !== undefined) throw new ShapeError(`${name}: ignoreIndex is for labels, not for distributions`)
+        return entropy(spread(given), sizeOf(rows))
+      }
+      const { labels, count } = checkLabels(name, target, rows, classes, options)
+      const seen = checkLabels(name, target, rows, classes, { ignoreIndex }).factors
+      const layout = { outer: N, classes, inner: sizeOf(spatial), xShape: shape }
+      const loss = entropy(spread(atLabels(labels, layout, (row) => seen?.[row] ?? 1)), count)
+      if (reduction === 'mean') loss.storage.counted = count
+      return loss
+    })
+  },
+)
 
 /**
  * Multi-class hinge loss (Weston & Watkins 1999): Σ over j ≠ label of max(0, s[j] − s[label] + margin), from scores s
@@ -472,8 +483,9 @@ const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, 
  * @returns a scalar, or the errors in that shape with reduction 'none'.
  * @throws ShapeError when the shapes differ.
  */
-export const mseLoss = (x: Tensor, target: Tensor, options: LossOptions = {}): Tensor =>
-  squaredError({ x, target }, options)
+export const mseLoss = withArity('mseLoss', 3, (x: Tensor, target: Tensor, options: LossOptions = {}): Tensor =>
+  squaredError({ x, target }, options),
+)
 
 const bceGradient = defineGradient('bceWithLogits')
 
@@ -499,5 +511,9 @@ const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOpti
  * @returns a scalar, or the losses in that shape with reduction 'none'.
  * @throws ShapeError when the shapes differ.
  */
-export const bceWithLogits = (logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor =>
-  binaryCrossEntropy({ logits, target }, options)
+export const bceWithLogits = withArity(
+  'bceWithLogits',
+  3,
+  (logits: Tensor, target: Tensor, options: LossOptions = {}): Tensor =>
+    binaryCrossEntropy({ logits, target }, options),
+)

@@ -7,7 +7,7 @@ import { kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { makePool, plainAxis } from '../plan/pool.js'
 import { tensor } from '../tensor/create.js'
@@ -148,9 +148,13 @@ const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('loc
  * (Krizhevsky, Sutskever & Hinton, 2012, section 3.3: size 5, alpha 1e-4, beta 0.75, k 2, normalize 'none'.)
  * @throws ShapeError when shapes or options do not fit.
  */
-export function localResponseNorm(x: Tensor, options: LocalResponseNormOptions): Tensor {
-  return localResponse({ x }, options ?? {})
-}
+export const localResponseNorm = withArity(
+  'localResponseNorm',
+  2,
+  (x: Tensor, options: LocalResponseNormOptions): Tensor => {
+    return localResponse({ x }, options ?? {})
+  },
+)
 
 interface BatchInputs {
   readonly x: Tensor
@@ -330,15 +334,14 @@ const batch = defineOp<BatchInputs, Statistics, Batch, 'stats'>('batchNorm', {
  * (Ioffe & Szegedy, 2015.)
  * @throws ShapeError when shapes or options do not fit.
  */
-export function batchNorm(
-  x: Tensor,
-  gamma: Tensor | undefined,
-  beta: Tensor | undefined,
-  options: BatchNormOptions = {},
-): Tensor {
-  checkKeys('batchNorm', options, batchNames)
-  const { runningMean, runningVar, ...statistics } = options
-  checkConstant(runningMean, 'batchNorm', 'runningMean')
-  checkConstant(runningVar, 'batchNorm', 'runningVar')
-  return batch({ x, gamma, beta, runningMean, runningVar }, statistics)
-}
+export const batchNorm = withArity(
+  'batchNorm',
+  4,
+  (x: Tensor, gamma: Tensor | undefined, beta: Tensor | undefined, options: BatchNormOptions = {}): Tensor => {
+    checkKeys('batchNorm', options, batchNames)
+    const { runningMean, runningVar, ...statistics } = options
+    checkConstant(runningMean, 'batchNorm', 'runningMean')
+    checkConstant(runningVar, 'batchNorm', 'runningVar')
+    return batch({ x, gamma, beta, runningMean, runningVar }, statistics)
+  },
+)

@@ -8,7 +8,7 @@ import type { Place } from '../runtime/calls.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
@@ -30,7 +30,6 @@ interface Reduction {
 }
 
 function describe(name: string, x: Shape, axis: Axes | undefined, options: ReduceOptions): Reduction {
-  checkKeys(name, options, { keepDims: 0 } satisfies Names<ReduceOptions>)
   const { keepDims = false } = options
   const listed = axis === undefined ? x.map((_, index) => index) : typeof axis === 'number' ? [axis] : axis
   if (!Array.isArray(listed)) {
@@ -53,6 +52,17 @@ function describe(name: string, x: Shape, axis: Axes | undefined, options: Reduc
 interface Request extends ReduceOptions {
   readonly axis: Axes | undefined
 }
+
+/** Makes the function of an operation: what a call asks for becomes one object. */
+/* @__NO_SIDE_EFFECTS__ */
+const reducing = (
+  name: string,
+  op: Op<{ x: Tensor }, Request>,
+): ((x: Tensor, axis?: Axes, options?: ReduceOptions) => Tensor) =>
+  withArity(name, 3, (x: Tensor, axis?: Axes, options: ReduceOptions = {}) => {
+    checkKeys(name, options, { keepDims: 0 } satisfies Names<ReduceOptions>)
+    return op({ x }, { ...options, axis })
+  })
 
 /** A sum over axes, divided by 1 or by the number of elements. */
 interface Total extends Reduction {
@@ -110,14 +120,13 @@ const averaged = summing<Request>('mean', (x, { axis, ...options }) => {
  * Σ x over `axis`: one, several, or all when left out.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const sum = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor => summed({ x }, { ...options, axis })
+export const sum = reducing('sum', summed)
 
 /**
  * The mean of x over `axis`: one, several, or all when left out.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const mean = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
-  averaged({ x }, { ...options, axis })
+export const mean = reducing('mean', averaged)
 
 /** x summed to `shape`, which broadcasts to x's: the adjoint of broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
@@ -187,12 +196,11 @@ const smallest = extremum('min', -1)
  * the first of equals.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const max = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor => largest({ x }, { ...options, axis })
+export const max = reducing('max', largest)
 
 /**
  * The smallest element over `axis`: one, several, or all when left out. NaN outdoes every number; the gradient goes to
  * the first of equals.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
-export const min = (x: Tensor, axis?: Axes, options: ReduceOptions = {}): Tensor =>
-  smallest({ x }, { ...options, axis })
+export const min = reducing('min', smallest)

@@ -17,6 +17,7 @@ import { checkAxis, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { exp, mul, neg, sub } from './elementwise.js'
 import { sum } from './reduce.js'
+import { withArity } from '../runtime/options.js'
 
 /** (outer, classes, inner): the axis and what lies before and after it. */
 interface Classes {
@@ -85,7 +86,7 @@ function defineSoftmax(
     keeps: ['y'],
     gradient: ({ y }, dy, d) => ({ x: inputGradient({ dy, y }, d) }),
   })
-  return (x, axis = 1) => op({ x }, axis)
+  return withArity(name, 2, (x: Tensor, axis = 1) => op({ x }, axis))
 }
 
 /**

@@ -6,6 +6,7 @@ import { checkList } from '../runtime/check.js'
 import { LIGHT } from '../runtime/work.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
 import { checkOption } from './optimizer.js'
+import { withArity } from '../runtime/options.js'
 
 /** What `clipGradNorm` gives. */
 export interface ClippedGradients {
@@ -26,23 +27,27 @@ export const gradientNorm = (gradients: readonly Tensor[]): number =>
  * float64. A NaN makes every gradient NaN; an infinite element becomes NaN and the finite ones 0.
  * @throws ShapeError when maxNorm is not a finite number from 0 on, or a gradient is no Tensor.
  */
-export function clipGradNorm(gradients: readonly Tensor[], maxNorm: number): ClippedGradients {
-  kernels('clipGradNorm')
-  checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
-  checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
-  Array.from(gradients).forEach((gradient: unknown, index) => {
-    if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
-    checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
-  })
-  const norm = gradientNorm(gradients)
-  const factor = maxNorm / (norm + 1e-6)
-  const clipped = scope(() =>
-    gradients.map((gradient) => {
-      if (factor >= 1) return gradient.alias()
-      const result = empty(gradient.shape, 'clipGradNorm')
-      parallel('norm_scale', gradient.size, LIGHT, result.pointer, gradient.pointer, factor)
-      return result
-    }),
-  )
-  return { gradients: clipped, norm }
-}
+export const clipGradNorm = withArity(
+  'clipGradNorm',
+  2,
+  (gradients: readonly Tensor[], maxNorm: number): ClippedGradients => {
+    kernels('clipGradNorm')
+    checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
+    checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
+    Array.from(gradients).forEach((gradient: unknown, index) => {
+      if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
+      checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
+    })
+    const norm = gradientNorm(gradients)
+    const factor = maxNorm / (norm + 1e-6)
+    const clipped = scope(() =>
+      gradients.map((gradient) => {
+        if (factor >= 1) return gradient.alias()
+        const result = empty(gradient.shape, 'clipGradNorm')
+        parallel('norm_scale', gradient.size, LIGHT, result.pointer, gradient.pointer, factor)
+        return result
+      }),
+    )
+    return { gradients: clipped, norm }
+  },
+)

@@ -42,13 +42,20 @@ export function unknownName(kind: string, given: string, names: readonly string[
 }
 
 /**
+ * Whether an object is of a kind that has a name, such as a Tensor or a Map, whose members are none that a loop over its keys
+ * meets. A module, which may hold options, has its name on its own.
+ */
+const isOther = (options: object): boolean =>
+  Symbol.toStringTag in options && !Object.hasOwn(options, Symbol.toStringTag)
+
+/**
  * Checks that an options object has only names that are known, each in one of the objects; undefined passes. It runs in every
  * call of an operation, in 50 ns, and goes through what is given, not through what there is.
  * @throws ShapeError that tells the nearest name.
  */
 export function checkKeys(what: string, options: unknown, names: object, others?: object): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options) || isOther(options)) {
     throw new ShapeError(`${what}: the options must be an object, given ${inWords(options)}`)
   }
   for (const key in options) {
@@ -70,4 +77,34 @@ export function needKeys(what: string, options: unknown, names: object, others?:
 /** The parts of an options object that are set, so that those that are undefined have their defaults. */
 export function defined<T extends object>(options: T | undefined): { [key in keyof T]: Exclude<T[key], undefined> } {
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never
+}
+
+/**
+ * @throws ShapeError where options stand behind the last argument of a function, which would be ignored: an object, or what
+ * other libraries take there, a word or true
+ */
+function checkSurplus(name: string, arity: number, given: unknown): void {
+  let shown = inWords(given)
+  if (typeof given === 'object') {
+    const prototype: unknown = Object.getPrototypeOf(given)
+    if (prototype !== null && prototype !== Object.prototype) return
+    shown = `{ ${Object.keys(given as object).join(', ')} }`
+  } else if (typeof given !== 'string' && given !== true) return
+  throw new ShapeError(`${name}: there are no options behind argument ${arity}, given ${shown}`)
+}
+
+/**
+ * A function of the package that takes `arity` arguments, four at most, optional ones and options included. It refuses an object
+ * of options behind the last of them, as in `relu(x, { inplace: true })`, a word and true. What else stands there is ignored, as JavaScript does,
+ * so that `list.map(relu)` works, which gives the index and the list too.
+ */
+/* @__NO_SIDE_EFFECTS__ */
+export function withArity<F extends (...given: never[]) => unknown>(name: string, arity: number, call: F): F {
+  // Rest parameters would make a list in every call.
+  const checked = (a: never, b: never, c: never, d: never, e: never): unknown => {
+    const next = arity < 2 ? b : arity < 3 ? c : arity < 4 ? d : e
+    if (next) checkSurplus(name, arity, next)
+    return call(a, b, c, d)
+  }
+  return Object.defineProperties(checked, { name: { value: name }, length: { value: call.length } }) as unknown as F
 }

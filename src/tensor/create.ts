@@ -3,7 +3,7 @@ import { floatsAt, kernels } from '../runtime/core.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkNumber, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords, named } from '../runtime/text.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkKeys, withArity } from '../runtime/options.js'
 import { checkShape, MOST_AXES, showShape, sizeOf, type Shape } from './shape.js'
 import { checkTensor, filled, type Tensor } from './tensor.js'
 
@@ -48,7 +48,7 @@ function flatten(values: NestedArray, shape: Shape, depth: number, into: number[
 }
 
 /** A tensor of nested arrays, or of a flat or typed array with a shape (default: one dimension). */
-export function tensor(values: NestedArray | FlatArray, shape?: Shape): Tensor {
+export const tensor = withArity('tensor', 2, (values: NestedArray | FlatArray, shape?: Shape): Tensor => {
   let flat: ArrayLike<number>
   let natural: number[]
   if (isFlat(values)) {
@@ -69,20 +69,20 @@ export function tensor(values: NestedArray | FlatArray, shape?: Shape): Tensor {
   return filled(resolved, 'tensor', ({ pointer, size }) => {
     floatsAt(pointer, size).set(flat)
   })
-}
+})
 
 /** A tensor with every element equal to `value`. */
-export function full(shape: Shape, value: number): Tensor {
+export const full = withArity('full', 2, (shape: Shape, value: number): Tensor => {
   if (typeof value !== 'number') throw wrongKind('full: the value', 'a number', value)
   return filled(checkShape(shape, 'full'), 'full', ({ pointer, size }) => {
     floatsAt(pointer, size).fill(value)
   })
-}
+})
 
 /** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 1 on. */
-export const zeros = (shape: Shape): Tensor => full(shape, 0)
+export const zeros = withArity('zeros', 1, (shape: Shape): Tensor => full(shape, 0))
 /** A tensor of ones. @throws ShapeError as `zeros`. */
-export const ones = (shape: Shape): Tensor => full(shape, 1)
+export const ones = withArity('ones', 1, (shape: Shape): Tensor => full(shape, 1))
 
 /** Options of what is drawn at random. */
 export interface RandomOptions {
@@ -106,58 +106,61 @@ export function checkSeed(seed: number, what: string, kind = 'seed'): number {
 export const checkStream = (stream: number, what: string): number => checkSeed(stream, what, 'stream')
 
 /** Uniform random numbers in [low, high). */
-export function uniform(
-  shape: Shape,
-  options: RandomOptions & { readonly low?: number; readonly high?: number } = {},
-): Tensor {
-  checkKeys('uniform', options, { seed: 0, stream: 0, low: 0, high: 0 })
-  const { seed = 0, stream = 0, low = 0, high = 1 } = options
-  checkNumber(low, 'uniform: low')
-  checkNumber(high, 'uniform: high')
-  checkSeed(seed, 'uniform')
-  checkStream(stream, 'uniform')
-  return filled(checkShape(shape, 'uniform'), 'uniform', ({ pointer, size }) => {
-    kernels().random_uniform(pointer, size, seed, stream, low, high)
-  })
-}
+export const uniform = withArity(
+  'uniform',
+  2,
+  (shape: Shape, options: RandomOptions & { readonly low?: number; readonly high?: number } = {}): Tensor => {
+    checkKeys('uniform', options, { seed: 0, stream: 0, low: 0, high: 0 })
+    const { seed = 0, stream = 0, low = 0, high = 1 } = options
+    checkNumber(low, 'uniform: low')
+    checkNumber(high, 'uniform: high')
+    checkSeed(seed, 'uniform')
+    checkStream(stream, 'uniform')
+    return filled(checkShape(shape, 'uniform'), 'uniform', ({ pointer, size }) => {
+      kernels().random_uniform(pointer, size, seed, stream, low, high)
+    })
+  },
+)
 
 /** Normal random numbers of given mean and standard deviation. */
-export function normal(
-  shape: Shape,
-  options: RandomOptions & { readonly mean?: number; readonly std?: number } = {},
-): Tensor {
-  checkKeys('normal', options, { seed: 0, stream: 0, mean: 0, std: 0 })
-  const { seed = 0, stream = 0, mean = 0, std = 1 } = options
-  checkNumber(mean, 'normal: mean')
-  checkNumber(std, 'normal: std')
-  checkSeed(seed, 'normal')
-  checkStream(stream, 'normal')
-  return filled(checkShape(shape, 'normal'), 'normal', ({ pointer, size }) => {
-    kernels().random_normal(pointer, size, seed, stream, mean, std)
-  })
-}
+export const normal = withArity(
+  'normal',
+  2,
+  (shape: Shape, options: RandomOptions & { readonly mean?: number; readonly std?: number } = {}): Tensor => {
+    checkKeys('normal', options, { seed: 0, stream: 0, mean: 0, std: 0 })
+    const { seed = 0, stream = 0, mean = 0, std = 1 } = options
+    checkNumber(mean, 'normal: mean')
+    checkNumber(std, 'normal: std')
+    checkSeed(seed, 'normal')
+    checkStream(stream, 'normal')
+    return filled(checkShape(shape, 'normal'), 'normal', ({ pointer, size }) => {
+      kernels().random_normal(pointer, size, seed, stream, mean, std)
+    })
+  },
+)
 
 /** (N, H, W, C) values as an (N, C, H, W) tensor. */
-export function fromNHWC(
-  values: FlatArray | readonly number[],
-  shape: readonly [N: number, H: number, W: number, C: number],
-): Tensor {
-  const [N, H, W, C] = checkShape(shape, 'fromNHWC') as [number, number, number, number]
-  if (shape.length !== 4 || (values as FlatArray | undefined)?.length !== N * H * W * C) {
-    throw new ShapeError(
-      `fromNHWC: ${(values as FlatArray | undefined)?.length ?? inWords(values)} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`,
-    )
-  }
-  return filled([N, C, H, W], 'fromNHWC', ({ pointer, size }) => {
-    const to = floatsAt(pointer, size)
-    for (let n = 0; n < N; n++)
-      for (let c = 0; c < C; c++)
-        for (let i = 0; i < H * W; i++) to[(n * C + c) * H * W + i] = values[(n * H * W + i) * C + c] as number
-  })
-}
+export const fromNHWC = withArity(
+  'fromNHWC',
+  2,
+  (values: FlatArray | readonly number[], shape: readonly [N: number, H: number, W: number, C: number]): Tensor => {
+    const [N, H, W, C] = checkShape(shape, 'fromNHWC') as [number, number, number, number]
+    if (shape.length !== 4 || (values as FlatArray | undefined)?.length !== N * H * W * C) {
+      throw new ShapeError(
+        `fromNHWC: ${(values as FlatArray | undefined)?.length ?? inWords(values)} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`,
+      )
+    }
+    return filled([N, C, H, W], 'fromNHWC', ({ pointer, size }) => {
+      const to = floatsAt(pointer, size)
+      for (let n = 0; n < N; n++)
+        for (let c = 0; c < C; c++)
+          for (let i = 0; i < H * W; i++) to[(n * C + c) * H * W + i] = values[(n * H * W + i) * C + c] as number
+    })
+  },
+)
 
 /** The elements of an (N, C, H, W) tensor in the order (N, H, W, C). */
-export function toNHWC(x: Tensor): Float32Array {
+export const toNHWC = withArity('toNHWC', 1, (x: Tensor): Float32Array => {
   checkTensor(x, 'toNHWC', 'x')
   if (x.ndim !== 4) throw new ShapeError(`toNHWC: expected (N, C, H, W), given ${showShape(x.shape)}`)
   const [N, C, H, W] = x.shape as readonly [number, number, number, number]
@@ -167,25 +170,26 @@ export function toNHWC(x: Tensor): Float32Array {
     for (let c = 0; c < C; c++)
       for (let i = 0; i < H * W; i++) to[(n * H * W + i) * C + c] = from[(n * C + c) * H * W + i] as number
   return to
-}
+})
 
 /** Pixels of a canvas (RGBA, 0 to 255) as a (1, 3, H, W) tensor of values 0 to 1; alpha is dropped. */
-export function fromImageData(image: {
-  readonly data: ArrayLike<number>
-  readonly width: number
-  readonly height: number
-}): Tensor {
-  checkObject(image, 'fromImageData: the image', 'ImageData', ['data', 'width', 'height'])
-  const { data, width, height } = image
-  const shape = checkShape([1, 3, height, width], 'fromImageData')
-  const pixels = width * height
-  if (!(data.length === pixels * 4)) {
-    throw new ShapeError(
-      `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
-    )
-  }
-  return filled(shape, 'fromImageData', ({ pointer, size }) => {
-    const to = floatsAt(pointer, size)
-    for (let c = 0; c < 3; c++) for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
-  })
-}
+export const fromImageData = withArity(
+  'fromImageData',
+  1,
+  (image: { readonly data: ArrayLike<number>; readonly width: number; readonly height: number }): Tensor => {
+    checkObject(image, 'fromImageData: the image', 'ImageData', ['data', 'width', 'height'])
+    const { data, width, height } = image
+    const shape = checkShape([1, 3, height, width], 'fromImageData')
+    const pixels = width * height
+    if (!(data.length === pixels * 4)) {
+      throw new ShapeError(
+        `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
+      )
+    }
+    return filled(shape, 'fromImageData', ({ pointer, size }) => {
+      const to = floatsAt(pointer, size)
+      for (let c = 0; c < 3; c++)
+        for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
+    })
+  },
+)

@@ -23,6 +23,8 @@ export class Storage {
   readonly #pointer: number | undefined
   /** Whether `withDerived` may keep what was computed. */
   keepsDerived = true
+  /** What the mean that it holds is over, where that is not the number of rows: the sum of their factors. */
+  counted: number | undefined
   #references = 1
   #version = 0
   /** Version of the last look at whether all is finite, and what it gave. */
@@ -533,7 +535,7 @@ export function lend<T>(use: () => T): Lent<T> {
   const made: Tensor[] = []
   const value = scope(() => {
     const given = use()
-    const own = scopes.at(-1) as Made
+    const own = scopes.at(-1)
     visit(given, (item) => {
       if (item instanceof Tensor && item.isOf(own)) made.push(item)
     })

@@ -38,6 +38,8 @@ export interface ReadExamples<Target> {
 export interface Examples<Target> {
   /** How many there are. */
   readonly size: number
+  /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
+  readonly labels?: ArrayLike<unknown> | undefined
   /** The examples of these numbers as a batch. `draw` seeds what is done to them at random. */
   batch(indices: Int32Array, draw?: Draw): Batch<Target>
 }
@@ -46,6 +48,8 @@ export interface Examples<Target> {
 export interface DistantExamples<Target> {
   /** How many there are. */
   readonly size: number
+  /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
+  readonly labels?: ArrayLike<unknown> | undefined
   /** Reads the examples of these numbers, from a disk or a network. */
   read(indices: Int32Array): Promise<ReadExamples<Target>>
 }
@@ -107,7 +111,14 @@ export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examp
           indices,
           (index) => (list as number[])[index],
         )
-  return { size, batch: (indices) => ({ x: rowsOf(x, own, indices), target: targetOf(indices) as Target }) }
+  return {
+    size,
+    get labels() {
+      if (row.length > 0) return undefined
+      return list instanceof Tensor ? list.data() : (list as ArrayLike<unknown>)
+    },
+    batch: (indices) => ({ x: rowsOf(x, own, indices), target: targetOf(indices) as Target }),
+  }
 }
 
 /**
@@ -138,7 +149,7 @@ export function arrayExamples<Label, Item extends { readonly y: Label }>(
     })
     return { x, target: items.map(({ y }) => y) }
   }
-  return { size: list.length, batch }
+  return { size: list.length, labels: list.map((item) => (item as Item | undefined)?.y), batch }
 }
 
 /** Examples whose numbers and random bits memory holds. */

@@ -35,6 +35,7 @@ import {
   type TrainingData,
 } from './examples.js'
 import { turnTaker } from './host.js'
+import { checkTargets } from './labels.js'
 import type { Metric } from './metrics.js'
 import type {
   Averages,
@@ -51,9 +52,10 @@ import type {
   Trainable,
 } from './options.js'
 
-/** Sums over examples, and their averages. */
+/** Sums over examples, and their averages. The mean of a loss that weighs its rows is over their weights. */
 class Running {
   #examples = 0
+  #counted = 0
   #loss = 0
   readonly #metrics: Record<string, number> = {}
 
@@ -65,27 +67,31 @@ class Running {
     }
     if (from) {
       this.#examples = from.examples
+      this.#counted = from.counted ?? from.examples
       this.#loss = from.loss
     }
   }
 
-  add(examples: number, loss: number, metrics: Readonly<Record<string, number>>): void {
+  add(examples: number, loss: number, metrics: Readonly<Record<string, number>>, counted = examples): void {
     this.#examples += examples
-    this.#loss += loss * examples
+    this.#counted += counted
+    // The mean of nothing is no number.
+    if (counted > 0) this.#loss += loss * counted
     for (const name of Object.keys(this.#metrics))
       this.#metrics[name] = (this.#metrics[name] as number) + (metrics[name] as number) * examples
   }
 
   averages(): Averages {
-    const mean = (sum: number): number => (this.#examples === 0 ? 0 : sum / this.#examples)
+    const mean = (sum: number, count = this.#examples): number => (this.#examples === 0 ? 0 : sum / count)
     return {
-      loss: mean(this.#loss),
+      loss: mean(this.#loss, this.#counted),
       metrics: Object.fromEntries(Object.entries(this.#metrics).map(([name, sum]) => [name, mean(sum)])),
     }
   }
 
   sums(): FitState['sums'] {
-    return { examples: this.#examples, loss: this.#loss, metrics: { ...this.#metrics } }
+    const [examples, counted] = [this.#examples, this.#counted]
+    return { examples, loss: this.#loss, metrics: { ...this.#metrics }, ...(counted === examples ? {} : { counted }) }
   }
 }
 
@@ -153,7 +159,8 @@ async function measureAll<Target, Output>(
       scope(() => {
         const { x, target } = batch()
         const output = model.forward(x, { training: false })
-        running.add(indices.length, lossOf(loss(output, target)), measure(metrics, output, target))
+        const value = loss(output, target)
+        running.add(indices.length, lossOf(value), measure(metrics, output, target), value.storage.counted)
         onBatch?.(output, target, indices)
       })
     }
@@ -369,6 +376,10 @@ function checkMean<Target, Output>(
 
 interface StepResult {
   readonly examples: number
+  /** What the loss is a mean over. */
+  readonly counted: number
+  /** Examples that were read and of which none counts. */
+  readonly ignored: number
   readonly loss: number
   readonly metrics: Record<string, number>
   readonly gradientNorm?: number
@@ -391,12 +402,14 @@ function trainStep<Target, Output>(
   const examples = read.reduce((total, part) => total + part.examples.indices.length, 0)
   const sums = new Running(Object.keys(metrics))
   let gradients: Tensor[] = []
+  // What the means of the parts so far are over, where the loss weighs its rows.
+  let counted = 0
   read.forEach(({ draw, examples: { indices, batch } }, part) => {
-    const share = indices.length / examples
     gradients = scope(() => {
       const { x, target } = batch(draw)
       if (accumulate > 1 && isFirst && part === 0) scope(() => checkMean(model, loss, x, target))
       let measured: Record<string, number> = {}
+      let weight: number | undefined
       const lossAndGradients = valueAndGrad(() => {
         // Each part draws numbers of its own.
         const options = { training: true, seed, step: step * accumulate + part }
@@ -405,23 +418,29 @@ function trainStep<Target, Output>(
           auxiliary: [],
         }
         measured = measure(metrics, output, target)
-        return auxiliary.reduce(
-          (total, head) => add(total, mul(loss(head.output, target), head.weight)),
-          loss(output, target),
-        )
+        const main = loss(output, target)
+        weight = (main as Partial<Tensor> | undefined)?.storage?.counted
+        return auxiliary.reduce((total, head) => add(total, mul(loss(head.output, target), head.weight)), main)
       })
       const { value, gradients: own } = lossAndGradients(...parameters)
-      sums.add(indices.length, value.item(), measured)
+      sums.add(indices.length, value.item(), measured, weight)
+      // Nothing of this part counts: its mean and the gradients of it are no numbers.
+      if (weight === 0) return gradients
+      counted += weight ?? 0
+      const share = weight === undefined ? indices.length / examples : weight / counted
       if (share === 1) return own
       const shares = own.map((gradient) => mul(gradient, share))
-      const added = part === 0 ? shares : shares.map((gradient, index) => add(gradients[index] as Tensor, gradient))
+      // Where the sum of the weights is not known before, each part takes its share of what there is.
+      const before = weight === undefined ? gradients : gradients.map((gradient) => mul(gradient, 1 - share))
+      const added = part === 0 ? shares : shares.map((gradient, index) => add(before[index] as Tensor, gradient))
       for (const gradient of gradients) gradient.dispose()
       return added
     })
   })
-  const result = { examples, ...sums.averages() }
-  // Nothing of the batch could be read.
-  if (examples === 0) return result
+  const { counted: total = examples } = sums.sums()
+  // Nothing of the batch could be read, or counts.
+  if (total === 0) return { examples: 0, loss: 0, metrics: {}, counted: 0, ignored: examples }
+  const result = { examples, ...sums.averages(), counted: total, ignored: 0 }
   if (!Number.isFinite(result.loss)) throw diverged(`the loss became ${result.loss}`, step + 1, optimizer.lr)
   const clipped = clipNorm === undefined ? undefined : clipGradNorm(gradients, clipNorm)
   const norm = clipped?.norm ?? gradientNorm(gradients)
@@ -485,11 +504,14 @@ async function* steps<Target, Output>(
   checkFit(options)
   checkBatches(data, options)
   // What is wrong with it would be told after the steps of an epoch.
-  if (options.validation) checkBatches(examplesOf(options.validation, model), { batchSize: options.batchSize })
+  const measuring = options.validation && examplesOf(options.validation, model)
+  if (measuring) checkBatches(measuring, { batchSize: options.batchSize })
   trainedParameters(model, options.optimizer)
   checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
   const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)
   if (options.start) checkStart(options.start, facts, options.earlyStopping)
+  await checkTargets('the data', model, data, options.loss)
+  if (measuring) await checkTargets('validation', model, measuring, options.loss)
   const {
     epochs,
     batchSize,
@@ -533,6 +555,7 @@ async function* steps<Target, Output>(
     const running = new Running(names, sums)
     let seconds = 0
     let examples = 0
+    let ignored = 0
     const first = pending ? stepsPerEpoch : step % stepsPerEpoch
     const batches = readAhead(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
     for await (const batch of batches) {
@@ -545,10 +568,11 @@ async function* steps<Target, Output>(
         scope(() => trainStep(model, options, batch, { seed, step, isFirst })),
       )
       step++
-      // Nothing of the batch could be read: there is no step to tell of.
+      ignored += result.ignored
+      // Nothing of the batch could be read, or counts: there is no step to tell of.
       if (result.examples === 0) continue
       isFirst = false
-      running.add(result.examples, result.loss, result.metrics)
+      running.add(result.examples, result.loss, result.metrics, result.counted)
       seconds += (performance.now() - began) / 1000
       examples += result.examples
       yield {
@@ -562,6 +586,11 @@ async function* steps<Target, Output>(
         state: state(running),
       }
       await turn()
+    }
+    if (ignored > 0 && running.sums().examples === 0) {
+      throw new ShapeError(
+        `fit: the loss ignores the labels of all ${ignored} examples of epoch ${epoch + 1}; check ignoreIndex and the weights of classes`,
+      )
     }
     const measured = validation && (await measureAll(model, validation, options))
     if (validation && !measured) return aborted()

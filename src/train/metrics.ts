@@ -5,19 +5,20 @@ import { showShape } from '../tensor/shape.js'
 import { tensor } from '../tensor/create.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
 import { isSoft, labelList, type Distributions, type Labels } from '../ops/loss.js'
+import { withArity } from '../runtime/options.js'
 
 /** A number for a batch, averaged over its examples: output (N, …) of the model, and what was wanted. */
 export type Metric<Target, Output = Tensor> = (output: Output, target: Target) => number
 
 /** Labels as plain numbers. */
-export function labelNumbers(labels: Labels): ArrayLike<number> {
+export const labelNumbers = withArity('labelNumbers', 1, (labels: Labels): ArrayLike<number> => {
   const numbers = labelList(labels)
   if (numbers) return numbers as ArrayLike<number>
   throw wrongKind('the labels', 'a list of whole numbers or a Tensor', labels)
-}
+})
 
 /** The class of the largest score in each row of (N, classes); the first of equals, and −1 where a score is NaN. */
-export function argmax(scores: Tensor): Int32Array {
+export const argmax = withArity('argmax', 1, (scores: Tensor): Int32Array => {
   checkTensor(scores, 'argmax', 'scores')
   if (scores.ndim !== 2) throw new ShapeError(`argmax: scores must be (N, classes), given ${showShape(scores.shape)}`)
   const [N, classes] = scores.shape as readonly [number, number]
@@ -31,14 +32,14 @@ export function argmax(scores: Tensor): Int32Array {
     }
     return best
   })
-}
+})
 
 /**
  * Share of the examples whose largest score is that of their label, 0 to 1, or of the largest of their distribution. Scores
  * with a NaN are wrong.
  * @throws ShapeError when there is not one label for each example.
  */
-export function accuracy(output: Tensor, target: Labels | Distributions): number {
+export const accuracy = withArity('accuracy', 2, (output: Tensor, target: Labels | Distributions): number => {
   const predicted = argmax(output)
   const wanted = isSoft(target, 2)
     ? scope(() => argmax(target instanceof Tensor ? target : tensor(target)))
@@ -52,4 +53,4 @@ export function accuracy(output: Tensor, target: Labels | Distributions): number
   return (
     predicted.reduce((right, label, n) => right + (label >= 0 && label === wanted[n] ? 1 : 0), 0) / predicted.length
   )
-}
+})

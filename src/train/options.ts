@@ -36,7 +36,10 @@ export interface Trainable<Output = Tensor> {
   }
 }
 
-/** A scalar tensor to make small: the mean over the batch. */
+/**
+ * A scalar tensor to make small: the mean over the batch. Averages over batches are weighted by their examples; of what
+ * `crossEntropy` gives, as it is, by the weights of the labels that count, so that those that it ignores count nowhere.
+ */
 export type Loss<Target, Output = Tensor> = (output: Output, target: Target) => Tensor
 
 /** Averages over the examples so far. */
@@ -59,6 +62,8 @@ export interface FitState {
     readonly examples: number
     readonly loss: number
     readonly metrics: Readonly<Record<string, number>>
+    /** What the loss is summed over, where it weighs or ignores labels; left out: the examples. */
+    readonly counted?: number
   }
   /** With early stopping: the best epoch so far (from 1), and what validation gave after it. */
   readonly best?: { readonly epoch: number; readonly value: number }
@@ -186,8 +191,8 @@ export interface FitOptions<Target, Output = Tensor, Name extends string = strin
   /**
    * Number of parts in which a batch passes through the model; their gradients are added up for one step, so that only
    * one part's feature maps are in memory at a time. The same step up to rounding, batch statistics apart. The loss must be
-   * a mean over the examples then; one that weighs them (the classes' `weight`, `ignoreIndex`) is a mean over each part, and
-   * no number where all of a part are ignored. Default 1.
+   * a mean over the examples then, or what `crossEntropy` gives, as it is, whose mean is over the weights of all parts where
+   * it has the classes' `weight` or `ignoreIndex`. Default 1.
    */
   readonly accumulate?: number
   /** What else to measure of every batch, by name. */

@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { loadClassifier, PictureClassifier, type PictureSource } from '../../src/classifier/index.js'
+import { preprocess } from '../../src/data/images.js'
 import { encodeModel } from '../../src/io/model-file.js'
 import { plainPreprocessing, type Preprocessing } from '../../src/io/preprocessing.js'
 import { Flatten, Linear, Sequential } from '../../src/nn/index.js'
@@ -93,6 +94,18 @@ describe('loadClassifier', () => {
       'FORMAT',
       /^the model: the header takes 123 bytes/,
     ],
+    [
+      'a picture',
+      () => Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10, 0]),
+      'FORMAT',
+      /^the model: is a PNG, and no model; load the model\.safetensors of a run, and give pictures to predict\(\)$/,
+    ],
+    [
+      'no bytes',
+      () => new Uint8Array(0),
+      'FORMAT',
+      /^the model: the file is empty; load the model\.safetensors of a run/,
+    ],
     ['nothing', () => undefined, 'SHAPE', /expected an address, bytes .* or a Blob, given undefined/],
     ['an object', () => ({}), 'SHAPE', /expected an address, bytes .* given an object/],
   ])('refuses %s in one line', async (_, source, code, message) => {
@@ -156,7 +169,24 @@ describe('predict', () => {
 
   it.each<[string, unknown, RegExp]>([
     ['nothing', undefined, /expected ImageData, an <img>, .* given undefined/],
-    ['a path', 'x.png', /expected ImageData, .* given 'x\.png'/],
+    [
+      'a path',
+      'x.png',
+      /^predict: expected pixels, given the path 'x\.png'; decode it first, by decodeImage\(\) of toeplitz\/io/,
+    ],
+    [
+      'a file',
+      Uint8Array.from(Buffer.from('GIF89a')),
+      /^predict: expected pixels, given the bytes of a GIF; decode it first/,
+    ],
+    [
+      'the memory of a file',
+      Uint8Array.of(0xff, 0xd8, 0xff).buffer,
+      /^predict: expected pixels, given the bytes of a JPEG; /,
+    ],
+    ['bytes alone', new Uint8Array(12), /^predict: expected pixels, given bytes without a width and a height; /],
+    ['a Blob', new Blob(['x']), /^predict: expected pixels, given a Blob; .* createImageBitmap\(blob\)/],
+    ['a list', [picture], /^predict: .* given \[an object\]; predictBatch takes a list$/],
     ['an object', {}, /the object has no pixels: neither data nor a width and a height/],
     ['too few bytes', { width: 2, height: 2, data: new Uint8Array(3) }, /2 × 2 pixels of 4 channels take 16 bytes, 3/],
     ['a camera frame of size 0', { displayWidth: 0, displayHeight: 0 }, /the VideoFrame has 0 × 0 pixels; wait until/],
@@ -171,6 +201,34 @@ describe('predict', () => {
     await withClassifier((classifier) => {
       expect(() => classifier.predict(image as PictureSource)).toThrow(ShapeError)
       expect(() => classifier.predict(image as PictureSource)).toThrow(message)
+    })
+    expect(memoryUsage().liveBytes).toBe(0)
+  })
+
+  it('names the place of a picture of several that is none', async () => {
+    await withClassifier((classifier) => {
+      const wrong =
+        (...pictures: unknown[]) =>
+        () =>
+          classifier.predictBatch(pictures as PictureSource[])
+      expect(wrong(picture, null)).toThrow(/^predictBatch: picture 1: expected ImageData, .* given null$/)
+      expect(wrong(picture, picture, 'x.png')).toThrow(
+        /^predictBatch: picture 2: expected pixels, given the path 'x\.png'; /,
+      )
+      expect(wrong({ ...picture, channels: 7 })).toThrow(/^predictBatch: picture 0: channels of a picture must be/)
+      expect(() => preprocess([picture, { ...picture, width: 0 }], classifier.preprocessing)).toThrow(
+        /^preprocess: picture 1: /,
+      )
+      const prepared = classifier.prepare(picture)
+      expect(() => classifier.predictPrepared([prepared, prepared.subarray(1)])).toThrow(
+        /^preprocess: prepared picture 1 has/,
+      )
+      expect(() => classifier.predictPrepared([prepared, picture as never])).toThrow(
+        /^preprocess: prepared picture 1 must be bytes/,
+      )
+      expect(() => classifier.predictPrepared(prepared as never)).toThrow(
+        /^predictPrepared: the pictures must be a list of what/,
+      )
     })
     expect(memoryUsage().liveBytes).toBe(0)
   })

@@ -123,7 +123,7 @@ describe('toeplitz evaluate', () => {
     const streams = { stdout: { write: (line: string) => (text += line) }, stderr: process.stderr }
     await predictCommand(runs.split, [join(split, 'test')], how, streams)
     const seen = (JSON.parse(text) as { image: string; label: string }[]).map(({ image, label }) => ({
-      is: image.split('/').at(-2)!,
+      is: image.split('/').at(-2),
       label,
     }))
     expect(classes.map(({ label }) => label)).toEqual(names)
@@ -173,5 +173,9 @@ describe('toeplitz evaluate', () => {
       /dog: the model has no class dog; its classes are ape, bee, cat$/,
     )
     await expect(evaluate(runs.split, join(root, 'nowhere'))).rejects.toThrow(/nowhere: no such directory$/)
+    const file = join(runs.split, 'model.json')
+    await expect(evaluate(runs.split, file)).rejects.toThrow(
+      /model\.json: is a file; give a folder that has one for each/,
+    )
   })
 })

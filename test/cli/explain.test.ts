@@ -45,7 +45,7 @@ describe('toeplitz explain', () => {
       ...['forward', 'input gradient', 'weight gradient'],
       ...['forward', 'input gradient', 'weight gradient'],
     ])
-    const last = text.trimEnd().split('\n').at(-1)!
+    const last = text.trimEnd().split('\n').at(-1)
     const sums = ['forward', 'input gradient', 'weight gradient'].map((pass) =>
       rows.reduce((sum, cells) => sum + (cells.at(-5) === pass ? Number(cells.at(-3)) : 0), 0),
     )

@@ -157,6 +157,11 @@ describe.skipIf(process.platform === 'win32')('paths on the command line', () =>
   beforeAll(() => {
     execFileSync('mkfifo', [join(folder, 'pipe.png'), join(folder, 'pipe.safetensors')])
     writeFileSync(join(folder, 'empty.png'), '')
+    writeFileSync(
+      join(folder, 'swapped.png'),
+      encodePng({ width: 2, height: 1, channels: 1, data: Uint8Array.of(1, 2) }),
+    )
+    writeFileSync(join(folder, 'note.txt'), 'hello')
     writeFileSync(join(folder, 'empty.json'), '')
     writeFileSync(join(folder, 'empty.safetensors'), '')
     symlinkSync('circle', join(folder, 'circle'))
@@ -165,9 +170,21 @@ describe.skipIf(process.platform === 'win32')('paths on the command line', () =>
   it.each<[string[], RegExp]>([
     [['predict', '/dev/zero', 'a.png'], /\/dev\/zero: is a device, which is not read; name a regular file/],
     [['summary', 'pipe.safetensors'], /pipe\.safetensors: is a pipe, which is not read; name a regular file/],
-    [['explain', '.'], /model\.json: no such file/],
-    [['summary', 'empty.json'], /empty\.json: not JSON/],
-    [['summary', 'empty.safetensors'], /empty\.safetensors: cut short: 0 bytes/],
+    [
+      ['explain', '.'],
+      /\.: there is no model in the folder; give the folder of a run, its model\.json or a model\.safetensors/,
+    ],
+    [['summary', 'empty.json'], /empty\.json: the file is empty; give the folder of a run/],
+    [['summary', 'empty.safetensors'], /empty\.safetensors: the file is empty; give the folder of a run/],
+    [
+      ['predict', 'swapped.png', 'a.safetensors'],
+      /swapped\.png: is a PNG, and no model; give the folder of a run, its .* first$/m,
+    ],
+    [
+      ['predict', 'note.txt', 'swapped.png'],
+      /note\.txt: is no model: neither JSON nor the name of a \.safetensors file; give/,
+    ],
+    [['predict', 'photos', 'swapped.png'], /photos: there is no model in the folder; give/],
     [['summary', 'circle'], /circle: symbolic links lead in a circle/],
     [['summary', `${'n'.repeat(300)}/x`], /the name is longer than the system allows/],
     [['train', '--data', 'circle'], /argument 'circle' is invalid.*symbolic links lead in a circle/],

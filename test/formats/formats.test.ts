@@ -43,6 +43,8 @@ describe('a file of another format', () => {
     ],
     ['\0\x05\x16\x07\0\x02\0\0Mac OS X', 'what macOS keeps beside a file (AppleDouble); remove it'],
     ['PK\x03\x04\x14\0', 'a ZIP archive; unpack it'],
+    ['BM\x02\0\0\0\0\0{"a":', 'a model, or other weights (safetensors); give a picture here'],
+    ['{"format":', 'JSON, as a model.json is; give a picture here'],
   ])('that is no picture is named with what to do: %j', (text, said) => {
     const bytes = bytesOf(text)
     expect(() => decodeImage(bytes, 'x')).toThrow(`x: neither a PNG nor a JPEG but ${said}`)

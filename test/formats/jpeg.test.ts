@@ -209,6 +209,11 @@ describe('decodeJpeg', () => {
     )
     expect(failure(header(8000, 8000))).toContain('takes 600000000 bytes to decode, more than the limit of 536870912')
     expect(failure(header(7000, 7000))).toContain('cut short')
+    for (let length = 3; length < file.length - 1; length++) {
+      expect(failure(file.subarray(0, length))).toBe(
+        'some.jpg: the JPEG is cut short: its end is missing; fetch or save it again',
+      )
+    }
     for (const length of [1, 2]) {
       const bytes = Uint8Array.of(0xff, 0xd8).subarray(0, length)
       expect(failure(bytes)).toContain(`the JPEG is cut short: ${length} bytes are given`)

@@ -19,7 +19,7 @@ export function lastBlock(): { readonly end: number; readonly release: () => voi
   while (memoryUsage().reservedBytes === before) blocks.push(allocate(step))
   const end = memoryUsage().reservedBytes
   for (let more = 0; more < 12; more++) blocks.push(allocate(step))
-  const last = allocate(end - (blocks.at(-1)! + step))
+  const last = allocate(end - (blocks.at(-1) + step))
   for (const block of blocks) release(block)
   return { end, release: () => release(last) }
 }

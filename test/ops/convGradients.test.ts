@@ -80,7 +80,7 @@ describe('an autoencoder that reconstructs with h (9.14)', () => {
         return value.item()
       }),
     )
-    expect(losses.at(-1)!).toBeLessThan(losses[0]! / 20)
+    expect(losses.at(-1)).toBeLessThan(losses[0]! / 20)
     optimizer.dispose()
     w.dispose()
   })

@@ -106,7 +106,7 @@ async function training(): Promise<Record<'losses' | 'weights' | 'outputs', Numb
   const outputs = t.scope(() => model.forward(data.x).data())
   const weights = model.parameters().map((parameter) => parameter.data())
   const losses = [Float64Array.from(steps, ({ loss }) => loss)]
-  if (!(losses[0]!.at(-1)! < losses[0]![0]!)) throw new Error('training: the loss does not fall')
+  if (!(losses[0]!.at(-1) < losses[0]![0]!)) throw new Error('training: the loss does not fall')
   model.dispose()
   data.x.dispose()
   return { losses, weights, outputs: [outputs] }

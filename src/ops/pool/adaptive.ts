@@ -3,70 +3,52 @@
  * of m reaches from floor(i·n / m) to ceil((i + 1)·n / m); global pooling has one window for each map. The kernels are
  * those of max.ts and average.ts: the shape record tells them that windows are adaptive.
  */
-import type { Op } from '../../autodiff/op.js'
-import { adapt, cover, type OutputSize } from '../../plan/pool.js'
+import { adapt, cover, type Describe, type OutputSize } from '../../plan/pool.js'
+import { withArity } from '../../runtime/options.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import { averaging } from './average.js'
 import { maximum } from './max.js'
 
-const adaptiveAverage = (directions: number): Op<{ x: Tensor }, OutputSize> =>
-  averaging(`adaptiveAvgPool${directions}d`, (name, x, size) => adapt(name, directions, x, size))
-const adaptiveMaximum = (directions: number): Op<{ x: Tensor }, OutputSize, 'indices'> =>
-  maximum(`adaptiveMaxPool${directions}d`, (name, x, size) => adapt(name, directions, x, size))
+/** Mean or maximum over a grid of windows in so many directions. */
+/* @__NO_SIDE_EFFECTS__ */
+function adaptive(kind: 'Avg' | 'Max', directions: number): (x: Tensor, outputSize: OutputSize) => Tensor {
+  const name = `adaptive${kind}Pool${directions}d`
+  const describe: Describe<OutputSize> = (_, x, size) => adapt(name, directions, x, size)
+  const op = kind === 'Avg' ? averaging(name, describe) : maximum(name, describe)
+  return withArity(name, 2, (x: Tensor, outputSize: OutputSize) => op({ x }, outputSize))
+}
 
-const adaptiveAvg1d = adaptiveAverage(1)
-const adaptiveAvg2d = adaptiveAverage(2)
-const adaptiveAvg3d = adaptiveAverage(3)
-const adaptiveMax1d = adaptiveMaximum(1)
-const adaptiveMax2d = adaptiveMaximum(2)
-const adaptiveMax3d = adaptiveMaximum(3)
 const globalAvg = averaging('globalAvgPool', (name, x, _: undefined) => cover(name, x))
 const globalMax = maximum('globalMaxPool', (name, x, _: undefined) => cover(name, x))
 
 /** Mean over outputSize windows that cover x (N, C, W) -> (N, C, Q). @throws ShapeError */
-export function adaptiveAvgPool1d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveAvg1d({ x }, outputSize)
-}
+export const adaptiveAvgPool1d = adaptive('Avg', 1)
 
 /**
  * Mean over a grid of windows that cover x, whatever its size: x (N, C, H, W) -> (N, C, …outputSize). Window i of m
  * reaches from floor(i·n / m) to ceil((i + 1)·n / m).
  * @throws ShapeError when shapes or options do not fit.
  */
-export function adaptiveAvgPool2d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveAvg2d({ x }, outputSize)
-}
+export const adaptiveAvgPool2d = adaptive('Avg', 2)
 
 /** Mean over a grid of windows that cover x (N, C, D, H, W) -> (N, C, …outputSize). @throws ShapeError */
-export function adaptiveAvgPool3d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveAvg3d({ x }, outputSize)
-}
+export const adaptiveAvgPool3d = adaptive('Avg', 3)
 
 /** Maximum over outputSize windows that cover x (N, C, W) -> (N, C, Q). @throws ShapeError */
-export function adaptiveMaxPool1d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveMax1d({ x }, outputSize)
-}
+export const adaptiveMaxPool1d = adaptive('Max', 1)
 
 /**
  * Maximum over a grid of windows that cover x, whatever its size: x (N, C, H, W) -> (N, C, …outputSize). Window i of m
  * reaches from floor(i·n / m) to ceil((i + 1)·n / m): [2, 2] gives one summary for each quadrant.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function adaptiveMaxPool2d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveMax2d({ x }, outputSize)
-}
+export const adaptiveMaxPool2d = adaptive('Max', 2)
 
 /** Maximum over a grid of windows that cover x (N, C, D, H, W) -> (N, C, …outputSize). @throws ShapeError */
-export function adaptiveMaxPool3d(x: Tensor, outputSize: OutputSize): Tensor {
-  return adaptiveMax3d({ x }, outputSize)
-}
+export const adaptiveMaxPool3d = adaptive('Max', 3)
 
 /** Mean of each map: x (N, C, …) of one to three directions -> (N, C, 1, …). @throws ShapeError */
-export function globalAvgPool(x: Tensor): Tensor {
-  return globalAvg({ x }, undefined)
-}
+export const globalAvgPool = withArity('globalAvgPool', 1, (x: Tensor) => globalAvg({ x }, undefined))
 
 /** Maximum of each map: x (N, C, …) of one to three directions -> (N, C, 1, …). @throws ShapeError */
-export function globalMaxPool(x: Tensor): Tensor {
-  return globalMax({ x }, undefined)
-}
+export const globalMaxPool = withArity('globalMaxPool', 1, (x: Tensor) => globalMax({ x }, undefined))

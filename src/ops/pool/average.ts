@@ -5,7 +5,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, withIntegers } from '../../runtime/core.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import type { Tensor } from '../../tensor/tensor.js'
 
 export interface AvgPoolOptions extends PoolOptions {
@@ -45,27 +45,20 @@ export const spread: Op<{ dy: Tensor }, Pool> = defineOp('avgPoolGradient', {
   gradient: ({ need }, ddx, pool) => ({ dy: need.dy && average({ x: ddx }, pool) }),
 })
 
-const avgPool = (directions: number): Op<{ x: Tensor }, AvgPoolOptions> =>
-  averaging(`avgPool${directions}d`, (name, x, options) => {
+function avgPool(directions: number): (x: Tensor, options: AvgPoolOptions) => Tensor {
+  const name = `avgPool${directions}d`
+  const op = averaging<AvgPoolOptions>(name, (_, x, options) => {
     checkKeys(name, options, poolNames, avgPoolNames)
     return slide(name, directions, x, { ...options, dilation: 1 }, { countIncludePad: options.countIncludePad })
   })
-
-const avg1d = avgPool(1)
-const avg2d = avgPool(2)
-const avg3d = avgPool(3)
+  return withArity(name, 2, (x: Tensor, options: AvgPoolOptions) => op({ x }, options ?? {}))
+}
 
 /** Mean over windows: x (N, C, W) -> (N, C, Q). @throws ShapeError when shapes or options do not fit. */
-export function avgPool1d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return avg1d({ x }, options ?? {})
-}
+export const avgPool1d = avgPool(1)
 
 /** Mean over windows: x (N, C, H, W) -> (N, C, P, Q). @throws ShapeError when shapes or options do not fit. */
-export function avgPool2d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return avg2d({ x }, options ?? {})
-}
+export const avgPool2d = avgPool(2)
 
 /** Mean over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). @throws ShapeError when shapes or options do not fit. */
-export function avgPool3d(x: Tensor, options: AvgPoolOptions): Tensor {
-  return avg3d({ x }, options ?? {})
-}
+export const avgPool3d = avgPool(3)

@@ -17,7 +17,7 @@ import { kernels, withIntegers } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { HEAVY } from '../../runtime/work.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { tensor } from '../../tensor/create.js'
 import { scope, type Tensor } from '../../tensor/tensor.js'
 import { add, mul, pow } from '../elementwise.js'
@@ -83,9 +83,9 @@ const lpGradient: Op<{ dy: Tensor; x: Tensor; y: Tensor }, LpPool> = defineOp('l
   },
 })
 
-function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
+function lpPool(directions: number): (x: Tensor, options: LpPoolOptions) => Tensor {
   const name = `lpPool${directions}d`
-  return defineOp(name, {
+  const op: Op<{ x: Tensor }, LpPoolOptions> = defineOp(name, {
     infer: ({ x }: { x: Tensor }, options: LpPoolOptions): LpPool => {
       checkKeys(name, options, lpPoolNames)
       const { kernel, stride, ceil, p = 2 } = options
@@ -103,25 +103,19 @@ function lpPool(directions: number): Op<{ x: Tensor }, LpPoolOptions> {
     keeps: ['x', 'y'],
     gradient: ({ inputs: { x }, y, need }, dy, described) => ({ x: need.x && lpGradient({ dy, x, y }, described) }),
   })
+  return withArity(name, 2, (x: Tensor, options: LpPoolOptions) => op({ x }, options ?? {}))
 }
-
-const lp1d = lpPool(1)
-const lp2d = lpPool(2)
 
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, W) -> (N, C, Q). The powers keep signs, as torch.nn.LPPool1d does: with an odd p
  * a negative sum gives NaN. The gradient is 0 where the sum is 0.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function lpPool1d(x: Tensor, options: LpPoolOptions): Tensor {
-  return lp1d({ x }, options ?? {})
-}
+export const lpPool1d = lpPool(1)
 
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, H, W) -> (N, C, P, Q). The powers keep signs, as torch.nn.LPPool2d does: with an
  * odd p a negative sum gives NaN. The gradient is 0 where the sum is 0.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function lpPool2d(x: Tensor, options: LpPoolOptions): Tensor {
-  return lp2d({ x }, options ?? {})
-}
+export const lpPool2d = lpPool(2)

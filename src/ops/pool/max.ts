@@ -8,7 +8,7 @@ import { poolNames, slide, type Describe, type Pool, type PoolOptions } from '..
 import type { PerDirection } from '../../plan/window.js'
 import { integersAt, kernels, withIntegers } from '../../runtime/core.js'
 import { LIGHT } from '../../runtime/work.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import type { Shape } from '../../tensor/shape.js'
 import type { Tensor } from '../../tensor/tensor.js'
 
@@ -85,39 +85,37 @@ const max3d = maxPool(3)
  * Maximum over windows: x (N, C, W) -> (N, C, Q). Equals go to the first; a NaN in a window gives NaN.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function maxPool1d(x: Tensor, options: MaxPoolOptions): Tensor {
-  return max1d({ x }, options ?? {})
-}
+export const maxPool1d = withArity('maxPool1d', 2, (x: Tensor, options: MaxPoolOptions) => max1d({ x }, options ?? {}))
 
 /**
  * Maximum over windows: x (N, C, H, W) -> (N, C, P, Q). Equals go to the first, in rows; a NaN in a window gives NaN.
  * With `ceil` partial windows at the end are kept (figure 9.10).
  * @throws ShapeError when shapes or options do not fit.
  */
-export function maxPool2d(x: Tensor, options: MaxPoolOptions): Tensor {
-  return max2d({ x }, options ?? {})
-}
+export const maxPool2d = withArity('maxPool2d', 2, (x: Tensor, options: MaxPoolOptions) => max2d({ x }, options ?? {}))
 
 /**
  * Maximum over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). Equals go to the first; a NaN in a window gives NaN.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function maxPool3d(x: Tensor, options: MaxPoolOptions): Tensor {
-  return max3d({ x }, options ?? {})
-}
+export const maxPool3d = withArity('maxPool3d', 2, (x: Tensor, options: MaxPoolOptions) => max3d({ x }, options ?? {}))
 
 /**
  * maxPool2d together with the position of each maximum in its (H, W) plane, for `maxUnpool2d`. Gradients flow
  * through y.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function maxPool2dWithIndices(x: Tensor, options: MaxPoolOptions): { y: Tensor; indices: PoolIndices } {
-  let indices: Tensor | undefined
-  const y = max2d({ x }, options ?? {}, (saved) => {
-    indices = saved.indices
-  })
-  return { y, indices: positions(indices as unknown as Tensor) }
-}
+export const maxPool2dWithIndices = withArity(
+  'maxPool2dWithIndices',
+  2,
+  (x: Tensor, options: MaxPoolOptions): { y: Tensor; indices: PoolIndices } => {
+    let indices: Tensor | undefined
+    const y = max2d({ x }, options ?? {}, (saved) => {
+      indices = saved.indices
+    })
+    return { y, indices: positions(indices as unknown as Tensor) }
+  },
+)
 
 const positions = (bits: Tensor): PoolIndices => ({
   shape: bits.shape,

@@ -8,6 +8,7 @@ import { inWords } from '../../runtime/text.js'
 import { showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import { maximum } from './max.js'
+import { withArity } from '../../runtime/options.js'
 
 /** The pooling that maxout is. @throws ShapeError when groupSize does not divide the channels. */
 export function describeMaxout(name: string, x: Shape, groupSize: number): Pool {
@@ -28,6 +29,4 @@ const maxoutOp = maximum('maxout', describeMaxout)
  * "Maxout networks", 2013).
  * @throws ShapeError when groupSize does not divide C.
  */
-export function maxout(x: Tensor, groupSize: number): Tensor {
-  return maxoutOp({ x }, groupSize)
-}
+export const maxout = withArity('maxout', 2, (x: Tensor, groupSize: number) => maxoutOp({ x }, groupSize))

@@ -9,7 +9,7 @@ import { guarded, integersAt, kernels } from '../../runtime/core.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { LIGHT } from '../../runtime/work.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { checkTensor, empty, scope, Tensor } from '../../tensor/tensor.js'
 import type { PoolIndices } from './max.js'
@@ -152,21 +152,21 @@ const unplace: Op<{ dy: Tensor; indices: Tensor }, Unpool> = defineOp('maxUnpool
  * had the same maximum, the last one stays and receives the gradient.
  * @throws ShapeError when shapes, options or positions do not fit.
  */
-export function maxUnpool2d(
-  y: Tensor,
-  indices: PoolIndices | Int32Array | readonly number[],
-  options: UnpoolOptions,
-): Tensor {
-  kernels(NAME)
-  checkTensor(y, NAME, 'x')
-  mapExtents(NAME, 2, y.shape)
-  const unpool = { xShape: y.shape, yShape: [...y.shape.slice(0, 2), ...unpooledSize(y.shape, options ?? {})] }
-  checkSize(unpool.yShape, NAME)
-  const positions = checkIndices(indices, unpool)
-  if (positions instanceof Tensor) return place({ x: y, indices: positions }, unpool)
-  return scope(() => {
-    const bits = empty(y.shape)
-    integersAt(bits.pointer, bits.size).set(positions)
-    return place({ x: y, indices: bits }, unpool)
-  })
-}
+export const maxUnpool2d = withArity(
+  'maxUnpool2d',
+  3,
+  (y: Tensor, indices: PoolIndices | Int32Array | readonly number[], options: UnpoolOptions): Tensor => {
+    kernels(NAME)
+    checkTensor(y, NAME, 'x')
+    mapExtents(NAME, 2, y.shape)
+    const unpool = { xShape: y.shape, yShape: [...y.shape.slice(0, 2), ...unpooledSize(y.shape, options ?? {})] }
+    checkSize(unpool.yShape, NAME)
+    const positions = checkIndices(indices, unpool)
+    if (positions instanceof Tensor) return place({ x: y, indices: positions }, unpool)
+    return scope(() => {
+      const bits = empty(y.shape)
+      integersAt(bits.pointer, bits.size).set(positions)
+      return place({ x: y, indices: bits }, unpool)
+    })
+  },
+)

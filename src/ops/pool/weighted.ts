@@ -9,7 +9,7 @@ import type { PerDirection } from '../../plan/window.js'
 import type { CallList, Place } from '../../runtime/calls.js'
 import { ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
-import { checkKeys, type Names } from '../../runtime/options.js'
+import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { ones, tensor } from '../../tensor/create.js'
 import { checkTensor, scope, Tensor } from '../../tensor/tensor.js'
@@ -190,9 +190,9 @@ function weightedByTensor(x: Tensor, weights: Tensor, options: WeightedPoolOptio
  * `countIncludePad` is false. Weights that are a Tensor have a gradient; while it is asked for, results may differ in rounding.
  * @throws ShapeError when shapes or options do not fit.
  */
-export function weightedPool2d(x: Tensor, options: WeightedPoolOptions): Tensor {
+export const weightedPool2d = withArity('weightedPool2d', 2, (x: Tensor, options: WeightedPoolOptions): Tensor => {
   checkTensor(x, 'weightedPool2d', 'x')
   const weights = options?.weights
   if (isFollowed(weights)) return weightedByTensor(x, weights, options)
   return weighted({ x }, options ?? {})
-}
+})
