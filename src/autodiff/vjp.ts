@@ -1,5 +1,5 @@
 /** Gradients of functions: `vjp`, `grad`, `valueAndGrad`. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkFunction } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { ones, zeros } from '../tensor/create.js'
@@ -66,7 +66,7 @@ function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trac
       scope(() => {
         const result: unknown = fn(...inputs)
         if (!(result instanceof Tensor)) {
-          throw new ShapeError(`${what}: the function must return a Tensor, not ${inWords(result)}`)
+          throw new ArgumentError(`${what}: the function must return a Tensor, not ${inWords(result)}`)
         }
         return owned(result)
       }),

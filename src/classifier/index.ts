@@ -7,7 +7,7 @@ import { decodeModel, type ModelDescription } from '../io/model-file.js'
 import { preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
-import { ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
+import { ArgumentError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
 import { checkList, checkModel, checkObject } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -82,7 +82,7 @@ export class PictureClassifier {
   /** The same for several pictures, which are computed together. */
   predictBatch(images: readonly PictureSource[], options: PredictOptions = {}): Prediction[][] {
     if (!Array.isArray(images))
-      throw new ShapeError(`predictBatch: expected a list of pictures, given ${inWords(images)}`)
+      throw new ArgumentError(`predictBatch: expected a list of pictures, given ${inWords(images)}`)
     return this.predictPrepared(
       images.map((image: PictureSource, n) => this.#prepared(image, `predictBatch: picture ${n}`)),
       options,
@@ -104,7 +104,7 @@ export class PictureClassifier {
     checkKeys('predict', options, predictNames)
     const { top = 5 } = options
     if (!Number.isInteger(top) || top < 1) {
-      throw new ShapeError(`predict: top is ${inWords(top)}; it must be a whole number from 1 on`)
+      throw new ArgumentError(`predict: top is ${inWords(top)}; it must be a whole number from 1 on`)
     }
     if (pictures.length === 0) return []
     const { model, preprocessing, classes } = this

@@ -1,7 +1,7 @@
 /** Pixels of what a page shows. */
 import { checkPicture, type Picture } from '../io/preprocessing.js'
 import { formatOf } from '../formats/formats.js'
-import { ShapeError, UnsupportedError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 
 /**
@@ -95,7 +95,7 @@ function drawn(image: Drawable, name: string): Picture {
         { cause: error },
       )
     }
-    throw new ShapeError(`${name}: ${what} cannot be drawn (${message})`)
+    throw new ArgumentError(`${name}: ${what} cannot be drawn (${message})`)
   }
 }
 

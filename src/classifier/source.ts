@@ -1,6 +1,6 @@
 /** Where a model comes from: an address, a file, or bytes. */
 import { checkModelBytes } from '../formats/formats.js'
-import { FormatError, ShapeError, ToeplitzError } from '../runtime/errors.js'
+import { ArgumentError, FormatError, ToeplitzError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 
 /** What has bytes that can be asked for: a Blob, a File, a Response. */
@@ -35,7 +35,7 @@ async function contentOf(source: ModelSource): Promise<{ readonly bytes: Uint8Ar
       return { bytes: new Uint8Array(await source.arrayBuffer()), name }
     }
   }
-  throw new ShapeError(
+  throw new ArgumentError(
     `loadClassifier: expected an address, bytes (Uint8Array or ArrayBuffer) or a Blob, given ${inWords(source)}`,
   )
 }

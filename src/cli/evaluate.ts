@@ -7,7 +7,7 @@ import { openTestPictures } from '../node/folder.js'
 import { isA } from '../node/files.js'
 import { identityOf } from '../node/reading.js'
 import { init } from '../runtime/embedded.js'
-import { ShapeError, UnsupportedError } from '../runtime/errors.js'
+import { ArgumentError, UnsupportedError } from '../runtime/errors.js'
 import { leftOut, testImagesOf } from './data.js'
 import { readTrainedModel } from './trained.js'
 import { exitCodes, type EvaluateOptions } from './actions.js'
@@ -76,7 +76,7 @@ async function testImages(
     const size = typeof resize === 'number' ? ([resize, resize] as const) : resize
     const missing = known.classes.find((label, n) => label !== classes[n])
     if (missing !== undefined || known.classes.length !== classes.length) {
-      throw new ShapeError(`${data}: its classes are not those of the model (${classes.slice(0, 20).join(', ')})`)
+      throw new ArgumentError(`${data}: its classes are not those of the model (${classes.slice(0, 20).join(', ')})`)
     }
     return prepareDataset(known, { ...preprocessing, size })
   }

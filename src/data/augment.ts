@@ -3,7 +3,7 @@
  * the core's generator, eight for each picture of a step, so that they depend on (seed, step, place in the batch) alone.
  */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -73,18 +73,18 @@ function checkAugmentation([C, H, W]: readonly [number, number, number], given: 
   const { crop = [H, W], shift = 0, flip = false, brightness = 0, contrast = 0, saturation = 0 } = given
   const [h, w] = Array.isArray(crop) ? (crop as readonly [number, number]) : [Number.NaN, Number.NaN]
   if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `augmentation: crop ${Array.isArray(crop) ? `${inWords(h)} × ${inWords(w)}` : inWords(crop)} must be whole numbers from 1 to the picture's ${H} × ${W}`,
     )
   }
   if (!Number.isInteger(shift) || shift < 0 || shift >= Math.min(h, w)) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `augmentation: shift must be a whole number from 0 to ${Math.min(h, w) - 1}, given ${inWords(shift)}`,
     )
   }
   for (const [name, value] of Object.entries({ brightness, contrast, saturation })) {
     if (!(value >= 0 && value <= 1)) {
-      throw new ShapeError(`augmentation: ${name} must be a number from 0 to 1, given ${inWords(value)}`)
+      throw new ArgumentError(`augmentation: ${name} must be a number from 0 to 1, given ${inWords(value)}`)
     }
   }
   if (saturation > 0 && C !== 3) {
@@ -121,7 +121,7 @@ export class Painter {
     const ofChannel = (name: string, value: number | readonly number[]): readonly number[] => {
       if (typeof value === 'number') return new Array<number>(C).fill(value)
       if (!Array.isArray(value)) {
-        throw new ShapeError(
+        throw new ArgumentError(
           `normalization: ${name} must be a number, or a list of one for each channel, given ${inWords(value)}`,
         )
       }
@@ -129,7 +129,7 @@ export class Painter {
         throw new ShapeError(`normalization: ${name} has ${value.length} numbers for pictures of ${C} channels`)
       }
       if (!value.every(Number.isFinite)) {
-        throw new ShapeError(`normalization: ${name} must have finite numbers, given ${inWords(value)}`)
+        throw new ArgumentError(`normalization: ${name} must have finite numbers, given ${inWords(value)}`)
       }
       return value as readonly number[]
     }

@@ -3,7 +3,7 @@
  * 32 × 32 pixels, all red ones first, then green, then blue.
  */
 import { fileBytes } from '../formats/limits.js'
-import { FormatError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import type { ImageDataset } from './dataset.js'
@@ -33,7 +33,7 @@ const record = 1 + pixels
 export function cifar10FromBinary(files: readonly NamedBytes[]): ImageDataset {
   const given: unknown = files
   if (!Array.isArray(given))
-    throw new ShapeError(`cifar10FromBinary: expected a list of files, given ${inWords(given)}`)
+    throw new ArgumentError(`cifar10FromBinary: expected a list of files, given ${inWords(given)}`)
   const opened = files.map((file) => {
     checkObject(file, 'cifar10FromBinary: a file', '{ bytes, name }')
     return { bytes: fileBytes(file.bytes, file.name), name: file.name }

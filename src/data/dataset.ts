@@ -1,6 +1,6 @@
 /** Labelled pictures in memory, and what every loader and every training program needs to do with them. */
 import type { PixelPreprocessing } from '../io/preprocessing.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkNumber, checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkSource, listed } from './source.js'
@@ -86,7 +86,7 @@ export function holdOut<Source extends ImageSource>(
 ): { readonly training: Source; readonly validation: Source } {
   checkSource(dataset, 'holdOut')
   if (!Number.isInteger(count) || count < 1 || count >= dataset.size) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `holdOut: count is ${inWords(count)}; it must be a whole number from 1 to ${dataset.size - 1} ` +
         `for a dataset of ${dataset.size} images`,
     )

@@ -10,7 +10,7 @@ import {
   type Preprocessing,
 } from '../io/preprocessing.js'
 import { floatsAt } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkShape, showShape, sizeOf } from '../tensor/shape.js'
 import { isBytes } from '../formats/limits.js'
 import { checkList, checkObject, wrongKind } from '../runtime/check.js'
@@ -72,7 +72,8 @@ class Moments {
 /** Mean and standard deviation of each channel of a training split, to be used for validation and tests too. */
 export function fitNormalization(source: ImageDataset): Normalization {
   checkSource(source, 'fitNormalization')
-  if (!('images' in source)) throw new ShapeError('fitNormalization: the pictures are in files; use fitNormalizationOf')
+  if (!('images' in source))
+    throw new ArgumentError('fitNormalization: the pictures are in files; use fitNormalizationOf')
   const { images, shape } = source
   const moments = new Moments(shape)
   moments.add(images)
@@ -94,7 +95,7 @@ export async function fitNormalizationOf(source: ImageSource): Promise<Normaliza
     moments.add(pixels)
     read++
   }
-  if (read === 0) throw new ShapeError('fitNormalization: none of the pictures can be read')
+  if (read === 0) throw new ArgumentError('fitNormalization: none of the pictures can be read')
   return moments.normalization()
 }
 
@@ -144,7 +145,7 @@ export function preprocess(images: readonly Picture[], preprocessing: Preprocess
 
 /** The same for pictures of which `preparePixels` has given the bytes. */
 export function preparedTensor(pictures: readonly Uint8Array[], preprocessing: Preprocessing): Tensor {
-  if (pictures.length === 0) throw new ShapeError('preprocess: at least one picture is needed, none is given')
+  if (pictures.length === 0) throw new ArgumentError('preprocess: at least one picture is needed, none is given')
   const { channels, size } = preprocessing
   const painter = new Painter([channels, ...size], normalizationOf(preprocessing))
   const bytes = channels * size[0] * size[1]

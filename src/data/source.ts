@@ -1,5 +1,5 @@
 /** What every source of pictures must have. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords, named } from '../runtime/text.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 
@@ -10,7 +10,7 @@ const isCount = (value: unknown): value is number => Number.isInteger(value) && 
  * @throws ShapeError that says what it has instead
  */
 export function checkSource(source: unknown, operation: string): void {
-  const wrong = (what: string): ShapeError => new ShapeError(`${named(operation)}: ${what}`)
+  const wrong = (what: string): ShapeError => new ArgumentError(`${named(operation)}: ${what}`)
   if (typeof source !== 'object' || source === null) throw wrong(`expected a data set, given ${inWords(source)}`)
   const { size, labels, classes, images, read, shape: given } = source as Readonly<Record<string, unknown>>
   const shape = checkShape(given as Shape, `${named(operation)}: the shape of a picture`)

@@ -1,5 +1,5 @@
 /** JSON from files: bounded in depth and number of values, and with a checksum in what this package writes. */
-import { FormatError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { inWords, named } from '../runtime/text.js'
 import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
 
@@ -37,7 +37,7 @@ function excessOf(text: string): string | undefined {
  * @throws FormatError when it is not JSON, or has more levels or values than any file of ours
  */
 export function parseJson(text: string, name: string): unknown {
-  if (typeof text !== 'string') throw new ShapeError(`${named(name)}: JSON must be a text, given ${inWords(text)}`)
+  if (typeof text !== 'string') throw new ArgumentError(`${named(name)}: JSON must be a text, given ${inWords(text)}`)
   const excess = excessOf(text)
   if (excess !== undefined) throw new FormatError(`${name}: the JSON is ${excess}, which no file of this kind needs`)
   try {
@@ -53,7 +53,9 @@ export function jsonOf(value: unknown, indent?: number): string {
   try {
     return JSON.stringify(value, null, indent)
   } catch (error) {
-    throw new ShapeError(`the description cannot be written as JSON (${(error as Error).message.replace(/\s+/g, ' ')})`)
+    throw new ArgumentError(
+      `the description cannot be written as JSON (${(error as Error).message.replace(/\s+/g, ' ')})`,
+    )
   }
 }
 

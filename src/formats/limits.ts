@@ -1,5 +1,5 @@
 /** What a picture from a stranger may ask for, checked before anything is decoded. */
-import { FormatError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError, OutOfMemoryError } from '../runtime/errors.js'
 import { type OwnBytes } from '../runtime/platform.js'
 import { wrongKind } from '../runtime/check.js'
 import type { Names } from '../runtime/options.js'
@@ -52,7 +52,9 @@ export const limitNames = { maxPixels: 0, maxBytes: 0 } satisfies Names<PictureL
 /** @throws ShapeError when a limit is not a number above 0 */
 function limitOf(name: 'maxPixels' | 'maxBytes', value: number): number {
   if (value > 0) return value
-  throw new ShapeError(`${name} is ${inWords(value)}; it must be a number above 0, such as 1e6, or Infinity for none`)
+  throw new ArgumentError(
+    `${name} is ${inWords(value)}; it must be a number above 0, such as 1e6, or Infinity for none`,
+  )
 }
 
 /**

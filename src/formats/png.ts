@@ -7,7 +7,7 @@
  * per sample.
  */
 import { encode } from 'fast-png'
-import { FormatError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 import { crc32 } from './crc32.js'
@@ -100,7 +100,7 @@ export function encodePng(image: PngImage): Uint8Array {
   try {
     return encode({ width, height, channels, depth: 8, data })
   } catch (error) {
-    throw new ShapeError(`encodePng: ${error instanceof Error ? error.message : String(error)}`)
+    throw new ArgumentError(`encodePng: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 

@@ -8,7 +8,7 @@
  * A file may carry a checksum over all of its bytes as the first of its metadata. Other programs take it for metadata like
  * any other.
  */
-import { FormatError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError, ShapeError } from '../runtime/errors.js'
 import { inWords, showShape } from '../runtime/text.js'
 import { fileBytes, type FileBytes } from './limits.js'
 import { checkObject } from '../runtime/check.js'
@@ -129,19 +129,19 @@ export function encodeSafetensors(
   const entries: string[] = []
   const texts = checksum ? [`"${checksumKey}":"${unsealedChecksum}"`] : []
   for (const [key, value] of Object.entries(metadata)) {
-    if (typeof value !== 'string') throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not a string`)
+    if (typeof value !== 'string') throw new ArgumentError(`encodeSafetensors: metadata ${quote(key)} is not a string`)
     if (loneSurrogate.test(key + '\n' + value)) {
-      throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is not well-formed Unicode`)
+      throw new ArgumentError(`encodeSafetensors: metadata ${quote(key)} is not well-formed Unicode`)
     }
     if (key === checksumKey || isChecksumLike(value)) {
-      throw new ShapeError(`encodeSafetensors: metadata ${quote(key)} is reserved; ask for a checksum by the option`)
+      throw new ArgumentError(`encodeSafetensors: metadata ${quote(key)} is reserved; ask for a checksum by the option`)
     }
     texts.push(`${JSON.stringify(key)}:${JSON.stringify(value)}`)
   }
   if (texts.length > 0) entries.push(`"${metadataKey}":{${texts.join(',')}}`)
   const named = Object.entries(tensors)
   if (named.length > mostTensors || texts.length > mostMetadata) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `encodeSafetensors: ${named.length} tensors and ${texts.length} metadata; ` +
         `at most ${mostTensors} and ${mostMetadata} can be read back`,
     )
@@ -151,7 +151,7 @@ export function encodeSafetensors(
     const { shape, data } = given ?? ({} as SafetensorsInput)
     const dtype = dtypeOf(name, data)
     if (name === metadataKey || loneSurrogate.test(name)) {
-      throw new ShapeError(`encodeSafetensors: tensor name ${quote(name)} is reserved or not well-formed Unicode`)
+      throw new ArgumentError(`encodeSafetensors: tensor name ${quote(name)} is reserved or not well-formed Unicode`)
     }
     if (!Array.isArray(shape) || !shape.every(isSize) || product(shape) !== data.length) {
       throw new ShapeError(
@@ -168,7 +168,7 @@ export function encodeSafetensors(
   const header = new TextEncoder().encode(`{${entries.join(',')}}`)
   const headerBytes = Math.ceil(header.length / 8) * 8
   if (headerBytes > largestHeaderBytes) {
-    throw new ShapeError(`encodeSafetensors: the header takes ${headerBytes} bytes; at most 100 MB can be read back`)
+    throw new ArgumentError(`encodeSafetensors: the header takes ${headerBytes} bytes; at most 100 MB can be read back`)
   }
   const bytes = new Uint8Array(8 + headerBytes + end)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerBytes), true)
@@ -494,7 +494,7 @@ function dtypeOf(name: string, data: unknown): string {
   if (data instanceof Int32Array) return 'I32'
   if (data instanceof Uint8Array) return 'U8'
   if (data instanceof BigInt64Array) return 'I64'
-  throw new ShapeError(
+  throw new ArgumentError(
     `encodeSafetensors: tensor ${quote(name)} must be a Float32Array, Float64Array, Int32Array, Uint8Array or BigInt64Array`,
   )
 }

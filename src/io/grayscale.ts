@@ -4,7 +4,7 @@
  */
 import { wrongKind } from '../runtime/check.js'
 import { allocate, isBytes } from '../formats/limits.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkPixels, checkSize } from './pixels.js'
 import type { PngImage } from '../formats/png.js'
 
@@ -65,7 +65,7 @@ export function resizeGrayscale(image: GrayscaleImage, width: number, height: nu
  */
 export function resample(image: GrayscaleImage, x: Axis, y: Axis, target: Uint8Array): void {
   if (!(x instanceof Axis && y instanceof Axis && isBytes(target))) {
-    throw new ShapeError('resample: it takes a picture, two of Axis and the bytes of the result')
+    throw new ArgumentError('resample: it takes a picture, two of Axis and the bytes of the result')
   }
   checkPixels('resample', image, 1)
   const { width, height, data } = image

@@ -4,7 +4,7 @@
  */
 import { modelFromJSON } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
-import { FormatError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { type FileBytes } from '../formats/limits.js'
 import { checkModel, checkObject } from '../runtime/check.js'
 import { inWords, named } from '../runtime/text.js'
@@ -83,7 +83,7 @@ export function describeModel(model: Graph, facts: ModelFacts): ModelDescription
   }
   checkPreprocessing(preprocessing, 'preprocessing')
   const contradiction = model.input && contradictionWith(model.input, preprocessing)
-  if (contradiction !== undefined) throw new ShapeError(`preprocessing: ${contradiction}`)
+  if (contradiction !== undefined) throw new ArgumentError(`preprocessing: ${contradiction}`)
   return { ...description, version: 2, preprocessing, normalization: preprocessing.normalization, classes }
 }
 

@@ -1,5 +1,5 @@
 /** What pictures that callers give must have. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { isBytes } from '../formats/limits.js'
@@ -14,7 +14,7 @@ interface Pixels {
 function imageChannels(operation: string, image: Pixels & { readonly channels?: unknown }): number {
   const { channels } = Object(image) as { readonly channels: unknown }
   if ([1, 2, 3, 4].includes(channels as number)) return channels as number
-  throw new ShapeError(`${operation}: the image's channels must be 1, 2, 3 or 4, given ${inWords(channels)}`)
+  throw new ArgumentError(`${operation}: the image's channels must be 1, 2, 3 or 4, given ${inWords(channels)}`)
 }
 
 /** Checks that a picture has the bytes that its extents say. @throws ShapeError that says what it has instead */
@@ -34,6 +34,6 @@ export function checkPixels(operation: string, image: Pixels, channels = imageCh
 
 export function checkSize(operation: string, what: string, size: number): void {
   if (!Number.isInteger(size) || size < 1) {
-    throw new ShapeError(`${operation}: ${what} is ${inWords(size)}; it must be a whole number ≥ 1`)
+    throw new ArgumentError(`${operation}: ${what} is ${inWords(size)}; it must be a whole number ≥ 1`)
   }
 }

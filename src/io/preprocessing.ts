@@ -2,7 +2,7 @@
  * What becomes of a picture before a model sees it, as a value that is stored with the model. Training, tests and every later
  * use go by the same value and through the same function, `preparePixels`, so that a model sees what it was trained with.
  */
-import { FormatError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, FormatError, ShapeError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -202,17 +202,17 @@ export const digitPictures = { invert: 'light-background', fit: 'contain' } as c
 
 /** Checks that a picture is what it says. @throws ShapeError */
 export function checkPicture(image: Picture, name: string): PngImage {
-  if (!isObject(image)) throw new ShapeError(`${name}: a picture must be an object, given ${inWords(image)}`)
+  if (!isObject(image)) throw new ArgumentError(`${name}: a picture must be an object, given ${inWords(image)}`)
   const { data, width, height, channels = 4 } = image
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
-    throw new ShapeError(`${name}: data of a picture must be bytes (Uint8Array), given ${inWords(data)}`)
+    throw new ArgumentError(`${name}: data of a picture must be bytes (Uint8Array), given ${inWords(data)}`)
   }
   if (!isCount(width) || !isCount(height)) {
     const size = `${inWords(width)} × ${inWords(height)} pixels`
-    throw new ShapeError(`${name}: a picture has ${size}; both must be whole numbers from 1 on`)
+    throw new ArgumentError(`${name}: a picture has ${size}; both must be whole numbers from 1 on`)
   }
   if (![1, 2, 3, 4].includes(channels)) {
-    throw new ShapeError(`${name}: channels of a picture must be 1, 2, 3 or 4, given ${inWords(channels)}`)
+    throw new ArgumentError(`${name}: channels of a picture must be 1, 2, 3 or 4, given ${inWords(channels)}`)
   }
   const expected = width * height * channels
   if (data.length !== expected) {

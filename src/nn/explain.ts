@@ -1,7 +1,7 @@
 /** Which algorithm computes each pass of a convolutional layer, and what each would cost: estimates of src/plan/. */
 import { candidatesFor, type Candidate, type ConvAlgorithm, type ConvPass } from '../plan/conv.js'
 import { perDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
 import { checkKeys } from '../runtime/options.js'
 import { visible } from '../runtime/text.js'
@@ -75,7 +75,7 @@ export function explain(layer: Layer, input: Shape, options: { readonly batch?: 
   layer.check([checkShape(input, 'explain: the input')])
   const convolution = layer.convolution(N, input)
   if (!convolution) {
-    throw new ShapeError(`explain: ${layer.describe()} has one algorithm; give a convolutional layer`)
+    throw new ArgumentError(`explain: ${layer.describe()} has one algorithm; give a convolutional layer`)
   }
   return new Explanation([explainLayer('', layer, input, convolution)], N)
 }

@@ -8,7 +8,7 @@ import type { Plan } from '../graph/plan.js'
 import { Program, type Values } from '../graph/program.js'
 import { encodeSafetensors, openSafetensors } from '../formats/safetensors.js'
 import { perDirection } from '../plan/window.js'
-import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, DisposedError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkFunction, checkList, checkModel, checkObject, wrongKind } from '../runtime/check.js'
 import type { FileBytes } from '../formats/safetensors.js'
@@ -223,7 +223,7 @@ export class Graph {
   #resolve(input: Shape | Readonly<Record<string, Shape>> | undefined, what: string): Shapes {
     if (input === undefined) {
       if (this.#known) return this.#known
-      throw new ShapeError(`${what}: the input is not known yet; give it, as in ${what}([1, 28, 28])`)
+      throw new ArgumentError(`${what}: the input is not known yet; give it, as in ${what}([1, 28, 28])`)
     }
     if (input === null || typeof input !== 'object')
       throw wrongKind(`${what}: the input`, 'a shape, such as [1, 28, 28]', input)
@@ -238,20 +238,24 @@ export class Graph {
   #onlyInput(what: string): string {
     const names = [...this.#inputs.keys()]
     if (names.length === 1) return names[0] as string
-    throw new ShapeError(`${what}: the model has the inputs ${names.join(', ')}; give an object with one for each`)
+    throw new ArgumentError(`${what}: the model has the inputs ${names.join(', ')}; give an object with one for each`)
   }
 
   #checkNames(given: readonly string[], what: string): void {
     const names = [...this.#inputs.keys()]
     if (names.every((name) => given.includes(name)) && given.length === names.length) return
-    throw new ShapeError(`${what}: the model has the inputs ${names.join(', ')}; given ${given.join(', ') || 'none'}`)
+    throw new ArgumentError(
+      `${what}: the model has the inputs ${names.join(', ')}; given ${given.join(', ') || 'none'}`,
+    )
   }
 
   /** Makes the weights, if they are not there; without `random` they are left to be assigned. */
   #build(random = true): void {
     if (this.#built) return
     if (!this.#known) {
-      throw new ShapeError('model: the input is not known yet; give it by the input option, or by a first forward pass')
+      throw new ArgumentError(
+        'model: the input is not known yet; give it by the input option, or by a first forward pass',
+      )
     }
     const shapes = this.#check(this.#known)
     let stream = 0
@@ -314,7 +318,7 @@ export class Graph {
       return new Map([[this.#onlyInput('forward'), x]])
     }
     if (x === null || typeof x !== 'object') {
-      throw new ShapeError(`forward: x must be a Tensor, or an object with one for each input, not ${inWords(x)}`)
+      throw new ArgumentError(`forward: x must be a Tensor, or an object with one for each input, not ${inWords(x)}`)
     }
     const names = Object.keys(x)
     // Something like a tensor, and no input of that name.
@@ -351,7 +355,7 @@ export class Graph {
     checkList(wanted, 'run: wanted', 'a list of names of nodes')
     for (const name of wanted) {
       if (!this.#names.has(name)) {
-        throw new ShapeError(`run: there is no node ${inWords(name)}; nodes are ${quoted([...this.#names])}`)
+        throw new ArgumentError(`run: there is no node ${inWords(name)}; nodes are ${quoted([...this.#names])}`)
       }
     }
     checkKeys('forward', options, forwardNames)
@@ -425,7 +429,7 @@ export class Graph {
     const meant = this.#declared.filter(isMeant)
     if (meant.length === 0) {
       const names = [...this.#names]
-      throw new ShapeError(
+      throw new ArgumentError(
         `${what}: ${typeof which === 'string' ? unknownName('layer', which, names) : `no layer of ${quoted(names)} is meant; give a name, a RegExp or a function of a layer`}`,
       )
     }

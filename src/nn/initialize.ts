@@ -2,7 +2,7 @@
  * Seeded initializers. fanIn and fanOut are the products of a weight's extents that feed one output and are fed by
  * one input: for w (K, C, R, S), C·R·S and K·R·S.
  */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { full, normal, uniform } from '../tensor/create.js'
@@ -59,21 +59,21 @@ export function checkInitializer(
   } & InitializerOptions
   checkKeys(`${what}: initializer`, options, initializerNames)
   if (!names.includes(options.name)) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `${what}: initializer ${inWords(options.name ?? initializer)} does not exist; use ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`,
     )
   }
   for (const option of numbers) {
     const value = options[option]
     if (value !== undefined && !Number.isFinite(value)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${what}: ${option} of initializer ${options.name} must be a number, given ${inWords(value)}`,
       )
     }
   }
   const { distribution = 'normal' } = options
   if (distribution !== 'normal' && distribution !== 'uniform') {
-    throw new ShapeError(`${what}: distribution must be 'normal' or 'uniform', given ${inWords(distribution)}`)
+    throw new ArgumentError(`${what}: distribution must be 'normal' or 'uniform', given ${inWords(distribution)}`)
   }
   return options
 }

@@ -1,7 +1,7 @@
 /** What a layer is: a rule for shapes without the batch, weights made when the input is known, a forward pass. */
 import type { ConvAlgorithm, ConvProblem } from '../plan/conv.js'
 import { wrongKind } from '../runtime/check.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../tensor/shape.js'
 import { filled, empty, keep, scope, type Tensor } from '../tensor/tensor.js'
 import { initialize, type Initializer, type Source } from './initialize.js'
@@ -168,7 +168,7 @@ export abstract class Layer<Options extends object = object> {
   check(inputs: readonly Shape[]): number[] {
     const [first, ...others] = inputs
     if (!first || (others.length > 0 && !this.many)) {
-      throw new ShapeError(`${this.type}: the layer takes one input, given ${inputs.length}`)
+      throw new ArgumentError(`${this.type}: the layer takes one input, given ${inputs.length}`)
     }
     const output = this.outputShape(first, ...others)
     if (!this.#specs) return output
@@ -221,7 +221,7 @@ export abstract class Layer<Options extends object = object> {
   protected weight(name: string): Tensor {
     const found = this.#tensors.get(name) ?? this.#planned?.get(name)
     if (!found) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${this.type}: the layer has no ${name} yet; build the model by its input option or a first forward pass`,
       )
     }

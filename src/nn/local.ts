@@ -3,7 +3,7 @@ import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOption
 import { describeLocal, localNames, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
 import { checkTable, connectedConv2d } from '../ops/separable.js'
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { defined } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -165,7 +165,7 @@ export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
     super(options)
     const { table } = this.options
     if (!Array.isArray(table) || table.length === 0) {
-      throw new ShapeError('ConnectedConv2d: table must be a list with one row of booleans for each output map')
+      throw new ArgumentError('ConnectedConv2d: table must be a list with one row of booleans for each output map')
     }
   }
 

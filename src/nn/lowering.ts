@@ -3,7 +3,7 @@ import { measurePlan, type PassMemory } from '../graph/memory.js'
 import { planPass, type Plan } from '../graph/plan.js'
 import { trace, type Trace } from '../graph/trace.js'
 import type { Values } from '../graph/program.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { dropoutStream } from '../tensor/streams.js'
@@ -34,7 +34,7 @@ export function runLayers(
     else if (relu === 'done') y = first
     else y = node.layer.forward(first, { ...context, stream, relu: relu === 'here' }, ...others)
     if (!(y instanceof Tensor)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `layer ${node.name}, ${node.layer.describe()}: forward must return a Tensor, not ${inWords(y)}`,
       )
     }

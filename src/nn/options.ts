@@ -1,6 +1,6 @@
 /** What the options of layers must be: they come from programs, and from strangers' files. */
 import { perDirection, type PerDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkInitializer, type Initializer } from './initialize.js'
@@ -35,7 +35,7 @@ export function checkOptions(type: string, options: unknown, rules: OptionRules 
     const value = (options as Record<string, unknown>)[option]
     if (value === undefined || rule === 0) continue
     const wrong = (must: string): ShapeError =>
-      new ShapeError(`${type}: ${option} must be ${must}, given ${inWords(value)}`)
+      new ArgumentError(`${type}: ${option} must be ${must}, given ${inWords(value)}`)
     if (rule === 'initializer') checkInitializer(value, `${type}: ${option}`)
     else if (rule === 'flag') {
       if (typeof value !== 'boolean') throw wrong('true or false')

@@ -12,7 +12,7 @@ import { concat } from '../ops/layout.js'
 import { crossEntropy, isSoft, type Distributions, type Labels } from '../ops/loss.js'
 import { sum } from '../ops/reduce.js'
 import { perDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { full, tensor } from '../tensor/create.js'
@@ -53,7 +53,7 @@ export class RBF extends LoweredLayer<RBFOptions> {
     perDirection(units, 1, 1, 'RBF: units')
     const isCode = (code: unknown): boolean => typeof code === 'string' && /^[#.]+$/.test(code)
     if (codes !== undefined && (!Array.isArray(codes) || codes.length !== units || !codes.every(isCode))) {
-      throw new ShapeError(`RBF: codes must be ${units} texts of '#' and '.', one for each unit`)
+      throw new ArgumentError(`RBF: codes must be ${units} texts of '#' and '.', one for each unit`)
     }
   }
 

@@ -1,7 +1,7 @@
 /** What a forward pass does and needs, derived from shapes alone: each node's output, when it is freed, bytes in use. */
 import type { PassMemory } from '../graph/memory.js'
 import { blockOf } from '../runtime/memory.js'
-import { OutOfMemoryError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { ReLU } from './activation.js'
 import type { Layer } from './layer.js'
@@ -48,7 +48,7 @@ export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<st
       checkSize(shape, layer.type)
       shapes.set(name, shape)
     } catch (error) {
-      if (error instanceof ShapeError) throw new ShapeError(`layer ${name}, ${layer.describe()}: ${error.message}`)
+      if (error instanceof ShapeError) throw new ArgumentError(`layer ${name}, ${layer.describe()}: ${error.message}`)
       throw error
     }
   }
@@ -138,7 +138,7 @@ export function splitBatch(given: ReadonlyMap<string, Shape>): { readonly batch:
   const [batch] = batches
   if (batches.size !== 1 || batch === undefined) {
     const listed = [...given].map(([name, shape]) => `${name} ${showShape(shape)}`).join(', ')
-    throw new ShapeError(`forward: the inputs must have one batch size as their first extent, given ${listed}`)
+    throw new ArgumentError(`forward: the inputs must have one batch size as their first extent, given ${listed}`)
   }
   return { batch, shapes: new Map([...given].map(([name, shape]) => [name, shape.slice(1)])) }
 }

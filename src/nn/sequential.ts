@@ -1,5 +1,5 @@
 /** A chain of layers. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkKeys } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
@@ -26,10 +26,11 @@ export interface SequentialConfig {
 /** A model whose layers are applied one after another; its nodes are numbered from 0. */
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
-    if (!Array.isArray(layers)) throw new ShapeError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
+    if (!Array.isArray(layers))
+      throw new ArgumentError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
     checkKeys('Sequential', given, modelNames, { input: 0 })
     const { input, ...options } = given
-    if (layers.length === 0) throw new ShapeError('Sequential: a model needs at least one layer')
+    if (layers.length === 0) throw new ArgumentError('Sequential: a model needs at least one layer')
     super(
       (layers as readonly Layer[]).map((layer, index) => ({ name: String(index), layer })),
       { ...options, inputs: { input: input ?? null } },

@@ -1,5 +1,5 @@
 /** The structure of a graph: which node reads which, in an order in which each comes after what it reads. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { Layer } from './layer.js'
 
@@ -120,22 +120,22 @@ const isNames = (value: unknown): boolean =>
 
 /** Checks that nodes are nodes, and outputs names. @throws ShapeError that says which is none */
 export function checkNodes(nodes: unknown, outputs: unknown): void {
-  if (!Array.isArray(nodes)) throw new ShapeError(`Graph: the nodes must be a list, given ${inWords(nodes)}`)
+  if (!Array.isArray(nodes)) throw new ArgumentError(`Graph: the nodes must be a list, given ${inWords(nodes)}`)
   for (const [index, node] of (nodes as unknown[]).entries()) {
     const { name, layer, inputs } = (typeof node === 'object' && node !== null ? node : {}) as Record<string, unknown>
     if (typeof name !== 'string' || !(layer instanceof Layer)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `Graph: node ${index} must have a name and a layer, given ${inWords(name)} and ${inWords(layer)}`,
       )
     }
     if (inputs !== undefined && typeof inputs !== 'string' && !isNames(inputs)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `Graph: the inputs of node '${name}' must be a name or a list of names, given ${inWords(inputs)}`,
       )
     }
   }
   if (outputs !== undefined && !isNames(outputs)) {
-    throw new ShapeError(`Graph: the outputs must be a list of names of nodes, given ${inWords(outputs)}`)
+    throw new ArgumentError(`Graph: the outputs must be a list of names of nodes, given ${inWords(outputs)}`)
   }
 }
 
@@ -145,27 +145,27 @@ export function checkWiring(
   nodes: readonly GraphNode[],
   outputs: readonly string[],
 ): GraphNode[] {
-  if (nodes.length === 0) throw new ShapeError('Graph: a model needs at least one layer')
-  if (inputs.length === 0) throw new ShapeError('Graph: a model needs at least one input')
+  if (nodes.length === 0) throw new ArgumentError('Graph: a model needs at least one layer')
+  if (inputs.length === 0) throw new ArgumentError('Graph: a model needs at least one input')
   const names = new Set(inputs)
   for (const { name } of nodes) {
-    if (names.has(name)) throw new ShapeError(`Graph: two nodes or inputs are called '${name}'; names must differ`)
+    if (names.has(name)) throw new ArgumentError(`Graph: two nodes or inputs are called '${name}'; names must differ`)
     names.add(name)
   }
   for (const { name, inputs: read, layer } of nodes) {
     if (read.length === 0) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `Graph: node '${name}', ${layer.describe()}, reads nothing; connect it to an input or a node`,
       )
     }
     if (read.length > 1 && !layer.many) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `Graph: node '${name}', ${layer.describe()}, takes one input, given ${quoted(read)}; join them by Concat or Add`,
       )
     }
     for (const input of read) {
       if (!names.has(input)) {
-        throw new ShapeError(
+        throw new ArgumentError(
           `Graph: node '${name}' reads '${input}', which does not exist; there are ${quoted([...names])}`,
         )
       }
@@ -174,7 +174,7 @@ export function checkWiring(
   const own = new Set(nodes.map(({ name }) => name))
   for (const output of outputs) {
     if (!own.has(output)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `Graph: there is no node '${output}' to be an output; nodes are ${quoted(nodes.map(({ name }) => name))}`,
       )
     }
@@ -183,13 +183,13 @@ export function checkWiring(
   const needed = new Set(neededFor(sorted, outputs))
   const idle = nodes.find((node) => !needed.has(node))
   if (idle) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `Graph: node '${idle.name}', ${idle.layer.describe()}, leads to no output; let another node read it, or make it an output`,
     )
   }
   const read = new Set(nodes.flatMap(({ inputs }) => inputs))
   const unread = inputs.find((input) => !read.has(input))
   if (unread !== undefined)
-    throw new ShapeError(`Graph: no node reads the input '${unread}'; connect it or leave it out`)
+    throw new ArgumentError(`Graph: no node reads the input '${unread}'; connect it or leave it out`)
   return sorted
 }

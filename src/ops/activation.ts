@@ -2,7 +2,7 @@
  * Nonlinearities, element by element, with PyTorch's meanings. Gradients read the output where that is enough, so that
  * the input, often a large sum that nothing else needs, is freed early.
  */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkNumber } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -124,7 +124,7 @@ export interface SoftplusOptions {
 const smoothRelu = unary<number>('softplus', {
   check: (beta) => {
     if (typeof beta !== 'number' || !(beta > 0 && beta < Infinity)) {
-      throw new ShapeError(`softplus: beta must be a finite number above 0, given ${inWords(beta)}`)
+      throw new ArgumentError(`softplus: beta must be a finite number above 0, given ${inWords(beta)}`)
     }
   },
   forward: (list, y, x, size, beta) => list.call('softplus_fwd', size, HEAVY, y, x, beta),
@@ -192,7 +192,7 @@ export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}):
   const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
   if (approximate === 'tanh') return cubicUnit(x)
-  throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
+  throw new ArgumentError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
 })
 
 export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>

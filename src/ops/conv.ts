@@ -15,7 +15,7 @@ import { planBroadcast } from '../tensor/strided.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import { CallList, type Look, type Place } from '../runtime/calls.js'
 import { quiet } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
@@ -114,7 +114,7 @@ export function describeConv(
       `${name}: x ${showShape(x)} has ${C} channels in ${groups} group${groups === 1 ? '' : 's'}, so w must be (K, ${C / groups}, ${taps}), given ${showShape(w)}`,
     )
   }
-  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${inWords(flip)}`)
+  if (typeof flip !== 'boolean') throw new ArgumentError(`${name}: flip must be true or false, given ${inWords(flip)}`)
   const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
   const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { lo, hi } = resolvePadding(options.padding ?? 'valid', input, kernel, stride, dilation, name)
@@ -131,7 +131,7 @@ export function describeConv(
 export function checkedLiveTaps(name: string, problem: ConvProblem): LiveTaps | undefined {
   const live = liveTapsOf(problem)
   const most = Math.max(...(live?.problem ?? problem).lo)
-  if (most > MOST) throw new ShapeError(`${name}: padding can be at most ${MOST}, given ${most}; use less padding`)
+  if (most > MOST) throw new ArgumentError(`${name}: padding can be at most ${MOST}, given ${most}; use less padding`)
   return live
 }
 
@@ -391,7 +391,7 @@ export function defineTranspose<O>(
 /** Checks that the input can give the padding asked for. @throws ShapeError that says how much it can give. */
 export function checkPaddingMode(name: string, { lo, hi, input }: ConvProblem, mode: PaddingMode): void {
   if (!paddingModes.includes(mode)) {
-    throw new ShapeError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given ${inWords(mode)}`)
+    throw new ArgumentError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given ${inWords(mode)}`)
   }
   if (mode !== 'reflect' && mode !== 'circular') return
   input.forEach((n, axis) => {
@@ -435,7 +435,7 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
     checkKeys(name, given, convNames)
     const { bias, activation, paddingMode = 'zeros' } = given
     if (activation !== undefined && !(typeof activation === 'string' && Object.hasOwn(activations, activation))) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given ${inWords(activation)}`,
       )
     }

@@ -4,7 +4,7 @@
  */
 import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { needKeys, withArity } from '../runtime/options.js'
 import { zeros } from '../tensor/create.js'
@@ -86,7 +86,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
     const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)
     const { groups = 1, paddingMode = 'zeros' } = options
     if (!Number.isInteger(groups) || groups < 1)
-      throw new ShapeError(`${name}: groups must be a whole number from 1 on, given ${inWords(groups)}`)
+      throw new ArgumentError(`${name}: groups must be a whole number from 1 on, given ${inWords(groups)}`)
     const xShape = [dy.shape[0] as number, (w.shape[1] as number) * groups, ...extents]
     const conv = describeConv(name, directions, xShape, w.shape, options)
     checkGradient(name, dy, conv)

@@ -4,7 +4,7 @@
  * compressed sparse rows.
  */
 import { perDirection, type PerDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
@@ -140,7 +140,7 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
     const { problem, weightAt } = describeLocal(name, variant, inputSize, letters, options)
     return { ...problem, weightAt }
   }
-  throw new ShapeError(
+  throw new ArgumentError(
     `convMatrix: variant must be conv, transpose, locallyConnected or tiled, given ${inWords(variant)}`,
   )
 }
@@ -171,7 +171,7 @@ export const convMatrix = withArity(
     const cols = C * sizeOf(input)
     const visits = rows * (C / groups) * sizeOf(kernel)
     if (Math.max(rows, cols, visits) > MOST_ENTRIES) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `convMatrix: a matrix of ${rows} × ${cols} with up to ${visits} entries is more than ${MOST_ENTRIES}; use a smaller inputSize`,
       )
     }

@@ -5,7 +5,7 @@
  */
 import type { ConvProblem } from '../plan/conv.js'
 import { perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSize, showShape, type Shape } from '../tensor/shape.js'
@@ -47,7 +47,7 @@ function outputExtents(
   { outputPadding, outputSize }: TransposeSettings,
 ): number[] {
   if (outputSize !== undefined && outputPadding !== undefined) {
-    throw new ShapeError(`${name}: give outputSize or outputPadding, not both`)
+    throw new ArgumentError(`${name}: give outputSize or outputPadding, not both`)
   }
   if (outputSize !== undefined) {
     const size = perDirection(outputSize, smallest.length, 1, `${name}: outputSize`)
@@ -66,7 +66,7 @@ function outputExtents(
   return smallest.map((extent, axis) => {
     const added = extra[axis] as number
     if (added >= (room[axis] as number)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${name}: outputPadding ${added} along direction ${axis} must be below the stride or the dilation (${room[axis]})`,
       )
     }
@@ -98,12 +98,12 @@ export function describeTranspose(
     throw new ShapeError(
       `${name}: x ${showShape(x)} has ${C} channels, so w must be (${C}, K/groups, ${taps}), given ${showShape(w)}`,
     )
-  if (typeof flip !== 'boolean') throw new ShapeError(`${name}: flip must be true or false, given ${inWords(flip)}`)
+  if (typeof flip !== 'boolean') throw new ArgumentError(`${name}: flip must be true or false, given ${inWords(flip)}`)
   const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
   const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { padding = 0 } = options
   if (typeof padding === 'string') {
-    throw new ShapeError(
+    throw new ArgumentError(
       `${name}: padding ${inWords(padding)} has no meaning here; give numbers or [lo, hi] pairs, and outputSize for the size`,
     )
   }

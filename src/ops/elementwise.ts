@@ -7,7 +7,7 @@
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../tensor/strided.js'
 import type { CallList, Place } from '../runtime/calls.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { needKeys, withArity, type Names } from '../runtime/options.js'
@@ -261,7 +261,7 @@ const absoluteSlope = slope<void>('absGradient', {
 
 const power = unary<number>('pow', {
   check: (p) => {
-    if (!Number.isFinite(p)) throw new ShapeError(`pow: the exponent must be a finite number, given ${inWords(p)}`)
+    if (!Number.isFinite(p)) throw new ArgumentError(`pow: the exponent must be a finite number, given ${inWords(p)}`)
   },
   forward: (list, y, x, size, p) => list.call('pow_fwd', size, HEAVY, y, x, p),
   keeps: 'x',
@@ -284,7 +284,7 @@ type Range = Required<{ [name in keyof ClampOptions]: number }>
 const limited = unary<Range>('clamp', {
   check: ({ min, max }) => {
     if (typeof min !== 'number' || typeof max !== 'number' || !(min <= max)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `clamp: min and max must be numbers, min not above max; given ${inWords(min)} and ${inWords(max)}`,
       )
     }

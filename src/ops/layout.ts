@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { planCopy } from '../tensor/strided.js'
 import { perDirection } from '../plan/window.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
@@ -35,7 +35,7 @@ const resized = (shape: Shape, axis: number, extent: number): number[] =>
 /** The shape of x, for checks that come before an operation's own. */
 function shapeOf(x: Tensor, name: string): Shape {
   if (!(x instanceof Tensor))
-    throw new ShapeError(`${name}: x must be a Tensor, not ${inWords(x)}; make one with tensor()`)
+    throw new ArgumentError(`${name}: x must be a Tensor, not ${inWords(x)}; make one with tensor()`)
   return x.shape
 }
 
@@ -105,12 +105,12 @@ export interface SliceOptions {
 function bounds(x: Shape, given: readonly number[], otherwise: readonly number[], argument: string): number[] {
   if (!Array.isArray(given) || given.length > x.length) {
     const found = Array.isArray(given) ? `${given.length} numbers` : inWords(given)
-    throw new ShapeError(`slice: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
+    throw new ArgumentError(`slice: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
   }
   return x.map((extent, axis) => {
     const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
       )
     }
@@ -154,7 +154,7 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
   infer: (inputs: Record<string, Tensor>, given: number): Join => {
     const shapes = Object.values(inputs).map(({ shape }) => shape)
     const [first] = shapes
-    if (!first) throw new ShapeError('concat: tensors is empty; give one tensor or more')
+    if (!first) throw new ArgumentError('concat: tensors is empty; give one tensor or more')
     const axis = checkAxis(given, first.length, 'concat')
     const apart = shapes.findIndex((shape) => !sameShape(resized(shape, axis, 1), resized(first, axis, 1)))
     if (apart >= 0) {
@@ -195,7 +195,7 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
  * @throws ShapeError when shapes differ elsewhere or there is no tensor.
  */
 export const concat = withArity('concat', 2, (tensors: readonly Tensor[], axis: number): Tensor => {
-  if (!Array.isArray(tensors)) throw new ShapeError(`concat: tensors must be an array, given ${inWords(tensors)}`)
+  if (!Array.isArray(tensors)) throw new ArgumentError(`concat: tensors must be an array, given ${inWords(tensors)}`)
   return join(
     Object.fromEntries((tensors as readonly Tensor[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
     axis,
@@ -334,7 +334,7 @@ function padPairs(padding: number | readonly (number | readonly [lo: number, hi:
   }
   if (!Array.isArray(padding) || padding.length > x.length) {
     const found = Array.isArray(padding) ? `${padding.length} entries` : typeof padding
-    throw new ShapeError(
+    throw new ArgumentError(
       `pad: padding must be a number or at most ${x.length} numbers or [lo, hi] pairs for the last axes, given ${found}`,
     )
   }
@@ -359,10 +359,10 @@ export const pad = withArity(
     checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
     const { mode = 'zeros', value = 0 } = options
     if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
-      throw new ShapeError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
+      throw new ArgumentError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
     }
     if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `pad: value must be a number, and is for mode 'zeros' only; given ${inWords(value)} with '${mode}'`,
       )
     }
@@ -456,7 +456,7 @@ export const upsample2d = withArity('upsample2d', 2, (x: Tensor, options: Upsamp
   checkSize([...shape.slice(0, 2), H * rows, W * columns], 'upsample2d')
   if (mode === 'nearest') return repeat({ x }, [rows, columns])
   if (mode !== 'bilinear') {
-    throw new ShapeError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${inWords(mode)}`)
+    throw new ArgumentError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${inWords(mode)}`)
   }
   const enlarge = (map: Tensor, axis: number, factor: number): Tensor =>
     factor === 1

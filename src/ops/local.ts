@@ -9,7 +9,7 @@ import { recordOf } from '../plan/record.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import type { CallList } from '../runtime/calls.js'
 import { kernels, withIntegers } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { fieldsOfLocalShape } from '../runtime/generated/constants.js'
 import { LIGHT, MULTIPLY_ADD } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
@@ -163,7 +163,8 @@ export function describeLocal(
   const letters = own
     ? ['(K, Q, C, S)', '(K, P, Q, C, R, S)'][directions - 1]
     : ['(K, C, S, T)', '(K, C, R, S, T, U)'][directions - 1]
-  if (letters === undefined) throw new ShapeError(`${name}: ${variant} has one or two directions, given ${directions}`)
+  if (letters === undefined)
+    throw new ArgumentError(`${name}: ${variant} has one or two directions, given ${directions}`)
   if (w.length !== 2 * directions + 2) throw new ShapeError(`${name}: w must be ${letters}, given ${showShape(w)}`)
   const K = w[0] as number
   const C = (own ? w[directions + 1] : w[1]) as number

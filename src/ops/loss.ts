@@ -6,7 +6,7 @@
 import { checkConstant, defineOp, type Definition, type Op } from '../autodiff/op.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
@@ -79,13 +79,13 @@ interface Outputs {
 
 function checkReduction(name: string, reduction: Reduction): Reduction {
   if (reduction === 'mean' || reduction === 'sum' || reduction === 'none') return reduction
-  throw new ShapeError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${inWords(reduction)}`)
+  throw new ArgumentError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${inWords(reduction)}`)
 }
 
 function checkRange(name: string, option: string, value: number, largest: number): number {
   if (typeof value === 'number' && value >= 0 && value <= largest && value < Infinity) return value
   const range = largest === Infinity ? 'a finite number from 0 on' : `a number from 0 to ${largest}`
-  throw new ShapeError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
+  throw new ArgumentError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
 }
 
 /** Lists a kernel over `items` independent items, and the reduction of what it leaves. */
@@ -187,7 +187,7 @@ function checkWeight(name: string, weight: CrossEntropyOptions['weight'], classe
   if (values?.length === classes && Array.prototype.every.call(values, (value) => value >= 0 && value < Infinity)) {
     return values
   }
-  throw new ShapeError(`${name}: weight must be ${classes} finite numbers from 0 on, one for each class`)
+  throw new ArgumentError(`${name}: weight must be ${classes} finite numbers from 0 on, one for each class`)
 }
 
 /**
@@ -214,7 +214,7 @@ function checkLabels(
     )
   }
   if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
-    throw new ShapeError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
+    throw new ArgumentError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
   }
   const weights = weight && checkWeight(name, weight, classes)
   const isPlain = weights === undefined && ignoreIndex === undefined
@@ -225,7 +225,7 @@ function checkLabels(
     const label = values[row]
     if (label === ignoreIndex && factors) continue
     if (!Number.isInteger(label) || (label as number) < 0 || (label as number) >= classes) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${name}: row ${row} has the label ${inWords(label)}; with ${classes} classes a label is a whole number from 0 to ${classes - 1}`,
       )
     }
@@ -401,7 +401,8 @@ export const crossEntropy = withArity(
             `${name}: target must be labels ${showShape(rows)} or distributions ${showShape(shape)}, given ${showShape(given.shape)}`,
           )
         }
-        if (ignoreIndex !== undefined) throw new ShapeError(`${name}: ignoreIndex is for labels, not for distributions`)
+        if (ignoreIndex !== undefined)
+          throw new ArgumentError(`${name}: ignoreIndex is for labels, not for distributions`)
         return entropy(spread(given), sizeOf(rows))
       }
       const { labels, count } = checkLabels(name, target, rows, classes, options)

@@ -4,7 +4,7 @@ import { gradientAgain, vjp } from '../autodiff/vjp.js'
 import { planCopy } from '../tensor/strided.js'
 import { after, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
@@ -88,15 +88,15 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
   const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
   const layout = layoutOf(name, x)
   if (!Number.isInteger(size) || size < 1 || size > 0x7fffffff) {
-    throw new ShapeError(`${name}: size must be a whole number from 1 on, given ${inWords(size)}`)
+    throw new ArgumentError(`${name}: size must be a whole number from 1 on, given ${inWords(size)}`)
   }
   for (const [argument, value] of Object.entries({ alpha, beta, k })) {
     if (!Number.isFinite(value)) {
-      throw new ShapeError(`${name}: ${argument} must be a finite number, given ${inWords(value)}`)
+      throw new ArgumentError(`${name}: ${argument} must be a finite number, given ${inWords(value)}`)
     }
   }
   if (normalize !== 'size' && normalize !== 'none') {
-    throw new ShapeError(`${name}: normalize must be 'size' or 'none', given ${inWords(normalize)}`)
+    throw new ArgumentError(`${name}: normalize must be 'size' or 'none', given ${inWords(normalize)}`)
   }
   // A sum over twice the channels is a sum over all, in float32 as it has far fewer terms than LONG in assembly/micro/long.ts:
   // time goes with channels · size. More would overflow the index of the last.
@@ -181,13 +181,13 @@ function describeBatch({ x, gamma, beta, runningMean, runningVar }: BatchInputs,
   const layout = layoutOf(name, x.shape)
   const { N, C, pixels } = layout
   if (typeof training !== 'boolean') {
-    throw new ShapeError(`${name}: training must be true or false, given ${inWords(training)}`)
+    throw new ArgumentError(`${name}: training must be true or false, given ${inWords(training)}`)
   }
   if (!Number.isFinite(eps) || eps < 0) {
-    throw new ShapeError(`${name}: eps must be a number from 0 on, given ${inWords(eps)}`)
+    throw new ArgumentError(`${name}: eps must be a number from 0 on, given ${inWords(eps)}`)
   }
   if (!Number.isFinite(momentum) || momentum < 0 || momentum > 1) {
-    throw new ShapeError(`${name}: momentum must be a number from 0 to 1, given ${inWords(momentum)}`)
+    throw new ArgumentError(`${name}: momentum must be a number from 0 to 1, given ${inWords(momentum)}`)
   }
   for (const [argument, value] of Object.entries({ gamma, beta, runningMean, runningVar })) {
     if (value && !sameShape(value.shape, [C])) {
@@ -202,7 +202,7 @@ function describeBatch({ x, gamma, beta, runningMean, runningVar }: BatchInputs,
     )
   }
   if (!training && !(runningMean && runningVar)) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `${name}: give runningMean and runningVar (${C}), or training: true to use the statistics of the batch`,
     )
   }

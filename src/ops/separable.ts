@@ -1,6 +1,6 @@
 /** Kernels that are outer products, and connection tables between channels. */
 import { checkConstant } from '../autodiff/op.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkNumber, checkObject } from '../runtime/check.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
@@ -69,7 +69,7 @@ export const separableConv2d = withArity(
       dilation: options.dilation,
     })) {
       if (Array.isArray(option) && option.length !== 2) {
-        throw new ShapeError(`separableConv2d: ${name} must be a number or 2 entries, given ${option.length}`)
+        throw new ArgumentError(`separableConv2d: ${name} must be a number or 2 entries, given ${option.length}`)
       }
     }
     const { bias, flip = false, paddingMode = 'zeros', stride, padding, dilation } = options

@@ -1,6 +1,6 @@
 /** Adam (Kingma & Ba 2015; Goodfellow et al., algorithm 8.7) and AdamW (Loshchilov & Hutter 2019). */
 import { kernels, parallel } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer, type OptimizerParameters } from './optimizer.js'
@@ -29,7 +29,7 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
     decoupled: boolean,
   ) {
     super(name, parameters, options, decoupled ? { ...defaults, weightDecay: 0.01 } : defaults, ({ betas }) => {
-      if (!Array.isArray(betas) || betas.length !== 2) throw new ShapeError(`${name}: betas must be two numbers`)
+      if (!Array.isArray(betas) || betas.length !== 2) throw new ArgumentError(`${name}: betas must be two numbers`)
       checkOption(name, 'the first of betas', betas[0], { from: 0, below: 1 })
       checkOption(name, 'the second of betas', betas[1], { from: 0, below: 1 })
       return { first: 0, second: 0 }

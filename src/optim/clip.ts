@@ -1,7 +1,7 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
 import { checkConstant } from '../autodiff/op.js'
 import { guarded, kernels, parallel } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { LIGHT } from '../runtime/work.js'
 import { empty, scope, Tensor } from '../tensor/tensor.js'
@@ -35,7 +35,7 @@ export const clipGradNorm = withArity(
     checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
     checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
     Array.from(gradients).forEach((gradient: unknown, index) => {
-      if (!(gradient instanceof Tensor)) throw new ShapeError(`clipGradNorm: gradient ${index} is not a Tensor`)
+      if (!(gradient instanceof Tensor)) throw new ArgumentError(`clipGradNorm: gradient ${index} is not a Tensor`)
       checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
     })
     const norm = gradientNorm(gradients)

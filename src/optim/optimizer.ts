@@ -1,7 +1,7 @@
 /** What all optimizers share: checked options, state tensors, and steps that update parameters in place. */
 import { checkConstant } from '../autodiff/op.js'
 import { kernels } from '../runtime/core.js'
-import { DisposedError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, DisposedError, ShapeError } from '../runtime/errors.js'
 import { checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkKeys, defined } from '../runtime/options.js'
@@ -28,7 +28,7 @@ export interface Range {
 export function checkOption(name: string, option: string, value: number, { from, below = Infinity }: Range): number {
   if (typeof value === 'number' && value >= from && value < below) return value
   const range = below === Infinity ? `a finite number from ${from} on` : `at least ${from} and less than ${below}`
-  throw new ShapeError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
+  throw new ArgumentError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
 }
 
 /** Some parameters with options of their own; what is left out is as for the others. */
@@ -49,15 +49,15 @@ interface Group {
 
 function checkParameters(name: string, parameters: readonly Tensor[]): void {
   if (!Array.isArray(parameters) || parameters.length === 0) {
-    throw new ShapeError(`${name}: parameters must be an array of at least one Tensor, such as model.parameters()`)
+    throw new ArgumentError(`${name}: parameters must be an array of at least one Tensor, such as model.parameters()`)
   }
   const seen = new Map<unknown, number>()
   // `forEach` would pass over holes.
   Array.from(parameters).forEach((parameter: unknown, index) => {
-    if (!(parameter instanceof Tensor)) throw new ShapeError(`${name}: parameter ${index} is not a Tensor`)
+    if (!(parameter instanceof Tensor)) throw new ArgumentError(`${name}: parameter ${index} is not a Tensor`)
     const before = seen.get(parameter.storage)
     if (before !== undefined) {
-      throw new ShapeError(`${name}: parameters ${before} and ${index} share their memory; give each one once`)
+      throw new ArgumentError(`${name}: parameters ${before} and ${index} share their memory; give each one once`)
     }
     seen.set(parameter.storage, index)
   })
@@ -113,7 +113,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     if (grouped) checkParameters(name, this.parameters)
     this.#lr = this.#first = common.lr ?? (this.#groups[0] as Group).lr
     if (this.#first === 0 && this.#groups.some(({ lr }) => lr > 0)) {
-      throw new ShapeError(`${name}: lr must be above 0 where a group has a rate of its own`)
+      throw new ArgumentError(`${name}: lr must be above 0 where a group has a rate of its own`)
     }
     this.#slots = scope(() => {
       const made = new Map<string, Tensor>()
@@ -191,13 +191,14 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     checkObject(state, what, 'what state() gave', ['numbers', 'tensors'])
     const { step, lr } = state.numbers
     if (step === undefined || !Number.isInteger(step) || step < 0) {
-      throw new ShapeError(`${this.name}: loadState: step must be a whole number from 0 on, given ${inWords(step)}`)
+      throw new ArgumentError(`${this.name}: loadState: step must be a whole number from 0 on, given ${inWords(step)}`)
     }
     checkOption(`${this.name}: loadState`, 'lr', lr as number, { from: 0 })
     const named = this.#slots
     for (const [key, { shape }] of named) {
       const saved = state.tensors[key]
-      if (!saved) throw new ShapeError(`${this.name}: loadState: the state has no '${key}'; it is another optimizer's`)
+      if (!saved)
+        throw new ArgumentError(`${this.name}: loadState: the state has no '${key}'; it is another optimizer's`)
       checkObject(saved, `${what}'s '${key}'`, '{ shape, data }', ['shape', 'data'])
       if (!Array.prototype.every.call(saved.data, (value) => typeof value === 'number')) {
         throw wrongKind(`${what}'s '${key}'`, 'numbers', saved.data)
@@ -211,7 +212,9 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     }
     const unknown = Object.keys(state.tensors).find((key) => !named.has(key))
     if (unknown !== undefined) {
-      throw new ShapeError(`${this.name}: loadState: there is no '${unknown}' here; the state is another optimizer's`)
+      throw new ArgumentError(
+        `${this.name}: loadState: there is no '${unknown}' here; the state is another optimizer's`,
+      )
     }
     for (const [key, tensor] of named) tensor.assign((state.tensors[key] as { data: Float32Array }).data)
     this.#step = step
@@ -246,13 +249,13 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     const { name, parameters } = this
     checkList(gradients, `${name}: the gradients`, 'a list of tensors')
     if (gradients.length !== parameters.length) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${name}: step takes one gradient for each of the ${parameters.length} parameters, given ${gradients.length}`,
       )
     }
     parameters.forEach((parameter, index) => {
       const gradient: unknown = gradients[index]
-      if (!(gradient instanceof Tensor)) throw new ShapeError(`${name}: gradient ${index} is not a Tensor`)
+      if (!(gradient instanceof Tensor)) throw new ArgumentError(`${name}: gradient ${index} is not a Tensor`)
       checkConstant(gradient, `${name}: step`, `gradient ${index}`)
       if (!sameShape(gradient.shape, parameter.shape)) {
         throw new ShapeError(

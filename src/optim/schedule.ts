@@ -3,7 +3,7 @@
  * everywhere; schedules are made at any time and called after `init`.
  */
 import { kernels } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { needKeys } from '../runtime/options.js'
 import { checkOption } from './optimizer.js'
@@ -13,7 +13,7 @@ export type Schedule = (step: number) => number
 
 function checkSteps(name: string, option: string, value: number): number {
   if (Number.isInteger(value) && value > 0) return value
-  throw new ShapeError(`${name}: ${option} must be a whole number from 1 on, given ${inWords(value)}`)
+  throw new ArgumentError(`${name}: ${option} must be a whole number from 1 on, given ${inWords(value)}`)
 }
 
 /** A schedule whose argument is checked. */
@@ -80,7 +80,7 @@ export function linear(options: { lr: number; steps: number; end?: number }): Sc
 export function warmup(steps: number, after: Schedule): Schedule {
   checkSteps('warmup', 'steps', steps)
   if (typeof after !== 'function') {
-    throw new ShapeError(`warmup: after must be a schedule, such as constant(0.1), given ${inWords(after)}`)
+    throw new ArgumentError(`warmup: after must be a schedule, such as constant(0.1), given ${inWords(after)}`)
   }
   return checked('warmup', (index) => (index < steps ? (after(0) * (index + 1)) / steps : after(index - steps)))
 }

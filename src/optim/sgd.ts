@@ -1,6 +1,6 @@
 /** Stochastic gradient descent with momentum: Goodfellow et al., section 8.3. */
 import { parallel } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Optimizer, type OptimizerParameters, type ParameterGroup } from './optimizer.js'
@@ -38,7 +38,7 @@ export class SGD extends Optimizer<SGDOptions> {
   constructor(parameters: OptimizerParameters<SGDOptions>, options?: Partial<SGDOptions>) {
     super('SGD', parameters, options, defaults, ({ momentum, nesterov, dampening }) => {
       if (nesterov && (momentum === 0 || dampening !== 0)) {
-        throw new ShapeError(
+        throw new ArgumentError(
           `SGD: nesterov needs a momentum above 0 and no dampening, given momentum ${momentum} and dampening ${dampening}`,
         )
       }

@@ -2,7 +2,7 @@
  * Windows of pooling: options checked, the output's shape derived, and the record that the core reads (PoolShape in
  * assembly/ops/pool/shape.ts). Sliding windows, a fixed grid of windows (adaptive), or one window over the whole map.
  */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { fieldsOfAxis } from '../runtime/generated/constants.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
@@ -151,7 +151,7 @@ export function mapExtents(name: string, directions: number, x: Shape): readonly
 /** A boolean option, checked. */
 function flag(value: boolean | undefined, otherwise: boolean, what: string): boolean {
   if (value === undefined) return otherwise
-  if (typeof value !== 'boolean') throw new ShapeError(`${what} must be true or false, given ${inWords(value)}`)
+  if (typeof value !== 'boolean') throw new ArgumentError(`${what} must be true or false, given ${inWords(value)}`)
   return value
 }
 
@@ -169,7 +169,7 @@ function withoutDeadTaps(name: string, axis: Axis): Axis {
   const dead = Math.max(0, Math.min(kernel - 1, Math.ceil(-last / dilation)))
   const left = lo - dead * dilation
   if (left > MOST)
-    throw new ShapeError(`${name}: padding can be at most ${MOST}, given ${left}; use a smaller dilation`)
+    throw new ArgumentError(`${name}: padding can be at most ${MOST}, given ${left}; use a smaller dilation`)
   return { ...axis, kernel: kernel - dead, lo: left, hi: Math.min(hi, MOST) }
 }
 

@@ -2,7 +2,7 @@
  * Options of sliding windows, shared by convolution and pooling: one number for all directions or one for each,
  * checked, and the arithmetic of output extents.
  */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { showShape, type Shape } from '../tensor/shape.js'
 
@@ -37,15 +37,15 @@ export function perDirection(value: PerDirection, directions: number, smallest: 
   const list = typeof value === 'number' ? new Array<number>(directions).fill(value) : value
   if (!Array.isArray(list) || list.length !== directions) {
     const given = Array.isArray(list) ? `${list.length} numbers` : typeof value
-    throw new ShapeError(
+    throw new ArgumentError(
       `${what} must be a number or ${directions} number${directions === 1 ? '' : 's'}, given ${given}`,
     )
   }
   for (const item of list as readonly unknown[]) {
     if (!Number.isInteger(item) || (item as number) < smallest) {
-      throw new ShapeError(`${what} must be whole numbers from ${smallest} on, given ${inWords(item)}`)
+      throw new ArgumentError(`${what} must be whole numbers from ${smallest} on, given ${inWords(item)}`)
     }
-    if ((item as number) > MOST) throw new ShapeError(`${what} can be at most ${MOST}, given ${inWords(item)}`)
+    if ((item as number) > MOST) throw new ArgumentError(`${what} can be at most ${MOST}, given ${inWords(item)}`)
   }
   return [...(list as number[])]
 }
@@ -65,7 +65,7 @@ export function resolvePadding(
     if (padding === 'valid') return { lo: reach.map(() => 0), hi: reach.map(() => 0) }
     if (padding === 'full') return { lo: reach.map((extent) => extent - 1), hi: reach.map((extent) => extent - 1) }
     if (padding !== 'same') {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${name}: padding must be 'valid', 'same', 'full', a number, numbers or [lo, hi] pairs, given ${inWords(padding)}`,
       )
     }
@@ -82,7 +82,7 @@ export function resolvePadding(
     return { lo: both, hi: [...both] }
   }
   if (!Array.isArray(padding) || padding.length !== directions) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `${name}: padding must have ${directions} entries (numbers or [lo, hi] pairs), given ${Array.isArray(padding) ? padding.length : typeof padding}`,
     )
   }

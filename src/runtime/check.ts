@@ -1,10 +1,10 @@
 /** Checks that what a caller gives is of the kind that is due, where the language would say that something is undefined. */
-import { ShapeError } from './errors.js'
+import { ArgumentError, ShapeError } from './errors.js'
 import { inWords } from './text.js'
 
 /** What is said of an argument of another kind than is due. */
 export const wrongKind = (what: string, due: string, given: unknown): ShapeError =>
-  new ShapeError(`${what} must be ${due}, given ${inWords(given)}`)
+  new ArgumentError(`${what} must be ${due}, given ${inWords(given)}`)
 
 /** @throws ShapeError unless it is a finite number, not below `from` */
 export function checkNumber(value: unknown, what: string, from = -Infinity): void {
@@ -57,5 +57,5 @@ export function checkObject(value: unknown, what: string, due = 'an object', mem
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Promise)
   if (!isObject) throw wrongKind(what, due, value)
   const missing = members.find((member) => ((value as Record<string, unknown>)[member] ?? undefined) === undefined)
-  if (missing !== undefined) throw new ShapeError(`${what} must be ${due}; it has no ${missing}`)
+  if (missing !== undefined) throw new ArgumentError(`${what} must be ${due}; it has no ${missing}`)
 }

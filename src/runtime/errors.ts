@@ -17,12 +17,18 @@ export class ToeplitzError extends Error {
   }
 }
 
-/** Arguments whose shapes, ranks or options do not fit an operation. Nothing was allocated. */
+/** Arguments whose shapes or ranks do not fit an operation, or each other. Nothing was allocated. */
 export class ShapeError extends ToeplitzError {
   constructor(message: string) {
     super('SHAPE', message)
   }
 }
+
+/**
+ * An argument or an option of another kind than is due, out of its range, or unknown. Nothing was allocated. It is a
+ * {@link ShapeError}, and has its code, because such arguments were told by that class alone.
+ */
+export class ArgumentError extends ShapeError {}
 
 /** A tensor, model or tape that has been disposed was used. */
 export class DisposedError extends ToeplitzError {

@@ -2,7 +2,7 @@
  * Options objects: every name in one must be one that is read. Which names there are stands beside the type of the options,
  * as an object that the compiler compares with it: `const names = { stride: 0, padding: 0 } satisfies Names<Windows>`.
  */
-import { ShapeError } from './errors.js'
+import { ArgumentError } from './errors.js'
 import { inWords } from './text.js'
 
 /** Every name of an options type, those that may be left out included; what layers make of the values, `OptionRule` says. */
@@ -56,18 +56,18 @@ const isOther = (options: object): boolean =>
 export function checkKeys(what: string, options: unknown, names: object, others?: object): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options) || isOther(options)) {
-    throw new ShapeError(`${what}: the options must be an object, given ${inWords(options)}`)
+    throw new ArgumentError(`${what}: the options must be an object, given ${inWords(options)}`)
   }
   for (const key in options) {
     if (Object.hasOwn(names, key) || (others && Object.hasOwn(others, key))) continue
-    throw new ShapeError(`${what}: ${unknownName('option', key, Object.keys({ ...names, ...others }))}`)
+    throw new ArgumentError(`${what}: ${unknownName('option', key, Object.keys({ ...names, ...others }))}`)
   }
 }
 
 /** As `checkKeys`, of options that cannot be left out. @throws ShapeError */
 export function needKeys(what: string, options: unknown, names: object, others?: object): void {
   if (options === undefined) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `${what}: the options are missing; there are ${Object.keys({ ...names, ...others }).join(', ')}`,
     )
   }
@@ -90,7 +90,7 @@ function checkSurplus(name: string, arity: number, given: unknown): void {
     if (prototype !== null && prototype !== Object.prototype) return
     shown = `{ ${Object.keys(given as object).join(', ')} }`
   } else if (typeof given !== 'string' && given !== true) return
-  throw new ShapeError(`${name}: there are no options behind argument ${arity}, given ${shown}`)
+  throw new ArgumentError(`${name}: there are no options behind argument ${arity}, given ${shown}`)
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Making tensors from values, constants, images and random numbers. */
 import { floatsAt, kernels } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkNumber, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords, named } from '../runtime/text.js'
 import { checkKeys, withArity } from '../runtime/options.js'
@@ -35,7 +35,7 @@ function nestedShape(values: NestedArray): number[] {
 function flatten(values: NestedArray, shape: Shape, depth: number, into: number[]): void {
   if (depth === shape.length) {
     if (typeof values !== 'number')
-      throw new ShapeError(`tensor: expected a number at depth ${depth}, found ${typeof values}`)
+      throw new ArgumentError(`tensor: expected a number at depth ${depth}, found ${typeof values}`)
     into.push(values)
     return
   }
@@ -95,7 +95,7 @@ export interface RandomOptions {
 /** Checks a seed. @throws ShapeError naming the operation. */
 export function checkSeed(seed: number, what: string, kind = 'seed'): number {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `${named(what)}: a ${named(kind)} is a whole number from 0 to 4294967295, not ${inWords(seed)}`,
     )
   }

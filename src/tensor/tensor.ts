@@ -5,7 +5,14 @@
  * changed after they were made, except by optimizers and `assign`.
  */
 import { afterFailure, allFinite, allocate, floatsAt, release } from '../runtime/core.js'
-import { CoreError, DisposedError, ShapeError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
+import {
+  ArgumentError,
+  CoreError,
+  DisposedError,
+  ShapeError,
+  ToeplitzError,
+  UnsupportedError,
+} from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkFunction } from '../runtime/check.js'
 import type { CallList } from '../runtime/calls.js'
@@ -223,7 +230,7 @@ export class Tensor {
 
   /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. @internal */
   constructor(storage: Storage, shape: Shape) {
-    if (!(storage instanceof Storage)) throw new ShapeError('Tensor: make one with tensor(), zeros() and the like')
+    if (!(storage instanceof Storage)) throw new ArgumentError('Tensor: make one with tensor(), zeros() and the like')
     this.#storage = storage
     this.#shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape])
     this.#size = sizeOf(shape)
@@ -395,7 +402,7 @@ export class Tensor {
 
 /** Checks that an argument is a live tensor. @throws ShapeError, DisposedError */
 export function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
-  if (!(value instanceof Tensor)) throw new ShapeError(`${name}: ${argument} must be a Tensor, ${notATensor(value)}`)
+  if (!(value instanceof Tensor)) throw new ArgumentError(`${name}: ${argument} must be a Tensor, ${notATensor(value)}`)
   value.assertLive()
 }
 

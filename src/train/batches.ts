@@ -1,6 +1,6 @@
 /** Reading and making batches: what `readBatches` and `batches` load when they are first used. */
 import { checkFunction, checkObject } from '../runtime/check.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { lend } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
@@ -28,7 +28,8 @@ const batchNames = {
 /** A batch that a data set of the caller's gives. @throws ShapeError unless it has the members of one */
 function checkBatch<Target>(batch: Batch<Target>): Batch<Target> {
   checkObject(batch, 'batches: what batch() gives', '{ x, target }', ['x'])
-  if (!('target' in batch)) throw new ShapeError('batches: what batch() gives must be { x, target }; it has no target')
+  if (!('target' in batch))
+    throw new ArgumentError('batches: what batch() gives must be { x, target }; it has no target')
   return batch
 }
 

@@ -1,6 +1,6 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
 import { floatsAt, guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkFunction, checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
@@ -162,7 +162,7 @@ const MOST_EXAMPLES = 2 ** 29
 export function permutation(size: number, seed: number, epoch: number): Int32Array {
   const check = (value: number, most: number, what: string): void => {
     if (!Number.isInteger(value) || value < 0 || value > most) {
-      throw new ShapeError(`permutation: ${what} must be a whole number from 0 to ${most}, not ${inWords(value)}`)
+      throw new ArgumentError(`permutation: ${what} must be a whole number from 0 to ${most}, not ${inWords(value)}`)
     }
   }
   check(size, MOST_EXAMPLES, 'the size')
@@ -209,7 +209,7 @@ export interface ReadBatch<Target> {
 }
 
 const lacking = (what: string): ShapeError =>
-  new ShapeError(`batches: a data set has a size, the number of examples, and batch() or read(); ${what}`)
+  new ArgumentError(`batches: a data set has a size, the number of examples, and batch() or read(); ${what}`)
 
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
 export function checkBatches(data: { readonly size: number }, options: BatchOptions): void {
@@ -225,14 +225,14 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   const { batchSize, first = 0, prefetch = 2 } = options
   const check = (value: number, what: string, from: number): void => {
     if (!Number.isInteger(value) || value < from)
-      throw new ShapeError(`batches: ${what} must be a whole number from ${from} on, given ${inWords(value)}`)
+      throw new ArgumentError(`batches: ${what} must be a whole number from ${from} on, given ${inWords(value)}`)
   }
   check(size, 'the number of examples', 1)
   check(batchSize, 'batchSize', 1)
   check(first, 'first', 0)
   check(prefetch, 'prefetch', 0)
   if (batchesOf(size, options) === 0) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `batches: dropLast leaves nothing of ${size} examples in batches of ${batchSize}; use smaller ones`,
     )
   }

@@ -2,7 +2,7 @@
  * Training: epochs over shuffled mini-batches, with the state that resumes it to the bit. Everything random is a
  * function of (seed, epoch, step), so an interrupted run that goes on ends with the weights of one that was not.
  */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { TrainingData } from './examples.js'
 import type {
@@ -50,7 +50,7 @@ export class FitRun<Name extends string = string> implements AsyncIterable<FitEv
 
   /** Trains as far as it is pulled: the events, and at the end how it stopped and its state, without lists of events. */
   [Symbol.asyncIterator](): AsyncGenerator<FitEvent<Name>, History<Name>> {
-    if (this.#iterated) throw new ShapeError('fit: a run can be iterated once; call fit() again for another')
+    if (this.#iterated) throw new ArgumentError('fit: a run can be iterated once; call fit() again for another')
     this.#iterated = true
     return this.#start((outcome) => {
       this.#history ??= outcome
@@ -66,7 +66,7 @@ export class FitRun<Name extends string = string> implements AsyncIterable<FitEv
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     if (this.#iterated && !this.#history) {
-      const early = new ShapeError('fit: the run is being iterated; await it after the loop, or without one')
+      const early = new ArgumentError('fit: the run is being iterated; await it after the loop, or without one')
       return Promise.reject<History<Name>>(early).then(fulfilled, rejected)
     }
     this.#history ??= (async () => {

@@ -1,5 +1,5 @@
 /** Labels that no loss takes, found before the first step: else they would be told when their batch comes, after an epoch or more. */
-import { ShapeError, ToeplitzError } from '../runtime/errors.js'
+import { ArgumentError, ToeplitzError } from '../runtime/errors.js'
 import { scope, Tensor } from '../tensor/tensor.js'
 import type { DistantExamples, Examples } from './examples.js'
 import type { Loss, Trainable } from './options.js'
@@ -47,7 +47,7 @@ export async function checkTargets<Target, Output>(
       })
     } catch (error) {
       if (!(error instanceof ToeplitzError)) throw error
-      throw new ShapeError(`fit: example ${index} of ${what} cannot be used: ${error.message}`)
+      throw new ArgumentError(`fit: example ${index} of ${what} cannot be used: ${error.message}`)
     }
     // A loss that takes a fraction takes numbers, and no classes.
     if (typeof number === 'number' && number % 1 !== 0) return

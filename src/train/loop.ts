@@ -10,7 +10,7 @@ import { add, mul } from '../ops/elementwise.js'
 import { concat, slice } from '../ops/layout.js'
 import { clipGradNorm, gradientNorm } from '../optim/clip.js'
 import type { Optimizer } from '../optim/optimizer.js'
-import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, DivergedError, ShapeError } from '../runtime/errors.js'
 import {
   checkCallback,
   checkFunction,
@@ -228,27 +228,27 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   checkSwitch(options.dropLast, 'fit: dropLast')
   const { parameters, step } = Object(optimizer) as Partial<Optimizer>
   if (!Array.isArray(parameters) || typeof step !== 'function') {
-    throw new ShapeError(
+    throw new ArgumentError(
       `fit: optimizer must be one, such as new SGD(model.parameters(), { lr: 0.1 }), given ${inWords(optimizer)}`,
     )
   }
   const check = (value: number, what: string): void => {
     if (!Number.isInteger(value) || value < 1)
-      throw new ShapeError(`fit: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
+      throw new ArgumentError(`fit: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
   }
   check(epochs, 'epochs')
   check(accumulate, 'accumulate')
   if (clipNorm !== undefined && !(typeof clipNorm === 'number' && clipNorm > 0))
-    throw new ShapeError(`fit: clipNorm must be a number above 0, given ${inWords(clipNorm)}`)
+    throw new ArgumentError(`fit: clipNorm must be a number above 0, given ${inWords(clipNorm)}`)
   if (!earlyStopping) return
   const { patience, monitor = 'loss', minimumChange = 0 } = earlyStopping
   check(patience, 'earlyStopping.patience')
   checkNumber(minimumChange, 'fit: earlyStopping.minimumChange', 0)
   checkSwitch(earlyStopping.restoreBest, 'fit: earlyStopping.restoreBest')
-  if (!validation) throw new ShapeError('fit: earlyStopping needs validation examples')
+  if (!validation) throw new ArgumentError('fit: earlyStopping needs validation examples')
   if (monitor !== 'loss' && !Object.hasOwn(metrics, monitor)) {
     const known = ['loss', ...Object.keys(metrics)].join(', ')
-    throw new ShapeError(`fit: earlyStopping.monitor must be one of ${known}, given ${inWords(monitor)}`)
+    throw new ArgumentError(`fit: earlyStopping.monitor must be one of ${known}, given ${inWords(monitor)}`)
   }
 }
 
@@ -265,11 +265,11 @@ function trainedParameters(model: Trainable<unknown>, { parameters }: Optimizer)
   const foreign = parameters.findIndex(({ storage }) => !own.has(storage))
   const advice = 'make it with model.parameters(), after freeze() and unfreeze()'
   if (foreign >= 0) {
-    throw new ShapeError(`fit: parameter ${foreign} of the optimizer is none that this model trains; ${advice}`)
+    throw new ArgumentError(`fit: parameter ${foreign} of the optimizer is none that this model trains; ${advice}`)
   }
   const missing = model.parameters().find(({ storage }) => !given.has(storage))
   if (missing)
-    throw new ShapeError(`fit: the optimizer does not have ${nameOf(model, missing)} of this model; ${advice}`)
+    throw new ArgumentError(`fit: the optimizer does not have ${nameOf(model, missing)} of this model; ${advice}`)
   return parameters
 }
 
@@ -294,7 +294,7 @@ function checkLastBatch(
     const smallest = examples % part || part
     if (smallest > 1) continue
     const of = accumulate > 1 ? `a part of ${smallest} of its ${examples}` : String(examples)
-    throw new ShapeError(
+    throw new ArgumentError(
       `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs 2 in training; ` +
         `use ${what === 'a' ? 'larger batches' : 'dropLast, or another batch size'}`,
     )
@@ -330,12 +330,12 @@ function checkStart(start: FitState, own: RunFacts, earlyStopping: EarlyStopping
   for (const name of Object.keys(factNames) as (keyof RunFacts)[]) {
     if (!run || run[name] === own[name]) continue
     const values = name === 'model' ? '' : `, ${String(run[name])} and not ${String(own[name])}`
-    throw new ShapeError(
+    throw new ArgumentError(
       `fit: start is the state of a run with another ${factNames[name]}${values}; go on with what that run had, or leave start out`,
     )
   }
   if (best && earlyStopping && earlyStopping.restoreBest !== false && !earlyStopping.bestWeights) {
-    throw new ShapeError(
+    throw new ArgumentError(
       `fit: the weights of epoch ${best.epoch}, the best of start, are not here; give them as earlyStopping.bestWeights (what model.save() gave then), or set restoreBest: false`,
     )
   }
@@ -369,7 +369,7 @@ function checkMean<Target, Output>(
   // What is no number says nothing: the example may be one that the loss ignores, and counts for nothing alone.
   const isSum = Math.abs(two - 2 * one) <= 1e-3 * Math.abs(one)
   if (!isSum || Math.abs(one) < 1e-6) return
-  throw new ShapeError(
+  throw new ArgumentError(
     "fit: the loss is a sum over the examples (twice as much of two equal ones), and accumulate needs a mean; use reduction: 'mean'",
   )
 }
@@ -487,7 +487,7 @@ function copyOf(model: Trainable<unknown>): () => void {
 
 /** The best weights of a run, as an earlier one saved them. */
 function savedBest(model: Trainable<unknown>, weights: FileBytes): () => void {
-  if (!model.load) throw new ShapeError('fit: earlyStopping.bestWeights are for a model that has load()')
+  if (!model.load) throw new ArgumentError('fit: earlyStopping.bestWeights are for a model that has load()')
   const back = copyOf(model)
   model.load(weights)
   const best = copyOf(model)
@@ -588,7 +588,7 @@ async function* steps<Target, Output>(
       await turn()
     }
     if (ignored > 0 && running.sums().examples === 0) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `fit: the loss ignores the labels of all ${ignored} examples of epoch ${epoch + 1}; check ignoreIndex and the weights of classes`,
       )
     }

@@ -1,5 +1,5 @@
 /** Measures of a model's output on a batch. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
 import { showShape } from '../tensor/shape.js'
 import { tensor } from '../tensor/create.js'
@@ -45,7 +45,7 @@ export const accuracy = withArity('accuracy', 2, (output: Tensor, target: Labels
     ? scope(() => argmax(target instanceof Tensor ? target : tensor(target)))
     : labelNumbers(target)
   if (wanted.length !== predicted.length) {
-    throw new ShapeError(`accuracy: ${predicted.length} outputs need as many labels, given ${wanted.length}`)
+    throw new ArgumentError(`accuracy: ${predicted.length} outputs need as many labels, given ${wanted.length}`)
   }
   const wrong = Array.prototype.findIndex.call(wanted, (label) => !Number.isInteger(label))
   // Nothing that is predicted equals what is no number, such as 1n or true: the share would be 0, and nothing said.

@@ -1,6 +1,6 @@
 /** The rounds of a search. `randomSearch` and `gridSearch` load this file when they run. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
-import { DivergedError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, DivergedError } from '../runtime/errors.js'
 import { checkCallback, checkFunction, checkList, checkObject, checkSignal, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { needKeys, type Names } from '../runtime/options.js'
@@ -26,13 +26,13 @@ type Ranges = readonly (readonly [name: string, range: Required<SearchRange>])[]
 function checkSpace(space: RandomSearchOptions['space']): Ranges {
   checkObject(space, 'search: space', 'an object of ranges, such as { lr: { low: 1e-4, high: 1 } }')
   const entries = Object.entries(space)
-  if (entries.length === 0) throw new ShapeError('search: the space has no dimension; give one, such as lr')
+  if (entries.length === 0) throw new ArgumentError('search: the space has no dimension; give one, such as lr')
   return entries.map(([name, range]) => {
     needKeys(`search: ${name}`, range, { low: 0, high: 0, scale: 0 } satisfies Names<SearchRange>)
     const { low, high, scale = 'log' } = range
     const start = scale === 'log' ? 'above 0' : 'finite'
     if (!Number.isFinite(low) || !Number.isFinite(high) || low >= high || (scale === 'log' && low <= 0)) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `search: ${name} must have a low end (${start}) below its high end, given ${inWords(low)} to ${inWords(high)}`,
       )
     }
@@ -42,7 +42,7 @@ function checkSpace(space: RandomSearchOptions['space']): Ranges {
 
 function checkCount(value: number, what: string): void {
   if (!Number.isInteger(value) || value < 1)
-    throw new ShapeError(`search: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
+    throw new ArgumentError(`search: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
 }
 
 const rounded = (value: number): number => Number(value.toPrecision(DIGITS))
@@ -155,7 +155,7 @@ export async function searchAtRandom(evaluate: TrialFunction, options: RandomSea
   checkCount(rounds, 'rounds')
   checkSeed(seed, 'search')
   if (!(keep > 0 && keep <= 1))
-    throw new ShapeError(`search: keep must be above 0 and at most 1, given ${inWords(keep)}`)
+    throw new ArgumentError(`search: keep must be above 0 and at most 1, given ${inWords(keep)}`)
   const trials: Trial[] = []
   for (let round = 1; round <= rounds; round++) {
     const points = drawPoints(ranges, count, seed, round)
@@ -172,13 +172,13 @@ export async function searchGrid(evaluate: TrialFunction, options: GridSearchOpt
   checkCallbacks(evaluate, options)
   checkObject(options.values, 'search: values', 'an object of lists, such as { lr: [0.1, 1] }')
   const names = Object.keys(options.values)
-  if (names.length === 0) throw new ShapeError('search: the grid has no dimension; give one, such as lr')
+  if (names.length === 0) throw new ArgumentError('search: the grid has no dimension; give one, such as lr')
   let points: Record<string, number>[] = [{}]
   for (const name of names) {
     const values = options.values[name] as readonly number[]
     checkList(values, `search: ${name}`, 'a list of numbers')
     if (values.length === 0 || !values.every(Number.isFinite))
-      throw new ShapeError(`search: ${name} must have at least one value, all of them finite`)
+      throw new ArgumentError(`search: ${name} must have at least one value, all of them finite`)
     points = points.flatMap((point) => values.map((value) => ({ ...point, [name]: value })))
   }
   const trials: Trial[] = []

@@ -1,5 +1,5 @@
 /** What the pictures of a model's reasons need of it. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkFunction, checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { showShape } from '../tensor/shape.js'
@@ -35,5 +35,7 @@ export function targetOf(scores: Tensor, target: number | undefined, name: strin
     return values.indexOf(values.reduce((most, value) => Math.max(most, value), -Infinity))
   }
   if (Number.isInteger(target) && target >= 0 && target < (classes as number)) return target
-  throw new ShapeError(`${name}: target must be a class from 0 to ${(classes as number) - 1}, given ${inWords(target)}`)
+  throw new ArgumentError(
+    `${name}: target must be a class from 0 to ${(classes as number) - 1}, given ${inWords(target)}`,
+  )
 }

@@ -4,7 +4,7 @@
  */
 import { perDirection } from '../plan/window.js'
 import { kernels } from '../runtime/core.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { tensor } from '../tensor/create.js'
@@ -56,7 +56,8 @@ export function gabor(options: GaborOptions): Tensor {
   const { centre = [(S - 1) / 2, (R - 1) / 2] as const } = options
   const [x0, y0] = Array.isArray(centre) ? (centre as readonly [number, number]) : [Number.NaN, Number.NaN]
   for (const [name, value] of Object.entries({ alpha, betaX, betaY, frequency, phase, tau, x0, y0 })) {
-    if (!Number.isFinite(value)) throw new ShapeError(`gabor: ${name} must be a finite number, given ${inWords(value)}`)
+    if (!Number.isFinite(value))
+      throw new ArgumentError(`gabor: ${name} must be a finite number, given ${inWords(value)}`)
   }
   if (R * S > MOST_PIXELS) {
     throw new ShapeError(`gabor: size ${R} × ${S} has ${R * S} pixels; at most ${MOST_PIXELS} are computed`)

@@ -4,7 +4,7 @@
  */
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { softmax } from '../ops/softmax.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
@@ -92,7 +92,7 @@ function fillOf(fill: number | readonly number[], C: number): readonly number[] 
   const list: readonly number[] = typeof fill === 'number' ? new Array<number>(C).fill(fill) : fill
   const fits = (typeof fill === 'number' || Array.isArray(fill)) && list.length === C && list.every(Number.isFinite)
   if (fits) return list
-  throw new ShapeError(
+  throw new ArgumentError(
     `occlusionMap: fill must be a finite number, or one for each of the ${C} channels, given ${inWords(fill)}`,
   )
 }

@@ -1,5 +1,5 @@
 /** Colours for numbers: a palette is a ramp of colours over the places 0 to 1, straight lines in sRGB between its stops. */
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkList, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 
@@ -13,10 +13,10 @@ export type Palette = (place: number) => Colour
 export function paletteOf(stops: readonly Colour[]): Palette {
   const whole = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255
   checkList(stops, 'paletteOf: the stops', 'a list of colours')
-  if (stops.length === 0) throw new ShapeError('paletteOf: a palette needs at least one colour')
+  if (stops.length === 0) throw new ArgumentError('paletteOf: a palette needs at least one colour')
   for (const stop of stops) {
     if (!Array.isArray(stop) || stop.length !== 3 || !stop.every(whole)) {
-      throw new ShapeError(`paletteOf: a colour is three whole numbers from 0 to 255, given ${inWords(stop)}`)
+      throw new ArgumentError(`paletteOf: a colour is three whole numbers from 0 to 255, given ${inWords(stop)}`)
     }
   }
   const last = stops.length - 1

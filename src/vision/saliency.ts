@@ -1,6 +1,6 @@
 /** Which pixels a score depends on: its gradient with respect to the picture (Simonyan, Vedaldi & Zisserman 2014). */
 import { vjp } from '../autodiff/vjp.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
@@ -61,7 +61,7 @@ export function saliencyMap(model: Classifier, x: Tensor, options: SaliencyOptio
   checkKeys('saliencyMap', options, { target: 0, kind: 0 } satisfies Names<SaliencyOptions>)
   const { kind = 'magnitude' } = options
   if (kind !== 'magnitude' && kind !== 'contribution') {
-    throw new ShapeError(`saliencyMap: kind must be 'magnitude' or 'contribution', given ${inWords(kind)}`)
+    throw new ArgumentError(`saliencyMap: kind must be 'magnitude' or 'contribution', given ${inWords(kind)}`)
   }
   return scope(() => {
     const { gradient, target } = inputGradient(model, x, options.target)

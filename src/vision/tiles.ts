@@ -3,7 +3,7 @@
  * one or side by side. Pictures are plain bytes: `encodePng` of toeplitz/io writes them, `imageDataOf` fits a canvas.
  */
 import type { PngImage } from '../formats/png.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { type OwnClampedBytes } from '../runtime/platform.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
@@ -59,10 +59,10 @@ export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): 
   if (typeof range !== 'string') {
     const [low, high, more] = (Array.isArray(range) ? range : []) as readonly (number | undefined)[]
     if (more === undefined && Number.isFinite(low) && Number.isFinite(high) && low! <= high!) return [low!, high!]
-    throw new ShapeError(`range must be two finite numbers in ascending order, given ${inWords(range)}`)
+    throw new ArgumentError(`range must be two finite numbers in ascending order, given ${inWords(range)}`)
   }
   if (range !== 'symmetric' && range !== 'extent' && range !== 'positive') {
-    throw new ShapeError(`range must be 'symmetric', 'extent', 'positive' or two numbers, given ${inWords(range)}`)
+    throw new ArgumentError(`range must be 'symmetric', 'extent', 'positive' or two numbers, given ${inWords(range)}`)
   }
   if (!isNumbers(values)) throw wrongKind('rangeOf: the values', 'a list of numbers', values)
   let low = Infinity
@@ -96,7 +96,7 @@ interface Tiles {
 
 function checkWhole(value: number, smallest: number, what: string): number {
   if (Number.isInteger(value) && value >= smallest && value <= 4096) return value
-  throw new ShapeError(`${what} must be a whole number from ${smallest} to 4096, given ${inWords(value)}`)
+  throw new ArgumentError(`${what} must be a whole number from ${smallest} to 4096, given ${inWords(value)}`)
 }
 
 function planesOf(x: Planes, name: string): { readonly shape: Shape; readonly values: ArrayLike<number> } {
@@ -115,7 +115,7 @@ function tilesOf(x: Planes, options: TileOptions, name: string): Tiles {
   const { normalize = 'all', palette = diverging, color = false, zoom = 1 } = options
   if (shape.length < 2) throw new ShapeError(`${name}: expected (…, rows, columns), given ${showShape(shape)}`)
   if (normalize !== 'all' && normalize !== 'each') {
-    throw new ShapeError(`${name}: normalize must be 'all' or 'each', given ${inWords(normalize)}`)
+    throw new ArgumentError(`${name}: normalize must be 'all' or 'each', given ${inWords(normalize)}`)
   }
   const [rows, columns] = shape.slice(-2) as [number, number]
   if (color && shape.at(-3) !== 3) {

@@ -2,7 +2,7 @@
 import type { ModelOptions, NodeOptions } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { Layer } from '../nn/layer.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { perDirection } from '../plan/window.js'
 import { inWords } from '../runtime/text.js'
 import type { Names } from '../runtime/options.js'
@@ -46,7 +46,7 @@ export const modelOptions = ({ seed, keepPacked }: ModelOptions): ModelOptions =
 /** Numbers of maps scaled by `width`, to multiples of `multiple`. @throws ShapeError when width is not above 0. */
 export function scaler(width = 1, multiple = 1): (maps: number) => number {
   if (typeof width !== 'number' || !(width > 0 && width < Infinity))
-    throw new ShapeError(`width must be a number above 0, given ${inWords(width)}`)
+    throw new ArgumentError(`width must be a number above 0, given ${inWords(width)}`)
   perDirection(multiple, 1, 1, 'groups')
   return (given) => {
     const [maps] = perDirection(given, 1, 1, 'the number of maps') as [number]

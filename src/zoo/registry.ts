@@ -3,7 +3,7 @@ import { distance } from 'fastest-levenshtein'
 import type { Graph } from '../nn/graph.js'
 import { rbfLoss } from '../nn/rbf.js'
 import { crossEntropy, type Labels } from '../ops/loss.js'
-import { ShapeError } from '../runtime/errors.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { alexnet, zfnet } from './alexnet.js'
@@ -111,7 +111,7 @@ export function architecture(name: string): Architecture {
   const near = nearestNames(name)
   const offer =
     near.length > 0 ? `did you mean ${near.join(' or ')}?` : `there are ${Object.keys(architectures).join(', ')}`
-  throw new ShapeError(`zoo: there is no architecture ${inWords(name)}; ${offer}`)
+  throw new ArgumentError(`zoo: there is no architecture ${inWords(name)}; ${offer}`)
 }
 
 /** A model by the name of its architecture. @throws ShapeError that offers the nearest names. */

@@ -479,6 +479,7 @@ export const exempt: Readonly<Record<string, string>> = {
         'FormatError',
         'NotInitializedError',
         'OutOfMemoryError',
+        'ArgumentError',
         'ShapeError',
         'ToeplitzError',
       ],

@@ -14,7 +14,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, withIntegers } from '../../runtime/core.js'
-import { ShapeError } from '../../runtime/errors.js'
+import { ArgumentError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { HEAVY } from '../../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
@@ -91,7 +91,7 @@ function lpPool(directions: number): (x: Tensor, options: LpPoolOptions) => Tens
       const { kernel, stride, ceil, p = 2 } = options
       const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
       if (!Number.isFinite(p) || p <= 0)
-        throw new ShapeError(`${name}: p must be a positive number, given ${inWords(p)}`)
+        throw new ArgumentError(`${name}: p must be a positive number, given ${inWords(p)}`)
       return { pool, p }
     },
     output: ({ pool }) => pool.yShape,

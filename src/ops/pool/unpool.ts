@@ -6,7 +6,7 @@ import { defineOp, type Op } from '../../autodiff/op.js'
 import { mapExtents } from '../../plan/pool.js'
 import { perDirection, type PerDirection } from '../../plan/window.js'
 import { guarded, integersAt, kernels } from '../../runtime/core.js'
-import { ShapeError } from '../../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { LIGHT } from '../../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
@@ -45,7 +45,7 @@ function unpooledSize(x: Shape, options: UnpoolOptions): number[] {
     const spatial =
       Array.isArray(asked) && asked.length === 4 && sameShape(asked.slice(0, 2), x.slice(0, 2)) ? asked.slice(2) : asked
     if (!Array.isArray(spatial) || spatial.length !== 2) {
-      throw new ShapeError(`${NAME}: outputSize must be [H, W] or [${x[0]}, ${x[1]}, H, W], given ${inWords(asked)}`)
+      throw new ArgumentError(`${NAME}: outputSize must be [H, W] or [${x[0]}, ${x[1]}, H, W], given ${inWords(asked)}`)
     }
     size = perDirection(spatial, 2, 1, `${NAME}: outputSize`)
     if (options.kernel === undefined) return size
@@ -63,7 +63,7 @@ function unpooledSize(x: Shape, options: UnpoolOptions): number[] {
       )
     }
     if (Math.abs(given - natural) >= step) {
-      throw new ShapeError(
+      throw new ArgumentError(
         `${NAME}: outputSize must be from ${Math.max(1, natural - step + 1)} to ${natural + step - 1} along direction ${axis} for ${x[axis + 2]} windows of ${extent} with stride ${step}, given ${given}`,
       )
     }

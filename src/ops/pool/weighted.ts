@@ -7,7 +7,7 @@ import { defineOp, isFollowed, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import type { CallList, Place } from '../../runtime/calls.js'
-import { ShapeError } from '../../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
@@ -64,18 +64,18 @@ function normalizeWeights(name: string, rows: readonly (readonly number[])[]): F
   let sum = 0
   for (const weight of flat) {
     if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
-      throw new ShapeError(`${name}: weights must be finite numbers from 0 on, given ${inWords(weight)}`)
+      throw new ArgumentError(`${name}: weights must be finite numbers from 0 on, given ${inWords(weight)}`)
     }
     sum += weight
   }
-  if (!(sum > 0)) throw new ShapeError(`${name}: weights must have a sum above 0, given ${sum}`)
+  if (!(sum > 0)) throw new ArgumentError(`${name}: weights must have a sum above 0, given ${sum}`)
   return Float32Array.from(flat, (weight) => weight / sum)
 }
 
 function checkSigma(name: string, sigma: number | readonly number[]): readonly number[] {
   const list = typeof sigma === 'number' ? [sigma, sigma] : sigma
   if (!Array.isArray(list) || list.length !== 2 || !list.every((value) => Number.isFinite(value) && value > 0)) {
-    throw new ShapeError(`${name}: sigma must be a positive number or two, given ${inWords(sigma)}`)
+    throw new ArgumentError(`${name}: sigma must be a positive number or two, given ${inWords(sigma)}`)
   }
   return [...(list as readonly number[])]
 }
@@ -88,7 +88,7 @@ function describeWeighted(x: Shape, options: WeightedPoolOptions): WeightedPool 
   checkKeys(name, options, poolNames, { ...avgPoolNames, ...weightedNames })
   const { weights, sigma } = options
   if ((weights === undefined) === (sigma === undefined)) {
-    throw new ShapeError(`${name}: give either weights or sigma, not ${weights === undefined ? 'neither' : 'both'}`)
+    throw new ArgumentError(`${name}: give either weights or sigma, not ${weights === undefined ? 'neither' : 'both'}`)
   }
   const rows = weights === undefined ? undefined : weightRows(name, weights)
   const extents = rows && [rows.length, (rows[0] as readonly number[]).length]
