@@ -1,73 +1,42 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import {
+  circles,
+  entries,
+  filesIn,
+  floorOf,
+  floors,
+  importsOf,
+  sources as allSources,
+  upward,
+} from '../docs/structure.mjs'
 
 const root = resolve(import.meta.dirname, '..')
 
-function filesIn(folder: string): string[] {
-  return readdirSync(join(root, folder)).flatMap((name) => {
-    const path = join(folder, name)
-    return statSync(join(root, path)).isDirectory() ? filesIn(path) : [path]
-  })
-}
-
-const importsOf = (file: string): string[] =>
-  [...readFileSync(join(root, file), 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map((match) =>
-    relative(root, resolve(root, dirname(file), match[1]!)),
-  )
-
-/** Floors from the ground up: a file may import its own floor and those below it. */
-const floors = [
-  ['src/runtime'],
-  ['src/formats'],
-  ['src/tensor'],
-  ['src/autodiff'],
-  ['src/plan'],
-  ['src/ops'],
-  ['src/graph'],
-  ['src/nn', 'src/optim'],
-  ['src/train'],
-  ['src/zoo', 'src/vision', 'src/io', 'src/data', 'src/node'],
-  ['src/classifier'],
-  ['src/cli'],
-]
-
-/** Tables of contents above all floors: the public API, and the entries of the package that add `init` to it. */
-const entries = ['api', 'edge-light', 'index', 'slim', 'workerd'].map((name) => `src/${name}.ts`)
-
-const floorOf = (path: string): number =>
-  floors.findIndex((rooms) => rooms.some((room) => path === room || path.startsWith(`${room}/`)))
-
 describe('the house', () => {
-  const sources = filesIn('src').filter(
-    (file) => file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.includes('/generated/'),
-  )
+  const sources = allSources()
 
   it('has every source file on a floor', () => {
     expect(sources.filter((file) => floorOf(file) < 0)).toEqual(entries)
   })
 
   it('imports downwards only', () => {
-    const upward = sources
-      .filter((file) => !entries.includes(file))
-      .flatMap((file) =>
-        importsOf(file)
-          .filter((target) => floorOf(target) > floorOf(file))
-          .map((target) => `${file} -> ${target}`),
-      )
-    expect(upward).toEqual([])
+    expect(upward()).toEqual([])
   })
 
   it('has no circle of files that import each other, by types or when they run', () => {
-    const left = new Map(
-      sources.map((file) => [file, importsOf(file).map((target) => target.replace(/\.js$/, '.ts'))] as const),
+    expect(circles()).toEqual([])
+  })
+
+  it('is drawn in CONTRIBUTING.md, floor by floor', () => {
+    const text = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
+    const rows = [...text.matchAll(/^\| (`(?:src|examples)\/.*?) +\|/gm)].map((match) =>
+      [...match[1]!.matchAll(/`(?:src\/)?([\w/]+)`/g)]
+        .map(([, name]) => `src/${name}`)
+        .filter((room) => room !== 'src/examples/'),
     )
-    // What imports none of the others is in no circle, nor, then, is what imports nothing else.
-    for (let before = -1; before !== left.size;) {
-      before = left.size
-      for (const [file, targets] of left) if (!targets.some((target) => left.has(target))) left.delete(file)
-    }
-    expect([...left.keys()]).toEqual([])
+    expect(rows.map((rooms) => rooms.sort())).toEqual([...floors].reverse().map((rooms) => [...rooms].sort()))
   })
 
   it('leaves the folder of a run to the class Run: nothing else imports what knows its files', () => {
