@@ -1,5 +1,5 @@
 /** Labels that no loss takes, found before the first step: else they would be told when their batch comes, after an epoch or more. */
-import { ArgumentError, ToeplitzError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { scope, Tensor } from '../tensor/tensor.js'
 import type { DistantExamples, Examples } from './examples.js'
 import type { Loss, Trainable } from './options.js'
@@ -12,6 +12,45 @@ function classesOf(model: unknown): number | undefined {
   const { input, outputShape } = model as { readonly input?: unknown; outputShape?(): readonly number[] }
   if (!input || typeof outputShape !== 'function') return undefined
   return outputShape.call(model)[0]
+}
+
+/**
+ * Tries one example: a pass and its loss. @throws ShapeError with what they say of it
+ * @returns whether it could be read
+ */
+async function tryExample<Target, Output>(
+  what: string,
+  model: Trainable<Output>,
+  data: Examples<Target> | DistantExamples<Target>,
+  loss: Loss<Target, Output>,
+  index: number,
+): Promise<boolean> {
+  const one = Int32Array.of(index)
+  const { indices, batch } = 'read' in data ? await data.read(one) : { indices: one, batch: () => data.batch(one) }
+  if (indices.length === 0) return false
+  try {
+    scope(() => {
+      const { x, target } = batch()
+      const value: unknown = loss(model.forward(x, { training: false }), target)
+      return value instanceof Tensor ? undefined : value
+    })
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error
+    throw new ArgumentError(`fit: example ${index} of ${what} cannot be used: ${error.message}`)
+  }
+  return true
+}
+
+/**
+ * Checks that the model takes validation examples, by the first of them, where they are at hand: else it would be told after the
+ * first epoch.
+ */
+export async function checkFirst<Target, Output>(
+  model: Trainable<Output>,
+  data: Examples<Target> | DistantExamples<Target>,
+  loss: Loss<Target, Output>,
+): Promise<void> {
+  if (data.labels && !('read' in data)) await tryExample('validation', model, data, loss, 0)
 }
 
 /**
@@ -36,20 +75,8 @@ export async function checkTargets<Target, Output>(
     // What is an object has more than one number, such as a distribution.
     if (isClass || typeof label === 'object' || tried.has(label)) continue
     tried.add(label)
-    const one = Int32Array.of(index)
-    const { indices, batch } = 'read' in data ? await data.read(one) : { indices: one, batch: () => data.batch(one) }
-    if (indices.length === 0) continue
-    try {
-      scope(() => {
-        const { x, target } = batch()
-        const value: unknown = loss(model.forward(x, { training: false }), target)
-        return value instanceof Tensor ? undefined : value
-      })
-    } catch (error) {
-      if (!(error instanceof ToeplitzError)) throw error
-      throw new ArgumentError(`fit: example ${index} of ${what} cannot be used: ${error.message}`)
-    }
+    const isRead = await tryExample(what, model, data, loss, index)
     // A loss that takes a fraction takes numbers, and no classes.
-    if (typeof number === 'number' && number % 1 !== 0) return
+    if (isRead && typeof number === 'number' && number % 1 !== 0) return
   }
 }

@@ -35,7 +35,7 @@ import {
   type TrainingData,
 } from './examples.js'
 import { turnTaker } from './host.js'
-import { checkTargets } from './labels.js'
+import { checkFirst, checkTargets } from './labels.js'
 import type { Metric } from './metrics.js'
 import type {
   Averages,
@@ -511,7 +511,10 @@ async function* steps<Target, Output>(
   const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)
   if (options.start) checkStart(options.start, facts, options.earlyStopping)
   await checkTargets('the data', model, data, options.loss)
-  if (measuring) await checkTargets('validation', model, measuring, options.loss)
+  if (measuring) {
+    await checkFirst(model, measuring, options.loss)
+    await checkTargets('validation', model, measuring, options.loss)
+  }
   const {
     epochs,
     batchSize,

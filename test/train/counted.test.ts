@@ -165,3 +165,16 @@ describe('labels that no loss takes', () => {
     expect((await fit(numbers.model, { x: numbers.data.x, y }, given)).stopped).toBe('finished')
   })
 })
+
+it('validation inputs that the model does not take are told before the first step', async () => {
+  const { model, optimizer, data } = linear()
+  const before = [...model.namedState().values()].map((weights) => weights.data())
+  await expect(
+    fit(model, data, {
+      ...{ epochs: 2, batchSize: 5, optimizer, loss: (o: Tensor, t: ArrayLike<number>) => losses[0]![1](o, t) },
+      validation: { x: normal([4, 2], { seed: 2 }), y: [0, 1, 0, 1] },
+    }),
+  ).rejects.toThrow(/^fit: example 0 of validation cannot be used: .*\(2\)/)
+  expect([...model.namedState().values()].map((weights) => weights.data())).toEqual(before)
+  model.dispose()
+})
