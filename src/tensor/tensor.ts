@@ -542,7 +542,7 @@ export function lend<T>(use: () => T): Lent<T> {
   const made: Tensor[] = []
   const value = scope(() => {
     const given = use()
-    const own = scopes.at(-1)
+    const own = scopes[scopes.length - 1] as Made
     visit(given, (item) => {
       if (item instanceof Tensor && item.isOf(own)) made.push(item)
     })
