@@ -239,13 +239,14 @@ export function readScan(
     }
     for (const end = Math.min(unit + interval, total); unit < end;) {
       if (alone) {
-        const skipped = Math.min(decoder.emptyBlocks(), end - unit)
+        const row = Math.floor(unit / columns)
+        // Blocks of a run take no bits of their own, so that they must take next to no time.
+        const skipped = Math.min(decoder.run, (row + 1) * columns - unit, end - unit)
         if (skipped > 0) {
-          decoder.skip(skipped)
+          decoder.passOver(64 * (row * alone.storedColumns + (unit - row * columns)), skipped)
           unit += skipped
           continue
         }
-        const row = Math.floor(unit / columns)
         decoder.read(0, 64 * (row * alone.storedColumns + (unit - row * columns)))
       } else {
         const row = Math.floor(unit / columns)
@@ -283,13 +284,41 @@ class BlockDecoder {
     this.#run = 0
   }
 
-  /** Blocks from here on that need not be looked at. */
-  emptyBlocks(): number {
-    return this.#scan.refines ? 0 : this.#run
+  /** Blocks from here on that have no new coefficients. */
+  get run(): number {
+    return this.#run
   }
 
-  skip(blocks: number): void {
-    this.#run -= blocks
+  /** Passes over blocks of the run, the first at `at`, one behind the other: what is known of them gets its next bit. */
+  passOver(at: number, count: number): void {
+    const { parts, first, last, refines } = this.#scan
+    this.#run -= count
+    if (!refines) return
+    const { component } = parts[0] as ScanPart
+    const { known } = component
+    // The coefficients of the scan among the first 32 of a block, and among the others.
+    const among = (begin: number): number => {
+      const [from, to] = [Math.max(first - begin, 0), Math.min(last - begin, 31)]
+      return from > to ? 0 : (-1 << from) & (-1 >>> (31 - to))
+    }
+    const [low, high] = [among(0), among(32)]
+    const end = (at >> 5) + 2 * count
+    for (let word = at >> 5; word < end; word += 2) {
+      if (((known[word]! & low) | (known[word + 1]! & high)) !== 0) this.#refineKnown(component, word << 5, first)
+    }
+  }
+
+  /** One more bit of the known coefficients of a block from place k on. */
+  #refineKnown({ blocks, known }: Component, at: number, k: number): void {
+    const { last, low } = this.#scan
+    for (let word = k >> 5; word <= last >> 5; word++) {
+      let left = known[(at >> 5) + word]!
+      if (word === k >> 5) left &= -1 << (k & 31)
+      for (; left !== 0; left &= left - 1) {
+        const place = 32 * word + 31 - Math.clz32(left & -left)
+        if (place <= last) this.#refineOne(blocks, at + zigzag[place]!, low)
+      }
+    }
   }
 
   /** Reads the block at `at` of a part of the scan. */
@@ -356,7 +385,8 @@ class BlockDecoder {
   }
 
   /** One more bit of known coefficients, and new ones whose highest bit it is (T.81, G.1.2.3). */
-  #refine({ blocks, known }: Component, at: number, ac: HuffmanTable): void {
+  #refine(component: Component, at: number, ac: HuffmanTable): void {
+    const { blocks, known } = component
     const bits = this.#bits
     const { first, last, low } = this.#scan
     let k = first
@@ -386,15 +416,7 @@ class BlockDecoder {
       }
     }
     if (this.#run > 0) {
-      // A run takes no bits for blocks of which nothing is known, so that it must take next to no time for them.
-      for (let word = k >> 5; word <= last >> 5; word++) {
-        let left = known[(at >> 5) + word]!
-        if (word === k >> 5) left &= -1 << (k & 31)
-        for (; left !== 0; left &= left - 1) {
-          const place = 32 * word + 31 - Math.clz32(left & -left)
-          if (place <= last) this.#refineOne(blocks, at + zigzag[place]!, low)
-        }
-      }
+      this.#refineKnown(component, at, k)
       this.#run--
     }
   }
