@@ -1,14 +1,28 @@
 /**
  * Nonlinearities, element by element, with PyTorch's meanings. Gradients read the output where that is enough, so that
- * the input, often a large sum that nothing else needs, is freed early.
+ * the input, often a large sum that nothing else needs, is freed early. Each function that is exported here is an
+ * operation of the library, and an option `activation` of convolutions.
  */
 import { ShapeError } from '../runtime/errors.js'
 import { checkNumber } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkKeys } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { add, exp, mul, neg, slope, square, unary } from './elementwise.js'
+import {
+  eluNames,
+  geluNames,
+  leakyReluNames,
+  softplusNames,
+  type EluOptions,
+  type GeluOptions,
+  type LeakyReluOptions,
+  type SoftplusOptions,
+} from './activationOptions.js'
+import { add, exp, mul, neg, square } from './elementwise.js'
+import { rectifySlope, slope, unary } from './pointwise.js'
+
+export type { EluOptions, GeluOptions, LeakyReluOptions, SoftplusOptions } from './activationOptions.js'
 
 const rectify = unary<void>('relu', {
   forward: (list, y, x, size) => list.call('relu_fwd', size, LIGHT, y, x),
@@ -16,18 +30,8 @@ const rectify = unary<void>('relu', {
   gradient: (dy, y) => rectifySlope(dy, y),
 })
 
-/** dy, or 0 where y ≤ 0. */
-export const rectifySlope = slope<void>('reluGradient', {
-  forward: (list, dx, dy, y, size) => list.call('relu_dx', size, LIGHT, dx, dy, y),
-})
-
 /** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
 export const relu = (x: Tensor): Tensor => rectify(x)
-
-export interface LeakyReluOptions {
-  /** Slope below 0, from 0 on; default 0.01. */
-  readonly negativeSlope?: number | undefined
-}
 
 /** The sign of the output must tell that of the input. */
 const checkFactor = (value: number, what: string): void => checkNumber(value, what, 0)
@@ -49,13 +53,6 @@ export function leakyRelu(x: Tensor, options: LeakyReluOptions = {}): Tensor {
   return leak(x, options.negativeSlope ?? 0.01)
 }
 
-export const leakyReluNames = { negativeSlope: 'from 0' } as const satisfies Names<LeakyReluOptions>
-
-export interface EluOptions {
-  /** −alpha is the limit at −∞; from 0 on, default 1. */
-  readonly alpha?: number | undefined
-}
-
 const exponentialUnit = unary<number>('elu', {
   check: (alpha) => checkFactor(alpha, 'elu: alpha'),
   forward: (list, y, x, size, alpha) => list.call('elu_fwd', size, HEAVY, y, x, alpha),
@@ -74,8 +71,6 @@ export function elu(x: Tensor, options: EluOptions = {}): Tensor {
   checkKeys('elu', options, eluNames)
   return exponentialUnit(x, options.alpha ?? 1)
 }
-
-export const eluNames = { alpha: 'from 0' } as const satisfies Names<EluOptions>
 
 const logistic = unary<void>('sigmoid', {
   forward: (list, y, x, size) => list.call('sigmoid_fwd', size, HEAVY, y, x),
@@ -122,11 +117,6 @@ export const tanh = (x: Tensor): Tensor => tangent(x, { amplitude: 1, slope: 1 }
 /** 1.7159 · tanh(2x/3): f(±1) = ±1, LeCun, Bottou, Bengio & Haffner, "Gradient-based learning", 1998. */
 export const scaledTanh = (x: Tensor): Tensor => scaledTangent(x, { amplitude: 1.7159, slope: 2 / 3 })
 
-export interface SoftplusOptions {
-  /** Sharpness, above 0; default 1. */
-  readonly beta?: number | undefined
-}
-
 const smoothRelu = unary<number>('softplus', {
   check: (beta) => {
     if (typeof beta !== 'number' || !(beta > 0 && beta < Infinity)) {
@@ -142,13 +132,6 @@ const smoothRelu = unary<number>('softplus', {
 export function softplus(x: Tensor, options: SoftplusOptions = {}): Tensor {
   checkKeys('softplus', options, softplusNames)
   return smoothRelu(x, options.beta ?? 1)
-}
-
-export const softplusNames = { beta: 'positive' } as const satisfies Names<SoftplusOptions>
-
-export interface GeluOptions {
-  /** 'none' (default): x·Φ(x). 'tanh': ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
-  readonly approximate?: 'none' | 'tanh' | undefined
 }
 
 const normalUnit = unary<void>('gelu', {
@@ -201,8 +184,6 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   throw new ShapeError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
 }
 
-export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>
-
 const gated = unary<void>('silu', {
   forward: (list, y, x, size) => list.call('silu_fwd', size, HEAVY, y, x),
   keeps: 'x',
@@ -221,8 +202,3 @@ const gatedSlope = slope<void>('siluGradient', {
 
 /** x·σ(x), also called swish; −0 at −∞. */
 export const silu = (x: Tensor): Tensor => gated(x)
-
-/** The nonlinearities by name, with their default options. */
-export const activations = { relu, leakyRelu, elu, sigmoid, tanh, scaledTanh, softplus, gelu, silu } as const
-
-export type Activation = keyof typeof activations

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../src/autodiff/vjp.js'
-import { activations } from '../../src/ops/activation.js'
+import * as activations from '../../src/ops/activation.js'
 import { add, elu, gelu, leakyRelu, relu, scaledTanh, sigmoid, silu, softplus, tanh } from '../../src/ops/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'

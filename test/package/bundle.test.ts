@@ -94,7 +94,7 @@ describe('the slim entry', () => {
 
 describe('a bundle of conv2d alone', () => {
   const used = new Set(['runtime', 'tensor', 'autodiff', 'plan', 'ops'].flatMap((room) => declaredBy(room)))
-  const unused = ['graph', 'nn', 'optim', 'train', 'zoo', 'data', 'io', 'vision']
+  const unused = ['graph', 'nn', 'optim', 'train', 'zoo', 'data', 'formats', 'io', 'vision']
     .flatMap((room) => declaredBy(room, 'export '))
     .filter((name) => !used.has(name))
   // esbuild keeps a file behind `import()` although the function that loads it is dropped (Rollup does not), and with it
