@@ -3,6 +3,7 @@
  * of the exports; `new X` makes one, and `X.y` calls a method of its first argument.
  */
 import { layerTypes } from '../../src/nn/registry.js'
+import { layerCases } from '../helpers/layers.js'
 import { operations } from '../operations/index.js'
 import type { Json } from './mutate.js'
 import { bytes, t, tag } from './tags.js'
@@ -77,15 +78,17 @@ const layers = Object.fromEntries(
       Softplus: { beta: 1 },
       Softmax: { inLoss: true },
     }
-    const options =
-      /^Conv/.test(type) && known[type] === undefined
-        ? { ...kernel, dilation: 1, groups: 1, flip: false }
-        : (known[type] ?? {})
+    const own = known[type] ?? (/^Conv/.test(type) ? { ...kernel, dilation: 1, groups: 1, flip: false } : undefined)
+    // Layers that need no options of their own here are called as in the table.
+    if (own === undefined) {
+      const { input, options = {} } = layerCases[type] ?? { input: [4, 6, 6] }
+      return [`layer ${type}`, [[options as Json, [...input]]]]
+    }
     const input =
       type === 'Linear' || type === 'BatchNorm1d'
         ? [4]
         : [4, ...list(/Conv|Pool|Upsample|Subsample|Locally/.test(type) ? d : 2, 6)]
-    return [`layer ${type}`, [[options, input]]]
+    return [`layer ${type}`, [[own, input]]]
   }),
 )
 
