@@ -5,6 +5,7 @@
 import { layerTypes } from '../../src/nn/registry.js'
 import { layerCases } from '../helpers/layers.js'
 import { operations } from '../operations/index.js'
+import * as exportedNetworks from '../../src/zoo/index.js'
 import type { Json } from './mutate.js'
 import { bytes, t, tag } from './tags.js'
 
@@ -235,7 +236,7 @@ const vision: Record<string, Json[][]> = {
 
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
-const zoo: Record<string, Json[][]> = {
+const networks: Record<string, Json[][]> = {
   alexnet: [[{ ...network, input: [3, 96, 96], groups: 1, order: 'paper' }]],
   convnet: [[{ ...plain, input: [1, 28, 28] }]],
   googlenet: [[{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }]],
@@ -245,6 +246,16 @@ const zoo: Record<string, Json[][]> = {
   twoLayerClassifier: [[{ ...plain, input: [1, 28, 28], hidden: 5 }]],
   vgg: [[{ ...network, input: [3, 64, 64], configuration: 'A' }]],
   zfnet: [[{ ...network, input: [3, 96, 96], maps: [3, 4, 5] }]],
+}
+
+/** Networks that are not listed are called with the options that all have. */
+const zoo: Record<string, Json[][]> = {
+  ...Object.fromEntries(
+    Object.values(exportedNetworks.architectures)
+      .filter(({ make }) => Object.hasOwn(exportedNetworks, make.name))
+      .map(({ make }) => [make.name, [[{ ...plain, input: [1, 28, 28] }]]]),
+  ),
+  ...networks,
 }
 
 export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
