@@ -44,8 +44,8 @@ const pad = define({
     ops.pad(x as Tensor, padding, mode === 'zeros' && value !== undefined ? { mode, value } : { mode }),
   value: ([x], { padding, mode, value }: PadChoice) => {
     const { shape } = x as Reference
-    // The last axes are padded where there are fewer entries than axes.
-    const entries = Array.isArray(padding) ? padding : shape.map(() => padding)
+    // One number pads the axes after (N, C); fewer entries than axes pad the last ones.
+    const entries = Array.isArray(padding) ? padding : shape.slice(2).map(() => padding)
     const along = [...new Array<number>(shape.length - entries.length).fill(0), ...entries]
     return padded(x as Reference, paddings(along, shape), mode, value)
   },

@@ -8,12 +8,12 @@ import { ShapeError } from '../../src/runtime/errors.js'
 import { ones, tensor, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { expectOracle } from '../helpers/linear.js'
-import { oracleCases } from '../helpers/oracle.js'
+import { isRecorded, oracleCases } from '../helpers/oracle.js'
 
 beforeAll(() => init())
 
 describe.each(Object.entries(activations))('%s', (name, f) => {
-  it.each(oracleCases(name))('agrees with PyTorch, case $id', (test) => {
+  it.each(isRecorded(name) ? oracleCases(name) : [])('agrees with PyTorch, case $id', (test) => {
     expect(test.options).toEqual({})
     expectOracle(test, ({ x }) => f(x!))
   })
@@ -35,6 +35,10 @@ describe.each(Object.entries(activations))('%s', (name, f) => {
 })
 
 describe('activations', () => {
+  it('are compared with PyTorch, those that were there when its results were recorded', () => {
+    expect(Object.keys(activations).filter(isRecorded)).toHaveLength(9)
+  })
+
   it('pass the gradient through NaN and stop it at zero, as PyTorch does', () => {
     scope(() => {
       const { pullback, dispose } = vjp((t) => relu(t), tensor([NaN, 0, -0, 1e-45, -1e-45]))
