@@ -15,6 +15,19 @@ const { architectures } = await import('../dist/zoo.js')
 const { Layer, Optimizer, ToeplitzError } = library
 const extendsClass = (value, Class) => typeof value === 'function' && value.prototype instanceof Class
 
+await library.init()
+
+/** Whether a convolution may end with a function: what it takes as an activation is one. */
+const isActivation = (name) =>
+  library.scope(() => {
+    const [x, w] = [library.ones([1, 1, 1]), library.ones([1, 1, 1])]
+    try {
+      return Boolean(library.conv1d(x, w, { activation: name }))
+    } catch {
+      return false
+    }
+  })
+
 /** Rows of the table. An export goes to the first row that takes it. */
 const rows = [
   ['layers', (_, value) => extendsClass(value, Layer)],
@@ -25,10 +38,7 @@ const rows = [
     (name) => /^(conv|locally|tiled|separable|connected|factorKernel|multiplyMatrix|transposeMatrix)/.test(name),
   ],
   ['pooling', (name) => /Pool|Unpool|^maxout$/.test(name)],
-  [
-    'activations',
-    (name) => /^(relu|leakyRelu|elu|gelu|silu|softplus|sigmoid|tanh|scaledTanh|softmax|logSoftmax)$/.test(name),
-  ],
+  ['activations', (name) => /softmax$/i.test(name) || isActivation(name)],
   ['losses', (name) => /Loss$|^crossEntropy$|^bceWithLogits$/.test(name)],
   ['normalization', (name) => /Norm$|^dropout$/.test(name) && name !== 'clipGradNorm'],
   [

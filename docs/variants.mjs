@@ -14,6 +14,8 @@ const library = await import('../dist/index.js').catch((error) => {
   process.exit(1)
 })
 
+await library.init()
+
 const product = (values) => values.reduce((total, value) => total * value, 1)
 /** The first entries of three: one for each direction. */
 const first = (directions, values) => values.slice(0, directions)
@@ -281,7 +283,16 @@ const convolutions = {
   "paddingMode 'circular'": { padding: 2, paddingMode: 'circular' },
 }
 
-const activations = ['relu', 'leakyRelu', 'elu', 'sigmoid', 'tanh', 'scaledTanh', 'softplus', 'gelu', 'silu']
+/** The names that a convolution takes as its activation, as it tells them where it is given another. */
+const activations = library.scope(() => {
+  const x = library.ones([1, 1, 1])
+  try {
+    library.conv1d(x, x, { activation: '' })
+  } catch ({ message }) {
+    return /must be one of (.*), given/.exec(message)[1].split(', ')
+  }
+  throw new Error('conv1d takes an activation without a name')
+})
 
 /**
  * Families of rows: `pattern` names the functions, `directions` are those that the API lists, `gradients` the inputs that
@@ -542,7 +553,6 @@ function table(tableFamilies, columns) {
 }
 
 async function write() {
-  await library.init()
   const text = `<!-- Written by docs/variants.mjs. Do not edit. -->
 
 # Variants

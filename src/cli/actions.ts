@@ -56,15 +56,5 @@ export interface SearchOptions extends Pick<TrainSettings, SearchSettings | 'see
   readonly images: number
 }
 
-/** What the commands do. A returned number is the exit code (130 after an interrupt); undefined means 0. */
-export interface CliActions {
-  train(options: TrainOptions): Promise<number | undefined>
-  search(options: SearchOptions): Promise<number | undefined>
-  predict(model: string, images: readonly string[], options: PredictOptions): Promise<number | undefined>
-  evaluate(model: string, data: string, options: EvaluateOptions): Promise<number | undefined>
-  summary(model: string, options: SummaryOptions): Promise<number | undefined>
-  explain(model: string, options: ExplainOptions): Promise<number | undefined>
-}
-
 /** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const

@@ -1,4 +1,4 @@
-/** The commands and options of `toeplitz`. What the commands do is handed in as {@link CliActions}. */
+/** The commands and options of `toeplitz`. Tests hand in what the commands do as {@link CliActions}. */
 
 import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
@@ -8,7 +8,6 @@ import { architectures } from '../zoo/registry.js'
 import {
   exitCodes,
   explainPasses,
-  type CliActions,
   type EvaluateOptions,
   type ExplainOptions,
   type PredictOptions,
@@ -18,6 +17,8 @@ import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
 import type { SearchRange } from '../train/trials.js'
 import { UsageError } from './errors.js'
+import { evaluateCommand } from './evaluate.js'
+import { explainCommand } from './explain.js'
 import {
   choiceOf,
   parseNonNegativeInteger,
@@ -27,8 +28,29 @@ import {
   parseValues,
   settingParsers as parsers,
 } from './options.js'
+import { predictCommand } from './predict.js'
+import { searchCommand } from './search.js'
 import { evaluationBatch, optimizerNames, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
+import { summaryCommand } from './summary.js'
 import { outputTo, type CliStreams } from './terminal.js'
+import { trainCommand } from './train.js'
+
+/** What the commands do, by their names. Each is declared in this file, too. */
+export const commands = {
+  train: trainCommand,
+  search: searchCommand,
+  predict: predictCommand,
+  evaluate: evaluateCommand,
+  summary: summaryCommand,
+  explain: explainCommand,
+} as const
+
+/** What takes the place of the commands. A returned number is the exit code (130 after an interrupt); undefined means 0. */
+export type CliActions = {
+  readonly [name in keyof typeof commands]: (
+    ...given: Parameters<(typeof commands)[name]>
+  ) => Promise<number | undefined>
+}
 
 const modelNames: readonly string[] = Object.keys(architectures)
 
@@ -90,22 +112,19 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 output no long
 /** Runs one command line (without the interpreter and the script, as `process.argv.slice(2)`); gives the exit code. */
 export async function runCli(
   argv: readonly string[],
-  actions: CliActions,
+  actions: CliActions = commands,
   streams: CliStreams = process,
 ): Promise<number> {
   let exitCode: number = exitCodes.success
   const keep = (code: number | undefined) => (exitCode = code ?? exitCodes.success)
-  const program = createProgram(
-    {
-      train: async (options) => keep(await actions.train(options)),
-      search: async (options) => keep(await actions.search(options)),
-      predict: async (model, images, options) => keep(await actions.predict(model, images, options)),
-      evaluate: async (model, data, options) => keep(await actions.evaluate(model, data, options)),
-      summary: async (model, options) => keep(await actions.summary(model, options)),
-      explain: async (model, options) => keep(await actions.explain(model, options)),
-    },
-    streams,
-  )
+  const noting = Object.fromEntries(
+    Object.entries(actions).map(([name, act]) => [
+      name,
+      async (...given: unknown[]) =>
+        keep(await (act as (...values: unknown[]) => Promise<number | undefined>)(...given)),
+    ]),
+  ) as unknown as CliActions
+  const program = createProgram(noting, streams)
   try {
     await program.parseAsync(argv, { from: 'user' })
   } catch (error) {

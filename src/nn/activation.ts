@@ -2,23 +2,20 @@
 import { ShapeError } from '../runtime/errors.js'
 import {
   elu,
-  eluNames,
   gelu,
-  geluNames,
   leakyRelu,
-  leakyReluNames,
   relu,
   scaledTanh,
   sigmoid,
   silu,
   softplus,
-  softplusNames,
   tanh,
   type EluOptions,
   type GeluOptions,
   type LeakyReluOptions,
   type SoftplusOptions,
 } from '../ops/activation.js'
+import { eluNames, geluNames, leakyReluNames, softplusNames } from '../ops/activationOptions.js'
 import { logSoftmax, softmax } from '../ops/softmax.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'

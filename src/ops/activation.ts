@@ -1,14 +1,28 @@
 /**
  * Nonlinearities, element by element, with PyTorch's meanings. Gradients read the output where that is enough, so that
- * the input, often a large sum that nothing else needs, is freed early.
+ * the input, often a large sum that nothing else needs, is freed early. Each function that is exported here is an
+ * operation of the library, and an option `activation` of convolutions.
  */
 import { ArgumentError } from '../runtime/errors.js'
 import { checkNumber } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
-import { checkKeys, withArity, type Names } from '../runtime/options.js'
+import { checkKeys, withArity } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { add, exp, mul, neg, plainUnary, slope, square, unary } from './elementwise.js'
+import {
+  eluNames,
+  geluNames,
+  leakyReluNames,
+  softplusNames,
+  type EluOptions,
+  type GeluOptions,
+  type LeakyReluOptions,
+  type SoftplusOptions,
+} from './activationOptions.js'
+import { add, exp, mul, neg, square } from './elementwise.js'
+import { plainUnary, rectifySlope, slope, unary } from './pointwise.js'
+
+export type { EluOptions, GeluOptions, LeakyReluOptions, SoftplusOptions } from './activationOptions.js'
 
 /** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
 export const relu = plainUnary('relu', {
@@ -16,16 +30,6 @@ export const relu = plainUnary('relu', {
   keeps: 'y',
   gradient: (dy, y) => rectifySlope(dy, y),
 })
-
-/** dy, or 0 where y ≤ 0. */
-export const rectifySlope = slope<void>('reluGradient', {
-  forward: (list, dx, dy, y, size) => list.call('relu_dx', size, LIGHT, dx, dy, y),
-})
-
-export interface LeakyReluOptions {
-  /** Slope below 0, from 0 on; default 0.01. */
-  readonly negativeSlope?: number | undefined
-}
 
 /** The sign of the output must tell that of the input. */
 const checkFactor = (value: number, what: string): void => checkNumber(value, what, 0)
@@ -47,13 +51,6 @@ export const leakyRelu = withArity('leakyRelu', 2, (x: Tensor, options: LeakyRel
   return leak(x, options.negativeSlope ?? 0.01)
 })
 
-export const leakyReluNames = { negativeSlope: 'from 0' } as const satisfies Names<LeakyReluOptions>
-
-export interface EluOptions {
-  /** −alpha is the limit at −∞; from 0 on, default 1. */
-  readonly alpha?: number | undefined
-}
-
 const exponentialUnit = unary<number>('elu', {
   check: (alpha) => checkFactor(alpha, 'elu: alpha'),
   forward: (list, y, x, size, alpha) => list.call('elu_fwd', size, HEAVY, y, x, alpha),
@@ -72,8 +69,6 @@ export const elu = withArity('elu', 2, (x: Tensor, options: EluOptions = {}): Te
   checkKeys('elu', options, eluNames)
   return exponentialUnit(x, options.alpha ?? 1)
 })
-
-export const eluNames = { alpha: 'from 0' } as const satisfies Names<EluOptions>
 
 /** 1 / (1 + e⁻ˣ). */
 export const sigmoid = plainUnary('sigmoid', {
@@ -116,11 +111,6 @@ export const tanh = hyperbolic('tanh', { amplitude: 1, slope: 1 })
 /** 1.7159 · tanh(2x/3): f(±1) = ±1, LeCun, Bottou, Bengio & Haffner, "Gradient-based learning", 1998. */
 export const scaledTanh = hyperbolic('scaledTanh', { amplitude: 1.7159, slope: 2 / 3 })
 
-export interface SoftplusOptions {
-  /** Sharpness, above 0; default 1. */
-  readonly beta?: number | undefined
-}
-
 const smoothRelu = unary<number>('softplus', {
   check: (beta) => {
     if (typeof beta !== 'number' || !(beta > 0 && beta < Infinity)) {
@@ -137,13 +127,6 @@ export const softplus = withArity('softplus', 2, (x: Tensor, options: SoftplusOp
   checkKeys('softplus', options, softplusNames)
   return smoothRelu(x, options.beta ?? 1)
 })
-
-export const softplusNames = { beta: 'positive' } as const satisfies Names<SoftplusOptions>
-
-export interface GeluOptions {
-  /** 'none' (default): x·Φ(x). 'tanh': ½·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
-  readonly approximate?: 'none' | 'tanh' | undefined
-}
 
 const normalUnit = unary<void>('gelu', {
   forward: (list, y, x, size) => list.call('gelu_fwd', size, HEAVY, y, x),
@@ -195,8 +178,6 @@ export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}):
   throw new ArgumentError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
 })
 
-export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>
-
 /** x·σ(x), also called swish; −0 at −∞. */
 export const silu = plainUnary('silu', {
   forward: (list, y, x, size) => list.call('silu_fwd', size, HEAVY, y, x),
@@ -213,8 +194,3 @@ const gatedSlope = slope<void>('siluGradient', {
     return mul(mul(ddx, dy), mul(mul(gate, add(neg(gate), 1)), bend))
   },
 })
-
-/** The nonlinearities by name, with their default options. */
-export const activations = { relu, leakyRelu, elu, sigmoid, tanh, scaledTanh, softplus, gelu, silu } as const
-
-export type Activation = keyof typeof activations

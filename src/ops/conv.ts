@@ -21,11 +21,16 @@ import { LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, type Affine, type Tensor } from '../tensor/tensor.js'
-import { activations, rectifySlope, type Activation } from './activation.js'
-import { mul, outermost, scaledBias } from './elementwise.js'
+import * as activations from './activation.js'
+import { outermost, scaledBias } from './affine.js'
+import { mul } from './elementwise.js'
 import { fusesRelu, listConv, listFilters, type BiasKind, type Pass } from './convKernels.js'
 import { listCut, listEmbed, pad, type Box, type PaddingMode } from './layout.js'
+import { rectifySlope } from './pointwise.js'
 import { sumChannels, sumRows } from './reduce.js'
+
+/** The functions that may end a convolution. */
+export type Activation = keyof typeof activations
 
 /** Options of `conv1d`, `conv2d` and `conv3d`. What has one number for each direction takes one for all too. */
 export interface ConvOptions {

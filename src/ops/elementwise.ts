@@ -1,12 +1,9 @@
 /**
- * Arithmetic with broadcasting as in NumPy, and functions of one variable, element by element.
- *
- * `unary` and `slope` are how every such function is defined, here and in activation.ts: one pass forward, one pass
- * for the gradient, which is an operation itself and so can be differentiated again.
+ * Arithmetic with broadcasting as in NumPy, and functions of one variable, element by element. Everything that is exported here is
+ * an operation of the library.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../tensor/strided.js'
-import type { CallList, Place } from '../runtime/calls.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -14,74 +11,8 @@ import { needKeys, withArity, type Names } from '../runtime/options.js'
 import { broadcastShapes, checkSize, sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Affine, type Tensor } from '../tensor/tensor.js'
 import { withNumber } from './number.js'
+import { plainUnary, slope, unary } from './pointwise.js'
 import { sumTo } from './reduce.js'
-
-interface Unary<O> {
-  /** Checks the options; allocates nothing. */
-  check?(options: O): void
-  forward(list: CallList, y: Place, x: Place, size: number, options: O): void
-  /** What the gradient reads: the input, the output, or nothing. The other is freed early. */
-  readonly keeps?: 'x' | 'y'
-  gradient(dy: Tensor, kept: Tensor, options: O): Tensor
-}
-
-/** Makes a function of one tensor, element by element. */
-/* @__NO_SIDE_EFFECTS__ */
-export function unary<O>(
-  name: string,
-  { check, forward, keeps, gradient }: Unary<O>,
-): (x: Tensor, options: O) => Tensor {
-  const op: Op<{ x: Tensor }, O> = defineOp(name, {
-    infer: ({ x }, options: O) => {
-      check?.(options)
-      return { shape: x.shape, options }
-    },
-    output: ({ shape }) => shape,
-    prepare: (list, { shape, options }) => {
-      forward(list, list.out, list.operand('x'), sizeOf(shape), options)
-    },
-    keeps: keeps ? [keeps] : [],
-    gradient: ({ inputs: { x }, y }, dy, { options }) => ({
-      x: scope(() => gradient(dy, keeps === 'x' ? x : y, options)),
-    }),
-  })
-  return (x, options) => op({ x }, options)
-}
-
-/** Makes a function of one tensor that has no options. */
-/* @__NO_SIDE_EFFECTS__ */
-export function plainUnary(name: string, definition: Unary<void>): (x: Tensor) => Tensor {
-  const call = unary(name, definition)
-  return withArity(name, 1, (x: Tensor) => call(x))
-}
-
-interface Slope<O> {
-  /** dx = dy·f′, f′ read off `kept`. */
-  forward(list: CallList, dx: Place, dy: Place, kept: Place, size: number, options: O): void
-  /** The gradient with respect to `kept`; left out where it is zero. */
-  second?(ddx: Tensor, dy: Tensor, kept: Tensor, options: O): Tensor
-}
-
-/** Makes the gradient of a function of one tensor: linear in dy, so that it is its own derivative there. */
-/* @__NO_SIDE_EFFECTS__ */
-export function slope<O>(
-  name: string,
-  { forward, second }: Slope<O>,
-): (dy: Tensor, kept: Tensor, options: O) => Tensor {
-  const op: Op<{ dy: Tensor; kept: Tensor }, O> = defineOp(name, {
-    infer: ({ kept }, options: O) => ({ shape: kept.shape, options }),
-    output: ({ shape }) => shape,
-    prepare: (list, { shape, options }) => {
-      forward(list, list.out, list.operand('dy'), list.operand('kept'), sizeOf(shape), options)
-    },
-    keeps: second ? ['dy', 'kept'] : ['kept'],
-    gradient: ({ inputs: { dy, kept }, need }, ddx, { options }) => ({
-      dy: need.dy && op({ dy: ddx, kept }, options),
-      kept: need.kept && second && scope(() => second(ddx, dy, kept, options)),
-    }),
-  })
-  return (dy, kept, options) => op({ dy, kept }, options)
-}
 
 /** Two operands laid over each other. */
 interface Broadcast {
@@ -150,17 +81,6 @@ function byNumber(
     gradient: (_, dy, { value }) => ({ a: gradient(dy, value) }),
   })
   return (a, value) => op({ a }, value)
-}
-
-/** Values (C) for the outermost axis of a tensor. */
-export const outermost = (values: Tensor, { ndim }: Tensor): Tensor =>
-  values.reshape(Array.from({ length: ndim }, (_, axis) => (axis === 0 ? -1 : 1)))
-
-/** A bias, or zeros, scaled and shifted by channels, its outermost axis. */
-export function scaledBias(bias: Tensor | undefined, { scale, shift }: Affine): Tensor | undefined {
-  if (!bias) return shift
-  const scaled = scale ? mul(bias, outermost(scale, bias)) : bias
-  return shift ? add(scaled, outermost(shift, scaled)) : scaled
 }
 
 /** Arithmetic with a tensor or with a number. */

@@ -1,26 +1,11 @@
 /** Table of contents: every operation. */
-export {
-  elu,
-  gelu,
-  leakyRelu,
-  relu,
-  scaledTanh,
-  sigmoid,
-  silu,
-  softplus,
-  tanh,
-  type Activation,
-  type EluOptions,
-  type GeluOptions,
-  type LeakyReluOptions,
-  type SoftplusOptions,
-} from './activation.js'
-export { conv1d, conv2d, conv3d, type ConvOptions } from './conv.js'
+export * from './activation.js'
+export { conv1d, conv2d, conv3d, type Activation, type ConvOptions } from './conv.js'
 export * from './convGradients.js'
 export * from './convMatrix.js'
 export { convTranspose1d, convTranspose2d, convTranspose3d, type ConvTransposeOptions } from './convTranspose.js'
 export { dropout, type DropoutOptions } from './dropout.js'
-export { abs, add, clamp, div, exp, log, mul, neg, pow, sqrt, square, sub, type ClampOptions } from './elementwise.js'
+export * from './elementwise.js'
 export {
   concat,
   flatten,

@@ -1,11 +1,3 @@
 /** The networks of the lecture and of their papers. */
-export { alexnet, zfnet, type AlexNetOptions, type ZFNetOptions } from './alexnet.js'
-export * from './convnet.js'
-export * from './googlenet.js'
-export * from './lenet5.js'
-export * from './linear.js'
-export * from './nin.js'
 export type { ZooOptions } from './options.js'
 export * from './registry.js'
-export * from './twoLayer.js'
-export * from './vgg.js'

@@ -1,4 +1,4 @@
-/** Architectures by name. */
+/** Architectures: the functions that make them, and all of them by name. */
 import { distance } from 'fastest-levenshtein'
 import type { Graph } from '../nn/graph.js'
 import { rbfLoss } from '../nn/rbf.js'
@@ -15,6 +15,15 @@ import { nin } from './nin.js'
 import type { ZooOptions } from './options.js'
 import { twoLayerClassifier } from './twoLayer.js'
 import { vgg } from './vgg.js'
+
+export { alexnet, zfnet, type AlexNetOptions, type ZFNetOptions } from './alexnet.js'
+export * from './convnet.js'
+export * from './googlenet.js'
+export * from './lenet5.js'
+export * from './linear.js'
+export * from './nin.js'
+export * from './twoLayer.js'
+export * from './vgg.js'
 
 /** A network that the command knows by name. */
 export interface Architecture {

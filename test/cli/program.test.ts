@@ -1,30 +1,27 @@
 import { describe, expect, it, test } from 'vitest'
 import { packageVersion } from '../../src/cli/assets.js'
-import { runCli } from '../../src/cli/program.js'
+import { commands, runCli, type CliActions } from '../../src/cli/program.js'
 import { trainDefaults } from '../../src/cli/settings.js'
-import type { CliActions, TrainOptions } from '../../src/cli/actions.js'
+import type { TrainOptions } from '../../src/cli/actions.js'
 import { FormatError } from '../../src/runtime/errors.js'
 
 interface Call {
-  readonly name: 'train' | 'search' | 'predict' | 'evaluate' | 'summary' | 'explain'
+  readonly name: string
   readonly values: readonly unknown[]
 }
 
 /** Runs a command line with actions that only take notes, unless others are given. */
 async function run(argv: readonly string[], actions: Partial<CliActions> = {}) {
   const calls: Call[] = []
-  const note = (name: Call['name'], values: readonly unknown[]) => {
-    calls.push({ name, values })
-    return Promise.resolve(undefined)
-  }
-  const noting: CliActions = {
-    train: (...values) => note('train', values),
-    search: (...values) => note('search', values),
-    predict: (...values) => note('predict', values),
-    evaluate: (...values) => note('evaluate', values),
-    summary: (...values) => note('summary', values),
-    explain: (...values) => note('explain', values),
-  }
+  const noting = Object.fromEntries(
+    Object.keys(commands).map((name) => [
+      name,
+      (...values: unknown[]) => {
+        calls.push({ name, values })
+        return Promise.resolve(undefined)
+      },
+    ]),
+  ) as unknown as CliActions
   let stdout = ''
   let stderr = ''
   const code = await runCli(

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { explainCommand } from '../../src/cli/explain.js'
 import { predictCommand } from '../../src/cli/predict.js'
-import { runCli } from '../../src/cli/program.js'
+import { commands, runCli, type CliActions } from '../../src/cli/program.js'
 import { summaryCommand } from '../../src/cli/summary.js'
 import { columns, outputTo } from '../../src/cli/terminal.js'
 import { defaultLimits } from '../../src/formats/limits.js'
@@ -14,6 +14,10 @@ import { encodeModel } from '../../src/io/model-file.js'
 import { encodePng } from '../../src/formats/png.js'
 import { Conv2d, Flatten, Graph, Linear, ReLU } from '../../src/nn/index.js'
 import { init } from '../../src/runtime/embedded.js'
+
+/** One function in the place of all that the commands do. */
+const everyCommand = (act: () => Promise<undefined>): CliActions =>
+  Object.fromEntries(Object.keys(commands).map((name) => [name, act])) as unknown as CliActions
 
 /** All but the line breaks that end lines. */
 const forbidden = /[^\P{Cc}\n]|[\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/u
@@ -139,7 +143,7 @@ describe('names from a model and of files', () => {
   it.each(['message', 'debug'])('are shown in errors (%s)', async (kind) => {
     let stderr = ''
     const fails = () => Promise.reject(new TypeError(`no ${evil}`))
-    const actions = { train: fails, search: fails, predict: fails, evaluate: fails, summary: fails, explain: fails }
+    const actions = everyCommand(fails)
     const streams = { stdout: { write: () => true }, stderr: { write: (text: string) => (stderr += text) } }
     await runCli(['summary', 'x', ...(kind === 'debug' ? ['--debug'] : [])], actions, streams)
     expect(stderr).not.toMatch(forbidden)
@@ -150,7 +154,7 @@ describe('names from a model and of files', () => {
   it('are shown where the command line is wrong', async () => {
     let stderr = ''
     const done = () => Promise.resolve(undefined)
-    const actions = { train: done, search: done, predict: done, evaluate: done, summary: done, explain: done }
+    const actions = everyCommand(done)
     const streams = { stdout: { write: () => true }, stderr: { write: (text: string) => (stderr += text) } }
     for (const argv of [
       [evil],

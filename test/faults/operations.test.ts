@@ -2,23 +2,13 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
-import { byAlgorithm, cases } from '../platform/cases.js'
+import { everyCase, operations } from '../operations/index.js'
 import { consumed, expectSurvival, initWithFaults } from '../helpers/faults.js'
 
 beforeAll(() => initWithFaults())
 
-const table = [
-  ...Object.entries(cases).flatMap(([name, makers]) =>
-    makers.map((make, index) => [`${name} ${index}`, name, make] as const),
-  ),
-  ...Object.entries(byAlgorithm).map(([name, make]) => [`conv2d by ${name}`, 'conv2d', make] as const),
-]
-
-/** Those whose case calls more than the operation. */
-const compound = ['batchNorm', 'maxPool2dWithIndices', 'maxUnpool2d']
-
 describe('what fails leaves nothing', () => {
-  it.each(table)('%s', (_, name, make) => {
+  it.each(everyCase)('%s', (_, name, make) => {
     const { liveBytes, blocks } = t.memoryUsage()
     const made = t.scope(make)
     if ('numbers' in made) return
@@ -35,7 +25,7 @@ describe('what fails leaves nothing', () => {
     const fresh = (): void => {
       for (const input of inputs) input.assign(input.data())
     }
-    const trials = compound.includes(name) ? [backward] : [forward, backward]
+    const trials = operations[name]!.compound ? [backward] : [forward, backward]
     for (const use of trials) {
       const count = expectSurvival({ use, kept, prepare: fresh })
       expect(count).toBeGreaterThan(name === 'flatten' && use === forward ? -1 : 1)

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import { forceChunks } from '../../src/runtime/core.js'
-import { byAlgorithm, cases } from '../platform/cases.js'
+import { byAlgorithm, cases } from '../operations/index.js'
 import { consumed, expectSurvival, initWithFaults } from '../helpers/faults.js'
 
 beforeAll(async () => {

@@ -73,13 +73,13 @@ describe('a trap', () => {
   })
 
   it.each(['forward', 'gradient'])('in the %s of any operation, at any kernel call, is told alike', async (pass) => {
-    const names = Object.keys((await import('../platform/cases.js')).cases)
+    const names = Object.keys((await import('../operations/index.js')).cases)
     let tried = 0
     for (const name of names) {
       t = await fresh()
       const { initWithFaults, withFault } = await import('../helpers/faults.js')
       await initWithFaults()
-      const made = (await import('../platform/cases.js')).cases[name]![0]!()
+      const made = (await import('../operations/index.js')).cases[name]![0]!()
       if ('numbers' in made) continue
       const use = (): void => {
         t.scope(() => {

@@ -4,8 +4,6 @@ import { init } from '../../src/runtime/embedded.js'
 import { layerTypes } from '../../src/nn/registry.js'
 import { calls, exempt } from './calls.js'
 import { Random } from './random.js'
-import { definitions } from './definitions.js'
-import { operations } from '../helpers/operations.js'
 import options, { exported } from './targets/options.js'
 
 beforeAll(() => init())
@@ -46,14 +44,6 @@ it.each(Object.keys(calls))('%s is called as it should be', async (call) => {
     if (outcome !== 'refused') accepted++
   }
   expect(accepted > 0).toBe(!refused.includes(call))
-})
-
-it('defines every operation of the operation table', () => {
-  const missing = operations
-    .map(([name]) => name.split(/[ ,]/)[0] as string)
-    .map((name) => ({ depthwise: 'conv2d', broadcasting: 'mul' })[name] ?? name)
-    .filter((name) => !Object.hasOwn(definitions, name))
-  expect(missing).toEqual([])
 })
 
 it('makes the same choices of the same seed', () => {

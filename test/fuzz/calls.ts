@@ -3,10 +3,12 @@
  * of the exports; `new X` makes one, and `X.y` calls a method of its first argument.
  */
 import { layerTypes } from '../../src/nn/registry.js'
+import { layerCases } from '../helpers/layers.js'
+import { operations } from '../operations/index.js'
+import * as exportedNetworks from '../../src/zoo/index.js'
 import type { Json } from './mutate.js'
-import { bytes, t, tag } from './values.js'
+import { bytes, t, tag } from './tags.js'
 
-const windows = { stride: 2, padding: [[1, 1], 2], dilation: [1, 1] }
 const image = (channels: number, width = 3, height = 2): Json => ({
   width,
   height,
@@ -20,104 +22,7 @@ const preprocessing = {
   ...{ interpolation: 'bilinear', scale: 1 / 255, normalization },
 }
 const random = { seed: 3, stream: 1 }
-const unary = [[t(2, 3, 4)]]
-const binary = [
-  [t(2, 3), t(2, 3)],
-  [t(2, 3), 4],
-  [t(2, 1, 4), t(3, 1)],
-]
-const reduction = [[t(2, 3, 4), 1, { keepDims: true }], [t(2, 3, 4), [0, 2], {}], [t(2, 3)]]
-const spatial = (directions: number): number[] => [2, 4, ...[5, 6, 7].slice(3 - directions)]
-const kernelOf = (directions: number, K = 3, C = 4): number[] => [K, C, ...[2, 3, 3].slice(3 - directions)]
-const ofEach = (
-  make: (directions: number) => Json[][],
-  suffix: (directions: number) => string,
-): Record<string, Json[][]> => Object.fromEntries([1, 2, 3].map((directions) => [suffix(directions), make(directions)]))
 const list = (count: number, value: Json): Json[] => new Array<Json>(count).fill(value)
-
-const convolutions = ofEach(
-  (d) => [
-    [
-      t(...spatial(d)),
-      t(...kernelOf(d)),
-      { bias: t(3), stride: 2, padding: 'same', dilation: list(d, 1), groups: 1, flip: true, activation: 'relu' },
-    ],
-    [
-      t(...spatial(d)),
-      t(...kernelOf(d, 4, 2)),
-      { stride: list(d, 1), padding: list(d, [1, 2]), groups: 2, paddingMode: 'reflect', algorithm: 'gemm' },
-    ],
-    [t(...spatial(d)), t(...kernelOf(d)), { padding: 1, algorithm: 'direct', activation: 'tanh' }],
-  ],
-  (d) => `conv${d}d`,
-)
-
-const transposed = ofEach(
-  (d) => [
-    [
-      t(...spatial(d)),
-      t(...kernelOf(d, 4, 3)),
-      { bias: t(3), stride: 2, padding: 1, outputPadding: list(d, 1), dilation: 1, flip: false },
-    ],
-    [t(...spatial(d)), t(...kernelOf(d, 4, 3)), { stride: list(d, 1), groups: 2, algorithm: 'gemm' }],
-  ],
-  (d) => `convTranspose${d}d`,
-)
-
-const gradients = {
-  ...ofEach(
-    (d) => [
-      [
-        t(...spatial(d)),
-        t(2, 3, ...spatial(d).slice(2)),
-        { kernel: list(d, 3), padding: 'same', stride: 1, groups: 1 },
-      ],
-    ],
-    (d) => `conv${d}dWeightGrad`,
-  ),
-  ...ofEach(
-    (d) => [
-      [
-        t(3, 4, ...(list(d, 3) as number[])),
-        t(2, 3, ...spatial(d).slice(2)),
-        { inputSize: spatial(d).slice(2), padding: 'same', stride: 1 },
-      ],
-    ],
-    (d) => `conv${d}dInputGrad`,
-  ),
-}
-
-const pools = {
-  ...ofEach(
-    (d) => [[t(...spatial(d)), { kernel: 2, stride: list(d, 2), padding: 1, dilation: 1, ceil: true }]],
-    (d) => `maxPool${d}d`,
-  ),
-  ...ofEach(
-    (d) => [
-      [
-        t(...spatial(d)),
-        { kernel: list(d, 2), stride: 2, padding: list(d, [0, 1]), ceil: true, countIncludePad: false },
-      ],
-    ],
-    (d) => `avgPool${d}d`,
-  ),
-  ...ofEach(
-    (d) => [
-      [t(...spatial(d)), 3],
-      [t(...spatial(d)), list(d, 2)],
-    ],
-    (d) => `adaptiveAvgPool${d}d`,
-  ),
-  ...ofEach(
-    (d) => [
-      [t(...spatial(d)), 3],
-      [t(...spatial(d)), [null, 2, 2].slice(0, d)],
-    ],
-    (d) => `adaptiveMaxPool${d}d`,
-  ),
-  lpPool1d: [[t(...spatial(1)), { kernel: 2, stride: 1, p: 2, ceil: true }]],
-  lpPool2d: [[t(...spatial(2)), { kernel: [2, 3], stride: [1, 2], p: 3 }]],
-}
 
 const optimizers: Record<string, Json[][]> = {
   'new SGD': [[[t(2, 3), t(3)], { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 1e-4, dampening: 0 }]],
@@ -174,15 +79,17 @@ const layers = Object.fromEntries(
       Softplus: { beta: 1 },
       Softmax: { inLoss: true },
     }
-    const options =
-      /^Conv/.test(type) && known[type] === undefined
-        ? { ...kernel, dilation: 1, groups: 1, flip: false }
-        : (known[type] ?? {})
+    const own = known[type] ?? (/^Conv/.test(type) ? { ...kernel, dilation: 1, groups: 1, flip: false } : undefined)
+    // Layers that need no options of their own here are called as in the table.
+    if (own === undefined) {
+      const { input, options = {} } = layerCases[type] ?? { input: [4, 6, 6] }
+      return [`layer ${type}`, [[options as Json, [...input]]]]
+    }
     const input =
       type === 'Linear' || type === 'BatchNorm1d'
         ? [4]
         : [4, ...list(/Conv|Pool|Upsample|Subsample|Locally/.test(type) ? d : 2, 6)]
-    return [`layer ${type}`, [[options, input]]]
+    return [`layer ${type}`, [[own, input]]]
   }),
 )
 
@@ -329,7 +236,7 @@ const vision: Record<string, Json[][]> = {
 
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
-const zoo: Record<string, Json[][]> = {
+const networks: Record<string, Json[][]> = {
   alexnet: [[{ ...network, input: [3, 96, 96], groups: 1, order: 'paper' }]],
   convnet: [[{ ...plain, input: [1, 28, 28] }]],
   googlenet: [[{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }]],
@@ -341,11 +248,18 @@ const zoo: Record<string, Json[][]> = {
   zfnet: [[{ ...network, input: [3, 96, 96], maps: [3, 4, 5] }]],
 }
 
+/** Networks that are not listed are called with the options that all have. */
+const zoo: Record<string, Json[][]> = {
+  ...Object.fromEntries(
+    Object.values(exportedNetworks.architectures)
+      .filter(({ make }) => Object.hasOwn(exportedNetworks, make.name))
+      .map(({ make }) => [make.name, [[{ ...plain, input: [1, 28, 28] }]]]),
+  ),
+  ...networks,
+}
+
 export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
-  ...convolutions,
-  ...transposed,
-  ...gradients,
-  ...pools,
+  ...Object.fromEntries(Object.entries(operations).map(([name, row]) => [name, row.calls])),
   ...optimizers,
   ...layers,
   ...models,
@@ -353,96 +267,6 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...files,
   ...vision,
   ...zoo,
-  locallyConnected1d: [[t(2, 3, 7), t(4, 5, 3, 3), { bias: t(4, 5), stride: 1, padding: 0 }]],
-  locallyConnected2d: [[t(2, 3, 7, 6), t(4, 3, 3, 3, 3, 2), { bias: t(4, 3, 3), stride: 2, padding: [0, 0] }]],
-  tiledConv1d: [[t(2, 3, 7), t(4, 3, 3, 2), { bias: t(4, 2), stride: 1, padding: 'same' }]],
-  tiledConv2d: [[t(2, 3, 7, 6), t(4, 3, 3, 2, 2, 3), { bias: t(4, 2, 3), stride: 1, padding: 1 }]],
-  separableConv2d: [
-    [
-      t(2, 4, 7, 6),
-      { column: t(3), row: t(5) },
-      { bias: t(4), stride: [1, 2], padding: [2, [1, 2]], dilation: 1, flip: true, paddingMode: 'reflect' },
-    ],
-  ],
-  connectedConv2d: [
-    [
-      t(2, 3, 7, 6),
-      t(2, 3, 3, 3),
-      [
-        [true, false, true],
-        [false, true, true],
-      ],
-      { bias: t(2), padding: 1 },
-    ],
-  ],
-  factorKernel: [[t(3, 3), 0.1]],
-  convMatrix: [
-    [t(2, 1, 3, 3), [5, 6], { ...windows, groups: 1, flip: true, variant: 'conv' }],
-    [t(2, 1, 3), [5], { stride: 2, variant: 'transpose', outputPadding: 1 }],
-    [t(2, 2, 3, 2), [5], { variant: 'tiled' }],
-    [t(2, 3, 2, 3), [5], { variant: 'locallyConnected', padding: 0, stride: 1 }],
-  ],
-  transposeMatrix: [[tag('matrix')]],
-  multiplyMatrix: [[tag('matrix'), tag('Float32Array', { values: list(5, 1) })]],
-  linear: [[t(5, 7), t(3, 7), t(3)]],
-  matmul: [[t(3, 4), t(4, 5)]],
-  maxPool2dWithIndices: [[t(2, 2, 6, 6), { kernel: 2, stride: 1, padding: 1 }]],
-  maxUnpool2d: [[t(2, 2, 3, 3), tag('indices'), { kernel: 2, stride: 2, padding: 0, outputSize: [6, 6] }]],
-  weightedPool2d: [
-    [t(2, 2, 6, 6), { kernel: 3, stride: 1, padding: 1, sigma: 1, ceil: true, countIncludePad: true }],
-    [
-      t(2, 2, 6, 6),
-      {
-        weights: [
-          [1, 2],
-          [3, 4],
-        ],
-        stride: 1,
-      },
-    ],
-  ],
-  globalAvgPool: [[t(2, 3, 4)]],
-  globalMaxPool: [[t(2, 3, 4, 5)]],
-  maxout: [[t(2, 6, 3), 3]],
-  ...Object.fromEntries(
-    ['relu', 'sigmoid', 'tanh', 'scaledTanh', 'silu', 'abs', 'exp', 'log', 'neg', 'sqrt', 'square'].map((name) => [
-      name,
-      unary,
-    ]),
-  ),
-  leakyRelu: [[t(2, 3), { negativeSlope: 0.1 }]],
-  elu: [[t(2, 3), { alpha: 1 }]],
-  gelu: [[t(2, 3), { approximate: 'tanh' }]],
-  softplus: [[t(2, 3), { beta: 2 }]],
-  pow: [[t(2, 3), 2.5]],
-  clamp: [[t(2, 3), { min: -1, max: 1 }]],
-  ...Object.fromEntries(['add', 'sub', 'mul', 'div'].map((name) => [name, binary])),
-  ...Object.fromEntries(['sum', 'mean', 'max', 'min'].map((name) => [name, reduction])),
-  softmax: [[t(2, 3, 4), 1]],
-  logSoftmax: [[t(2, 3, 4), -1]],
-  localResponseNorm: [[t(2, 5, 3, 3), { size: 3, alpha: 1, beta: 0.5, k: 1, normalize: 'none' }]],
-  batchNorm: [
-    [t(4, 3, 2), t(3), t(3), { training: true, eps: 1e-5, runningMean: t(3), runningVar: t(3), momentum: 0.1 }],
-    [t(4, 3, 2, 2), t(3), t(3), { training: false, runningMean: t(3), runningVar: t(3) }],
-  ],
-  dropout: [[t(2, 3), { p: 0.5, ...random }]],
-  concat: [[[t(2, 3), t(2, 4)], 1]],
-  slice: [[t(4, 5), { begin: [1, 0], end: [3, -1] }]],
-  pad: [
-    [t(2, 3, 4), [0, 1, [2, 1]], { mode: 'zeros', value: 2 }],
-    [t(2, 3, 4), 1, { mode: 'reflect' }],
-  ],
-  transpose: [[t(2, 3, 4), [2, 0, 1]]],
-  flatten: [[t(2, 3, 4), 1]],
-  upsample2d: [[t(2, 3, 4, 4), { scale: [2, 3], mode: 'bilinear' }]],
-  crossEntropy: [
-    [t(3, 4), [0, 1, 3], { labelSmoothing: 0.1, reduction: 'sum' }],
-    [t(2, 4, 3), tag('Int32Array', { values: [0, 1, 2, 3, 0, 1] }), { reduction: 'none' }],
-    [t(3, 4), tag('labels', { values: [0, 1, 2] })],
-  ],
-  hingeLoss: [[t(3, 4), bytes(3, 1), { margin: 1, reduction: 'mean' }]],
-  mseLoss: [[t(3, 4), t(3, 4), { reduction: 'mean' }]],
-  bceWithLogits: [[t(3, 4), t(3, 4), { reduction: 'sum' }]],
   tensor: [
     [
       [

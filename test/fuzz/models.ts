@@ -2,11 +2,13 @@
 import { vjp } from '../../src/autodiff/vjp.js'
 import type { Graph } from '../../src/nn/graph.js'
 import { layerTypes, modelFromJSON } from '../../src/nn/registry.js'
+import { algorithms } from '../../src/plan/conv.js'
 import { sum } from '../../src/ops/reduce.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
 import { normal } from '../../src/tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../../src/tensor/shape.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
+import { layerCases } from '../helpers/layers.js'
 import { oddJson, type Json } from './mutate.js'
 import { interesting, type Random } from './random.js'
 import { expect } from './target.js'
@@ -14,7 +16,7 @@ import { expect } from './target.js'
 type Options = { [key: string]: Json }
 
 const PADDINGS = ['valid', 'same', 'full']
-const ALGORITHMS = ['auto', 'auto', 'direct', 'gemm', 'winograd', 'winograd2', 'fft', 'depthwise', 'dense', 'phases']
+const ALGORITHMS = ['auto', 'auto', ...Object.keys(algorithms)]
 const MODES = ['zeros', 'zeros', 'reflect', 'replicate', 'circular']
 const INITIALIZERS: readonly Json[] = [
   ...['zeros', 'normal', 'uniform', 'glorot', 'he', 'lecun', 'orthogonal'],
@@ -191,14 +193,14 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
       }
     }
     default:
-      return {}
+      return (layerCases[type]?.options ?? {}) as Options
   }
 }
 
 /** Types that take inputs of as many directions as `input`. */
 function typesFor(input: Shape, random: Random): string {
   if (random.chance(0.04)) return random.pick(layerTypes)
-  const pointwise = layerTypes.filter((type) => optionalTypes.has(type))
+  const pointwise = layerTypes.filter((type) => layerCases[type]?.keepsShape)
   const own = layerTypes.filter((type) => {
     if (input.length === 1) return ['Linear', 'BatchNorm1d', 'RBF', 'Maxout'].includes(type)
     if (type === 'RBF') return input.length === 3
@@ -210,11 +212,6 @@ function typesFor(input: Shape, random: Random): string {
   })
   return random.pick(random.chance(0.25) ? pointwise : own)
 }
-
-const optionalTypes = new Set([
-  ...['ReLU', 'LeakyReLU', 'ELU', 'GELU', 'SiLU', 'Softplus', 'Sigmoid', 'Tanh', 'ScaledTanh', 'Softmax', 'LogSoftmax'],
-  'Dropout',
-])
 
 /** A layer, and a guess at its output, by making a model of it alone: one that does not fit is tried again, most often. */
 function layerFor(input: Shape, random: Random, tries = 4): { config: Options; output: Shape } {

@@ -6,26 +6,18 @@ import { modelFromJSON } from '../../src/nn/registry.js'
 import { Conv2d } from '../../src/nn/conv.js'
 import { Linear } from '../../src/nn/linear.js'
 import { SGD } from '../../src/optim/sgd.js'
-import { normal, tensor, zeros } from '../../src/tensor/create.js'
+import { normal, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { Tensor } from '../../src/tensor/tensor.js'
 import { maxPool2dWithIndices } from '../../src/ops/pool/index.js'
 import { convMatrix } from '../../src/ops/convMatrix.js'
 import { oddJson, type Json } from './mutate.js'
+import { tag } from './tags.js'
 import type { Random } from './random.js'
 
 type Tagged = { readonly $: string } & { readonly [key: string]: Json }
 
 const isTagged = (value: Json): value is Tagged & { [key: string]: Json } =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && typeof value['$'] === 'string'
-
-/** A tensor of small random numbers, or of whole ones. */
-export const t = (...shape: number[]): Json => ({ $: 'tensor', shape })
-/** A list of bytes, or of numbers. */
-export const bytes = (count: number, value = 7): Json => ({
-  $: 'Uint8Array',
-  values: new Array<number>(count).fill(value),
-})
-export const tag = ($: string, rest: { [key: string]: Json } = {}): Json => ({ $, ...rest })
 
 const classifier = {
   type: 'Sequential',
@@ -48,6 +40,8 @@ export function decodeValue(value: Json, made: { dispose(): void }[]): unknown {
   switch (value.$) {
     case 'tensor':
       return keep(normal(value['shape'] as number[], { seed: 3 }))
+    case 'positive':
+      return keep(uniform(value['shape'] as number[], { low: 0.1, high: 2, seed: 3 }))
     case 'labels':
       return keep(tensor(numbers))
     case 'disposed': {

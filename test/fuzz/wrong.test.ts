@@ -5,7 +5,7 @@ import { memoryUsage } from '../../src/runtime/core.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
 import { calls, exempt } from './calls.js'
 import options, { exported } from './targets/options.js'
-import { tag } from './values.js'
+import { tag } from './tags.js'
 import type { Json } from './mutate.js'
 
 beforeAll(() => init())

@@ -3,7 +3,7 @@
  * that visits the pairs of taps and outputs that meet the input and nothing else. Tensors stay small; what the windows
  * reach over need not. Values are whole numbers from −2 to 2, so that algorithms by the definition are exact.
  */
-import type { ConvAlgorithm } from '../../src/plan/conv.js'
+import { algorithms, type ConvAlgorithm } from '../../src/plan/conv.js'
 import { OutOfMemoryError, ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { tensor } from '../../src/tensor/create.js'
@@ -121,9 +121,7 @@ export function randomConvolution(random: Random): Case {
   const [C, K] = depthwise ? [groups, groups] : [groups * groupC, groups * groupK]
   const N = 1 + random(2)
   const algorithm: ConvAlgorithm | 'auto' =
-    random(2) === 0
-      ? 'auto'
-      : pick<ConvAlgorithm>(random, ['direct', 'gemm', 'winograd', 'winograd2', 'fft', 'depthwise', 'phases', 'dense'])
+    random(2) === 0 ? 'auto' : pick(random, Object.keys(algorithms) as ConvAlgorithm[])
   const pairs = axes.map(({ padding: pair }) => pair)
   const options = {
     stride: axes.map(({ s }) => s),

@@ -1,5 +1,19 @@
-/** Every layer once, small: its options, and the shape of one input. */
-export const layerCases: Readonly<Record<string, { readonly input: readonly number[]; readonly options?: object }>> = {
+/**
+ * The one table of layers. Who adds a layer adds its row here: faults, summaries, files, memory, fuzzing and wrong options are tested
+ * of every row.
+ */
+import { sizeOf } from '../../src/tensor/shape.js'
+
+export interface LayerCase {
+  /** The shape of one input. */
+  readonly input: readonly number[]
+  readonly options?: object
+  /** A layer without weights and options that need be, which keeps the shape of any input. */
+  readonly keepsShape?: true
+}
+
+/** Every layer once, small. */
+export const layerCases: Readonly<Record<string, LayerCase>> = {
   Conv1d: { input: [3, 9], options: { outChannels: 4, kernel: 3, padding: 1 } },
   Conv2d: { input: [3, 7, 6], options: { outChannels: 17, kernel: 3, padding: 1 } },
   Conv3d: { input: [2, 4, 5, 5], options: { outChannels: 3, kernel: 2 } },
@@ -15,17 +29,17 @@ export const layerCases: Readonly<Record<string, { readonly input: readonly numb
   GlobalAvgPool: { input: [3, 7, 6] },
   GlobalMaxPool: { input: [3, 7, 6] },
   Maxout: { input: [6, 4, 4], options: { groupSize: 2 } },
-  ReLU: { input: [3, 7, 6] },
-  LeakyReLU: { input: [3, 7, 6] },
-  ELU: { input: [3, 7, 6] },
-  GELU: { input: [3, 7, 6] },
-  SiLU: { input: [3, 7, 6] },
-  Softplus: { input: [3, 7, 6] },
-  Sigmoid: { input: [3, 7, 6] },
-  Tanh: { input: [3, 7, 6] },
-  ScaledTanh: { input: [3, 7, 6] },
-  Softmax: { input: [5] },
-  LogSoftmax: { input: [5] },
+  ReLU: { input: [3, 7, 6], keepsShape: true },
+  LeakyReLU: { input: [3, 7, 6], keepsShape: true },
+  ELU: { input: [3, 7, 6], keepsShape: true },
+  GELU: { input: [3, 7, 6], keepsShape: true },
+  SiLU: { input: [3, 7, 6], keepsShape: true },
+  Softplus: { input: [3, 7, 6], keepsShape: true },
+  Sigmoid: { input: [3, 7, 6], keepsShape: true },
+  Tanh: { input: [3, 7, 6], keepsShape: true },
+  ScaledTanh: { input: [3, 7, 6], keepsShape: true },
+  Softmax: { input: [5], keepsShape: true },
+  LogSoftmax: { input: [5], keepsShape: true },
   LocalResponseNorm: { input: [6, 4, 4], options: { size: 3 } },
   BatchNorm1d: { input: [5] },
   BatchNorm2d: { input: [3, 7, 6] },
@@ -37,6 +51,77 @@ export const layerCases: Readonly<Record<string, { readonly input: readonly numb
   LocallyConnected2d: { input: [2, 6, 5], options: { outChannels: 3, kernel: 3 } },
   TiledConv2d: { input: [2, 6, 5], options: { outChannels: 3, kernel: 3, tiles: 2 } },
   ConnectedConv2d: { input: [2, 6, 5], options: { kernel: 3, table: [[true, false], [true, true]] } }, // prettier-ignore
-  Dropout: { input: [3, 7, 6], options: { p: 0.4 } },
+  Dropout: { input: [3, 7, 6], options: { p: 0.4 }, keepsShape: true },
   RBF: { input: [9], options: { units: 4, bias: true } },
 }
+
+/** What a layer is said to be. */
+export interface LayerRow {
+  readonly type: string
+  readonly input: number[]
+  readonly options?: object
+  /** Expected: output, parameters, the lecture's notation. */
+  readonly output: number[]
+  readonly parameters: number
+  readonly name: string
+}
+
+const map = [16, 40, 36]
+/** Connections of three maps with four. */
+export const table = [
+  [true, false, true, true],
+  [false, true, true, false],
+  [true, true, false, false],
+]
+
+const told: readonly LayerRow[] = [
+  { type: 'Conv1d', input: [3, 900], options: { outChannels: 8, kernel: 5, stride: 2 }, output: [8, 448], parameters: 128, name: 'conv(5, 8, s2)' }, // prettier-ignore
+  { type: 'Conv2d', input: map, options: { outChannels: 24, kernel: 3, padding: 1 }, output: [24, 40, 36], parameters: 3480, name: 'conv(3, 24, p1)' }, // prettier-ignore
+  { type: 'Conv2d', input: map, options: { outChannels: 32, kernel: 5, stride: 2, padding: 2, groups: 2 }, output: [32, 20, 18], parameters: 6432, name: 'conv(5, 32, s2, p2, g2)' }, // prettier-ignore
+  { type: 'Conv2d', input: map, options: { outChannels: 6, kernel: [3, 1], paddingMode: 'reflect', padding: [1, 0], bias: false }, output: [6, 40, 36], parameters: 288, name: 'conv(3×1, 6, p1×0)' }, // prettier-ignore
+  { type: 'Conv3d', input: [2, 9, 20, 20], options: { outChannels: 4, kernel: 3, dilation: 2 }, output: [4, 5, 16, 16], parameters: 220, name: 'conv(3, 4, d2)' }, // prettier-ignore
+  { type: 'ConvTranspose1d', input: [3, 400], options: { outChannels: 4, kernel: 4, stride: 2, padding: 1 }, output: [4, 800], parameters: 52, name: 'convT(4, 4, s2, p1)' }, // prettier-ignore
+  { type: 'ConvTranspose2d', input: map, options: { outChannels: 8, kernel: 3, stride: 2 }, output: [8, 81, 73], parameters: 1160, name: 'convT(3, 8, s2)' }, // prettier-ignore
+  { type: 'ConvTranspose3d', input: [2, 5, 10, 10], options: { outChannels: 3, kernel: 2, stride: 2 }, output: [3, 10, 20, 20], parameters: 51, name: 'convT(2, 3, s2)' }, // prettier-ignore
+  { type: 'LocallyConnected2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3 }, output: [5, 10, 9], parameters: 5 * 90 * 37, name: 'local(3, 5)' }, // prettier-ignore
+  { type: 'TiledConv2d', input: map, options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 40, 36], parameters: 8 * 16 * 36 + 32, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
+  { type: 'ConnectedConv2d', input: [4, 40, 40], options: { kernel: 5, table }, output: [3, 36, 36], parameters: 7 * 25 + 3, name: 'conv(5, 3)' }, // prettier-ignore
+  { type: 'MaxPool2d', input: map, options: { kernel: 3, stride: 2, padding: 1 }, output: [16, 20, 18], parameters: 0, name: 'pool(3, 2, p1)' }, // prettier-ignore
+  { type: 'AvgPool2d', input: map, options: { kernel: 2 }, output: [16, 20, 18], parameters: 0, name: 'avg(2)' },
+  { type: 'LPPool2d', input: map, options: { kernel: 2, p: 2 }, output: [16, 20, 18], parameters: 0, name: 'lp(2)' },
+  { type: 'Subsample2d', input: map, options: { kernel: 2 }, output: [16, 20, 18], parameters: 32, name: 'avg(2)' },
+  {
+    type: 'AdaptiveAvgPool2d',
+    input: map,
+    options: { outputSize: 6 },
+    output: [16, 6, 6],
+    parameters: 0,
+    name: 'avg(→ 6)',
+  },
+  { type: 'AdaptiveMaxPool2d', input: map, options: { outputSize: [2, null] }, output: [16, 2, 36], parameters: 0, name: 'pool(→ [2,null])' }, // prettier-ignore
+  { type: 'GlobalAvgPool', input: map, output: [16, 1, 1], parameters: 0, name: 'avg(global)' },
+  { type: 'GlobalMaxPool', input: map, output: [16, 1, 1], parameters: 0, name: 'pool(global)' },
+  { type: 'Maxout', input: map, options: { groupSize: 4 }, output: [4, 40, 36], parameters: 0, name: 'maxout(4)' },
+  { type: 'Softmax', input: map, options: { inLoss: true }, output: map, parameters: 0, name: 'softmax' },
+  { type: 'LeakyReLU', input: map, options: { negativeSlope: 0.2 }, output: map, parameters: 0, name: 'leakyrelu' },
+  { type: 'Softplus', input: map, options: { beta: 2 }, output: map, parameters: 0, name: 'softplus' },
+  { type: 'LocalResponseNorm', input: map, options: { size: 5, k: 2 }, output: map, parameters: 0, name: 'norm' },
+  { type: 'BatchNorm1d', input: [3000], options: { eps: 1e-3 }, output: [3000], parameters: 6000, name: 'batchnorm' },
+  { type: 'BatchNorm2d', input: map, options: { momentum: 0.5 }, output: map, parameters: 32, name: 'batchnorm' },
+  { type: 'Dropout', input: map, options: { p: 0.25 }, output: map, parameters: 0, name: 'dropout(0.25)' },
+  { type: 'Flatten', input: map, output: [sizeOf(map)], parameters: 0, name: 'flatten' },
+  { type: 'Upsample2d', input: map, options: { scale: 2, mode: 'bilinear' }, output: [16, 80, 72], parameters: 0, name: 'upsample(2)' }, // prettier-ignore
+  { type: 'Linear', input: [600], options: { outFeatures: 50 }, output: [50], parameters: 30050, name: 'fc(50)' },
+  { type: 'Linear', input: map, options: { outFeatures: 50, everyPlace: true }, output: [50, 40, 36], parameters: 850, name: 'fc(50)' }, // prettier-ignore
+  { type: 'RBF', input: [84], options: { units: 10, bias: true }, output: [10], parameters: 850, name: 'RBF(10)' },
+  { type: 'RBF', input: map, options: { units: 3, codes: ['#.'.repeat(8), '.'.repeat(16), '#'.repeat(16)], trained: false }, output: [3, 40, 36], parameters: 0, name: 'RBF(3)' }, // prettier-ignore
+]
+
+/** Every layer of one input; sizes are large enough that what a pass needs besides tensors shows. */
+export const layerRows: readonly LayerRow[] = [
+  ...told,
+  ...Object.entries(layerCases)
+    .filter(([type, { keepsShape }]) => keepsShape && !told.some((row) => row.type === type && !row.options))
+    .filter(([type]) => type !== 'Dropout')
+    .map(([type]) => ({ type, input: map, output: map, parameters: 0, name: type.toLowerCase() })),
+]

@@ -2,7 +2,7 @@
  * Recorded results of PyTorch (float64, stored as float32) in test/fixtures/<name>.safetensors. The metadata entry
  * `cases` lists them as JSON; the tensors of case 007 are called `007.x`, `007.y`, `007.dy`, `007.dx`, …
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { decodeSafetensors } from '../../src/formats/safetensors.js'
@@ -38,9 +38,14 @@ interface Listed {
   readonly grads?: string[]
 }
 
+const pathOf = (name: string): string => join(import.meta.dirname, '..', 'fixtures', `${name}.safetensors`)
+
+/** Whether PyTorch's results of a name are recorded. */
+export const isRecorded = (name: string): boolean => existsSync(pathOf(name))
+
 /** The cases of test/fixtures/<name>.safetensors, in order. */
 export function oracleCases(name: string): OracleCase[] {
-  const path = join(import.meta.dirname, '..', 'fixtures', `${name}.safetensors`)
+  const path = pathOf(name)
   const { tensors, metadata } = decodeSafetensors(readFileSync(path), path)
   const find = (key: string): OracleTensor | undefined => {
     const found = tensors.get(key)

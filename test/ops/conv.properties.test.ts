@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { valueAndGrad, vjp } from '../../src/autodiff/vjp.js'
-import { activations, type Activation } from '../../src/ops/activation.js'
+import * as activations from '../../src/ops/activation.js'
+import type { Activation } from '../../src/ops/conv.js'
 import {
   adaptiveAvgPool2d,
   conv1d,

@@ -11,7 +11,7 @@ import * as metrics from '../../src/train/metrics.js'
 import { calls } from '../fuzz/calls.js'
 import type { Json } from '../fuzz/mutate.js'
 import options from '../fuzz/targets/options.js'
-import { t, tag } from '../fuzz/values.js'
+import { t, tag } from '../fuzz/tags.js'
 
 beforeAll(() => init())
 

@@ -4,7 +4,7 @@
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
-import { byAlgorithm, cases, large, type Case } from './cases.js'
+import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
 export type Hashes = Record<string, string>
@@ -37,7 +37,7 @@ const asNumbers = (values: ArrayLike<number>): Numbers =>
   values instanceof Float32Array || values instanceof Int32Array ? values : Float64Array.from(values)
 
 /** Value and gradients of a case, as copies. */
-function results(make: () => Case): Numbers[] {
+function results(make: MakeCase): Numbers[] {
   return t.scope(() => {
     const made = make()
     if ('numbers' in made) return made.numbers.map(asNumbers)
