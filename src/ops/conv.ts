@@ -393,12 +393,25 @@ export function defineTranspose<O>(
   })
 }
 
+/** Numbers of an input with its padding, 16 MB, up to which nobody minds, and how many times those of input and output it may have. */
+const MOST_PADDED = 2 ** 22
+const PADDED_SHARE = 16
+
 /** Checks that the input can give the padding asked for. @throws ShapeError that says how much it can give. */
-export function checkPaddingMode(name: string, { lo, hi, input }: ConvProblem, mode: PaddingMode): void {
+export function checkPaddingMode(name: string, problem: ConvProblem, mode: PaddingMode): void {
   if (!paddingModes.includes(mode)) {
     throw new ArgumentError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given ${inWords(mode)}`)
   }
-  if (mode !== 'reflect' && mode !== 'circular') return
+  if (mode === 'zeros') return
+  const { N, C, K, lo, hi, input, output } = problem
+  if (mode === 'replicate') {
+    const whole = [N, C, ...input.map((n, axis) => n + (lo[axis] as number) + (hi[axis] as number))]
+    const most = Math.max(MOST_PADDED, PADDED_SHARE * (sizeOf([N, C, ...input]) + sizeOf([N, K, ...output])))
+    if (sizeOf(whole) <= most) return
+    throw new ShapeError(
+      `${name}: padding and dilation make ${showShape(whole)} of the input ${showShape([N, C, ...input])}, far more than what is read of it; use less, or paddingMode 'zeros', which takes no memory`,
+    )
+  }
   input.forEach((n, axis) => {
     const wide = Math.max(lo[axis] as number, hi[axis] as number)
     const most = mode === 'reflect' ? n - 1 : n

@@ -438,6 +438,19 @@ describe('what is refused', () => {
         options: wide(directions, index, [last + 1, 0]),
         message: new RegExp(`at most ${last} with 'reflect', given ${last + 1}`),
       },
+      ...[
+        { padding: 2 ** 28, stride: 2 ** 26 },
+        { padding: 2 ** 30, stride: 2 ** 30 },
+        { padding: 'same' as const, dilation: 2 ** 28 },
+        { padding: 'same' as const, dilation: 2 ** 30 },
+      ].map((options) => ({
+        name,
+        what: `repeated borders far wider than the input, ${JSON.stringify(options)}`,
+        options: { ...options, paddingMode: 'replicate' as const },
+        message: new RegExp(
+          `^${name}: padding and dilation make \\(1, 2, .*\\) of the input .*, far more than what is read of it`,
+        ),
+      })),
       {
         name,
         what: 'an unknown padding mode',
