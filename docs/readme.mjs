@@ -59,7 +59,7 @@ const rows = [
 ]
 /** Parts of others, which the API reference describes. */
 const helpers =
-  /^(argmax|checkBatches|checkSeed|labelNumbers|layerTypes|permutation|ranked|readBatches|FitRun|Layer|Optimizer|Summary)$/
+  /^(argmax|arrayExamples|checkBatches|checkSeed|checkStream|isOutOfMemory|labelNumbers|tensorExamples|layerTypes|permutation|ranked|readBatches|FitRun|Layer|Optimizer|Summary)$/
 
 /** conv1d, conv2d, conv3d: one name with its endings. */
 function folded(names) {
