@@ -71,8 +71,8 @@ async function kernelTypes() {
 const told = {
   tile: 'micro/tile.ts',
   gemm: 'ops/conv/gemm.ts',
-  tiled: 'ops/conv/tiled.ts',
-  tiledFilter: 'ops/conv/tiledFilter.ts',
+  transformed: 'ops/conv/transformed.ts',
+  transformedFilter: 'ops/conv/transformedFilter.ts',
   convShape: 'ops/conv/shape.ts',
   localShape: 'ops/conv/local.ts',
   poolShape: 'ops/pool/shape.ts',

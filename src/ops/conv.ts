@@ -9,7 +9,7 @@
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
 import { defineOp, type GradientContext, type Op } from '../autodiff/op.js'
-import { isTiled, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import { isTransformed, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
 import { liveTapsOf, skipsPadding, type LiveTaps } from '../plan/reach.js'
 import { planBroadcast } from '../tensor/strided.js'
 import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
@@ -186,10 +186,10 @@ function listPass(list: CallList, conv: Conv, listing: Listing): void {
     listCut(list, box, part, right)
     right = part
   }
-  const tiled = isTiled(algorithm)
+  const transformed = isTransformed(algorithm)
   // Transformed tiles do not line up with a bias for each location; what is looked at for infinities is to show them.
-  const later = tiled && conv.bias === 'location'
-  const fused = relu === 'fused' && fusesRelu(algorithm) && (tiled ? !later : inOrder(algorithm, problem, pass))
+  const later = transformed && conv.bias === 'location'
+  const fused = relu === 'fused' && fusesRelu(algorithm) && (transformed ? !later : inOrder(algorithm, problem, pass))
   const biasKind = pass === 'fwd' && !later ? conv.bias : 'none'
   const given: Pass = {
     list,
@@ -212,7 +212,7 @@ function listPass(list: CallList, conv: Conv, listing: Listing): void {
       otherwise: (look) => {
         const again = new CallList()
         // Relu hides what tiles made of it, and they look beyond the map too: without relu all can be looked at.
-        if (fused && tiled) listPass(again, conv, { ...listing, relu: 'after' })
+        if (fused && transformed) listPass(again, conv, { ...listing, relu: 'after' })
         else {
           const exact = live ? 'direct' : exactFor(problem, listing, look)
           if (exact !== algorithm) listPass(again, { ...conv, algorithm: exact }, listing)
@@ -238,7 +238,7 @@ const inOrder = (algorithm: ConvAlgorithm, { kernel, flip }: ConvProblem, pass: 
     ? (pass === 'fwd' && !flip) || (pass === 'dx' && sizeOf(kernel) === 1)
     : algorithm === 'dense'
       ? pass !== 'fwd'
-      : !isTiled(algorithm) && pass !== 'dw'
+      : !isTransformed(algorithm) && pass !== 'dw'
 
 /** Whether all windows lie within the input. */
 const isUnpadded = ({ input, output, kernel, stride, dilation, lo }: ConvProblem): boolean =>
@@ -269,7 +269,7 @@ function isRight(
   isFinite: () => boolean,
 ): boolean {
   if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(problem, look)
-  return (pass !== 'dw' && isTiled(algorithm) && quiet()) || isFinite()
+  return (pass !== 'dw' && isTransformed(algorithm) && quiet()) || isFinite()
 }
 
 /** What gives NaN and infinity where the definition does, at less cost where panels do. */

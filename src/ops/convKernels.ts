@@ -67,46 +67,53 @@ function packed(
 type Extent = (problem: ConvProblem) => number
 
 /** Lists the transformation of weights w into tiles for `problem`. */
-function packTiled(list: CallList, problem: ConvProblem, to: Place, w: Place, extent: number, transposed: 0 | 1): void {
+function packTransformed(
+  list: CallList,
+  problem: ConvProblem,
+  to: Place,
+  w: Place,
+  extent: number,
+  transposed: 0 | 1,
+): void {
   const k = kernels()
   const [items, bytes, workspace] = asked(problem, (shape) => [
-    k.conv_tiled_pack_items(shape),
-    k.conv_tiled_packed(shape, extent),
-    k.conv_tiled_pack_workspace(shape, extent) >>> 0,
+    k.conv_transformed_pack_items(shape),
+    k.conv_transformed_packed(shape, extent),
+    k.conv_transformed_pack_workspace(shape, extent) >>> 0,
   ])
   const shape = list.integers(encodeConv(problem, 'none'))
   // About a nanosecond for each byte that it makes.
-  list.call('conv_tiled_pack', items, bytes / items, to, w, list.perThread(workspace), shape, transposed, extent)
+  list.call('conv_transformed_pack', items, bytes / items, to, w, list.perThread(workspace), shape, transposed, extent)
 }
 
-/** Lists y of x, with weights that packTiled has transformed. */
+/** Lists y of x, with weights that packTransformed has transformed. */
 function listTiles(pass: Pass, x: Place, weights: Place, shape: Place, extent: number, work: number): void {
   const { list, problem, out, bias, checked } = pass
   const k = kernels()
   const [items, workspace] = asked(problem, (at) => [
-    k.conv_tiled_fwd_items(at, extent),
-    k.conv_tiled_fwd_workspace(at, extent),
+    k.conv_transformed_fwd_items(at, extent),
+    k.conv_transformed_fwd_workspace(at, extent),
   ])
   // Behind the alarm there is room for an integer that nobody reads.
   const wrong = alarm() + (checked ? 0 : 4)
   const ws = list.perThread(workspace)
-  list.call('conv_tiled_fwd', items, work / items, out, wrong, x, weights, bias, ws, shape, extent)
+  list.call('conv_transformed_fwd', items, work / items, out, wrong, x, weights, bias, ws, shape, extent)
 }
 
 const packedTiles = (problem: ConvProblem, extent: number): number =>
-  asked(problem, (shape) => kernels().conv_tiled_packed(shape, extent))
+  asked(problem, (shape) => kernels().conv_transformed_packed(shape, extent))
 
-function tiled(pass: Pass, shape: Place, extent: number, transposed: 0 | 1, work: number): void {
+function transformed(pass: Pass, shape: Place, extent: number, transposed: 0 | 1, work: number): void {
   const { problem } = pass
-  const name = `${transposed ? 'tiled dx' : 'tiled'} ${extent}`
+  const name = `${transposed ? 'transformed dx' : 'transformed'} ${extent}`
   const weights = packed(pass, name, packedTiles(problem, extent), (list, to, w) => {
-    packTiled(list, problem, to, w, extent, transposed)
+    packTransformed(list, problem, to, w, extent, transposed)
   })
   listTiles(pass, pass.left, weights, shape, extent, work)
 }
 
 /** Lists dw of dy and x. */
-function tiledFilters(
+function transformedFilters(
   { list, problem }: Pass,
   dw: Place,
   dy: Place,
@@ -117,27 +124,27 @@ function tiledFilters(
 ): void {
   const k = kernels()
   const [items, workspace, runs] = asked(problem, (at) => [
-    k.conv_tiled_dw_items(at, extent),
-    k.conv_tiled_dw_workspace(at, extent),
-    k.conv_tiled_dw_runs(at, extent),
+    k.conv_transformed_dw_items(at, extent),
+    k.conv_transformed_dw_workspace(at, extent),
+    k.conv_transformed_dw_runs(at, extent),
   ])
   const size = (problem.K * problem.C * sizeOf(problem.kernel)) / problem.groups
   const to = runs === 1 ? dw : (list.block(4 * runs * size) as Place)
-  list.call('conv_tiled_dw', items, work / items, to, dy, x, list.perThread(workspace), shape, extent)
+  list.call('conv_transformed_dw', items, work / items, to, dy, x, list.perThread(workspace), shape, extent)
   if (runs > 1) list.call('conv_dw_sum', size, LIGHT * runs, dw, to, size, runs)
 }
 
-function tiledPasses(extentOf: Extent): { readonly [pass in ConvPass]: Lister } {
+function transformedPasses(extentOf: Extent): { readonly [pass in ConvPass]: Lister } {
   return {
     fwd(pass, shape, work) {
-      tiled(pass, shape, extentOf(pass.problem), 0, work)
+      transformed(pass, shape, extentOf(pass.problem), 0, work)
     },
     dx(pass, _, work) {
       const problem = adjointProblem(pass.problem)
-      tiled({ ...pass, problem }, pass.list.integers(encodeConv(problem, 'none')), extentOf(problem), 1, work)
+      transformed({ ...pass, problem }, pass.list.integers(encodeConv(problem, 'none')), extentOf(problem), 1, work)
     },
     dw(pass, shape, work) {
-      tiledFilters(pass, pass.out, pass.left, pass.right, shape, extentOf(pass.problem), work)
+      transformedFilters(pass, pass.out, pass.left, pass.right, shape, extentOf(pass.problem), work)
     },
   }
 }
@@ -167,7 +174,7 @@ function packedPhases(pass: Pass, phases: ConvProblem, read: ConvProblem, transp
     const split = list.block(phaseWeightBytes(phases)) as Place
     const shape = list.integers(encodeConv(problem, 'none'))
     list.once('conv_phases_weights', split, w, shape, phases.kernel[0] as number, 0)
-    packTiled(list, read, to, split, PHASED, transposed)
+    packTransformed(list, read, to, split, PHASED, transposed)
   })
 }
 
@@ -198,7 +205,7 @@ const phasesPasses: { readonly [pass in ConvPass]: Lister } = {
     const x = phasesIn(pass, phases, right, shape)
     const dw = list.block(phaseWeightBytes(phases)) as Place
     const inner = list.integers(encodeConv(phases, 'none'))
-    tiledFilters({ ...pass, problem: phases }, dw, left, x, inner, PHASED, work)
+    transformedFilters({ ...pass, problem: phases }, dw, left, x, inner, PHASED, work)
     list.once('conv_phases_weights', dw, out, shape, phases.kernel[0] as number, 1)
   },
 }
@@ -290,10 +297,10 @@ const listers: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
       list.call('conv_depthwise_dw', K, work / K, out, left, right, ws, shape)
     },
   },
-  winograd: tiledPasses(() => 6),
+  winograd: transformedPasses(() => 6),
   phases: phasesPasses,
-  winograd2: tiledPasses(() => 4),
-  fft: tiledPasses(fftExtent),
+  winograd2: transformedPasses(() => 4),
+  fft: transformedPasses(fftExtent),
 }
 
 /** Whether the forward pass of an algorithm can end with relu. */

@@ -23,7 +23,7 @@ interface Algorithm {
   /** Whether it can do problems whose padding is far more than what meets the input (`skipsPadding`, src/plan/reach.ts). */
   readonly wide?: boolean
   /** Computes on transformed tiles: a bias for each location is added afterwards. */
-  readonly tiled?: boolean
+  readonly transformed?: boolean
   /** What a pass does. */
   readonly counts: { readonly [pass in ConvPass]: (problem: ConvProblem) => Counts }
 }
@@ -36,7 +36,7 @@ const MOST_ROUNDED = 2 ** 29
 const ROUNDING = 32
 
 /** Why transformed tiles cannot do this, or undefined: kernels must have one of `sizes`. */
-function untiled(
+function untransformed(
   { kernel, stride, dilation, lo, input, output }: ConvProblem,
   pass: ConvPass,
   sizes: string,
@@ -64,9 +64,9 @@ function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[])
     .join(', ')
     .replace(/, ([^,]*)$/, ' or $1')
   return {
-    tiled: true,
+    transformed: true,
     unsupported: (problem, pass) =>
-      untiled(problem, pass, wanted) ??
+      untransformed(problem, pass, wanted) ??
       (sizes.includes(problem.kernel[0] as number) ? undefined : `the kernel must be ${wanted}`),
     reserved: (problem) => fewChannels(problem) ?? oneRow(problem),
     counts,
@@ -113,7 +113,7 @@ export const algorithms = {
   winograd: minimalFiltering(winograd, [3, 4, 5]),
   /** The same for a stride: its phases are channels of a convolution with stride 1. First layers have few channels. */
   phases: {
-    tiled: true,
+    transformed: true,
     unsupported: (problem) => {
       const { kernel, stride, dilation } = problem
       const [s, other] = stride
@@ -134,9 +134,9 @@ export const algorithms = {
   winograd2: minimalFiltering(winograd2, [3]),
   /** Products of Fourier transforms of 16 or 32 points, for large kernels. */
   fft: {
-    tiled: true,
+    transformed: true,
     unsupported: (problem, pass) =>
-      untiled(problem, pass, 'square, 2 × 2 to 29 × 29') ??
+      untransformed(problem, pass, 'square, 2 × 2 to 29 × 29') ??
       ((problem.kernel[0] as number) >= 2 && (problem.kernel[0] as number) <= 29
         ? undefined
         : 'the kernel must be square, 2 × 2 to 29 × 29'),
@@ -154,7 +154,7 @@ const names = Object.keys(algorithms) as ConvAlgorithm[]
 const entry = (name: ConvAlgorithm): Algorithm => algorithms[name]
 
 /** Whether an algorithm computes on transformed tiles, with which a bias for each location does not line up. */
-export const isTiled = (name: ConvAlgorithm): boolean => entry(name).tiled ?? false
+export const isTransformed = (name: ConvAlgorithm): boolean => entry(name).transformed ?? false
 
 /** Why an algorithm cannot do a pass, or undefined if it can. */
 function unsupported(name: ConvAlgorithm, problem: ConvProblem, pass: ConvPass): string | undefined {

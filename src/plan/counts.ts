@@ -15,7 +15,12 @@ import {
 } from './problem.js'
 import { meetings, paddedPixels, skipsPadding } from './reach.js'
 import { isRowwise, tileRows } from './rows.js'
-import { gemm as gemmBlocks, tile, tiled as tiledBlocks, tiledFilter } from '../runtime/generated/constants.js'
+import {
+  gemm as gemmBlocks,
+  tile,
+  transformed as transformedBlocks,
+  transformedFilter,
+} from '../runtime/generated/constants.js'
 
 /** Counts by the name of what is counted. */
 export type Counts = Readonly<Record<string, number>>
@@ -204,8 +209,8 @@ const transforms = (extent: number, counts: Counts): Counts =>
 const quarters = (problem: ConvProblem): ConvProblem =>
   problem.kernel[0] === 5 ? { ...problem, C: 4 * problem.C, kernel: [3, 3] } : problem
 
-/** Transformed tiles of the extent that `extentOf` tells, assembly/ops/conv/tiled.ts and tiledFilter.ts. */
-export function tiled(extentOf: (problem: ConvProblem) => number): {
+/** Transformed tiles of the extent that `extentOf` tells, assembly/ops/conv/transformed.ts and transformedFilter.ts. */
+export function transformed(extentOf: (problem: ConvProblem) => number): {
   readonly [pass in 'fwd' | 'dx' | 'dw']: (problem: ConvProblem) => Counts
 } {
   function fwd(problem: ConvProblem): Counts {
@@ -215,7 +220,7 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
     const numbers = numbersOf(extent)
     const tiles = tilesOf(problem, extent)
     const [inputs, rows] = [C / groups, K / groups]
-    const { FEWEST, MOST, WHOLE, BLOCK_BYTES } = tiledBlocks
+    const { FEWEST, MOST, WHOLE, BLOCK_BYTES } = transformedBlocks
     const wanted = Math.max(FEWEST, Math.min(MOST, Math.floor(BLOCK_BYTES / (4 * numbers * (inputs + rows)))))
     const images = Math.max(1, Math.min(N, Math.floor(wanted / tiles)))
     const sets = parts(N, images)
@@ -244,10 +249,10 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
     const block = complex === 2 ? 32 : 64
     const tiles = tilesOf({ kernel, output }, extent)
     const [columns, rows] = [up(C / groups, COLUMNS), K / groups]
-    const shares = parts(C / groups, tiledFilter.CHANNELS_C)
+    const shares = parts(C / groups, transformedFilter.CHANNELS_C)
     const images = Math.max(1, Math.min(N, Math.floor(block / tiles)))
     const least = kernel === problem.kernel ? 1 : Math.min(2, N, Math.floor((N * tiles) / 32))
-    const runs = Math.min(Math.max(least, parts(N, images)), parts(tiledFilter.ITEMS, groups * shares))
+    const runs = Math.min(Math.max(least, parts(N, images)), parts(transformedFilter.ITEMS, groups * shares))
     const blocks = parts(N, images) * parts(images * tiles, block)
     return {
       ...products(groups * numbers, rows, columns, N * tiles * complex, blocks),
@@ -263,9 +268,9 @@ export function tiled(extentOf: (problem: ConvProblem) => number): {
   return { fwd, dx: (problem) => fwd(adjointProblem(problem)), dw }
 }
 
-export const winograd = tiled(() => 6)
-export const winograd2 = tiled(() => 4)
-export const fft = tiled(fftExtent)
+export const winograd = transformed(() => 6)
+export const winograd2 = transformed(() => 4)
+export const fft = transformed(fftExtent)
 
 /** The same with the phases of the input as channels, which are copied: assembly/ops/conv/phases.ts. */
 const phased =

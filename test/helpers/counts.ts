@@ -93,8 +93,8 @@ export function countsAgree(): void {
         const extent = extentOf(read)
         const { streamed = 0, packed = 0 } = fwd(read)
         const [items, bytes] = ask(read, (shape) => [
-          k.conv_tiled_fwd_items(shape, extent),
-          k.conv_tiled_packed(shape, extent),
+          k.conv_transformed_fwd_items(shape, extent),
+          k.conv_transformed_packed(shape, extent),
         ])
         // Each block of tiles reads all filters, in shares of output channels.
         const blocks = streamed / packed
@@ -104,7 +104,7 @@ export function countsAgree(): void {
         expect(Math.abs(bytes / 4 - packed)).toBeLessThanOrEqual(32 * groups * extent * extent)
       }
       if (!possible.includes('dw')) continue
-      const runs = ask(problem, (shape) => k.conv_tiled_dw_runs(shape, extentOf(problem)))
+      const runs = ask(problem, (shape) => k.conv_transformed_dw_runs(shape, extentOf(problem)))
       const columns = Math.ceil(((extentOf(problem) === 6 && kernel[0] === 5 ? 4 : 1) * C) / groups / 8) * 8
       const taps = extentOf(problem) === 6 && kernel[0] === 5 ? 9 : (kernel[0] as number) ** 2
       expect(dw(problem)['filters']).toBe(groups * runs * (K / groups) * columns * taps)

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../src/autodiff/vjp.js'
 import { conv1d, conv2d, conv3d } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
-import { algorithms, isTiled, type ConvAlgorithm } from '../../src/plan/conv.js'
+import { algorithms, isTransformed, type ConvAlgorithm } from '../../src/plan/conv.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { ShapeError, UnsupportedError } from '../../src/runtime/errors.js'
@@ -212,7 +212,7 @@ describe.each(Object.keys(algorithms) as ConvAlgorithm[])('convolution by %s', (
       fc.property(cases, (test) => {
         check(suited(test), algorithm)
       }),
-      { numRuns: algorithm === 'fft' ? 25 : isTiled(algorithm) ? 100 : 300 },
+      { numRuns: algorithm === 'fft' ? 25 : isTransformed(algorithm) ? 100 : 300 },
     )
   })
 

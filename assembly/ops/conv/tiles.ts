@@ -1,4 +1,4 @@
-/** What the tiled algorithms share: shapes rounded up to whole tiles. */
+/** What the algorithms on transformed tiles share: shapes rounded up to whole tiles. */
 import { panelCount } from '../../micro/gemm'
 import { ConvShape } from './shape'
 

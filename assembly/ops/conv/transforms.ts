@@ -1,5 +1,5 @@
 /**
- * The transforms of the tiled algorithms by the extent e of a tile: Winograd's for 4 and 6, Fourier's for 16 and 32. A
+ * The transforms of the algorithms on transformed tiles by the extent e of a tile: Winograd's for 4 and 6, Fourier's for 16 and 32. A
  * Fourier transform of real numbers has (e/2 + 1)·e complex frequencies; products of complex numbers are real products
  * of twice the depth and twice the frequencies:
  *

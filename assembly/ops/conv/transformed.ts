@@ -63,13 +63,13 @@ function filterStride(d: ConvShape, e: i32): u64 {
 }
 
 /** Bytes of the transformed weights (G, frequencies, K/G, C/G). */
-export function conv_tiled_packed(shape: usize, e: i32): f64 {
+export function conv_transformed_packed(shape: usize, e: i32): f64 {
   const d = changetype<ConvShape>(shape)
   return <f64>(<u64>d.G * <u64>(frequenciesOf(e) << complexOf(e)) * filterStride(d, e))
 }
 
-/** Bytes that conv_tiled_pack works in: for Fourier transforms also four filters and where they go. */
-export function conv_tiled_pack_workspace(shape: usize, e: i32): usize {
+/** Bytes that conv_transformed_pack works in: for Fourier transforms also four filters and where they go. */
+export function conv_transformed_pack_workspace(shape: usize, e: i32): usize {
   if (!complexOf(e)) return 2048
   const R = changetype<ConvShape>(shape).R
   return 64 + align(<usize>(4 * R * R) * F32) + align(tableBytes(e)) + scratchBytes(e) + lanesBytes(e)
@@ -80,7 +80,7 @@ export function conv_tiled_pack_workspace(shape: usize, e: i32): usize {
  * gradient this one computes. Flipping is done here. Winograd's in float64, rounded once. Items are panels of output
  * channels.
  */
-export function conv_tiled_pack(
+export function conv_transformed_pack(
   packed: usize,
   w: usize,
   ws: usize,
@@ -126,8 +126,8 @@ export function conv_tiled_pack(
   }
 }
 
-/** Work items of conv_tiled_pack: panels of output channels. */
-export function conv_tiled_pack_items(shape: usize): i32 {
+/** Work items of conv_transformed_pack: panels of output channels. */
+export function conv_transformed_pack_items(shape: usize): i32 {
   const d = changetype<ConvShape>(shape)
   return d.G * panelCount(d.groupK, ROWS)
 }
@@ -269,7 +269,7 @@ function workBytes(d: ConvShape, e: i32): usize {
   return scratchBytes(e) + align(tableBytes(e)) + align(<usize>(4 * m) * partPitch(m)) + 64 + TILE_BYTES
 }
 
-export function conv_tiled_fwd_workspace(shape: usize, e: i32): f64 {
+export function conv_transformed_fwd_workspace(shape: usize, e: i32): f64 {
   const d = changetype<ConvShape>(shape)
   const block = largestBlock(d, e)
   const complex = complexOf(e)
@@ -282,18 +282,18 @@ export function conv_tiled_fwd_workspace(shape: usize, e: i32): f64 {
   )
 }
 
-/** Work items of conv_tiled_fwd: blocks of tiles of each group, each for a share of the output channels. */
-export function conv_tiled_fwd_items(shape: usize, e: i32): i32 {
+/** Work items of conv_transformed_fwd: blocks of tiles of each group, each for a share of the output channels. */
+export function conv_transformed_fwd_items(shape: usize, e: i32): i32 {
   const d = changetype<ConvShape>(shape)
   return panelCount(d.N, imageBlock(d, e)) * blocksOf(d, e) * d.G * channelShares(d, e)
 }
 
 /**
- * Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_tiled_pack. The bias may be one for each channel. The
+ * Items begin ≤ item < end of y (N, K, P, Q); `packed` from conv_transformed_pack. The bias may be one for each channel. The
  * integer at `wrong` becomes 1 where a number is NaN or infinite before relu, of the tiles beyond the map too, and may where
  * they are of more than 1e36: one such input spreads over its tile, and transforms overflow where sums of products do not.
  */
-export function conv_tiled_fwd(
+export function conv_transformed_fwd(
   y: usize,
   wrong: usize,
   x: usize,

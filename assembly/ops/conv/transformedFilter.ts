@@ -142,7 +142,7 @@ function outputBytes(d: ConvShape, e: i32): u64 {
   return align64(<u64>d.groupK * <u64>(tilesOf(d, e) * t * t) * F32 + 64)
 }
 
-export function conv_tiled_dw_workspace(shape: usize, e: i32): f64 {
+export function conv_transformed_dw_workspace(shape: usize, e: i32): f64 {
   const d = changetype<ConvShape>(shape)
   const frequencies = <usize>frequenciesOf(e)
   const products = frequencies << complexOf(e)
@@ -164,14 +164,14 @@ function runsOf(d: ConvShape, e: i32): i32 {
   return min(panelCount(ITEMS, blocks), max(least, panelCount(d.N, imageBlock(d, e))))
 }
 
-/** Work items of conv_tiled_dw: for each run of images the blocks of input channels, group by group. */
-export function conv_tiled_dw_items(shape: usize, e: i32): i32 {
+/** Work items of conv_transformed_dw: for each run of images the blocks of input channels, group by group. */
+export function conv_transformed_dw_items(shape: usize, e: i32): i32 {
   const d = changetype<ConvShape>(shape)
   return runsOf(d, e) * d.G * panelCount(channelsOf(d, e), CHANNELS_C)
 }
 
-/** Filter gradients that conv_tiled_dw makes, one for each run of images; more than one are to be added up. */
-export function conv_tiled_dw_runs(shape: usize, e: i32): i32 {
+/** Filter gradients that conv_transformed_dw makes, one for each run of images; more than one are to be added up. */
+export function conv_transformed_dw_runs(shape: usize, e: i32): i32 {
   return runsOf(changetype<ConvShape>(shape), e)
 }
 
@@ -179,7 +179,7 @@ export function conv_tiled_dw_runs(shape: usize, e: i32): i32 {
  * Items begin ≤ item < end of dw (runs, K, C/G, R, R). Each scans its images and all tiles in rising order, so the sum
  * does not depend on how the items are divided.
  */
-export function conv_tiled_dw(
+export function conv_transformed_dw(
   dw: usize,
   dy: usize,
   x: usize,
