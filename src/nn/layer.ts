@@ -61,6 +61,9 @@ export interface Footprint {
 
 const outsideOfTraining: ForwardContext = { training: false, seed: 0, step: 0, stream: 0 }
 
+/** The rules of a class that takes any option. */
+const anyRules: OptionRules = {}
+
 const noFootprint: Footprint = { workspace: 0, packed: 0 }
 
 /**
@@ -76,7 +79,7 @@ export abstract class Layer<Options extends object = object> {
    * What the options of a class must be, by name: every one that there is, and others are refused. A class that has no rules
    * of its own takes any.
    */
-  static readonly rules: OptionRules = {}
+  static readonly rules: OptionRules = anyRules
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
   /** Whether a ReLU that follows can be part of the layer's own pass. */
@@ -103,7 +106,7 @@ export abstract class Layer<Options extends object = object> {
 
   constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
     const { name, rules } = new.target
-    checkOptions(name, options, rules === Layer.rules ? undefined : rules)
+    checkOptions(name, options, rules === anyRules ? undefined : rules)
     this.options = { ...options } as Options
   }
 
@@ -270,9 +273,12 @@ export abstract class LoweredLayer<Options extends object = object> extends Laye
 
   /** Whether no class derived from it has a `forward` of its own. @internal */
   override get isLowered(): boolean {
-    return this.forward === LoweredLayer.prototype.forward
+    return isLowered(this)
   }
 }
+
+/** Whether the forward pass of a layer is the one of `LoweredLayer`. */
+const isLowered = (layer: Layer): boolean => layer.forward === LoweredLayer.prototype.forward
 
 function made(shape: Shape, init: Initializer | Float32Array, source: Source): Tensor {
   if (!(init instanceof Float32Array)) return initialize(shape, init, source)

@@ -213,6 +213,15 @@ const MOST_SHOWN = 8
 const FIRST = 5
 const LAST = 3
 
+/** Another tensor over a storage. */
+const over = (storage: Storage, shape: Shape): Tensor => new Tensor(storage.retain(), shape)
+
+const isTensor = (value: unknown): value is Tensor => value instanceof Tensor
+
+/*
+ * No class of the package names itself inside of its body: esbuild would call it _Tensor then, and so would consoles, which
+ * show the name that the class has in its source.
+ */
 /**
  * An array of float32 in linear memory, in row-major order. Not seen by the garbage collector: dispose it, or make it
  * in a `scope`.
@@ -335,12 +344,12 @@ export class Tensor {
   reshape(shape: Shape): Tensor {
     const { storage } = this
     const resolved = resolveShape(this, shape)
-    return new Tensor(storage.retain(), resolved)
+    return over(storage, resolved)
   }
 
   /** Another handle on the same elements, disposed on its own. */
   alias(): Tensor {
-    return new Tensor(this.storage.retain(), this.shape)
+    return over(this.storage, this.shape)
   }
 
   /** Overwrites the elements in place: for loading weights. Never use it on a tensor whose gradient is pending. */
@@ -386,13 +395,13 @@ export class Tensor {
   }
 
   static {
-    // Whatever a bundler calls the class. Node and Bun ask for the first of the methods, Deno for the second.
+    // Node and Bun ask for the first of the methods, Deno for the second.
     const inspect = {
       value(this: unknown): string {
-        return this instanceof Tensor ? this.toString() : 'Tensor {}'
+        return isTensor(this) ? this.toString() : 'Tensor {}'
       },
     }
-    Object.defineProperties(Tensor.prototype, {
+    Object.defineProperties(this.prototype, {
       [Symbol.toStringTag]: { value: 'Tensor' },
       [Symbol.for('nodejs.util.inspect.custom')]: inspect,
       [Symbol.for('Deno.customInspect')]: inspect,
