@@ -5,7 +5,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, checkSize, showShape } from '../tensor/shape.js'
 import { augmentationStream } from '../tensor/streams.js'
@@ -107,6 +107,7 @@ export class Painter {
 
   /** @throws ShapeError when the augmentation or the normalization does not fit pictures of `shape`. */
   constructor(shape: readonly [number, number, number], normalization: Normalization, augmentation: Augmentation = {}) {
+    checkCount('Painter', 3, arguments)
     checkShape(shape, 'pictures')
     checkSize(shape, 'pictures', 'one of')
     checkObject(normalization, 'the normalization', '{ mean, std }')

@@ -7,6 +7,7 @@ import { filled, empty, keep, scope, type Tensor } from '../tensor/tensor.js'
 import { initialize, type Initializer, type Source } from './initialize.js'
 import { checkOptions, type OptionRules } from './options.js'
 import type { Window } from './receptive.js'
+import { checkCount } from '../runtime/options.js'
 
 export type { OptionRule, OptionRules } from './options.js'
 
@@ -104,8 +105,10 @@ export abstract class Layer<Options extends object = object> {
   #planned: ReadonlyMap<string, Tensor> | undefined
   #specs: readonly WeightSpec[] | undefined
 
-  constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
+  constructor(...given: object extends Options ? [options?: Options] : [options: Options]) {
     const { name, rules } = new.target
+    checkCount(name, 1, given)
+    const [options] = given
     checkOptions(name, options, rules === anyRules ? undefined : rules)
     this.options = { ...options } as Options
   }

@@ -1,7 +1,7 @@
 /** Models from their JSON form. */
 import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import * as activations from './activation.js'
@@ -181,6 +181,7 @@ function isShallow(value: unknown): boolean {
  * @throws FormatError that names `name` and the part that does not fit.
  */
 export function modelFromJSON(config: unknown, name = 'model'): Graph {
+  checkCount('modelFromJSON', 2, arguments)
   if (typeof name !== 'string') throw wrongKind('modelFromJSON: name', 'a text for messages', name)
   if (!isObject(config) || (config['type'] !== 'Sequential' && config['type'] !== 'Graph'))
     throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'`)

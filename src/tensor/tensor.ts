@@ -17,6 +17,7 @@ import { inWords } from '../runtime/text.js'
 import { checkFunction } from '../runtime/check.js'
 import type { CallList } from '../runtime/calls.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Numbers are asked for that a pass has yet to compute: it is only being planned. Who plans catches it. */
 export class UnplannedError extends ToeplitzError {
@@ -328,12 +329,14 @@ export class Tensor {
 
   /** A copy of the elements in row-major order. */
   data(): Float32Array {
+    if (arguments.length > 0) checkCount('data', 0, arguments)
     planner?.read()
     return floatsAt(this.pointer, this.size).slice()
   }
 
   /** The only element. @throws ShapeError when there are more. */
   item(): number {
+    if (arguments.length > 0) checkCount('item', 0, arguments)
     if (this.size !== 1)
       throw new ShapeError(`item: a tensor of shape ${showShape(this.shape)} has ${this.size} elements, not 1`)
     planner?.read()
@@ -342,6 +345,7 @@ export class Tensor {
 
   /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
   reshape(shape: Shape): Tensor {
+    if (arguments.length > 1) checkCount('reshape', 1, arguments)
     const { storage } = this
     const resolved = resolveShape(this, shape)
     return over(storage, resolved)
@@ -354,6 +358,7 @@ export class Tensor {
 
   /** Overwrites the elements in place: for loading weights. Never use it on a tensor whose gradient is pending. */
   assign(values: ArrayLike<number>): void {
+    if (arguments.length > 1) checkCount('assign', 1, arguments)
     const given = (values as ArrayLike<number> | undefined | null)?.length
     if (given !== this.size) {
       throw new ShapeError(
@@ -505,6 +510,7 @@ export function owned(tensor: Tensor): Tensor {
  * @throws UnsupportedError when the function is asynchronous.
  */
 export function scope<T>(use: () => T): T {
+  if (arguments.length > 1) checkCount('scope', 1, arguments)
   checkFunction(use, 'scope: its argument')
   const made: Made = { newest: undefined, holders: undefined }
   scopes.push(made)
