@@ -186,8 +186,8 @@ export async function isA(kind: 'file' | 'directory', path: string): Promise<boo
   return (await kindAt(path)) === kind
 }
 
-/** What the system tells of what a path leads to. @throws as `readFileOrExplain` */
-export async function statOrExplain(path: string): Promise<Stats> {
+/** Size and time of what a path leads to, in bytes and milliseconds. @throws as `readFileOrExplain` */
+export async function statOrExplain(path: string): Promise<{ readonly size: number; readonly mtimeMs: number }> {
   try {
     return await stat(systemPath(path))
   } catch (error) {
