@@ -74,7 +74,7 @@ function checkAugmentation([C, H, W]: readonly [number, number, number], given: 
   const [h, w] = Array.isArray(crop) ? (crop as readonly [number, number]) : [Number.NaN, Number.NaN]
   if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {
     throw new ArgumentError(
-      `augmentation: crop ${Array.isArray(crop) ? `${inWords(h)} × ${inWords(w)}` : inWords(crop)} must be whole numbers from 1 to the picture's ${H} × ${W}`,
+      `augmentation: crop ${inWords(crop)} must be [height, width] of whole numbers from 1 to the picture's [${H}, ${W}]`,
     )
   }
   if (!Number.isInteger(shift) || shift < 0 || shift >= Math.min(h, w)) {
