@@ -18,7 +18,7 @@ import {
   type Preprocessing,
 } from './preprocessing.js'
 import { openSafetensors } from '../formats/safetensors.js'
-import { checkCount } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {
@@ -70,6 +70,10 @@ export function encodeModelFile(file: ModelFile): string {
 export type ModelFacts = Pick<ModelDescription, 'name' | 'classes'> &
   ({ readonly preprocessing: Preprocessing } | { readonly normalization: Normalization })
 
+const factNames = { name: 0, classes: 0, preprocessing: 0, normalization: 0 } satisfies Names<
+  Pick<ModelDescription, 'name' | 'classes' | 'preprocessing' | 'normalization'>
+>
+
 /**
  * The description of a model.
  * @throws ShapeError when the preprocessing contradicts itself or the model's input
@@ -78,6 +82,7 @@ export function describeModel(model: Graph, facts: ModelFacts): ModelDescription
   checkCount('describeModel', 2, arguments)
   checkModel(model, 'describeModel: the model')
   checkObject(facts, 'describeModel: the facts', '{ name, classes, normalization } or { name, classes, preprocessing }')
+  checkKeys('describeModel: the facts', facts, factNames)
   const { name, classes } = facts
   const description = { format: 'toeplitz-model', name, architecture: model.toJSON() } as const
   const preprocessing =
@@ -218,6 +223,11 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))
     wrong('classes must be a list of names')
+  const seen = new Set<string>()
+  for (const label of classes as string[]) {
+    if (seen.has(label)) wrong(`two classes are called ${inWords(label)}; their names must differ`)
+    seen.add(label)
+  }
   return file as unknown as WrittenDescription
 }
 
