@@ -385,7 +385,10 @@ export class Tensor {
     this.dispose()
   }
 
-  /** Shape, type and elements, of many the first and the last, for reading: what consoles show. */
+  /**
+   * Shape, type and elements, of many the first and the last: what Node, Deno and Bun print of a tensor. A browser's console asks for
+   * no text; log `String(tensor)` there.
+   */
   toString(): string {
     const shape = showShape(this.shape)
     if (this.#disposed) return `Tensor ${shape} (disposed)`
