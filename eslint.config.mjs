@@ -39,6 +39,8 @@ export default tseslint.config(
       '@typescript-eslint/no-unnecessary-condition': 'off',
       // Options of operations without any are void.
       '@typescript-eslint/no-invalid-void-type': 'off',
+      // A rest parameter that nothing may be given for would stand in the published types.
+      'prefer-rest-params': 'off',
       // Results of vjp are closures, made to be taken apart.
       '@typescript-eslint/unbound-method': 'off',
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],

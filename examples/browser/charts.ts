@@ -31,12 +31,41 @@ const lines: Readonly<Record<'loss' | 'accuracy', readonly Line[]>> = {
   ],
 }
 
+/** Above so many decades, the axis of the loss has powers of ten alone, and at most as many. */
+const MOST_DECADES = 5
+
+/** Ticks of a logarithmic axis. */
+function logarithmicTicks(low: number, high: number): number[] {
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))]
+  const isWide = last - first > MOST_DECADES
+  const step = isWide ? Math.ceil((last - first) / MOST_DECADES) : 1
+  const ticks: number[] = []
+  for (let power = first; power <= last; power += step) {
+    for (let digit = 1; digit <= (isWide ? 1 : 9); digit++) ticks.push(Number(`${digit}e${power}`))
+  }
+  return ticks.filter((tick) => tick >= low && tick <= high)
+}
+
+/** Those of the ticks that have a number beside them: of few decades 1, 2 and 5, of more powers of ten. */
+function numberedTicks(ticks: readonly number[]): (number | null)[] {
+  const isWide = (ticks.at(-1) ?? 1) > 100 * (ticks[0] ?? 1)
+  const wanted = isWide ? '1' : '125'
+  return ticks.map((tick) => (wanted.includes(tick.toExponential()[0] as string) ? tick : null))
+}
+
+/** A number beside an axis. */
+const tickText = (tick: number): string => (tick < 1e8 ? String(tick) : tick.toExponential().replace('+', ''))
+
+/** What is no number is left out of a line. */
+const known = (value: number): number | null => (Number.isFinite(value) ? value : null)
+
 /** Mean that forgets, without the pull of its start. */
 class Smooth {
   #sum = 0
   #weight = 0
 
-  add(value: number): number {
+  add(value: number): number | null {
+    if (!Number.isFinite(value)) return null
     this.#sum = SMOOTHING * this.#sum + value
     this.#weight = SMOOTHING * this.#weight + 1
     return this.#sum / this.#weight
@@ -74,15 +103,16 @@ export class Charts {
 
   /** A training step: its loss, and the share of its images that were right. */
   step(images: number, loss: number, accuracy: number): void {
-    this.#add(images, [loss, this.#smooth.loss.add(loss), null], [100 * this.#smooth.accuracy.add(accuracy), null])
+    const share = this.#smooth.accuracy.add(accuracy)
+    this.#add(images, [known(loss), this.#smooth.loss.add(loss), null], [share === null ? null : 100 * share, null])
   }
 
   /** A measurement on the test images, which belongs to the step before it. */
   test(images: number, loss: number, accuracy: number): void {
     if (this.#images.at(-1) !== images) this.#add(images, [null, null, null], [null, null])
     const last = this.#images.length - 1
-    ;(this.#loss[2] as Column)[last] = loss
-    ;(this.#accuracy[1] as Column)[last] = 100 * accuracy
+    ;(this.#loss[2] as Column)[last] = known(loss)
+    ;(this.#accuracy[1] as Column)[last] = known(100 * accuracy)
     this.#draw()
   }
 
@@ -151,13 +181,20 @@ function chart(place: HTMLElement, name: 'loss' | 'accuracy', label: string, sca
     scales: { x: { time: false, range: (_, _low, high) => [0, Math.max(5000, high ?? 0)] }, y: scale },
     axes: [
       axis('Training images seen', 28, (ticks) => ticks.map(count)),
-      axis(label, besideTicks(font), (ticks) =>
-        ticks.map((tick: number | null) => {
-          const short = tick === null ? Number.NaN : Number(tick.toPrecision(6))
-          // A logarithmic axis has a tick at its very end, whose number would be long.
-          return Number.isNaN(short) || (name === 'loss' && short !== Number(short.toPrecision(1))) ? '' : String(short)
-        }),
-      ),
+      {
+        ...(name === 'loss'
+          ? { splits: (_, _axis, low, high) => logarithmicTicks(low, high), filter: (_, ticks) => numberedTicks(ticks) }
+          : {}),
+        ...axis(label, besideTicks(font), (ticks) =>
+          ticks.map((tick: number | null) => {
+            const short = tick === null ? Number.NaN : Number(tick.toPrecision(6))
+            // A logarithmic axis has a tick at its very end, whose number would be long.
+            return Number.isNaN(short) || (name === 'loss' && short !== Number(short.toPrecision(1)))
+              ? ''
+              : tickText(short)
+          }),
+        ),
+      },
     ],
     series: [
       { label: 'images', value: (_, value) => (value === null ? '–' : count(value)) },

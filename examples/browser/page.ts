@@ -221,9 +221,13 @@ function look(pixels = pad.pixels): void {
 
 const isEmpty = (): boolean => !sight?.layers[0]?.values.some((value, _, all) => value !== all[0])
 
+/** Whether the scores are numbers: those of weights that are not are none. */
+const hasScores = (seen: Pick<SightMessage, 'probabilities'> | undefined): boolean =>
+  seen?.probabilities.every(Number.isFinite) ?? true
+
 function showAnswer({ probabilities, fresh }: SightMessage): void {
   // Weights that are not numbers give scores that are none.
-  const isKnown = probabilities.every(Number.isFinite)
+  const isKnown = hasScores({ probabilities })
   const empty = isEmpty() || !isKnown
   const best = probabilities.indexOf(Math.max(...probabilities))
   bars.forEach(({ row, bar, value }, digit) => {
@@ -236,6 +240,10 @@ function showAnswer({ probabilities, fresh }: SightMessage): void {
   digit.textContent = empty ? '–' : String(best)
   if (!isKnown) {
     words.textContent = 'its scores are not numbers'
+    // What was measured and drawn before is of other weights.
+    say('accuracy', '–')
+    say('accuracy-note', 'the scores are not numbers')
+    showOcclusion()
     return
   }
   const sure = `${percent(probabilities[best] as number, 1)} sure`
@@ -252,7 +260,8 @@ function showOcclusion(): void {
   if (!input || !occlusion) return
   const { target } = occlusion
   // Without scores that are numbers no place speaks for anything.
-  const values = occlusion.values.map((value) => (Number.isFinite(value) ? value : 0))
+  const isKnown = hasScores(sight)
+  const values = occlusion.values.map((value) => (isKnown && Number.isFinite(value) ? value : 0))
   const [palette, stroke] = [signed(), strokes()]
   const largest = Math.max(0.02, ...values.map(Math.abs))
   const [low, high] = [Math.min(...input), Math.max(...input)]
@@ -272,6 +281,11 @@ function showOcclusion(): void {
   if (isEmpty()) {
     canvas.ariaLabel = 'Occlusion map: nothing is drawn'
     say('occlusion-note', 'A patch hides every place in turn, to see where the answer hangs.')
+    return
+  }
+  if (!isKnown) {
+    canvas.ariaLabel = 'Occlusion map: the scores are not numbers'
+    say('occlusion-note', 'The scores are not numbers: no place speaks for an answer.')
     return
   }
   const most = percent(Math.max(0, ...values), 1)

@@ -192,8 +192,10 @@ async function workWith(current: Trainee, work: () => Promise<void>): Promise<vo
   } catch (error) {
     if (current !== trainee) return
     if (!(error instanceof DivergedError)) throw error
+    // Its advice is for programs.
+    const [what] = error.message.split(';')
     throw new PageError(
-      `Training was stopped: ${error.message}. The learning rate of ${current.fastest} seems too high; lower it and start over.`,
+      `Training was stopped: ${what}. The learning rate of ${current.fastest} seems too high; lower it and start over.`,
     )
   } finally {
     current.users--

@@ -1,6 +1,6 @@
 /** Finite differences against the analytic gradient. */
 import { checkList, checkNumber } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { tensor, uniform } from '../tensor/create.js'
 import { vjp, type TensorFunction } from './vjp.js'
@@ -28,6 +28,7 @@ export interface GradcheckResult {
  * Keep inputs away from kinks (ReLU at zero, ties in a maximum).
  */
 export function gradcheck(fn: TensorFunction, inputs: Tensor[], options: GradcheckOptions = {}): GradcheckResult {
+  checkCount('gradcheck', 3, arguments)
   checkKeys('gradcheck', options, { step: 0, tolerance: 0, samples: 0, seed: 0 } satisfies Names<GradcheckOptions>)
   const { step = 1e-2, tolerance = 1e-2, samples = 64, seed = 1 } = options
   checkList(inputs, 'gradcheck: inputs', 'a list of tensors')

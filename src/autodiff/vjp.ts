@@ -7,6 +7,7 @@ import { sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, enterScope, keep, leaveScope, owned, scope, Tensor, type Storage } from '../tensor/tensor.js'
 import { copy } from './copy.js'
 import { Tape } from './tape.js'
+import { checkCount } from '../runtime/options.js'
 
 /** A function of tensors that returns one. */
 export type TensorFunction = (...inputs: Tensor[]) => Tensor
@@ -145,6 +146,7 @@ export function vjp(fn: TensorFunction, ...given: Tensor[]): Vjp {
 
 /** The function that returns fn's value (a scalar) together with its gradients with respect to every input. */
 export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
+  checkCount('valueAndGrad', 1, arguments)
   return (...given) => {
     const { tape, inputs, value, dispose } = trace(fn, given, 'valueAndGrad')
     try {
@@ -165,6 +167,7 @@ export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { val
 
 /** The function that returns the gradients of fn (scalar-valued) with respect to every input. */
 export function grad(fn: TensorFunction): (...inputs: Tensor[]) => Tensor[] {
+  checkCount('grad', 1, arguments)
   const both = valueAndGrad(fn)
   return (...inputs) => {
     const { value, gradients } = both(...inputs)

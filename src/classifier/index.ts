@@ -9,7 +9,7 @@ import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
 import { ArgumentError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
 import { checkList, checkModel, checkObject } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { scope } from '../tensor/tensor.js'
 import { pixelsOf, type PictureSource } from './pixels.js'
@@ -51,6 +51,7 @@ export class PictureClassifier {
    * @throws UnsupportedError when the model takes no pictures
    */
   constructor(decoded: { readonly file: ModelDescription; readonly model: Graph }) {
+    checkCount('PictureClassifier', 1, arguments)
     checkObject(decoded, 'PictureClassifier: its argument', 'what decodeModel() gives')
     const { file, model } = decoded
     checkObject(file, 'PictureClassifier: file', 'what decodeModel() gives')
@@ -76,11 +77,13 @@ export class PictureClassifier {
    *   its pixels must not be read
    */
   predict(image: PictureSource, options: PredictOptions = {}): Prediction[] {
+    checkCount('predict', 2, arguments)
     return this.predictPrepared([this.prepare(image)], options)[0] as Prediction[]
   }
 
   /** The same for several pictures, which are computed together. */
   predictBatch(images: readonly PictureSource[], options: PredictOptions = {}): Prediction[][] {
+    checkCount('predictBatch', 2, arguments)
     if (!Array.isArray(images))
       throw new ArgumentError(`predictBatch: expected a list of pictures, given ${inWords(images)}`)
     return this.predictPrepared(
@@ -91,6 +94,7 @@ export class PictureClassifier {
 
   /** What the model needs of a picture, so that those of a large batch need not be kept: its bytes before they are normalized. */
   prepare(image: PictureSource): Uint8Array {
+    checkCount('prepare', 1, arguments)
     return this.#prepared(image, 'predict')
   }
 
@@ -100,6 +104,7 @@ export class PictureClassifier {
 
   /** What the model sees in pictures that `prepare` has given, which are computed together. */
   predictPrepared(pictures: readonly Uint8Array[], options: PredictOptions = {}): Prediction[][] {
+    checkCount('predictPrepared', 2, arguments)
     checkList(pictures, 'predictPrepared: the pictures', 'a list of what prepare() gives')
     checkKeys('predict', options, predictNames)
     const { top = 5 } = options
@@ -142,6 +147,7 @@ export class PictureClassifier {
  *   code FILE when it cannot be had
  */
 export async function loadClassifier(source: ModelSource): Promise<PictureClassifier> {
+  checkCount('loadClassifier', 1, arguments)
   const { bytes, name } = await bytesOf(source)
   const decoded = decodeModel(bytes, name)
   try {

@@ -33,7 +33,7 @@ export function makeModel(
   const [C, H, W] = shape
   const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
   if (h > H || w > W) {
-    throw new UsageError(`--augment ${augment}: the pictures have ${H} × ${W} pixels, of which no more can be cut out`)
+    throw new UsageError(`--augment ${augment}: the pictures have ${W} × ${H} pixels, of which no more can be cut out`)
   }
   const weightInit = initializerOf(init)
   if (own) {

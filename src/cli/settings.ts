@@ -153,7 +153,10 @@ export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (let
  */
 export function commandOf(settings: RunSettings, extended: readonly number[] = []): string {
   const [first, ...later] = [...extended, settings.epochs]
-  const more = later.map((epochs) => `toeplitz train --resume --epochs ${epochs}`)
+  const { model, data } = settings
+  // Which run it is follows from its model and its data.
+  const run = [optionWords('--model', model), optionWords('--data', data)].join(' ')
+  const more = later.map((epochs) => `toeplitz train ${run} --resume --epochs ${epochs}`)
   return [commandOfRun({ ...settings, epochs: first }), ...more].join(' && ')
 }
 

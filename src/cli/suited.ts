@@ -76,7 +76,7 @@ export function suited(
   const [height = 0, width = 0] = side > 0 ? [side, side] : (own?.input?.slice(1) ?? facts.sizes[0] ?? [])
   if (!given.has('lr') && settings.optimizer === 'sgd' && height * width > 0) {
     result.lr = rateFor(settings.model, 3 * height * width)
-    lines.lr = `${settings.model} on ${height} × ${width} pixels: learning rate ${result.lr} (--lr)`
+    lines.lr = `${settings.model} on ${width} × ${height} pixels: learning rate ${result.lr} (--lr)`
   }
   return { settings: result, lines }
 }
@@ -110,7 +110,7 @@ function sizeFor(
   const side = sides.find((candidate) => candidate > 0 && fitting(candidate, candidate))
   if (side === undefined) return undefined
   const areas = [...sizes].sort((a, b) => a[0] * a[1] - b[0] * b[1])
-  const [smallest, largest] = [areas[0], areas.at(-1)].map((size) => size?.join(' × '))
+  const [smallest, largest] = [areas[0], areas.at(-1)].map((size) => size?.toReversed().join(' × '))
   const from = smallest === largest ? `of ${smallest}` : `from ${smallest} to ${largest}`
   return { side, told: `pictures ${from} pixels are brought to ${side} × ${side} (--image-size, --fit)` }
 }

@@ -49,16 +49,18 @@ async function readArchitecture(name: string): Promise<Graph> {
   const text = await readDescription(path)
   const value = parseJson(text, path)
   // What a training takes as --model can be looked at before it.
-  const isArchitecture = ['Sequential', 'Graph'].includes((Object(value) as { type?: string }).type ?? '')
-  if (!isArchitecture) return decodeModelFile(text, path).model
+  const isFile = !('type' in Object(value))
+  if (isFile) return decodeModelFile(text, path).model
+  const model = modelFromJSON(value, path)
   const { input, inputs = { input } } = value as { readonly input?: unknown; readonly inputs?: object }
   const unknown = Object.entries(inputs).find(([, shape]) => !Array.isArray(shape))
   if (unknown) {
+    model.dispose()
     throw new FormatError(
       `${path}: the shape of ${unknown[0]} is left to the data, and needed here; give one, such as [3, 32, 32]`,
     )
   }
-  return modelFromJSON(value, path)
+  return model
 }
 
 /** A file or folder goes before an architecture of the same name; what looks like neither is taken for a misspelt name. */

@@ -5,7 +5,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, checkSize, showShape } from '../tensor/shape.js'
 import { augmentationStream } from '../tensor/streams.js'
@@ -74,7 +74,7 @@ function checkAugmentation([C, H, W]: readonly [number, number, number], given: 
   const [h, w] = Array.isArray(crop) ? (crop as readonly [number, number]) : [Number.NaN, Number.NaN]
   if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {
     throw new ArgumentError(
-      `augmentation: crop ${Array.isArray(crop) ? `${inWords(h)} × ${inWords(w)}` : inWords(crop)} must be whole numbers from 1 to the picture's ${H} × ${W}`,
+      `augmentation: crop ${inWords(crop)} must be [height, width] of whole numbers from 1 to the picture's [${H}, ${W}]`,
     )
   }
   if (!Number.isInteger(shift) || shift < 0 || shift >= Math.min(h, w)) {
@@ -107,6 +107,7 @@ export class Painter {
 
   /** @throws ShapeError when the augmentation or the normalization does not fit pictures of `shape`. */
   constructor(shape: readonly [number, number, number], normalization: Normalization, augmentation: Augmentation = {}) {
+    checkCount('Painter', 3, arguments)
     checkShape(shape, 'pictures')
     checkSize(shape, 'pictures', 'one of')
     checkObject(normalization, 'the normalization', '{ mean, std }')

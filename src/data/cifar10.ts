@@ -8,6 +8,7 @@ import { checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import type { ImageDataset } from './dataset.js'
 import type { NamedBytes } from './mnist.js'
+import { checkCount } from '../runtime/options.js'
 
 const classes: readonly string[] = [
   'airplane',
@@ -31,6 +32,7 @@ const record = 1 + pixels
  * @throws FormatError when a file is empty, is not whole records or has a label above 9
  */
 export function cifar10FromBinary(files: readonly NamedBytes[]): ImageDataset {
+  checkCount('cifar10FromBinary', 1, arguments)
   const given: unknown = files
   if (!Array.isArray(given))
     throw new ArgumentError(`cifar10FromBinary: expected a list of files, given ${inWords(given)}`)

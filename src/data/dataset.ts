@@ -4,6 +4,7 @@ import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkNumber, checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkSource, listed } from './source.js'
+import { checkCount } from '../runtime/options.js'
 
 /** What is known of labelled pictures of one size before any is looked at. */
 interface LabelledImages {
@@ -38,6 +39,7 @@ export type ImageSource = ImageDataset | ImageFiles
 
 /** Pixels (C, H, W) of one picture, a view where it is in memory; undefined when it is damaged. */
 export async function readImage(source: ImageSource, index: number): Promise<Uint8Array | undefined> {
+  checkCount('readImage', 2, arguments)
   checkSource(source, 'readImage')
   checkNumber(index, 'readImage: index')
   if (!('images' in source)) return source.read(index)
@@ -56,6 +58,7 @@ export function assertSameImages(
   test: ImageSource,
   names: { readonly training: string; readonly test: string } = { training: 'training set', test: 'test set' },
 ): void {
+  checkCount('assertSameImages', 3, arguments)
   checkObject(names, 'assertSameImages: the names', 'what to call the two', ['training', 'test'])
   checkSource(training, names.training)
   checkSource(test, names.test)
@@ -84,6 +87,7 @@ export function holdOut<Source extends ImageSource>(
   dataset: Source,
   count: number,
 ): { readonly training: Source; readonly validation: Source } {
+  checkCount('holdOut', 2, arguments)
   checkSource(dataset, 'holdOut')
   if (!Number.isInteger(count) || count < 1 || count >= dataset.size) {
     throw new ArgumentError(
@@ -97,6 +101,7 @@ export function holdOut<Source extends ImageSource>(
 
 /** Pictures begin ≤ i < end as a source of their own. */
 export function imageRange<Source extends ImageSource>(source: Source, begin: number, end: number): Source {
+  checkCount('imageRange', 3, arguments)
   checkSource(source, 'imageRange')
   checkNumber(begin, 'imageRange: begin')
   checkNumber(end, 'imageRange: end')

@@ -19,6 +19,7 @@ import { permutation, type Batch, type DistantExamples, type Draw, type Examples
 import { Painter, type Augmentation } from './augment.js'
 import type { ImageDataset, ImageFiles, ImageSource } from './dataset.js'
 import { checkSource } from './source.js'
+import { checkCount } from '../runtime/options.js'
 
 export type { Normalization } from '../io/preprocessing.js'
 
@@ -71,6 +72,7 @@ class Moments {
 
 /** Mean and standard deviation of each channel of a training split, to be used for validation and tests too. */
 export function fitNormalization(source: ImageDataset): Normalization {
+  checkCount('fitNormalization', 1, arguments)
   checkSource(source, 'fitNormalization')
   if (!('images' in source))
     throw new ArgumentError('fitNormalization: the pictures are in files; use fitNormalizationOf')
@@ -85,6 +87,7 @@ export function fitNormalization(source: ImageDataset): Normalization {
  * @throws ShapeError when none of them can be read
  */
 export async function fitNormalizationOf(source: ImageSource): Promise<Normalization> {
+  checkCount('fitNormalizationOf', 1, arguments)
   checkSource(source, 'fitNormalization')
   if ('images' in source) return fitNormalization(source)
   const moments = new Moments(source.shape)
@@ -105,6 +108,7 @@ export function imageTensor(
   shape: readonly [number, number, number],
   normalization: Normalization,
 ): Tensor {
+  checkCount('imageTensor', 3, arguments)
   const size = sizeOf(checkShape(shape, 'imageTensor'))
   if (!isBytes(pixels)) throw wrongKind('imageTensor: the pixels', 'bytes', pixels)
   if (pixels.length === 0 || pixels.length % size !== 0) {
@@ -135,6 +139,7 @@ export function normalizationOf({
  * @throws ShapeError when there is no picture, or one is not what it says
  */
 export function preprocess(images: readonly Picture[], preprocessing: Preprocessing): Tensor {
+  checkCount('preprocess', 2, arguments)
   checkList(images, 'preprocess: the images', 'a list of pictures')
   checkPreprocessing(preprocessing, 'preprocess: preprocessing')
   return preparedTensor(
@@ -225,6 +230,7 @@ export function imageExamples(
   how: Normalization | Preprocessing,
   augmentation?: Augmentation,
 ): Examples<Int32Array> | DistantExamples<Int32Array> {
+  checkCount('imageExamples', 3, arguments)
   checkSource(source, 'imageExamples')
   checkObject(how, 'imageExamples: the second argument', 'a normalization or a preprocessing')
   const [normalization, middle] = 'normalization' in how ? [normalizationOf(how), { crop: how.size }] : [how, {}]

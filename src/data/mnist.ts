@@ -4,6 +4,7 @@ import { checkList, checkObject } from '../runtime/check.js'
 import type { FileBytes } from '../formats/limits.js'
 import type { ImageDataset } from './dataset.js'
 import { readIdx, type DataLimits } from '../formats/idx.js'
+import { checkCount } from '../runtime/options.js'
 
 /** The bytes of a file and what to call it in errors. */
 export interface NamedBytes {
@@ -46,6 +47,7 @@ export function mnistFromIdx(
   names = digits,
   limits: DataLimits = {},
 ): ImageDataset {
+  checkCount('mnistFromIdx', 4, arguments)
   checkList(names, 'mnistFromIdx: the names', 'a list of the classes')
   const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3, limits)
   const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1, limits)

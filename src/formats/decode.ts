@@ -5,6 +5,7 @@ import { formatOf, remedyOf } from './formats.js'
 import { decodeJpeg, isJpeg } from './jpeg.js'
 import { endsWithin, fileBytes, jpegSignature, pngSignature, type FileBytes, type PictureLimits } from './limits.js'
 import { decodePng, type PngImage } from './png.js'
+import { checkCount } from '../runtime/options.js'
 
 const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 0x50
 
@@ -15,6 +16,7 @@ const isPng = (bytes: Uint8Array): boolean => bytes[0] === 0x89 && bytes[1] === 
  * @throws FormatError when it is neither, or damaged, or exceeds a limit
  */
 export function decodeImage(file: FileBytes, name: string, limits: PictureLimits = {}): PngImage {
+  checkCount('decodeImage', 3, arguments)
   const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a PNG or a JPEG was expected`)
   if (isJpeg(bytes) || endsWithin(bytes, jpegSignature))

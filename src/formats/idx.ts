@@ -19,7 +19,7 @@ import {
 import { FormatError, ShapeError } from '../runtime/errors.js'
 import { inWords, showShape } from '../runtime/text.js'
 import { checkList, wrongKind } from '../runtime/check.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkCount, checkKeys } from '../runtime/options.js'
 
 /** Elements of an IDX file, in the typed array of the type that the file declares. */
 export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array
@@ -73,6 +73,7 @@ function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array
  *   what the header promises.
  */
 export function readIdx(file: FileBytes, name: string, limits: DataLimits = {}): IdxArray {
+  checkCount('readIdx', 3, arguments)
   checkKeys('readIdx', limits, limitNames)
   const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; an IDX file was expected`)
@@ -101,6 +102,7 @@ export function readIdx(file: FileBytes, name: string, limits: DataLimits = {}):
  * @throws ShapeError when the shape cannot be written or does not match the data
  */
 export function writeIdx(shape: readonly number[], data: Uint8Array): Uint8Array {
+  checkCount('writeIdx', 2, arguments)
   checkList(shape, 'writeIdx: the shape', 'a list of sizes')
   if (!isBytes(data)) throw wrongKind('writeIdx: the data', 'bytes', data)
   if (shape.length < 1 || shape.length > 255) {

@@ -6,7 +6,7 @@
  * place.
  */
 import { FormatError } from '../runtime/errors.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkCount, checkKeys } from '../runtime/options.js'
 import { formatOf, remedyOf } from './formats.js'
 import { BitReader, HuffmanTable, readScan, zigzag, type Component, type ScanPart } from './jpeg-scan.js'
 import { inverseTransform } from './jpeg-transform.js'
@@ -25,7 +25,10 @@ import {
 import type { PngImage } from './png.js'
 
 /** Whether the bytes begin as a JPEG does. */
-export const isJpeg = (file: FileBytes): boolean => beginsWith(fileBytes(file, 'isJpeg'), jpegSignature)
+export function isJpeg(file: FileBytes): boolean {
+  checkCount('isJpeg', 1, arguments)
+  return beginsWith(fileBytes(file, 'isJpeg'), jpegSignature)
+}
 
 // The second bytes of markers, of which the first is 255.
 const SOF0 = 0xc0
@@ -66,6 +69,7 @@ interface Frame {
  * @throws FormatError when the bytes are not a JPEG, are damaged or cut short, or exceed a limit
  */
 export function decodeJpeg(file: FileBytes, name: string, limits: PictureLimits = {}): PngImage {
+  checkCount('decodeJpeg', 3, arguments)
   checkKeys('decodeJpeg', limits, limitNames)
   const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a JPEG picture was expected`)

@@ -9,7 +9,7 @@
 import { encode } from 'fast-png'
 import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkCount, checkKeys } from '../runtime/options.js'
 import { crc32 } from './crc32.js'
 import { formatOf, remedyOf } from './formats.js'
 import { Inflator } from './inflate.js'
@@ -52,6 +52,7 @@ export type DecodePngOptions = PictureLimits
  * @throws FormatError when the file is not a PNG, is damaged or cut short, or exceeds a limit
  */
 export function decodePng(file: FileBytes, name: string, limits: DecodePngOptions = {}): PngImage {
+  checkCount('decodePng', 3, arguments)
   checkKeys('decodePng', limits, limitNames)
   const bytes = fileBytes(file, name)
   const damaged: Damaged = (what) => new FormatError(`${name}: the PNG is damaged: ${what}`)
@@ -95,6 +96,7 @@ export function decodePng(file: FileBytes, name: string, limits: DecodePngOption
  * @throws ShapeError when sizes, channels and data do not fit one another
  */
 export function encodePng(image: PngImage): Uint8Array {
+  checkCount('encodePng', 1, arguments)
   checkObject(image, 'encodePng: the image', '{ width, height, channels, data }')
   const { width, height, channels, data } = image
   try {

@@ -12,7 +12,7 @@ import { ArgumentError, FormatError, ShapeError } from '../runtime/errors.js'
 import { inWords, showShape } from '../runtime/text.js'
 import { fileBytes, type FileBytes } from './limits.js'
 import { checkObject } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
 
 export type { FileBytes } from './limits.js'
@@ -122,6 +122,7 @@ export function encodeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   options: EncodeSafetensorsOptions = {},
 ): Uint8Array {
+  checkCount('encodeSafetensors', 3, arguments)
   checkKeys('encodeSafetensors', options, { checksum: 0 } satisfies Names<EncodeSafetensorsOptions>)
   checkObject(tensors, 'encodeSafetensors: the tensors')
   checkObject(metadata, 'encodeSafetensors: the metadata', 'an object of strings')
@@ -198,6 +199,7 @@ export function encodeSafetensors(
  *   the file exactly, or when metadata are not strings
  */
 export function decodeSafetensors(file: FileBytes, name: string): SafetensorsFile {
+  checkCount('decodeSafetensors', 2, arguments)
   const bytes = fileBytes(file, name)
   const { tensors: views, metadata, verified } = openSafetensors(bytes, name)
   const tensors = new Map<string, SafetensorsTensor>()

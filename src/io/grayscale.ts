@@ -7,6 +7,7 @@ import { allocate, isBytes } from '../formats/limits.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkPixels, checkSize } from './pixels.js'
 import type { PngImage } from '../formats/png.js'
+import { checkCount } from '../runtime/options.js'
 
 /** A grey picture, (height, width) row-major, 0 black to 255 white. */
 export interface GrayscaleImage {
@@ -25,6 +26,7 @@ export interface GrayscaleImage {
  * @throws ShapeError when sizes, channels and data do not fit one another
  */
 export function toGrayscale(image: PngImage): GrayscaleImage {
+  checkCount('toGrayscale', 1, arguments)
   checkPixels('toGrayscale', image)
   const { width, height, channels, data } = image
   const gray = new Uint8Array(width * height)
@@ -51,6 +53,7 @@ export function toGrayscale(image: PngImage): GrayscaleImage {
  * @throws ShapeError when a size is not a whole number ≥ 1 or the picture does not fit its data
  */
 export function resizeGrayscale(image: GrayscaleImage, width: number, height: number): GrayscaleImage {
+  checkCount('resizeGrayscale', 3, arguments)
   checkPixels('resizeGrayscale', image, 1)
   checkSize('resizeGrayscale', 'width', width)
   checkSize('resizeGrayscale', 'height', height)
@@ -204,6 +207,7 @@ export class Axis {
  * Light strokes on a dark ground, as MNIST has them: a picture with a light border, above 127 on average, is inverted.
  */
 export function lightOnDark(image: GrayscaleImage): GrayscaleImage {
+  checkCount('lightOnDark', 1, arguments)
   checkPixels('lightOnDark', image, 1)
   const { width, height, data } = image
   let sum = 0

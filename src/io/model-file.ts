@@ -18,6 +18,7 @@ import {
   type Preprocessing,
 } from './preprocessing.js'
 import { openSafetensors } from '../formats/safetensors.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {
@@ -57,7 +58,10 @@ function written<Description extends ModelDescription>(description: Description)
 }
 
 /** The text of a model.json, indented for reading, with a checksum over all of it. */
-export const encodeModelFile = (file: ModelFile): string => encodeSealedJson(written(file))
+export function encodeModelFile(file: ModelFile): string {
+  checkCount('encodeModelFile', 1, arguments)
+  return encodeSealedJson(written(file))
+}
 
 /**
  * What is known of a model before its weights: all but its architecture, which the model itself tells. With a normalization
@@ -66,13 +70,19 @@ export const encodeModelFile = (file: ModelFile): string => encodeSealedJson(wri
 export type ModelFacts = Pick<ModelDescription, 'name' | 'classes'> &
   ({ readonly preprocessing: Preprocessing } | { readonly normalization: Normalization })
 
+const factNames = { name: 0, classes: 0, preprocessing: 0, normalization: 0 } satisfies Names<
+  Pick<ModelDescription, 'name' | 'classes' | 'preprocessing' | 'normalization'>
+>
+
 /**
  * The description of a model.
  * @throws ShapeError when the preprocessing contradicts itself or the model's input
  */
 export function describeModel(model: Graph, facts: ModelFacts): ModelDescription {
+  checkCount('describeModel', 2, arguments)
   checkModel(model, 'describeModel: the model')
   checkObject(facts, 'describeModel: the facts', '{ name, classes, normalization } or { name, classes, preprocessing }')
+  checkKeys('describeModel: the facts', facts, factNames)
   const { name, classes } = facts
   const description = { format: 'toeplitz-model', name, architecture: model.toJSON() } as const
   const preprocessing =
@@ -121,7 +131,8 @@ function preprocessingOfVersion1(
 /**
  * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
  */
-export const encodeModel = (model: Graph, facts: ModelFacts): Uint8Array => {
+export function encodeModel(model: Graph, facts: ModelFacts): Uint8Array {
+  checkCount('encodeModel', 2, arguments)
   const description = checkDescription(describeModel(model, facts), 'encodeModel')
   return model.save({ [metadataKey]: jsonOf({ ...written(description), sealed: true }) })
 }
@@ -134,6 +145,7 @@ export function decodeModel(
   bytes: FileBytes,
   name: string,
 ): { readonly file: ModelDescription; readonly model: Graph } {
+  checkCount('decodeModel', 2, arguments)
   const { metadata, tensors, verified } = openSafetensors(bytes, name)
   if (!Object.hasOwn(metadata, metadataKey)) {
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
@@ -169,6 +181,7 @@ export function modelOfDescription(
  * @throws FormatError that names the file and the part that does not fit.
  */
 export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Graph } {
+  checkCount('decodeModelFile', 2, arguments)
   const description = checkDescription(decodeSealedJson(text, name), name) as Partial<ModelFile> & ModelDescription
   const { weights } = description
   if (
@@ -210,6 +223,11 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))
     wrong('classes must be a list of names')
+  const seen = new Set<string>()
+  for (const label of classes as string[]) {
+    if (seen.has(label)) wrong(`two classes are called ${inWords(label)}; their names must differ`)
+    seen.add(label)
+  }
   return file as unknown as WrittenDescription
 }
 

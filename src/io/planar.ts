@@ -7,6 +7,7 @@ import { Axis, resample, toGrayscale, type Interpolation } from './grayscale.js'
 import { allocate, isBytes } from '../formats/limits.js'
 import { checkPixels } from './pixels.js'
 import type { PngImage } from '../formats/png.js'
+import { checkCount } from '../runtime/options.js'
 
 /** A picture channel by channel, (C, H, W) row-major, 0..255. */
 export interface PlanarImage {
@@ -22,6 +23,7 @@ function checkChannels(name: string, channels: unknown): void {
 
 /** Channels as planes: 1 for grey (luma), 3 for red, green and blue. Transparent pixels lie over white. */
 export function toPlanes(image: PngImage, channels: 1 | 3): PlanarImage {
+  checkCount('toPlanes', 2, arguments)
   checkPixels('toPlanes', image)
   checkChannels('toPlanes', channels)
   const { width, height } = image
@@ -44,6 +46,7 @@ function writePlane({ channels, data }: PngImage, c: number, plane: Uint8Array):
 
 /** The middle of a picture in another size: resized until it covers height × width, and cut to it. */
 export function coverImage(image: PlanarImage, height: number, width: number): PlanarImage {
+  checkCount('coverImage', 3, arguments)
   checkObject(image, 'coverImage: the image', '{ shape, data }')
   const { shape, data } = image
   const [C, H, W] = checkShape(shape, 'coverImage') as [number, number, number]
@@ -170,6 +173,7 @@ export function placePlanes(
 
 /** The middle of a picture as planes in another size: what `coverImage` makes of `toPlanes`. */
 export function coverPlanes(image: PngImage, channels: 1 | 3, height: number, width: number): PlanarImage {
+  checkCount('coverPlanes', 4, arguments)
   checkPixels('coverPlanes', image)
   checkChannels('coverPlanes', channels)
   checkShape([height, width], 'coverPlanes')

@@ -4,7 +4,7 @@
  */
 import { ArgumentError, FormatError, ShapeError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
-import { unknownName } from '../runtime/options.js'
+import { checkCount, unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { interpolations, type Interpolation } from './grayscale.js'
 import { fits, isLightGround, placePlanes, type Fit } from './planar.js'
@@ -182,10 +182,11 @@ export const normalizedPixels = (
 ): Preprocessing => ({ ...plainPixels(shape), scale: 1 / 255, normalization })
 
 /** The same, checked. @throws ShapeError when the shape or the normalization is none of pictures */
-export const plainPreprocessing = (
+export function plainPreprocessing(
   shape: readonly [1 | 3, number, number],
   normalization: Normalization,
-): Preprocessing => {
+): Preprocessing {
+  checkCount('plainPreprocessing', 2, arguments)
   checkList(shape, 'plainPreprocessing: the shape', '(C, H, W) of a picture')
   return checkPreprocessing(normalizedPixels(shape, normalization), 'plainPreprocessing: preprocessing')
 }
@@ -229,6 +230,7 @@ export function checkPicture(image: Picture, name: string): PngImage {
  * @throws ShapeError when the picture is not what it says
  */
 export function preparePixels(image: Picture, preprocessing: PixelPreprocessing): Uint8Array {
+  checkCount('preparePixels', 2, arguments)
   const checked = checkPicture(image, 'preparePixels')
   checkMembers(preprocessing, 'preparePixels: preprocessing', ShapeError, pixelMembers)
   const { channels, order, invert } = preprocessing

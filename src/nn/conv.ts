@@ -58,8 +58,8 @@ const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeName
 abstract class Kernel<Options extends KernelOptions> extends LoweredLayer<Options> {
   protected abstract readonly directions: 1 | 2 | 3
 
-  constructor(options: Options) {
-    super(options)
+  constructor(...given: [options: Options]) {
+    super(...given)
     perDirection(this.options.outChannels, 1, 1, `${new.target.name}: outChannels`)
   }
 

@@ -3,7 +3,7 @@ import { candidatesFor, type Candidate, type ConvAlgorithm, type ConvPass } from
 import { perDirection } from '../plan/window.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkObject } from '../runtime/check.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkCount, checkKeys } from '../runtime/options.js'
 import { visible } from '../runtime/text.js'
 import { checkShape, showShape, type Shape } from '../tensor/shape.js'
 import type { Layer, LayerConvolution } from './layer.js'
@@ -68,6 +68,7 @@ export function explainLayer(
  * @throws ShapeError when the input does not fit, or the layer is no convolution.
  */
 export function explain(layer: Layer, input: Shape, options: { readonly batch?: number } = {}): Explanation {
+  checkCount('explain', 3, arguments)
   checkKeys('explain', options, { batch: 0 })
   const { batch = 1 } = options
   const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]

@@ -10,9 +10,9 @@ import { encodeSafetensors, openSafetensors } from '../formats/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { ArgumentError, DisposedError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkFunction, checkList, checkModel, checkObject, wrongKind } from '../runtime/check.js'
+import { checkFunction, checkList, checkModel, checkObject, checkSwitch, wrongKind } from '../runtime/check.js'
 import type { FileBytes } from '../formats/safetensors.js'
-import { checkKeys, unknownName, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
 import { checkShape, checkSize, sameShape, type Shape } from '../tensor/shape.js'
 import { checkTensor, openPlanner, restoring, scope, Tensor } from '../tensor/tensor.js'
@@ -152,6 +152,7 @@ export class Graph {
   #pass: Pass | undefined
 
   constructor(nodes: readonly NodeOptions[], options: GraphOptions = {}) {
+    checkCount('Graph', 2, arguments)
     checkKeys('Graph', options, modelNames, graphNames)
     const { inputs = { input: null }, outputs, auxiliary = {}, blocks = {}, seed = 0, keepPacked = true } = options
     checkNodes(nodes, outputs)
@@ -208,6 +209,7 @@ export class Graph {
 
   /** Output shape of every node, in the order of `nodes`, for one input. @throws ShapeError that names the layer. */
   shapes(input?: Shape | Readonly<Record<string, Shape>>): number[][] {
+    checkCount('shapes', 1, arguments)
     const inputs = this.#resolve(input, 'shapes')
     const shapes = input ? inferShapes(inputs, this.nodes) : this.#check(inputs)
     return this.nodes.map(({ name }) => [...(shapes.get(name) as Shape)])
@@ -215,6 +217,7 @@ export class Graph {
 
   /** Shape of the first output without the batch. */
   outputShape(input?: Shape): number[] {
+    checkCount('outputShape', 1, arguments)
     const index = this.nodes.findIndex(({ name }) => name === this.outputs[0])
     return this.shapes(input)[index] as number[]
   }
@@ -333,12 +336,14 @@ export class Graph {
    * @throws ShapeError that names the layer when x does not fit, DisposedError after dispose().
    */
   forward(x: ModelInput, options: ForwardOptions = {}): Tensor {
+    checkCount('forward', 2, arguments)
     const [output] = this.outputs as [string]
     return scope(() => this.run(x, [output], options)[output] as Tensor)
   }
 
   /** The first output, and those of the auxiliary nodes with the weights of their losses: what training minimizes. */
   forwardTraining(x: ModelInput, options: ForwardOptions = {}): TrainingOutputs {
+    checkCount('forwardTraining', 2, arguments)
     const [main] = this.outputs as [string]
     const auxiliary = Object.entries(this.auxiliary)
     const values = this.run(x, [main, ...auxiliary.map(([name]) => name)], { training: true, ...options })
@@ -351,6 +356,7 @@ export class Graph {
 
   /** Values of some nodes by name; by default all outputs. Only what they need is computed. */
   run(x: ModelInput, wanted: readonly string[] = this.outputs, options: ForwardOptions = {}): Record<string, Tensor> {
+    checkCount('run', 3, arguments)
     this.#live()
     checkList(wanted, 'run: wanted', 'a list of names of nodes')
     for (const name of wanted) {
@@ -410,11 +416,13 @@ export class Graph {
    * @throws ShapeError when no layer is meant.
    */
   freeze(which: LayerSelection): this {
+    checkCount('freeze', 1, arguments)
     return this.#setTrainable('freeze', which, false)
   }
 
   /** Lets layers be trained again. @throws ShapeError when no layer is meant. */
   unfreeze(which: LayerSelection): this {
+    checkCount('unfreeze', 1, arguments)
     return this.#setTrainable('unfreeze', which, true)
   }
 
@@ -469,14 +477,17 @@ export class Graph {
     return owners
   }
 
-  /** Layers behave as in training from now on. */
-  train(): this {
-    this.#training = true
+  /** Layers behave as in training from now on; with false, as `eval` says. @throws ShapeError unless it is true or false */
+  train(mode = true): this {
+    checkCount('train', 1, arguments)
+    checkSwitch(mode, 'train: the mode')
+    this.#training = mode
     return this
   }
 
   /** Layers behave as in use from now on: the state of a new model. */
   eval(): this {
+    checkCount('eval', 0, arguments)
     this.#training = false
     return this
   }
@@ -488,6 +499,7 @@ export class Graph {
 
   /** Which algorithms compute the convolutional layers for `batch` of the model's inputs, or of others. */
   explain(input?: Shape | Readonly<Record<string, Shape>>, options: { readonly batch?: number } = {}): Explanation {
+    checkCount('explain', 2, arguments)
     checkKeys('explain', options, { batch: 0 })
     const { batch = 1 } = options
     const [N] = perDirection(batch, 1, 1, 'explain: batch') as [number]
@@ -508,6 +520,7 @@ export class Graph {
     input?: Shape | Readonly<Record<string, Shape>>,
     options: { readonly batch?: number; readonly training?: boolean } = {},
   ): Summary {
+    checkCount('summary', 2, arguments)
     checkKeys('summary', options, { batch: 0, training: 0 })
     const { batch: asked = 1, training = false } = options
     const [batch] = perDirection(asked, 1, 1, 'summary: batch') as [number]
@@ -545,6 +558,7 @@ export class Graph {
 
   /** The weights as a safetensors file, with `metadata` in its header and a checksum over all of it. */
   save(metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+    checkCount('save', 1, arguments)
     const tensors = [...this.namedState()].map(
       ([name, tensor]) => [name, { shape: tensor.shape, data: tensor.data() }] as const,
     )
@@ -556,6 +570,7 @@ export class Graph {
    * @throws FormatError that lists what is missing, left over, of another shape or not finite.
    */
   load(bytes: FileBytes, name = 'weights'): void {
+    checkCount('load', 2, arguments)
     this.assign(openSafetensors(bytes, name).tensors, name)
   }
 
@@ -579,6 +594,7 @@ export class Graph {
 
   /** Copies the weights that another model has under the same names and in the same shapes; gives their names. */
   copyFrom(other: Graph, select: (name: string) => boolean = () => true): string[] {
+    checkCount('copyFrom', 2, arguments)
     checkModel(other, 'copyFrom: the other')
     checkFunction(select, 'copyFrom: select', 'a function of a name')
     const theirs = other.namedState()

@@ -3,7 +3,7 @@
  * one input: for w (K, C, R, S), C·R·S and K·R·S.
  */
 import { ArgumentError } from '../runtime/errors.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { full, normal, uniform } from '../tensor/create.js'
 import { checkShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -142,6 +142,7 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
  * @throws ShapeError for an unknown name, or options that are no numbers.
  */
 export function initialize(shape: Shape, initializer: Initializer, source: Source): Tensor {
+  checkCount('initialize', 3, arguments)
   const options = checkInitializer(initializer, 'initialize')
   const { fanIn, fanOut } = fans(checkShape(shape, 'initialize'))
   switch (options.name) {

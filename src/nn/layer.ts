@@ -7,6 +7,7 @@ import { filled, empty, keep, scope, type Tensor } from '../tensor/tensor.js'
 import { initialize, type Initializer, type Source } from './initialize.js'
 import { checkOptions, type OptionRules } from './options.js'
 import type { Window } from './receptive.js'
+import { checkCount } from '../runtime/options.js'
 
 export type { OptionRule, OptionRules } from './options.js'
 
@@ -61,6 +62,9 @@ export interface Footprint {
 
 const outsideOfTraining: ForwardContext = { training: false, seed: 0, step: 0, stream: 0 }
 
+/** The rules of a class that takes any option. */
+const anyRules: OptionRules = {}
+
 const noFootprint: Footprint = { workspace: 0, packed: 0 }
 
 /**
@@ -76,7 +80,7 @@ export abstract class Layer<Options extends object = object> {
    * What the options of a class must be, by name: every one that there is, and others are refused. A class that has no rules
    * of its own takes any.
    */
-  static readonly rules: OptionRules = {}
+  static readonly rules: OptionRules = anyRules
   /** Whether the layer takes any number of inputs, as Add and Concat do. */
   readonly many: boolean = false
   /** Whether a ReLU that follows can be part of the layer's own pass. */
@@ -101,9 +105,11 @@ export abstract class Layer<Options extends object = object> {
   #planned: ReadonlyMap<string, Tensor> | undefined
   #specs: readonly WeightSpec[] | undefined
 
-  constructor(...[options]: object extends Options ? [options?: Options] : [options: Options]) {
+  constructor(...given: object extends Options ? [options?: Options] : [options: Options]) {
     const { name, rules } = new.target
-    checkOptions(name, options, rules === Layer.rules ? undefined : rules)
+    checkCount(name, 1, given)
+    const [options] = given
+    checkOptions(name, options, rules === anyRules ? undefined : rules)
     this.options = { ...options } as Options
   }
 
@@ -270,9 +276,12 @@ export abstract class LoweredLayer<Options extends object = object> extends Laye
 
   /** Whether no class derived from it has a `forward` of its own. @internal */
   override get isLowered(): boolean {
-    return this.forward === LoweredLayer.prototype.forward
+    return isLowered(this)
   }
 }
+
+/** Whether the forward pass of a layer is the one of `LoweredLayer`. */
+const isLowered = (layer: Layer): boolean => layer.forward === LoweredLayer.prototype.forward
 
 function made(shape: Shape, init: Initializer | Float32Array, source: Source): Tensor {
   if (!(init instanceof Float32Array)) return initialize(shape, init, source)

@@ -36,8 +36,8 @@ export class Upsample2d extends LoweredLayer<Upsample2dOptions> {
   static override readonly rules: OptionRules = upsampleNames
   readonly type = 'Upsample2d'
 
-  constructor(options: Upsample2dOptions) {
-    super(options)
+  constructor(...given: [options: Upsample2dOptions]) {
+    super(...given)
     perDirection(this.options.scale, 2, 1, 'Upsample2d: scale')
   }
 

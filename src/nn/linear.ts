@@ -52,8 +52,8 @@ export class Linear extends LoweredLayer<LinearOptions> {
   } satisfies RulesOf<LinearOptions>
   readonly type = 'Linear'
 
-  constructor(options: LinearOptions) {
-    super(options)
+  constructor(...given: [options: LinearOptions]) {
+    super(...given)
     perDirection(this.options.outFeatures, 1, 1, 'Linear: outFeatures')
   }
 

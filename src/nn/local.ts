@@ -41,8 +41,8 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
   /** What the options must be. */
   static override readonly rules: OptionRules = localRules
 
-  constructor(options: Options) {
-    super(options)
+  constructor(...given: [options: Options]) {
+    super(...given)
     perDirection(this.options.outChannels, 1, 1, `${new.target.name}: outChannels`)
     perDirection(this.options.kernel, 2, 1, `${new.target.name}: kernel`)
   }
@@ -127,8 +127,8 @@ export class TiledConv2d extends Local<TiledConv2dOptions> {
   readonly type = 'TiledConv2d'
   protected readonly variant = 'tiled'
 
-  constructor(options: TiledConv2dOptions) {
-    super(options)
+  constructor(...given: [options: TiledConv2dOptions]) {
+    super(...given)
     perDirection(this.options.tiles, 2, 1, 'TiledConv2d: tiles')
   }
 
@@ -161,8 +161,8 @@ export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
   static override readonly rules: OptionRules = connectedRules
   readonly type = 'ConnectedConv2d'
 
-  constructor(options: ConnectedConv2dOptions) {
-    super(options)
+  constructor(...given: [options: ConnectedConv2dOptions]) {
+    super(...given)
     const { table } = this.options
     if (!Array.isArray(table) || table.length === 0) {
       throw new ArgumentError('ConnectedConv2d: table must be a list with one row of booleans for each output map')

@@ -49,8 +49,8 @@ abstract class Pooling<Options extends object> extends LoweredLayer<Options> {
 abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> {
   protected abstract readonly verb: string
 
-  constructor(options: Options) {
-    super(options)
+  constructor(...given: [options: Options]) {
+    super(...given)
     perDirection(this.options.kernel, 2, 1, `${new.target.name}: kernel`)
   }
 
@@ -130,8 +130,8 @@ export class Subsample2d extends Pooling<Subsample2dOptions> {
   } satisfies RulesOf<Subsample2dOptions>
   readonly type = 'Subsample2d'
 
-  constructor(options: Subsample2dOptions) {
-    super(options)
+  constructor(...given: [options: Subsample2dOptions]) {
+    super(...given)
     perDirection(this.options.kernel, 2, 1, 'Subsample2d: kernel')
   }
 
@@ -272,8 +272,8 @@ export class Maxout extends Pooling<MaxoutOptions> {
   static override readonly rules: OptionRules = { groupSize: 'count' } satisfies RulesOf<MaxoutOptions>
   readonly type = 'Maxout'
 
-  constructor(options: MaxoutOptions) {
-    super(options)
+  constructor(...given: [options: MaxoutOptions]) {
+    super(...given)
     perDirection(this.options.groupSize, 1, 1, 'Maxout: groupSize')
   }
 

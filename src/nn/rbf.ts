@@ -14,7 +14,7 @@ import { sum } from '../ops/reduce.js'
 import { perDirection } from '../plan/window.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { full, tensor } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
@@ -47,8 +47,8 @@ export class RBF extends LoweredLayer<RBFOptions> {
   } satisfies RulesOf<RBFOptions>
   readonly type = 'RBF'
 
-  constructor(options: RBFOptions) {
-    super(options)
+  constructor(...given: [options: RBFOptions]) {
+    super(...given)
     const { codes, units } = this.options
     perDirection(units, 1, 1, 'RBF: units')
     const isCode = (code: unknown): boolean => typeof code === 'string' && /^[#.]+$/.test(code)
@@ -121,6 +121,7 @@ export interface RbfLossOptions {
  * equation 9 of the paper, with the sign of our answers. It is the cross-entropy with one more class, whose answer is −j.
  */
 export function rbfLoss(answers: Tensor, target: Labels | Distributions, options: RbfLossOptions = {}): Tensor {
+  checkCount('rbfLoss', 3, arguments)
   checkKeys('rbfLoss', options, { rubbish: 0 } satisfies Names<RbfLossOptions>)
   const { rubbish = 1 } = options
   checkTensor(answers, 'rbfLoss', 'answers')

@@ -1,7 +1,7 @@
 /** Models from their JSON form. */
 import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import * as activations from './activation.js'
@@ -71,8 +71,7 @@ function layerFrom(config: unknown, where: string): Layer {
     throw new FormatError(`${where}: trainable must be true or false, given ${inWords(trainable)}`)
   }
   const Class = classes.get(type)
-  if (!Class)
-    throw new FormatError(`${where}: there is no layer type ${inWords(type)}; known are ${layerTypes.join(', ')}`)
+  if (!Class) throw new FormatError(`${where}: ${unknownName('layer type', type, layerTypes)}`)
   const layer = new Class(options as never)
   layer.trainable = trainable
   return layer
@@ -181,14 +180,18 @@ function isShallow(value: unknown): boolean {
  * @throws FormatError that names `name` and the part that does not fit.
  */
 export function modelFromJSON(config: unknown, name = 'model'): Graph {
+  checkCount('modelFromJSON', 2, arguments)
   if (typeof name !== 'string') throw wrongKind('modelFromJSON: name', 'a text for messages', name)
-  if (!isObject(config) || (config['type'] !== 'Sequential' && config['type'] !== 'Graph'))
-    throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'`)
+  const type = isObject(config) ? config['type'] : undefined
+  if (!isObject(config) || (type !== 'Sequential' && type !== 'Graph')) {
+    const other = typeof type === 'string' ? `: ${unknownName('model type', type, ['Sequential', 'Graph'])}` : ''
+    throw new FormatError(`${name}: expected an object of type 'Sequential' or 'Graph'${other}`)
+  }
   if (!isShallow(config)) {
     throw new FormatError(`${name}: it is nested more than ${MAX_DEPTH} levels deep, which no model is`)
   }
   try {
-    return config['type'] === 'Graph' ? graphFrom(config, name) : chainFrom(config, name)
+    return type === 'Graph' ? graphFrom(config, name) : chainFrom(config, name)
   } catch (error) {
     if (error instanceof FormatError || isOutOfMemory(error)) throw error
     // Whatever else a layer stumbles over is the file's fault.

@@ -1,6 +1,6 @@
 /** A chain of layers. */
 import { ArgumentError } from '../runtime/errors.js'
-import { checkKeys } from '../runtime/options.js'
+import { checkCount, checkKeys } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { Graph, type ModelOptions } from './graph.js'
@@ -26,6 +26,7 @@ export interface SequentialConfig {
 /** A model whose layers are applied one after another; its nodes are numbered from 0. */
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
+    checkCount('Sequential', 2, arguments)
     if (!Array.isArray(layers))
       throw new ArgumentError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
     checkKeys('Sequential', given, modelNames, { input: 0 })

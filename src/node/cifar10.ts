@@ -7,6 +7,7 @@ import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
 import type { Split } from './mnist.js'
 import { firstFile } from './reading.js'
+import { checkCount } from '../runtime/options.js'
 
 const trainingFiles = [1, 2, 3, 4, 5].map((number) => `data_batch_${number}.bin`)
 const testFile = 'test_batch.bin'
@@ -23,6 +24,7 @@ const advice =
  * @throws FormatError that names the files which are missing and where to get them, or a file that is damaged
  */
 export async function loadCifar10(dataDirectory?: string): Promise<Split<ImageDataset>> {
+  checkCount('loadCifar10', 1, arguments)
   const files = [...trainingFiles, testFile]
   if (dataDirectory === undefined)
     throw new FormatError(`CIFAR-10: no directory is named that has ${files.join(', ')}; ${advice}`)

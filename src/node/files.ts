@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { checkPath } from '../runtime/check.js'
 import { ToeplitzError } from '../runtime/errors.js'
 import { codeOf, isA, shown } from './reading.js'
+import { checkCount } from '../runtime/options.js'
 
 export { codeOf, isA, largestFile, readFileOrExplain, shown, type ReadOptions } from './reading.js'
 
@@ -22,6 +23,7 @@ export const isTemporary = (name: string): boolean => /^\.toeplitz-[0-9a-f-]{36}
  *   file removed
  */
 export async function writeFileAtomically(path: string, bytes: Uint8Array): Promise<void> {
+  checkCount('writeFileAtomically', 2, arguments)
   checkPath(path, 'writeFileAtomically: the path')
   let temporary: string | undefined
   try {
@@ -77,6 +79,7 @@ export const removeFile = (path: string): Promise<void> => changing(path, rm(pat
  * @throws ToeplitzError with code FILE when that is not possible
  */
 export async function ensureDirectory(path: string): Promise<void> {
+  checkCount('ensureDirectory', 1, arguments)
   checkPath(path, 'ensureDirectory: the path')
   await makeDirectory(path)
 }

@@ -8,7 +8,7 @@ import { decodeImage } from '../formats/decode.js'
 import { checkPreprocessing, plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { checkCallback, checkList, checkNumber, checkPath, checkSwitch } from '../runtime/check.js'
-import { checkKeys, defined, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
 import { isA, readFileOrExplain } from './files.js'
 import { foldersIn, listPictures, tellBeside, type Listing, type OtherFiles } from './listing.js'
@@ -92,6 +92,7 @@ async function checkDirectory(path: string): Promise<void> {
  *   with code FILE, here or when a picture is read, when the system refuses to read it; OutOfMemoryError
  */
 export async function openImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<ImageFiles> {
+  checkCount('openImageFolder', 2, arguments)
   checkFolder('openImageFolder', directory, options)
   return openPictures(directory, options)
 }
@@ -138,6 +139,7 @@ export interface FolderSplit extends Split<ImageFiles> {
  * @throws FormatError as `openImageFolder`, or when there is one class alone; ShapeError when the parts have different classes
  */
 export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<FolderSplit> {
+  checkCount('loadImageFolder', 2, arguments)
   checkFolder('loadImageFolder', directory, options)
   await checkDirectory(directory)
   const parts = await partsOf(directory)

@@ -9,6 +9,7 @@ import { checkPath } from '../runtime/check.js'
 import { FormatError } from '../runtime/errors.js'
 import { isA, readFileOrExplain } from './files.js'
 import { firstFile } from './reading.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Paths of the four files, each IDX or IDX compressed with gzip. */
 export interface MnistFiles {
@@ -126,6 +127,7 @@ export function findMnist(dataDirectory?: string): Promise<MnistFiles> {
  * @throws ShapeError when training and test pictures differ in size
  */
 export async function loadMnist(dataDirectory?: string, limits?: DataLimits): Promise<Split<ImageDataset>> {
+  checkCount('loadMnist', 2, arguments)
   return loadFiles(await findMnist(dataDirectory), undefined, limits)
 }
 
@@ -137,6 +139,7 @@ export async function loadMnist(dataDirectory?: string, limits?: DataLimits): Pr
  * @throws as `loadMnist`
  */
 export async function loadFashionMnist(dataDirectory?: string, limits?: DataLimits): Promise<Split<ImageDataset>> {
+  checkCount('loadFashionMnist', 2, arguments)
   return loadFiles(await findFiles(fashionMnist, dataDirectory), fashionClasses, limits)
 }
 

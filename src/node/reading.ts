@@ -8,7 +8,7 @@ import type { Dirent, Stats } from 'node:fs'
 import { constants, lstat, open, opendir, stat, type FileHandle } from 'node:fs/promises'
 import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { checkPath } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { nameOf, systemPath } from './names.js'
 
 /** Files that are open at once: a batch of pictures may be larger than the number of handles that a process has. */
@@ -35,6 +35,7 @@ export interface ReadOptions {
  *   disk fails; OutOfMemoryError when it does not fit in memory
  */
 export async function readFileOrExplain(path: string, options: ReadOptions = {}): Promise<Uint8Array> {
+  checkCount('readFileOrExplain', 2, arguments)
   checkPath(path, 'readFileOrExplain: the path')
   checkKeys('readFileOrExplain', options, { maxBytes: 0 } satisfies Names<ReadOptions>)
   const { maxBytes = largestFile } = options
@@ -180,12 +181,13 @@ async function followed(path: string): Promise<Kind> {
  * @throws ToeplitzError with code FILE when that cannot be found out
  */
 export async function isA(kind: 'file' | 'directory', path: string): Promise<boolean> {
+  checkCount('isA', 2, arguments)
   checkPath(path, 'isA: the path')
   return (await kindAt(path)) === kind
 }
 
-/** What the system tells of what a path leads to. @throws as `readFileOrExplain` */
-export async function statOrExplain(path: string): Promise<Stats> {
+/** Size and time of what a path leads to, in bytes and milliseconds. @throws as `readFileOrExplain` */
+export async function statOrExplain(path: string): Promise<{ readonly size: number; readonly mtimeMs: number }> {
   try {
     return await stat(systemPath(path))
   } catch (error) {

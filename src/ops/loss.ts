@@ -351,7 +351,8 @@ const labelEntropy = defineClassLoss(
  * Cross-entropy of softmax(logits) and labels, in nats: −ln p[label], from logits (N, classes, …) and one label for
  * each (N, …); equations (6.29) and (6.30). With `labelSmoothing` ε: (1 − ε) · −ln p[label] + ε · mean of −ln p.
  * Of distributions q, in the shape of the logits or nested likewise: Σ −q · ln p over the classes. They have a gradient as
- * well, and nothing is asked of their sums. `weight` multiplies each −ln p, so that the definition is PyTorch's.
+ * well. As in PyTorch they are computed with as they are: a row need not sum to 1, and negative shares and NaN are not refused.
+ * `weight` multiplies each −ln p, so that the definition is PyTorch's.
  * @returns a scalar, or the losses (N, …) with reduction 'none'. The mean of nothing, where every row is ignored, is NaN.
  * @throws ShapeError when shapes or options do not fit, or a label is no class.
  */

@@ -3,6 +3,7 @@ import { parallel } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Optimizer, type OptimizerParameters } from './optimizer.js'
+import { checkCount } from '../runtime/options.js'
 
 export interface AdagradOptions {
   /** Learning rate; default 0.01. */
@@ -31,6 +32,7 @@ const defaults: Required<AdagradOptions> = {
  */
 export class Adagrad extends Optimizer<AdagradOptions> {
   constructor(parameters: OptimizerParameters<AdagradOptions>, options?: AdagradOptions) {
+    checkCount('Adagrad', 2, arguments)
     super('Adagrad', parameters, options, defaults, ({ initialAccumulatorValue }) => ({ sum: initialAccumulatorValue }))
   }
 

@@ -4,6 +4,7 @@ import { ArgumentError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer, type OptimizerParameters } from './optimizer.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Options of `Adam` and `AdamW`. */
 export interface AdamOptions {
@@ -73,6 +74,7 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
  */
 export class Adam extends AdamFamily {
   constructor(parameters: OptimizerParameters<AdamOptions>, options?: AdamOptions) {
+    checkCount('Adam', 2, arguments)
     super('Adam', parameters, options, false)
   }
 }
@@ -83,6 +85,7 @@ export class Adam extends AdamFamily {
  */
 export class AdamW extends AdamFamily {
   constructor(parameters: OptimizerParameters<AdamOptions>, options?: AdamOptions) {
+    checkCount('AdamW', 2, arguments)
     super('AdamW', parameters, options, true)
   }
 }

@@ -4,7 +4,7 @@ import { kernels } from '../runtime/core.js'
 import { ArgumentError, DisposedError, ShapeError } from '../runtime/errors.js'
 import { checkList, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
-import { checkKeys, defined } from '../runtime/options.js'
+import { checkCount, checkKeys, defined } from '../runtime/options.js'
 import { full } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { keep, scope, Tensor } from '../tensor/tensor.js'
@@ -154,6 +154,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
    * @throws ShapeError, DisposedError when the gradients are not those of the parameters.
    */
   step(gradients: readonly Tensor[]): void {
+    checkCount(`${this.name}: step`, 1, arguments)
     this.#checkLive()
     this.#checkGradients(gradients)
     let index = 0
@@ -186,6 +187,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
    * @throws ShapeError when it is another's; nothing has changed then.
    */
   loadState(state: OptimizerState): void {
+    checkCount(`${this.name}: loadState`, 1, arguments)
     this.#checkLive()
     const what = `${this.name}: the state`
     checkObject(state, what, 'what state() gave', ['numbers', 'tensors'])

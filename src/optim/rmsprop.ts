@@ -3,6 +3,7 @@ import { parallel } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { checkOption, Optimizer, type OptimizerParameters } from './optimizer.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Options of `RMSprop`. */
 export interface RMSpropOptions {
@@ -27,6 +28,7 @@ const defaults: Required<RMSpropOptions> = { lr: 0.01, alpha: 0.99, eps: 1e-8, m
  */
 export class RMSprop extends Optimizer<RMSpropOptions> {
   constructor(parameters: OptimizerParameters<RMSpropOptions>, options?: RMSpropOptions) {
+    checkCount('RMSprop', 2, arguments)
     super('RMSprop', parameters, options, defaults, ({ alpha, momentum }) => {
       checkOption('RMSprop', 'alpha', alpha, { from: 0, below: 1 })
       return momentum > 0 ? { square: 0, velocity: 0 } : { square: 0 }

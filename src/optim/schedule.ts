@@ -5,7 +5,7 @@
 import { kernels } from '../runtime/core.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { needKeys } from '../runtime/options.js'
+import { checkCount, needKeys } from '../runtime/options.js'
 import { checkOption } from './optimizer.js'
 
 /** The learning rate of a step, counted from 0. */
@@ -24,12 +24,14 @@ const checked =
 
 /** The same learning rate for ever. */
 export function constant(lr: number): Schedule {
+  checkCount('constant', 1, arguments)
   checkOption('constant', 'lr', lr, { from: 0 })
   return checked('constant', () => lr)
 }
 
 /** Stairs: lr · gammaⁿ, where n = ⌊step / every⌋; gamma defaults to 0.1. */
 export function step(options: { lr: number; every: number; gamma?: number }): Schedule {
+  checkCount('step', 1, arguments)
   needKeys('step', options, { lr: 0, every: 0, gamma: 0 })
   const { lr, every, gamma = 0.1 } = options
   checkOption('step', 'lr', lr, { from: 0 })
@@ -40,6 +42,7 @@ export function step(options: { lr: number; every: number; gamma?: number }): Sc
 
 /** Exponential decay: lr · gamma^step. */
 export function exponential(options: { lr: number; gamma: number }): Schedule {
+  checkCount('exponential', 1, arguments)
   needKeys('exponential', options, { lr: 0, gamma: 0 })
   const { lr, gamma } = options
   checkOption('exponential', 'lr', lr, { from: 0 })
@@ -52,6 +55,7 @@ export function exponential(options: { lr: number; gamma: number }): Schedule {
  * minimum + (lr − minimum) · (1 + cos(π · step / steps)) / 2 (Loshchilov & Hutter 2017, equation 5).
  */
 export function cosine(options: { lr: number; steps: number; minimum?: number }): Schedule {
+  checkCount('cosine', 1, arguments)
   needKeys('cosine', options, { lr: 0, steps: 0, minimum: 0 })
   const { lr, steps, minimum = 0 } = options
   checkOption('cosine', 'lr', lr, { from: 0 })
@@ -65,6 +69,7 @@ export function cosine(options: { lr: number; steps: number; minimum?: number })
 
 /** A straight line from `lr` to `end` (default 0) over `steps` steps, and `end` after them. */
 export function linear(options: { lr: number; steps: number; end?: number }): Schedule {
+  checkCount('linear', 1, arguments)
   needKeys('linear', options, { lr: 0, steps: 0, end: 0 })
   const { lr, steps, end = 0 } = options
   checkOption('linear', 'lr', lr, { from: 0 })
@@ -78,6 +83,7 @@ export function linear(options: { lr: number; steps: number; end?: number }): Sc
  * The first step already has 1 / steps of that rate (Goyal et al. 2017).
  */
 export function warmup(steps: number, after: Schedule): Schedule {
+  checkCount('warmup', 2, arguments)
   checkSteps('warmup', 'steps', steps)
   if (typeof after !== 'function') {
     throw new ArgumentError(`warmup: after must be a schedule, such as constant(0.1), given ${inWords(after)}`)

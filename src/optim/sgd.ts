@@ -4,6 +4,7 @@ import { ArgumentError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { Optimizer, type OptimizerParameters, type ParameterGroup } from './optimizer.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Options of `SGD`. */
 export interface SGDOptions {
@@ -36,6 +37,7 @@ export class SGD extends Optimizer<SGDOptions> {
   constructor(parameters: readonly Tensor[], options: SGDOptions)
   constructor(groups: readonly ParameterGroup<SGDOptions>[], options?: Partial<SGDOptions>)
   constructor(parameters: OptimizerParameters<SGDOptions>, options?: Partial<SGDOptions>) {
+    checkCount('SGD', 2, arguments)
     super('SGD', parameters, options, defaults, ({ momentum, nesterov, dampening }) => {
       if (nesterov && (momentum === 0 || dampening !== 0)) {
         throw new ArgumentError(

@@ -79,24 +79,48 @@ export function defined<T extends object>(options: T | undefined): { [key in key
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never
 }
 
+/** Whether an object is made as options are, by braces. */
+function isPlain(given: unknown): given is object {
+  if (typeof given !== 'object' || given === null) return false
+  const prototype: unknown = Object.getPrototypeOf(given)
+  return prototype === null || prototype === Object.prototype
+}
+
+/** A surplus argument in words: options by their names. */
+const surplusInWords = (given: unknown): string =>
+  isPlain(given) ? `{ ${Object.keys(given).join(', ')} }` : inWords(given)
+
 /**
- * @throws ShapeError where options stand behind the last argument of a function, which would be ignored: an object, or what
- * other libraries take there, a word or true
+ * `given`: the `arguments` of a function, or a list of them. Those that `list.map` gives are let through: the index and the list.
+ * @throws ShapeError where there are more than `most`, which would be ignored
+ */
+export function checkCount(name: string, most: number, given: ArrayLike<unknown>): void {
+  if (given.length <= most) return
+  const all = Array.from(given)
+  const [value, index, list] = all
+  const surplus = all.slice(most).find((more) => more !== undefined)
+  const isMapped = all.length === 3 && Array.isArray(list) && list[index as number] === value
+  if (surplus === undefined || isMapped) return
+  throw new ArgumentError(`${name}: there is no argument ${most + 1}, given ${surplusInWords(surplus)}`)
+}
+
+/**
+ * @throws ShapeError where something stands behind the last argument of a function, which would be ignored: options, or what other
+ * libraries take there, a word, true, a tensor or a function. What goes through a list, a map or a set gives other things there.
  */
 function checkSurplus(name: string, arity: number, given: unknown): void {
-  let shown = inWords(given)
-  if (typeof given === 'object') {
-    const prototype: unknown = Object.getPrototypeOf(given)
-    if (prototype !== null && prototype !== Object.prototype) return
-    shown = `{ ${Object.keys(given as object).join(', ')} }`
-  } else if (typeof given !== 'string' && given !== true) return
-  throw new ArgumentError(`${name}: there are no options behind argument ${arity}, given ${shown}`)
+  const isOptions = isPlain(given) || typeof given === 'string' || given === true
+  if (isOptions) {
+    throw new ArgumentError(`${name}: there are no options behind argument ${arity}, given ${surplusInWords(given)}`)
+  }
+  const isThing = typeof given === 'function' || (typeof given === 'object' && !(Symbol.iterator in (given as object)))
+  if (isThing) throw new ArgumentError(`${name}: there is no argument ${arity + 1}, given ${inWords(given)}`)
 }
 
 /**
  * A function of the package that takes `arity` arguments, four at most, optional ones and options included. It refuses an object
- * of options behind the last of them, as in `relu(x, { inplace: true })`, a word and true. What else stands there is ignored, as JavaScript does,
- * so that `list.map(relu)` works, which gives the index and the list too.
+ * of options behind the last of them, as in `relu(x, { inplace: true })`, a word, true, a tensor and a function. What else stands
+ * there is ignored, as JavaScript does, so that `list.map(relu)` works, which gives the index and the list too.
  */
 /* @__NO_SIDE_EFFECTS__ */
 export function withArity<F extends (...given: never[]) => unknown>(name: string, arity: number, call: F): F {

@@ -17,6 +17,7 @@ import { inWords } from '../runtime/text.js'
 import { checkFunction } from '../runtime/check.js'
 import type { CallList } from '../runtime/calls.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Numbers are asked for that a pass has yet to compute: it is only being planned. Who plans catches it. */
 export class UnplannedError extends ToeplitzError {
@@ -213,6 +214,15 @@ const MOST_SHOWN = 8
 const FIRST = 5
 const LAST = 3
 
+/** Another tensor over a storage. */
+const over = (storage: Storage, shape: Shape): Tensor => new Tensor(storage.retain(), shape)
+
+const isTensor = (value: unknown): value is Tensor => value instanceof Tensor
+
+/*
+ * No class of the package names itself inside of its body: esbuild would call it _Tensor then, and so would consoles, which
+ * show the name that the class has in its source.
+ */
 /**
  * An array of float32 in linear memory, in row-major order. Not seen by the garbage collector: dispose it, or make it
  * in a `scope`.
@@ -319,12 +329,14 @@ export class Tensor {
 
   /** A copy of the elements in row-major order. */
   data(): Float32Array {
+    if (arguments.length > 0) checkCount('data', 0, arguments)
     planner?.read()
     return floatsAt(this.pointer, this.size).slice()
   }
 
   /** The only element. @throws ShapeError when there are more. */
   item(): number {
+    if (arguments.length > 0) checkCount('item', 0, arguments)
     if (this.size !== 1)
       throw new ShapeError(`item: a tensor of shape ${showShape(this.shape)} has ${this.size} elements, not 1`)
     planner?.read()
@@ -333,18 +345,20 @@ export class Tensor {
 
   /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
   reshape(shape: Shape): Tensor {
+    if (arguments.length > 1) checkCount('reshape', 1, arguments)
     const { storage } = this
     const resolved = resolveShape(this, shape)
-    return new Tensor(storage.retain(), resolved)
+    return over(storage, resolved)
   }
 
   /** Another handle on the same elements, disposed on its own. */
   alias(): Tensor {
-    return new Tensor(this.storage.retain(), this.shape)
+    return over(this.storage, this.shape)
   }
 
   /** Overwrites the elements in place: for loading weights. Never use it on a tensor whose gradient is pending. */
   assign(values: ArrayLike<number>): void {
+    if (arguments.length > 1) checkCount('assign', 1, arguments)
     const given = (values as ArrayLike<number> | undefined | null)?.length
     if (given !== this.size) {
       throw new ShapeError(
@@ -371,7 +385,10 @@ export class Tensor {
     this.dispose()
   }
 
-  /** Shape, type and elements, of many the first and the last, for reading: what consoles show. */
+  /**
+   * Shape, type and elements, of many the first and the last: what Node, Deno and Bun print of a tensor. A browser's console asks for
+   * no text; log `String(tensor)` there.
+   */
   toString(): string {
     const shape = showShape(this.shape)
     if (this.#disposed) return `Tensor ${shape} (disposed)`
@@ -386,13 +403,13 @@ export class Tensor {
   }
 
   static {
-    // Whatever a bundler calls the class. Node and Bun ask for the first of the methods, Deno for the second.
+    // Node and Bun ask for the first of the methods, Deno for the second.
     const inspect = {
       value(this: unknown): string {
-        return this instanceof Tensor ? this.toString() : 'Tensor {}'
+        return isTensor(this) ? this.toString() : 'Tensor {}'
       },
     }
-    Object.defineProperties(Tensor.prototype, {
+    Object.defineProperties(this.prototype, {
       [Symbol.toStringTag]: { value: 'Tensor' },
       [Symbol.for('nodejs.util.inspect.custom')]: inspect,
       [Symbol.for('Deno.customInspect')]: inspect,
@@ -496,6 +513,7 @@ export function owned(tensor: Tensor): Tensor {
  * @throws UnsupportedError when the function is asynchronous.
  */
 export function scope<T>(use: () => T): T {
+  if (arguments.length > 1) checkCount('scope', 1, arguments)
   checkFunction(use, 'scope: its argument')
   const made: Made = { newest: undefined, holders: undefined }
   scopes.push(made)

@@ -7,6 +7,7 @@ import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
 import { shuffleStream } from '../tensor/streams.js'
 import { inWords } from '../runtime/text.js'
 import { batchesOf } from './count.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Inputs (N, …) and what is wanted for them. */
 export interface Batch<Target> {
@@ -84,6 +85,7 @@ function rowsOf(x: Rows, shape: Shape, indices: Int32Array): Tensor {
  * @throws ShapeError unless there are as many of the one as of the other.
  */
 export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examples<Target> {
+  checkCount('tensorExamples', 3, arguments)
   const isRows = (list: unknown): list is Rows =>
     list instanceof Tensor || (ArrayBuffer.isView(list) && !(list instanceof DataView))
   if (!isRows(x)) throw wrongKind('tensorExamples: x', 'a Tensor or a typed array', x)
@@ -129,6 +131,7 @@ export function arrayExamples<Label, Item extends { readonly y: Label }>(
   list: readonly Item[],
   toTensor: (item: Item) => Tensor,
 ): Examples<Item['y'][]> {
+  checkCount('arrayExamples', 2, arguments)
   checkList(list, 'arrayExamples: the list')
   checkFunction(toTensor, 'arrayExamples: toTensor', 'a function of an item that gives a Tensor')
   const batch = (indices: Int32Array): Batch<Item['y'][]> => {
@@ -160,6 +163,7 @@ const MOST_EXAMPLES = 2 ** 29
  * @throws ShapeError when the size, the seed or the epoch is not a whole number in its range.
  */
 export function permutation(size: number, seed: number, epoch: number): Int32Array {
+  checkCount('permutation', 3, arguments)
   const check = (value: number, most: number, what: string): void => {
     if (!Number.isInteger(value) || value < 0 || value > most) {
       throw new ArgumentError(`permutation: ${what} must be a whole number from 0 to ${most}, not ${inWords(value)}`)
@@ -213,6 +217,7 @@ const lacking = (what: string): ShapeError =>
 
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
 export function checkBatches(data: { readonly size: number }, options: BatchOptions): void {
+  checkCount('checkBatches', 2, arguments)
   if (Array.isArray(data)) throw lacking('of a list of inputs and one of labels, give { x, y }')
   const { size } = Object(data) as { readonly size: unknown }
   if (typeof size !== 'number')

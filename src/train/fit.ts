@@ -15,6 +15,7 @@ import type {
   StepEvent,
   Trainable,
 } from './options.js'
+import { checkCount } from '../runtime/options.js'
 
 /**
  * Averages of the loss and the metrics over examples, without training.
@@ -25,6 +26,7 @@ export async function evaluate<Target, Output = Tensor, Name extends string = ne
   examples: TrainingData<Target>,
   options: EvaluateOptions<Target, Output, Name>,
 ): Promise<Averages<Name>> {
+  checkCount('evaluate', 3, arguments)
   const { evaluateAll } = await import('./loop.js')
   const measured = await evaluateAll(model, examples, options as EvaluateOptions<Target, Output>)
   if (measured) return measured
@@ -94,6 +96,7 @@ export function fit<Target, Output = Tensor, Name extends string = never>(
   data: TrainingData<Target>,
   options: FitOptions<Target, Output, Name>,
 ): FitRun<Name> {
+  checkCount('fit', 3, arguments)
   return new FitRun<Name>(async function* (report) {
     const { run } = await import('./loop.js')
     const events = run(model, data, options as FitOptions<Target, Output>, report)

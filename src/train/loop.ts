@@ -20,7 +20,7 @@ import {
   checkSwitch,
   wrongKind,
 } from '../runtime/check.js'
-import { checkKeys, needKeys, type Names } from '../runtime/options.js'
+import { checkKeys, needKeys, unknownName, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, restoring, scope, Tensor } from '../tensor/tensor.js'
@@ -29,6 +29,7 @@ import { readAhead } from './batches.js'
 import {
   checkBatches,
   tensorExamples,
+  type Arrays,
   type DistantExamples,
   type Examples,
   type ReadBatch,
@@ -120,8 +121,13 @@ function examplesOf<Target>(
   data: TrainingData<Target>,
   model: Trainable<never> | Trainable<unknown>,
 ): Examples<Target> | DistantExamples<Target> {
-  if (Object(data) !== data || !('x' in data) || 'batch' in data || 'read' in data) return data as Examples<Target>
-  const { x, y } = data
+  const isMade = Object(data) !== data || Array.isArray(data) || 'batch' in data || 'read' in data || 'size' in data
+  const names = isMade ? [] : Object.keys(data)
+  if (names.length === 0) return data as Examples<Target>
+  const known = Object.keys({ x: 0, y: 0 } satisfies Names<Arrays<Target>>)
+  const unknown = names.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new ArgumentError(`fit: the data: ${unknownName('member', unknown, known)}`)
+  const { x, y } = data as Arrays<Target>
   const { input } = model as { readonly input?: Shape }
   if (!(x instanceof Tensor) && !input) {
     throw new ShapeError(

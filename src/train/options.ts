@@ -159,11 +159,11 @@ export interface FitCallbacks<Name extends string = string> {
 }
 
 /** When to stop because nothing gets better. */
-export interface EarlyStopping {
+export interface EarlyStopping<Name extends string = string> {
   /** Epochs without improvement after which training ends. */
   readonly patience: number
   /** What must improve on the validation examples: 'loss' (lower is better) or a metric (higher is). Default 'loss'. */
-  readonly monitor?: string
+  readonly monitor?: 'loss' | NoInfer<Name>
   /** By how much it must, to count. Default 0. A value that is not a finite number never counts. */
   readonly minimumChange?: number
   /** Whether the model has the weights of the best epoch at the end, which takes their memory once more. Default true. */
@@ -200,7 +200,7 @@ export interface FitOptions<Target, Output = Tensor, Name extends string = strin
   /** Examples to measure after each epoch. */
   readonly validation?: TrainingData<Target>
   /** Ends training when validation stops improving, and goes back to the best weights. */
-  readonly earlyStopping?: EarlyStopping
+  readonly earlyStopping?: EarlyStopping<Name>
   /** Called after each step and epoch. */
   readonly callbacks?: FitCallbacks<Name>
   /** Ends training after the step in progress, and validation after its batch in progress. */

@@ -1,5 +1,6 @@
 /** Batches for programs of their own: what `fit` reads too, loaded when it is first used. */
 import type { Batch, BatchOptions, DistantExamples, Examples, ReadBatch } from './examples.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Batches of an epoch as they were read, `prefetch` of them ahead of the one that is being used. */
 export async function* readBatches<Target>(
@@ -19,6 +20,7 @@ export async function* batches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
   options: BatchOptions,
 ): AsyncGenerator<Batch<Target> & { readonly number: number; readonly indices: Int32Array }, void> {
+  checkCount('batches', 2, arguments)
   const { makeBatches } = await import('./batches.js')
   yield* makeBatches(data, options)
 }

@@ -3,6 +3,7 @@
  * 11.4.4), or on a grid. What is searched is up to the caller: a trial is a function of some numbers that gives a score.
  */
 import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialFunction } from './trials.js'
+import { checkCount } from '../runtime/options.js'
 
 /**
  * Random search, coarse to fine. Each round draws its trials from a Latin hypercube: with n trials, every n-th of a range
@@ -10,6 +11,7 @@ import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialFunctio
  * @throws ShapeError when an option does not fit; errors of `evaluate` other than DivergedError are passed on.
  */
 export async function randomSearch(evaluate: TrialFunction, options: RandomSearchOptions): Promise<SearchResult> {
+  checkCount('randomSearch', 2, arguments)
   return (await import('./rounds.js')).searchAtRandom(evaluate, options)
 }
 
@@ -18,5 +20,6 @@ export async function randomSearch(evaluate: TrialFunction, options: RandomSearc
  * @throws ShapeError when a name has no value; errors of `evaluate` other than DivergedError are passed on.
  */
 export async function gridSearch(evaluate: TrialFunction, options: GridSearchOptions): Promise<SearchResult> {
+  checkCount('gridSearch', 2, arguments)
   return (await import('./rounds.js')).searchGrid(evaluate, options)
 }

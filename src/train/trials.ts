@@ -1,6 +1,7 @@
 /** What searches of hyperparameters take and tell. */
 import type { Signal } from '../runtime/platform.js'
 import { checkList, checkObject } from '../runtime/check.js'
+import { checkCount } from '../runtime/options.js'
 
 /** An interval to draw from: evenly over the logarithm (default), or over the numbers themselves. */
 export interface SearchRange {
@@ -77,6 +78,7 @@ export interface GridSearchOptions extends SearchCallbacks {
 
 /** Trials with a score, the best first; the earlier of equals. */
 export function ranked(trials: readonly Trial[]): Trial[] {
+  checkCount('ranked', 1, arguments)
   checkList(trials, 'ranked: the trials', 'a list, such as those of a search')
   for (const trial of trials) checkObject(trial, 'ranked: a trial')
   return trials

@@ -4,6 +4,7 @@ import { ShapeError } from '../runtime/errors.js'
 import { checkModel } from '../runtime/check.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, type Tensor } from '../tensor/tensor.js'
+import { checkCount } from '../runtime/options.js'
 
 /** The output of one layer. */
 export interface Activation {
@@ -19,6 +20,7 @@ export interface Activation {
  * @throws ShapeError when x does not fit the model.
  */
 export function activations(model: Graph, x: Tensor): Activation[] {
+  checkCount('activations', 2, arguments)
   checkModel(model, 'activations: the model')
   checkTensor(x, 'activations', 'x')
   const { input } = model

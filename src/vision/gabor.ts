@@ -5,7 +5,7 @@
 import { perDirection } from '../plan/window.js'
 import { kernels } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { tensor } from '../tensor/create.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -50,6 +50,7 @@ const gaborNames = {
  * @throws ShapeError when an option is not a finite number, the size not whole, or above 2^22 pixels.
  */
 export function gabor(options: GaborOptions): Tensor {
+  checkCount('gabor', 1, arguments)
   checkKeys('gabor', options ?? null, gaborNames)
   const [R, S] = perDirection(options.size, 2, 1, 'gabor: size') as [number, number]
   const { alpha = 1, betaX = 0.1, betaY = 0.1, frequency = 1, phase = 0, tau = 0 } = options

@@ -6,7 +6,7 @@ import { perDirection, type PerDirection } from '../plan/window.js'
 import { softmax } from '../ops/softmax.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { checkSize } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
@@ -49,6 +49,7 @@ export interface OcclusionMap {
  * @throws ShapeError when picture, model or options do not fit.
  */
 export function occlusionMap(model: Classifier, x: Tensor, options: OcclusionOptions = {}): OcclusionMap {
+  checkCount('occlusionMap', 3, arguments)
   checkKeys('occlusionMap', options, occlusionNames)
   const [tall, wide] = perDirection(options.size ?? 5, 2, 1, 'occlusionMap: size') as [number, number]
   const [down, across] = perDirection(options.stride ?? 1, 2, 1, 'occlusionMap: stride') as [number, number]

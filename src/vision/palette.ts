@@ -2,6 +2,7 @@
 import { ArgumentError } from '../runtime/errors.js'
 import { checkList, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
+import { checkCount } from '../runtime/options.js'
 
 /** Red, green and blue, 0 to 255. */
 export type Colour = readonly [red: number, green: number, blue: number]
@@ -11,6 +12,7 @@ export type Palette = (place: number) => Colour
 
 /** A palette through colours at equal distances. @throws ShapeError without a stop, or when one is not a colour. */
 export function paletteOf(stops: readonly Colour[]): Palette {
+  checkCount('paletteOf', 1, arguments)
   const whole = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 255
   checkList(stops, 'paletteOf: the stops', 'a list of colours')
   if (stops.length === 0) throw new ArgumentError('paletteOf: a palette needs at least one colour')

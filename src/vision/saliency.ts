@@ -2,7 +2,7 @@
 import { vjp } from '../autodiff/vjp.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { onePicture, targetOf, type Classifier } from './classifier.js'
@@ -58,6 +58,7 @@ export function inputGradient(
  * @throws ShapeError when picture, model or options do not fit.
  */
 export function saliencyMap(model: Classifier, x: Tensor, options: SaliencyOptions = {}): SaliencyMap {
+  checkCount('saliencyMap', 3, arguments)
   checkKeys('saliencyMap', options, { target: 0, kind: 0 } satisfies Names<SaliencyOptions>)
   const { kind = 'magnitude' } = options
   if (kind !== 'magnitude' && kind !== 'contribution') {

@@ -6,7 +6,7 @@ import type { PngImage } from '../formats/png.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { type OwnClampedBytes } from '../runtime/platform.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { Tensor } from '../tensor/tensor.js'
@@ -56,6 +56,7 @@ const isNumbers = (values: unknown): boolean => typeof (Object(values) as ArrayL
 
 /** What the ends of a palette mean for these numbers; those that are not finite do not count. */
 export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): readonly [low: number, high: number] {
+  checkCount('rangeOf', 2, arguments)
   if (typeof range !== 'string') {
     const [low, high, more] = (Array.isArray(range) ? range : []) as readonly (number | undefined)[]
     if (more === undefined && Number.isFinite(low) && Number.isFinite(high) && low! <= high!) return [low!, high!]
@@ -183,6 +184,7 @@ function draw(picture: Picture, tiles: Tiles, tile: number, left: number, top: n
  * @throws ShapeError when shape or options do not fit.
  */
 export function tilePictures(x: Planes, options: TileOptions = {}): Picture[] {
+  checkCount('tilePictures', 2, arguments)
   checkKeys('tilePictures', options, tileNames)
   const tiles = tilesOf(x, options, 'tilePictures')
   return Array.from({ length: tiles.count }, (_, tile) => {
@@ -216,7 +218,10 @@ function gridOf(x: Planes, options: GridOptions, name: string): Picture {
  * The planes of (…, rows, columns) side by side, row by row, with transparent gaps.
  * @throws ShapeError when shape or options do not fit.
  */
-export const tileGrid = (x: Planes, options: GridOptions = {}): Picture => gridOf(x, options, 'tileGrid')
+export function tileGrid(x: Planes, options: GridOptions = {}): Picture {
+  checkCount('tileGrid', 2, arguments)
+  return gridOf(x, options, 'tileGrid')
+}
 
 /**
  * The filters (K, C, R, S) of a convolution: for three channels one coloured tile each, normalized for itself, as
@@ -224,6 +229,7 @@ export const tileGrid = (x: Planes, options: GridOptions = {}): Picture => gridO
  * @throws ShapeError when the weights are not (K, C, R, S) or options do not fit.
  */
 export function filterGrid(weights: Planes, options: GridOptions = {}): Picture {
+  checkCount('filterGrid', 2, arguments)
   checkKeys('filterGrid', options, tileNames, gridNames)
   const { shape } = planesOf(weights, 'filterGrid')
   if (shape.length !== 4) throw new ShapeError(`filterGrid: expected filters (K, C, R, S), given ${showShape(shape)}`)
@@ -238,6 +244,7 @@ export function filterGrid(weights: Planes, options: GridOptions = {}): Picture 
  * @throws ShapeError when the maps are of several inputs or options do not fit.
  */
 export function featureMapGrid(maps: Planes, options: GridOptions = {}): Picture {
+  checkCount('featureMapGrid', 2, arguments)
   const { shape } = planesOf(maps, 'featureMapGrid')
   if (shape.length === 3 || (shape.length === 4 && shape[0] === 1)) return gridOf(maps, options, 'featureMapGrid')
   throw new ShapeError(

@@ -14,7 +14,7 @@ import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { MaxPool2d } from '../nn/pool.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
 
 export interface AlexNetOptions extends ZooOptions {
@@ -62,6 +62,7 @@ export const classifierOutputs = ['fc8', 'softmax'] as const
  * fc(4096) - fc(4096) - fc(1000), for (3, 227, 227). Outputs: `fc8`, the logits, and `softmax`.
  */
 export function alexnet(options: AlexNetOptions = {}): Graph {
+  checkCount('alexnet', 1, arguments)
   checkKeys('alexnet', options, zooNames, { groups: 0, order: 0 } satisfies Names<
     Omit<AlexNetOptions, keyof ZooOptions>
   >)
@@ -119,6 +120,7 @@ export interface ZFNetOptions extends ZooOptions {
  * the logits, and `softmax`.
  */
 export function zfnet(options: ZFNetOptions = {}): Graph {
+  checkCount('zfnet', 1, arguments)
   checkKeys('zfnet', options, zooNames, { maps: 0 } satisfies Names<Omit<ZFNetOptions, keyof ZooOptions>>)
   const { input = [3, 224, 224], classes = 1000, width, maps = [512, 1024, 512], weightInit = gaussian(0.01) } = options
   checkList(maps, 'zfnet: maps', 'three numbers of maps')

@@ -7,7 +7,7 @@ import type { Initializer } from '../nn/initialize.js'
 import { Linear } from '../nn/linear.js'
 import { MaxPool2d } from '../nn/pool.js'
 import { Sequential } from '../nn/sequential.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { modelOptions } from './options.js'
 
 /** Options of `convnet`. */
@@ -25,6 +25,7 @@ export interface ConvNetOptions extends ModelOptions {
  * layer. The outputs are logits: softmax is part of the loss.
  */
 export function convnet(options: ConvNetOptions = {}): Sequential {
+  checkCount('convnet', 1, arguments)
   checkKeys('convnet', options, {
     input: 0,
     classes: 0,

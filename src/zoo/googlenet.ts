@@ -12,7 +12,7 @@ import { Concat, Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
 
 /** Options of `googlenet`. */
@@ -57,6 +57,7 @@ const AUXILIARY_WEIGHT = 0.3
  * Weights are Glorot's.
  */
 export function googlenet(options: GoogLeNetOptions = {}): Graph {
+  checkCount('googlenet', 1, arguments)
   checkKeys('googlenet', options, zooNames, { auxiliary: 0, normalize: 0 } satisfies Names<
     Omit<GoogLeNetOptions, keyof ZooOptions>
   >)

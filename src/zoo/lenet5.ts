@@ -14,7 +14,7 @@ import { AvgPool2d, Subsample2d } from '../nn/pool.js'
 import { RBF } from '../nn/rbf.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
 
 /** Options of `lenet5`. */
@@ -61,6 +61,7 @@ const within = (fanIn: number): Initializer => ({ name: 'uniform', low: -2.4 / f
  * and `softmax`. Train it by `rbfLoss`, or by `crossEntropy`.
  */
 export function lenet5(options: LeNet5Options = {}): Graph {
+  checkCount('lenet5', 1, arguments)
   checkKeys('lenet5', options, zooNames, { variant: 0 } satisfies Names<Omit<LeNet5Options, keyof ZooOptions>>)
   const { input = [1, 32, 32], classes = 10, width, variant = 'lecture', weightInit } = options
   const paper = variant === 'paper'

@@ -4,7 +4,7 @@ import type { Initializer } from '../nn/initialize.js'
 import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { modelOptions } from './options.js'
 
 /** Options of `linearClassifier`. */
@@ -19,6 +19,7 @@ export interface LinearClassifierOptions extends ModelOptions {
 
 /** One score for each class, s = W · x + b, over all pixels x. */
 export function linearClassifier(options: LinearClassifierOptions = {}): Sequential {
+  checkCount('linearClassifier', 1, arguments)
   checkKeys('linearClassifier', options, {
     input: 0,
     classes: 0,

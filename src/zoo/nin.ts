@@ -10,7 +10,7 @@ import { Dropout } from '../nn/dropout.js'
 import { Graph, type NodeOptions } from '../nn/graph.js'
 import { Flatten } from '../nn/layout.js'
 import { AvgPool2d, GlobalAvgPool, MaxPool2d } from '../nn/pool.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
 
 /** Options of `nin`. */
@@ -25,6 +25,7 @@ type Maps = readonly [first: number, second: number, third: number]
  * Network in Network. The last feature maps are the classes, and their means the logits. Outputs: `logits`, and `softmax`.
  */
 export function nin(options: NinOptions = {}): Graph {
+  checkCount('nin', 1, arguments)
   checkKeys('nin', options, zooNames, { variant: 0 } satisfies Names<Omit<NinOptions, keyof ZooOptions>>)
   const { variant = 'imagenet', width, weightInit = 'he' } = options
   const small = variant === 'cifar10'

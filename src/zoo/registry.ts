@@ -15,6 +15,7 @@ import { nin } from './nin.js'
 import type { ZooOptions } from './options.js'
 import { twoLayerClassifier } from './twoLayer.js'
 import { vgg } from './vgg.js'
+import { checkCount } from '../runtime/options.js'
 
 export { alexnet, zfnet, type AlexNetOptions, type ZFNetOptions } from './alexnet.js'
 export * from './convnet.js'
@@ -103,6 +104,7 @@ const allowed = (name: string): number => Math.max(2, Math.floor(name.length / 3
 
 /** The names most like one that does not exist, nearest first. */
 export function nearestNames(name: string): string[] {
+  checkCount('nearestNames', 1, arguments)
   if (typeof name !== 'string') return []
   const lower = name.toLowerCase()
   return Object.keys(architectures)
@@ -115,6 +117,7 @@ export function nearestNames(name: string): string[] {
 
 /** An architecture by name. @throws ShapeError that offers the nearest names, or all. */
 export function architecture(name: string): Architecture {
+  checkCount('architecture', 1, arguments)
   const found = Object.hasOwn(architectures, name) ? architectures[name as ArchitectureName] : undefined
   if (found) return found
   const near = nearestNames(name)
@@ -124,9 +127,13 @@ export function architecture(name: string): Architecture {
 }
 
 /** A model by the name of its architecture. @throws ShapeError that offers the nearest names. */
-export const createModel = <Name extends string>(name: KnownName<Name>, options: ZooOptions = {}): Graph =>
-  architecture(name).make(options)
+export function createModel<Name extends string>(name: KnownName<Name>, options: ZooOptions = {}): Graph {
+  checkCount('createModel', 2, arguments)
+  return architecture(name).make(options)
+}
 
 /** The loss that an architecture is trained by. @throws ShapeError when there is none of the name. */
-export const lossOf = <Name extends string>(name: KnownName<Name>): NonNullable<Architecture['loss']> =>
-  architecture(name).loss ?? crossEntropy
+export function lossOf<Name extends string>(name: KnownName<Name>): NonNullable<Architecture['loss']> {
+  checkCount('lossOf', 1, arguments)
+  return architecture(name).loss ?? crossEntropy
+}

@@ -5,7 +5,7 @@ import type { Initializer } from '../nn/initialize.js'
 import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { Sequential } from '../nn/sequential.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { modelOptions } from './options.js'
 
 /** Options of `twoLayerClassifier`. */
@@ -22,6 +22,7 @@ export interface TwoLayerClassifierOptions extends ModelOptions {
 
 /** s = W₂ · max(0, W₁ · x + b₁) + b₂ over all pixels x. */
 export function twoLayerClassifier(options: TwoLayerClassifierOptions = {}): Sequential {
+  checkCount('twoLayerClassifier', 1, arguments)
   checkKeys('twoLayerClassifier', options, {
     input: 0,
     hidden: 0,

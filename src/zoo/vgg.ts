@@ -9,7 +9,7 @@ import { Conv2d } from '../nn/conv.js'
 import { Graph, type NodeOptions } from '../nn/graph.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { MaxPool2d } from '../nn/pool.js'
-import { checkKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { classifier, classifierOutputs } from './alexnet.js'
 import { modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
 
@@ -64,6 +64,7 @@ export interface VggOptions extends ZooOptions {
  * Weights are He's; `initializeFromA` starts a deep one as the paper does. Outputs: `fc8`, the logits, and `softmax`.
  */
 export function vgg(options: VggOptions = {}): Graph {
+  checkCount('vgg', 1, arguments)
   checkKeys('vgg', options, zooNames, { configuration: 0 } satisfies Names<Omit<VggOptions, keyof ZooOptions>>)
   const { input = [3, 224, 224], classes = 1000, width, configuration = 'D', weightInit = 'he' } = options
   if (!Object.hasOwn(configurations, configuration)) {
@@ -98,6 +99,7 @@ const FROM_A = ['conv1_1', 'conv2_1', 'conv3_1', 'conv3_2', 'fc6', 'fc7', 'fc8']
  * the others stay as they were drawn (section 3.1). Gives the names of the weights that were copied.
  */
 export function initializeFromA(model: Graph, trained: Graph): string[] {
+  checkCount('initializeFromA', 2, arguments)
   checkModel(model, 'initializeFromA: the model')
   return model.copyFrom(trained, (name) => FROM_A.includes(name.slice(0, name.lastIndexOf('.'))))
 }

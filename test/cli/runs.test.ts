@@ -2,12 +2,15 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { UsageError } from '../../src/cli/errors.js'
 import { Folder } from '../../src/node/resultFolder.js'
 import type { TrainOptions } from '../../src/cli/actions.js'
+import { commands, runCli } from '../../src/cli/program.js'
 import { learningRates } from '../../src/cli/settings.js'
+import { trainCommand } from '../../src/cli/train.js'
 import { encodePng } from '../../src/formats/png.js'
 import { InUseError } from '../../src/node/lock.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
@@ -135,7 +138,18 @@ describe('a folder that is named', () => {
     expect(steps.filter(({ type }) => type === 'test')).toHaveLength(1)
     const result = JSON.parse(readFileSync('out/result.json', 'utf8')) as { command: string; epochs: unknown[] }
     expect(result.epochs).toHaveLength(4)
-    expect(result.command).toMatch(/^toeplitz train .*--epochs 2 .* && toeplitz train --resume --epochs 4$/)
+    expect(result.command).toMatch(
+      /^toeplitz train .*--epochs 2 .* && toeplitz train --model linear --data mnist --resume --epochs 4$/,
+    )
+    // Typed as they stand, but for the folder of the data, the commands make the run again.
+    for (const line of result.command.split(' && ')) {
+      const [, ...words] = line.split(' ')
+      const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+      const actions = { ...commands, train: (options: TrainOptions) => trainCommand(options, { stdout }) }
+      expect(await runCli([...words, '--data-dir', data], actions, { stdout, stderr }), String(stderr.read())).toBe(0)
+    }
+    expect(hashIn('runs/linear-mnist')).toBe(longer)
+    rmSync('runs', { recursive: true })
     // The same again, killed meanwhile, ends with the same bits; and what is there stays until the longer run is under way.
     for (const at of [5, 8, later]) {
       rmSync('out', { recursive: true })

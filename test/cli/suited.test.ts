@@ -59,7 +59,7 @@ describe('what suits a folder', () => {
       ...{ epochs: 40, lr: 0.02, imageSize: 64 },
       lines: [
         '120 pictures of 3 classes: 40 epochs (--epochs)',
-        'pictures from 90 × 100 to 200 × 300 pixels are brought to 64 × 64 (--image-size, --fit)',
+        'pictures from 100 × 90 to 300 × 200 pixels are brought to 64 × 64 (--image-size, --fit)',
         'convnet on 64 × 64 pixels: learning rate 0.02 (--lr)',
       ],
     })

@@ -53,6 +53,10 @@ describe('toeplitz summary', () => {
     }
     expect(await print({ type: 'Sequential', input: [1, 4, 4], layers })).toMatch(/^fc\(3\) .* 51 /m)
     await expect(print({ type: 'Sequential', input: [1, 4, 4], layers: [{ type: 'Linear', outFeature: 3 }] })).rejects.toThrow(/net\.json: Linear: there is no option 'outFeature'; did you mean 'outFeatures'/) // prettier-ignore
+    await expect(print({ type: 'Sequential', inputs: [1, 4, 4], layers })).rejects.toThrow(
+      /net\.json: the chain: there is no option 'inputs'; did you mean 'input'\?/,
+    )
+    await expect(print({ type: 'Sequental', input: [1, 4, 4], layers })).rejects.toThrow(/did you mean 'Sequential'\?/)
     for (const input of [{}, { input: null }]) {
       await expect(print({ type: 'Sequential', ...input, layers })).rejects.toThrow(
         /net\.json: the shape of input is left to the data, and needed here; give one, such as \[3, 32, 32\]$/,

@@ -166,11 +166,14 @@ describe('modelFromJSON', () => {
   it.each<[string, unknown, RegExp]>([
     ['no object', 3, /expected an object of type 'Sequential'/],
     ['another type', { type: 'Tree' }, /expected an object of type 'Sequential'/],
+    ['a misspelt type', { type: 'Sequental' }, /expected an object of type 'Sequential' or 'Graph': there is no model type 'Sequental'; did you mean 'Sequential'\?/], // prettier-ignore
+    ['Keras’s Conv2D', { type: 'Sequential', input: null, layers: [{ type: 'Conv2D' }] }, /there is no layer type 'Conv2D'; did you mean 'Conv2d'\?/], // prettier-ignore
+    ['a small letter', { type: 'Sequential', input: null, layers: [{ type: 'Relu' }] }, /there is no layer type 'Relu'; did you mean 'ReLU'\?/], // prettier-ignore
     ['no layers', { type: 'Sequential', layers: [] }, /at least one layer/],
     [
       'an unknown layer',
       { type: 'Sequential', layers: [{ type: 'Conv9d' }] },
-      /layer 0: there is no layer type 'Conv9d'; known are .*Conv2d/,
+      /layer 0: there is no layer type 'Conv9d'; did you mean 'Conv\dd'\? There are .*Conv2d/,
     ],
     ['an inherited name', { type: 'Sequential', layers: [{ type: 'toString' }] }, /no layer type 'toString'/],
     ['a layer that is no object', { type: 'Sequential', layers: [null] }, /a layer must be an object with a type/],

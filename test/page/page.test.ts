@@ -391,7 +391,21 @@ describe('training that does not go straight on', () => {
     await isTold(page, /scores that the model gives to the test images are not numbers/)
     expect(await textOf(page, 'answer')).toContain('its scores are not numbers')
     await page.click('#train')
-    await isTold(page, /Training was stopped: the loss became NaN at step 1 .* lower it and start over/)
+    await isTold(
+      page,
+      /Training was stopped: the loss became NaN at step 1 [^;]*\. The learning rate of [\d.]+ seems too high; lower it and start over\.$/,
+    )
+    // Nothing that was seen of other weights stands beside that.
+    expect(await textOf(page, 'accuracy')).toBe('–')
+    expect(await textOf(page, 'occlusion-note')).toBe('The scores are not numbers: no place speaks for an answer.')
+    // A loss of trillions, too, has a few numbers beside its axis, and as many lines.
+    await load(page, grown('huge.safetensors', 2000))
+    await page.waitForFunction(() => /e\+1\d/.test(document.querySelector('#loss-chart')?.textContent ?? ''))
+    const huge = await chartTexts(page)
+    const powers = huge.texts.filter((text) => /^(10+|1e\d+)$/.test(text))
+    expect(powers.length).toBeGreaterThan(2)
+    expect(powers.length).toBeLessThan(8)
+    expect({ ...huge, texts: [] }).toEqual({ texts: [], overlapping: [], cut: [] })
     // A loss of millions has numbers beside the axis that leave its title alone.
     await load(page, grown('large.safetensors', 30))
     await trained(page, 0)

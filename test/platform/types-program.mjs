@@ -5,6 +5,7 @@ import { init as initSlim } from 'toeplitz/slim'
 import { loadClassifier } from 'toeplitz/classifier'
 import { readIdx } from 'toeplitz/data'
 import { decodeImage } from 'toeplitz/io'
+import { loadImageFolder, readFileOrExplain } from 'toeplitz/node'
 import { saliencyMap } from 'toeplitz/vision'
 import { createModel, lossOf, vgg } from 'toeplitz/zoo'
 
@@ -19,6 +20,13 @@ for await (const event of fit(model, data, { ...options, metrics: { accuracy } }
   // @ts-expect-error
   if (event.type === 'epoch') event.training.metrics.acuracy
 }
+fit(model, data, { ...options, metrics: { accuracy }, earlyStopping: { patience: 1, monitor: 'accuracy' } })
+fit(model, data, { ...options, earlyStopping: { patience: 1, monitor: 'loss' } })
+// @ts-expect-error
+fit(model, data, { ...options, metrics: { accuracy }, earlyStopping: { patience: 1, monitor: 'acuracy' } })
+model.train(false)
+// @ts-expect-error
+model.freeze('0', '1')
 const history = await fit(model, { x: new Float32Array(6), y: [0, 1] }, options)
 // @ts-expect-error
 history.epochs[0]?.training.metrics.accuracy
@@ -40,6 +48,7 @@ vgg({ configuration: 'F' })
 // @ts-expect-error
 new Linear({ outFeature: 2 })
 
-export const used: readonly unknown[] = [initSlim, loadClassifier, readIdx, decodeImage, saliencyMap, network]
+export const used: readonly unknown[] = [initSlim, loadClassifier, readIdx, decodeImage, saliencyMap, network, loadImageFolder]
+export const bytes: Promise<Uint8Array> = readFileOrExplain('model.safetensors')
 export const result: Tensor = scope(() => model.forward(tensor([[1, 2, 3]])))
 `
