@@ -223,11 +223,6 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
   const classes = file['classes']
   if (!Array.isArray(classes) || !classes.every((label) => typeof label === 'string'))
     wrong('classes must be a list of names')
-  const seen = new Set<string>()
-  for (const label of classes as string[]) {
-    if (seen.has(label)) wrong(`two classes are called ${inWords(label)}; their names must differ`)
-    seen.add(label)
-  }
   return file as unknown as WrittenDescription
 }
 
