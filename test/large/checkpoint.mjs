@@ -60,6 +60,7 @@ try {
       fit: { step: 1, sums: { examples: 0, loss: 0, metrics: {} } },
       data: { training: 1, digest: '0'.repeat(64) },
       seconds: 1,
+      extended: [],
       metrics: { bytes: 0, sha256: '0'.repeat(64) },
     },
   )
