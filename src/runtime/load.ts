@@ -169,29 +169,33 @@ export function instantiateCore(module: WasmModule, shared: boolean): LoadedCore
 
 /**
  * Instantiates a module of more kernels on the memory of the core. It may import nothing but that memory, and has no data of its
- * own there, since the compiler places them where those of the core lie.
+ * own there, since the compiler places them where those of the core and tensors lie: that is seen on a memory that is thrown away.
  */
-export function linkBeside(core: LoadedCore, module: WasmModule, name: string): LinkedModule {
-  const { memory, exports: own, kernels } = core
+export function linkBeside(
+  { memory, exports: own, shared }: LoadedCore,
+  module: WasmModule,
+  name: string,
+): LinkedModule {
   const imports = WebAssembly.Module.imports(module).map((one) => `${one.module}.${one.name}`)
   if (imports.join() !== 'env.memory') {
     throw new FormatError(
       `${name}: a module of kernels imports env.memory alone, not ${imports.join(', ') || 'nothing'}`,
     )
   }
+  const on = (memory: WasmMemory): WasmExports => new WebAssembly.Instance(module, { env: { memory } }).exports
   try {
-    const data = new Uint8Array(memory.buffer, 0, kernels.heapBase())
-    const before = data.slice()
-    const { exports } = new WebAssembly.Instance(module, { env: { memory } })
-    if (data.some((byte, at) => byte !== before[at])) {
-      data.set(before)
+    const trial = new WebAssembly.Memory({ initial: INITIAL_PAGES, maximum: INITIAL_PAGES, shared })
+    const kernels = on(trial)
+    if (new Float64Array(trial.buffer).some((value) => !Object.is(value, 0))) {
       throw new FormatError(
-        `${name}: the module writes data of its own over those of the core; kernels beside it have none`,
+        `${name}: the module has data of its own, which would lie over those of the core and over tensors`,
       )
     }
-    const twice = Object.keys(exports).find((kernel) => typeof exports[kernel] === 'function' && kernel in own)
-    if (twice === undefined) return { module, exports }
-    throw new FormatError(`${name}: the core has a kernel ${twice} already; each name is one kernel`)
+    const twice = Object.keys(kernels).find((kernel) => typeof kernels[kernel] === 'function' && kernel in own)
+    if (twice !== undefined) {
+      throw new FormatError(`${name}: the core has a kernel ${twice} already; each name is one kernel`)
+    }
+    return { module, exports: on(memory) }
   } catch (error) {
     return error instanceof WebAssembly.LinkError
       ? refuse(`${name}: the module does not fit the core that is loaded (${error.message})`, error)

@@ -1,6 +1,6 @@
 /**
  * Decompression (LZMA, by Igor Pavlov: matches in what was written before, and adaptive arithmetic coding) of the core that
- * the build compressed. It is a seventh smaller than deflated, and is unpacked in the same time. The stream is our own, so
+ * the build compressed. It is a fifth smaller than deflated, and is unpacked in the same time. The stream is our own, so
  * nothing is checked; every page that loads the package carries this file.
  */
 

@@ -8,7 +8,7 @@
  *   0x80000000 + step  how pictures of a step are changed
  *   0xc0000000 + place what dropout leaves out: places are counted over the layers of a model and the steps
  *
- * The last two go round after 2³⁰.
+ * The last two go round after 2³⁰, and a model of more than 65,536 parameters takes streams of the first epochs for the others.
  */
 const ROUND = 2 ** 30
 
