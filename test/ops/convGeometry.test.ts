@@ -1,7 +1,13 @@
 /** Strides, dilations and paddings of any size: right, or refused; and filter gradients over very many pixels. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import { conv1d, conv2d } from '../../src/ops/conv.js'
-import { conv1dInputGrad, conv1dWeightGrad, conv2dWeightGrad } from '../../src/ops/convGradients.js'
+import { conv1d, conv2d, conv3d } from '../../src/ops/conv.js'
+import {
+  conv1dInputGrad,
+  conv1dWeightGrad,
+  conv2dInputGrad,
+  conv2dWeightGrad,
+  conv3dInputGrad,
+} from '../../src/ops/convGradients.js'
 import { convMatrix } from '../../src/ops/convMatrix.js'
 import { convTranspose1d } from '../../src/ops/convTranspose.js'
 import type { ConvAlgorithm } from '../../src/plan/conv.js'
@@ -11,6 +17,7 @@ import { memoryUsage } from '../../src/runtime/core.js'
 import { full, normal, ones, tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { checkConvolutions } from '../helpers/geometry.js'
+import { size } from '../helpers/reference.js'
 
 beforeAll(() => init())
 
@@ -170,4 +177,69 @@ describe('a kernel far wider than its input', () => {
       })
     },
   )
+})
+
+describe('far more outputs than meet the input', () => {
+  it.each([
+    [[7], [3], [2 ** 22], [1]],
+    [[7], [3], [2 ** 22 + 1], [3]],
+    [[2], [4], [3 * 2 ** 20 - 1], [5]],
+    [
+      [5, 4],
+      [3, 2],
+      [1024, 1021],
+      [1, 1],
+    ],
+    [
+      [3, 2],
+      [2, 5],
+      [3001, 509],
+      [2, 3],
+    ],
+    [
+      [2, 3, 2],
+      [2, 2, 2],
+      [61, 203, 251],
+      [1, 2, 1],
+    ],
+  ])('input %j, kernel %j, dilation %j, stride %j', (input, kernel, dilation, stride) => {
+    const rank = input.length
+    const output = input.map((n, a) => Math.floor((n + dilation[a]! * (kernel[a]! - 1) - 1) / stride[a]!) + 1)
+    const [pixels, taps, elements] = [size(output), size(kernel), size(input)]
+    const place = (flat: number, shape: readonly number[]): number[] =>
+      shape.map((n, axis) => Math.floor(flat / size(shape.slice(axis + 1))) % n)
+    scope(() => {
+      const options = { padding: 'full', stride, dilation, algorithm: 'direct' } as const
+      const [x, w] = [normal([1, 1, ...input], { seed: 1 }), normal([2, 1, ...kernel], { seed: 2 })]
+      const bias = tensor([3, -2])
+      const y = [conv1d, conv2d, conv3d][rank - 1]!(x, w, { ...options, bias })
+      const dy = normal(y.shape, { seed: 3 })
+      expect(y.shape).toEqual([1, 2, ...output])
+      const dx = [conv1dInputGrad, conv2dInputGrad, conv3dInputGrad][rank - 1]!(w, dy, { ...options, inputSize: input })
+      const [xs, ws, dys] = [x.data(), w.data(), dy.data()]
+      const wanted = new Map<number, number>()
+      const gradients = new Float64Array(elements)
+      for (let j = 0; j < elements; j++) {
+        const at = place(j, input)
+        for (let t = 0; t < taps; t++) {
+          const tap = place(t, kernel)
+          const to = at.map((h, a) => (h + dilation[a]! * (kernel[a]! - 1 - tap[a]!)) / stride[a]!)
+          if (to.some((i, a) => !Number.isInteger(i) || i >= output[a]!)) continue
+          const i = to.reduce((flat, h, a) => flat * output[a]! + h, 0)
+          for (let k = 0; k < 2; k++) {
+            const weight = ws[k * taps + t]!
+            wanted.set(k * pixels + i, (wanted.get(k * pixels + i) ?? 0) + xs[j]! * weight)
+            gradients[j]! += dys[k * pixels + i]! * weight
+          }
+        }
+      }
+      const wrong: unknown[] = []
+      y.data().forEach((value, i) => {
+        const due = (i < pixels ? 3 : -2) + (wanted.get(i) ?? 0)
+        if (Math.abs(value - due) > 1e-5 * (1 + Math.abs(due))) wrong.push([i, value, due])
+      })
+      expect(wrong.slice(0, 5)).toEqual([])
+      dx.data().forEach((value, j) => expect(value).toBeCloseTo(gradients[j]!, 3))
+    })
+  })
 })

@@ -3,8 +3,9 @@
  * choice for shapes too small to pack. Sums run over (c, t, r, s) in rising order; zeros around the input are
  * multiplied like any other value, so that infinite weights meet them as IEEE rules say.
  *
- * With `skip` taps that lie outside of the input are passed over instead: then a shape costs what its elements cost,
- * however far its stride, dilation and padding reach. Positions are i64, since they may lie anywhere.
+ * With `skip` taps that lie outside of the input are passed over instead, and so are outputs whose taps all do: then a
+ * shape costs its memory and the taps that meet the input, however far its stride, dilation and padding reach.
+ * Positions are i64, since they may lie anywhere.
  */
 import { F32, maddScalar } from '../../simd'
 import { LONG_SUM, SUM_RUN, ConvShape, fillBias } from './shape'
@@ -22,6 +23,16 @@ function endInside(skip: i32, origin: i64, step: i32, count: i32, n: i32): i32 {
   if (!skip) return count
   const room = <i64>n - 1 - origin
   return room < 0 ? 0 : <i32>min<i64>(room / step + 1, count)
+}
+
+/**
+ * Outputs from one whose taps all miss the input, those below tap `first` before its begin and the others behind its end,
+ * to the next for which a tap has come in from before; there is none, and `count` is as good, where `first` is 0.
+ */
+function toNext(first: i32, origin: i64, dilation: i32, step: i32, count: i32): i32 {
+  if (first == 0) return count
+  const distance = -origin - <i64>(first - 1) * dilation
+  return <i32>min<i64>((distance + step - 1) / step, count)
 }
 
 /** Offset in w of tap (c, t, r, s) of output channel k, for array position (t, r, s). */
@@ -60,17 +71,25 @@ export function conv_direct_fwd(y: usize, x: usize, w: usize, bias: usize, shape
       const z = <i64>o * d.strideD - d.padD
       const t0 = firstInside(skip, z, d.dilationD, d.T)
       const t1 = endInside(skip, z, d.dilationD, d.T, d.D)
-      for (let p = t0 < t1 ? p0 : p1; p < p1; p++) {
+      if (t0 >= t1) {
+        o += toNext(t0, z, d.dilationD, d.strideD, o1 - o) - 1
+        continue
+      }
+      for (let p = p0; p < p1; p++) {
         const h = <i64>p * d.strideH - d.padH
         const r0 = firstInside(skip, h, d.dilationH, d.R)
         const r1 = endInside(skip, h, d.dilationH, d.R, d.H)
-        let out = map + <usize>((o * d.P + p) * d.Q + q0) * F32
-        for (let q = r0 < r1 ? q0 : q1; q < q1; q++) {
+        if (r0 >= r1) {
+          p += toNext(r0, h, d.dilationH, d.strideH, p1 - p) - 1
+          continue
+        }
+        const row = map + <usize>((o * d.P + p) * d.Q) * F32
+        for (let q = q0; q < q1; q++) {
           const v = <i64>q * d.strideW - d.padW
           const s0 = firstInside(skip, v, d.dilationW, d.S)
           const s1 = endInside(skip, v, d.dilationW, d.S, d.W)
-          addWindow(out, input, w, d, k, z, h, v, t0, t1, r0, r1, s0, s1)
-          out += F32
+          if (s0 < s1) addWindow(row + <usize>q * F32, input, w, d, k, z, h, v, t0, t1, r0, r1, s0, s1)
+          else q += toNext(s0, v, d.dilationW, d.strideW, q1 - q) - 1
         }
       }
     }
@@ -131,17 +150,25 @@ export function conv_direct_dx(dx: usize, dy: usize, w: usize, shape: usize, beg
         const z = <i64>o * d.strideD - d.padD
         const t0 = firstInside(skip, z, d.dilationD, d.T)
         const t1 = endInside(skip, z, d.dilationD, d.T, d.D)
-        for (let p = t0 < t1 ? p0 : p1; p < p1; p++) {
+        if (t0 >= t1) {
+          o += toNext(t0, z, d.dilationD, d.strideD, o1 - o) - 1
+          continue
+        }
+        for (let p = p0; p < p1; p++) {
           const h = <i64>p * d.strideH - d.padH
           const r0 = firstInside(skip, h, d.dilationH, d.R)
           const r1 = endInside(skip, h, d.dilationH, d.R, d.H)
-          let from = gradients + <usize>((o * d.P + p) * d.Q + q0) * F32
-          for (let q = r0 < r1 ? q0 : q1; q < q1; q++) {
+          if (r0 >= r1) {
+            p += toNext(r0, h, d.dilationH, d.strideH, p1 - p) - 1
+            continue
+          }
+          const row = gradients + <usize>((o * d.P + p) * d.Q) * F32
+          for (let q = q0; q < q1; q++) {
             const v = <i64>q * d.strideW - d.padW
             const s0 = firstInside(skip, v, d.dilationW, d.S)
             const s1 = endInside(skip, v, d.dilationW, d.S, d.W)
-            spread(map, load<f32>(from), w, d, k, c, z, h, v, t0, t1, r0, r1, s0, s1)
-            from += F32
+            if (s0 < s1) spread(map, load<f32>(row + <usize>q * F32), w, d, k, c, z, h, v, t0, t1, r0, r1, s0, s1)
+            else q += toNext(s0, v, d.dilationW, d.strideW, q1 - q) - 1
           }
         }
       }

@@ -3,13 +3,16 @@
  * of a window is the number of its elements, with or without those in the padding.
  */
 import { PoolShape } from './shape'
-import { Plain, spreadMap, spreadWorkspace, sumMap } from './sum'
+import { meanAdaptive, Plain, spreadMap, spreadWorkspace, sumMap } from './sum'
 
 /** Maps begin ≤ item < end of y (maps, O, P, Q): sum · numerator / extent over windows. */
 export function avgpool_fwd(y: usize, x: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<PoolShape>(shape)
   for (let item = begin; item < end; item++) {
-    sumMap<Plain>(y + <usize>item * d.bytes, x + <usize>item * d.inputBytes, 0, d)
+    const to = y + <usize>item * d.bytes
+    const map = x + <usize>item * d.inputBytes
+    if (d.width.kernel == 0) meanAdaptive(to, map, d)
+    else sumMap<Plain>(to, map, 0, d)
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { LONG, roundAll } from '../../micro/long'
 import { F32 } from '../../simd'
-import { Adjacent, EverySecond, PoolShape, Strided } from './shape'
+import { Adjacent, EverySecond, PoolShape, Strided, repeat } from './shape'
 
 /** Whether windows are 2 × 2, side by side, inside the input, and at least four in a row. */
 function isHalving(d: PoolShape): bool {
@@ -219,6 +219,35 @@ function maxHalving(y: usize, indices: usize, map: usize, d: PoolShape): void {
   }
 }
 
+/** Maxima of the adaptive windows of one map. Windows that cover the same elements are searched once. */
+function maxAdaptive(y: usize, indices: usize, map: usize, d: PoolShape): void {
+  const h = d.height
+  const w = d.width
+  const bytes = <usize>w.output * F32
+  const across = indices - y
+  for (let o = 0; o < d.depth.output;) {
+    const plane = y
+    for (let p = 0; p < h.output;) {
+      const row = y
+      for (let q = 0; q < w.output;) {
+        maxOne(y, indices ? y + across : 0, map, d, d.depth.count(o), h.count(p), d.row(o, p), q)
+        const times = w.endSame(q) - q
+        if (indices) repeat(y + across, F32, times)
+        y = repeat(y, F32, times)
+        q += times
+      }
+      const times = h.endSame(p) - p
+      if (indices) repeat(row + across, bytes, times)
+      y = repeat(row, bytes, times)
+      p += times
+    }
+    const times = d.depth.endSame(o) - o
+    if (indices) repeat(plane + across, bytes * <usize>h.output, times)
+    y = repeat(plane, bytes * <usize>h.output, times)
+    o += times
+  }
+}
+
 /** Maps begin ≤ item < end of y: maxima of windows, and, unless `indices` is 0, their flat positions in the map. */
 export function maxpool_fwd(y: usize, indices: usize, x: usize, shape: usize, begin: i32, end: i32): void {
   const d = changetype<PoolShape>(shape)
@@ -237,6 +266,10 @@ export function maxpool_fwd(y: usize, indices: usize, x: usize, shape: usize, be
     let outIndices = indices ? indices + <usize>item * d.bytes : 0
     if (halving) {
       maxHalving(out, outIndices, map, d)
+      continue
+    }
+    if (w.kernel == 0) {
+      maxAdaptive(out, outIndices, map, d)
       continue
     }
     for (let o = 0; o < d.depth.output; o++) {

@@ -65,6 +65,16 @@ class Axis {
     return max(0, <i32>min(<u32>this.kernel, before) - this.tap(i))
   }
 
+  /** Behind the last of the windows from i on that cover the same elements: i + 1, unless adaptive windows outnumber them. */
+  endSame(i: i32): i32 {
+    if (this.kernel != 0 || this.output <= this.n) return i + 1
+    const first = <i64>this.first(i)
+    const last = first + this.count(i)
+    // floor(j·n / m) ≤ first and ceil((j + 1)·n / m) ≤ last.
+    const m = <i64>this.output
+    return <i32>min<i64>(((first + 1) * m - 1) / this.n + 1, (last * m) / this.n)
+  }
+
   /**
    * Taps of window i that a mean divides by: those in the input, or also those in its padding. Means have no dilation, so
    * that lo and hi, at most half of the kernel, are below 2³⁰.
@@ -144,6 +154,17 @@ export class PoolShape {
   row(o: i32, p: i32): i32 {
     return (this.depth.first(o) * this.height.n + this.height.first(p)) * this.width.n
   }
+}
+
+/** Copies the `bytes` at `from` behind themselves until they stand there `times` times; the end of them all. */
+export function repeat(from: usize, bytes: usize, times: i32): usize {
+  const end = from + bytes * <usize>times
+  for (let to = from + bytes; to < end;) {
+    const length = min(to - from, end - to)
+    memory.copy(to, from, length)
+    to += length
+  }
+  return end
 }
 
 /** Elements p, p + step, p + 2·step, p + 3·step (bytes); each class reads no byte beyond the last of them. */

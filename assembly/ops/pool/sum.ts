@@ -10,7 +10,7 @@ import { LONG, roundAll } from '../../micro/long'
 import { zipLight } from '../../micro/map'
 import { F32 } from '../../simd'
 import { sumOf } from '../reduce'
-import { Adjacent, EverySecond, PoolShape, Strided } from './shape'
+import { Adjacent, EverySecond, PoolShape, Strided, repeat } from './shape'
 
 /** How the elements of a window enter its sum, and what the sum is divided by: here without weights. */
 export class Plain {
@@ -66,16 +66,15 @@ function sumWindow<Tap, T>(map: usize, weights: usize, d: PoolShape, o: i32, p: 
   return sum
 }
 
-/** Taps of a window, some of which may lie beside the input; 0: adaptive. */
+/** Taps of a window, some of which may lie beside the input. */
 @inline
 function tapsOf(d: PoolShape): f64 {
   return <f64>d.depth.kernel * <f64>d.height.kernel * <f64>d.width.kernel
 }
 
-/** Whether sums without weights run along the window, in float64: adaptive and large windows. */
+/** Whether sums without weights run along the window, in float64: large windows. */
 function isWide(d: PoolShape): bool {
-  const taps = tapsOf(d)
-  return taps == 0 || d.width.kernel > 16 || taps > 512
+  return d.width.kernel > 16 || tapsOf(d) > 512
 }
 
 /** Sum over window (o, p, q) in float64, for windows whose elements are neighbours. */
@@ -226,6 +225,32 @@ export function sumMap<Tap>(y: usize, map: usize, weights: usize, d: PoolShape):
   }
 }
 
+/** Means of the adaptive windows of one map: y = Σ x / extent. Windows that cover the same elements are summed once. */
+export function meanAdaptive(y: usize, map: usize, d: PoolShape): void {
+  const h = d.height
+  const w = d.width
+  const bytes = <usize>w.output * F32
+  for (let o = 0; o < d.depth.output;) {
+    const plane = y
+    for (let p = 0; p < h.output;) {
+      const row = y
+      for (let q = 0; q < w.output;) {
+        const extent = <f64>changetype<Plain>(0).extent(d, 0, o, p, q)
+        store<f32>(y, <f32>(sumWide(map, d, o, p, q) / extent))
+        const times = w.endSame(q) - q
+        y = repeat(y, F32, times)
+        q += times
+      }
+      const times = h.endSame(p) - p
+      y = repeat(row, bytes, times)
+      p += times
+    }
+    const times = d.depth.endSame(o) - o
+    y = repeat(plane, bytes * <usize>h.output, times)
+    o += times
+  }
+}
+
 class Add {
 
   @inline
@@ -270,17 +295,23 @@ function spreadRows<T>(dx: usize, dy: usize, row: usize, d: PoolShape): void {
       const rows = d.height.count(p)
       memory.fill(row, 0, rowBytes)
       const insideExtent = insideBegin < insideEnd ? changetype<Plain>(0).extent(d, 0, o, p, insideBegin) : numerator
+      let extent = insideExtent
+      let taps = w.kernel
+      let target = row
+      let same = 0
       for (let q = 0; q < w.output; q++) {
-        let extent = insideExtent
-        let count = w.kernel
-        let to = row
         if (q >= insideBegin && q < insideEnd) {
-          to += (<usize>w.origin(q)) << shift
-        } else {
+          extent = insideExtent
+          taps = w.kernel
+          target = row + ((<usize>w.origin(q)) << shift)
+        } else if (q >= same) {
           extent = changetype<Plain>(0).extent(d, 0, o, p, q)
-          count = w.count(q)
-          to += (<usize>w.first(q)) << shift
+          taps = w.count(q)
+          target = row + ((<usize>w.first(q)) << shift)
+          same = w.endSame(q)
         }
+        let count = taps
+        let to = target
         const gradient = load<f32>(dy)
         dy += F32
         const share = extent == numerator ? gradient : (gradient * numerator) / extent
