@@ -1,8 +1,9 @@
 /** How an operation is defined: a rule for shapes, the calls of its kernels and a gradient, in one place. */
 import { CallList, makeCalls, OUT, type Entry, type Packed } from '../runtime/calls.js'
 import { afterFailure, kernels, release } from '../runtime/core.js'
-import { UnsupportedError } from '../runtime/errors.js'
-import type { Shape } from '../tensor/shape.js'
+import { ShapeError, UnsupportedError } from '../runtime/errors.js'
+import type { DType } from '../tensor/dtype.js'
+import { sizeOf, type Shape } from '../tensor/shape.js'
 import {
   checkTensor,
   empty,
@@ -12,13 +13,14 @@ import {
   Tensor,
   UnplannedError,
   type Affine,
+  type AnyTensor,
   type DerivedBytes,
 } from '../tensor/tensor.js'
 import { Recall } from './recall.js'
 import { isRecording, tapesTracking, type Step, type Tape } from './tape.js'
 
 /** Tensor arguments by name; optional ones may be undefined. */
-export type Inputs = Readonly<Record<string, Tensor | undefined>>
+export type Inputs = Readonly<Record<string, AnyTensor | undefined>>
 
 /** Which gradients are asked for. */
 export type Need<I> = { readonly [name in keyof I]: boolean }
@@ -41,7 +43,16 @@ type Gradient<I, D, S extends string> = (
   d: D,
 ) => { readonly [name in keyof I]?: Tensor | false | undefined }
 
-export interface Definition<I extends Inputs, O, D, S extends string = never> {
+export interface Definition<I extends Inputs, O, D, S extends string = never, T extends DType = 'float32'> {
+  /** Types that each input takes, or all of them; of those that are left out, float32 alone. */
+  readonly types?: { readonly [name in keyof I]?: readonly DType[] } | readonly DType[]
+  /** Type of the output; without it float32. */
+  dtype?(d: D): T
+  /**
+   * What is done where an input has no elements, and the output has: its elements are zeros, or `prepare` knows. Without a word
+   * that is refused.
+   */
+  readonly nothing?: 'zeros' | 'prepared'
   /**
    * Checks shapes and options and describes the problem: everything that the passes need. The only place that checks arguments.
    * Reads shapes alone, and allocates nothing.
@@ -87,7 +98,7 @@ export interface Definition<I extends Inputs, O, D, S extends string = never> {
 }
 
 /** A tensor that has a shape and no data. */
-function shapeOnly(tensor: Tensor): Tensor {
+function shapeOnly<D extends DType>(tensor: Tensor<D>): Tensor<D> {
   const ghost = tensor.alias()
   ghost.dispose()
   return ghost
@@ -114,54 +125,67 @@ export function checkConstant(value: unknown, name: string, argument: string): v
  * An operation: tensors by name and options in, one tensor out. Who gives `receive` is handed what the operation saves, too: its
  * further results.
  */
-export type Op<I extends Inputs, O, S extends string = never> = (
+export type Op<I extends Inputs, O, S extends string = never, T extends DType = 'float32'> = (
   inputs: I,
   options: O,
   receive?: (saved: Readonly<Record<S, Tensor>>) => void,
-) => Tensor
+) => Tensor<T>
 
 /** A problem of an operation: inputs of certain shapes, and certain options. */
 interface Problem<D> {
   readonly d: D
   readonly shape: Shape
+  readonly dtype: DType
   readonly list: CallList
 }
 
 /**
  * Makes an operation. Where it is called, the result is recorded on every open tape that tracks one of the inputs.
  */
-export function defineOp<I extends Inputs, O, D, S extends string = never>(
+export function defineOp<I extends Inputs, O, D, S extends string = never, T extends DType = 'float32'>(
   name: string,
-  definition: Definition<I, O, D, S>,
-): Op<I, O, S> {
+  definition: Definition<I, O, D, S, T>,
+): Op<I, O, S, T> {
   const recall = new Recall<Problem<D>>()
   const { optional, writes, always, through } = definition
+  const types = (argument: keyof I): readonly DType[] | undefined =>
+    Array.isArray(definition.types)
+      ? (definition.types as readonly DType[])
+      : (definition.types as Record<keyof I, readonly DType[]> | undefined)?.[argument]
   const saves = Object.entries(definition.saves ?? {}) as [S, (d: D) => Shape][]
   const known = (operand: string, inputs: I): boolean =>
     operand === OUT || operand in inputs || saves.some(([saved]) => saved === operand)
   const derive = (inputs: I, options: O): Problem<D> => {
     const d = definition.infer(inputs, options)
     const shape = definition.output(d)
+    const dtype = definition.dtype?.(d) ?? 'float32'
     const list = new CallList()
-    definition.prepare(list, d)
+    const without = Object.keys(inputs).find((argument) => inputs[argument]?.size === 0)
+    if (sizeOf(shape) === 0) {
+      // There is nothing to compute, but what is kept for the gradient must not be what memory held before.
+      for (const [saved, savedShape] of saves) list.fill(list.operand(saved), sizeOf(savedShape(d)), 0)
+    } else if (without === undefined || definition.nothing === 'prepared') definition.prepare(list, d)
+    else if (definition.nothing) list.fill(list.out, sizeOf(shape), 0)
+    else throw new ShapeError(`${name}: ${without} has no elements, of which there is no result; give it one or more`)
     for (const entry of list.entries) {
       // Memory of another name would be read at address 0.
       if (entry.kind === 'operand' && !known(entry.name, inputs))
         throw new TypeError(`${name}: no operand ${entry.name}`)
     }
-    return { d, shape: Object.isFrozen(shape) ? shape : Object.freeze([...shape]), list }
+    return { d, shape: Object.isFrozen(shape) ? shape : Object.freeze([...shape]), dtype, list }
   }
   return (inputs, options, receive) => {
     kernels(name)
     for (const argument in inputs) {
       const given = inputs[argument]
-      if (given !== undefined || !optional?.includes(argument)) checkTensor(given, name, argument)
+      if (given !== undefined || !optional?.includes(argument)) checkTensor(given, name, argument, types(argument))
     }
-    let made: Tensor[] | undefined
+    let made: AnyTensor[] | undefined
     try {
-      const { d, shape, list } = recall.find(inputs, options) ?? recall.keep(inputs, options, derive(inputs, options))
+      const { d, shape, dtype, list } =
+        recall.find(inputs, options) ?? recall.keep(inputs, options, derive(inputs, options))
       const planner = openPlanner()
-      if (planner && !isRecording()) {
+      if (planner && !isRecording() && !isKnown(inputs)) {
         if (receive || writes?.(d).length) throw new UnplannedError()
         const scratch = new Map(always?.map((key) => [key, (definition.saves as Saves<S, D>)[key](d)]))
         const rectified =
@@ -173,30 +197,30 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
           })
         const { affine, scaled } = definition
         return planner.note({
-          ...{ name, inputs, list, shape, scratch, rectified },
+          ...{ name, inputs, list, shape, dtype, scratch, rectified },
           affine: affine && ((others) => affine.call(definition, others as Partial<I>, d)),
           scaled: scaled && ((others, by) => scaled.call(definition, others as I, d, by)),
-        })
+        }) as Tensor<T>
       }
       const present = isRecording() ? presentOf(inputs) : undefined
       const tapes = present && tapesTracking(present.map(([, { storage }]) => storage))
-      const y = empty(shape, name)
+      const y = empty(shape, name, dtype as T)
       made = [y]
       const saved: Record<string, Tensor> = {}
       for (const [key, shapeOf] of saves) {
         if (tapes?.length || receive || always?.includes(key)) made.push((saved[key] = empty(shapeOf(d), name)))
       }
-      const operands = (operand: string): Tensor | undefined =>
+      const operands = (operand: string): AnyTensor | undefined =>
         operand === OUT ? y : (saved[operand] ?? inputs[operand])
-      const written = writes?.(d).map((argument) => inputs[argument] as Tensor)
+      const written = writes?.(d).map((argument) => inputs[argument] as AnyTensor)
       if (written) {
         restoring(written, () => perform(list, operands))
         for (const { storage } of written) storage.changed()
       } else perform(list, operands)
-      if (present && tapes) {
-        const pass = { inputs, present, tapes, y, saved: saved as Record<S, Tensor>, d }
+      if (present && tapes && y.dtype === 'float32') {
+        const pass = { inputs, present, tapes, y: y as Tensor, saved: saved as Record<S, Tensor>, d }
         tapes.forEach((tape, index) => {
-          tape.add(makeStep(name, definition.keeps, pass, y, definition.gradient))
+          tape.add(makeStep(name, definition.keeps, pass, pass.y, definition.gradient))
           // The innermost tape is closed before a gradient reads what is saved.
           if (index === tapes.length - 1) return
           for (const key in through) {
@@ -214,16 +238,30 @@ export function defineOp<I extends Inputs, O, D, S extends string = never>(
   }
 }
 
+/**
+ * Whether inputs are whole numbers, or one is, that are all there: what is made of those is computed even while a pass is planned, so that
+ * shapes can be made of it.
+ */
+function isKnown(inputs: Inputs): boolean {
+  let isWhole = false
+  for (const argument in inputs) {
+    const given = inputs[argument]
+    if (given?.storage.isPlanned) return false
+    isWhole ||= given !== undefined && given.dtype !== 'float32'
+  }
+  return isWhole
+}
+
 /** Weights as a kernel wants them. */
-export const pack = ({ key, bytes, list }: Packed, { storage, pointer }: Tensor): DerivedBytes =>
+export const pack = ({ key, bytes, list }: Packed, { storage, pointer }: AnyTensor): DerivedBytes =>
   storage.derive(key, bytes, (to) => {
     makeCalls(list, [to, pointer])
   })
 
 /** Makes the calls of a list on tensors, and those of the lists that take over. */
-export function perform(list: CallList, operands: (name: string) => Tensor | undefined): void {
+export function perform(list: CallList, operands: (name: string) => AnyTensor | undefined): void {
   const isFinite = (name: string): boolean => {
-    const { storage, size } = operands(name) as Tensor
+    const { storage, size } = operands(name) as AnyTensor
     return storage.isFinite(size)
   }
   for (let next: CallList | undefined = list; next;) {
@@ -235,7 +273,7 @@ export function perform(list: CallList, operands: (name: string) => Tensor | und
         const entry = entries[i] as Entry
         if (entry.kind === 'operand') table[i] = operands(entry.name)?.pointer ?? 0
         else if (entry.kind === 'packed') {
-          const { pointer: at, kept } = pack(entry, operands(entry.from) as Tensor)
+          const { pointer: at, kept } = pack(entry, operands(entry.from) as AnyTensor)
           if (!kept) (lent ??= []).push(at)
           table[i] = at
         } else table[i] = 0
@@ -247,13 +285,13 @@ export function perform(list: CallList, operands: (name: string) => Tensor | und
   }
 }
 
-const presentOf = (inputs: Inputs): [string, Tensor][] =>
-  Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined)
+const presentOf = (inputs: Inputs): [string, AnyTensor][] =>
+  Object.entries(inputs).filter((entry): entry is [string, AnyTensor] => entry[1] !== undefined)
 
 /** What an operation was called with and gave, while tapes followed its inputs. */
 interface Pass<I, D, S extends string> {
   readonly inputs: I
-  readonly present: readonly (readonly [string, Tensor])[]
+  readonly present: readonly (readonly [string, AnyTensor])[]
   readonly tapes: readonly Tape[]
   readonly y: Tensor
   readonly saved: Readonly<Record<S, Tensor>>
@@ -269,8 +307,8 @@ function makeStep<I extends Inputs, D, S extends string>(
   gradient: Gradient<I, D, S> | undefined,
 ): Step {
   const keeps = new Set<string>(kept ?? Object.keys(inputs))
-  const held: Tensor[] = []
-  const hold = (tensor: Tensor): Tensor => {
+  const held: AnyTensor[] = []
+  const hold = <A extends DType>(tensor: Tensor<A>): Tensor<A> => {
     const alias = tensor.alias()
     held.push(alias)
     return alias

@@ -4,12 +4,13 @@
  */
 import { sameShape, type Shape } from '../tensor/shape.js'
 
-/** Tensors, of which the shapes are looked at. */
-type Inputs = Readonly<Record<string, { readonly shape: Shape } | undefined>>
+/** Tensors, of which the shapes and types are looked at. */
+type Inputs = Readonly<Record<string, { readonly shape: Shape; readonly dtype: string } | undefined>>
 
 /** What was asked last with a certain shape. */
 interface Recent<T> {
   readonly shapes: readonly (Shape | undefined)[]
+  readonly types: readonly (string | undefined)[]
   /** A copy, which nobody changes, unless they are `own`. */
   readonly options: unknown
   /** Whether the options are themselves what is inferred: known by identity. */
@@ -27,7 +28,7 @@ export class Recall<T extends { readonly d: unknown }> {
     const owner = ownerOf(inputs)
     const last = owner && this.#recent.get(owner)
     if (!last || !(last.own ? last.options === options : same(last.options, options, inputs))) return undefined
-    return sameShapes(last.shapes, inputs) ? last.problem : undefined
+    return sameShapes(last, inputs) ? last.problem : undefined
   }
 
   /** Keeps a problem for the next call with such inputs and options. */
@@ -38,6 +39,7 @@ export class Recall<T extends { readonly d: unknown }> {
     if (owner && kept !== Unknown) {
       this.#recent.set(owner, {
         shapes: Object.values(inputs).map((input) => input?.shape),
+        types: Object.values(inputs).map((input) => input?.dtype),
         options: kept,
         own,
         problem,
@@ -54,10 +56,12 @@ function ownerOf(inputs: Inputs): Shape | undefined {
   return owner
 }
 
-function sameShapes(shapes: readonly (Shape | undefined)[], inputs: Inputs): boolean {
+function sameShapes({ shapes, types }: Recent<unknown>, inputs: Inputs): boolean {
   let i = 0
   for (const name in inputs) {
-    const [a, b] = [shapes[i++], inputs[name]?.shape]
+    const input = inputs[name]
+    if (types[i] !== input?.dtype) return false
+    const [a, b] = [shapes[i++], input?.shape]
     if (a !== b && !(a && b && sameShape(a, b))) return false
   }
   return i === shapes.length

@@ -1,10 +1,20 @@
 /** Gradients of functions: `vjp`, `grad`, `valueAndGrad`. */
-import { ArgumentError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { checkFunction } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { ones, zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
-import { checkTensor, enterScope, keep, leaveScope, owned, scope, Tensor, type Storage } from '../tensor/tensor.js'
+import {
+  checkTensor,
+  enterScope,
+  keep,
+  leaveScope,
+  owned,
+  scope,
+  Tensor,
+  type AnyTensor,
+  type Storage,
+} from '../tensor/tensor.js'
 import { copy } from './copy.js'
 import { Tape } from './tape.js'
 import { checkCount } from '../runtime/options.js'
@@ -68,6 +78,10 @@ function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trac
         const result: unknown = fn(...inputs)
         if (!(result instanceof Tensor)) {
           throw new ArgumentError(`${what}: the function must return a Tensor, not ${inWords(result)}`)
+        }
+        if ((result as AnyTensor).dtype !== 'float32') {
+          const { dtype } = result as AnyTensor
+          throw new UnsupportedError(`${what}: the function returns ${dtype}, which has no gradient; return float32`)
         }
         return owned(result)
       }),

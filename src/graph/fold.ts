@@ -3,13 +3,13 @@
  * multiplies each channel by a constant and adds another, it computes that with other weights and another bias. Those are
  * operations on constants, which are computed once for each version of the weights.
  */
-import { planning, scope, type Affine, type PlannedInputs, type Tensor } from '../tensor/tensor.js'
+import { planning, scope, type Affine, type AnyTensor, type PlannedInputs } from '../tensor/tensor.js'
 import { Trace, type Node, type TracedPass, type Value } from './trace.js'
 
 /** Tensors for what a node reads, but for one input. */
 function tensorsOf(node: Node, trace: Trace, but?: string): PlannedInputs {
   return Object.fromEntries(
-    [...node.inputs].map(([key, value]): [string, Tensor | undefined] => [
+    [...node.inputs].map(([key, value]): [string, AnyTensor | undefined] => [
       key,
       value && key !== but ? trace.adopt(value, node.shapes.get(key) as readonly number[]) : undefined,
     ]),

@@ -2,7 +2,7 @@
 import { blockBytes, type CallList } from '../runtime/calls.js'
 import { blockOf } from '../runtime/memory.js'
 import type { Plan } from './plan.js'
-import type { Node, Value } from './trace.js'
+import { valueBytes, type Node, type Value } from './trace.js'
 
 /** Bytes of some nodes. */
 export interface NodeMemory {
@@ -29,7 +29,7 @@ export interface PassMemory {
 }
 
 /** Bytes of a value. */
-const bytesOf = ({ size }: Value): number => blockOf(4 * size)
+const bytesOf = (value: Value): number => blockOf(valueBytes(value))
 
 /** Bytes of the workspace of a list. */
 const workspaceOf = ({ entries }: CallList): number =>

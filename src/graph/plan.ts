@@ -6,7 +6,7 @@ import { OUT, blockBytes, type CallList, type Packed } from '../runtime/calls.js
 import { blockOf } from '../runtime/memory.js'
 import { arrange, type Arrangement, type Placement, type Span } from './arena.js'
 import { foldAffine } from './fold.js'
-import type { Node, TracedPass, Value } from './trace.js'
+import { valueBytes, type Node, type TracedPass, type Value } from './trace.js'
 
 /** Where a value lies. */
 export type Address =
@@ -141,7 +141,9 @@ function arrangeWithResults(
   const alone = arrange(spans)
   if (!alone) return undefined
   const results = nodes.flatMap(({ node: { out } }, before) =>
-    handedOut.has(out) && 4 * out.size > SAVING * alone.bytes ? [{ value: out, bytes: 4 * out.size, before }] : [],
+    handedOut.has(out) && valueBytes(out) > SAVING * alone.bytes
+      ? [{ value: out, bytes: valueBytes(out), before }]
+      : [],
   )
   if (results.length === 0) return { ...alone, regions: [] }
   const together = arrange(spans, results) as Arrangement
@@ -181,7 +183,7 @@ export function planPass(given: TracedPass): Plan {
   })
   const unplaced = nodes.map(({ node, list }, step) => {
     const { inputs, out, scratch } = node
-    if (!handedOut.has(out)) spanOf.set(out, take(4 * out.size, step, lastStep.get(out) as number))
+    if (!handedOut.has(out)) spanOf.set(out, take(valueBytes(out), step, lastStep.get(out) as number))
     return list.entries.map((entry): Unplaced => {
       switch (entry.kind) {
         case 'integers': {

@@ -5,12 +5,12 @@
 import { pack, perform } from '../autodiff/op.js'
 import { lookAt, OUT, resolve, runCall, type Call, type CallList } from '../runtime/calls.js'
 import { allFinite, allocate, placesForThreads, putIntegers, release } from '../runtime/core.js'
-import { empty, keep, scope, type Storage, type Tensor } from '../tensor/tensor.js'
+import { empty, keep, scope, type AnyTensor, type Storage, type Tensor } from '../tensor/tensor.js'
 import type { Plan, PlacedNode } from './plan.js'
 import type { Node, Value } from './trace.js'
 
 /** Tensors by their names. */
-export type Values = ReadonlyMap<string, Tensor>
+export type Values = ReadonlyMap<string, AnyTensor>
 
 /** A node with the numbers of its calls. */
 interface Step extends PlacedNode {
@@ -29,7 +29,7 @@ export class Program {
   /** Whether packed weights may be kept. */
   readonly #keeps: boolean
   /** Results that depend on weights alone, and the versions that they are of. */
-  readonly #constants = new Map<Value, Tensor>()
+  readonly #constants = new Map<Value, AnyTensor>()
   readonly #versions: number[] = []
   #records: Tensor | undefined
   #steps: readonly Step[] = []
@@ -43,13 +43,14 @@ export class Program {
     this.#handedOut = new Set(plan.outputs.map(({ value }) => value))
   }
 
-  /** Whether it was planned for the threads that there are. */
+  /** Whether it was planned for the threads that there are, and for the whole numbers that were read. */
   get current(): boolean {
-    return this.#threads === placesForThreads()
+    const { read } = this.#plan.traced
+    return this.#threads === placesForThreads() && read.every(({ storage, version }) => storage.version === version)
   }
 
   /** The outputs for inputs of the shapes that were planned for. */
-  run(given: Values): Record<string, Tensor> {
+  run(given: Values): Record<string, AnyTensor> {
     // Where a test of a result fails, all is computed again in the other way, which does what the test asks for.
     const results = this.#isRepeated() ? scope(() => this.#runRepeated(given)) : undefined
     if (results) return results
@@ -76,7 +77,7 @@ export class Program {
     const versions = this.#versions
     let same = versions.length === constants.length
     for (let i = 0; i < constants.length; i++) {
-      const { version } = (constants[i] as Tensor).storage
+      const { version } = (constants[i] as AnyTensor).storage
       if (versions[i] === version) continue
       versions[i] = version
       same = false
@@ -89,28 +90,28 @@ export class Program {
   }
 
   /** Weights, or what depends on them alone. */
-  #constantOf(value: Value): Tensor | undefined {
+  #constantOf(value: Value): AnyTensor | undefined {
     return value.constant ?? this.#constants.get(this.#plan.valueOf(value))
   }
 
   /** Where a value lies that is no part of the arena. */
-  #finder(given: Values, made: ReadonlyMap<Value, Tensor>): (value: Value) => Tensor {
+  #finder(given: Values, made: ReadonlyMap<Value, AnyTensor>): (value: Value) => AnyTensor {
     return (value) => {
       const held = this.#plan.valueOf(value)
       const tensor = held.input === undefined ? (this.#constantOf(held) ?? made.get(held)) : given.get(held.input)
-      return tensor as Tensor
+      return tensor as AnyTensor
     }
   }
 
-  #results(tensorOf: (value: Value) => Tensor): Record<string, Tensor> {
+  #results(tensorOf: (value: Value) => AnyTensor): Record<string, AnyTensor> {
     return Object.fromEntries(
       this.#plan.outputs.map(({ name, value, shape }) => [name, tensorOf(value).reshape(shape)]),
     )
   }
 
   /** One operation after another, each value only as long as it is needed. */
-  #runOnce(given: Values): Record<string, Tensor> {
-    const made = new Map<Value, Tensor>()
+  #runOnce(given: Values): Record<string, AnyTensor> {
+    const made = new Map<Value, AnyTensor>()
     const tensorOf = this.#finder(given, made)
     for (const { node, list, last } of this.#plan.order) {
       made.set(node.out, compute(node, list, tensorOf))
@@ -120,23 +121,23 @@ export class Program {
   }
 
   /** The calls as they are noted, in one block of memory; undefined where a test of a result fails. */
-  #runRepeated(given: Values): Record<string, Tensor> | undefined {
+  #runRepeated(given: Values): Record<string, AnyTensor> | undefined {
     const { bytes } = this.#plan
     const arena = bytes > 0 ? allocate(bytes, 'a forward pass') : 0
     try {
-      const made = new Map<Value, Tensor>()
+      const made = new Map<Value, AnyTensor>()
       const bases = [arena]
       for (const value of this.#plan.regions) {
-        const { shape, name } = value.node as Node
-        const y = empty(shape, name)
+        const { shape, name, dtype } = value.node as Node
+        const y = empty(shape, name, dtype)
         made.set(value, y)
         bases.push(y.pointer)
       }
       if (bases.some((base, region) => base !== this.#bases[region])) this.#bind(bases)
       const tensorOf = this.#finder(given, made)
       for (const step of this.#steps) {
-        const { out, shape, name } = step.node
-        if (this.#handedOut.has(out) && !made.has(out)) made.set(out, empty(shape, name))
+        const { out, shape, name, dtype } = step.node
+        if (this.#handedOut.has(out) && !made.has(out)) made.set(out, empty(shape, name, dtype))
         if (!(step.moves ? this.#runMoved(step, tensorOf) : this.#runStep(step, tensorOf))) return undefined
       }
       return this.#results(tensorOf)
@@ -197,7 +198,7 @@ export class Program {
   }
 
   /** Makes the calls of a step after it was told where its tensors lie; false where a result must be computed otherwise. */
-  #runMoved(step: Step, tensorOf: (value: Value) => Tensor): boolean {
+  #runMoved(step: Step, tensorOf: (value: Value) => AnyTensor): boolean {
     const { sources, list, table, values } = step
     let lent: number[] | undefined
     try {
@@ -218,7 +219,7 @@ export class Program {
     }
   }
 
-  #runStep({ node, list, table, values }: Step, tensorOf: (value: Value) => Tensor): boolean {
+  #runStep({ node, list, table, values }: Step, tensorOf: (value: Value) => AnyTensor): boolean {
     const { calls } = list
     for (let i = 0; i < calls.length; i++) {
       const call = calls[i] as Call
@@ -241,11 +242,11 @@ export class Program {
 
 /** What a node gives, computed at once. */
 function compute(
-  { inputs, shape, scratch, name }: Node,
+  { inputs, shape, scratch, name, dtype }: Node,
   list: CallList,
-  tensorOf: (value: Value) => Tensor | undefined,
-): Tensor {
-  const y = empty(shape, name)
+  tensorOf: (value: Value) => AnyTensor | undefined,
+): AnyTensor {
+  const y = empty(shape, name, dtype)
   const extra = new Map([...scratch].map(([key, bytes]) => [key, empty([bytes / 4], name)]))
   perform(list, (key) => {
     const value = inputs.get(key)

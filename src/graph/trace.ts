@@ -3,6 +3,7 @@
  * the storage under its tensors, so that a reshape is no operation.
  */
 import { CallList } from '../runtime/calls.js'
+import { bytesOf, type DType } from '../tensor/dtype.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import {
   keep,
@@ -10,6 +11,7 @@ import {
   planning,
   scope,
   UnplannedError,
+  type AnyTensor,
   type PlannedOperation,
   type Planner,
   type Storage,
@@ -20,13 +22,17 @@ import {
 export interface Value {
   /** Number of elements. */
   readonly size: number
+  readonly dtype: DType
   /** The node that computes it. */
   readonly node: Node | undefined
   /** Name of the input that it is. */
   readonly input: string | undefined
   /** Weights, and what a layer has made: a handle of its own. */
-  readonly constant: Tensor | undefined
+  readonly constant: AnyTensor | undefined
 }
+
+/** Bytes of a value. */
+export const valueBytes = ({ size, dtype }: Value): number => size * bytesOf(dtype)
 
 /** One operation. */
 export interface Node {
@@ -36,6 +42,7 @@ export interface Node {
   readonly list: CallList
   readonly out: Value
   readonly shape: readonly number[]
+  readonly dtype: DType
   /** Bytes that its kernels need besides, by the name of the operand. */
   readonly scratch: ReadonlyMap<string, number>
   /** Shapes of the inputs. */
@@ -58,7 +65,9 @@ export interface TracedPass {
   readonly nodes: readonly Node[]
   readonly outputs: ReadonlyMap<string, { readonly value: Value; readonly shape: readonly number[] }>
   /** Every constant. */
-  readonly constants: readonly Tensor[]
+  readonly constants: readonly AnyTensor[]
+  /** Whole numbers that were read, and the versions that they were of: where they change, so may all that follows. */
+  readonly read: readonly { readonly storage: Storage; readonly version: number }[]
 }
 
 /** Notes a pass. */
@@ -67,44 +76,45 @@ export class Trace implements Planner {
   /** What each owner gave. */
   readonly results = new Map<string, Value>()
   readonly nodes: Node[] = []
-  readonly constants: Tensor[] = []
+  readonly constants: AnyTensor[] = []
+  readonly readings: { readonly storage: Storage; readonly version: number }[] = []
   readonly #values = new Map<Storage, Value>()
 
   /** Makes the tensor of an input. */
-  input(name: string, shape: Shape): Tensor {
-    const x = planned(shape)
-    this.#values.set(x.storage, { size: x.size, node: undefined, input: name, constant: undefined })
+  input<D extends DType>(name: string, shape: Shape, dtype: D): Tensor<D> {
+    const x = planned(shape, dtype)
+    this.#values.set(x.storage, { size: x.size, dtype, node: undefined, input: name, constant: undefined })
     return x
   }
 
   /** Makes the tensor of a weight that is not there yet. */
   weight(shape: Shape): Tensor {
-    const w = planned(shape)
-    this.#values.set(w.storage, { size: w.size, node: undefined, input: undefined, constant: w })
+    const w = planned(shape, 'float32')
+    this.#values.set(w.storage, { size: w.size, dtype: w.dtype, node: undefined, input: undefined, constant: w })
     return w
   }
 
   /** A tensor for a value that was noted by another. */
-  adopt(value: Value, shape: Shape): Tensor {
-    const x = planned(shape)
+  adopt(value: Value, shape: Shape): AnyTensor {
+    const x = planned(shape, value.dtype)
     this.#values.set(x.storage, value)
     return x
   }
 
   /** The value under a tensor: of one that was there before, a constant. */
-  valueOf(tensor: Tensor): Value {
-    const { storage, size } = tensor
+  valueOf(tensor: AnyTensor): Value {
+    const { storage, size, dtype } = tensor
     let value = this.#values.get(storage)
     if (!value) {
       if (storage.isPlanned) throw new UnplannedError()
       const constant = keep(tensor.alias())
       this.constants.push(constant)
-      this.#values.set(storage, (value = { size, node: undefined, input: undefined, constant }))
+      this.#values.set(storage, (value = { size, dtype, node: undefined, input: undefined, constant }))
     }
     return value
   }
 
-  note(operation: PlannedOperation): Tensor {
+  note(operation: PlannedOperation): AnyTensor {
     return this.#note(operation, false)
   }
 
@@ -112,27 +122,33 @@ export class Trace implements Planner {
   opaque(name: string, inputs: Readonly<Record<string, Tensor>>, shape: Shape, workspace: number): Tensor {
     const list = new CallList()
     list.block(workspace)
-    return this.#note({ name, inputs, list, shape, scratch: new Map(), rectified: undefined }, true)
+    const noted = { name, inputs, list, shape, dtype: 'float32', scratch: new Map(), rectified: undefined } as const
+    return this.#note(noted, true) as Tensor
   }
 
-  #note({ name, inputs, list, shape, scratch, rectified, affine, scaled }: PlannedOperation, opaque: boolean): Tensor {
+  #note(
+    { name, inputs, list, shape, dtype, scratch, rectified, affine, scaled }: PlannedOperation,
+    opaque: boolean,
+  ): AnyTensor {
     const { owner } = this
-    const y = planned(shape)
+    const y = planned(shape, dtype)
     const read = new Map(Object.entries(inputs).map(([key, tensor]) => [key, tensor && this.valueOf(tensor)]))
     const shapes = new Map(Object.entries(inputs).flatMap(([key, tensor]) => (tensor ? [[key, tensor.shape]] : [])))
     const bytes = new Map([...scratch].map(([key, extents]) => [key, 4 * sizeOf(extents)]))
     const node: { -readonly [key in keyof Node]: Node[key] } = {
-      ...{ name, inputs: read, shapes, list, shape, scratch: bytes, rectified, affine, scaled, owner, opaque },
+      ...{ name, inputs: read, shapes, list, shape, dtype, scratch: bytes, rectified, affine, scaled, owner, opaque },
       out: undefined as unknown as Value,
     }
-    node.out = { size: y.size, node, input: undefined, constant: undefined }
+    node.out = { size: y.size, dtype, node, input: undefined, constant: undefined }
     this.nodes.push(node)
     this.#values.set(y.storage, node.out)
     return y
   }
 
-  read(): void {
-    throw new UnplannedError()
+  read({ dtype, storage }: AnyTensor): void {
+    // Weights change from step to step; whole numbers are extents and indices, and stay.
+    if (dtype === 'float32' || storage.isPlanned) throw new UnplannedError()
+    this.readings.push({ storage, version: storage.version })
   }
 }
 
@@ -152,7 +168,7 @@ export function trace(
   try {
     planning(tracer, () => {
       scope(() => {
-        const inputs = new Map([...given].map(([name, shape]) => [name, tracer.input(name, shape)]))
+        const inputs = new Map([...given].map(([name, shape]) => [name, tracer.input(name, shape, 'float32')]))
         const outputs = pass(inputs, tracer)
         traced = {
           inputs: new Map([...inputs].map(([name, tensor]) => [name, tracer.valueOf(tensor)])),
@@ -162,6 +178,7 @@ export function trace(
             [...outputs].map(([name, tensor]) => [name, { value: tracer.valueOf(tensor), shape: tensor.shape }]),
           ),
           constants: tracer.constants,
+          read: tracer.readings,
         }
       })
     })

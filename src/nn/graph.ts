@@ -407,7 +407,8 @@ export class Graph {
       pass.program = plan && runs ? new Program(plan, this.#keepPacked) : null
       if (plan && !runs) disposePlan(plan)
     }
-    return pass.program?.run(given)
+    // Layers give float32 alone.
+    return pass.program?.run(given) as Record<string, Tensor> | undefined
   }
 
   /**

@@ -348,6 +348,7 @@ export const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('conv
 
 /** g: the kernel that x and dy correlate to. Its derivatives are the convolution and h. */
 export const weightGradient: Op<{ dy: Tensor; x: Tensor }, Conv> = defineOp('convWeightGrad', {
+  nothing: 'zeros',
   infer: (_, conv) => conv,
   output: ({ wShape }) => wShape,
   prepare: (list, conv) => {

@@ -1,5 +1,6 @@
 /** Table of contents: every operation. */
 export * from './activation.js'
+export * from './cast.js'
 export { conv1d, conv2d, conv3d, type Activation, type ConvOptions } from './conv.js'
 export * from './convGradients.js'
 export * from './convMatrix.js'

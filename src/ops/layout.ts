@@ -12,18 +12,46 @@ import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, needKeys, withArity, type Names } from '../runtime/options.js'
 import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
-import { scope, Tensor } from '../tensor/tensor.js'
+import { bytesOf, checkElement, dtypes, type Arrays, type DType } from '../tensor/dtype.js'
+import { checkTensor, elementsAt, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
 
-/** Copies `extents` elements between places with strides in elements. */
-function copyStrided(
-  list: CallList,
-  extents: readonly number[],
-  y: Place,
-  yStrides: readonly number[],
-  x: Place,
-  xStrides: readonly number[],
-): void {
+/** Elements of one type between places with strides in elements. */
+interface Copy {
+  readonly dtype: DType
+  readonly extents: readonly number[]
+  readonly yStrides: readonly number[]
+  readonly xStrides: readonly number[]
+}
+
+/** Copies along the axes from `axis` on, in JavaScript. */
+function copyAlong(y: Arrays[DType], x: Arrays[DType], copy: Copy, yAt: number, xAt: number, axis: number): void {
+  const { extents, yStrides, xStrides } = copy
+  if (axis === extents.length) {
+    y[yAt] = x[xAt] as never
+    return
+  }
+  const [yStep, xStep] = [yStrides[axis] as number, xStrides[axis] as number]
+  for (let i = 0; i < (extents[axis] as number); i++) copyAlong(y, x, copy, yAt + i * yStep, xAt + i * xStep, axis + 1)
+}
+
+/** Lists a copy. Kernels move four bytes at a time; elements of another width are moved in JavaScript. */
+function copyStrided(list: CallList, copy: Copy, y: Place, x: Place): void {
+  const { dtype, extents, yStrides, xStrides } = copy
+  if (sizeOf(extents) === 0) return
+  if (bytesOf(dtype) !== 4) {
+    const span = (strides: readonly number[]): number =>
+      extents.reduce((last, extent, axis) => last + (extent - 1) * (strides[axis] as number), 1)
+    const [ySpan, xSpan] = [span(yStrides), span(xStrides)]
+    list.routine(
+      (to, from) => {
+        copyAlong(elementsAt(to, ySpan, dtype), elementsAt(from, xSpan, dtype), copy, 0, 0, 0)
+      },
+      y,
+      x,
+    )
+    return
+  }
   const { record, planes } = planCopy(extents, yStrides, xStrides)
   list.call('copy_fwd', planes, (LIGHT * sizeOf(extents)) / planes, y, x, list.integers(record))
 }
@@ -33,64 +61,86 @@ const resized = (shape: Shape, axis: number, extent: number): number[] =>
   shape.map((own, index) => (index === axis ? extent : own))
 
 /** The shape of x, for checks that come before an operation's own. */
-function shapeOf(x: Tensor, name: string): Shape {
+function shapeOf(x: AnyTensor, name: string): Shape {
   if (!(x instanceof Tensor))
     throw new ArgumentError(`${name}: x must be a Tensor, not ${inWords(x)}; make one with tensor()`)
   return x.shape
 }
 
-/** A box `inner` at place `begin` of a larger box `outer`. */
+/** A box `inner` at place `begin` of a larger box `outer`, of elements of one type. */
 export interface Box {
+  /** Default 'float32'. */
+  readonly dtype?: DType
   readonly outer: Shape
   readonly inner: Shape
   readonly begin: readonly number[]
 }
 
 /** The box's first element in the larger box at `place`. */
-const corner = (place: Place, { outer, begin }: Box): Place =>
+const corner = (place: Place, { outer, begin, dtype = 'float32' }: Box): Place =>
   after(
     place,
-    stridesOf(outer).reduce((bytes, stride, axis) => bytes + 4 * stride * (begin[axis] as number), 0),
+    stridesOf(outer).reduce((bytes, stride, axis) => bytes + bytesOf(dtype) * stride * (begin[axis] as number), 0),
   )
 
 /** Lists the cutting of a box out of x. */
 export function listCut(list: CallList, box: Box, y: Place, x: Place): void {
-  const { inner, outer } = box
-  copyStrided(list, inner, y, stridesOf(inner), corner(x, box), stridesOf(outer))
+  const { inner, outer, dtype = 'float32' } = box
+  const copy = { dtype, extents: inner, yStrides: stridesOf(inner), xStrides: stridesOf(outer) }
+  copyStrided(list, copy, y, corner(x, box))
 }
 
 /** Lists the setting of x into a larger box filled with `value`. */
 export function listEmbed(list: CallList, box: Box, y: Place, x: Place, value: number): void {
-  const { inner, outer } = box
-  list.fill(y, sizeOf(outer), value)
-  copyStrided(list, inner, corner(y, box), stridesOf(outer), x, stridesOf(inner))
+  const { inner, outer, dtype = 'float32' } = box
+  fill(list, y, sizeOf(outer), value, dtype)
+  copyStrided(
+    list,
+    { dtype, extents: inner, yStrides: stridesOf(outer), xStrides: stridesOf(inner) },
+    corner(y, box),
+    x,
+  )
+}
+
+/** Lists the setting of all elements of a type. */
+function fill(list: CallList, y: Place, size: number, value: number, dtype: DType): void {
+  if (dtype === 'float32') list.fill(y, size, value)
+  else list.routine((to) => elementsAt(to, size, dtype).fill((dtype === 'int64' ? BigInt(value) : value) as never), y)
 }
 
 /** Makes the cutting of a box out of x. */
 /* @__NO_SIDE_EFFECTS__ */
-function cutting<O>(name: string, describe: (x: Shape, options: O) => Box): Op<{ x: Tensor }, O> {
+function cutting<O>(name: string, describe: (x: Shape, options: O) => Box): Op<{ x: AnyTensor }, O, never, DType> {
   return defineOp(name, {
-    infer: ({ x }: { x: Tensor }, options: O) => describe(x.shape, options),
+    types: { x: dtypes },
+    infer: ({ x }: { x: AnyTensor }, options: O): Box => ({ ...describe(x.shape, options), dtype: x.dtype }),
     output: ({ inner }) => inner,
+    dtype: ({ dtype }): DType => dtype as DType,
     prepare: (list, box) => {
       listCut(list, box, list.out, list.operand('x'))
     },
     keeps: [],
-    gradient: (_, dy, box) => ({ x: embed({ x: dy }, { ...box, value: 0 }) }),
+    gradient: (_, dy, box) => ({ x: embed({ x: dy }, { ...box, value: 0 }) as Tensor }),
   })
 }
 
 const cut = cutting<Box>('slice', (_, box) => box)
 
 /** x set into a larger box filled with `value`. */
-const embed: Op<{ x: Tensor }, Box & { readonly value: number }> = defineOp('pad', {
-  infer: (_, box: Box & { readonly value: number }) => box,
+const embed: Op<{ x: AnyTensor }, Box & { readonly value: number }, never, DType> = defineOp('pad', {
+  types: { x: dtypes },
+  infer: ({ x: { dtype } }: { x: AnyTensor }, box: Box & { readonly value: number }) => {
+    checkElement(box.value, dtype, 'pad: value')
+    return { ...box, dtype }
+  },
   output: ({ outer }) => outer,
+  dtype: ({ dtype }): DType => dtype,
+  nothing: 'prepared',
   prepare: (list, box) => {
     listEmbed(list, box, list.out, list.operand('x'), box.value)
   },
   keeps: [],
-  gradient: (_, dy, box) => ({ x: cut({ x: dy }, box) }),
+  gradient: (_, dy, box) => ({ x: cut({ x: dy }, box) as Tensor }),
 })
 
 /** Options of `slice`. */
@@ -129,9 +179,9 @@ const sliced = cutting<SliceOptions>('slice', (x, options) => {
   )
   const last = bounds(x, end, x, 'end')
   const inner = last.map((bound, axis) => bound - (first[axis] as number))
-  if (inner.some((extent) => extent < 1)) {
+  if (inner.some((extent) => extent < 0)) {
     throw new ShapeError(
-      `slice: of ${showShape(x)}, from ${showShape(first)} to ${showShape(last)} holds nothing; begin must lie before end`,
+      `slice: of ${showShape(x)}, from ${showShape(first)} to ${showShape(last)} holds nothing; begin must not lie behind end`,
     )
   }
   return { outer: x, inner, begin: first }
@@ -139,19 +189,26 @@ const sliced = cutting<SliceOptions>('slice', (x, options) => {
 
 /**
  * The elements with begin ≤ index < end along each axis, for example `slice(x, { begin: [0, 1], end: [4] })`.
- * @throws ShapeError when a bound lies outside x or nothing is left.
+ * @throws ShapeError when a bound lies outside x, or begin behind end.
  */
-export const slice = withArity('slice', 2, (x: Tensor, options: SliceOptions): Tensor => sliced({ x }, options))
+export const slice = withArity(
+  'slice',
+  2,
+  <D extends DType>(x: Tensor<D>, options: SliceOptions): Tensor<D> => sliced({ x }, options) as Tensor<D>,
+)
 
 interface Join {
+  readonly dtype: DType
   /** Of the inputs, in order. */
   readonly names: readonly string[]
   readonly yShape: Shape
   readonly boxes: readonly Box[]
 }
 
-const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
-  infer: (inputs: Record<string, Tensor>, given: number): Join => {
+const join: Op<Record<string, AnyTensor>, number, never, DType> = defineOp('concat', {
+  // Inputs have names of their own in each call.
+  types: dtypes,
+  infer: (inputs: Record<string, AnyTensor>, given: number): Join => {
     const shapes = Object.values(inputs).map(({ shape }) => shape)
     const [first] = shapes
     if (!first) throw new ArgumentError('concat: tensors is empty; give one tensor or more')
@@ -162,6 +219,14 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
         `concat: shapes ${showShape(first)} and ${showShape(shapes[apart] as Shape)} differ outside axis ${axis}; tensors must agree in every other axis`,
       )
     }
+    const { dtype } = Object.values(inputs)[0] as AnyTensor
+    for (const [name, { dtype: other }] of Object.entries(inputs)) {
+      if (other !== dtype) {
+        throw new ArgumentError(
+          `concat: ${name} is of ${other}, the first tensor of ${dtype}; convert it with cast(${name}, '${dtype}')`,
+        )
+      }
+    }
     const yShape = resized(
       first,
       axis,
@@ -170,23 +235,27 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
     checkSize(yShape, 'concat')
     let begin = 0
     const boxes = shapes.map((inner) => {
-      const box = { outer: yShape, inner, begin: inner.map((_, index) => (index === axis ? begin : 0)) }
+      const box = { dtype, outer: yShape, inner, begin: inner.map((_, index) => (index === axis ? begin : 0)) }
       begin += inner[axis] as number
       return box
     })
-    return { names: Object.keys(inputs), yShape, boxes }
+    return { dtype, names: Object.keys(inputs), yShape, boxes }
   },
   output: ({ yShape }) => yShape,
-  prepare: (list, { names, yShape, boxes }) => {
+  dtype: ({ dtype }): DType => dtype,
+  nothing: 'prepared',
+  prepare: (list, { dtype, names, yShape, boxes }) => {
     boxes.forEach((box, index) => {
       const x = list.operand(names[index] as string)
-      copyStrided(list, box.inner, corner(list.out, box), stridesOf(yShape), x, stridesOf(box.inner))
+      const { inner } = box
+      const copy = { dtype, extents: inner, yStrides: stridesOf(yShape), xStrides: stridesOf(inner) }
+      copyStrided(list, copy, corner(list.out, box), x)
     })
   },
   keeps: [],
   gradient: ({ inputs, need }, dy, { boxes }) =>
     Object.fromEntries(
-      Object.keys(inputs).map((name, index) => [name, need[name] && cut({ x: dy }, boxes[index] as Box)]),
+      Object.keys(inputs).map((name, index) => [name, need[name] && (cut({ x: dy }, boxes[index] as Box) as Tensor)]),
     ),
 })
 
@@ -194,16 +263,21 @@ const join: Op<Record<string, Tensor>, number> = defineOp('concat', {
  * Tensors one after another along `axis`; every other extent must be equal.
  * @throws ShapeError when shapes differ elsewhere or there is no tensor.
  */
-export const concat = withArity('concat', 2, (tensors: readonly Tensor[], axis: number): Tensor => {
-  if (!Array.isArray(tensors)) throw new ArgumentError(`concat: tensors must be an array, given ${inWords(tensors)}`)
-  return join(
-    Object.fromEntries((tensors as readonly Tensor[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
-    axis,
-  )
-})
+export const concat = withArity(
+  'concat',
+  2,
+  <D extends DType>(tensors: readonly Tensor<D>[], axis: number): Tensor<D> => {
+    if (!Array.isArray(tensors)) throw new ArgumentError(`concat: tensors must be an array, given ${inWords(tensors)}`)
+    return join(
+      Object.fromEntries((tensors as readonly Tensor<D>[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
+      axis,
+    ) as Tensor<D>
+  },
+)
 
-const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('transpose', {
-  infer: ({ x }: { x: Tensor }, permutation: readonly number[] | undefined) => {
+const permute: Op<{ x: AnyTensor }, readonly number[] | undefined, never, DType> = defineOp('transpose', {
+  types: { x: dtypes },
+  infer: ({ x }: { x: AnyTensor }, permutation: readonly number[] | undefined) => {
     if (permutation !== undefined) checkList(permutation, 'transpose: permutation', 'a list of axes')
     const axes = (permutation ?? x.shape.map((_, axis) => axis - x.ndim).reverse()).map((axis) =>
       checkAxis(axis, x.ndim, 'transpose'),
@@ -215,14 +289,17 @@ const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('tran
     }
     const strides = stridesOf(x.shape)
     return {
+      dtype: x.dtype,
       axes,
       yShape: axes.map((axis) => x.shape[axis] as number),
       xStrides: axes.map((axis) => strides[axis] as number),
     }
   },
   output: ({ yShape }) => yShape,
-  prepare: (list, { yShape, xStrides }) => {
-    copyStrided(list, yShape, list.out, stridesOf(yShape), list.operand('x'), xStrides)
+  dtype: ({ dtype }): DType => dtype,
+  prepare: (list, { dtype, yShape, xStrides }) => {
+    const copy = { dtype, extents: yShape, yStrides: stridesOf(yShape), xStrides }
+    copyStrided(list, copy, list.out, list.operand('x'))
   },
   keeps: [],
   gradient: (_, dy, { axes }) => ({
@@ -237,18 +314,21 @@ const permute: Op<{ x: Tensor }, readonly number[] | undefined> = defineOp('tran
  * Axes in another order: axis i of the result is axis permutation[i] of x. Default: all axes reversed.
  * @throws ShapeError when `permutation` does not name each axis once.
  */
-export const transpose = withArity('transpose', 2, (x: Tensor, permutation?: readonly number[]): Tensor =>
-  permute({ x }, permutation),
+export const transpose = withArity(
+  'transpose',
+  2,
+  <D extends DType>(x: Tensor<D>, permutation?: readonly number[]): Tensor<D> =>
+    permute({ x }, permutation) as Tensor<D>,
 )
 
 /**
  * The axes from `startAxis` (default 1) on as one: (N, C, H, W) becomes (N, C·H·W). Shares memory with x.
  * @throws ShapeError when there is no such axis.
  */
-export const flatten = withArity('flatten', 2, (x: Tensor, startAxis = 1): Tensor => {
+export const flatten = withArity('flatten', 2, <D extends DType>(x: Tensor<D>, startAxis = 1): Tensor<D> => {
   const shape = shapeOf(x, 'flatten')
   const axis = checkAxis(startAxis, shape.length, 'flatten')
-  return x.reshape([...shape.slice(0, axis), -1])
+  return x.reshape([...shape.slice(0, axis), sizeOf(shape.slice(axis))])
 })
 
 /** A linear map along one axis: x seen as (outer, n, inner), y as (outer, length, inner). */
@@ -351,11 +431,11 @@ function padPairs(padding: number | readonly (number | readonly [lo: number, hi:
 export const pad = withArity(
   'pad',
   3,
-  (
-    x: Tensor,
+  <D extends DType>(
+    x: Tensor<D>,
     padding: number | readonly (number | readonly [lo: number, hi: number])[],
     options: PadOptions = {},
-  ): Tensor => {
+  ): Tensor<D> => {
     checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
     const { mode = 'zeros', value = 0 } = options
     if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
@@ -373,18 +453,20 @@ export const pad = withArity(
     const highs = shape.map((_, axis) => pairs[axis - first]?.[1] ?? 0)
     const outer = shape.map((extent, axis) => extent + (lows[axis] as number) + (highs[axis] as number))
     checkSize(outer, 'pad')
-    if (mode === 'zeros') return embed({ x }, { outer, inner: shape, begin: lows, value })
+    if (mode === 'zeros') return embed({ x }, { outer, inner: shape, begin: lows, value }) as Tensor<D>
+    const given: AnyTensor = x
+    checkTensor(given, 'pad', 'x')
     shape.forEach((extent, axis) => {
       const widest = Math.max(lows[axis] as number, highs[axis] as number)
       const room = mode === 'reflect' ? extent - 1 : mode === 'circular' ? extent : Infinity
-      if (widest > room) {
+      if (widest > Math.max(room, 0)) {
         throw new ShapeError(
           `pad: axis ${axis} of ${showShape(shape)} can be padded by at most ${room} with '${mode}', given ${widest}`,
         )
       }
     })
     return scope(() =>
-      outer.reduce(
+      outer.reduce<Tensor>(
         (y, length, axis) =>
           length === y.shape[axis]
             ? y
@@ -392,9 +474,9 @@ export const pad = withArity(
                 { x: y },
                 { xShape: y.shape, axis, length, lo: lows[axis] as number, hi: highs[axis] as number, mode },
               ),
-        x.alias(),
+        given.alias(),
       ),
-    )
+    ) as AnyTensor as Tensor<D>
   },
 )
 
@@ -421,7 +503,13 @@ const repeat: Op<{ x: Tensor }, readonly [number, number]> = defineOp('upsample2
   output: ({ yShape }) => yShape,
   prepare: (list, { blocks }) => {
     const [, H, , W] = blocks
-    copyStrided(list, blocks, list.out, stridesOf(blocks), list.operand('x'), [H * W, W, 0, 1, 0])
+    const xStrides = [H * W, W, 0, 1, 0]
+    copyStrided(
+      list,
+      { dtype: 'float32', extents: blocks, yStrides: stridesOf(blocks), xStrides },
+      list.out,
+      list.operand('x'),
+    )
   },
   keeps: [],
   gradient: ({ inputs: { x } }, dy, { blocks }) => ({

@@ -22,12 +22,14 @@ interface Orientation {
 /** op(a) (M, K) · op(b) (K, N) [+ bias (N) in every row]. */
 const product: Op<{ a: Tensor; b: Tensor; bias: Tensor | undefined }, Orientation> = defineOp('matmul', {
   optional: ['bias'],
-  infer: ({ a, b }, { transposeA, transposeB }): MatmulProblem => {
+  nothing: 'zeros',
+  infer: ({ a, b, bias }, { transposeA, transposeB }): MatmulProblem => {
     const [aRows, aColumns] = a.shape as [number, number]
     const [bRows, bColumns] = b.shape as [number, number]
     const M = transposeA ? aColumns : aRows
     const N = transposeB ? bRows : bColumns
     checkSize([M, N], 'matmul')
+    if (bias && aRows * aColumns === 0 && M > 0) throw new ShapeError('linear: x has no features; give it one or more')
     return { transposeA, transposeB, M, K: transposeA ? aRows : aColumns, N }
   },
   output: ({ M, N }) => [M, N],

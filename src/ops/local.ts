@@ -113,6 +113,7 @@ const inputGradient: Op<{ dy: Tensor; w: Tensor }, Local> = defineOp('localConvI
 })
 
 const weightGradient: Op<{ dy: Tensor; x: Tensor }, Local> = defineOp('localConvWeightGrad', {
+  nothing: 'zeros',
   infer: (_, d) => d,
   output: ({ wShape }) => wShape,
   prepare: (list, d) => {
@@ -125,6 +126,7 @@ const weightGradient: Op<{ dy: Tensor; x: Tensor }, Local> = defineOp('localConv
 })
 
 const biasGradient: Op<{ dy: Tensor }, Local> = defineOp('localConvBiasGrad', {
+  nothing: 'zeros',
   infer: (_, d) => d,
   output: ({ biasShape }) => biasShape,
   prepare: (list, d) => {

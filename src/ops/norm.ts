@@ -253,6 +253,7 @@ function composeBatch(x: Tensor, gamma: Tensor | undefined, beta: Tensor | undef
 
 /** dgamma = Σ dy · x̂ (first C elements) and dbeta = Σ dy (the others). */
 const batchSums: Op<{ dy: Tensor; x: Tensor; stats: Tensor }, Batch> = defineOp('batchNormSumsGradient', {
+  nothing: 'zeros',
   infer: (_, d) => d,
   output: ({ C }) => [2, C],
   prepare: (list, { N, C, pixels }) => {

@@ -71,8 +71,13 @@ interface Total extends Reduction {
 
 /** Makes y = Σ x / divisor. */
 /* @__NO_SIDE_EFFECTS__ */
-function summing<O>(name: string, describeTotal: (x: Shape, options: O) => Total): Op<{ x: Tensor }, O> {
+function summing<O>(
+  name: string,
+  describeTotal: (x: Shape, options: O) => Total,
+  nothing?: 'zeros',
+): Op<{ x: Tensor }, O> {
   return defineOp(name, {
+    ...(nothing && { nothing }),
     infer: ({ x }: { x: Tensor }, options: O) => describeTotal(x.shape, options),
     output: ({ yShape }) => yShape,
     prepare: (list, { xShape, yShape, axes, divisor }) => {
@@ -85,7 +90,7 @@ function summing<O>(name: string, describeTotal: (x: Shape, options: O) => Total
   })
 }
 
-const total = summing<Total>('sum', (_, d) => d)
+const total = summing<Total>('sum', (_, d) => d, 'zeros')
 
 /** y / divisor, repeated along the axes that were reduced. */
 const spread: Op<{ y: Tensor }, Total> = defineOp('sumGradient', {
@@ -106,10 +111,14 @@ const spread: Op<{ y: Tensor }, Total> = defineOp('sumGradient', {
   gradient: (_, dx, d) => ({ y: total({ x: dx }, d) }),
 })
 
-const summed = summing<Request>('sum', (x, { axis, ...options }) => ({
-  ...describe('sum', x, axis, options),
-  divisor: 1,
-}))
+const summed = summing<Request>(
+  'sum',
+  (x, { axis, ...options }) => ({
+    ...describe('sum', x, axis, options),
+    divisor: 1,
+  }),
+  'zeros',
+)
 
 const averaged = summing<Request>('mean', (x, { axis, ...options }) => {
   const reduction = describe('mean', x, axis, options)
@@ -117,7 +126,7 @@ const averaged = summing<Request>('mean', (x, { axis, ...options }) => {
 })
 
 /**
- * Σ x over `axis`: one, several, or all when left out.
+ * Σ x over `axis`: one, several, or all when left out. Of no elements it is 0.
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const sum = reducing('sum', summed)

@@ -75,10 +75,15 @@ export interface Test {
   otherwise(look: Look): CallList
 }
 
+/** What is computed in JavaScript: it is given the addresses of its places, 0 for a tensor that is left out. */
+export type Routine = (...addresses: number[]) => void
+
 /** One call, or a test. */
 export interface Call {
   /** The kernel; '' writes the number `values[2]` into `values[1]` floats at the first place. */
   readonly name: string
+  /** What is called instead of a kernel. */
+  readonly routine?: Routine
   /** Independent items, from 0, that it is shared out by; undefined: it is called as it is. */
   readonly items: number | undefined
   /** Time that one item takes, in ns. */
@@ -189,6 +194,14 @@ export class CallList {
     this.#call(name, undefined, 0, args)
   }
 
+  /**
+   * A function of JavaScript, given the addresses of places: for what no kernel does, on other types than float32. It must use what
+   * gives the same bits in every engine, and write nothing else.
+   */
+  routine(routine: Routine, ...places: readonly Place[]): void {
+    this.#call('', undefined, 0, places, routine)
+  }
+
   /** `length` floats at a place become `value`. */
   fill(at: Place, length: number, value: number): void {
     this.#call('', undefined, 0, [at, length, value])
@@ -204,7 +217,7 @@ export class CallList {
     return { entry: this.entries.length - 1, offset: 0 }
   }
 
-  #call(name: string, items: number | undefined, work: number, args: readonly Argument[]): void {
+  #call(name: string, items: number | undefined, work: number, args: readonly Argument[], routine?: Routine): void {
     const entries: number[] = []
     const values: number[] = []
     const steps: number[] = []
@@ -215,7 +228,7 @@ export class CallList {
       values.push(isPlace ? argument.offset : Number(argument))
       steps.push(entry?.kind === 'block' && entry.each ? blockOf(entry.bytes) : 0)
     }
-    this.calls.push({ name, items, work, entries, values, steps })
+    this.calls.push({ name, items, work, entries, values, steps, ...(routine && { routine }) })
   }
 }
 
@@ -286,7 +299,8 @@ export function resolve({ entries, values, items }: Call, table: readonly number
 }
 
 /** Makes a call with the numbers of its arguments. */
-export function runCall({ name, items, work, steps }: Call, values: number[]): void {
-  if (name === '') fillFloats(values[0] as number, values[1] as number, values[2] as number)
+export function runCall({ name, routine, items, work, steps }: Call, values: number[]): void {
+  if (routine) routine(...values)
+  else if (name === '') fillFloats(values[0] as number, values[1] as number, values[2] as number)
   else callKernel(name, items, work, values, steps)
 }

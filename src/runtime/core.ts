@@ -292,13 +292,16 @@ export const allocate = (bytes: number, what = 'a tensor'): number => need(what)
 /** Gives a block back. Without a core there is nothing left to give back to. */
 export const release = (pointer: number): void => core?.allocator.release(pointer)
 
+/** Linear memory as it is now: another buffer when it has grown. */
+export const memoryBuffer = (): ArrayBufferLike => need('a view').loaded.memory.buffer
+
 /** `length` floats at `pointer`. The view dies when memory grows: use it at once and drop it. */
 export const floatsAt = (pointer: number, length: number): Float32Array =>
-  new Float32Array(need('a view').loaded.memory.buffer, pointer, length)
+  new Float32Array(memoryBuffer(), pointer, length)
 
 /** `length` 32-bit integers at `pointer`; the same care applies. */
 export const integersAt = (pointer: number, length: number): Int32Array =>
-  new Int32Array(need('a view').loaded.memory.buffer, pointer, length)
+  new Int32Array(memoryBuffer(), pointer, length)
 
 /** Runs `use` with `bytes` bytes of workspace, returned afterwards whatever happens. */
 export function withWorkspace<T>(bytes: number, use: (pointer: number) => T): T {

@@ -1,27 +1,37 @@
 /** Making tensors from values, constants, images and random numbers. */
-import { floatsAt, kernels } from '../runtime/core.js'
+import { kernels } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkNumber, checkObject, wrongKind } from '../runtime/check.js'
 import { inWords, named } from '../runtime/text.js'
 import { checkKeys, withArity } from '../runtime/options.js'
+import { checkDType, writeElements, type DType } from './dtype.js'
 import { checkShape, MOST_AXES, showShape, sizeOf, type Shape } from './shape.js'
 import { checkTensor, filled, type Tensor } from './tensor.js'
 
 /** Numbers, or arrays of arrays of numbers with equal lengths at each depth. */
 export type NestedArray = number | readonly NestedArray[]
+/** The same of numbers, bigints, or true and false, for tensors of other types than float32. */
+export type NestedValues = number | bigint | boolean | readonly NestedValues[]
 /** Numbers in a row. */
 export type FlatArray =
   Float32Array | Float64Array | Int32Array | Uint8Array | Uint8ClampedArray | Int8Array | Int16Array | Uint16Array
 
-const isFlat = (values: unknown): values is FlatArray =>
-  ArrayBuffer.isView(values) && !(values instanceof DataView) && typeof (values as FlatArray)[0] !== 'bigint'
+/** Options of `tensor`. */
+export interface TensorOptions<D extends DType = DType> {
+  /** Type of the elements; default 'float32'. */
+  readonly dtype?: D | undefined
+}
 
-function nestedShape(values: NestedArray): number[] {
+const isBig = (values: unknown): boolean => values instanceof BigInt64Array || values instanceof BigUint64Array
+
+const isFlat = (values: unknown): values is FlatArray => ArrayBuffer.isView(values) && !(values instanceof DataView)
+
+function nestedShape(values: NestedValues): number[] {
   const shape: number[] = []
   for (
-    let level: NestedArray | undefined = values;
+    let level: NestedValues | undefined = values;
     Array.isArray(level);
-    level = (level as readonly NestedArray[])[0]
+    level = (level as readonly NestedValues[])[0]
   ) {
     shape.push(level.length)
     // An array in itself has no end.
@@ -32,9 +42,9 @@ function nestedShape(values: NestedArray): number[] {
   return shape
 }
 
-function flatten(values: NestedArray, shape: Shape, depth: number, into: number[]): void {
+function flatten(values: NestedValues, shape: Shape, depth: number, into: unknown[], kinds: readonly string[]): void {
   if (depth === shape.length) {
-    if (typeof values !== 'number')
+    if (!kinds.includes(typeof values))
       throw new ArgumentError(`tensor: expected a number at depth ${depth}, found ${typeof values}`)
     into.push(values)
     return
@@ -44,42 +54,74 @@ function flatten(values: NestedArray, shape: Shape, depth: number, into: number[
       `tensor: ragged nested array at depth ${depth}: expected ${shape[depth]} entries, found ${Array.isArray(values) ? values.length : typeof values}`,
     )
   }
-  for (const item of values) flatten(item as NestedArray, shape, depth + 1, into)
+  for (const item of values) flatten(item as NestedValues, shape, depth + 1, into, kinds)
 }
 
-/** A tensor of nested arrays, or of a flat or typed array with a shape (default: one dimension). */
-export const tensor = withArity('tensor', 2, (values: NestedArray | FlatArray, shape?: Shape): Tensor => {
-  let flat: ArrayLike<number>
+/** Kinds of values that become elements of a type. */
+const kindsOf = (dtype: DType): readonly string[] =>
+  dtype === 'float32' ? ['number'] : dtype === 'bool' ? ['number', 'bigint', 'boolean'] : ['number', 'bigint']
+
+/** What `tensor` makes of which values. */
+interface MakeTensor {
+  (values: NestedArray | FlatArray, shape?: Shape): Tensor
+  <D extends DType = 'float32'>(
+    values: NestedValues | FlatArray | BigInt64Array,
+    shape: Shape | undefined,
+    options: TensorOptions<D>,
+  ): Tensor<D>
+}
+
+/**
+ * A tensor of nested arrays, or of a flat or typed array with a shape (default: one dimension). Of other types than float32 each
+ * value must be one that the type holds: `tensor([3, 1], undefined, { dtype: 'int64' })`, `tensor([[true, false]], [1, 2], { dtype: 'bool' })`.
+ * @throws ShapeError when the values do not fill the shape, or one does not fit the type.
+ */
+export const tensor = withArity('tensor', 3, ((
+  values: NestedValues | FlatArray,
+  shape?: Shape,
+  options: TensorOptions = {},
+): Tensor<DType> => {
+  checkKeys('tensor', options, { dtype: 0 })
+  const { dtype = 'float32' } = options
+  checkDType(dtype, 'tensor')
+  if (dtype === 'float32' && isBig(values))
+    throw new ArgumentError("tensor: the values are bigints; give { dtype: 'int64' } behind the shape")
+  let flat: ArrayLike<unknown>
   let natural: number[]
   if (isFlat(values)) {
     flat = values
     natural = [values.length]
   } else {
-    natural = nestedShape(values)
-    const list: number[] = []
-    flatten(values, natural, 0, list)
+    natural = nestedShape(values as NestedValues)
+    const list: unknown[] = []
+    flatten(values as NestedValues, natural, 0, list, kindsOf(dtype))
     flat = list
   }
-  const resolved = checkShape(shape ?? natural, 'tensor')
+  const resolved = checkShape(shape ?? natural, 'tensor', 0)
   if (sizeOf(resolved) !== flat.length) {
     throw new ShapeError(
       `tensor: ${flat.length} values do not fill shape ${showShape(resolved)} (${sizeOf(resolved)} elements)`,
     )
   }
-  return filled(resolved, 'tensor', ({ pointer, size }) => {
-    floatsAt(pointer, size).set(flat)
-  })
-})
+  return filled(
+    resolved,
+    'tensor',
+    (y) => {
+      writeElements(y.view(), flat, dtype, 'tensor: values')
+    },
+    dtype,
+  )
+}) as MakeTensor)
 
 /** A tensor with every element equal to `value`. */
 export const full = withArity('full', 2, (shape: Shape, value: number): Tensor => {
   if (typeof value !== 'number') throw wrongKind('full: the value', 'a number', value)
-  return filled(checkShape(shape, 'full'), 'full', ({ pointer, size }) => {
-    floatsAt(pointer, size).fill(value)
+  return filled(checkShape(shape, 'full', 0), 'full', (y) => {
+    y.view().fill(value)
   })
 })
 
-/** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 1 on. */
+/** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 0 on. */
 export const zeros = withArity('zeros', 1, (shape: Shape): Tensor => full(shape, 0))
 /** A tensor of ones. @throws ShapeError as `zeros`. */
 export const ones = withArity('ones', 1, (shape: Shape): Tensor => full(shape, 1))
@@ -116,7 +158,7 @@ export const uniform = withArity(
     checkNumber(high, 'uniform: high')
     checkSeed(seed, 'uniform')
     checkStream(stream, 'uniform')
-    return filled(checkShape(shape, 'uniform'), 'uniform', ({ pointer, size }) => {
+    return filled(checkShape(shape, 'uniform', 0), 'uniform', ({ pointer, size }) => {
       kernels().random_uniform(pointer, size, seed, stream, low, high)
     })
   },
@@ -133,7 +175,7 @@ export const normal = withArity(
     checkNumber(std, 'normal: std')
     checkSeed(seed, 'normal')
     checkStream(stream, 'normal')
-    return filled(checkShape(shape, 'normal'), 'normal', ({ pointer, size }) => {
+    return filled(checkShape(shape, 'normal', 0), 'normal', ({ pointer, size }) => {
       kernels().random_normal(pointer, size, seed, stream, mean, std)
     })
   },
@@ -150,8 +192,8 @@ export const fromNHWC = withArity(
         `fromNHWC: ${(values as FlatArray | undefined)?.length ?? inWords(values)} values do not fill shape ${showShape(shape)}; give (N, H, W, C)`,
       )
     }
-    return filled([N, C, H, W], 'fromNHWC', ({ pointer, size }) => {
-      const to = floatsAt(pointer, size)
+    return filled([N, C, H, W], 'fromNHWC', (y) => {
+      const to = y.view()
       for (let n = 0; n < N; n++)
         for (let c = 0; c < C; c++)
           for (let i = 0; i < H * W; i++) to[(n * C + c) * H * W + i] = values[(n * H * W + i) * C + c] as number
@@ -164,7 +206,7 @@ export const toNHWC = withArity('toNHWC', 1, (x: Tensor): Float32Array => {
   checkTensor(x, 'toNHWC', 'x')
   if (x.ndim !== 4) throw new ShapeError(`toNHWC: expected (N, C, H, W), given ${showShape(x.shape)}`)
   const [N, C, H, W] = x.shape as readonly [number, number, number, number]
-  const from = floatsAt(x.pointer, x.size)
+  const from = x.view()
   const to = new Float32Array(x.size)
   for (let n = 0; n < N; n++)
     for (let c = 0; c < C; c++)
@@ -186,8 +228,8 @@ export const fromImageData = withArity(
         `fromImageData: ${data.length} bytes are not ${width} × ${height} RGBA pixels (${pixels * 4} bytes)`,
       )
     }
-    return filled(shape, 'fromImageData', ({ pointer, size }) => {
-      const to = floatsAt(pointer, size)
+    return filled(shape, 'fromImageData', (y) => {
+      const to = y.view()
       for (let c = 0; c < 3; c++)
         for (let i = 0; i < pixels; i++) to[c * pixels + i] = (data[i * 4 + c] as number) / 255
     })

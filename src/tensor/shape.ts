@@ -43,17 +43,17 @@ export function checkSize(shape: Shape, name: string, what = 'the output'): void
 /** The most axes of a tensor: work on shapes stays small, whatever a file or a nested array says. */
 export const MOST_AXES = 64
 
-/** A shape of at most 64 whole numbers from 1 on, checked. @throws ShapeError that names `what`. */
-export function checkShape(shape: Shape, what: string): number[] {
+/** A shape of at most 64 whole numbers from `least` on, checked. @throws ShapeError that names `what`. */
+export function checkShape(shape: Shape, what: string, least: 0 | 1 = 1): number[] {
   if (!Array.isArray(shape))
     throw new ShapeError(`${what}: a shape is an array of whole numbers, not ${inWords(shape)}`)
   if (shape.length > MOST_AXES) {
     throw new ShapeError(`${what}: a shape of ${shape.length} extents; a tensor has at most ${MOST_AXES} axes`)
   }
   for (const extent of shape as readonly unknown[]) {
-    if (!Number.isInteger(extent) || (extent as number) < 1) {
+    if (!Number.isInteger(extent) || (extent as number) < least) {
       throw new ShapeError(
-        `${what}: shape ${showShape(shape)} has the extent ${inWords(extent)}; extents are whole numbers from 1 on`,
+        `${what}: shape ${showShape(shape)} has the extent ${inWords(extent)}; extents are whole numbers from ${least} on`,
       )
     }
   }
@@ -81,6 +81,6 @@ export function broadcastShapes(a: Shape, b: Shape, what: string): number[] {
         `${what}: shapes ${showShape(a)} and ${showShape(b)} do not broadcast; extents must be equal or 1, counted from the last`,
       )
     }
-    return Math.max(left, right)
+    return left === 1 ? right : left
   })
 }

@@ -1,10 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /**
- * Tensors: float32, contiguous, (N, C, spatial…). A tensor is a shape over a storage; `reshape` shares the
- * storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
+ * Tensors: contiguous, (N, C, spatial…), of float32 unless they say otherwise. A tensor is a shape over a storage; `reshape`
+ * shares the storage, and the storage returns its memory when the last tensor over it is disposed. Tensors are never
  * changed after they were made, except by optimizers and `assign`.
  */
-import { afterFailure, allFinite, allocate, floatsAt, release } from '../runtime/core.js'
+import { afterFailure, allFinite, allocate, memoryBuffer, release } from '../runtime/core.js'
 import {
   ArgumentError,
   CoreError,
@@ -16,6 +16,7 @@ import {
 import { inWords } from '../runtime/text.js'
 import { checkFunction } from '../runtime/check.js'
 import type { CallList } from '../runtime/calls.js'
+import { arrays, bytesOf, writeElements, type Arrays, type DType, type ElementOf } from './dtype.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 import { checkCount } from '../runtime/options.js'
 
@@ -151,7 +152,7 @@ export interface Holder {
 
 /** What was made in a scope. The tensors are a list through themselves: with a set, a scope costs more than a small kernel. */
 interface Made {
-  newest: Tensor | undefined
+  newest: AnyTensor | undefined
   holders: Set<Holder> | undefined
 }
 
@@ -163,17 +164,18 @@ export interface Planner {
   /** What is noted now is part of it: the name of a layer's node. */
   owner: string
   /** Gives the tensor that the operation will give. */
-  note(operation: PlannedOperation): Tensor
-  /** Numbers of a tensor are read: what follows may depend on them. */
-  read(): void
+  note(operation: PlannedOperation): AnyTensor
+  /** Numbers of a tensor are read: what follows may depend on them. @throws UnplannedError where they may change */
+  read(tensor: AnyTensor): void
 }
 
 /** What is called while a pass is planned. */
 export interface PlannedOperation {
   readonly name: string
-  readonly inputs: Readonly<Record<string, Tensor | undefined>>
+  readonly inputs: PlannedInputs
   readonly list: CallList
   readonly shape: Shape
+  readonly dtype: DType
   /** Memory that its kernels need besides, by the names of operands. */
   readonly scratch: ReadonlyMap<string, Shape>
   /** The calls with relu as part of the operation, if it can. */
@@ -185,7 +187,7 @@ export interface PlannedOperation {
 }
 
 /** Tensors by the names of operands. */
-export type PlannedInputs = Readonly<Record<string, Tensor | undefined>>
+export type PlannedInputs = Readonly<Record<string, AnyTensor | undefined>>
 
 /** y = scale · x + shift, each (C), or without one of them. */
 export interface Affine {
@@ -215,19 +217,25 @@ const FIRST = 5
 const LAST = 3
 
 /** Another tensor over a storage. */
-const over = (storage: Storage, shape: Shape): Tensor => new Tensor(storage.retain(), shape)
+const over = <D extends DType>(storage: Storage, shape: Shape, dtype: D): Tensor<D> =>
+  new Tensor(storage.retain(), shape, dtype)
 
-const isTensor = (value: unknown): value is Tensor => value instanceof Tensor
+/** `size` elements of a type at an address. The view dies when memory grows: use it at once and drop it. */
+export const elementsAt = <D extends DType>(pointer: number, size: number, dtype: D): Arrays[D] =>
+  new arrays[dtype](memoryBuffer(), pointer, size)
+
+const isTensor = (value: unknown): value is AnyTensor => value instanceof Tensor
 
 /*
  * No class of the package names itself inside of its body: esbuild would call it _Tensor then, and so would consoles, which
  * show the name that the class has in its source.
  */
 /**
- * An array of float32 in linear memory, in row-major order. Not seen by the garbage collector: dispose it, or make it
- * in a `scope`.
+ * An array of numbers of one type in linear memory, in row-major order; float32 unless it says otherwise. Not seen by the garbage
+ * collector: dispose it, or make it in a `scope`.
  */
-export class Tensor {
+export class Tensor<D extends DType = 'float32'> {
+  readonly #dtype: D
   readonly #shape: Shape
   readonly #size: number
   readonly #storage: Storage
@@ -235,13 +243,14 @@ export class Tensor {
   #watched = false
   /** The scope that the tensor belongs to, and its neighbours in its list. */
   #made: Made | undefined
-  #older: Tensor | undefined
-  #newer: Tensor | undefined
+  #older: AnyTensor | undefined
+  #newer: AnyTensor | undefined
 
   /** Takes over one reference to the storage. Use `tensor`, `zeros`, … to make tensors. @internal */
-  constructor(storage: Storage, shape: Shape) {
+  constructor(storage: Storage, shape: Shape, dtype: D) {
     if (!(storage instanceof Storage)) throw new ArgumentError('Tensor: make one with tensor(), zeros() and the like')
     this.#storage = storage
+    this.#dtype = dtype
     this.#shape = Object.isFrozen(shape) ? shape : Object.freeze([...shape])
     this.#size = sizeOf(shape)
     this.enter(scopes.at(-1))
@@ -250,6 +259,11 @@ export class Tensor {
   /** Whether a value is a tensor itself: no proxy of one, and no object that inherits from one. @internal */
   static [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && #storage in value
+  }
+
+  /** Type of the elements. */
+  get dtype(): D {
+    return this.#dtype
   }
 
   /** Extents, outermost first; `[]` for a scalar. They never change: kernels rely on them. */
@@ -327,47 +341,50 @@ export class Tensor {
     return this.storage.pointer
   }
 
-  /** A copy of the elements in row-major order. */
-  data(): Float32Array {
+  /** A copy of the elements in row-major order: a Float32Array, or that of another type; of bools bytes that are 0 or 1. */
+  data(): Arrays[D] {
     if (arguments.length > 0) checkCount('data', 0, arguments)
-    planner?.read()
-    return floatsAt(this.pointer, this.size).slice()
+    planner?.read(this)
+    return this.view().slice() as Arrays[D]
+  }
+
+  /** The elements where they lie. The view dies when memory grows: use it at once and drop it. @internal */
+  view(): Arrays[D] {
+    return elementsAt(this.pointer, this.size, this.#dtype)
   }
 
   /** The only element. @throws ShapeError when there are more. */
-  item(): number {
+  item(): ElementOf<D> {
     if (arguments.length > 0) checkCount('item', 0, arguments)
     if (this.size !== 1)
       throw new ShapeError(`item: a tensor of shape ${showShape(this.shape)} has ${this.size} elements, not 1`)
-    planner?.read()
-    return floatsAt(this.pointer, 1)[0] as number
+    planner?.read(this)
+    return this.view()[0] as ElementOf<D>
   }
 
   /** The same elements in another shape; one extent may be -1. Shares memory, and gradients flow through. */
-  reshape(shape: Shape): Tensor {
+  reshape(shape: Shape): Tensor<D> {
     if (arguments.length > 1) checkCount('reshape', 1, arguments)
     const { storage } = this
     const resolved = resolveShape(this, shape)
-    return over(storage, resolved)
+    return over(storage, resolved, this.#dtype)
   }
 
   /** Another handle on the same elements, disposed on its own. */
-  alias(): Tensor {
-    return over(this.storage, this.shape)
+  alias(): Tensor<D> {
+    return over(this.storage, this.shape, this.#dtype)
   }
 
   /** Overwrites the elements in place: for loading weights. Never use it on a tensor whose gradient is pending. */
-  assign(values: ArrayLike<number>): void {
+  assign(values: ArrayLike<ElementOf<D>>): void {
     if (arguments.length > 1) checkCount('assign', 1, arguments)
-    const given = (values as ArrayLike<number> | undefined | null)?.length
+    const given = (values as ArrayLike<unknown> | undefined | null)?.length
     if (given !== this.size) {
       throw new ShapeError(
         `assign: ${given ?? inWords(values)} values do not fill shape ${showShape(this.shape)} (${this.size} elements)`,
       )
     }
-    // Whatever cannot be a number is met here, before anything is overwritten.
-    const numbers = ArrayBuffer.isView(values) ? (values as Float32Array) : Float32Array.from(values)
-    floatsAt(this.pointer, this.size).set(numbers)
+    writeElements(this.view(), values, this.#dtype, 'assign: values')
     this.#storage.changed()
   }
 
@@ -390,16 +407,18 @@ export class Tensor {
    * no text; log `String(tensor)` there.
    */
   toString(): string {
-    const shape = showShape(this.shape)
-    if (this.#disposed) return `Tensor ${shape} (disposed)`
-    if (this.#storage.isPlanned) return `Tensor ${shape} float32 (not computed yet)`
-    planner?.read()
-    const all = floatsAt(this.pointer, this.size)
+    const what = `Tensor ${showShape(this.shape)}`
+    if (this.#disposed) return `${what} (disposed)`
+    if (this.#storage.isPlanned) return `${what} ${this.#dtype} (not computed yet)`
+    planner?.read(this)
+    const all = this.view()
     const shown = (from: number, to: number): string[] =>
-      Array.from(all.subarray(from, to), (value) => String(Number(value.toPrecision(5))))
-    const values =
-      this.size > MOST_SHOWN ? [...shown(0, FIRST), '…', ...shown(this.size - LAST, this.size)] : shown(0, this.size)
-    return `Tensor ${shape} float32 [${values.join(', ')}]`
+      Array.from<number | bigint, string>(all.subarray(from, to) as Float32Array, (value) =>
+        String(typeof value === 'bigint' ? value : this.#dtype === 'float32' ? Number(value.toPrecision(5)) : value),
+      )
+    const { size } = this
+    const values = size > MOST_SHOWN ? [...shown(0, FIRST), '…', ...shown(size - LAST, size)] : shown(0, size)
+    return `${what} ${this.#dtype} [${values.join(', ')}]`
   }
 
   static {
@@ -417,10 +436,25 @@ export class Tensor {
   }
 }
 
-/** Checks that an argument is a live tensor. @throws ShapeError, DisposedError */
-export function checkTensor(value: unknown, name: string, argument: string): asserts value is Tensor {
+/** A tensor of any type. */
+export type AnyTensor = Tensor<DType>
+
+/** The types of an operation that is told of none. */
+const floats: readonly DType[] = ['float32']
+
+/** Checks that an argument is a live tensor of one of the types. @throws ShapeError, DisposedError */
+export function checkTensor<D extends DType = 'float32'>(
+  value: unknown,
+  name: string,
+  argument: string,
+  types: readonly D[] = floats as readonly D[],
+): asserts value is Tensor<D> {
   if (!(value instanceof Tensor)) throw new ArgumentError(`${name}: ${argument} must be a Tensor, ${notATensor(value)}`)
   value.assertLive()
+  if (types.includes(value.dtype as D)) return
+  throw new ArgumentError(
+    `${name}: ${argument} must be of ${types.join(' or ')}, given ${value.dtype}; convert it with cast(${argument}, '${types[0]}')`,
+  )
 }
 
 /** What was given in place of a tensor, and what would be right. */
@@ -431,11 +465,13 @@ function notATensor(value: unknown): string {
   return `not ${inWords(value)}; make one with tensor()`
 }
 
-function resolveShape(tensor: Tensor, shape: Shape): number[] {
+function resolveShape(tensor: AnyTensor, shape: Shape): number[] {
   const wild = Array.isArray(shape) ? shape.indexOf(-1) : -1
-  const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape')
-  const missing = tensor.size / sizeOf(known)
-  if (wild < 0 ? missing === 1 : Number.isInteger(missing) && missing > 0) {
+  const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape', 0)
+  const size = sizeOf(known)
+  const missing = tensor.size / size
+  // Beside an extent of 0 any number would do for −1: 0 / 0 is none. Beside infinitely many elements 0 would not.
+  if (wild < 0 ? size === tensor.size : Number.isInteger(missing) && missing * size === tensor.size) {
     return shape.map((extent, axis) => (axis === wild ? missing : extent))
   }
   throw new ShapeError(
@@ -444,16 +480,23 @@ function resolveShape(tensor: Tensor, shape: Shape): number[] {
 }
 
 /** The tensor that a pass which is being planned will compute. */
-export const planned = (shape: Shape): Tensor => new Tensor(new Storage(), shape)
+export const planned = <D extends DType>(shape: Shape, dtype: D): Tensor<D> => new Tensor(new Storage(), shape, dtype)
 
 /** A tensor whose elements are not set yet: every caller must write all of them. */
-export function empty(shape: Shape, what = 'a tensor'): Tensor {
-  return new Tensor(new Storage(sizeOf(shape) * 4, what), shape)
+export function empty(shape: Shape, what?: string): Tensor
+export function empty<D extends DType>(shape: Shape, what: string, dtype: D): Tensor<D>
+export function empty(shape: Shape, what = 'a tensor', dtype: DType = 'float32'): AnyTensor {
+  return new Tensor(new Storage(sizeOf(shape) * bytesOf(dtype), what), shape, dtype)
 }
 
 /** A new tensor all of whose elements `fill` writes; if that fails, nothing stays in memory. */
-export function filled(shape: Shape, what: string, fill: (y: Tensor) => void): Tensor {
-  const y = empty(shape, what)
+export function filled<D extends DType = 'float32'>(
+  shape: Shape,
+  what: string,
+  fill: (y: Tensor<D>) => void,
+  dtype = 'float32' as D,
+): Tensor<D> {
+  const y = empty(shape, what, dtype)
   try {
     fill(y)
   } catch (error) {
@@ -464,13 +507,13 @@ export function filled(shape: Shape, what: string, fill: (y: Tensor) => void): T
 }
 
 /** Runs `use`, which changes tensors in place; if it fails they get their values back. */
-export function restoring<T>(changed: readonly Tensor[], use: () => T): T {
+export function restoring<T>(changed: readonly AnyTensor[], use: () => T): T {
   const before = changed.map((tensor) => tensor.data())
   try {
     return use()
   } catch (error) {
     // Of a core that is gone nothing can be read, and nothing written.
-    if (!(error instanceof CoreError)) changed.forEach((tensor, index) => tensor.assign(before[index] as Float32Array))
+    if (!(error instanceof CoreError)) changed.forEach((tensor, index) => tensor.assign(before[index] as never))
     throw error
   }
 }
@@ -501,7 +544,7 @@ export function leaveScope(holder: Holder): void {
 }
 
 /** The tensor itself where the innermost scope is to dispose it; a handle of its own on a tensor that is somebody else's. */
-export function owned(tensor: Tensor): Tensor {
+export function owned<D extends DType>(tensor: Tensor<D>): Tensor<D> {
   const made = scopes.at(-1)
   return made && tensor.isOf(made) ? tensor : tensor.alias()
 }
@@ -557,7 +600,7 @@ export interface Lent<T> {
 
 /** Runs `use` in a scope, and keeps those tensors that it made and returns until `dispose`; others in what it returns stay. */
 export function lend<T>(use: () => T): Lent<T> {
-  const made: Tensor[] = []
+  const made: AnyTensor[] = []
   const value = scope(() => {
     const given = use()
     const own = scopes[scopes.length - 1] as Made
@@ -574,7 +617,7 @@ export function lend<T>(use: () => T): Lent<T> {
 }
 
 /** Takes a tensor out of every open scope: it lives until it is disposed. For parameters and optimizer state. */
-export function keep<T extends Tensor>(tensor: T): T {
+export function keep<T extends AnyTensor>(tensor: T): T {
   tensor.leave()
   tensor.watch()
   return tensor

@@ -268,6 +268,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...vision,
   ...zoo,
   tensor: [
+    [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],
     [
       [
         [1, 2],

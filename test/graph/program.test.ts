@@ -8,7 +8,7 @@ import { add, batchNorm, concat, conv2d, exp, flatten, maxPool2d, mul, relu, sum
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal, tensor } from '../../src/tensor/create.js'
-import { scope, type Tensor } from '../../src/tensor/tensor.js'
+import { scope, type AnyTensor, type Tensor } from '../../src/tensor/tensor.js'
 import { peakOf } from '../helpers/memory.js'
 
 beforeAll(() => init())
@@ -22,7 +22,7 @@ const namesOf = (plan: Plan): string[] => plan.placed.map(({ node }) => node.nam
 
 const given = (x: Tensor): Values => new Map([['x', x]])
 
-const bits = (values: Record<string, Tensor>): Record<string, string> =>
+const bits = (values: Record<string, AnyTensor>): Record<string, string> =>
   Object.fromEntries(
     Object.entries(values).map(([name, y]) => [name, `${y.shape.join()}: ${new Uint32Array(y.data().buffer).join()}`]),
   )

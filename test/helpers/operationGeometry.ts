@@ -641,10 +641,11 @@ function gathered(
   shape: readonly number[],
   source: (index: readonly number[]) => readonly (readonly [from: number, factor: number])[],
   run: (x: Tensor) => Tensor,
+  least = 1,
 ): Case {
   const x = inputOf(chance, xShape)
   const base = { name, options, inputs: [x], run }
-  if (!shape.every((extent) => Number.isInteger(extent) && extent >= 1) || size(shape) > MOST_ELEMENTS) {
+  if (!shape.every((extent) => Number.isInteger(extent) && extent >= least) || size(shape) > MOST_ELEMENTS) {
     return { ...base, expected: undefined }
   }
   const y = new Float64Array(size(shape))
@@ -740,7 +741,7 @@ function sliceCase(chance: Chance): Case {
     'slice',
     { begin, end },
     xShape,
-    legal ? first.map((low, axis) => last[axis]! - low) : [0],
+    legal ? first.map((low, axis) => last[axis]! - low) : [-1],
     (index) => [
       [
         at(
@@ -751,6 +752,7 @@ function sliceCase(chance: Chance): Case {
       ],
     ],
     (x) => ops.slice(x, { begin, end }),
+    0,
   )
 }
 
@@ -814,14 +816,14 @@ function matmulCase(chance: Chance): Case {
 // ---- shapes ------------------------------------------------------------------------------------------------------------
 
 /** Product of extents of any size; undefined where one is no extent. */
-function elementsOf(shape: readonly number[]): bigint | undefined {
-  if (!shape.every((extent) => Number.isInteger(extent) && extent >= 1)) return undefined
+function elementsOf(shape: readonly number[], least = 1): bigint | undefined {
+  if (!shape.every((extent) => Number.isInteger(extent) && extent >= least)) return undefined
   return shape.reduce((product, extent) => product * BigInt(extent), 1n)
 }
 
 function creationCase(chance: Chance): Case {
   const shape = chance.list(chance.int(1, 4), () => (chance.chance(0.4) ? chance.int(1, 4) : chance.hostile()))
-  const elements = elementsOf(shape)
+  const elements = elementsOf(shape, 0)
   if (elements !== undefined && elements > 2n ** 20n && elements <= 2n ** 30n) return creationCase(chance)
   const make = { zeros, ones, uniform, normal, tensor: () => tensor(new Float32Array(6), shape) }
   const legal = elements !== undefined && elements <= 2n ** 30n
@@ -840,10 +842,13 @@ function reshapeCase(chance: Chance): Case {
     chance.chance(0.2) ? -1 : chance.chance(0.7) ? chance.int(1, 6) : chance.hostile(),
   )
   const wild = shape.filter((extent) => extent === -1).length
-  const known = elementsOf(shape.filter((extent) => extent !== -1))
+  const known = elementsOf(
+    shape.filter((extent) => extent !== -1),
+    0,
+  )
   const own = BigInt(size(xShape))
-  const legal = known !== undefined && (wild === 0 ? known === own : wild === 1 && own % known === 0n)
-  const full = legal ? shape.map((extent) => (extent === -1 ? Number(own / known) : extent)) : [0]
+  const legal = known !== undefined && (wild === 0 ? known === own : wild === 1 && known > 0n && own % known === 0n)
+  const full = legal ? shape.map((extent) => (extent === -1 ? Number(own / known) : extent)) : [-1]
   return gathered(
     chance,
     'reshape',

@@ -1,9 +1,23 @@
 /** What moves elements: to the borders, to other axes, apart and together. */
 import * as ops from '../../src/ops/index.js'
+import { tensor } from '../../src/tensor/create.js'
 import type { Tensor } from '../../src/tensor/tensor.js'
 import { t as tensorOf } from '../fuzz/tags.js'
 import type { Reference } from '../helpers/reference.js'
-import { define, few, from, get, of, paddings, reshaped, shapeOf, small, total, type Rows } from './operation.js'
+import {
+  define,
+  few,
+  from,
+  get,
+  numbers,
+  of,
+  paddings,
+  reshaped,
+  shapeOf,
+  small,
+  total,
+  type Rows,
+} from './operation.js'
 
 const mirrored: Record<string, (i: number, n: number) => number> = {
   replicate: (i, n) => Math.min(n - 1, Math.max(0, i)),
@@ -50,6 +64,9 @@ const pad = define({
     return padded(x as Reference, paddings(along, shape), mode, value)
   },
 })
+
+/** Numbers that each type holds, and some that it does not. */
+const mixed = (): Tensor => tensor([0, -0.5, 2.75, -3, 255.5, 1e10, -1e10, NaN])
 
 const slice = define({
   choose(random) {
@@ -246,5 +263,15 @@ export const layout = {
     calls: [[tensorOf(2, 3, 4, 4), { scale: [2, 3], mode: 'bilinear' }]],
     linear: [[0]],
     divided: { '': of([[3, 4, 7, 9]], (x) => ops.upsample2d(x, { scale: 2, mode: 'bilinear' })) },
+  },
+  cast: {
+    undefinedBecause: 'gives other types than float32; test/ops/cast.test.ts converts every type to every other',
+    cases: [
+      numbers(
+        ...(['int32', 'uint8', 'int8', 'bool'] as const).map((dtype) => () => ops.cast(mixed(), dtype).data()),
+        () => ops.cast(ops.cast(mixed(), 'int64'), 'float32').data(),
+      ),
+    ],
+    calls: [[tensorOf(2, 3), 'int32']],
   },
 } as const satisfies Rows

@@ -152,8 +152,7 @@ describe('what no memory holds', () => {
       for (const make of [zeros, ones, uniform]) expect(() => make(shape)).toThrow(OutOfMemoryError)
     }
     expect(() => zeros(new Array<number>(65).fill(1))).toThrow('65 extents; a tensor has at most 64 axes')
-    for (const extent of [0, -1, 0.5, NaN, Infinity, 2 ** 31 + 0.5])
-      expect(() => zeros([2, extent])).toThrow(ShapeError)
+    for (const extent of [-1, 0.5, NaN, Infinity, 2 ** 31 + 0.5]) expect(() => zeros([2, extent])).toThrow(ShapeError)
     expect(memoryUsage()).toEqual(before)
   })
 
