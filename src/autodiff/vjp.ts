@@ -7,12 +7,12 @@ import { sameShape, showShape } from '../tensor/shape.js'
 import {
   checkTensor,
   enterScope,
+  isFloats,
   keep,
   leaveScope,
   owned,
   scope,
   Tensor,
-  type AnyTensor,
   type Storage,
 } from '../tensor/tensor.js'
 import { copy } from './copy.js'
@@ -79,9 +79,10 @@ function trace(fn: TensorFunction, given: readonly Tensor[], what: string): Trac
         if (!(result instanceof Tensor)) {
           throw new ArgumentError(`${what}: the function must return a Tensor, not ${inWords(result)}`)
         }
-        if ((result as AnyTensor).dtype !== 'float32') {
-          const { dtype } = result as AnyTensor
-          throw new UnsupportedError(`${what}: the function returns ${dtype}, which has no gradient; return float32`)
+        if (!isFloats(result)) {
+          throw new UnsupportedError(
+            `${what}: the function returns ${result.dtype}, which has no gradient; return float32`,
+          )
         }
         return owned(result)
       }),

@@ -3,7 +3,7 @@ import { FormatError } from '../runtime/errors.js'
 import { checkList, checkObject } from '../runtime/check.js'
 import type { FileBytes } from '../formats/limits.js'
 import type { ImageDataset } from './dataset.js'
-import { readIdx, type DataLimits } from '../formats/idx.js'
+import { readIdxOf, type DataLimits } from '../formats/idx.js'
 import { checkCount } from '../runtime/options.js'
 
 /** The bytes of a file and what to call it in errors. */
@@ -49,15 +49,16 @@ export function mnistFromIdx(
 ): ImageDataset {
   checkCount('mnistFromIdx', 4, arguments)
   checkList(names, 'mnistFromIdx: the names', 'a list of the classes')
-  const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3, limits)
+  // Labels first: they are few, and tell whether the images are those that belong to them.
   const classes = readUint8(labels, 'a label file: 1 dimension (N) of uint8', 1, limits)
-  const [count = 0, height = 0, width = 0] = pixels.shape
-  if (count !== classes.data.length) {
+  const pixels = readUint8(images, 'an image file: 3 dimensions (N, H, W) of uint8', 3, limits, ([count]) => {
+    if (count === classes.data.length) return
     throw new FormatError(
       `${labels.name}: holds ${classes.data.length} labels for the ${count} images of ${images.name}; ` +
         'the counts must be equal: are the two files of the same set?',
     )
-  }
+  })
+  const [count = 0, height = 0, width = 0] = pixels.shape
   const wrong = classes.data.findIndex((label) => label >= names.length)
   if (wrong >= 0) {
     throw new FormatError(
@@ -72,13 +73,17 @@ function readUint8(
   wanted: string,
   rank: number,
   limits: DataLimits,
-): { shape: number[]; data: Uint8Array } {
+  check: (shape: readonly number[]) => void = () => undefined,
+): { readonly shape: readonly number[]; readonly data: Uint8Array } {
   checkObject(file, 'mnistFromIdx: a file', '{ bytes, name }')
-  const { shape, data } = readIdx(file.bytes, file.name, limits)
-  if (data instanceof Uint8Array && shape.length === rank) return { shape, data }
-  const type = data.constructor.name.replace('Array', '').toLowerCase()
-  throw new FormatError(
-    `${file.name}: is of shape (${shape.join(', ')}), ${type}, but ${wanted} was expected; ` +
-      'were images and labels exchanged?',
-  )
+  const { shape, data } = readIdxOf(file.bytes, file.name, limits, ({ shape, type }) => {
+    if (type !== 'uint8' || shape.length !== rank) {
+      throw new FormatError(
+        `${file.name}: is of shape (${shape.join(', ')}), ${type}, but ${wanted} was expected; ` +
+          'were images and labels exchanged?',
+      )
+    }
+    check(shape)
+  })
+  return { shape, data: data as Uint8Array }
 }

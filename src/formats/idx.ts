@@ -36,18 +36,19 @@ export interface IdxArray {
 export type DataLimits = Pick<PictureLimits, 'maxBytes'>
 
 interface ElementType {
+  readonly name: string
   readonly bytes: number
   /** Elements from big-endian `bytes`, of which there is a whole number. */
   read(bytes: Uint8Array): IdxData
 }
 
 const elementTypes: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
-  [0x08, { bytes: 1, read: (bytes) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) }],
-  [0x09, { bytes: 1, read: (bytes) => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length) }],
-  [0x0b, { bytes: 2, read: (bytes) => fill(new Int16Array(bytes.length / 2), bytes, 'getInt16') }],
-  [0x0c, { bytes: 4, read: (bytes) => fill(new Int32Array(bytes.length / 4), bytes, 'getInt32') }],
-  [0x0d, { bytes: 4, read: (bytes) => fill(new Float32Array(bytes.length / 4), bytes, 'getFloat32') }],
-  [0x0e, { bytes: 8, read: (bytes) => fill(new Float64Array(bytes.length / 8), bytes, 'getFloat64') }],
+  [0x08, { name: 'uint8', bytes: 1, read: (bytes) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) }],
+  [0x09, { name: 'int8', bytes: 1, read: (bytes) => new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length) }],
+  [0x0b, { name: 'int16', bytes: 2, read: (bytes) => fill(new Int16Array(bytes.length / 2), bytes, 'getInt16') }],
+  [0x0c, { name: 'int32', bytes: 4, read: (bytes) => fill(new Int32Array(bytes.length / 4), bytes, 'getInt32') }],
+  [0x0d, { name: 'float32', bytes: 4, read: (bytes) => fill(new Float32Array(bytes.length / 4), bytes, 'getFloat32') }],
+  [0x0e, { name: 'float64', bytes: 8, read: (bytes) => fill(new Float64Array(bytes.length / 8), bytes, 'getFloat64') }],
 ])
 
 function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array>(
@@ -75,15 +76,24 @@ function fill<Data extends Int16Array | Int32Array | Float32Array | Float64Array
 export function readIdx(file: FileBytes, name: string, limits: DataLimits = {}): IdxArray {
   checkCount('readIdx', 3, arguments)
   checkKeys('readIdx', limits, limitNames)
+  return readIdxOf(file, name, limits, () => undefined)
+}
+
+/** Looks at what the header of a file says, and throws where that is not what is wanted. */
+type CheckHeader = (header: { readonly shape: readonly number[]; readonly type: string }) => void
+
+/** The same of a file whose header is checked before anything is inflated. */
+export function readIdxOf(file: FileBytes, name: string, limits: DataLimits, check: CheckHeader): IdxArray {
   const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; an IDX file was expected`)
-  const content = isGzip(bytes) || endsWithin(bytes, [0x1f, 0x8b]) ? gunzipIdx(bytes, name, limits) : bytes
+  const content = isGzip(bytes) || endsWithin(bytes, [0x1f, 0x8b]) ? gunzipIdx(bytes, name, limits, check) : bytes
   const header = parseHeader(content, name)
   if (header === undefined) {
     const expected = content.length < 4 ? 'at least 8' : String(4 + 4 * (content[3] ?? 0))
     throw new FormatError(`${name}: cut short: an IDX header takes ${expected} bytes, ${content.length} are given`)
   }
   const { shape, elementType, headerBytes, totalBytes } = header
+  check({ shape, type: elementType.name })
   if (content.length < totalBytes) {
     throw new FormatError(
       `${name}: cut short: shape (${shape.join(', ')}) takes ${totalBytes} bytes with the header, ` +
@@ -207,7 +217,7 @@ function isGzip(bytes: Uint8Array): boolean {
 }
 
 /** The content of a gzip file, as far as there is any of what its IDX header promises. */
-function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits): Uint8Array {
+function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits, check: CheckHeader): Uint8Array {
   const damaged = (what: string): FormatError =>
     new FormatError(`${name}: the gzip data are damaged or cut short: ${what}; fetch the file again`)
   if (bytes.length < 18) {
@@ -233,6 +243,7 @@ function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits): Uint8Ar
     return start.subarray(0, filled)
   }
   const { shape, totalBytes, headerBytes, elementType } = header
+  check({ shape, type: elementType.name })
   if (compressed * largestExpansion < totalBytes) {
     throw damaged(`shape (${shape.join(', ')}) takes ${totalBytes} bytes, which so few cannot hold`)
   }

@@ -43,34 +43,49 @@ export interface Component {
 const LOOKUP_BITS = 9
 const LONGEST_CODE = 16
 
+/** The table of a code that is not ready. */
+const none = new Uint16Array(0)
+
 /** A Huffman code as T.81 writes it: how many codes there are of each length, and their values. */
 export class HuffmanTable {
   readonly #values: Uint8Array
-  /** By the next bits: value · 32 + length; 0: a longer code, or none. */
-  readonly #lookup = new Uint16Array(1 << LOOKUP_BITS)
+  readonly #counts: Uint8Array
+  /** By the next bits: value · 32 + length; 0: a longer code, or none. Filled when a scan uses the code: many may be replaced before. */
+  #lookup = none
   /** By length: the code after the last of it, filled up to 16 bits; and what to add to a code for the place of its value. */
   readonly #ends = new Int32Array(LONGEST_CODE + 1)
   readonly #offsets = new Int32Array(LONGEST_CODE + 1)
 
   constructor(counts: Uint8Array, values: Uint8Array, fail: Fail) {
     this.#values = values
+    this.#counts = counts
     let code = 0
     let place = 0
     for (let length = 1; length <= LONGEST_CODE; length++) {
       const count = counts[length - 1]!
       if (code + count > 1 << length) throw fail('a Huffman table has more codes than fit their lengths')
       this.#offsets[length] = place - code
-      if (length <= LOOKUP_BITS) {
-        for (let i = 0; i < count; i++) {
-          const begin = (code + i) << (LOOKUP_BITS - length)
-          this.#lookup.fill((values[place + i]! << 5) | length, begin, begin + (1 << (LOOKUP_BITS - length)))
-        }
-      }
       place += count
       code += count
       this.#ends[length] = code << (LONGEST_CODE - length)
       code <<= 1
     }
+  }
+
+  /** The table, ready to be read by. */
+  prepared(): this {
+    if (this.#lookup !== none) return this
+    const lookup = new Uint16Array(1 << LOOKUP_BITS)
+    // Codes of one length are numbers in a row, and stand in the order of their values.
+    let [begin, place] = [0, 0]
+    for (let length = 1; length <= LOOKUP_BITS; length++) {
+      const width = 1 << (LOOKUP_BITS - length)
+      for (let i = 0; i < this.#counts[length - 1]!; i++) {
+        lookup.fill((this.#values[place++]! << 5) | length, begin, (begin += width))
+      }
+    }
+    this.#lookup = lookup
+    return this
   }
 
   /** The value whose code comes next. */

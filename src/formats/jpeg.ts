@@ -266,7 +266,8 @@ class JpegReader {
       seen.add(component)
       component.table ??= this.#quantizers[component.quantizer]
       if (!component.table) throw this.#damaged(`no quantization table ${component.quantizer}`)
-      return { component, dc: this.#tables.dc[tables >> 4], ac: this.#tables.ac[tables & 15] }
+      const { dc, ac } = this.#tables
+      return { component, dc: dc[tables >> 4]?.prepared(), ac: ac[tables & 15]?.prepared() }
     })
     // What goes wrong with bits that are missing is that they are missing.
     const fail: Damaged = (what) => (bits.isPastEnd ? this.#cutShort() : this.#damaged(what))

@@ -433,7 +433,7 @@ function parseEntry(key: string, text: string, available: number, name: string):
     throw wrong(` has the unknown dtype ${quote(dtypeName)}; known are ${known}`)
   }
   if (!Array.isArray(shape) || !shape.every(isSize)) {
-    throw wrong(` has the shape ${quote(shape)}; it must be an array of whole numbers ≥ 0`)
+    throw wrong(` has the shape ${quote(shape)}; it must be an array of whole numbers from 0 to 2^53 - 1`)
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize)) {
     throw wrong(` has the data_offsets ${quote(offsets)}; they must be two whole numbers ≥ 0`)

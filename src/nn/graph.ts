@@ -317,7 +317,7 @@ export class Graph {
 
   #given(x: ModelInput): Map<string, Tensor> {
     if (x instanceof Tensor) {
-      x.assertLive()
+      checkTensor(x, 'forward', 'x')
       return new Map([[this.#onlyInput('forward'), x]])
     }
     if (x === null || typeof x !== 'object') {

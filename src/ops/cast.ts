@@ -56,7 +56,7 @@ const casting: Op<{ x: AnyTensor }, DType, never, DType> = defineOp('cast', {
     list.routine(
       (y, x) => {
         const [values, given] = [elementsAt(y, size, to), elementsAt(x, size, from)]
-        for (let i = 0; i < size; i++) values[i] = convert(given[i] as number) as never
+        for (let i = 0; i < size; i++) values[i] = convert(given[i] as number)
       },
       list.out,
       list.operand('x'),
@@ -74,7 +74,5 @@ const casting: Op<{ x: AnyTensor }, DType, never, DType> = defineOp('cast', {
  * @throws ShapeError when there is no such type.
  */
 export const cast = withArity('cast', 2, <D extends DType>(x: AnyTensor, dtype: D): Tensor<D> =>
-  x instanceof Tensor && x.dtype === (dtype as DType)
-    ? (x.alias() as Tensor<DType> as Tensor<D>)
-    : (casting({ x }, dtype) as Tensor<D>),
+  x instanceof Tensor && x.dtype === dtype ? (x.alias() as Tensor<D>) : (casting({ x }, dtype) as Tensor<D>),
 )

@@ -136,7 +136,11 @@ export function describeConv(
 export function checkedLiveTaps(name: string, problem: ConvProblem): LiveTaps | undefined {
   const live = liveTapsOf(problem)
   const most = Math.max(...(live?.problem ?? problem).lo)
-  if (most > MOST) throw new ArgumentError(`${name}: padding can be at most ${MOST}, given ${most}; use less padding`)
+  if (most > MOST) {
+    throw new ArgumentError(
+      `${name}: padding can be at most ${MOST}, and here it is ${most}; use less padding or a smaller dilation`,
+    )
+  }
   return live
 }
 

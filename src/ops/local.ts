@@ -5,6 +5,7 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
+import { skipsPadding } from '../plan/reach.js'
 import { recordOf } from '../plan/record.js'
 import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
 import type { CallList } from '../runtime/calls.js'
@@ -42,10 +43,8 @@ interface Local {
   readonly record: Int32Array
 }
 
-function encodeLocal(
-  { N, C, K, input, kernel, output, stride, lo }: ConvProblem,
-  periods: readonly number[],
-): Int32Array {
+function encodeLocal(problem: ConvProblem, periods: readonly number[]): Int32Array {
+  const { N, C, K, input, kernel, output, stride, lo } = problem
   const two = (values: readonly number[], filler: number): [number, number] =>
     (values.length === 1 ? [filler, ...values] : values) as [number, number]
   const [H, W] = two(input, 1)
@@ -54,7 +53,8 @@ function encodeLocal(
   const [T, U] = two(periods, 1)
   const [strideH, strideW] = two(stride, 1)
   const [padH, padW] = two(lo, 0)
-  return recordOf(fieldsOfLocalShape, { N, C, K, H, W, R, S, P, Q, T, U, strideH, strideW, padH, padW })
+  const skip = Number(skipsPadding(problem))
+  return recordOf(fieldsOfLocalShape, { N, C, K, H, W, R, S, P, Q, T, U, strideH, strideW, padH, padW, skip })
 }
 
 type Pass = 'fwd' | 'dx' | 'dw' | 'db'
@@ -174,6 +174,9 @@ export function describeLocal(
   const periods = own ? w.slice(1, directions + 1) : w.slice(directions + 2)
   if (channels !== undefined && channels !== C) {
     throw new ShapeError(`${name}: x has ${channels} channels, w ${showShape(w)} takes ${C}`)
+  }
+  if (w.slice(1).includes(0)) {
+    throw new ShapeError(`${name}: w ${showShape(w)} has the extent 0; channels, taps and kernels are one or more`)
   }
   const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
   const dilation = kernel.map(() => 1)

@@ -149,7 +149,7 @@ export const isSoft = (target: unknown, ndim: number): target is Distributions =
 
 /** Labels in a row; undefined where they are none. */
 export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
-  if (labels instanceof Tensor) return labels.data()
+  if (labels instanceof Tensor) return labelList(labels.data())
   if (labels instanceof BigInt64Array || labels instanceof BigUint64Array) return Array.from(labels, Number)
   if (Array.isArray(labels) && labels.some((label) => typeof label === 'bigint')) {
     return labels.map((label: unknown) => (typeof label === 'bigint' ? Number(label) : label))
@@ -161,7 +161,7 @@ export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
 function hotLabels(name: string, given: Distributions, rows: Shape, classes: number): Int32Array {
   const shape = [rows[0] as number, classes, ...rows.slice(1)]
   const x = given instanceof Tensor ? given : scope(() => tensor(given))
-  const values = x.data()
+  const values = Array.from(labelList(x) as ArrayLike<number>)
   const fits = sameShape(x.shape, shape)
   if (x !== given) x.dispose()
   const size = sizeOf(rows.slice(1))
@@ -183,7 +183,7 @@ function hotLabels(name: string, given: Distributions, rows: Shape, classes: num
 /** Factors of the classes, checked. */
 function checkWeight(name: string, weight: CrossEntropyOptions['weight'], classes: number): ArrayLike<number> {
   checkConstant(weight, name, 'weight')
-  const values = weight instanceof Tensor ? weight.data() : weight
+  const values = weight instanceof Tensor ? (labelList(weight) as ArrayLike<number>) : weight
   if (values?.length === classes && Array.prototype.every.call(values, (value) => value >= 0 && value < Infinity)) {
     return values
   }

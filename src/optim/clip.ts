@@ -4,7 +4,7 @@ import { guarded, kernels, parallel } from '../runtime/core.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { LIGHT } from '../runtime/work.js'
-import { empty, scope, Tensor } from '../tensor/tensor.js'
+import { empty, isFloats, scope, type Tensor } from '../tensor/tensor.js'
 import { checkOption } from './optimizer.js'
 import { withArity } from '../runtime/options.js'
 
@@ -35,7 +35,7 @@ export const clipGradNorm = withArity(
     checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
     checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
     Array.from(gradients).forEach((gradient: unknown, index) => {
-      if (!(gradient instanceof Tensor)) throw new ArgumentError(`clipGradNorm: gradient ${index} is not a Tensor`)
+      if (!isFloats(gradient)) throw new ArgumentError(`clipGradNorm: gradient ${index} is not a Tensor of float32`)
       checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
     })
     const norm = gradientNorm(gradients)

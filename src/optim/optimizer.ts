@@ -7,7 +7,7 @@ import { inWords } from '../runtime/text.js'
 import { checkCount, checkKeys, defined } from '../runtime/options.js'
 import { full } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { keep, scope, Tensor } from '../tensor/tensor.js'
+import { isFloats, keep, scope, Tensor } from '../tensor/tensor.js'
 
 /** What an optimizer has to remember between runs, as plain data. */
 export interface OptimizerState {
@@ -54,7 +54,7 @@ function checkParameters(name: string, parameters: readonly Tensor[]): void {
   const seen = new Map<unknown, number>()
   // `forEach` would pass over holes.
   Array.from(parameters).forEach((parameter: unknown, index) => {
-    if (!(parameter instanceof Tensor)) throw new ArgumentError(`${name}: parameter ${index} is not a Tensor`)
+    if (!isFloats(parameter)) throw new ArgumentError(`${name}: parameter ${index} is not a Tensor of float32`)
     const before = seen.get(parameter.storage)
     if (before !== undefined) {
       throw new ArgumentError(`${name}: parameters ${before} and ${index} share their memory; give each one once`)
@@ -257,7 +257,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     }
     parameters.forEach((parameter, index) => {
       const gradient: unknown = gradients[index]
-      if (!(gradient instanceof Tensor)) throw new ArgumentError(`${name}: gradient ${index} is not a Tensor`)
+      if (!isFloats(gradient)) throw new ArgumentError(`${name}: gradient ${index} is not a Tensor of float32`)
       checkConstant(gradient, `${name}: step`, `gradient ${index}`)
       if (!sameShape(gradient.shape, parameter.shape)) {
         throw new ShapeError(

@@ -169,7 +169,7 @@ function withoutDeadTaps(name: string, axis: Axis): Axis {
   const dead = Math.max(0, Math.min(kernel - 1, Math.ceil(-last / dilation)))
   const left = lo - dead * dilation
   if (left > MOST)
-    throw new ArgumentError(`${name}: padding can be at most ${MOST}, given ${left}; use a smaller dilation`)
+    throw new ArgumentError(`${name}: padding can be at most ${MOST}, and here it is ${left}; use a smaller dilation`)
   return { ...axis, kernel: kernel - dead, lo: left, hi: Math.min(hi, MOST) }
 }
 

@@ -92,9 +92,9 @@ export const tensor = withArity('tensor', 3, ((
     flat = values
     natural = [values.length]
   } else {
-    natural = nestedShape(values as NestedValues)
+    natural = nestedShape(values)
     const list: unknown[] = []
-    flatten(values as NestedValues, natural, 0, list, kindsOf(dtype))
+    flatten(values, natural, 0, list, kindsOf(dtype))
     flat = list
   }
   const resolved = checkShape(shape ?? natural, 'tensor', 0)

@@ -70,7 +70,7 @@ function elementOf<D extends DType>(value: unknown, dtype: D, what: string): Ele
   const given = dtype === 'bool' && typeof value === 'boolean' ? Number(value) : value
   if (typeof given === 'bigint' || (typeof given === 'number' && Number.isSafeInteger(given))) {
     const [least, most] = ranges[dtype as Exclude<DType, 'float32'>]
-    if (given >= least && given <= most) return (dtype === 'int64' ? BigInt(given) : Number(given)) as ElementOf<D>
+    if (given >= least && given <= most) return dtype === 'int64' ? BigInt(given) : Number(given)
   }
   const due = dtype === 'bool' ? 'true, false, 0 or 1' : `a whole number that ${dtype} holds`
   throw new ArgumentError(`${what} must be ${due}, given ${inWords(value)}`)

@@ -257,7 +257,7 @@ export class Tensor<D extends DType = 'float32'> {
   }
 
   /** Whether a value is a tensor itself: no proxy of one, and no object that inherits from one. @internal */
-  static [Symbol.hasInstance](value: unknown): boolean {
+  static [Symbol.hasInstance](value: unknown): value is AnyTensor {
     return typeof value === 'object' && value !== null && #storage in value
   }
 
@@ -438,6 +438,9 @@ export class Tensor<D extends DType = 'float32'> {
 
 /** A tensor of any type. */
 export type AnyTensor = Tensor<DType>
+
+/** Whether a value is a tensor of float32. */
+export const isFloats = (value: unknown): value is Tensor => value instanceof Tensor && value.dtype === 'float32'
 
 /** The types of an operation that is told of none. */
 const floats: readonly DType[] = ['float32']

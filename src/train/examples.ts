@@ -1,5 +1,5 @@
 /** Where batches come from: examples drawn by number, in memory or read ahead of time, in an order that can be resumed. */
-import { floatsAt, guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
+import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkFunction, checkList, checkObject, wrongKind } from '../runtime/check.js'
@@ -72,11 +72,12 @@ export type TrainingData<Target> = Examples<Target> | DistantExamples<Target> | 
 /** Rows by their numbers, as a tensor of `shape` each. */
 function rowsOf(x: Rows, shape: Shape, indices: Int32Array): Tensor {
   const size = sizeOf(shape)
-  return filled([indices.length, ...shape], 'a batch', (batch) => {
-    const from = x instanceof Tensor ? floatsAt(x.pointer, x.size) : x
-    const to = floatsAt(batch.pointer, batch.size)
+  const fill = (batch: Tensor): void => {
+    const from = x instanceof Tensor ? x.view() : x
+    const to = batch.view()
     indices.forEach((index, n) => to.set(from.subarray(index * size, (index + 1) * size), n * size))
-  })
+  }
+  return filled([indices.length, ...shape], 'a batch', fill, x instanceof Tensor ? x.dtype : 'float32')
 }
 
 /**
@@ -89,7 +90,9 @@ export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examp
   const isRows = (list: unknown): list is Rows =>
     list instanceof Tensor || (ArrayBuffer.isView(list) && !(list instanceof DataView))
   if (!isRows(x)) throw wrongKind('tensorExamples: x', 'a Tensor or a typed array', x)
-  const list: unknown = y
+  if (x instanceof Tensor) checkTensor(x, 'tensorExamples', 'x')
+  // Whole numbers in a row are labels, in a tensor as in a list.
+  const list: unknown = y instanceof Tensor && y.dtype !== 'float32' && y.ndim === 1 ? y.data() : y
   if (!isRows(list)) checkList(list, 'tensorExamples: y', 'a Tensor, labels or a typed array')
   const own =
     x instanceof Tensor ? x.shape.slice(1) : checkShape(shape as Shape, 'tensorExamples: the shape of an example')
@@ -108,7 +111,7 @@ export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examp
   }
   const targetOf = (indices: Int32Array): unknown =>
     isFloats
-      ? rowsOf(list, row, indices)
+      ? rowsOf(list as Rows, row, indices)
       : (list as number[] & { constructor: ArrayConstructor }).constructor.from(
           indices,
           (index) => (list as number[])[index],
@@ -148,7 +151,9 @@ export function arrayExamples<Label, Item extends { readonly y: Label }>(
         `arrayExamples: toTensor gives ${showShape(shape)} and ${showShape(other)}; those of a batch must be equal`,
       )
     const x = filled([items.length, ...shape], 'a batch', (all) => {
-      inputs.forEach(({ pointer, size }, n) => floatsAt(all.pointer, all.size).set(floatsAt(pointer, size), n * size))
+      inputs.forEach((input, n) => {
+        all.view().set(input.view(), n * input.size)
+      })
     })
     return { x, target: items.map(({ y }) => y) }
   }

@@ -23,7 +23,7 @@ import {
 import { checkKeys, needKeys, unknownName, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkTensor, restoring, scope, Tensor } from '../tensor/tensor.js'
+import { checkTensor, restoring, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
 import { readAhead } from './batches.js'
 import {
@@ -351,7 +351,7 @@ function checkStart(start: FitState, own: RunFacts, earlyStopping: EarlyStopping
 function repeated<Target>(target: Target, examples: number, times: number): Target | undefined {
   if (target instanceof Tensor) {
     if (target.shape[0] !== examples) return undefined
-    return concat(new Array<Tensor>(times).fill(slice(target, { end: [1] })), 0) as Target
+    return concat(new Array<AnyTensor>(times).fill(slice(target, { end: [1] })), 0) as Target
   }
   if (!Array.isArray(target) && !ArrayBuffer.isView(target)) return undefined
   const list = target as unknown as readonly unknown[]

@@ -9,7 +9,7 @@ import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { Tensor } from '../tensor/tensor.js'
+import { checkTensor, Tensor } from '../tensor/tensor.js'
 import { diverging, gray, type Palette } from './palette.js'
 
 /** A picture of red, green, blue and alpha, 8 bits each, row by row. */
@@ -101,7 +101,10 @@ function checkWhole(value: number, smallest: number, what: string): number {
 }
 
 function planesOf(x: Planes, name: string): { readonly shape: Shape; readonly values: ArrayLike<number> } {
-  if (x instanceof Tensor) return { shape: x.shape, values: x.data() }
+  if (x instanceof Tensor) {
+    checkTensor(x, name, 'the first argument')
+    return { shape: x.shape, values: x.data() }
+  }
   checkObject(x, `${name}: the first argument`, 'a Tensor, or { shape, values }', ['shape', 'values'])
   const shape = checkShape(x.shape, name)
   if (!isNumbers(x.values)) throw wrongKind(`${name}: values`, 'a list of numbers', x.values)

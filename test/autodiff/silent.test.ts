@@ -38,7 +38,7 @@ function decode(args: readonly unknown[]): { readonly args: unknown[]; readonly 
     if (typeof value !== 'object' || value === null) return value
     if ('$' in value) {
       const decoded = decodeValue(value as Json, [])
-      return decoded instanceof Tensor ? note(decoded) : decoded
+      return decoded instanceof Tensor ? note(decoded as Tensor) : decoded
     }
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, go(item)]))
   }
@@ -58,7 +58,7 @@ function replaced(value: unknown, old: Tensor, by: Tensor): unknown {
 function firstTensor(value: unknown): Tensor {
   const found = value instanceof Tensor ? value : Object.values(value as object).flat().find((item) => item instanceof Tensor) // prettier-ignore
   if (!(found instanceof Tensor)) throw new Error('the call gives no tensor')
-  return found
+  return found as Tensor
 }
 
 /** Whether the gradient of f is right; undefined where there is none, and an error says so. */

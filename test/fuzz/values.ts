@@ -7,6 +7,7 @@ import { Conv2d } from '../../src/nn/conv.js'
 import { Linear } from '../../src/nn/linear.js'
 import { SGD } from '../../src/optim/sgd.js'
 import { normal, tensor, uniform, zeros } from '../../src/tensor/create.js'
+import type { DType } from '../../src/tensor/dtype.js'
 import { Tensor } from '../../src/tensor/tensor.js'
 import { maxPool2dWithIndices } from '../../src/ops/pool/index.js'
 import { convMatrix } from '../../src/ops/convMatrix.js'
@@ -42,6 +43,11 @@ export function decodeValue(value: Json, made: { dispose(): void }[]): unknown {
       return keep(normal(value['shape'] as number[], { seed: 3 }))
     case 'positive':
       return keep(uniform(value['shape'] as number[], { low: 0.1, high: 2, seed: 3 }))
+    case 'typed': {
+      const shape = value['shape'] as number[]
+      const zerosAndOnes = Array.from({ length: shape.reduce((size, n) => size * n, 1) }, (_, i) => i % 2)
+      return keep(tensor(zerosAndOnes, shape, { dtype: value['dtype'] as DType }))
+    }
     case 'labels':
       return keep(tensor(numbers))
     case 'disposed': {

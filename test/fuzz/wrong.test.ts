@@ -59,6 +59,52 @@ it.each(Object.keys(calls))('%s says what is due in place of each argument', asy
   expect(faults).toEqual([])
 })
 
+/** What takes other types than float32: what moves or converts elements, and labels. */
+const takesTypes: Readonly<Record<string, readonly string[]>> = {
+  ...Object.fromEntries(['slice', 'pad', 'transpose', 'flatten', 'cast'].map((name) => [name, ['0']])),
+  ...Object.fromEntries(['reshape', 'assign', 'item', 'data', 'toString'].map((name) => [`Tensor.${name}`, ['0']])),
+  crossEntropy: ['1', '2.weight'],
+  hingeLoss: ['1'],
+}
+
+/** The arguments with each tensor in turn as one of whole numbers, and where it stands. */
+function* retyped(value: Json, dtype: string, place: readonly (string | number)[] = []): Generator<[string, Json]> {
+  if (typeof value !== 'object' || value === null) return
+  if (!Array.isArray(value) && ['tensor', 'positive', 'labels'].includes(value['$'] as string)) {
+    const shape = (value['shape'] ?? [(value['values'] as Json[]).length]) as Json
+    yield [place.join('.'), tag('typed', { dtype, shape })]
+    return
+  }
+  for (const [key, item] of Object.entries(value)) {
+    for (const [at, changed] of retyped(item, dtype, [...place, key])) {
+      const copy = (Array.isArray(value) ? [...value] : { ...value }) as { [key: string]: Json }
+      copy[key] = changed
+      yield [at, copy]
+    }
+  }
+}
+
+it.each(Object.keys(calls))('%s refuses tensors of other types by name, or takes them', async (call) => {
+  const taken = new Set<string>()
+  const faults: string[] = []
+  for (const args of calls[call] ?? []) {
+    for (const dtype of ['int64', 'int32', 'bool']) {
+      for (const [at, given] of retyped(args as Json, dtype)) {
+        const before = memoryUsage().liveBytes
+        try {
+          await options.check({ call, args: given, gradient: false })
+          taken.add(at)
+        } catch (error) {
+          if (!(error instanceof ToeplitzError) || !/float32|int64|int32|bool|true, false, 0 or 1/.test(error.message))
+            faults.push(`${dtype} at ${at}: ${String(error)}`)
+        }
+        if (memoryUsage().liveBytes !== before) faults.push(`${dtype} at ${at} leaves memory in use`)
+      }
+    }
+  }
+  expect({ faults, taken: [...taken] }).toEqual({ faults: [], taken: takesTypes[call] ?? [] })
+})
+
 /** Those that only the library makes, and what belongs to the process. */
 const notCalled = ['made by the library', 'abstract', 'made by functions', 'of the process as a whole']
 /** Called without the table: what else it exempts is among them. */

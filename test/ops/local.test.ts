@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { gradcheck } from '../../src/autodiff/gradcheck.js'
+import { vjp } from '../../src/autodiff/vjp.js'
 import {
   conv2d,
   convMatrix,
@@ -17,6 +18,7 @@ import { normal, tensor, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import { expectAdjoint, expectMatrix, expectOracle, numbersLike } from '../helpers/linear.js'
 import { oracleCases } from '../helpers/oracle.js'
+import { size } from '../helpers/reference.js'
 
 beforeAll(() => init())
 
@@ -142,4 +144,64 @@ describe('kernels that depend on the place', () => {
     })
     expect(memoryUsage().liveBytes).toBe(before)
   })
+
+  it.each([
+    [[1], [2 ** 21], 1],
+    [[2], [3 * 2 ** 20], 3],
+    [[1, 2], [600, 500], 1],
+    [[2, 2], [1201, 1000], 2],
+  ])(
+    'periods %j, padding %j, stride %i: pixels whose windows miss the input are the bias',
+    (periods, padding, stride) => {
+      const rank = periods.length
+      const [input, kernel] = [[5, 4].slice(0, rank), [3, 2].slice(0, rank)]
+      const output = input.map((n, a) => Math.floor((n + 2 * padding[a]! - kernel[a]!) / stride) + 1)
+      const [elements, taps, pixels, classes] = [size(input), size(kernel), size(output), size(periods)]
+      const place = (flat: number, shape: readonly number[]): number[] =>
+        shape.map((n, axis) => Math.floor(flat / size(shape.slice(axis + 1))) % n)
+      scope(() => {
+        const [x, w, bias] = [
+          normal([1, 1, ...input], { seed: 1 }),
+          normal([2, 1, ...kernel, ...periods], { seed: 2 }),
+          normal([2, ...periods], { seed: 3 }),
+        ]
+        const options = { padding, stride }
+        const { value, pullback } = vjp(
+          (a, b, c) => [tiledConv1d, tiledConv2d][rank - 1]!(a, b, { ...options, bias: c }),
+          x,
+          w,
+          bias,
+        )
+        const dy = normal(value.shape, { seed: 4 })
+        const [xs, ws, biases, dys, ys] = [x.data(), w.data(), bias.data(), dy.data(), value.data()]
+        const wanted = new Map<number, number>()
+        const [dx, dw] = [new Float64Array(elements), new Float64Array(ws.length)]
+        const classOf = (pixel: readonly number[]): number =>
+          pixel.reduce((flat, p, a) => flat * periods[a]! + (p % periods[a]!), 0)
+        for (let j = 0; j < elements; j++) {
+          for (let t = 0; t < taps; t++) {
+            const tap = place(t, kernel)
+            const pixel = place(j, input).map((h, a) => (h + padding[a]! - tap[a]!) / stride)
+            if (pixel.some((p, a) => !Number.isInteger(p) || p >= output[a]!)) continue
+            const i = pixel.reduce((flat, p, a) => flat * output[a]! + p, 0)
+            for (let k = 0; k < 2; k++) {
+              const at = (k * taps + t) * classes + classOf(pixel)
+              wanted.set(k * pixels + i, (wanted.get(k * pixels + i) ?? 0) + ws[at]! * xs[j]!)
+              dx[j]! += ws[at]! * dys[k * pixels + i]!
+              dw[at]! += xs[j]! * dys[k * pixels + i]!
+            }
+          }
+        }
+        let worst = 0
+        for (let i = 0; i < ys.length; i++) {
+          const own = biases[Math.floor(i / pixels) * classes + classOf(place(i % pixels, output))]!
+          worst = Math.max(worst, Math.abs(ys[i]! - own - (wanted.get(i) ?? 0)))
+        }
+        expect(worst).toBeLessThan(1e-5)
+        const [gotX, gotW] = pullback(dy).map((gradient) => gradient.data())
+        dx.forEach((value, j) => expect(gotX![j]).toBeCloseTo(value, 4))
+        dw.forEach((value, j) => expect(gotW![j]).toBeCloseTo(value, 4))
+      })
+    },
+  )
 })

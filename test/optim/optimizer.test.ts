@@ -104,7 +104,7 @@ describe.each(kinds)('%s', (name, make) => {
       const wrong: [unknown[], RegExp][] = [
         [[a, b], /: step takes one gradient for each of the 3 parameters, given 2$/],
         [[a, c, b], /: gradient 1 must be \(5\) as its parameter, given \(1\)$/],
-        [[a, b, 3], /: gradient 2 is not a Tensor$/],
+        [[a, b, 3], /: gradient 2 is not a Tensor of float32$/],
       ]
       for (const [list, message] of wrong) {
         const step = (): void => optimizer.step(list as Tensor[])

@@ -147,7 +147,7 @@ describe('what a type does not hold', () => {
       () => ops.concat([ones([1]), make('int32', [6]) as never], 0),
       /tensors\[1\] is of int32, the first tensor of float32; convert it with cast/,
     ],
-    ['a padding that does not fit', () => ops.pad(make('bool'), 1 as never, { value: 2 }), /pad/],
+    ['a padding that does not fit', () => ops.pad(make('bool'), 1, { value: 2 }), /pad/],
     [
       'a padding of another type',
       () => ops.pad(make('uint8'), [1, 1], { value: -1 }),

@@ -8,8 +8,8 @@
  *   dx[n, tap t of pixel i] += Σ_k w[k, class i, t] · dy[n, k, i]
  *
  * w is (K, T·U, C·R·S), bias (K, T·U). No groups, no dilation. The window of a pixel is gathered into a patch of C·R·S floats,
- * with zeros for what lies beside the input: padding takes neither memory nor time. One dimension is two with H, R, P and
- * T of 1.
+ * with zeros for what lies beside the input: padding takes no memory. Where next to no window meets the input, those that
+ * miss it are passed over, and their pixels are the bias. One dimension is two with H, R, P and T of 1.
  */
 import { LONG, RUN, addRun, roundAll } from '../../micro/long'
 import { F32, horizontalSum, madd } from '../../simd'
@@ -34,6 +34,32 @@ class LocalShape {
   strideW: i32
   padH: i32
   padW: i32
+  /** 1: pixels whose windows lie beside the input as a whole are passed over. */
+  skip: i32
+
+  /** Rows p0 ≤ p < p1 and columns q0 ≤ q < q1 are visited. */
+  @inline
+  get p0(): i32 {
+    return this.skip ? firstMeeting(this.R, this.strideH, this.padH, this.P) : 0
+  }
+
+
+  @inline
+  get p1(): i32 {
+    return this.skip ? endMeeting(this.H, this.strideH, this.padH, this.P) : this.P
+  }
+
+
+  @inline
+  get q0(): i32 {
+    return this.skip ? firstMeeting(this.S, this.strideW, this.padW, this.Q) : 0
+  }
+
+
+  @inline
+  get q1(): i32 {
+    return this.skip ? endMeeting(this.W, this.strideW, this.padW, this.Q) : this.Q
+  }
 
   /** Taps of one kernel. */
   @inline
@@ -66,6 +92,16 @@ class LocalShape {
     const columns = (this.Q + this.U - 1) / this.U
     return <f64>this.N * <f64>rows * <f64>columns
   }
+}
+
+/** The first of `count` windows that does not end before the input. */
+function firstMeeting(taps: i32, stride: i32, pad: i32, count: i32): i32 {
+  return <i32>min<i64>((max<i64>(<i64>pad - taps + 1, 0) + stride - 1) / stride, count)
+}
+
+/** Behind the last of `count` windows that begins before the end of n elements. */
+function endMeeting(n: i32, stride: i32, pad: i32, count: i32): i32 {
+  return <i32>min<i64>((<i64>n - 1 + pad) / stride + 1, count)
 }
 
 /** First tap of a window with this origin that lies in the input. An origin goes from −padding to n + padding: 64 bits. */
@@ -211,6 +247,26 @@ function accumulate(y: usize, x: usize, factor: f32, count: i32): void {
   }
 }
 
+/** The maps y (K, P, Q) of an image become their biases (K, classes), or 0 for none. */
+function fillBiases(y: usize, bias: usize, d: LocalShape): void {
+  if (bias == 0) {
+    memory.fill(y, 0, <usize>(d.K * d.pixels) * F32)
+    return
+  }
+  for (let k = 0; k < d.K; k++) {
+    for (let p = 0; p < d.P; p++) {
+      const first = bias + <usize>(k * d.classes + (p % d.T) * d.U) * F32
+      const end = first + <usize>d.U * F32
+      let from = first
+      for (const stop = y + <usize>d.Q * F32; y < stop; y += F32) {
+        store<f32>(y, load<f32>(from))
+        from += F32
+        if (from == end) from = first
+      }
+    }
+  }
+}
+
 /** Bytes of a patch, and of the table of its offsets. */
 @inline
 function patchBytes(d: LocalShape): usize {
@@ -239,12 +295,16 @@ export function local_fwd(
   const pixels = d.pixels
   const classes = d.classes
   const offsets = ws + patchBytes(d)
+  const p1 = d.p1
+  const q0 = d.q0
+  const q1 = d.q1
   fillOffsets(offsets, d)
   for (let n = begin; n < end; n++) {
     const image = x + <usize>n * d.imageBytes
-    for (let p = 0; p < d.P; p++) {
+    if (d.skip) fillBiases(y + <usize>(n * K) * <usize>pixels * F32, bias, d)
+    for (let p = d.p0; p < p1; p++) {
       const row = (p % d.T) * d.U
-      for (let q = 0, j = row; q < d.Q; q++, j = j + 1 == row + d.U ? row : j + 1) {
+      for (let q = q0, j = row + (q % d.U); q < q1; q++, j = j + 1 == row + d.U ? row : j + 1) {
         gatherPatch(ws, offsets, image, d, p, q)
         for (let k = 0; k < K; k++) {
           const own = <usize>(k * classes + j)
@@ -272,14 +332,17 @@ export function local_dx(dx: usize, dy: usize, w: usize, ws: usize, shape: usize
   const pixels = d.pixels
   const classes = d.classes
   const offsets = ws + patchBytes(d)
+  const p1 = d.p1
+  const q0 = d.q0
+  const q1 = d.q1
   fillOffsets(offsets, d)
   const sums = K > LONG ? ws + 2 * patchBytes(d) : 0
   for (let n = begin; n < end; n++) {
     const image = dx + <usize>n * d.imageBytes
     memory.fill(image, 0, d.imageBytes)
-    for (let p = 0; p < d.P; p++) {
+    for (let p = d.p0; p < p1; p++) {
       const row = (p % d.T) * d.U
-      for (let q = 0, j = row; q < d.Q; q++, j = j + 1 == row + d.U ? row : j + 1) {
+      for (let q = q0, j = row + (q % d.U); q < q1; q++, j = j + 1 == row + d.U ? row : j + 1) {
         memory.fill(ws, 0, <usize>taps * F32)
         if (sums) memory.fill(sums, 0, (<usize>taps) << 3)
         for (let k = 0; k < K; k++) {
@@ -312,6 +375,9 @@ export function local_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize
   const pixels = d.pixels
   const classes = d.classes
   const offsets = ws + patchBytes(d)
+  const p1 = d.p1
+  const q0 = d.q0
+  const q1 = d.q1
   fillOffsets(offsets, d)
   const count = (end - begin) * classes * taps
   const own = dw + <usize>(begin * classes) * <usize>taps * F32
@@ -323,9 +389,9 @@ export function local_dw(dw: usize, dy: usize, x: usize, ws: usize, shape: usize
   if (sums) memory.fill(sums, 0, (<usize>count) << 3)
   for (let n = 0; n < d.N; n++) {
     const image = x + <usize>n * d.imageBytes
-    for (let p = 0; p < d.P; p++) {
+    for (let p = d.p0; p < p1; p++) {
       const row = (p % d.T) * d.U
-      for (let q = 0, j = row; q < d.Q; q++, j = j + 1 == row + d.U ? row : j + 1) {
+      for (let q = q0, j = row + (q % d.U); q < q1; q++, j = j + 1 == row + d.U ? row : j + 1) {
         gatherPatch(ws, offsets, image, d, p, q)
         for (let k = begin; k < end; k++) {
           const gradient = load<f32>(dy + <usize>(n * K + k) * <usize>pixels * F32 + <usize>(p * d.Q + q) * F32)

@@ -259,11 +259,14 @@ class Add {
   }
 }
 
-/** Whether so many windows can share an element that its gradient is summed in float64. */
-@inline
+/** Whether so many windows can share an element that its gradient is summed in float64; of adaptive ones, MANY cover the same. */
 function isCrowded(d: PoolShape): bool {
-  return d.width.overlap + d.height.overlap * d.depth.overlap > <f64>LONG
+  const others = d.height.overlap * d.depth.overlap
+  return d.width.kernel == 0 ? d.width.overlap * others > MANY : d.width.overlap + others > <f64>LONG
 }
+
+/** With windows of which each shares an element with one or two in each direction it is 8 to 27. */
+const MANY: f64 = 64
 
 /** Bytes of workspace for spreadMap: a row of float32, or a row and a map of float64. */
 export function spreadWorkspace(d: PoolShape): f64 {
@@ -274,9 +277,44 @@ export function spreadWorkspace(d: PoolShape): f64 {
 export function spreadMap(dx: usize, dy: usize, ws: usize, d: PoolShape): void {
   if (isCrowded(d)) {
     const map = ws + ((<usize>d.width.n) << 3)
-    spreadRows<f64>(map, dy, ws, d)
+    if (d.width.kernel == 0) spreadAdaptive(map, dy, d)
+    else spreadRows<f64>(map, dy, ws, d)
     roundAll(dx, map, d.inputPixels)
   } else spreadRows<f32>(dx, dy, ws, d)
+}
+
+/** Adaptive windows that outnumber the elements: the gradients of those that cover the same ones are summed first. */
+function spreadAdaptive(dx: usize, dy: usize, d: PoolShape): void {
+  const depth = d.depth
+  const h = d.height
+  const w = d.width
+  const H = h.output
+  const W = w.output
+  memory.fill(dx, 0, (<usize>d.inputPixels) << 3)
+  for (let o = 0, o1 = 0; o < depth.output; o = o1) {
+    o1 = depth.endSame(o)
+    for (let p = 0, p1 = 0; p < H; p = p1) {
+      p1 = h.endSame(p)
+      for (let q = 0, q1 = 0; q < W; q = q1) {
+        q1 = w.endSame(q)
+        let sum: f64 = 0
+        for (let i = o; i < o1; i++) {
+          for (let j = p; j < p1; j++) sum += sumOf(dy + ((<usize>((i * H + j) * W + q)) << 2), q1 - q)
+        }
+        const share = sum / <f64>changetype<Plain>(0).extent(d, 0, o, p, q)
+        const columns = w.count(q)
+        for (let t = 0; t < depth.count(o); t++) {
+          for (let r = 0; r < h.count(p); r++) {
+            let to = dx + ((<usize>(d.row(o, p) + t * d.planePitch + r * d.rowPitch + w.first(q))) << 3)
+            for (let s = 0; s < columns; s++) {
+              store<f64>(to, load<f64>(to) + share)
+              to += 8
+            }
+          }
+        }
+      }
+    }
+  }
 }
 
 /** The same with sums in T. */
@@ -295,23 +333,17 @@ function spreadRows<T>(dx: usize, dy: usize, row: usize, d: PoolShape): void {
       const rows = d.height.count(p)
       memory.fill(row, 0, rowBytes)
       const insideExtent = insideBegin < insideEnd ? changetype<Plain>(0).extent(d, 0, o, p, insideBegin) : numerator
-      let extent = insideExtent
-      let taps = w.kernel
-      let target = row
-      let same = 0
       for (let q = 0; q < w.output; q++) {
+        let extent = insideExtent
+        let count = w.kernel
+        let to = row
         if (q >= insideBegin && q < insideEnd) {
-          extent = insideExtent
-          taps = w.kernel
-          target = row + ((<usize>w.origin(q)) << shift)
-        } else if (q >= same) {
+          to += (<usize>w.origin(q)) << shift
+        } else {
           extent = changetype<Plain>(0).extent(d, 0, o, p, q)
-          taps = w.count(q)
-          target = row + ((<usize>w.first(q)) << shift)
-          same = w.endSame(q)
+          count = w.count(q)
+          to += (<usize>w.first(q)) << shift
         }
-        let count = taps
-        let to = target
         const gradient = load<f32>(dy)
         dy += F32
         const share = extent == numerator ? gradient : (gradient * numerator) / extent

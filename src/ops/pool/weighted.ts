@@ -40,6 +40,7 @@ interface WeightedPool {
 /** Weights (R, S) as rows. */
 function weightRows(name: string, weights: WeightedPoolOptions['weights']): readonly (readonly number[])[] {
   if (weights instanceof Tensor) {
+    checkTensor(weights, name, 'weights')
     if (weights.ndim !== 2) throw new ShapeError(`${name}: weights must be (R, S), given ${showShape(weights.shape)}`)
     const [rows, columns] = weights.shape as readonly [number, number]
     const data = weights.data()

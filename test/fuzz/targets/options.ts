@@ -117,7 +117,7 @@ async function check(given: Json): Promise<Outcome> {
     const args = encoded.map((arg) => decodeValue(arg, made))
     const [first] = args
     if (gradient && first instanceof Tensor && !first.disposed) {
-      const { value, pullback, dispose } = vjp((x) => run(x, ...args.slice(1)) as Tensor, first)
+      const { value, pullback, dispose } = vjp((x) => run(x, ...args.slice(1)) as Tensor, first as Tensor)
       try {
         examineResult(value, call)
         const dy = ones(value.shape)
