@@ -3,7 +3,7 @@ export type { PictureLimits } from '../formats/limits.js'
 export * from './augment.js'
 export * from './cifar10.js'
 export * from './dataset.js'
-export * from '../formats/idx.js'
+export { readIdx, writeIdx, type DataLimits, type IdxArray, type IdxData } from '../formats/idx.js'
 export {
   fitNormalization,
   fitNormalizationOf,

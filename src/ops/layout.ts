@@ -12,7 +12,7 @@ import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, needKeys, withArity, type Names } from '../runtime/options.js'
 import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
-import { bytesOf, checkElement, dtypes, type Arrays, type DType } from '../tensor/dtype.js'
+import { bytesOf, checkElement, dtypes, type ElementArrays, type DType } from '../tensor/dtype.js'
 import { checkTensor, elementsAt, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { sum } from './reduce.js'
 
@@ -25,7 +25,14 @@ interface Copy {
 }
 
 /** Copies along the axes from `axis` on, in JavaScript. */
-function copyAlong(y: Arrays[DType], x: Arrays[DType], copy: Copy, yAt: number, xAt: number, axis: number): void {
+function copyAlong(
+  y: ElementArrays[DType],
+  x: ElementArrays[DType],
+  copy: Copy,
+  yAt: number,
+  xAt: number,
+  axis: number,
+): void {
   const { extents, yStrides, xStrides } = copy
   if (axis === extents.length) {
     y[yAt] = x[xAt] as never

@@ -62,8 +62,10 @@ const kindsOf = (dtype: DType): readonly string[] =>
   dtype === 'float32' ? ['number'] : dtype === 'bool' ? ['number', 'bigint', 'boolean'] : ['number', 'bigint']
 
 /** What `tensor` makes of which values. */
-interface MakeTensor {
+export interface MakeTensor {
+  /** Of float32. */
   (values: NestedArray | FlatArray, shape?: Shape): Tensor
+  /** Of a type. */
   <D extends DType = 'float32'>(
     values: NestedValues | FlatArray | BigInt64Array,
     shape: Shape | undefined,

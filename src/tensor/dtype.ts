@@ -6,21 +6,27 @@ import { ArgumentError } from '../runtime/errors.js'
 import { unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 
-/** What holds the elements of each type; a bool is a byte that is 0 or 1. */
-export interface Arrays {
+/** What holds the elements of each type. */
+export interface ElementArrays {
+  /** Single precision. */
   float32: Float32Array
+  /** From −2³¹ to 2³¹ − 1. */
   int32: Int32Array
+  /** From −2⁶³ to 2⁶³ − 1, as bigints. */
   int64: BigInt64Array
+  /** From 0 to 255. */
   uint8: Uint8Array
+  /** From −128 to 127. */
   int8: Int8Array
+  /** Bytes that are 0 or 1. */
   bool: Uint8Array
 }
 
 /** A type of numbers. */
-export type DType = keyof Arrays
+export type DType = keyof ElementArrays
 
 /** One number of a type. */
-export type ElementOf<D extends DType> = Arrays[D][number]
+export type ElementOf<D extends DType> = ElementArrays[D][number]
 
 /** Makes the array of a type. */
 interface ArrayMaker<A> {
@@ -30,7 +36,7 @@ interface ArrayMaker<A> {
 }
 
 /** The arrays of the types, float32 first. */
-export const arrays: { readonly [D in DType]: ArrayMaker<Arrays[D]> } = {
+export const arrays: { readonly [D in DType]: ArrayMaker<ElementArrays[D]> } = {
   float32: Float32Array,
   int32: Int32Array,
   int64: BigInt64Array,
@@ -82,7 +88,12 @@ export function checkElement(value: number, dtype: DType, what: string): void {
 }
 
 /** Writes numbers as elements of a type; `what` names the list. @throws ArgumentError where one does not fit */
-export function writeElements<D extends DType>(to: Arrays[D], from: ArrayLike<unknown>, dtype: D, what: string): void {
+export function writeElements<D extends DType>(
+  to: ElementArrays[D],
+  from: ArrayLike<unknown>,
+  dtype: D,
+  what: string,
+): void {
   if (dtype === 'float32' || (dtype !== 'bool' && from.constructor === arrays[dtype])) {
     // Whatever cannot be a number is met here, before anything is overwritten.
     ;(to as Float32Array).set(ArrayBuffer.isView(from) ? (from as Float32Array) : Float32Array.from(from as number[]))

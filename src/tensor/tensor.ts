@@ -16,7 +16,7 @@ import {
 import { inWords } from '../runtime/text.js'
 import { checkFunction } from '../runtime/check.js'
 import type { CallList } from '../runtime/calls.js'
-import { arrays, bytesOf, writeElements, type Arrays, type DType, type ElementOf } from './dtype.js'
+import { arrays, bytesOf, writeElements, type ElementArrays, type DType, type ElementOf } from './dtype.js'
 import { checkShape, showShape, sizeOf, type Shape } from './shape.js'
 import { checkCount } from '../runtime/options.js'
 
@@ -221,7 +221,7 @@ const over = <D extends DType>(storage: Storage, shape: Shape, dtype: D): Tensor
   new Tensor(storage.retain(), shape, dtype)
 
 /** `size` elements of a type at an address. The view dies when memory grows: use it at once and drop it. */
-export const elementsAt = <D extends DType>(pointer: number, size: number, dtype: D): Arrays[D] =>
+export const elementsAt = <D extends DType>(pointer: number, size: number, dtype: D): ElementArrays[D] =>
   new arrays[dtype](memoryBuffer(), pointer, size)
 
 const isTensor = (value: unknown): value is AnyTensor => value instanceof Tensor
@@ -342,14 +342,14 @@ export class Tensor<D extends DType = 'float32'> {
   }
 
   /** A copy of the elements in row-major order: a Float32Array, or that of another type; of bools bytes that are 0 or 1. */
-  data(): Arrays[D] {
+  data(): ElementArrays[D] {
     if (arguments.length > 0) checkCount('data', 0, arguments)
     planner?.read(this)
-    return this.view().slice() as Arrays[D]
+    return this.view().slice() as ElementArrays[D]
   }
 
   /** The elements where they lie. The view dies when memory grows: use it at once and drop it. @internal */
-  view(): Arrays[D] {
+  view(): ElementArrays[D] {
     return elementsAt(this.pointer, this.size, this.#dtype)
   }
 
