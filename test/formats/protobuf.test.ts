@@ -20,6 +20,7 @@ import {
   Refusal,
   text,
   uint64s,
+  type Message,
 } from '../../src/formats/protobuf.js'
 import { ArgumentError, FormatError, UnsupportedError } from '../../src/runtime/errors.js'
 
@@ -42,7 +43,7 @@ interface Sample {
   readonly sign: '+' | '-'
 }
 
-const sample = message<Sample>(
+const sample: Message<Sample> = message<Sample>(
   'sample',
   () => ({
     name: one(1, text, ''),
@@ -293,17 +294,7 @@ describe('what is refused', () => {
     expect(failure([...field(14, third), 0xc0, 0x0c, 1])).toMatch(
       /^sample \(\+\), sample \(\+\), sample 2 \(\+\): a text/,
     )
-    expect(
-      failure(
-        field(
-          15,
-          field(
-            1,
-            [...'forbidden'].map((c) => c.charCodeAt(0)),
-          ),
-        ),
-      ),
-    ).toMatch(/'forbidden' .*: the name/)
+    expect(failure(field(15, field(1, [...new TextEncoder().encode('forbidden')])))).toMatch(/'forbidden' .*: the name/)
     let deep: readonly number[] = bad
     for (let level = 0; level < 20; level++) deep = field(14, deep)
     expect(failure(deep).length).toBeLessThan(200)
