@@ -14,6 +14,7 @@ import { fileBytes, type FileBytes } from './limits.js'
 import { checkObject } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { checksumMark, isChecksumLike, isIntact, seal, unsealedChecksum } from './checksum.js'
+import { elementsOf, floatsOfHalves, floatsOfUpperHalves, toggleEndianness, type ArrayType } from './elements.js'
 
 export type { FileBytes } from './limits.js'
 
@@ -67,7 +68,7 @@ export interface SafetensorsFile {
 interface Dtype {
   readonly bytes: number
   /** The elements as they stand in a file, where they are whole and little endian. */
-  readonly View: new (buffer: ArrayBufferLike, from: number, count: number) => SafetensorsData
+  readonly View: ArrayType<SafetensorsData>
   /** Makes numbers of them, where JavaScript has no array of the kind. */
   readonly widen?: (halves: Uint16Array) => Float32Array
 }
@@ -262,7 +263,7 @@ class StoredTensor implements SafetensorsTensor {
 
   get data(): SafetensorsData {
     const { begin, end, dtype } = this.entry
-    return elementsOf(this.file.subarray(this.dataStart + begin, this.dataStart + end), dtype)
+    return valuesOf(this.file.subarray(this.dataStart + begin, this.dataStart + end), dtype)
   }
 }
 
@@ -501,41 +502,8 @@ function dtypeOf(name: string, data: unknown): string {
   )
 }
 
-const isLittleEndianHost = (): boolean => new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
-
-/** Reverses the bytes of each element in place where the processor is big endian. */
-function toggleEndianness(bytes: Uint8Array, elementBytes: number): void {
-  if (isLittleEndianHost() || elementBytes === 1) return
-  for (let i = 0; i < bytes.length; i += elementBytes) bytes.subarray(i, i + elementBytes).reverse()
-}
-
-/** The elements that some bytes of a file are: a view of them where the processor can read them in their place. */
-function elementsOf(stored: Uint8Array, { bytes, View, widen }: Dtype): SafetensorsData {
-  const inPlace = stored.byteOffset % bytes === 0 && (bytes === 1 || isLittleEndianHost())
-  const whole = inPlace ? stored : new Uint8Array(stored)
-  if (!inPlace) toggleEndianness(whole, bytes)
-  const elements = new View(whole.buffer, whole.byteOffset, whole.length / bytes)
+/** The elements that some bytes of a file are: numbers, made where JavaScript has no array of the kind. */
+function valuesOf(stored: Uint8Array, { bytes, View, widen }: Dtype): SafetensorsData {
+  const elements = elementsOf(stored, bytes, View)
   return widen ? widen(elements as Uint16Array) : elements
-}
-
-/** BF16 is the upper half of a float32. */
-function floatsOfUpperHalves(halves: Uint16Array): Float32Array {
-  const bits = new Uint32Array(halves.length)
-  for (let i = 0; i < halves.length; i++) bits[i] = (halves[i] as number) << 16
-  return new Float32Array(bits.buffer)
-}
-
-/** F16: sign, 5 bits of exponent (bias 15), 10 of fraction, into sign, 8 bits (bias 127), 23 of fraction. */
-function floatsOfHalves(halves: Uint16Array): Float32Array {
-  const floats = new Float32Array(halves.length)
-  const bits = new Uint32Array(floats.buffer)
-  halves.forEach((half, i) => {
-    const sign = (half & 0x8000) << 16
-    const exponent = (half >> 10) & 31
-    const fraction = half & 1023
-    // Fractions below the smallest exponent count in steps of 2^-24.
-    if (exponent === 0) floats[i] = (fraction / 16_777_216) * (sign === 0 ? 1 : -1)
-    else bits[i] = sign | ((exponent === 31 ? 255 : exponent + 112) << 23) | (fraction << 13)
-  })
-  return floats
 }
