@@ -3,7 +3,7 @@
  * so that all can be differentiated again.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { planCopy } from '../tensor/strided.js'
+import { broadcastStrides, planCopy } from '../tensor/strided.js'
 import { perDirection } from '../plan/window.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
@@ -11,10 +11,19 @@ import { checkList } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, needKeys, withArity, type Names } from '../runtime/options.js'
-import { checkAxis, checkSize, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
+import {
+  broadcastShapes,
+  checkAxis,
+  checkSize,
+  sameShape,
+  showShape,
+  sizeOf,
+  stridesOf,
+  type Shape,
+} from '../tensor/shape.js'
 import { bytesOf, checkElement, dtypes, type ElementArrays, type DType } from '../tensor/dtype.js'
 import { checkTensor, elementsAt, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
-import { sum } from './reduce.js'
+import { sum, sumTo } from './reduce.js'
 
 /** Elements of one type between places with strides in elements. */
 interface Copy {
@@ -316,6 +325,34 @@ const permute: Op<{ x: AnyTensor }, readonly number[] | undefined, never, DType>
     ),
   }),
 })
+
+interface Repeated {
+  readonly dtype: DType
+  readonly xShape: Shape
+  readonly yShape: Shape
+}
+
+const repeated: Op<{ x: AnyTensor }, Shape, never, DType> = defineOp('broadcastTo', {
+  types: dtypes,
+  infer: ({ x }: { x: AnyTensor }, shape: Shape): Repeated => {
+    checkSize(shape, 'broadcastTo')
+    if (!sameShape(broadcastShapes(x.shape, shape, 'broadcastTo'), shape))
+      throw new ShapeError(`broadcastTo: ${showShape(x.shape)} cannot be repeated to ${showShape(shape)}`)
+    return { dtype: x.dtype, xShape: x.shape, yShape: shape }
+  },
+  output: ({ yShape }) => yShape,
+  dtype: ({ dtype }): DType => dtype,
+  prepare: (list, { dtype, xShape, yShape }) => {
+    const xStrides = broadcastStrides(xShape, yShape)
+    copyStrided(list, { dtype, extents: yShape, yStrides: stridesOf(yShape), xStrides }, list.out, list.operand('x'))
+  },
+  keeps: [],
+  gradient: (_, dy, { xShape }) => ({ x: sumTo(dy, xShape) }),
+})
+
+/** x repeated along axes of extent 1, and before its first, to a larger shape. @throws ShapeError where that cannot be */
+export const broadcastTo = <D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> =>
+  repeated({ x }, shape) as Tensor<D>
 
 /**
  * Axes in another order: axis i of the result is axis permutation[i] of x. Default: all axes reversed.

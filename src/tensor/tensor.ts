@@ -142,7 +142,7 @@ const collected = new FinalizationRegistry<Storage>((storage) => {
 })
 
 /** Older engines lack the symbol; `using` compiled for them looks for this one. */
-const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as never)
+export const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as never)
 
 /** What holds tensors that are in no scope, such as those that a gradient needs. */
 export interface Holder {

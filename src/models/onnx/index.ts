@@ -1,0 +1,4 @@
+/** Models in ONNX's format. */
+export { loadOnnx, type OnnxOptions } from './load.js'
+export { Program, type ProgramOptions } from '../program.js'
+export type { ProgramValue } from '../imported.js'

@@ -1,0 +1,437 @@
+/** What moves elements, makes them, and tells or changes shapes. */
+import { ArgumentError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
+import { broadcastTo, concat, pad, slice, transpose } from '../../../ops/layout.js'
+import { gather } from '../../../ops/places.js'
+import { broadcastShapes, checkAxis, checkShape, showShape, sizeOf, type Shape } from '../../../tensor/shape.js'
+import { tensor } from '../../../tensor/create.js'
+import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
+
+import { tensorValues, type OnnxTensor } from '../../../formats/onnx.js'
+import {
+  always,
+  constantsOf,
+  need,
+  numbersOf,
+  optionalNumbers,
+  type Given,
+  type Lowered,
+  type Meaning,
+  type Rows,
+} from '../row.js'
+
+/** Whole numbers as a tensor of int64: shapes and places. */
+const whole = (values: readonly number[], shape: Shape = [values.length]): Tensor<'int64'> =>
+  tensor(values, shape, { dtype: 'int64' })
+
+/** Axes from 0 on, in rising order. */
+const sortedAxes = (axes: readonly number[], ndim: number, name: string): number[] => {
+  const sorted = axes.map((axis) => checkAxis(axis, ndim, name)).sort((a, b) => a - b)
+  if (new Set(sorted).size < sorted.length) throw new ArgumentError(`axes ${showShape(axes)} name one twice`)
+  return sorted
+}
+
+/** The axes of an attribute before an opset, and of an input from it on. */
+const axesMeaning = (
+  changed: number,
+  of: (x: AnyTensor, axes: readonly number[] | undefined) => AnyTensor,
+): readonly Meaning[] => [
+  {
+    since: 1,
+    inputs: [1, 1],
+    lower(node) {
+      const axes = node.ints('axes')
+      return (inputs) => of(need(inputs, 0), axes)
+    },
+  },
+  { since: changed, inputs: [1, 2], lower: () => (inputs) => of(need(inputs, 0), optionalNumbers(inputs, 1)) },
+]
+
+function squeezed(x: AnyTensor, given: readonly number[] | undefined): AnyTensor {
+  const axes = given
+    ? sortedAxes(given, x.ndim, 'Squeeze')
+    : x.shape.flatMap((extent, axis) => (extent === 1 ? [axis] : []))
+  const wide = axes.find((axis) => x.shape[axis] !== 1)
+  if (wide !== undefined) throw new ShapeError(`axis ${wide} of ${showShape(x.shape)} is not 1`)
+  return x.reshape(x.shape.filter((_, axis) => !axes.includes(axis)))
+}
+
+function unsqueezed(x: AnyTensor, given: readonly number[] | undefined): AnyTensor {
+  if (!given) throw new ArgumentError('axes are missing')
+  const ndim = x.ndim + given.length
+  const axes = sortedAxes(given, ndim, 'Unsqueeze')
+  const rest = [...x.shape]
+  return x.reshape(Array.from({ length: ndim }, (_, axis) => (axes.includes(axis) ? 1 : (rest.shift() as number))))
+}
+
+/** 0 stands for the extent that x has there, −1 for what is left. */
+function reshaped(x: AnyTensor, target: readonly number[], allowZero: boolean): AnyTensor {
+  const shape = target.map((extent, axis) => {
+    if (extent !== 0 || allowZero) return extent
+    const own = x.shape[axis]
+    if (own === undefined)
+      throw new ShapeError(`extent ${axis} is to be that of the input, ${showShape(x.shape)}, which has none`)
+    return own
+  })
+  // With an extent of 0 elsewhere what is left is 0 elements too: one extent cannot be told from them.
+  return x.reshape(shape)
+}
+
+const Reshape: readonly Meaning[] = [
+  {
+    since: 1,
+    inputs: [1, 1],
+    lower(node) {
+      node.ignore('consumed_inputs')
+      const shape = node.ints('shape') ?? []
+      return (inputs) => reshaped(need(inputs, 0), shape, false)
+    },
+  },
+  {
+    since: 5,
+    inputs: [2, 2],
+    lower(node) {
+      const allowZero = node.flag('allowzero')
+      return (inputs) => reshaped(need(inputs, 0), numbersOf(need(inputs, 1)), allowZero)
+    },
+  },
+]
+
+/** One stretch of an axis: places begin, begin + step … before end. */
+function stretch(x: AnyTensor, axis: number, first: number, last: number, step: number): AnyTensor {
+  const n = x.shape[axis] as number
+  if (step === 0) throw new ArgumentError('a step of 0 goes nowhere')
+  const clamped = (value: number, low: number, high: number): number =>
+    Math.max(low, Math.min(high, value < 0 ? value + n : value))
+  const begin = step > 0 ? clamped(first, 0, n) : clamped(first, 0, n - 1)
+  const end = step > 0 ? clamped(last, 0, n) : clamped(last, -1, n - 1)
+  if (step === 1) {
+    return slice(x, {
+      begin: x.shape.map((_, other) => (other === axis ? begin : 0)),
+      end: x.shape.map((extent, other) => (other === axis ? Math.max(begin, end) : extent)),
+    })
+  }
+  const count = Math.max(0, Math.ceil((end - begin) / step))
+  return gather(x, whole(Array.from({ length: count }, (_, i) => begin + i * step)), axis)
+}
+
+function sliced(
+  x: AnyTensor,
+  starts: readonly number[],
+  ends: readonly number[],
+  axes: readonly number[] = starts.map((_, axis) => axis),
+  steps: readonly number[] = starts.map(() => 1),
+): AnyTensor {
+  if (ends.length !== starts.length || axes.length !== starts.length || steps.length !== starts.length)
+    throw new ArgumentError('starts, ends, axes and steps must be of one length')
+  return scope(() =>
+    axes.reduce<AnyTensor>(
+      (y, axis, i) =>
+        stretch(y, checkAxis(axis, y.ndim, 'Slice'), starts[i] as number, ends[i] as number, steps[i] as number),
+      x.alias(),
+    ),
+  )
+}
+
+const Slice: readonly Meaning[] = [
+  {
+    since: 1,
+    inputs: [1, 1],
+    lower(node) {
+      const [starts, ends, axes] = [node.ints('starts') ?? [], node.ints('ends') ?? [], node.ints('axes')]
+      return (inputs) => sliced(need(inputs, 0), starts, ends, axes)
+    },
+  },
+  {
+    since: 10,
+    inputs: [3, 5],
+    lower: () => (inputs) =>
+      sliced(
+        need(inputs, 0),
+        numbersOf(need(inputs, 1)),
+        numbersOf(need(inputs, 2)),
+        optionalNumbers(inputs, 3),
+        optionalNumbers(inputs, 4),
+      ),
+  },
+]
+
+/** Parts of x along an axis. */
+function split(x: AnyTensor, axis: number, sizes: readonly number[]): AnyTensor[] {
+  const along = checkAxis(axis, x.ndim, 'Split')
+  const n = x.shape[along] as number
+  const total = sizes.reduce((sum, size) => sum + size, 0)
+  if (total !== n)
+    throw new ShapeError(`parts of ${showShape(sizes)} do not make up axis ${along} of ${showShape(x.shape)}`)
+  let begin = 0
+  return sizes.map((size) => {
+    const part = slice(x, {
+      begin: x.shape.map((_, other) => (other === along ? begin : 0)),
+      end: x.shape.map((extent, other) => (other === along ? begin + size : extent)),
+    })
+    begin += size
+    return part
+  })
+}
+
+const equalParts = (x: AnyTensor, axis: number, count: number): number[] => {
+  const n = x.shape[checkAxis(axis, x.ndim, 'Split')] as number
+  const size = Math.ceil(n / count)
+  return Array.from({ length: count }, (_, i) => Math.max(0, Math.min(size, n - i * size)))
+}
+
+const Split: readonly Meaning[] = [
+  {
+    since: 1,
+    inputs: [1, 2],
+    lower(node) {
+      const axis = node.int('axis', 0)
+      const sizes = node.ints('split')
+      const count = node.node.outputs.length
+      return (inputs) => {
+        const x = need(inputs, 0)
+        return split(x, axis, sizes ?? optionalNumbers(inputs, 1) ?? equalParts(x, axis, count))
+      }
+    },
+  },
+  {
+    since: 13,
+    inputs: [1, 2],
+    lower(node) {
+      const axis = node.int('axis', 0)
+      const count = node.int('num_outputs', node.node.outputs.length)
+      return (inputs) => {
+        const x = need(inputs, 0)
+        return split(x, axis, optionalNumbers(inputs, 1) ?? equalParts(x, axis, count))
+      }
+    },
+  },
+]
+
+/** Elements around an input: pairs from the list of all begins and all ends. */
+function padded(
+  x: AnyTensor,
+  pads: readonly number[],
+  mode: string,
+  value: number,
+  axes?: readonly number[],
+): AnyTensor {
+  const along = axes?.map((axis) => checkAxis(axis, x.ndim, 'Pad')) ?? x.shape.map((_, axis) => axis)
+  if (pads.length !== 2 * along.length)
+    throw new ArgumentError(`pads must have ${2 * along.length} numbers, and has ${pads.length}`)
+  const pairs = x.shape.map((): [number, number] => [0, 0])
+  along.forEach((axis, i) => (pairs[axis] = [pads[i] as number, pads[i + along.length] as number]))
+  return scope(() => {
+    // Below 0 they are cut.
+    const cut = pairs.some(([lo, hi]) => lo < 0 || hi < 0)
+      ? slice(x, {
+          begin: pairs.map(([lo]) => Math.max(0, -lo)),
+          end: x.shape.map((extent, axis) => extent - Math.max(0, -(pairs[axis] as [number, number])[1])),
+        })
+      : x
+    const around = pairs.map(([lo, hi]) => [Math.max(0, lo), Math.max(0, hi)] as const)
+    const names: Readonly<Record<string, 'zeros' | 'reflect' | 'replicate' | 'circular'>> = {
+      constant: 'zeros',
+      reflect: 'reflect',
+      edge: 'replicate',
+      wrap: 'circular',
+    }
+    const named = names[mode] as 'zeros'
+    return pad(cut, around, named === 'zeros' ? { value } : { mode: named })
+  })
+}
+
+const padModes = ['constant', 'reflect', 'edge', 'wrap']
+const Pad: readonly Meaning[] = [
+  {
+    since: 1,
+    inputs: [1, 1],
+    lower(node) {
+      const pads = node.ints('pads') ?? node.ints('paddings') ?? []
+      const mode = node.text('mode', 'constant', padModes)
+      const value = node.float('value', 0)
+      return (inputs) => padded(need(inputs, 0), pads, mode, value)
+    },
+  },
+  {
+    since: 11,
+    inputs: [2, 4],
+    lower(node) {
+      const mode = node.text('mode', 'constant', padModes)
+      return (inputs) => {
+        const [value = 0] = inputs[2] ? constantsOf(inputs[2]) : []
+        return padded(need(inputs, 0), numbersOf(need(inputs, 1)), mode, value, optionalNumbers(inputs, 3))
+      }
+    },
+  },
+]
+
+/** A tensor of a file as one here, out of every scope. */
+export function stored(given: OnnxTensor, external?: Readonly<Record<string, Uint8Array>>, what?: string): AnyTensor {
+  const { dims, dtype, values } = tensorValues(given, external, what)
+  return tensor(values as never, dims, { dtype: dtype })
+}
+
+const Constant: Meaning = {
+  since: 1,
+  inputs: [0, 0],
+  lower(node) {
+    const value = node.tensor('value')
+    if (value) {
+      // Checked when the file is read.
+      tensorValues(value)
+      return () => stored(value)
+    }
+    if (node.hasAttribute('value_float'))
+      return (
+        (number) => () =>
+          tensor([number], [])
+      )(node.float('value_float'))
+    if (node.hasAttribute('value_int'))
+      return (
+        (number) => () =>
+          whole([number], [])
+      )(node.int('value_int'))
+    if (node.hasAttribute('value_floats'))
+      return (
+        (numbers) => () =>
+          tensor(numbers, [numbers.length])
+      )(node.floats('value_floats') ?? [])
+    if (node.hasAttribute('value_ints'))
+      return (
+        (numbers) => () =>
+          whole(numbers)
+      )(node.ints('value_ints') ?? [])
+    throw new UnsupportedError('a constant of a text, a sparse tensor or nothing is not supported')
+  },
+}
+
+/** All elements of one value. */
+const filledWith = (shape: readonly number[], value: AnyTensor | undefined): AnyTensor => {
+  checkShape(shape, 'ConstantOfShape', 0)
+  const one = value ?? tensor([0], [1])
+  return scope(() => broadcastTo(one.reshape([]), shape))
+}
+
+const ConstantOfShape: Meaning = {
+  since: 9,
+  inputs: [1, 1],
+  lower(node) {
+    const value = node.tensor('value')
+    if (value) tensorValues(value)
+    return (inputs) => scope(() => filledWith(numbersOf(need(inputs, 0)), value && stored(value)))
+  },
+}
+
+const shapeRow: Meaning = {
+  since: 1,
+  inputs: [1, 1],
+  lower(node) {
+    const begin = node.int('start', 0)
+    const end = node.hasAttribute('end') ? node.int('end') : undefined
+    return (inputs) => whole(need(inputs, 0).shape.slice(begin, end))
+  },
+}
+
+function flattened(x: AnyTensor, given: number): AnyTensor {
+  const axis = given === x.ndim ? given : checkAxis(given, x.ndim, 'Flatten')
+  return x.reshape([sizeOf(x.shape.slice(0, axis)), sizeOf(x.shape.slice(axis))])
+}
+
+const expanded: Lowered = (inputs) => {
+  const x = need(inputs, 0)
+  return broadcastTo(x, broadcastShapes(x.shape, numbersOf(need(inputs, 1)), 'Expand'))
+}
+
+/** Copies of x side by side. */
+function tiled(x: AnyTensor, repeats: readonly number[]): AnyTensor {
+  if (repeats.length !== x.ndim)
+    throw new ArgumentError(`repeats must have ${x.ndim} numbers, and has ${repeats.length}`)
+  checkShape(repeats, 'Tile: repeats', 0)
+  return scope(() => {
+    const apart = broadcastTo(
+      x.reshape(x.shape.flatMap((extent) => [1, extent])),
+      x.shape.flatMap((extent, axis) => [repeats[axis] as number, extent]),
+    )
+    return apart.reshape(x.shape.map((extent, axis) => extent * (repeats[axis] as number)))
+  })
+}
+
+/** (N, C, H, W) with blocks of channels as blocks of pixels, and back. */
+const blocks = (of: (x: Tensor, size: number, mode: string) => AnyTensor): readonly Meaning[] =>
+  always([1, 1], (node) => {
+    const size = node.int('blocksize')
+    const mode = node.text('mode', 'DCR', ['DCR', 'CRD'])
+    return (inputs) => {
+      const x = need(inputs, 0)
+      if (x.ndim !== 4) throw new ShapeError(`expected (N, C, H, W), given ${showShape(x.shape)}`)
+      return scope(() => of(x as Tensor, size, mode))
+    }
+  })
+
+const several =
+  (of: (inputs: readonly AnyTensor[]) => Given): Lowered =>
+  (inputs) =>
+    of(inputs.map((_, i) => need(inputs, i)))
+
+export const layout: Rows = {
+  Identity: always([1, 1], () => (inputs) => need(inputs, 0).alias()),
+  Constant: [Constant],
+  ConstantOfShape: [ConstantOfShape],
+  Shape: [shapeRow],
+  Size: always([1, 1], () => (inputs) => whole([need(inputs, 0).size], [])),
+  Reshape,
+  Flatten: always([1, 1], (node) => {
+    const axis = node.int('axis', 1)
+    return (inputs) => flattened(need(inputs, 0), axis)
+  }),
+  Squeeze: axesMeaning(13, squeezed),
+  Unsqueeze: axesMeaning(13, unsqueezed),
+  Transpose: always([1, 1], (node) => {
+    const permutation = node.ints('perm')
+    return (inputs) => transpose(need(inputs, 0), permutation)
+  }),
+  Concat: always([1, Infinity], (node) => {
+    const axis = node.int('axis', 1)
+    return several((tensors) => concat(tensors, axis))
+  }),
+  Split,
+  Slice,
+  Pad,
+  Gather: always([2, 2], (node) => {
+    const axis = node.int('axis', 0)
+    return (inputs) => gather(need(inputs, 0), need(inputs, 1), axis)
+  }),
+  Expand: [{ since: 8, inputs: [2, 2], lower: () => expanded }],
+  Tile: [{ since: 6, inputs: [2, 2], lower: () => (inputs) => tiled(need(inputs, 0), numbersOf(need(inputs, 1))) }],
+  Range: [
+    {
+      since: 11,
+      inputs: [3, 3],
+      lower: () => (inputs) => {
+        const [start, limit, delta] = [0, 1, 2].map((i) => need(inputs, i)) as [AnyTensor, AnyTensor, AnyTensor]
+        const [a, b, c] = [start, limit, delta].map((x) => constantsOf(x)[0]) as [number, number, number]
+        if (c === 0) throw new ArgumentError('a delta of 0 goes nowhere')
+        const count = Math.max(0, Math.ceil((b - a) / c))
+        return tensor(
+          Array.from({ length: count }, (_, i) => a + i * c),
+          [count],
+          { dtype: start.dtype },
+        )
+      },
+    },
+  ],
+  DepthToSpace: blocks((x, size, mode) => {
+    const [N, C, H, W] = x.shape as unknown as [number, number, number, number]
+    const depth = C / (size * size)
+    const apart =
+      mode === 'DCR'
+        ? transpose(x.reshape([N, size, size, depth, H, W]), [0, 3, 4, 1, 5, 2])
+        : transpose(x.reshape([N, depth, size, size, H, W]), [0, 1, 4, 2, 5, 3])
+    return apart.reshape([N, depth, H * size, W * size])
+  }),
+  SpaceToDepth: blocks((x, size) => {
+    const [N, C, H, W] = x.shape as unknown as [number, number, number, number]
+    const apart = transpose(x.reshape([N, C, H / size, size, W / size, size]), [0, 3, 5, 1, 2, 4])
+    return apart.reshape([N, C * size * size, H / size, W / size])
+  }),
+}

@@ -1,0 +1,276 @@
+/** Products of matrices, reductions, softmax and normalization. */
+import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
+import { linear, matmul } from '../../../ops/linear.js'
+import { add, div, exp, log, mul, sqrt, square, sub, abs } from '../../../ops/elementwise.js'
+import { concat, slice, transpose } from '../../../ops/layout.js'
+import { max, mean, min, sum } from '../../../ops/reduce.js'
+import { logSoftmax, softmax } from '../../../ops/softmax.js'
+import { batchNorm, localResponseNorm } from '../../../ops/norm.js'
+import { broadcastTo } from '../../../ops/layout.js'
+import { broadcastShapes, checkAxis, sameShape, showShape, sizeOf } from '../../../tensor/shape.js'
+import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
+import type { NodeReader } from '../node.js'
+import { always, floats, optionalNumbers, type Given, type Lowered, type Meaning, type Rows } from '../row.js'
+
+/** A product of matrices over leading axes that are laid over each other. */
+function product(a: Tensor, b: Tensor): Tensor {
+  if (a.ndim === 0 || b.ndim === 0) throw new ShapeError('a number has no product of matrices; use Mul')
+  return scope(() => {
+    // A vector is a row on the left and a column on the right, and its axis goes again.
+    const [left, right] = [a.ndim === 1 ? a.reshape([1, a.size]) : a, b.ndim === 1 ? b.reshape([b.size, 1]) : b]
+    const [M, K] = left.shape.slice(-2) as [number, number]
+    const [L, N] = right.shape.slice(-2) as [number, number]
+    if (K !== L)
+      throw new ShapeError(`${showShape(a.shape)} and ${showShape(b.shape)} have ${K} and ${L} terms in each sum`)
+    const batch = broadcastShapes(left.shape.slice(0, -2), right.shape.slice(0, -2), 'MatMul')
+    const shape = [...batch, ...(a.ndim === 1 ? [] : [M]), ...(b.ndim === 1 ? [] : [N])]
+    if (right.ndim === 2) return matmul(left.reshape([sizeOf(left.shape.slice(0, -1)), K]), right).reshape(shape)
+    const count = sizeOf(batch)
+    const all = broadcastTo(left, [...batch, M, K]).reshape([count, M, K])
+    const each = broadcastTo(right, [...batch, K, N]).reshape([count, K, N])
+    if (count === 0) return matmul(all.reshape([0, K]), each.reshape([K, 0])).reshape(shape)
+    const parts = Array.from({ length: count }, (_, i) => {
+      const part = (x: Tensor): Tensor => slice(x, { begin: [i], end: [i + 1] }).reshape(x.shape.slice(1))
+      return matmul(part(all), part(each))
+    })
+    return concat(parts, 0).reshape(shape)
+  })
+}
+
+const Gemm: Meaning = {
+  since: 1,
+  inputs: [2, 3],
+  weights: [1, 2],
+  lower(node) {
+    const [alpha, beta] = [node.float('alpha', 1), node.float('beta', 1)]
+    const [transposeA, transposeB] = [node.flag('transA'), node.flag('transB')]
+    node.ignore('broadcast')
+    return (inputs) => {
+      const [a, b] = [floats(inputs, 0), floats(inputs, 1)]
+      const c = inputs[2] && floats(inputs, 2)
+      return scope(() => {
+        const x = transposeA ? transpose(a, [1, 0]) : a
+        const units = b.shape[transposeB ? 0 : 1]
+        const isBias = c && c.size === units && sameShape(c.shape.slice(-1), [c.size])
+        if (alpha === 1 && beta === 1 && isBias && x.size > 0)
+          return linear(x, transposeB ? b : transpose(b, [1, 0]), c.reshape([c.size]))
+        const y = transposeB ? linear(x, b) : matmul(x, b)
+        const scaled = alpha === 1 ? y : mul(y, alpha)
+        return c ? add(scaled, beta === 1 ? c : mul(c, beta)) : scaled
+      })
+    }
+  },
+}
+
+/** A reduction over axes: none given are all. */
+type Reduce = (x: Tensor, axes: readonly number[], keepDims: boolean) => Tensor
+
+const reduction = (changed: number, of: Reduce): readonly Meaning[] => {
+  const lower =
+    (fromInput: boolean) =>
+    (node: NodeReader): Lowered => {
+      const keepDims = node.flag('keepdims', true)
+      const given = fromInput ? undefined : node.ints('axes')
+      const isNoop = node.flag('noop_with_empty_axes')
+      return (inputs) => {
+        const x = floats(inputs, 0)
+        const axes = fromInput ? optionalNumbers(inputs, 1) : given
+        if (axes === undefined || axes.length === 0) {
+          if (isNoop) return x.alias()
+          return of(
+            x,
+            x.shape.map((_, axis) => axis),
+            keepDims,
+          )
+        }
+        return of(
+          x,
+          axes.map((axis) => checkAxis(axis, x.ndim, 'axes')),
+          keepDims,
+        )
+      }
+    }
+  return [
+    { since: 1, inputs: [1, 1], lower: lower(false) },
+    { since: changed, inputs: [1, 2], lower: lower(true) },
+  ]
+}
+
+const keep = (keepDims: boolean): { readonly keepDims: boolean } => ({ keepDims })
+const sumOver: Reduce = (x, axes, keepDims) => sum(x, axes, keep(keepDims))
+
+/** ln Σ eˣ, from the largest element on. */
+const logSumExp: Reduce = (x, axes, keepDims) =>
+  scope(() => {
+    const most = max(x, axes, { keepDims: true })
+    const total = add(log(sum(exp(sub(x, most)), axes, { keepDims: true })), most)
+    return keepDims ? total : total.reshape(x.shape.filter((_, axis) => !axes.includes(axis)))
+  })
+
+/** Before opset 13 everything from `axis` on is one axis. */
+const softmaxRow = (of: (x: Tensor, axis: number) => Tensor): readonly Meaning[] => [
+  {
+    since: 1,
+    inputs: [1, 1],
+    lower(node) {
+      const given = node.int('axis', 1)
+      return (inputs) => {
+        const x = floats(inputs, 0)
+        const axis = given === x.ndim ? given : checkAxis(given, x.ndim, 'axis')
+        const rows = [sizeOf(x.shape.slice(0, axis)), sizeOf(x.shape.slice(axis))]
+        return scope(() => of(x.reshape(rows), 1).reshape(x.shape))
+      }
+    },
+  },
+  {
+    since: 13,
+    inputs: [1, 1],
+    lower(node) {
+      const axis = node.int('axis', -1)
+      return (inputs) => of(floats(inputs, 0), axis)
+    },
+  },
+]
+
+/** x by the statistics of each channel, which in training are those of the batch. */
+const batchNormRow: Meaning = {
+  since: 1,
+  inputs: [5, 5],
+  weights: [1, 2],
+  statistics: [3, 4],
+  lower(node) {
+    const eps = node.float('epsilon', 1e-5)
+    const momentum = node.float('momentum', 0.9)
+    node.ignore('consumed_inputs', 'is_test')
+    if (!node.flag('spatial', true))
+      throw new UnsupportedError('spatial 0, statistics for each place, is not supported')
+    if (node.flag('training_mode')) throw new UnsupportedError('training_mode 1 is not supported: use train()')
+    if ([1, 2, 3, 4].some((output) => node.gives(output)))
+      throw new UnsupportedError('outputs of statistics are not supported: use train()')
+    return (inputs, { training }) => {
+      const [x, gamma, beta, runningMean, runningVar] = [0, 1, 2, 3, 4].map((i) => floats(inputs, i)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor,
+      ]
+      const vector = x.ndim === 1
+      return scope(() => {
+        const y = batchNorm(vector ? x.reshape([x.size, 1]) : x, gamma, beta, {
+          training,
+          eps,
+          momentum: 1 - momentum,
+          runningMean,
+          runningVar,
+        })
+        return y.reshape(x.shape)
+      })
+    }
+  },
+}
+
+/** (x − mean) / √(variance + ε) over some axes. */
+function standardized(x: Tensor, axes: readonly number[], eps: number): Tensor {
+  return scope(() => {
+    const centred = sub(x, mean(x, axes, { keepDims: true }))
+    return div(centred, sqrt(add(mean(square(centred), axes, { keepDims: true }), eps)))
+  })
+}
+
+const perChannel = (values: Tensor, ndim: number): Tensor =>
+  values.reshape([1, values.size, ...new Array<number>(Math.max(0, ndim - 2)).fill(1)])
+
+const axesFrom = (x: AnyTensor, first: number): number[] => x.shape.flatMap((_, axis) => (axis >= first ? [axis] : []))
+
+const instanceNorm: Meaning = {
+  since: 1,
+  inputs: [3, 3],
+  weights: [1, 2],
+  lower(node) {
+    const eps = node.float('epsilon', 1e-5)
+    node.ignore('consumed_inputs')
+    return (inputs) => {
+      const [x, scale, bias] = [0, 1, 2].map((i) => floats(inputs, i)) as [Tensor, Tensor, Tensor]
+      return scope(() =>
+        add(mul(standardized(x, axesFrom(x, 2), eps), perChannel(scale, x.ndim)), perChannel(bias, x.ndim)),
+      )
+    }
+  },
+}
+
+const layerNorm: Meaning = {
+  since: 17,
+  inputs: [2, 3],
+  weights: [1, 2],
+  lower(node) {
+    const eps = node.float('epsilon', 1e-5)
+    const axis = node.int('axis', -1)
+    node.ignore('stash_type')
+    if (node.gives(1) || node.gives(2)) throw new UnsupportedError('outputs of mean and deviation are not supported')
+    return (inputs) => {
+      const [x, scale] = [floats(inputs, 0), floats(inputs, 1)]
+      return scope(() => {
+        const y = mul(standardized(x, axesFrom(x, checkAxis(axis, x.ndim, 'axis')), eps), scale)
+        return inputs[2] ? add(y, floats(inputs, 2)) : y
+      })
+    }
+  },
+}
+
+const groupNorm = (since: number, ofGroups: boolean): Meaning => ({
+  since,
+  inputs: [3, 3],
+  weights: [1, 2],
+  lower(node) {
+    const eps = node.float('epsilon', 1e-5)
+    const groups = node.int('num_groups')
+    node.ignore('stash_type')
+    return (inputs) => {
+      const [x, scale, bias] = [0, 1, 2].map((i) => floats(inputs, i)) as [Tensor, Tensor, Tensor]
+      const [N, C] = x.shape as unknown as [number, number]
+      if (C % groups !== 0) throw new ShapeError(`${C} channels cannot be divided into ${groups} groups`)
+      return scope(() => {
+        const grouped = x.reshape([N, groups, sizeOf(x.shape) / (N * groups)])
+        const y = standardized(grouped, [2], eps)
+        // Before opset 21 there is one factor for each group.
+        if (ofGroups) return add(mul(y, perChannel(scale, 3)), perChannel(bias, 3)).reshape(x.shape)
+        return add(mul(y.reshape(x.shape), perChannel(scale, x.ndim)), perChannel(bias, x.ndim))
+      })
+    }
+  },
+})
+
+const several =
+  (of: (inputs: readonly Tensor[]) => Given): Lowered =>
+  (inputs) =>
+    of(inputs.map((_, i) => floats(inputs, i)))
+
+export const sums: Rows = {
+  MatMul: always([2, 2], () => several(([a, b]) => product(a as Tensor, b as Tensor)), { weights: [0, 1] }),
+  Gemm: [Gemm],
+  ReduceSum: reduction(13, sumOver),
+  ReduceMean: reduction(18, (x, axes, keepDims) => mean(x, axes, keep(keepDims))),
+  ReduceMax: reduction(18, (x, axes, keepDims) => max(x, axes, keep(keepDims))),
+  ReduceMin: reduction(18, (x, axes, keepDims) => min(x, axes, keep(keepDims))),
+  ReduceL1: reduction(18, (x, axes, keepDims) => scope(() => sumOver(abs(x), axes, keepDims))),
+  ReduceL2: reduction(18, (x, axes, keepDims) => scope(() => sqrt(sumOver(square(x), axes, keepDims)))),
+  ReduceSumSquare: reduction(18, (x, axes, keepDims) => scope(() => sumOver(square(x), axes, keepDims))),
+  ReduceLogSum: reduction(18, (x, axes, keepDims) => scope(() => log(sumOver(x, axes, keepDims)))),
+  ReduceLogSumExp: reduction(18, logSumExp),
+  Softmax: softmaxRow(softmax),
+  LogSoftmax: softmaxRow(logSoftmax),
+  BatchNormalization: [batchNormRow],
+  InstanceNormalization: [instanceNorm],
+  LayerNormalization: [layerNorm],
+  GroupNormalization: [groupNorm(18, true), groupNorm(21, false)],
+  LRN: always([1, 1], (node) => {
+    const options = {
+      size: node.int('size'),
+      alpha: node.float('alpha', 1e-4),
+      beta: node.float('beta', 0.75),
+      k: node.float('bias', 1),
+    }
+    return (inputs) => localResponseNorm(floats(inputs, 0), options)
+  }),
+}
