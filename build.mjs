@@ -25,6 +25,7 @@ const entries = {
   zoo: 'src/zoo/index.ts',
   vision: 'src/vision/index.ts',
   classifier: 'src/classifier/index.ts',
+  onnx: 'src/models/onnx/index.ts',
   node: 'src/node/index.ts',
   'cli/main': 'src/cli/main.ts',
 }

@@ -2,3 +2,4 @@
 export { loadOnnx, type OnnxOptions } from './load.js'
 export { Program, type ProgramOptions } from '../program.js'
 export type { ProgramValue } from '../imported.js'
+export { readTensorFile, type TensorFile } from './tensorFile.js'
