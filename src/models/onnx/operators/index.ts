@@ -1,8 +1,9 @@
 /** The table of operators: each row says what an operator means, by the first opset that has it in that meaning. */
 import type { Rows } from '../row.js'
+import { control } from './control.js'
 import { elementwise } from './elementwise.js'
 import { layout } from './layout.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
 
-export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout }
+export const operators: Rows = { ...control, ...windows, ...sums, ...elementwise, ...layout }
