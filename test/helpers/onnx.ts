@@ -7,7 +7,7 @@ export type ElementName = keyof typeof codes
 /** An input or an output: a name, a type and extents. */
 export const value = (
   name: string,
-  shape: readonly (number | string | undefined)[] | undefined = undefined,
+  shape?: readonly (number | string | undefined)[],
   type: ElementName = 'float32',
 ): OnnxInput<OnnxGraph['inputs'][number]> => ({ name, type: { kind: 'tensor', elementType: codes[type], shape } })
 

@@ -10,6 +10,7 @@ import type { ProgramValue } from '../imported.js'
 import { Program } from '../program.js'
 import { ownVersion } from './inline.js'
 import { Lowering } from './lower.js'
+import { NEWEST, OLDEST } from './opsets.js'
 import { typeOf } from './operators/elementwise.js'
 import { stored } from './operators/layout.js'
 
@@ -22,10 +23,6 @@ export interface OnnxOptions {
 }
 
 const optionNames = { name: 0, externalData: 0 }
-
-/** Opsets whose operators the tables know. */
-const OLDEST = 6
-const NEWEST = 22
 
 /** The version of ONNX's operators that a model is written in. */
 function opsetOf({ opsetImport }: OnnxModel): number {
