@@ -22,6 +22,7 @@ export {
   type ModelFile,
 } from './model-file.js'
 export { coverImage, coverPlanes, toPlanes, type Fit, type PlanarImage } from './planar.js'
+export { loadStateDict, type StateDictOptions, type StateDictReport, type Stateful } from './state-dict.js'
 export * from '../formats/png.js'
 export {
   digitPictures,

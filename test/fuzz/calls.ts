@@ -190,6 +190,9 @@ const files: Record<string, Json[][]> = {
   decodeSafetensors: [[bytes(60), 'name']],
   decodeModel: [[bytes(60), 'name']],
   decodeModelFile: [['{}', 'name']],
+  loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
+  loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
+  readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],
   encodeModel: [[tag('model'), { name: 'm', normalization, classes: ['a', 'b', 'c'] }]],
@@ -309,6 +312,7 @@ export const exempt: Readonly<Record<string, string>> = {
         'ToeplitzError',
       ],
       ...['UnsupportedError', 'WorkerError'],
+      'Program',
     ].map((name) => [name, 'made by the library']),
   ),
   ...Object.fromEntries(['Layer', 'LoweredLayer', 'Optimizer'].map((name) => [name, 'abstract'])),
@@ -317,9 +321,16 @@ export const exempt: Readonly<Record<string, string>> = {
     ['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole']),
   ),
   ...Object.fromEntries(
-    ['layerTypes', 'schedule', 'fashionClasses', 'digitPictures', 'architectures', 'digitCodes', 'lenet5Table'].map(
-      (name) => [name, 'no function'],
-    ),
+    [
+      'layerTypes',
+      'schedule',
+      'fashionClasses',
+      'digitPictures',
+      'architectures',
+      'digitCodes',
+      'lenet5Table',
+      'onnxOperators',
+    ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
     ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage'].map((name) => [

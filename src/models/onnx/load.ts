@@ -1,7 +1,7 @@
 /** ONNX models as programs. */
 import { FormatError, UnsupportedError } from '../../runtime/errors.js'
 import { kernels } from '../../runtime/core.js'
-import { checkKeys } from '../../runtime/options.js'
+import { checkCount, checkKeys } from '../../runtime/options.js'
 import { inWords } from '../../runtime/text.js'
 import { elementTypeName, readOnnx, type OnnxExternal, type OnnxModel, type OnnxValueInfo } from '../../formats/onnx.js'
 import type { FileBytes } from '../../formats/limits.js'
@@ -62,6 +62,7 @@ function valueOf({ name, type }: OnnxValueInfo, what: string): ProgramValue {
  * or option is not supported; nothing stays in memory then
  */
 export function loadOnnx(file: FileBytes, options: OnnxOptions = {}): Program {
+  checkCount('loadOnnx', 2, arguments)
   checkKeys('loadOnnx', options, optionNames)
   kernels('loadOnnx')
   const { name = 'the ONNX model', externalData } = options

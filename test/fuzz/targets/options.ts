@@ -9,6 +9,7 @@ import { ToeplitzError } from '../../../src/runtime/errors.js'
 import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
 import * as vision from '../../../src/vision/index.js'
+import * as onnx from '../../../src/models/onnx/index.js'
 import * as zoo from '../../../src/zoo/index.js'
 import { calls } from '../calls.js'
 import type { Json } from '../mutate.js'
@@ -23,6 +24,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...vision,
   ...zoo,
   ...classifier,
+  ...onnx,
 }
 
 interface Call {

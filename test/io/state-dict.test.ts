@@ -1,0 +1,159 @@
+/** PyTorch's state dicts: names, types, and what does not fit. */
+import { beforeAll, describe, expect, it } from 'vitest'
+import { encodeSafetensors, loadStateDict, type SafetensorsInput } from '../../src/io/index.js'
+import { BatchNorm2d, Conv2d, Flatten, Graph, Linear, Sequential } from '../../src/nn/index.js'
+import { init } from '../../src/runtime/embedded.js'
+import { memoryUsage } from '../../src/runtime/core.js'
+import { FormatError, ShapeError } from '../../src/runtime/errors.js'
+
+beforeAll(() => init())
+
+const network = (): Graph =>
+  new Graph(
+    [
+      { name: 'conv1', layer: new Conv2d({ outChannels: 2, kernel: 3, bias: false }) },
+      { name: 'bn1', layer: new BatchNorm2d() },
+      { name: 'flat', layer: new Flatten() },
+      { name: 'fc', layer: new Linear({ outFeatures: 3 }) },
+    ],
+    { inputs: { input: [1, 4, 4] } },
+  )
+
+const shapes: Readonly<Record<string, number[]>> = {
+  'conv1.weight': [2, 1, 3, 3],
+  'bn1.weight': [2],
+  'bn1.bias': [2],
+  'bn1.running_mean': [2],
+  'bn1.running_var': [2],
+  'fc.weight': [3, 8],
+  'fc.bias': [3],
+}
+const ours = (name: string): string => name.replace('running_mean', 'runningMean').replace('running_var', 'runningVar')
+const numbersOf = (name: string): number[] => {
+  const size = shapes[name]!.reduce((product, extent) => product * extent, 1)
+  return Array.from({ length: size }, (_, i) => (i + name.length) / 16)
+}
+type Make = (values: number[]) => SafetensorsInput['data']
+const dict = (prefix = '', make: Make = (values) => Float32Array.from(values)): Record<string, SafetensorsInput> => ({
+  ...Object.fromEntries(
+    Object.entries(shapes).map(([name, shape]) => [prefix + name, { shape, data: make(numbersOf(name)) }]),
+  ),
+  [`${prefix}bn1.num_batches_tracked`]: { shape: [], data: BigInt64Array.of(7n) },
+})
+const bytes = (given: Record<string, SafetensorsInput>): Uint8Array => encodeSafetensors(given)
+const state = (model: Graph): Record<string, number[]> =>
+  Object.fromEntries([...model.namedState()].map(([name, x]) => [name, [...x.data()]]))
+const due = Object.fromEntries(Object.keys(shapes).map((name) => [ours(name), numbersOf(name)]))
+
+/** The file with floats of 16 bits, which no array of JavaScript has. */
+function halves(type: 'F16' | 'BF16'): Uint8Array {
+  const half = (value: number): number => {
+    const word = new Uint32Array(Float32Array.of(value).buffer)[0]!
+    if (type === 'BF16') return word >>> 16
+    return value === 0 ? 0 : (((word >>> 23) - 127 + 15) << 10) | ((word >>> 13) & 1023)
+  }
+  let end = 0
+  const header: Record<string, unknown> = {}
+  const data: Uint8Array[] = []
+  for (const [name, shape] of Object.entries(shapes)) {
+    const values = Uint16Array.from(numbersOf(name), half)
+    header[name] = { dtype: type, shape, data_offsets: [end, (end += values.byteLength)] }
+    data.push(new Uint8Array(values.buffer))
+  }
+  const text = new TextEncoder().encode(JSON.stringify(header))
+  const file = new Uint8Array(8 + text.length + end)
+  new DataView(file.buffer).setBigUint64(0, BigInt(text.length), true)
+  file.set(text, 8)
+  let at = 8 + text.length
+  for (const part of data) {
+    file.set(part, at)
+    at += part.length
+  }
+  return file
+}
+
+describe('a state dict', () => {
+  it.each<[string, () => Uint8Array]>([
+    ['as PyTorch names it', () => bytes(dict())],
+    ['of a model in a wrapper', () => bytes(dict('module.'))],
+    ['of a model in two wrappers', () => bytes(dict('model._orig_mod.'))],
+    ['of float64', () => bytes(dict('', (values) => Float64Array.from(values)))],
+    ['of float16', () => halves('F16')],
+    ['of bfloat16', () => halves('BF16')],
+  ])('%s is taken', (_, make) => {
+    const model = network()
+    expect(loadStateDict(model, make())).toEqual({ missing: [], unexpected: [] })
+    expect(state(model)).toEqual(due)
+    model.dispose()
+  })
+
+  it('is renamed and cut as the caller says', () => {
+    const model = network()
+    const file = bytes({ ...dict('backbone.'), 'head.weight': { shape: [1], data: Float32Array.of(1) } })
+    const report = loadStateDict(model, file, {
+      rename: (name) => (name.startsWith('head.') ? undefined : name.replace('backbone.', '')),
+    })
+    expect(report).toEqual({ missing: [], unexpected: [] })
+    expect(state(model)).toEqual(due)
+    model.dispose()
+  })
+
+  it('tells what did not meet where it need not be whole', () => {
+    const model = network()
+    const before = state(model)
+    const { 'fc.bias': left, ...rest } = dict()
+    const report = loadStateDict(model, bytes({ ...rest, other: left! }), { strict: false })
+    expect(report).toEqual({ missing: ['fc.bias'], unexpected: ['other'] })
+    expect(state(model)).toEqual({ ...due, 'fc.bias': before['fc.bias'] })
+    model.dispose()
+  })
+
+  it.each<[string, () => Uint8Array, Parameters<typeof loadStateDict>[2], RegExp]>([
+    [
+      'all that is missing and left over',
+      () => {
+        const { 'fc.bias': bias, 'conv1.weight': weight, ...rest } = dict()
+        return bytes({ ...rest, a: bias!, b: weight! })
+      },
+      {},
+      /^the state dict: does not fit the model: missing: 'conv1.weight', 'fc.bias'; unexpected: 'a', 'b'; give rename, or strict: false/,
+    ],
+    [
+      'another shape, strict or not',
+      () => bytes({ ...dict(), 'fc.weight': { shape: [8, 3], data: new Float32Array(24) } }),
+      { strict: false, name: 'w.safetensors' },
+      /^w.safetensors: does not fit the model: of another shape or type: 'fc.weight' is \(8, 3\), not \(3, 8\)$/,
+    ],
+    [
+      'whole numbers',
+      () => bytes({ ...dict(), 'fc.bias': { shape: [3], data: new Int32Array(3) } }),
+      {},
+      /tensor 'fc.bias' is of I32; weights are of F32, F16, BF16 or F64/,
+    ],
+    [
+      'two tensors for one weight',
+      () => bytes({ ...dict(), again: { shape: [3], data: new Float32Array(3) } }),
+      { rename: (name: string) => (name === 'again' ? 'fc.bias' : name) },
+      /there twice under one name: 'again'/,
+    ],
+    ['no file', () => new Uint8Array(4), {}, /cut short/],
+  ])('refuses %s, and changes nothing', (_, make, options, message) => {
+    const model = network()
+    const before = state(model)
+    const live = memoryUsage().liveBytes
+    expect(() => loadStateDict(model, make(), options)).toThrow(FormatError)
+    expect(() => loadStateDict(model, make(), options)).toThrow(message)
+    expect(state(model)).toEqual(before)
+    expect(memoryUsage().liveBytes).toBe(live)
+    model.dispose()
+  })
+
+  it('refuses wrong arguments', () => {
+    const model = new Sequential([new Flatten(), new Linear({ outFeatures: 1 })], { input: [1, 1, 1] })
+    const file = bytes({})
+    expect(() => loadStateDict({} as never, file)).toThrow(ShapeError)
+    expect(() => loadStateDict(model, file, { strickt: false } as never)).toThrow(/did you mean 'strict'/)
+    expect(() => loadStateDict(model, file, { rename: 'x' as never })).toThrow(/rename must be a function of a name/)
+    model.dispose()
+  })
+})
