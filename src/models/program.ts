@@ -4,7 +4,7 @@ import { ArgumentError, DisposedError, ShapeError, ToeplitzError } from '../runt
 import { checkKeys, checkCount } from '../runtime/options.js'
 import { checkList } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
-import { showShape } from '../tensor/shape.js'
+import { checkShape, showShape, type Shape } from '../tensor/shape.js'
 import {
   disposeSymbol,
   keep,
@@ -17,6 +17,7 @@ import {
 } from '../tensor/tensor.js'
 import { dropoutStream } from '../tensor/streams.js'
 import { Lru } from './lru.js'
+import { summarizeProgram, type ProgramSummary } from './summary.js'
 import { disposeSegment, keyOf, planSegment, type NamedTensors, type Segment } from './segments.js'
 import type { ImportedModel, ImportedNode, NodeContext, ProgramValue } from './imported.js'
 
@@ -137,6 +138,26 @@ export class Program {
   forward(x: Tensor | Readonly<Record<string, AnyTensor>>, options: ProgramOptions = {}): Tensor {
     const [first] = this.outputs as readonly [ProgramValue]
     return scope(() => this.run(x, [first.name], options)[first.name] as Tensor)
+  }
+
+  /**
+   * The nodes with what they give and the weights that they read, for inputs of these shapes; without them extents that may vary
+   * are 1. Nothing is computed.
+   * @throws ShapeError where an input's shape is not known or does not fit
+   */
+  summary(shapes: Readonly<Record<string, Shape>> = {}): ProgramSummary {
+    checkCount('summary', 1, arguments)
+    this.#live()
+    checkKeys('summary', shapes, Object.fromEntries(this.inputs.map(({ name }) => [name, 0])))
+    const all = new Map(
+      this.inputs.map(({ name, shape }) => {
+        const own = shapes[name] ?? shape?.map((extent) => (typeof extent === 'number' ? extent : 1))
+        if (!own) throw new ArgumentError(`summary: the file does not tell the shape of '${name}'; give it`)
+        return [name, checkShape(own, `summary: '${name}'`, 0)] as const
+      }),
+    )
+    const context = { training: false, seed: 0, stream: 0 }
+    return summarizeProgram(this.#model, all, (node, index, inputs) => this.#compute(node, index, inputs, context))
   }
 
   /** A program of the same weights that ends at a value: its features, for another task. @throws ShapeError where there is none */

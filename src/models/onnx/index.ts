@@ -1,6 +1,7 @@
 /** Models in ONNX's format. */
 export { loadOnnx, type OnnxOptions } from './load.js'
 export { Program, type ProgramOptions } from '../program.js'
+export type { ProgramRow, ProgramSummary, SummaryValue } from '../summary.js'
 export type { ProgramValue } from '../imported.js'
 export type { OnnxExternal, OnnxValues } from '../../formats/onnx.js'
 export { readTensorFile, type TensorFile } from './tensorFile.js'

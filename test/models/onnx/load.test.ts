@@ -120,6 +120,32 @@ describe('a program', () => {
     expect(memoryUsage().liveBytes).toBe(before)
   })
 
+  it('tells its nodes, shapes and weights without computing them', () => {
+    const program = loadOnnx(small())
+    const before = memoryUsage().liveBytes
+    const summary = program.summary({ x: [5, 1, 4, 4] })
+    expect(summary.rows.map(({ operator, outputs }) => [operator, outputs[0]!.shape])).toEqual([
+      ['Conv', [5, 3, 2, 2]],
+      ['Relu', [5, 3, 2, 2]],
+      ['Flatten', [5, 12]],
+      ['Gemm', [5, 2]],
+    ])
+    expect(summary.parameters).toBe(27 + 3 + 24 + 2)
+    expect(String(program.summary())).toBe(
+      [
+        'node  operator  output        parameters',
+        'h     Conv      (1, 3, 2, 2)          30',
+        'r     Relu      (1, 3, 2, 2)',
+        'f     Flatten   (1, 12)',
+        'y     Gemm      (1, 2)                26',
+        '4 nodes, 56 parameters',
+      ].join('\n'),
+    )
+    expect(() => program.summary({ y: [1] })).toThrow(/there is no option 'y'/)
+    expect(memoryUsage().liveBytes).toBe(before)
+    program.dispose()
+  })
+
   it('has gradients by its weights and its input, and is trained by fit', async () => {
     const program = loadOnnx(small())
     scope(() => {
