@@ -1,8 +1,10 @@
 /** The table of operators: each row says what an operator means, by the first opset that has it in that meaning. */
 import type { Rows } from '../row.js'
 import { elementwise } from './elementwise.js'
+import { functions } from './functions.js'
 import { layout } from './layout.js'
+import { reductions } from './reductions.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
 
-export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout }
+export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout, ...functions, ...reductions }
