@@ -226,7 +226,7 @@ function powers(x: AnyTensor, p: AnyTensor): AnyTensor {
 const compared = (of: (a: AnyTensor, b: AnyTensor) => AnyTensor): readonly Meaning[] => binary(of)
 
 export const elementwise: Rows = {
-  Relu: plain(relu),
+  Relu: either(relu, (x) => scope(() => choice.maximum(x, tensor([0], [], { dtype: x.dtype })))),
   Sigmoid: plain(sigmoid),
   Tanh: plain(tanh),
   Exp: plain(exp),

@@ -105,7 +105,7 @@ function batchNormOfBatch(inputs: readonly (AnyTensor | undefined)[], eps: numbe
     const moved = (running: Tensor, now: Tensor): Tensor =>
       add(mul(running, momentum), mul(now.reshape(running.shape), 1 - momentum))
     return [
-      add(mul(y, perChannel(gamma, x.ndim)), perChannel(beta, x.ndim)),
+      add(mul(y, perChannel(gamma, x.ndim)), perChannel(beta, x.ndim)).reshape(x.shape),
       moved(runningMean, average),
       moved(runningVar, variance),
     ]
