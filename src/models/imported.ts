@@ -4,7 +4,9 @@ import type { AnyTensor, Tensor } from '../tensor/tensor.js'
 
 /** An input or an output of a program. */
 export interface ProgramValue {
+  /** The name that the file gives it. */
   readonly name: string
+  /** Type of its elements. */
   readonly dtype: DType
   /** Extents: a number, the name of one that may vary, or null for any. Undefined where the file does not tell. */
   readonly shape: readonly (number | string | null)[] | undefined

@@ -8,7 +8,7 @@ import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
 import { layers, longModels, modelJson } from './targets/layers.js'
 import { modelFile, modelText } from './targets/model-file.js'
-import onnx from './targets/onnx.js'
+import onnx, { onnxPrograms } from './targets/onnx.js'
 import { operations, operationsThreads } from './targets/operations.js'
 import options from './targets/options.js'
 import pictures from './targets/pictures.js'
@@ -27,6 +27,7 @@ export const targets: Readonly<Record<string, Target>> = {
   pictures,
   safetensors,
   onnx,
+  'onnx-programs': onnxPrograms,
   'model-file': modelFile,
   'model-text': modelText,
   checkpoint,

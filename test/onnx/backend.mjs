@@ -48,6 +48,13 @@ const isTensor = (path) => {
   }
 }
 
+/** The files hold bfloat16 as the 16 bits of each number. */
+function asTyped(stored, dtype) {
+  if (stored === undefined || dtype !== 'float32' || stored.dtype !== 'int32') return stored
+  const bits = Uint32Array.from(stored.values, (half) => (half & 0xffff) << 16)
+  return { dtype, dims: stored.dims, values: new Float32Array(bits.buffer) }
+}
+
 /** Runs one case: 'passed', or why not. */
 function run(folder) {
   let program
@@ -61,16 +68,19 @@ function run(folder) {
   try {
     for (const set of readdirSync(folder).filter((name) => name.startsWith('test_data_set'))) {
       const inputs = {}
-      for (const [index, { name }] of program.inputs.entries()) {
-        const given = isTensor(join(folder, set, `input_${index}.pb`))
+      for (const [index, { name, dtype }] of program.inputs.entries()) {
+        const given = asTyped(isTensor(join(folder, set, `input_${index}.pb`)), dtype)
         if (!given) return ['skipped', `input ${index} is no tensor`]
+        const due = program.inputs[index].shape
+        if (due?.some((extent, axis) => typeof extent === 'number' && extent !== given.dims[axis]))
+          return ['skipped', `input ${index} is of (${given.dims}), and the model takes (${due})`]
         inputs[name] = tensor(given.values, given.dims, { dtype: given.dtype })
       }
       // Twice: as it is planned, and as it is repeated.
       for (let pass = 0; pass < 2; pass++) {
         const outputs = program.run(inputs)
         for (const [index, { name }] of program.outputs.entries()) {
-          const due = isTensor(join(folder, set, `output_${index}.pb`))
+          const due = asTyped(isTensor(join(folder, set, `output_${index}.pb`)), outputs[name].dtype)
           if (!due) return ['skipped', `output ${index} is no tensor`]
           const apart = difference(outputs[name], due)
           if (apart) return ['wrong', `${set}, pass ${pass}: output '${name}' ${apart}`]

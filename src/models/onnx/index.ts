@@ -2,4 +2,6 @@
 export { loadOnnx, type OnnxOptions } from './load.js'
 export { Program, type ProgramOptions } from '../program.js'
 export type { ProgramValue } from '../imported.js'
+export type { OnnxExternal, OnnxValues } from '../../formats/onnx.js'
 export { readTensorFile, type TensorFile } from './tensorFile.js'
+export { onnxOperators } from './supported.js'

@@ -2,11 +2,30 @@
 import { ArgumentError } from '../../runtime/errors.js'
 import { checkTensor, type AnyTensor, type Tensor } from '../../tensor/tensor.js'
 import type { NodeContext } from '../imported.js'
+import type { OnnxGraph } from '../../formats/onnx.js'
 import type { NodeReader } from './node.js'
 
 /** What a node computes of its inputs: one tensor, or several. */
 export type Given = AnyTensor | readonly (AnyTensor | undefined)[]
-export type Lowered = (inputs: readonly (AnyTensor | undefined)[], context: NodeContext) => Given
+export type Lowered = (
+  inputs: readonly (AnyTensor | undefined)[],
+  context: NodeContext,
+  /** Values of the graph around the node that graphs in it read. */
+  outer: ReadonlyMap<string, AnyTensor>,
+) => Given
+
+/** A graph within a node, such as the branch of a choice. */
+export interface Subgraph {
+  /** Numbers of its inputs and outputs. */
+  readonly inputs: number
+  readonly outputs: number
+  /** Its outputs, which belong to the scope around. */
+  run(
+    inputs: readonly (AnyTensor | undefined)[],
+    context: NodeContext,
+    outer: ReadonlyMap<string, AnyTensor>,
+  ): readonly AnyTensor[]
+}
 
 /** One meaning of an operator. */
 export interface Meaning {
@@ -18,7 +37,7 @@ export interface Meaning {
   readonly weights?: readonly number[]
   readonly statistics?: readonly number[]
   /** Reads the attributes, when the file is loaded; what cannot be meant or done is refused here. */
-  lower(node: NodeReader): Lowered
+  lower(node: NodeReader, subgraph: (graph: OnnxGraph, what: string) => Subgraph): Lowered
 }
 
 /** Meanings by the names of operators. */

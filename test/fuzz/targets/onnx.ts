@@ -3,6 +3,10 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { readOnnx, tensorValues, writeOnnx, type OnnxGraph, type OnnxTensor } from '../../../src/formats/onnx.js'
+import { loadOnnx } from '../../../src/models/onnx/index.js'
+import { tensor } from '../../../src/tensor/create.js'
+import { scope, type AnyTensor } from '../../../src/tensor/tensor.js'
+import { constant, graph, node, onnx, value } from '../../helpers/onnx.js'
 import { concat, latin1, mutateBytes } from '../mutate.js'
 import { interesting, type Random } from '../random.js'
 import { accepted, attempt, defineTarget, expect } from '../target.js'
@@ -143,6 +147,85 @@ function* tensorsOf({ initializers, nodes }: OnnxGraph): Generator<OnnxTensor> {
   }
 }
 
+/** A graph with a convolution, control flow, shapes that are computed and constants of several types. */
+function smallModel(): Uint8Array {
+  return onnx({
+    inputs: [value('x', ['N', 1, 4, 4]), value('which', [], 'bool')],
+    outputs: [value('y'), value('s', undefined, 'int64')],
+    initializers: [
+      constant('w', [2, 1, 3, 3], new Array<number>(18).fill(0.5)),
+      constant('b', [2], [1, -1]),
+      constant('target', [2], [0n, -1n]),
+      constant('v', [8, 3], new Array<number>(24).fill(0.25)),
+    ],
+    nodes: [
+      node('Conv', ['x', 'w', 'b'], ['c'], { pads: [0n, 0n, 0n, 0n], strides: [1n, 1n] }),
+      node('Shape', ['c'], ['s']),
+      node('Reshape', ['c', 'target'], ['f'], {}, { name: 'flat' }),
+      node('MatMul', ['f', 'v'], ['m']),
+      node('If', ['which'], ['h'], {
+        then_branch: graph({ outputs: [value('t')], nodes: [node('Relu', ['m'], ['t'])] }),
+        else_branch: graph({ outputs: [value('e')], nodes: [node('LeakyRelu', ['m'], ['e'], { alpha: 0.5 })] }),
+      }),
+      node('Softmax', ['h'], ['y'], { axis: 1n }),
+    ],
+  })
+}
+
+/** Elements of an input that is run, at most: what a file declares may be far larger. */
+const MOST_RUN = 2 ** 12
+
+/** Loads what can be loaded, runs it where its inputs are small, and gives it back. */
+export const onnxPrograms = defineTarget<Uint8Array>({
+  about: 'loadOnnx and run: fields at any depth, their lengths and bytes changed',
+  cases: 300,
+  prepare() {
+    const bytes = smallModel()
+    seeds = [{ bytes, parts: partsOf(bytes) ?? [] }]
+  },
+  make: makeFile,
+  check(bytes) {
+    const program = attempt(() => loadOnnx(bytes, { name: 'x.onnx' }))
+    if (!program) {
+      expect(
+        Buffer.compare((seeds[0] as { readonly bytes: Uint8Array }).bytes, bytes) !== 0,
+        'a valid model is refused',
+      )
+      return 'refused'
+    }
+    try {
+      scope(() => {
+        const inputs: Record<string, AnyTensor> = {}
+        for (const { name, dtype, shape } of program.inputs) {
+          const extents = (shape ?? [2, 2]).map((extent) => (typeof extent === 'number' ? extent : 2))
+          const size = extents.reduce((product, extent) => product * extent, 1)
+          if (!(size <= MOST_RUN)) return
+          inputs[name] = tensor(new Array<number>(size).fill(1), extents, { dtype })
+        }
+        for (let pass = 0; pass < 2; pass++) attempt(() => program.run(inputs))
+      })
+    } finally {
+      program.dispose()
+    }
+    return accepted(bytes.length)
+  },
+})
+
+/** One of the seeds, changed. */
+function makeFile(random: Random): Uint8Array {
+  const seed = random.pick(seeds)
+  if (random.chance(0.2)) {
+    return mutateBytes(
+      seed.bytes,
+      random,
+      seeds.map(({ bytes }) => bytes),
+    )
+  }
+  let parts = seed.parts
+  for (let changes = random.pick([0, 1, 1, 1, 2, 3]); changes > 0; changes--) parts = changeParts(parts, random)
+  return bytesOf(parts)
+}
+
 export default defineTarget<Uint8Array>({
   about: 'readOnnx, tensorValues, writeOnnx: fields at any depth, their lengths and bytes changed',
   cases: 400,
@@ -155,19 +238,7 @@ export default defineTarget<Uint8Array>({
       return { bytes, parts: partsOf(bytes) ?? [] }
     })
   },
-  make(random) {
-    const seed = random.pick(seeds)
-    if (random.chance(0.2)) {
-      return mutateBytes(
-        seed.bytes,
-        random,
-        seeds.map(({ bytes }) => bytes),
-      )
-    }
-    let parts = seed.parts
-    for (let changes = random.pick([0, 1, 1, 1, 2, 3]); changes > 0; changes--) parts = changeParts(parts, random)
-    return bytesOf(parts)
-  },
+  make: makeFile,
   check(bytes) {
     const model = attempt(() => readOnnx(bytes, 'x.onnx'))
     if (!model) {

@@ -5,6 +5,7 @@ import { elu, gelu, leakyRelu, relu, sigmoid, softplus, tanh } from '../../../op
 import { cast } from '../../../ops/cast.js'
 import * as choice from '../../../ops/choice.js'
 import { abs, add, clamp, div, exp, log, mul, neg, pow, sqrt, sub } from '../../../ops/elementwise.js'
+import { pointwiseRoutine } from '../../../ops/pointwiseRoutine.js'
 import { dropout } from '../../../ops/dropout.js'
 import { power } from '../../../ops/transcendental.js'
 import type { DType } from '../../../tensor/dtype.js'
@@ -109,19 +110,38 @@ export function typeOf(code: number): DType {
   return dtype
 }
 
-/** Numbers as those of a type of ONNX: of those that are no types here, what they would hold. */
-function converted(x: AnyTensor, code: number): AnyTensor {
+/** The nearest number that float16 holds, of two the even one; beyond 65,504 infinity. */
+const toHalf = pointwiseRoutine('toFloat16', 1, {
+  types: ['float32'],
+  compute: () => {
+    const float = new Float32Array(1)
+    const word = new Uint32Array(float.buffer)
+    return (value: number) => {
+      float[0] = value
+      const exponent = Math.max((((word[0] as number) >>> 23) & 255) - 127, -14)
+      if (exponent === 128) return value
+      // Numbers of one exponent are steps of 2^(exponent − 10) apart.
+      word[0] = (exponent - 10 + 127) << 23
+      const step = float[0]
+      const steps = value / step
+      const down = Math.floor(steps)
+      const apart = steps - down
+      const rounded = (apart > 0.5 || (apart === 0.5 && down % 2 !== 0) ? down + 1 : down) * step
+      return Math.abs(rounded) > 65504 ? Math.sign(rounded) * Infinity : rounded
+    }
+  },
+})
+
+/** Conversion to a type of ONNX: those that are no types of tensors here are held as float32, rounded. */
+function conversionTo(code: number): (x: AnyTensor) => AnyTensor {
   const name = elementTypeName(code)
   const dtype = typeOf(code)
-  const limits: Readonly<Record<string, [number, number]>> = {
-    int16: [-(2 ** 15), 2 ** 15 - 1],
-    uint16: [0, 2 ** 16 - 1],
-    uint32: [0, 2 ** 32 - 1],
-  }
-  const range = limits[name]
-  if (range || name === 'float16' || name === 'bfloat16')
+  if (name === 'float16') return (x) => toHalf(cast(x, 'float32'))
+  if (name === 'bfloat16')
+    throw new UnsupportedError('a conversion to bfloat16 is not supported: exporters round it in different ways')
+  if (name === 'int16' || name === 'uint16' || name === 'uint32')
     throw new UnsupportedError(`a conversion to ${name} is not supported: no tensor holds it`)
-  return cast(x, dtype)
+  return (x) => cast(x, dtype)
 }
 
 const Cast: Meaning = {
@@ -130,8 +150,8 @@ const Cast: Meaning = {
   lower(node) {
     const to = node.int('to')
     node.ignore('saturate', 'round_mode')
-    typeOf(to)
-    return (inputs) => converted(need(inputs, 0), to)
+    const convert = conversionTo(to)
+    return (inputs) => scope(() => convert(need(inputs, 0)))
   },
 }
 
@@ -209,6 +229,8 @@ const Dropout =
     node.ignore('is_test', 'consumed_inputs', 'seed')
     return (inputs, { training, seed, stream }) => {
       const x = floats(inputs, 0)
+      if (inputs[2] && constantsOf(inputs[2])[0] && ratioOf(inputs) > 0)
+        throw new UnsupportedError('a training_mode that is true is not supported: use train()')
       const y = training ? dropout(x, { p: ratioOf(inputs), seed, stream }) : x.alias()
       if (!node.gives(1)) return y
       if (training) throw new UnsupportedError('the mask of a dropout that is trained is not supported')

@@ -25,15 +25,15 @@ const number = (value: number, dtype: DType = 'float32'): AnyTensor => tensor([v
 const exponential = (x: Tensor, alpha: number): Tensor =>
   alpha >= 0 ? elu(x, { alpha }) : add(relu(x), mul(elu(neg(relu(neg(x)))), alpha))
 
-const Selu = (since: number, alphaOtherwise: number, gammaOtherwise: number): Meaning => ({
-  since,
+const Selu: Meaning = {
+  since: 6,
   inputs: [1, 1],
   lower(node) {
-    node.ignore('consumed_inputs')
-    const [alpha, gamma] = [node.float('alpha', alphaOtherwise), node.float('gamma', gammaOtherwise)]
+    const alpha = node.float('alpha', 1.67326319217681884765625)
+    const gamma = node.float('gamma', 1.05070102214813232421875)
     return (inputs) => scope(() => mul(exponential(floats(inputs, 0), alpha), gamma))
   },
-})
+}
 
 const Celu: Meaning = {
   since: 12,
@@ -241,7 +241,7 @@ export const functions: Rows = {
   Asinh: from(9, of.asinh),
   Acosh: from(9, of.acosh),
   Atanh: from(9, of.atanh),
-  Selu: [Selu(1, 1.6732, 1.0507), Selu(6, 1.67326319217681884765625, 1.05070102214813232421875)],
+  Selu: [Selu],
   Celu: [Celu],
   Mish: from(18, (x) => scope(() => mul(x, tanh(softplus(x))))),
   Softsign: plain((x) => scope(() => div(x, add(abs(x), 1)))),

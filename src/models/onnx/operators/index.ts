@@ -1,5 +1,6 @@
 /** The table of operators: each row says what an operator means, by the first opset that has it in that meaning. */
 import type { Rows } from '../row.js'
+import { control } from './control.js'
 import { elementwise } from './elementwise.js'
 import { functions } from './functions.js'
 import { layout } from './layout.js'
@@ -7,4 +8,12 @@ import { reductions } from './reductions.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
 
-export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout, ...functions, ...reductions }
+export const operators: Rows = {
+  ...control,
+  ...windows,
+  ...sums,
+  ...elementwise,
+  ...layout,
+  ...functions,
+  ...reductions,
+}

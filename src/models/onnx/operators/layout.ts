@@ -1,5 +1,6 @@
 /** What moves elements, makes them, and tells or changes shapes. */
 import { ArgumentError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
+import { cast } from '../../../ops/cast.js'
 import { broadcastTo, concat, pad, slice, transpose } from '../../../ops/layout.js'
 import { gather } from '../../../ops/places.js'
 import { broadcastShapes, checkAxis, checkShape, showShape, sizeOf, type Shape } from '../../../tensor/shape.js'
@@ -236,7 +237,17 @@ function padded(
       wrap: 'circular',
     }
     const named = names[mode] as 'zeros'
-    return pad(cut, around, named === 'zeros' ? { value } : { mode: named })
+    if (named === 'zeros') return pad(cut, around, { value })
+    if (cut.dtype === 'float32') return pad(cut, around, { mode: named })
+    // Other types are taken by their places.
+    return around.reduce<AnyTensor>((y, [lo, hi], axis) => {
+      const n = y.shape[axis] as number
+      const places = tensor(
+        Float32Array.from({ length: n }, (_, i) => i),
+        [n],
+      )
+      return lo + hi === 0 ? y : gather(y, cast(pad(places, [[lo, hi]], { mode: named }), 'int32'), axis)
+    }, cut.alias())
   })
 }
 

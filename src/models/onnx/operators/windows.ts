@@ -9,15 +9,17 @@ import {
   adaptiveMaxPool3d,
 } from '../../../ops/pool/adaptive.js'
 import { avgPool1d, avgPool2d, avgPool3d } from '../../../ops/pool/average.js'
-import { maxPool1d, maxPool2d, maxPool3d } from '../../../ops/pool/max.js'
+import { maxPool1d, maxPool2d, maxPool2dWithIndices, maxPool3d, type PoolIndices } from '../../../ops/pool/max.js'
 import { conv1d, conv2d, conv3d } from '../../../ops/conv.js'
 import { convTranspose1d, convTranspose2d, convTranspose3d } from '../../../ops/convTranspose.js'
-import { add, sub } from '../../../ops/elementwise.js'
+import { cast } from '../../../ops/cast.js'
+import { add, div, sub } from '../../../ops/elementwise.js'
 import { pad, slice } from '../../../ops/layout.js'
-import type { Tensor } from '../../../tensor/tensor.js'
-import { showShape } from '../../../tensor/shape.js'
+import { tensor } from '../../../tensor/create.js'
+import { showShape, sizeOf } from '../../../tensor/shape.js'
+import { scope, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
-import { always, floats, type Meaning, type Rows } from '../row.js'
+import { always, floats, need, type Meaning, type Rows } from '../row.js'
 
 type Pairs = [lo: number, hi: number][]
 
@@ -134,7 +136,9 @@ const ConvTranspose: Meaning = {
       if (size || isSame) {
         const wanted = size ?? input.map((n, axis) => n * (stride[axis] as number))
         padding = whole.map((all, axis): [number, number] => {
-          const cut = Math.max(0, all - (wanted[axis] as number))
+          const cut = all - (wanted[axis] as number)
+          // What is more than the windows cover is added behind.
+          if (cut < 0) return [0, cut]
           const less = Math.floor(cut / 2)
           return windows.automatic === 'SAME_UPPER' ? [less, cut - less] : [cut - less, less]
         })
@@ -171,25 +175,91 @@ function resized(y: Tensor, around: Pairs, bias: Tensor | undefined): Tensor {
 const maxPools = [maxPool1d, maxPool2d, maxPool3d] as const
 const avgPools = [avgPool1d, avgPool2d, avgPool3d] as const
 
+/** Whether pooling takes the padding: at most half of what a window reaches over. */
+const isNarrow = (padding: Pairs, kernel: readonly number[], dilation: readonly number[]): boolean =>
+  padding.every(([lo, hi], axis) => {
+    const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
+    return Math.max(lo, hi) <= reach / 2 && Math.min(lo, hi) >= 0
+  })
+
+/** x with elements around its last axes, or cut off. */
+const surrounded = (x: Tensor, padding: Pairs, value: number): Tensor =>
+  pad(
+    slice(x, {
+      begin: [0, 0, ...padding.map(([lo]) => Math.max(0, -lo))],
+      end: [...x.shape.slice(0, 2), ...padding.map(([, hi], axis) => (x.shape[axis + 2] as number) - Math.max(0, -hi))],
+    }),
+    padding.map(([lo, hi]) => [Math.max(0, lo), Math.max(0, hi)] as const),
+    { value },
+  )
+
+const noPadding = (padding: Pairs): Pairs => padding.map(() => [0, 0])
+
+/** Places of maxima in the whole tensor, in rows or, with storage order 1, in columns of a map. */
+function placesOf(x: Tensor, indices: PoolIndices, isColumnMajor: boolean): Tensor<'int64'> {
+  const [H, W] = x.shape.slice(2) as [number, number]
+  const pixels = H * W
+  const perMap = sizeOf(indices.shape.slice(2))
+  const values = BigInt64Array.from(indices.data(), (place: number, i: number) => {
+    const own = isColumnMajor ? (place % W) * H + Math.floor(place / W) : place
+    return BigInt(Math.floor(i / perMap) * pixels + own)
+  })
+  return tensor(values, indices.shape, { dtype: 'int64' })
+}
+
 const MaxPool: Meaning = {
   since: 1,
   inputs: [1, 1],
   lower(node) {
     const windows = readWindows(node)
     const ceil = node.flag('ceil_mode')
-    node.ignore('storage_order')
-    if (node.gives(1)) throw new UnsupportedError('the second output, Indices, is not supported')
+    const isColumnMajor = node.flag('storage_order')
     return (inputs) => {
-      const x = floats(inputs, 0)
-      const input = spatial(x)
-      const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
-      const stride = perDirection(windows.stride, input.length, 'strides')
-      const dilation = perDirection(windows.dilation, input.length, 'dilations')
-      const padding = paddingOf(windows, input, kernel, stride, dilation)
-      return maxPools[(input.length - 1) as 0](x, { kernel, stride, dilation, padding, ceil })
+      const given = need(inputs, 0)
+      return scope(() => {
+        // Bytes are float32 without a loss.
+        const isByte = given.dtype === 'uint8' || given.dtype === 'int8'
+        const x = isByte ? cast(given, 'float32') : floats(inputs, 0)
+        const input = spatial(x)
+        const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
+        const stride = perDirection(windows.stride, input.length, 'strides')
+        const dilation = perDirection(windows.dilation, input.length, 'dilations')
+        const padding = paddingOf(windows, input, kernel, stride, dilation)
+        const isInside = isNarrow(padding, kernel, dilation)
+        const options = { kernel, stride, dilation, padding: isInside ? padding : noPadding(padding), ceil }
+        if (node.gives(1)) {
+          if (input.length > 2 || !isInside)
+            throw new UnsupportedError(
+              'places of maxima are supported in one or two directions, with padding of half a window',
+            )
+          const flat = input.length === 2 ? x : x.reshape([...x.shape.slice(0, 2), 1, ...input])
+          const { y, indices } = maxPool2dWithIndices(flat, input.length === 2 ? options : lifted(options))
+          const shape = [...y.shape.slice(0, 2), ...y.shape.slice(4 - input.length)]
+          const places = placesOf(flat, indices, isColumnMajor).reshape(shape)
+          const values = y.reshape(shape)
+          return [isByte ? cast(values, given.dtype) : values, places]
+        }
+        const y = maxPools[(input.length - 1) as 0](isInside ? x : surrounded(x, padding, -Infinity), options)
+        return isByte ? cast(y, given.dtype) : y
+      })
     }
   },
 }
+
+/** Options of one direction as those of two. */
+const lifted = (options: {
+  readonly kernel: number[]
+  readonly stride: number[]
+  readonly dilation: number[]
+  readonly padding: Pairs
+  readonly ceil: boolean
+}): typeof options => ({
+  kernel: [1, ...options.kernel],
+  stride: [1, ...options.stride],
+  dilation: [1, ...options.dilation],
+  padding: [[0, 0], ...options.padding],
+  ceil: options.ceil,
+})
 
 const AveragePool: Meaning = {
   since: 1,
@@ -205,14 +275,18 @@ const AveragePool: Meaning = {
       const input = spatial(x)
       const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
       const stride = perDirection(windows.stride, input.length, 'strides')
-      const padding = paddingOf(
-        windows,
-        input,
-        kernel,
-        stride,
-        input.map(() => 1),
-      )
-      return avgPools[(input.length - 1) as 0](x, { kernel, stride, padding, ceil, countIncludePad })
+      const ones = input.map(() => 1)
+      const padding = paddingOf(windows, input, kernel, stride, ones)
+      const mean = (of: Tensor, around: Pairs): Tensor =>
+        avgPools[(input.length - 1) as 0](of, { kernel, stride, padding: around, ceil, countIncludePad })
+      if (isNarrow(padding, kernel, ones)) return mean(x, padding)
+      if (ceil) throw new UnsupportedError('ceil_mode with padding of more than half a window is not supported')
+      return scope(() => {
+        const all = mean(surrounded(x, padding, 0), noPadding(padding))
+        if (countIncludePad) return all
+        const counted = tensor(new Float32Array(sizeOf(input)).fill(1), [1, 1, ...input])
+        return div(all, mean(surrounded(counted, padding, 0), noPadding(padding)))
+      })
     }
   },
 }
