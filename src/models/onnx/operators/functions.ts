@@ -19,7 +19,7 @@ const from = (since: number, of: (x: Tensor) => Tensor): readonly Meaning[] => [
   { since, inputs: [1, 1], lower: () => (inputs) => of(floats(inputs, 0)) },
 ]
 
-const number = (value: number, dtype: DType = 'float32'): AnyTensor => tensor([value], [], { dtype })
+const scalar = (value: number, dtype: DType = 'float32'): AnyTensor => tensor([value], [], { dtype })
 
 /** alpha · (eˣ − 1) below 0, else x. */
 const exponential = (x: Tensor, alpha: number): Tensor =>
@@ -55,9 +55,9 @@ const Shrink: Meaning = {
       const given = need(inputs, 0)
       return scope(() => {
         const x = cast(given, 'float32')
-        const zero = number(0) as Tensor
-        const below = where(less(x, number(-lambda)), add(x, bias), zero)
-        return cast(where(greater(x, number(lambda)), add(x, -bias), below), given.dtype)
+        const zero = scalar(0) as Tensor
+        const below = where(less(x, scalar(-lambda)), add(x, bias), zero)
+        return cast(where(greater(x, scalar(lambda)), add(x, -bias), below), given.dtype)
       })
     }
   },
@@ -125,7 +125,7 @@ const Trilu: Meaning = {
       const [rows, columns] = x.shape.slice(-2) as [number, number]
       return scope(() => {
         const kept = diagonal(rows, columns, (row, column) => (isUpper ? column - row >= k : column - row <= k))
-        return where(tensor(kept, [rows, columns], { dtype: 'bool' }), x, number(0, x.dtype))
+        return where(tensor(kept, [rows, columns], { dtype: 'bool' }), x, scalar(0, x.dtype))
       })
     }
   },
