@@ -104,10 +104,18 @@ export function pointwiseRoutine(
             (at, operand) => elementsAt(at, sizes[operand] as number, own[operand] as DType) as unknown as Element[],
           )
           const [a, b, c] = read as [Element[], Element[], Element[]]
+          // One operand alone, and two of the shape of the result, lie as the result does.
+          if (count === 1) {
+            for (let i = 0; i < y.length; i++) y[i] = of(a[i] as Element)
+            return
+          }
+          if (count === 2 && sizes.every((size) => size === y.length)) {
+            for (let i = 0; i < y.length; i++) y[i] = of(a[i] as Element, b[i] as Element)
+            return
+          }
           forEachPlace(shape, strides, (to, from) => {
             const [i, j, k] = from as [number, number, number]
-            if (count === 1) y[to] = of(a[i] as Element)
-            else if (count === 2) y[to] = of(a[i] as Element, b[j] as Element)
+            if (count === 2) y[to] = of(a[i] as Element, b[j] as Element)
             else y[to] = of(a[i] as Element, b[j] as Element, c[k] as Element)
           })
         },

@@ -74,9 +74,15 @@ export class NodeReader {
     return value && Array.from(value)
   }
 
-  text(name: string, otherwise: string, allowed: readonly string[]): string {
+  /** Any text. */
+  string(name: string): string | undefined {
     const value = this.#value(name, 'string')
-    const text = value === undefined ? otherwise : decoder.decode(value)
+    return value && decoder.decode(value)
+  }
+
+  /** One of some texts. */
+  text(name: string, otherwise: string, allowed: readonly string[]): string {
+    const text = this.string(name) ?? otherwise
     if (allowed.includes(text)) return text
     throw new UnsupportedError(`${name} ${inWords(text)} is not supported; supported are ${allowed.join(', ')}`)
   }

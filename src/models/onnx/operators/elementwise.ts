@@ -1,4 +1,5 @@
 /** Functions of one number, arithmetic, comparisons and choices. */
+import { isFollowed } from '../../../autodiff/op.js'
 import { ArgumentError, UnsupportedError } from '../../../runtime/errors.js'
 import { elu, gelu, leakyRelu, relu, sigmoid, softplus, tanh } from '../../../ops/activation.js'
 import { cast } from '../../../ops/cast.js'
@@ -6,16 +7,17 @@ import * as choice from '../../../ops/choice.js'
 import { abs, add, clamp, div, exp, log, mul, neg, pow, sqrt, sub } from '../../../ops/elementwise.js'
 import { pointwiseRoutine } from '../../../ops/pointwiseRoutine.js'
 import { dropout } from '../../../ops/dropout.js'
+import { power } from '../../../ops/transcendental.js'
 import type { DType } from '../../../tensor/dtype.js'
 import { broadcastShapes } from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { elementTypeName } from '../../../formats/onnx.js'
 import type { NodeReader } from '../node.js'
-import { always, constantsOf, floats, need, type Lowered, type Meaning, type Rows } from '../row.js'
+import { always, constantsOf, floats, need, type Meaning, type Rows } from '../row.js'
 
 /** A function of float32 that has no attributes. */
-const plain = (of: (x: Tensor) => Tensor): readonly Meaning[] =>
+export const plain = (of: (x: Tensor) => Tensor): readonly Meaning[] =>
   always([1, 1], (node) => {
     // Opsets before 6 could say that the input's memory may be used.
     node.ignore('consumed_inputs')
@@ -236,19 +238,17 @@ const Dropout =
     }
   }
 
-const power: Lowered = (inputs) => {
-  const [x, p] = [need(inputs, 0), need(inputs, 1)]
-  if (x.dtype !== 'float32') throw new UnsupportedError(`powers of ${x.dtype} are not supported`)
-  const exponent = p.size === 1 ? constantsOf(p)[0] : undefined
-  if (exponent === undefined) throw new UnsupportedError('powers are supported where the exponent is one number')
-  const y = pow(x as Tensor, exponent)
-  return p.ndim > x.ndim ? y.reshape([...new Array<number>(p.ndim - x.ndim).fill(1), ...y.shape]) : y
+/** Powers: where the exponent is one number of the file, those of the kernel. */
+function powers(x: AnyTensor, p: AnyTensor): AnyTensor {
+  const isNumber = x.dtype === 'float32' && p.size === 1 && p.ndim <= x.ndim && !p.storage.isPlanned && !isFollowed(p)
+  const exponent = isNumber ? constantsOf(p)[0] : undefined
+  return exponent !== undefined && Number.isFinite(exponent) ? pow(x as Tensor, exponent) : power(x, p)
 }
 
 const compared = (of: (a: AnyTensor, b: AnyTensor) => AnyTensor): readonly Meaning[] => binary(of)
 
 export const elementwise: Rows = {
-  Relu: plain(relu),
+  Relu: either(relu, (x) => scope(() => choice.maximum(x, tensor([0], [], { dtype: x.dtype })))),
   Sigmoid: plain(sigmoid),
   Tanh: plain(tanh),
   Exp: plain(exp),
@@ -318,10 +318,7 @@ export const elementwise: Rows = {
       },
     },
   ],
-  Pow: [
-    { since: 1, inputs: [2, 2], lower: (node) => (node.ignore('broadcast', 'axis', 'consumed_inputs'), power) },
-    { since: 7, inputs: [2, 2], lower: () => power },
-  ],
+  Pow: binary(powers),
   Max: many(choice.maximum),
   Min: many(choice.minimum),
   Sum: many(plus),

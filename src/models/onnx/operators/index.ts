@@ -2,8 +2,18 @@
 import type { Rows } from '../row.js'
 import { control } from './control.js'
 import { elementwise } from './elementwise.js'
+import { functions } from './functions.js'
 import { layout } from './layout.js'
+import { reductions } from './reductions.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
 
-export const operators: Rows = { ...control, ...windows, ...sums, ...elementwise, ...layout }
+export const operators: Rows = {
+  ...control,
+  ...windows,
+  ...sums,
+  ...elementwise,
+  ...layout,
+  ...functions,
+  ...reductions,
+}

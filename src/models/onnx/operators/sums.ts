@@ -1,19 +1,19 @@
-/** Products of matrices, reductions, softmax and normalization. */
+/** Products of matrices, softmax and normalization. */
 import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
 import { linear, matmul } from '../../../ops/linear.js'
-import { add, div, exp, log, mul, sqrt, square, sub, abs } from '../../../ops/elementwise.js'
+import { add, div, mul, sqrt, square, sub } from '../../../ops/elementwise.js'
 import { concat, slice, transpose } from '../../../ops/layout.js'
-import { max, mean, min, sum } from '../../../ops/reduce.js'
+import { mean } from '../../../ops/reduce.js'
 import { logSoftmax, softmax } from '../../../ops/softmax.js'
 import { batchNorm, localResponseNorm } from '../../../ops/norm.js'
 import { broadcastTo } from '../../../ops/layout.js'
 import { broadcastShapes, checkAxis, sameShape, showShape, sizeOf } from '../../../tensor/shape.js'
+import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
-import type { NodeReader } from '../node.js'
-import { always, floats, optionalNumbers, type Given, type Lowered, type Meaning, type Rows } from '../row.js'
+import { always, floats, type Given, type Lowered, type Meaning, type Rows } from '../row.js'
 
 /** A product of matrices over leading axes that are laid over each other. */
-function product(a: Tensor, b: Tensor): Tensor {
+export function product(a: Tensor, b: Tensor): Tensor {
   if (a.ndim === 0 || b.ndim === 0) throw new ShapeError('a number has no product of matrices; use Mul')
   return scope(() => {
     // A vector is a row on the left and a column on the right, and its axis goes again.
@@ -62,53 +62,8 @@ const Gemm: Meaning = {
   },
 }
 
-/** A reduction over axes: none given are all. */
-type Reduce = (x: Tensor, axes: readonly number[], keepDims: boolean) => Tensor
-
-const reduction = (changed: number, of: Reduce): readonly Meaning[] => {
-  const lower =
-    (fromInput: boolean) =>
-    (node: NodeReader): Lowered => {
-      const keepDims = node.flag('keepdims', true)
-      const given = fromInput ? undefined : node.ints('axes')
-      const isNoop = node.flag('noop_with_empty_axes')
-      return (inputs) => {
-        const x = floats(inputs, 0)
-        const axes = fromInput ? optionalNumbers(inputs, 1) : given
-        if (axes === undefined || axes.length === 0) {
-          if (isNoop) return x.alias()
-          return of(
-            x,
-            x.shape.map((_, axis) => axis),
-            keepDims,
-          )
-        }
-        return of(
-          x,
-          axes.map((axis) => checkAxis(axis, x.ndim, 'axes')),
-          keepDims,
-        )
-      }
-    }
-  return [
-    { since: 1, inputs: [1, 1], lower: lower(false) },
-    { since: changed, inputs: [1, 2], lower: lower(true) },
-  ]
-}
-
-const keep = (keepDims: boolean): { readonly keepDims: boolean } => ({ keepDims })
-const sumOver: Reduce = (x, axes, keepDims) => sum(x, axes, keep(keepDims))
-
-/** ln Σ eˣ, from the largest element on. */
-const logSumExp: Reduce = (x, axes, keepDims) =>
-  scope(() => {
-    const most = max(x, axes, { keepDims: true })
-    const total = add(log(sum(exp(sub(x, most)), axes, { keepDims: true })), most)
-    return keepDims ? total : total.reshape(x.shape.filter((_, axis) => !axes.includes(axis)))
-  })
-
 /** Before opset 13 everything from `axis` on is one axis. */
-const softmaxRow = (of: (x: Tensor, axis: number) => Tensor): readonly Meaning[] => [
+export const softmaxRow = (of: (x: Tensor, axis: number) => Tensor): readonly Meaning[] => [
   {
     since: 1,
     inputs: [1, 1],
@@ -132,6 +87,31 @@ const softmaxRow = (of: (x: Tensor, axis: number) => Tensor): readonly Meaning[]
   },
 ]
 
+/**
+ * Batch normalization of a node whose training_mode is 1: always by the statistics of the batch. Its further outputs are the running
+ * statistics after the batch; unlike those that train() moves, their variance is the batch's own, divided by n.
+ */
+function batchNormOfBatch(inputs: readonly (AnyTensor | undefined)[], eps: number, momentum: number): Given {
+  const [x, gamma, beta, runningMean, runningVar] = [0, 1, 2, 3, 4].map((i) => floats(inputs, i)) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ]
+  return scope(() => {
+    const axes = x.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis]))
+    const { y, average, variance } = standardized(x, axes, eps)
+    const moved = (running: Tensor, now: Tensor): Tensor =>
+      add(mul(running, momentum), mul(now.reshape(running.shape), 1 - momentum))
+    return [
+      add(mul(y, perChannel(gamma, x.ndim)), perChannel(beta, x.ndim)).reshape(x.shape),
+      moved(runningMean, average),
+      moved(runningVar, variance),
+    ]
+  })
+}
+
 /** x by the statistics of each channel, which in training are those of the batch. */
 const batchNormRow: Meaning = {
   since: 1,
@@ -144,9 +124,10 @@ const batchNormRow: Meaning = {
     node.ignore('consumed_inputs', 'is_test')
     if (!node.flag('spatial', true))
       throw new UnsupportedError('spatial 0, statistics for each place, is not supported')
-    if (node.flag('training_mode')) throw new UnsupportedError('training_mode 1 is not supported: use train()')
+    const isOfBatch = node.opset >= 14 && node.flag('training_mode')
+    if (isOfBatch) return (inputs) => batchNormOfBatch(inputs, eps, momentum)
     if ([1, 2, 3, 4].some((output) => node.gives(output)))
-      throw new UnsupportedError('outputs of statistics are not supported: use train()')
+      throw new UnsupportedError('outputs of statistics are supported where training_mode is 1, from opset 14 on')
     return (inputs, { training }) => {
       const [x, gamma, beta, runningMean, runningVar] = [0, 1, 2, 3, 4].map((i) => floats(inputs, i)) as [
         Tensor,
@@ -170,11 +151,18 @@ const batchNormRow: Meaning = {
   },
 }
 
-/** (x − mean) / √(variance + ε) over some axes. */
-function standardized(x: Tensor, axes: readonly number[], eps: number): Tensor {
+/** y = (x − mean) / √(variance + ε) over some axes, and what it is made of. */
+function standardized(
+  x: Tensor,
+  axes: readonly number[],
+  eps: number,
+): { readonly y: Tensor; readonly average: Tensor; readonly variance: Tensor; readonly deviation: Tensor } {
   return scope(() => {
-    const centred = sub(x, mean(x, axes, { keepDims: true }))
-    return div(centred, sqrt(add(mean(square(centred), axes, { keepDims: true }), eps)))
+    const average = mean(x, axes, { keepDims: true })
+    const centred = sub(x, average)
+    const variance = mean(square(centred), axes, { keepDims: true })
+    const deviation = sqrt(add(variance, eps))
+    return { y: div(centred, deviation), average, variance, deviation }
   })
 }
 
@@ -193,7 +181,7 @@ const instanceNorm: Meaning = {
     return (inputs) => {
       const [x, scale, bias] = [0, 1, 2].map((i) => floats(inputs, i)) as [Tensor, Tensor, Tensor]
       return scope(() =>
-        add(mul(standardized(x, axesFrom(x, 2), eps), perChannel(scale, x.ndim)), perChannel(bias, x.ndim)),
+        add(mul(standardized(x, axesFrom(x, 2), eps).y, perChannel(scale, x.ndim)), perChannel(bias, x.ndim)),
       )
     }
   },
@@ -207,12 +195,13 @@ const layerNorm: Meaning = {
     const eps = node.float('epsilon', 1e-5)
     const axis = node.int('axis', -1)
     node.ignore('stash_type')
-    if (node.gives(1) || node.gives(2)) throw new UnsupportedError('outputs of mean and deviation are not supported')
     return (inputs) => {
       const [x, scale] = [floats(inputs, 0), floats(inputs, 1)]
       return scope(() => {
-        const y = mul(standardized(x, axesFrom(x, checkAxis(axis, x.ndim, 'axis')), eps), scale)
-        return inputs[2] ? add(y, floats(inputs, 2)) : y
+        const { y, average, deviation } = standardized(x, axesFrom(x, checkAxis(axis, x.ndim, 'axis')), eps)
+        const scaled = mul(y, scale)
+        const shifted = inputs[2] ? add(scaled, floats(inputs, 2)) : scaled
+        return [shifted, average, ...(node.gives(2) ? [div(tensor([1], []), deviation)] : [])]
       })
     }
   },
@@ -232,7 +221,7 @@ const groupNorm = (since: number, ofGroups: boolean): Meaning => ({
       if (C % groups !== 0) throw new ShapeError(`${C} channels cannot be divided into ${groups} groups`)
       return scope(() => {
         const grouped = x.reshape([N, groups, sizeOf(x.shape) / (N * groups)])
-        const y = standardized(grouped, [2], eps)
+        const { y } = standardized(grouped, [2], eps)
         // Before opset 21 there is one factor for each group.
         if (ofGroups) return add(mul(y, perChannel(scale, 3)), perChannel(bias, 3)).reshape(x.shape)
         return add(mul(y.reshape(x.shape), perChannel(scale, x.ndim)), perChannel(bias, x.ndim))
@@ -249,15 +238,6 @@ const several =
 export const sums: Rows = {
   MatMul: always([2, 2], () => several(([a, b]) => product(a as Tensor, b as Tensor)), { weights: [0, 1] }),
   Gemm: [Gemm],
-  ReduceSum: reduction(13, sumOver),
-  ReduceMean: reduction(18, (x, axes, keepDims) => mean(x, axes, keep(keepDims))),
-  ReduceMax: reduction(18, (x, axes, keepDims) => max(x, axes, keep(keepDims))),
-  ReduceMin: reduction(18, (x, axes, keepDims) => min(x, axes, keep(keepDims))),
-  ReduceL1: reduction(18, (x, axes, keepDims) => scope(() => sumOver(abs(x), axes, keepDims))),
-  ReduceL2: reduction(18, (x, axes, keepDims) => scope(() => sqrt(sumOver(square(x), axes, keepDims)))),
-  ReduceSumSquare: reduction(18, (x, axes, keepDims) => scope(() => sumOver(square(x), axes, keepDims))),
-  ReduceLogSum: reduction(18, (x, axes, keepDims) => scope(() => log(sumOver(x, axes, keepDims)))),
-  ReduceLogSumExp: reduction(18, logSumExp),
   Softmax: softmaxRow(softmax),
   LogSoftmax: softmaxRow(logSoftmax),
   BatchNormalization: [batchNormRow],
