@@ -26,6 +26,8 @@ export class Program {
   readonly #plan: Plan
   readonly #threads = placesForThreads()
   readonly #handedOut: ReadonlySet<Value>
+  /** Versions of the whole numbers that were read. */
+  readonly #read: readonly number[]
   /** Whether packed weights may be kept. */
   readonly #keeps: boolean
   /** Results that depend on weights alone, and the versions that they are of. */
@@ -36,9 +38,10 @@ export class Program {
   /** Where the regions lay when the numbers of the calls were made; none: they are out of date. */
   #bases: readonly number[] = []
 
-  /** Takes over the constants of the plan. */
+  /** Takes over the constants of the plan, which is whole: what was made for it alone has been given back. */
   constructor(plan: Plan, keeps: boolean) {
     this.#plan = plan
+    this.#read = plan.traced.read.map(({ version }) => version)
     this.#keeps = keeps
     this.#handedOut = new Set(plan.outputs.map(({ value }) => value))
   }
@@ -46,7 +49,7 @@ export class Program {
   /** Whether it was planned for the threads that there are, and for the whole numbers that were read. */
   get current(): boolean {
     const { read } = this.#plan.traced
-    return this.#threads === placesForThreads() && read.every(({ storage, version }) => storage.version === version)
+    return this.#threads === placesForThreads() && read.every(({ version }, index) => version === this.#read[index])
   }
 
   /** The outputs for inputs of the shapes that were planned for. */

@@ -66,8 +66,8 @@ export interface TracedPass {
   readonly outputs: ReadonlyMap<string, { readonly value: Value; readonly shape: readonly number[] }>
   /** Every constant. */
   readonly constants: readonly AnyTensor[]
-  /** Whole numbers that were read, and the versions that they were of: where they change, so may all that follows. */
-  readonly read: readonly { readonly storage: Storage; readonly version: number }[]
+  /** Memory of whole numbers that were read: where they change, so may all that follows. */
+  readonly read: readonly Storage[]
 }
 
 /** Notes a pass. */
@@ -77,7 +77,7 @@ export class Trace implements Planner {
   readonly results = new Map<string, Value>()
   readonly nodes: Node[] = []
   readonly constants: AnyTensor[] = []
-  readonly readings: { readonly storage: Storage; readonly version: number }[] = []
+  readonly readings: Storage[] = []
   readonly #values = new Map<Storage, Value>()
 
   /** Makes the tensor of an input. */
@@ -148,7 +148,7 @@ export class Trace implements Planner {
   read({ dtype, storage }: AnyTensor): void {
     // Weights change from step to step; whole numbers are extents and indices, and stay.
     if (dtype === 'float32' || storage.isPlanned) throw new UnplannedError()
-    this.readings.push({ storage, version: storage.version })
+    this.readings.push(storage)
   }
 }
 

@@ -1,9 +1,10 @@
 /** ONNX models: loaded, run by name and shape, cut, trained, and refused where they cannot be run. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { gradcheck } from '../../../src/autodiff/gradcheck.js'
 import { grad, vjp } from '../../../src/autodiff/vjp.js'
+import { Trace } from '../../../src/graph/trace.js'
 import { loadOnnx } from '../../../src/models/onnx/index.js'
 import { add, conv2d, mseLoss, mul, relu, square, sum } from '../../../src/ops/index.js'
 import { SGD } from '../../../src/optim/index.js'
@@ -227,11 +228,18 @@ describe('shapes that are computed', () => {
             node('Gather', ['s', 'zero'], ['n']),
             node('Unsqueeze', ['n', 'axis'], ['n1']),
             node('Concat', ['n1', 'six'], ['target'], { axis: 0n }),
-            node('Reshape', ['x', 'target'], ['y']),
+            node('Relu', ['x'], ['r']),
+            node('Reshape', ['r', 'target'], ['y']),
           ],
         }),
       )
+      const noted = vi.spyOn(Trace.prototype, 'note')
       for (const N of [1, 4, 2]) expect(program.run(ones([N, 2, 3]))['y']!.shape).toEqual([N, 6])
+      const plans = noted.mock.calls.length
+      for (const N of [1, 2, 4, 4]) expect(program.run(ones([N, 2, 3]))['y']!.shape).toEqual([N, 6])
+      // Nothing is planned again.
+      expect(noted.mock.calls.length).toBe(plans)
+      noted.mockRestore()
       program.dispose()
     })
   })
