@@ -2,8 +2,9 @@
 import type { Rows } from '../row.js'
 import { elementwise } from './elementwise.js'
 import { layout } from './layout.js'
+import { places } from './places.js'
 import { resampling } from './resampling.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
 
-export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout, ...resampling }
+export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout, ...places, ...resampling }

@@ -147,14 +147,8 @@ const Upsample: readonly Meaning[] = [
       return scales
     }),
   },
+  // From opset 10 on Resize takes its place, and files that keep it mean the same.
   { since: 9, inputs: [2, 2], lower: byFactors(olderModes, () => undefined) },
-  {
-    since: 10,
-    inputs: [2, 2],
-    lower: () => {
-      throw new UnsupportedError('the operator is no longer there from opset 10 on; use Resize')
-    },
-  },
 ]
 
 const nearestModes = ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'] as const
