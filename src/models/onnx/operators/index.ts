@@ -1,5 +1,6 @@
 /** The table of operators: each row says what an operator means, by the first opset that has it in that meaning. */
 import type { Rows } from '../row.js'
+import { detection } from './detection.js'
 import { elementwise } from './elementwise.js'
 import { layout } from './layout.js'
 import { places } from './places.js'
@@ -7,4 +8,12 @@ import { resampling } from './resampling.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
 
-export const operators: Rows = { ...windows, ...sums, ...elementwise, ...layout, ...places, ...resampling }
+export const operators: Rows = {
+  ...windows,
+  ...sums,
+  ...elementwise,
+  ...layout,
+  ...places,
+  ...resampling,
+  ...detection,
+}

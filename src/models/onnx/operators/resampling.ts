@@ -1,8 +1,14 @@
 /** Maps that are enlarged, reduced, unpooled and pooled by norms. */
 import { ArgumentError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
 import { resample, type NearestMode, type ResampledAxis, type Transformation } from '../../../ops/resample.js'
-import { upsample2d } from '../../../ops/layout.js'
-import { checkAxis, showShape } from '../../../tensor/shape.js'
+import { conv1d, conv2d, conv3d } from '../../../ops/conv.js'
+import { abs, clamp, mul, pow, sqrt, square } from '../../../ops/elementwise.js'
+import { pad, upsample2d } from '../../../ops/layout.js'
+import { scatterElements } from '../../../ops/places.js'
+import { avgPool1d, avgPool2d, avgPool3d } from '../../../ops/pool/average.js'
+import { sum } from '../../../ops/reduce.js'
+import { full, zeros } from '../../../tensor/create.js'
+import { checkAxis, showShape, sizeOf } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import { constantsOf, floats, need, numbersOf, type Lowered, type Meaning, type Rows } from '../row.js'
@@ -210,13 +216,156 @@ function resizeRow(node: NodeReader): Lowered {
   }
 }
 
-void floats
-void scope
+/** Windows of pooling by norms. */
+interface NormWindows {
+  readonly kernel: readonly number[]
+  readonly stride: readonly number[]
+  readonly dilation: readonly number[]
+  readonly automatic: string
+  readonly pads: readonly number[] | undefined
+  readonly ceil: boolean
+}
+
+const perDirection = (values: readonly number[] | undefined, directions: number): readonly number[] =>
+  values ?? new Array<number>(directions).fill(1)
+
+/** Zeros in front and behind in one direction, so that all windows lie within. */
+function zerosAround(n: number, axis: number, windows: NormWindows): [lo: number, hi: number] {
+  const [extent, step, apart] = [windows.kernel, windows.stride, windows.dilation].map(
+    (all) => all[axis] as number,
+  ) as [number, number, number]
+  const reach = apart * (extent - 1) + 1
+  if (windows.automatic.startsWith('SAME')) {
+    const zeros = Math.max(0, (Math.ceil(n / step) - 1) * step + reach - n)
+    const less = Math.floor(zeros / 2)
+    return windows.automatic === 'SAME_UPPER' ? [less, zeros - less] : [zeros - less, less]
+  }
+  const isGiven = windows.automatic === 'NOTSET' && windows.pads
+  const lo = isGiven ? (windows.pads?.[axis] as number) : 0
+  const hi = isGiven ? (windows.pads?.[axis + windows.kernel.length] as number) : 0
+  if (!windows.ceil) return [lo, hi]
+  // A window that starts behind x counts no more.
+  let count = Math.ceil((n + lo + hi - reach) / step) + 1
+  if ((count - 1) * step >= n + lo) count--
+  return [lo, Math.max(hi, (count - 1) * step + reach - n - lo)]
+}
+
+const powered = (x: Tensor, p: number): Tensor => (p === 1 ? abs(x) : p === 2 ? square(x) : pow(abs(x), p))
+const rooted = (sum: Tensor, p: number): Tensor => (p === 1 ? sum.alias() : p === 2 ? sqrt(sum) : pow(sum, 1 / p))
+
+const checkPower = (p: number): void => {
+  if (!(p >= 1 && p < Infinity)) throw new UnsupportedError(`p must be from 1 on, given ${p}`)
+}
+
+const averages = [avgPool1d, avgPool2d, avgPool3d] as const
+const convolutions = [conv1d, conv2d, conv3d] as const
+
+const lpPoolRow =
+  (readPower: (node: NodeReader) => number) =>
+  (node: NodeReader): Lowered => {
+    const p = readPower(node)
+    checkPower(p)
+    const kernel = node.ints('kernel_shape')
+    if (!kernel) throw new ArgumentError('attribute kernel_shape is missing')
+    const directions = kernel.length
+    if (directions < 1 || directions > 3)
+      throw new UnsupportedError(`one to three directions are supported, and kernel_shape has ${directions}`)
+    const windows: NormWindows = {
+      kernel,
+      stride: perDirection(node.ints('strides'), directions),
+      dilation: perDirection(node.opset < 18 ? undefined : node.ints('dilations'), directions),
+      automatic: node.text('auto_pad', 'NOTSET', ['NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID']),
+      pads: node.ints('pads'),
+      ceil: node.opset >= 18 && node.flag('ceil_mode'),
+    }
+    checkCount(windows.stride, directions, 'strides')
+    checkCount(windows.dilation, directions, 'dilations')
+    if (windows.pads) checkCount(windows.pads, 2 * directions, 'pads')
+    return (inputs) => {
+      const x = floats(inputs, 0)
+      if (x.ndim !== directions + 2)
+        throw new ShapeError(`kernel_shape has ${directions} numbers, and the input is ${showShape(x.shape)}`)
+      const around = x.shape.slice(2).map((n, axis) => zerosAround(n, axis, windows))
+      return scope(() => {
+        const terms = pad(powered(x, p), around)
+        const { stride, dilation } = windows
+        if (dilation.every((apart) => apart === 1)) {
+          const means = averages[(directions - 1) as 0](terms, {
+            kernel: [...kernel] as [number],
+            stride: [...stride] as [number],
+          })
+          return rooted(mul(means, sizeOf(kernel)), p)
+        }
+        const [N, C, ...extents] = terms.shape as [number, number, ...number[]]
+        const ones = full([1, 1, ...kernel], 1)
+        const sums = convolutions[(directions - 1) as 0](terms.reshape([N * C, 1, ...extents]), ones, {
+          stride: [...stride] as [number],
+          dilation: [...dilation] as [number],
+        })
+        // Terms are never negative, and their sums must not be by rounding.
+        return rooted(clamp(sums.reshape([N, C, ...sums.shape.slice(2)]), { min: 0 }), p)
+      })
+    }
+  }
+
+const globalLpRow =
+  (readPower: (node: NodeReader) => number) =>
+  (node: NodeReader): Lowered => {
+    const p = readPower(node)
+    checkPower(p)
+    return (inputs) => {
+      const x = floats(inputs, 0)
+      if (x.ndim < 3) throw new ShapeError(`expected (N, C, …), given ${showShape(x.shape)}`)
+      const axes = x.shape.flatMap((_, axis) => (axis >= 2 ? [axis] : []))
+      return scope(() => rooted(sum(powered(x, p), axes, { keepDims: true }), p))
+    }
+  }
+
+/** The values of a pooled map at the places that they came from, among zeros. */
+function unpoolRow(node: NodeReader): Lowered {
+  const kernel = node.ints('kernel_shape')
+  if (!kernel) throw new ArgumentError('attribute kernel_shape is missing')
+  const stride = perDirection(node.ints('strides'), kernel.length)
+  const pads = node.ints('pads') ?? new Array<number>(2 * kernel.length).fill(0)
+  checkCount(stride, kernel.length, 'strides')
+  checkCount(pads, 2 * kernel.length, 'pads')
+  return (inputs) => {
+    const [x, indices] = [floats(inputs, 0), need(inputs, 1)]
+    if (x.ndim !== kernel.length + 2)
+      throw new ShapeError(`kernel_shape has ${kernel.length} numbers, and the input is ${showShape(x.shape)}`)
+    const shape = x.shape.map((n, axis) => {
+      if (axis < 2) return n
+      const [lo, hi] = [pads[axis - 2] as number, pads[axis - 2 + kernel.length] as number]
+      return (n - 1) * (stride[axis - 2] as number) - lo - hi + (kernel[axis - 2] as number)
+    })
+    const asked = inputs[2] && numbersOf(inputs[2])
+    // Places count the elements of the map that was pooled; ONNX's own case counts them in the shape that the attributes give.
+    if (asked && asked.join() !== shape.join()) {
+      throw new UnsupportedError(
+        `output_shape ${showShape(asked)} is not what kernel_shape, strides and pads give, ${showShape(shape)}; ONNX does not tell which of them the indices count in`,
+      )
+    }
+    return scope(() => {
+      const flat = scatterElements(zeros([sizeOf(shape)]), indices.reshape([x.size]), x.reshape([x.size]))
+      return flat.reshape(shape)
+    })
+  }
+}
+
 export const resampling: Rows = {
   Upsample,
   Resize: [
     { since: 10, inputs: [2, 2], lower: byFactors({ nearest: 'nearest', linear: 'linear' }, () => undefined) },
     { since: 11, inputs: [3, 4], lower: resizeRow },
     { since: 13, inputs: [1, 4], lower: resizeRow },
+  ],
+  MaxUnpool: [{ since: 9, inputs: [2, 3], lower: unpoolRow }],
+  LpPool: [
+    { since: 1, inputs: [1, 1], lower: lpPoolRow((node) => node.float('p', 2)) },
+    { since: 2, inputs: [1, 1], lower: lpPoolRow((node) => node.int('p', 2)) },
+  ],
+  GlobalLpPool: [
+    { since: 1, inputs: [1, 1], lower: globalLpRow((node) => node.float('p', 2)) },
+    { since: 2, inputs: [1, 1], lower: globalLpRow((node) => node.int('p', 2)) },
   ],
 }
