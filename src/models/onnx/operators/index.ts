@@ -4,6 +4,7 @@ import { detection } from './detection.js'
 import { elementwise } from './elementwise.js'
 import { layout } from './layout.js'
 import { places } from './places.js'
+import { recurrent } from './recurrent.js'
 import { resampling } from './resampling.js'
 import { sums } from './sums.js'
 import { windows } from './windows.js'
@@ -16,4 +17,5 @@ export const operators: Rows = {
   ...places,
   ...resampling,
   ...detection,
+  ...recurrent,
 }
