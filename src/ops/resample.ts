@@ -82,7 +82,7 @@ function coordinateOf(transformation: Transformation, j: number, n: number, axis
     case 'half_pixel':
       return half
     case 'half_pixel_symmetric':
-      return (n / 2) * (1 - size / width) + half
+      return (n / 2) * (1 - size / width) + (j + 0.5) / scale - 0.5
     case 'pytorch_half_pixel':
       return size > 1 ? half : 0
     case 'align_corners':
@@ -166,7 +166,7 @@ function tableOf(n: number, axis: ResampledAxis, options: ResampleOptions): Tabl
 }
 
 /** Any array of elements. */
-type Elements = Float64Array<ArrayBufferLike> | Float32Array<ArrayBufferLike>
+type Elements = Float64Array | Float32Array
 
 /** x (outer, n, inner) along its middle axis -> y (outer, size, inner). */
 function along(x: Elements, outer: number, n: number, inner: number, table: Table): Float64Array {
@@ -225,7 +225,7 @@ function extrapolate(y: Elements, { dtype, yShape: shape, tables, extrapolation 
 }
 
 /** Copies x of any type: one place for each element of y. */
-function copied(x: Float32Array<ArrayBufferLike>, dtype: DType, xShape: Shape, tables: readonly Table[]): typeof x {
+function copied(x: Float32Array, dtype: DType, xShape: Shape, tables: readonly Table[]): typeof x {
   const shape = [...xShape]
   let from = x
   for (const { axis, size, places } of tables) {
