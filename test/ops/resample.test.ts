@@ -126,9 +126,9 @@ const problem = fc
       const scale = scales[axis]!
       const resized = Math.floor(n * scale)
       if (!taken[axis] || resized === 0) return []
-      return [{ axis, size: resized, scale, width: n * scale, region: region as [number, number] }]
+      return [{ axis, size: resized, scale, width: n * scale, region: region }]
     })
-    return { shape, options: { ...options, axes } as ResampleOptions }
+    return { shape, options: { ...options, axes } }
   })
   // A width below 2 that is not 1 turns the map of corners around; nothing can be asked of it.
   .filter(({ options: { axes } }) => axes.every(({ width = 1 }) => width >= 1))
@@ -156,7 +156,7 @@ describe('resample', () => {
             )
             return due
           }
-          expectClose(y.data(), product(x.data(), options.extrapolation!))
+          expectClose(y.data(), product(x.data(), options.extrapolation))
           const dy = normal(yShape, { seed: 2 })
           const [dx] = vjp((a) => resample(a, options), x).pullback(dy)
           const due = new Float64Array(x.size)
@@ -196,7 +196,7 @@ describe('resample', () => {
         resample(x, {
           ...{ mode: 'linear', transformation: 'half_pixel', ...more },
           axes: [{ axis: 0, size: 2, scale: 1, ...axis }],
-        } as ResampleOptions)
+        })
       expect(of({ size: 0, scale: 0 }).shape).toEqual([0])
       expect(() => of({ axis: 1 })).toThrow(/axis 1 does not exist/)
       expect(() => of({ size: -1 })).toThrow(/extent 0 must be a whole number from 0 on, given -1/)

@@ -38,23 +38,23 @@ const gatherNdRow =
 /** Places of the elements that are not 0, one column for each. How many there are its numbers tell. */
 function nonZero(x: AnyTensor): AnyTensor {
   const values: ArrayLike<number | bigint> = x.data()
-  const places: number[] = []
-  for (let i = 0; i < values.length; i++) if (Number(values[i]) !== 0) places.push(i)
+  const found: number[] = []
+  for (let i = 0; i < values.length; i++) if (Number(values[i]) !== 0) found.push(i)
   const strides = stridesOf(x.shape)
-  const rows = x.shape.flatMap((extent, axis) => places.map((i) => Math.floor(i / (strides[axis] as number)) % extent))
-  return tensor(rows, [x.ndim, places.length], { dtype: 'int64' })
+  const rows = x.shape.flatMap((extent, axis) => found.map((i) => Math.floor(i / (strides[axis] as number)) % extent))
+  return tensor(rows, [x.ndim, found.length], { dtype: 'int64' })
 }
 
 /** The rows of x along an axis, or its elements, at which the condition holds. */
 function compressed(x: AnyTensor, condition: AnyTensor, given: number | undefined): AnyTensor {
   const holds: ArrayLike<number | bigint> = condition.data()
-  const places: number[] = []
-  for (let i = 0; i < holds.length; i++) if (Number(holds[i]) !== 0) places.push(i)
+  const found: number[] = []
+  for (let i = 0; i < holds.length; i++) if (Number(holds[i]) !== 0) found.push(i)
   return scope(() => {
     const axis = given === undefined ? 0 : checkAxis(given, x.ndim, 'axis')
     return gather(
       given === undefined ? x.reshape([x.size]) : x,
-      tensor(places, [places.length], { dtype: 'int64' }),
+      tensor(found, [found.length], { dtype: 'int64' }),
       axis,
     )
   })
