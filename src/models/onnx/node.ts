@@ -87,6 +87,10 @@ export class NodeReader {
     throw new UnsupportedError(`${name} ${inWords(text)} is not supported; supported are ${allowed.join(', ')}`)
   }
 
+  texts(name: string): string[] | undefined {
+    return this.#value(name, 'strings')?.map((text) => decoder.decode(text))
+  }
+
   tensor(name: string): OnnxTensor | undefined {
     return this.#value(name, 'tensor')
   }
