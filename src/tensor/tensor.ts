@@ -475,6 +475,8 @@ function notATensor(value: unknown): string {
 
 function resolveShape(tensor: AnyTensor, shape: Shape): number[] {
   const wild = Array.isArray(shape) ? shape.indexOf(-1) : -1
+  if (wild >= 0 && shape.includes(-1, wild + 1))
+    throw new ShapeError(`reshape: one extent can be -1, given ${showShape(shape)}; give the others`)
   const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape', 0)
   const size = sizeOf(known)
   const missing = tensor.size / size

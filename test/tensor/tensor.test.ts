@@ -36,6 +36,7 @@ describe('tensors', () => {
     ['seed', () => uniform([1], { seed: -1 }), /a seed is a whole number from 0 to 4294967295, not -1/],
     ['item', () => zeros([2]).item(), /item: a tensor of shape \(2\) has 2 elements, not 1/],
     ['reshape', () => zeros([2, 3]).reshape([4, 2]), /reshape: \(2, 3\) has 6 elements, which do not fit \(4, 2\)/],
+    ['reshape with two rests', () => zeros([2, 3]).reshape([-1, -1]), /one extent can be -1, given \(-1, -1\)/],
     ['reshape with a rest', () => zeros([2, 3]).reshape([4, -1]), /do not fit \(4, -1\)/],
   ])('refuse what is %s', (_, call, message) => {
     scope(() => {
