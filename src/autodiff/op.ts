@@ -15,7 +15,6 @@ import {
   type Affine,
   type AnyTensor,
   type DerivedBytes,
-  type Storage,
 } from '../tensor/tensor.js'
 import { Recall } from './recall.js'
 import { isRecording, tapesTracking, type Step, type Tape } from './tape.js'
@@ -265,7 +264,6 @@ export function perform(list: CallList, operands: (name: string) => AnyTensor | 
     const { storage, size } = operands(name) as AnyTensor
     return storage.isFinite(size)
   }
-  let derived: { readonly storage: Storage; readonly key: string }[] | undefined
   for (let next: CallList | undefined = list; next;) {
     let lent: number[] | undefined
     const table: number[] = []
@@ -275,17 +273,12 @@ export function perform(list: CallList, operands: (name: string) => AnyTensor | 
         const entry = entries[i] as Entry
         if (entry.kind === 'operand') table[i] = operands(entry.name)?.pointer ?? 0
         else if (entry.kind === 'packed') {
-          const from = operands(entry.from) as AnyTensor
-          const { pointer: at, kept, isNew } = pack(entry, from)
+          const { pointer: at, kept } = pack(entry, operands(entry.from) as AnyTensor)
           if (!kept) (lent ??= []).push(at)
-          else if (isNew) (derived ??= []).push({ storage: from.storage, key: entry.key })
           table[i] = at
         } else table[i] = 0
       }
       next = makeCalls(next, table, isFinite)
-    } catch (error) {
-      if (derived) for (const { storage, key } of derived) storage.drop(key)
-      throw error
     } finally {
       if (lent) for (const at of lent) release(at)
     }

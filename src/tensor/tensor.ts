@@ -106,11 +106,8 @@ export class Storage {
       throw error
     }
     const kept = known !== undefined && version === this.#version && this.keepsDerived
-    if (kept) {
-      known.pointer = pointer
-      const made = scopes.at(-1)
-      if (made) (made.derived ??= []).push({ storage: this, key })
-    } else this.#derived.set(key, { pointer: undefined })
+    if (kept) known.pointer = pointer
+    else this.#derived.set(key, { pointer: undefined })
     return { pointer, kept, isNew: true }
   }
 
@@ -157,8 +154,6 @@ export interface Holder {
 interface Made {
   newest: AnyTensor | undefined
   holders: Set<Holder> | undefined
-  /** What storages have kept of what was computed from them: given back where the scope fails. */
-  derived: { readonly storage: Storage; readonly key: string }[] | undefined
 }
 
 /** Those of each open scope, innermost last. */
@@ -568,7 +563,7 @@ export function owned<D extends DType>(tensor: Tensor<D>): Tensor<D> {
 export function scope<T>(use: () => T): T {
   if (arguments.length > 1) checkCount('scope', 1, arguments)
   checkFunction(use, 'scope: its argument')
-  const made: Made = { newest: undefined, holders: undefined, derived: undefined }
+  const made: Made = { newest: undefined, holders: undefined }
   scopes.push(made)
   try {
     const value = use()
@@ -583,12 +578,7 @@ export function scope<T>(use: () => T): T {
       }
       visit(value, (item) => hand(item, made))
     }
-    const outer = made.derived && scopes.at(-2)
-    if (outer) (outer.derived ??= []).push(...(made.derived as NonNullable<Made['derived']>))
     return value
-  } catch (error) {
-    if (made.derived) for (const { storage, key } of made.derived) storage.drop(key)
-    throw error
   } finally {
     scopes.pop()
     if (made.holders) for (const holder of made.holders) holder.dispose()

@@ -32,33 +32,6 @@ const free = (...list: readonly Tensor[]): void => {
   for (const item of list) item.dispose()
 }
 
-describe('weights that are packed', () => {
-  it('keep nothing of a function that throws, however often', () => {
-    const [x, w] = [normal([1, 8, 9, 9]), normal([16, 8, 3, 3], { seed: 1 })]
-    const before = memoryUsage().liveBytes
-    const calls: (() => unknown)[] = [
-      () => grad((a: Tensor) => (conv2d(a, w, { algorithm: 'winograd' }), fail()))(x),
-      () => scope(() => scope(() => (conv2d(x, w, { algorithm: 'gemm' }), fail()))),
-      () => vjp((a: Tensor) => (scope(() => conv2d(x, a, { algorithm: 'gemm' })), fail()), w),
-    ]
-    for (let round = 0; round < 4; round++) {
-      for (const call of calls) {
-        expect(call).toThrow('on purpose')
-        expect(memoryUsage().liveBytes).toBe(before)
-      }
-    }
-    // What goes well keeps them, once.
-    for (let round = 0; round < 3; round++) scope(() => conv2d(x, w, { algorithm: 'winograd' }) && undefined)
-    expect(memoryUsage().liveBytes).toBeGreaterThan(before)
-    w.dispose()
-    x.dispose()
-  })
-})
-
-const fail = (): never => {
-  throw new Error('on purpose')
-}
-
 describe('what a gradient is taken of', () => {
   it('stays alive when the function returns it', () => {
     const x = tensor([3])
