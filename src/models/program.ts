@@ -172,7 +172,7 @@ export class Program {
     const constants = new Map([...pick(this.#model.constants)].map(([name, x]) => [name, keep(x.alias())]))
     const own = (all: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
       new Map([...pick(all)].map(([name]) => [name, constants.get(name) as Tensor]))
-    return new Program({
+    return programOf({
       name: this.#model.name,
       inputs: this.inputs.filter(({ name }) => read.has(name)),
       outputs: [this.outputs.find(({ name }) => name === value) ?? { name: value, dtype: 'float32', shape: undefined }],
@@ -418,6 +418,9 @@ export class Program {
     return isFurther ? known : plan(false).segment
   }
 }
+
+/** A program of a model. The class does not name itself, or esbuild would give it another name. */
+const programOf = (model: ImportedModel): Program => new Program(model)
 
 /** Results that the caller owns: handles of their own. */
 function handedOut(wanted: readonly string[], values: NamedTensors): Record<string, AnyTensor> {
