@@ -22,7 +22,7 @@ interface Step extends PlacedNode {
 }
 
 /** A planned pass. */
-export class Program {
+export class PlannedProgram {
   readonly #plan: Plan
   readonly #threads = placesForThreads()
   readonly #handedOut: ReadonlySet<Value>

@@ -3,7 +3,7 @@
  * that the pass has yet to compute ends a segment, is computed when they are there, and what follows is planned then.
  */
 import { planPass } from '../graph/plan.js'
-import { Program as PlannedProgram } from '../graph/program.js'
+import { PlannedProgram } from '../graph/program.js'
 import { Trace, type Value } from '../graph/trace.js'
 import { keep, planning, scope, UnplannedError, type AnyTensor } from '../tensor/tensor.js'
 import type { ImportedNode } from './imported.js'

@@ -5,7 +5,7 @@
 import { isRecording } from '../autodiff/tape.js'
 import { measurePlan } from '../graph/memory.js'
 import type { Plan } from '../graph/plan.js'
-import { Program, type Values } from '../graph/program.js'
+import { PlannedProgram, type Values } from '../graph/program.js'
 import { encodeSafetensors, openSafetensors } from '../formats/safetensors.js'
 import { perDirection } from '../plan/window.js'
 import { ArgumentError, DisposedError } from '../runtime/errors.js'
@@ -103,7 +103,7 @@ interface Pass {
   /** The weights that the plan or the program holds, each by the handle of its layer. */
   weights: readonly Tensor[]
   /** Made by the first run outside of training; null where layers say for themselves what they compute. */
-  program: Program | null | undefined
+  program: PlannedProgram | null | undefined
 }
 
 /** Whether a pass is made for inputs of these shapes and gives these outputs. */
@@ -404,7 +404,7 @@ export class Graph {
       const plan = pass.plan ?? lower(pass.lowering)
       pass.plan = undefined
       const runs = plan?.order.every(({ node }) => !node.opaque) ?? false
-      pass.program = plan && runs ? new Program(plan, this.#keepPacked) : null
+      pass.program = plan && runs ? new PlannedProgram(plan, this.#keepPacked) : null
       if (plan && !runs) disposePlan(plan)
     }
     // Layers give float32 alone.

@@ -1,7 +1,7 @@
 /** What multiplies and adds to channels becomes part of the weights before it, and answers stay what they were. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { planPass } from '../../src/graph/plan.js'
-import { Program } from '../../src/graph/program.js'
+import { PlannedProgram } from '../../src/graph/program.js'
 import { trace } from '../../src/graph/trace.js'
 import * as nn from '../../src/nn/index.js'
 import { add, batchNorm, conv1d, conv2d, linear, mul, relu, sub } from '../../src/ops/index.js'
@@ -34,7 +34,7 @@ const positive = (shape: number[], seed: number): Tensor => {
 function operationsOf(shape: readonly number[], pass: Pass): string[] {
   const before = memoryUsage().blocks
   const plan = planPass(trace(new Map([['x', shape]]), (inputs) => new Map(Object.entries(pass(inputs.get('x')!))))!)
-  const program = new Program(plan, true)
+  const program = new PlannedProgram(plan, true)
   for (const change of [undefined, 'weights'] as const) {
     if (change) for (const w of made) w.assign(w.data().map((value) => 0.7 * value))
     let first: Float32Array[] | undefined

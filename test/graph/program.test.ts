@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { measurePlan } from '../../src/graph/memory.js'
 import { planPass, type Plan } from '../../src/graph/plan.js'
-import { Program, type Values } from '../../src/graph/program.js'
+import { PlannedProgram, type Values } from '../../src/graph/program.js'
 import { trace } from '../../src/graph/trace.js'
 import { add, batchNorm, concat, conv2d, exp, flatten, maxPool2d, mul, relu, sum } from '../../src/ops/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
@@ -29,7 +29,7 @@ const bits = (values: Record<string, AnyTensor>): Record<string, string> =>
 
 /** What a pass gives at once, and what its program gives in each of five runs. */
 function compare(shape: readonly number[], pass: Pass, change?: () => void): void {
-  const program = new Program(planOf(shape, pass), true)
+  const program = new PlannedProgram(planOf(shape, pass), true)
   for (let run = 0; run < 5; run++) {
     scope(() => {
       const x = normal(shape, { seed: run })
@@ -125,7 +125,7 @@ describe('a plan', () => {
       return { y: add(maxPool2d(y, { kernel: 3, stride: 1, padding: 1 }), y) }
     })
     const { single, working, packed } = measurePlan(plan)
-    const program = new Program(plan, true)
+    const program = new PlannedProgram(plan, true)
     const x = normal([1, 16, 20, 20], { seed: 1 })
     const run = (): number => peakOf(() => scope(() => void program.run(given(x)))) + 4 * x.size
     const live = memoryUsage().liveBytes
