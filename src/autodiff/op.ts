@@ -131,6 +131,9 @@ export type Op<I extends Inputs, O, S extends string = never, T extends DType = 
   receive?: (saved: Readonly<Record<S, Tensor>>) => void,
 ) => Tensor<T>
 
+/** No memory besides. */
+const none: ReadonlyMap<string, Shape> = new Map()
+
 /** A problem of an operation: inputs of certain shapes, and certain options. */
 interface Problem<D> {
   readonly d: D
@@ -187,7 +190,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
       const planner = openPlanner()
       if (planner && !isRecording() && !isKnown(inputs)) {
         if (receive || writes?.(d).length) throw new UnplannedError()
-        const scratch = new Map(always?.map((key) => [key, (definition.saves as Saves<S, D>)[key](d)]))
+        const scratch = always ? new Map(always.map((key) => [key, (definition.saves as Saves<S, D>)[key](d)])) : none
         const rectified =
           definition.rectified &&
           (() => {
@@ -197,7 +200,13 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
           })
         const { affine, scaled } = definition
         return planner.note({
-          ...{ name, inputs, list, shape, dtype, scratch, rectified },
+          name,
+          inputs,
+          list,
+          shape,
+          dtype,
+          scratch,
+          rectified,
           affine: affine && ((others) => affine.call(definition, others as Partial<I>, d)),
           scaled: scaled && ((others, by) => scaled.call(definition, others as I, d, by)),
         }) as Tensor<T>

@@ -39,7 +39,7 @@ const workspaceOf = ({ entries }: CallList): number =>
 function packings(plan: Plan): Map<Node, number> {
   const seen = new Map<Value, Set<string>>()
   const bytes = new Map<Node, number>()
-  for (const { node, list } of plan.placed) {
+  for (const { node, list } of plan.repeated) {
     for (const entry of list.entries) {
       if (entry.kind !== 'packed') continue
       const value = plan.valueOf(node.inputs.get(entry.from) as Value)
@@ -55,7 +55,7 @@ function packings(plan: Plan): Map<Node, number> {
 
 /** Walks through a plan and counts. */
 export function measurePlan(plan: Plan): PassMemory {
-  const { traced, order, constants, outputs, recordBytes } = plan
+  const { traced, order, constants, outputs } = plan
   const packedBy = packings(plan)
   const byOwner = new Map<string, { workspace: number; packed: number }>()
   const count = ({ owner }: Node, workspace: number, packed: number): void => {
@@ -80,13 +80,18 @@ export function measurePlan(plan: Plan): PassMemory {
     }
     for (const value of last) live -= bytesOf(value)
   }
-  const kept = [...folded].reduce((sum, { out }) => sum + bytesOf(out), recordBytes)
+  const kept = [...folded].reduce((sum, { out }) => sum + bytesOf(out), 0)
   const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, kept)
   const results = [...new Set(outputs.map(({ value }) => value))].filter(({ node }) => node && !folded.has(node))
   const handedOut = results.reduce((sum, value) => sum + bytesOf(value), 0)
   return {
-    packed,
-    working: inputs + handedOut + plan.bytes,
+    // What a pass takes that is repeated is known when its memory is arranged.
+    get packed() {
+      return packed + plan.arranged().recordBytes
+    },
+    get working() {
+      return inputs + handedOut + plan.arranged().bytes
+    },
     single,
     at,
     byOwner,

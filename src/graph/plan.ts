@@ -53,17 +53,10 @@ export interface PlannedOutput {
   readonly shape: readonly number[]
 }
 
-export interface Plan {
-  readonly traced: TracedPass
-  /** Every node that is needed: for a pass that is made once. */
-  readonly order: readonly OrderedNode[]
-  /** Nodes that depend on constants alone: for passes that are repeated they are computed before, for each version of the weights. */
-  readonly constants: readonly ListedNode[]
-  /** The others, for passes that are repeated. */
+/** Where everything lies in passes that are repeated. */
+export interface Arranged {
+  /** The nodes that are repeated. */
   readonly placed: readonly PlacedNode[]
-  readonly outputs: readonly PlannedOutput[]
-  /** The value that holds what another would: that of a convolution holds that of the relu in it. */
-  valueOf(value: Value): Value
   /** Whether a pass can be repeated: not of too many nodes, nor where weights that are packed are computed in the pass itself. */
   readonly repeats: boolean
   /** Results whose memory holds other values before: regions 1, 2, … */
@@ -71,6 +64,21 @@ export interface Plan {
   /** Bytes of the arena, and of the records. */
   readonly bytes: number
   readonly recordBytes: number
+}
+
+export interface Plan {
+  readonly traced: TracedPass
+  /** Every node that is needed: for a pass that is made once. */
+  readonly order: readonly OrderedNode[]
+  /** Nodes that depend on constants alone: for passes that are repeated they are computed before, for each version of the weights. */
+  readonly constants: readonly ListedNode[]
+  /** The others. */
+  readonly repeated: readonly ListedNode[]
+  readonly outputs: readonly PlannedOutput[]
+  /** The value that holds what another would: that of a convolution holds that of the relu in it. */
+  valueOf(value: Value): Value
+  /** Found when it is asked for: a pass that is made once needs none of it. */
+  arranged(): Arranged
 }
 
 /** Nodes whose results are wanted, or read by such. */
@@ -126,7 +134,7 @@ function ordered(
   })
   const done = nodes.map((): Value[] => [])
   for (const [value, step] of last) if (!handedOut.has(value)) done[step]?.push(value)
-  return nodes.map((each, step) => ({ ...each, last: done[step] as Value[] }))
+  return nodes.map(({ node, list }, step) => ({ node, list, last: done[step] as Value[] }))
 }
 
 /** Share of the arena that must be saved before values lie in the memory of results, which is elsewhere in each run. */
@@ -165,12 +173,31 @@ export function planPass(given: TracedPass): Plan {
     !value || value.constant !== undefined || constant.has(valueOf(value))
   const constants: ListedNode[] = []
   const nodes = fused.filter((each) => {
-    if (each.node.opaque || ![...each.node.inputs.values()].every(isConstant)) return true
+    if (each.node.opaque) return true
+    for (const value of each.node.inputs.values()) if (!isConstant(value)) return true
     constant.add(each.node.out)
     constants.push(each)
     return false
   })
 
+  let arranged: Arranged | undefined
+  return {
+    traced,
+    order: ordered(fused, handedOut, valueOf),
+    constants,
+    repeated: nodes,
+    outputs,
+    valueOf,
+    arranged: () => (arranged ??= arrangeNodes(nodes, handedOut, valueOf)),
+  }
+}
+
+/** Places for the values, the workspace and the records of nodes. */
+function arrangeNodes(
+  nodes: readonly ListedNode[],
+  handedOut: ReadonlySet<Value>,
+  valueOf: Fused['valueOf'],
+): Arranged {
   const spans: Span[] = []
   let recordBytes = 0
   let packsValues = false
@@ -213,12 +240,7 @@ export function planPass(given: TracedPass): Plan {
   const place = (source: Unplaced): Source =>
     typeof source === 'number' ? { from: 'arena', ...(placements[source] as Placement) } : source
   return {
-    traced,
-    order: ordered(fused, handedOut, valueOf),
-    constants,
     placed: nodes.map((each, step) => ({ ...each, sources: (unplaced[step] as Unplaced[]).map(place) })),
-    outputs,
-    valueOf,
     repeats: arrangement !== undefined && !packsValues,
     regions,
     bytes,

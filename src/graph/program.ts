@@ -89,7 +89,7 @@ export class PlannedProgram {
       this.#forget()
       return false
     }
-    return this.#keeps && this.#plan.repeats
+    return this.#keeps && this.#plan.arranged().repeats
   }
 
   /** Weights, or what depends on them alone. */
@@ -125,12 +125,12 @@ export class PlannedProgram {
 
   /** The calls as they are noted, in one block of memory; undefined where a test of a result fails. */
   #runRepeated(given: Values): Record<string, AnyTensor> | undefined {
-    const { bytes } = this.#plan
+    const { bytes, regions } = this.#plan.arranged()
     const arena = bytes > 0 ? allocate(bytes, 'a forward pass') : 0
     try {
       const made = new Map<Value, AnyTensor>()
       const bases = [arena]
-      for (const value of this.#plan.regions) {
+      for (const value of regions) {
         const { shape, name, dtype } = value.node as Node
         const y = empty(shape, name, dtype)
         made.set(value, y)
@@ -155,10 +155,10 @@ export class PlannedProgram {
     const packed: { readonly storage: Storage; readonly key: string }[] = []
     try {
       if (isFirst) this.#computeConstants()
-      const { recordBytes } = this.#plan
+      const { recordBytes, placed: nodes } = this.#plan.arranged()
       if (recordBytes > 0) this.#records ??= keep(empty([recordBytes / 4], 'records'))
       const records = this.#records?.pointer ?? 0
-      this.#steps = this.#plan.placed.map((placed): Step => {
+      this.#steps = nodes.map((placed): Step => {
         const { list, sources } = placed
         let moves = false
         const table = sources.map((source): number => {

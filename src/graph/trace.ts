@@ -132,13 +132,20 @@ export class Trace implements Planner {
   ): AnyTensor {
     const { owner } = this
     const y = planned(shape, dtype)
-    const read = new Map(Object.entries(inputs).map(([key, tensor]) => [key, tensor && this.valueOf(tensor)]))
-    const shapes = new Map(Object.entries(inputs).flatMap(([key, tensor]) => (tensor ? [[key, tensor.shape]] : [])))
-    const bytes = new Map([...scratch].map(([key, extents]) => [key, 4 * sizeOf(extents)]))
-    const node: { -readonly [key in keyof Node]: Node[key] } = {
-      ...{ name, inputs: read, shapes, list, shape, dtype, scratch: bytes, rectified, affine, scaled, owner, opaque },
-      out: undefined as unknown as Value,
+    // Loops, not chains of lists: this runs once for each node of models that may have a hundred thousand.
+    const read = new Map<string, Value | undefined>()
+    const shapes = new Map<string, Shape>()
+    for (const key in inputs) {
+      const tensor = inputs[key]
+      read.set(key, tensor && this.valueOf(tensor))
+      if (tensor) shapes.set(key, tensor.shape)
     }
+    const bytes = new Map<string, number>()
+    for (const [key, extents] of scratch) bytes.set(key, 4 * sizeOf(extents))
+    const out = undefined as unknown as Value
+    const node: { -readonly [key in keyof Node]: Node[key] } =
+      // prettier-ignore
+      { name, inputs: read, shapes, list, shape, dtype, scratch: bytes, rectified, affine, scaled, owner, opaque, out }
     node.out = { size: y.size, dtype, node, input: undefined, constant: undefined }
     this.nodes.push(node)
     this.#values.set(y.storage, node.out)

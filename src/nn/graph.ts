@@ -20,7 +20,7 @@ import { Explanation, explainLayer } from './explain.js'
 import { modelNames, type ModelOptions } from './options.js'
 import type { ForwardContext, Layer, LayerConfig } from './layer.js'
 import { disposePlan, lower, runLayers, type Lowering } from './lowering.js'
-import { assertFits, inferShapes, measureMemory, planSteps, splitBatch, weightBytes, type Shapes } from './schedule.js'
+import { assertFits, inferShapes, planSteps, splitBatch, weightBytes, type Shapes } from './schedule.js'
 import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
 import { checkNodes, checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
@@ -289,10 +289,11 @@ export class Graph {
     const lowering = { steps, inputs: full, shapes, wanted: [...wanted] }
     let plan = lower(lowering)
     try {
-      const { firstPeak } = measureMemory(plan && measurePlan(plan), weightBytes(shapes, this.nodes))
-      assertFits(firstPeak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
+      const weights = weightBytes(shapes, this.nodes)
+      const peak = weights + (plan ? measurePlan(plan).single : 0)
+      assertFits(peak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
       // A plan that was made before the weights has none.
-      if (plan && !this.#built) {
+      if (plan && !this.#built && weights > 0) {
         disposePlan(plan)
         plan = undefined
       }

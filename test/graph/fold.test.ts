@@ -54,7 +54,7 @@ function operationsOf(shape: readonly number[], pass: Pass): string[] {
       })
     }
   }
-  const names = plan.placed.map(({ node }) => node.name)
+  const names = plan.repeated.map(({ node }) => node.name)
   program.dispose()
   for (const w of made) w.dispose()
   const owned = made.length

@@ -18,7 +18,7 @@ type Pass = (x: Tensor) => Record<string, Tensor>
 const planOf = (shape: readonly number[], pass: Pass): Plan =>
   planPass(trace(new Map([['x', shape]]), (inputs) => new Map(Object.entries(pass(inputs.get('x')!))))!)
 
-const namesOf = (plan: Plan): string[] => plan.placed.map(({ node }) => node.name)
+const namesOf = (plan: Plan): string[] => plan.repeated.map(({ node }) => node.name)
 
 const given = (x: Tensor): Values => new Map([['x', x]])
 
@@ -153,7 +153,7 @@ describe('a plan', () => {
       for (let i = 0; i < 20_000; i++) y = relu(y)
       return { y }
     })
-    expect(plan.placed).toHaveLength(20_000)
-    expect(plan.bytes).toBe(2 * 64)
+    expect(plan.repeated).toHaveLength(20_000)
+    expect(plan.arranged().bytes).toBe(2 * 64)
   })
 })

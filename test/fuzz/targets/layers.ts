@@ -65,11 +65,11 @@ function longModel({ kind, count }: Long): object {
 }
 
 export const longModels = defineTarget<Json>({
-  about: 'graphs of up to 6,000 nodes: made, described, run and written in time that grows with their number',
+  about: 'graphs of up to 20,000 nodes: made, described, run and written in time that grows with their number',
   cases: 10,
   make: (random) => ({
     kind: random.pick(['chain', 'reversed', 'fan', 'cycle', 'ladder']),
-    count: random.pick([1000, 3000, 6000]),
+    count: random.pick([1000, 10_000, 20_000]),
   }),
   check(given) {
     const model = modelFromJSON(longModel(given as unknown as Long))
