@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, readdir, rm, writeFile, copyFile, chmod } from 'node:fs/promises'
-import { dirname, relative } from 'node:path'
+import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import lzma from 'lzma'
@@ -27,8 +27,9 @@ const entries = {
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',
   node: 'src/node/index.ts',
-  'cli/main': 'src/cli/main.ts',
 }
+/** The command is one file: parts of its own would be loaded all at once, and make those that the entries share smaller and more. */
+const command = { 'cli/main': 'src/cli/main.ts' }
 /** Targets of asconfig.json, and the files that they are in the package. */
 const variants = {
   strict: 'core.wasm',
@@ -191,11 +192,9 @@ const pure = (text) =>
 async function buildLibrary() {
   const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
   await rm('dist', { recursive: true, force: true })
-  const { outputFiles } = await build({
-    entryPoints: entries,
+  const options = {
     outdir: 'dist',
     bundle: true,
-    splitting: true,
     format: 'esm',
     target: 'es2022',
     platform: 'neutral',
@@ -206,16 +205,22 @@ async function buildLibrary() {
     write: false,
     define: { __VERSION__: JSON.stringify(version) },
     logLevel: 'warning',
-  })
-  for (const { path, text } of outputFiles) {
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, relative('dist', path).startsWith('cli') ? text : pure(text))
+  }
+  const shared = await build({ ...options, entryPoints: entries, splitting: true })
+  const alone = await build({ ...options, entryPoints: command })
+  for (const [{ outputFiles }, change] of [
+    [shared, pure],
+    [alone, (text) => text],
+  ]) {
+    for (const { path, text } of outputFiles) {
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, change(text))
+    }
   }
   await chmod('dist/cli/main.js', 0o755)
   await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
   for (const [entry, source] of Object.entries(entries)) {
-    if (entry !== 'cli/main')
-      await writeFile(`dist/${entry}.d.ts`, `export * from './types/${source.slice(4, -3)}.js'\n`)
+    await writeFile(`dist/${entry}.d.ts`, `export * from './types/${source.slice(4, -3)}.js'\n`)
   }
   await writeFile('dist/worker.js', await workerScript())
   await writeFile('dist/worker.d.ts', 'export {}\n')

@@ -146,8 +146,7 @@ describe.skipIf(process.platform === 'win32')('folders of pictures', () => {
   it('are read with few file handles, all of them', () => {
     writePictures(join(folder, 'many'), 300)
     const { code, out } = shell(
-      // The command itself opens some fifty files at a time while it is loaded; the pictures of a batch are many more.
-      `ulimit -n 64; toeplitz ${training.join(' ')} --batch-size 250 --data many --out few-handles 2>&1`,
+      `ulimit -n 48; toeplitz ${training.join(' ')} --batch-size 250 --data many --out few-handles 2>&1`,
     )
     expect(out).not.toContain('skipped')
     expect(code).toBe(0)
