@@ -305,8 +305,8 @@ export interface RegionOptions {
 
 interface Regions extends Sampling, Required<RegionOptions> {}
 
-/** Points of an element in one direction that are looked at, at most. */
-const MOST_SAMPLES = 4096
+/** Points of all regions that are looked at, at most: what a region is told to be may be far larger than a map. */
+const MOST_SAMPLES = 2 ** 22
 
 /** Pixels and weights in one direction; undefined where a point lies outside of the map. */
 function edgeWeights(at: number, n: number): [low: number, high: number, t: number] | undefined {
@@ -336,6 +336,7 @@ const aligned = defineSampling<RegionOptions, Regions>('roiAlign', {
     const [rows, columns] = size
     const collected = new Collected()
     const shift = halfPixel ? 0.5 : 0
+    let points = 0
     for (let m = 0; m < (maps as ArrayLike<unknown>).length; m++) {
       const map = Number(maps?.[m])
       if (!(map >= 0 && map < N))
@@ -349,8 +350,9 @@ const aligned = defineSampling<RegionOptions, Regions>('roiAlign', {
       const [high, wide] = [height / rows, width / columns]
       const countOf = (pixels: number): number => Math.max(0, samples > 0 ? samples : Math.ceil(pixels))
       const [down, across] = [countOf(high), countOf(wide)]
-      if (!(down <= MOST_SAMPLES && across <= MOST_SAMPLES))
-        throw new ArgumentError(`roiAlign: region ${m} takes more than ${MOST_SAMPLES} points in a direction`)
+      points += down * across * rows * columns
+      if (!(points <= MOST_SAMPLES))
+        throw new ArgumentError(`roiAlign: the regions up to ${m} take more than ${MOST_SAMPLES} points of the maps`)
       const share = takesLargest ? 1 : 1 / Math.max(1, down * across)
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++) {

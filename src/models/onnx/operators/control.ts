@@ -5,8 +5,8 @@ import { tensor } from '../../../tensor/create.js'
 import type { AnyTensor } from '../../../tensor/tensor.js'
 import { need, numbersOf, type Meaning, type Rows } from '../row.js'
 
-/** Rounds that a loop without a number of them makes at most: one whose condition never fails would not end. */
-const MOST_ROUNDS = 2 ** 24
+/** Rounds that a loop makes at most: one whose condition never fails would not end. */
+const MOST_ROUNDS = 2 ** 16
 
 const If: Meaning = {
   since: 1,

@@ -9,7 +9,7 @@ import * as of from '../../../ops/transcendental.js'
 import { gather } from '../../../ops/places.js'
 import { tensor } from '../../../tensor/create.js'
 import type { DType } from '../../../tensor/dtype.js'
-import { checkAxis, showShape, sizeOf } from '../../../tensor/shape.js'
+import { checkAxis, checkSize, showShape, sizeOf } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { floats, need, optionalNumbers, type Given, type Meaning, type Rows } from '../row.js'
 import { plain, typeOf } from './elementwise.js'
@@ -174,6 +174,7 @@ const OneHot: Meaning = {
     const axis = node.int('axis', -1)
     return (inputs) => {
       const [depth = 0] = depthOf(need(inputs, 1))
+      checkSize([...need(inputs, 0).shape, depth], 'OneHot')
       return oneHot(need(inputs, 0), depth, need(inputs, 2), axis)
     }
   },

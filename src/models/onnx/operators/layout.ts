@@ -1,9 +1,17 @@
 /** What moves elements, makes them, and tells or changes shapes. */
-import { ArgumentError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
+import { ArgumentError, FormatError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
 import { cast } from '../../../ops/cast.js'
 import { broadcastTo, concat, pad, slice, transpose } from '../../../ops/layout.js'
 import { gather } from '../../../ops/places.js'
-import { broadcastShapes, checkAxis, checkShape, showShape, sizeOf, type Shape } from '../../../tensor/shape.js'
+import {
+  broadcastShapes,
+  checkAxis,
+  checkShape,
+  checkSize,
+  showShape,
+  sizeOf,
+  type Shape,
+} from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 
@@ -199,7 +207,9 @@ const Split: readonly Meaning[] = [
     inputs: [1, 2],
     lower(node) {
       const axis = node.int('axis', 0)
-      const count = node.int('num_outputs', node.node.outputs.length)
+      const count = node.node.outputs.length
+      if (node.int('num_outputs', count) !== count)
+        throw new FormatError(`num_outputs is ${node.int('num_outputs')}, and the node has ${count} outputs`)
       return (inputs) => {
         const x = need(inputs, 0)
         return split(x, axis, optionalNumbers(inputs, 1) ?? equalParts(x, axis, count))
@@ -423,6 +433,7 @@ export const layout: Rows = {
         const [a, b, c] = [start, limit, delta].map((x) => constantsOf(x)[0]) as [number, number, number]
         if (c === 0) throw new ArgumentError('a delta of 0 goes nowhere')
         const count = Math.max(0, Math.ceil((b - a) / c))
+        checkSize([count], 'Range')
         return tensor(
           Array.from({ length: count }, (_, i) => a + i * c),
           [count],

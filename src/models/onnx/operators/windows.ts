@@ -1,5 +1,5 @@
 /** Convolution and pooling. */
-import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
+import { FormatError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
 import {
   adaptiveAvgPool1d,
   adaptiveAvgPool2d,
@@ -39,6 +39,14 @@ const readWindows = (node: NodeReader): Windows => ({
   automatic: node.text('auto_pad', 'NOTSET', ['NOTSET', 'SAME_UPPER', 'SAME_LOWER', 'VALID']),
   pads: node.ints('pads'),
 })
+
+/** The same of a pool, which tells its kernel. */
+function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
+  const windows = readWindows(node)
+  const { kernel } = windows
+  if (!kernel) throw new FormatError("attribute 'kernel_shape' is missing")
+  return { ...windows, kernel }
+}
 
 /** A list with one number for each direction. */
 function perDirection(values: readonly number[] | undefined, directions: number, what: string): number[] {
@@ -211,7 +219,7 @@ const MaxPool: Meaning = {
   since: 1,
   inputs: [1, 1],
   lower(node) {
-    const windows = readWindows(node)
+    const windows = readPool(node)
     const ceil = node.flag('ceil_mode')
     const isColumnMajor = node.flag('storage_order')
     return (inputs) => {
@@ -265,7 +273,7 @@ const AveragePool: Meaning = {
   since: 1,
   inputs: [1, 1],
   lower(node) {
-    const windows = readWindows(node)
+    const windows = readPool(node)
     const ceil = node.flag('ceil_mode')
     const countIncludePad = node.flag('count_include_pad')
     if (windows.dilation?.some((step) => step !== 1))
