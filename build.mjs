@@ -189,6 +189,20 @@ const pure = (text) =>
     })
     .replace(/^(var [\w$]+ = )(?=(?:new )?(?!function\()[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
 
+/**
+ * The core's text is a file of its own, which index.js imports before all else, so that it comes first in what a bundler
+ * makes. Deflate writes one code for each 16,383 symbols: where it falls on base64 and on JavaScript, neither gets its own,
+ * and a bundle with the core in its middle is 2.1 kB larger.
+ */
+const coreText = './chunks/strict.js'
+const coreApart = {
+  name: 'core apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/generated\/strict\.js$/ }, () => ({ path: coreText, external: true }))
+  },
+}
+const coreFirst = (text) => text.replace(/^([\s\S]*?)(import \w+ from "\.\/chunks\/strict\.js";\n)/, '$2$1')
+
 async function buildLibrary() {
   const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
   await rm('dist', { recursive: true, force: true })
@@ -206,10 +220,10 @@ async function buildLibrary() {
     define: { __VERSION__: JSON.stringify(version) },
     logLevel: 'warning',
   }
-  const shared = await build({ ...options, entryPoints: entries, splitting: true })
+  const shared = await build({ ...options, entryPoints: entries, splitting: true, plugins: [coreApart] })
   const alone = await build({ ...options, entryPoints: command })
   for (const [{ outputFiles }, change] of [
-    [shared, pure],
+    [shared, (text) => coreFirst(pure(text))],
     [alone, (text) => text],
   ]) {
     for (const { path, text } of outputFiles) {
@@ -217,6 +231,10 @@ async function buildLibrary() {
       await writeFile(path, change(text))
     }
   }
+  await writeFile(
+    `dist/${coreText}`,
+    await readFile(`${generated}/strict.ts`, 'utf8').then((text) => text.replace(' as string', '')),
+  )
   await chmod('dist/cli/main.js', 0o755)
   await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
   for (const [entry, source] of Object.entries(entries)) {
