@@ -18,17 +18,23 @@ interface Recent<T> {
   readonly problem: T
 }
 
+/** Problems that are found by looking at one after another: a step of training asks an operation for about so many. */
+const LATEST = 8
+
 /** The problems of one operation. */
 export class Recall<T extends { readonly d: unknown }> {
   // Weights, and results of operations, keep their shape: the last call with one is found by it.
   readonly #recent = new WeakMap<Shape, Recent<T>>()
+  // What is made anew for each call, such as a batch or a reshape, has a shape of its own each time.
+  readonly #latest: Recent<T>[] = []
+  #next = 0
 
   /** The problem of these inputs and options, if it is kept. */
   find(inputs: Inputs, options: unknown): T | undefined {
     const owner = ownerOf(inputs)
     const last = owner && this.#recent.get(owner)
-    if (!last || !(last.own ? last.options === options : same(last.options, options, inputs))) return undefined
-    return sameShapes(last, inputs) ? last.problem : undefined
+    if (last && isSame(last, inputs, options)) return last.problem
+    return this.#latest.find((each) => isSame(each, inputs, options))?.problem
   }
 
   /** Keeps a problem for the next call with such inputs and options. */
@@ -37,13 +43,15 @@ export class Recall<T extends { readonly d: unknown }> {
     const own = problem.d === options
     const kept = own ? options : copy(options, inputs)
     if (owner && kept !== Unknown) {
-      this.#recent.set(owner, {
+      const recent = {
         shapes: Object.values(inputs).map((input) => input?.shape),
         types: Object.values(inputs).map((input) => input?.dtype),
         options: kept,
         own,
         problem,
-      })
+      }
+      this.#recent.set(owner, recent)
+      this.#latest[this.#next++ % LATEST] = recent
     }
     return problem
   }
@@ -55,6 +63,9 @@ function ownerOf(inputs: Inputs): Shape | undefined {
   for (const name in inputs) owner = inputs[name]?.shape ?? owner
   return owner
 }
+
+const isSame = (recent: Recent<unknown>, inputs: Inputs, options: unknown): boolean =>
+  sameShapes(recent, inputs) && (recent.own ? recent.options === options : same(recent.options, options, inputs))
 
 function sameShapes({ shapes, types }: Recent<unknown>, inputs: Inputs): boolean {
   let i = 0

@@ -1,5 +1,6 @@
 /** What an operation keeps of a call must be what the next one asks for. */
 import { beforeAll, describe, expect, it } from 'vitest'
+import { Recall } from '../../src/autodiff/recall.js'
 import { vjp } from '../../src/autodiff/vjp.js'
 import {
   add,
@@ -17,6 +18,7 @@ import {
 import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { normal, tensor } from '../../src/tensor/create.js'
+import type { Shape } from '../../src/tensor/shape.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 
 beforeAll(() => init())
@@ -105,5 +107,24 @@ describe('a gradient', () => {
       const dy = expected.value
       expect(bits(given.pullback(dy)[0]!)).toEqual(bits(expected.pullback(dy)[0]!))
     })
+  })
+})
+
+describe('what is kept', () => {
+  const shapeOf = (n: number): Shape => [n, 3]
+  const x = (n: number): { readonly x: { readonly shape: Shape; readonly dtype: string } } => ({
+    x: { shape: shapeOf(n), dtype: 'float32' },
+  })
+
+  it('is found for shapes that were made anew, the last eight of them, and for no other options or types', () => {
+    const recall = new Recall<{ readonly d: number }>()
+    for (let n = 1; n <= 10; n++) recall.keep(x(n), { axis: 1 }, { d: n })
+    expect(recall.find(x(3), { axis: 1 })).toEqual({ d: 3 })
+    expect(recall.find(x(10), { axis: 1 })).toEqual({ d: 10 })
+    expect(recall.find(x(2), { axis: 1 })).toBeUndefined()
+    expect(recall.find(x(11), { axis: 1 })).toBeUndefined()
+    expect(recall.find(x(10), { axis: 0 })).toBeUndefined()
+    expect(recall.find({ x: { shape: shapeOf(10), dtype: 'int32' } }, { axis: 1 })).toBeUndefined()
+    expect(recall.find({ x: x(10).x, bias: x(1).x }, { axis: 1 })).toBeUndefined()
   })
 })
