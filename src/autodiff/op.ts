@@ -202,6 +202,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
         return planner.note({
           name,
           inputs,
+          described: d,
           list,
           shape,
           dtype,

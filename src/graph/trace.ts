@@ -39,6 +39,8 @@ export interface Node {
   readonly name: string
   /** By the name of the operand; undefined where it is left out. */
   readonly inputs: ReadonlyMap<string, Value | undefined>
+  /** What the definition of the operation made of shapes and options. */
+  readonly described: unknown
   readonly list: CallList
   readonly out: Value
   readonly shape: readonly number[]
@@ -122,12 +124,12 @@ export class Trace implements Planner {
   opaque(name: string, inputs: Readonly<Record<string, Tensor>>, shape: Shape, workspace: number): Tensor {
     const list = new CallList()
     list.block(workspace)
-    const noted = { name, inputs, list, shape, dtype: 'float32', scratch: new Map(), rectified: undefined } as const
-    return this.#note(noted, true) as Tensor
+    const noted = { name, inputs, described: undefined, list, shape, scratch: new Map(), rectified: undefined }
+    return this.#note({ ...noted, dtype: 'float32' }, true) as Tensor
   }
 
   #note(
-    { name, inputs, list, shape, dtype, scratch, rectified, affine, scaled }: PlannedOperation,
+    { name, inputs, described, list, shape, dtype, scratch, rectified, affine, scaled }: PlannedOperation,
     opaque: boolean,
   ): AnyTensor {
     const { owner } = this
@@ -145,7 +147,7 @@ export class Trace implements Planner {
     const out = undefined as unknown as Value
     const node: { -readonly [key in keyof Node]: Node[key] } =
       // prettier-ignore
-      { name, inputs: read, shapes, list, shape, dtype, scratch: bytes, rectified, affine, scaled, owner, opaque, out }
+      { name, inputs: read, described, shapes, list, shape, dtype, scratch: bytes, rectified, affine, scaled, owner, opaque, out }
     node.out = { size: y.size, dtype, node, input: undefined, constant: undefined }
     this.nodes.push(node)
     this.#values.set(y.storage, node.out)

@@ -100,6 +100,12 @@ export class Program {
     return new Map(this.#model.parameters)
   }
 
+  /** Everything that the program keeps, by the names that it has in the file. @internal */
+  namedConstants(): ReadonlyMap<string, AnyTensor> {
+    this.#live()
+    return this.#model.constants
+  }
+
   #live(): void {
     if (this.#disposed)
       throw new DisposedError(`${this.#model.name}: the program was used after it was disposed; load it again`)
@@ -301,6 +307,8 @@ export class Program {
     inputs: readonly (AnyTensor | undefined)[],
     context: NodeContext,
   ): readonly AnyTensor[] {
+    const planner = openPlanner()
+    if (planner) planner.owner = node.name
     try {
       return scope(() => node.compute(inputs, { ...context, stream: dropoutStream(context.stream + place) }))
     } catch (error) {

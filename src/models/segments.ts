@@ -73,7 +73,6 @@ export function planSegment(
         const made = new Set<string>()
         for (; end < nodes.length; end++) {
           const node = nodes[end] as ImportedNode
-          trace.owner = node.name
           let given: readonly AnyTensor[]
           try {
             given = runNode(

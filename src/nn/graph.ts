@@ -180,6 +180,11 @@ export class Graph {
     if (this.#known) this.#check(this.#known)
   }
 
+  /** Inputs by name, with their extents but the batch; null where the first forward pass tells. */
+  get inputs(): Readonly<Record<string, Shape | null>> {
+    return Object.fromEntries(this.#inputs)
+  }
+
   /** Shape of the first input without the batch, once it is known. */
   get input(): Shape | undefined {
     return [...this.#inputs.values()][0] ?? undefined

@@ -7,7 +7,7 @@ import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { dropoutStream } from '../tensor/streams.js'
-import { owned, Tensor } from '../tensor/tensor.js'
+import { openPlanner, owned, Tensor } from '../tensor/tensor.js'
 import type { ForwardContext, Layer } from './layer.js'
 import type { Shapes, Step } from './schedule.js'
 
@@ -25,11 +25,13 @@ export function runLayers(
   tracer?: Trace,
 ): Values {
   const values = new Map(given)
+  const planner = openPlanner()
   for (const { node, last, place, relu } of steps) {
     const stream = dropoutStream(context.step * nodes + place)
     const read = node.inputs.map((name) => values.get(name) as Tensor) as [Tensor, ...Tensor[]]
     const [first, ...others] = read
     let y: Tensor
+    if (planner) planner.owner = node.name
     if (tracer) y = note(tracer, node.name, node.layer, read, { ...context, stream })
     else if (relu === 'done') y = first
     else y = node.layer.forward(first, { ...context, stream, relu: relu === 'here' }, ...others)
@@ -56,7 +58,6 @@ function note(
   read: readonly [Tensor, ...Tensor[]],
   context: ForwardContext,
 ): Tensor {
-  tracer.owner = name
   const [first, ...others] = read
   const [batch = 1, ...input] = first.shape
   let y: Tensor

@@ -144,7 +144,8 @@ const normalSlope = slope<void>('geluGradient', {
   },
 })
 
-const cubicUnit = unary<void>('gelu', {
+/** Its option tells it from the other. */
+const cubicUnit = unary<'tanh'>('gelu', {
   forward: (list, y, x, size) => list.call('gelu_tanh_fwd', size, HEAVY, y, x),
   keeps: 'x',
   gradient: (dy, x) => cubicSlope(dy, x),
@@ -174,7 +175,7 @@ export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}):
   checkKeys('gelu', options, geluNames)
   const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
-  if (approximate === 'tanh') return cubicUnit(x)
+  if (approximate === 'tanh') return cubicUnit(x, approximate)
   throw new ArgumentError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
 })
 

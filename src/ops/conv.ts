@@ -84,6 +84,8 @@ export interface Conv {
   readonly yShape: Shape
   readonly bias: BiasKind
   readonly algorithm: ConvAlgorithm | 'auto'
+  /** Whether relu is part of it. */
+  readonly relu?: boolean
 }
 
 /** Options that are no tensors, of the window alone. */
@@ -318,8 +320,10 @@ type Asked = ConvSettings | Conv
 function defineConv(name: string, directions: number, relu: 'none' | 'fused'): Op<Operands, Asked> {
   return defineOp(name, {
     optional: ['bias'],
-    infer: ({ x, w, bias }: Operands, asked: Asked): Conv =>
-      'problem' in asked ? asked : describeConv(name, directions, x.shape, w.shape, asked, bias?.shape),
+    infer: ({ x, w, bias }: Operands, asked: Asked): Conv => {
+      const conv = 'problem' in asked ? asked : describeConv(name, directions, x.shape, w.shape, asked, bias?.shape)
+      return relu === 'none' ? conv : { ...conv, relu: true }
+    },
     output: ({ yShape }) => yShape,
     prepare: (list, conv) => {
       listPass(list, conv, { pass: 'fwd', relu, names: ['x', 'w'] })

@@ -38,6 +38,9 @@ export interface Pool {
   readonly pixels: number
   /** Time that one map takes, in ns. */
   readonly work: number
+  /** What the record tells. */
+  readonly axes: readonly Axis[]
+  readonly countPadding: boolean
   /** PoolShape of assembly/ops/pool/shape.ts. */
   readonly record: Int32Array
 }
@@ -58,8 +61,8 @@ export interface Divisor {
   readonly scaleUp?: boolean
 }
 
-/** One direction. */
-interface Axis {
+/** The windows along one direction. */
+export interface Axis {
   readonly n: number
   /** 0: adaptive. */
   readonly kernel: number
@@ -135,6 +138,8 @@ export function makePool(
     inputPixels,
     pixels,
     work: LIGHT * (inputPixels + pixels * window),
+    axes,
+    countPadding,
     record: Int32Array.of(...numeratorBits, countPadding ? 1 : 0, ...three.flatMap((axis) => [...encodeAxis(axis)])),
   }
 }

@@ -173,6 +173,8 @@ export interface Planner {
 export interface PlannedOperation {
   readonly name: string
   readonly inputs: PlannedInputs
+  /** What `infer` of its definition made of shapes and options. */
+  readonly described: unknown
   readonly list: CallList
   readonly shape: Shape
   readonly dtype: DType

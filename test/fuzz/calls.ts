@@ -192,6 +192,7 @@ const files: Record<string, Json[][]> = {
   decodeModelFile: [['{}', 'name']],
   loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
   loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
+  saveOnnx: [[tag('model'), { opset: 17 }]],
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],

@@ -92,6 +92,18 @@ describe('the slim entry', () => {
   })
 })
 
+describe('models from elsewhere', () => {
+  const adds = async (names: string): Promise<number> => {
+    const whole = await bundle(`export * from 'toeplitz'; export { ${names} } from 'toeplitz/onnx'`, true)
+    return kilobytes(whole) - kilobytes(await bundle(`export * from 'toeplitz'`, true))
+  }
+
+  it('of ONNX add at most 45 kB, and at most 8 kB more where they are saved', async () => {
+    expect(await adds('loadOnnx')).toBeLessThanOrEqual(45)
+    expect(await adds('loadOnnx, saveOnnx')).toBeLessThanOrEqual(53)
+  })
+})
+
 describe('a bundle of conv2d alone', () => {
   const used = new Set(['runtime', 'tensor', 'autodiff', 'plan', 'ops'].flatMap((room) => declaredBy(room)))
   const unused = ['formats', 'graph', 'nn', 'optim', 'train', 'zoo', 'data', 'io', 'vision']

@@ -6,6 +6,7 @@ import { concat, slice, transpose } from '../../../ops/layout.js'
 import { mean } from '../../../ops/reduce.js'
 import { logSoftmax, softmax } from '../../../ops/softmax.js'
 import { batchNorm, localResponseNorm } from '../../../ops/norm.js'
+import { gather } from '../../../ops/places.js'
 import { broadcastTo } from '../../../ops/layout.js'
 import { broadcastShapes, checkAxis, sameShape, showShape, sizeOf } from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
@@ -251,6 +252,19 @@ export const sums: Rows = {
       beta: node.float('beta', 0.75),
       k: node.float('bias', 1),
     }
-    return (inputs) => localResponseNorm(floats(inputs, 0), options)
+    return (inputs) => {
+      const x = floats(inputs, 0)
+      if (options.size % 2 !== 0 || x.ndim < 2) return localResponseNorm(x, options)
+      // An even window lies one channel further on than ours does: it is ours of the channels in the other order.
+      return scope(() => {
+        const C = x.shape[1] as number
+        const order = tensor(
+          Array.from({ length: C }, (_, c) => C - 1 - c),
+          [C],
+          { dtype: 'int64' },
+        )
+        return gather(localResponseNorm(gather(x, order, 1), options), order, 1)
+      })
+    }
   }),
 }
