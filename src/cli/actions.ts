@@ -1,6 +1,7 @@
 /** What the commands are asked for, as it was typed and read, and what a process ends with. */
 import type { PictureLimits } from '../formats/limits.js'
-import type { Values } from './options.js'
+import type { Fit } from '../io/planar.js'
+import type { NamedShapes, Values } from './options.js'
 import type { TrainSettings } from './settings.js'
 
 export interface TrainOptions extends TrainSettings {
@@ -13,6 +14,29 @@ export interface TrainOptions extends TrainSettings {
 export interface SummaryOptions {
   readonly json: boolean
   readonly debug: boolean
+}
+
+/** Options of the commands that look at a model, with extents of the inputs of one of another library. */
+export interface InspectOptions extends SummaryOptions {
+  readonly shape?: NamedShapes
+}
+
+/** Options of `toeplitz run`. */
+export interface RunOptions extends SummaryOptions, Required<PictureLimits> {
+  /** `name=path`, or a path alone. */
+  readonly input: readonly string[]
+  /** Names of values; of none all outputs. */
+  readonly output: readonly string[]
+  readonly top?: number
+  readonly labels?: string
+  readonly save?: string
+  readonly fit: Fit
+  readonly order: 'rgb' | 'bgr'
+  readonly resize?: number
+  /** Left out, 1/255, and 1 where the model takes bytes. */
+  readonly scale?: number
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
 }
 
 /** Options of the commands that give pictures to a trained model; larger pictures than the limits are not read. */
@@ -33,7 +57,7 @@ export type EvaluateOptions = PicturesOptions & Pick<TrainSettings, 'strict' | '
 /** Which pass `toeplitz explain` is about. */
 export const explainPasses = ['forward', 'input-gradient', 'weight-gradient', 'all'] as const
 
-export interface ExplainOptions extends SummaryOptions {
+export interface ExplainOptions extends InspectOptions {
   /** Inputs that are computed together. */
   readonly batch: number
   readonly pass: (typeof explainPasses)[number]

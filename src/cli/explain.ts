@@ -2,8 +2,9 @@
 import type { LayerExplanation, PassExplanation } from '../nn/explain.js'
 import { init } from '../runtime/embedded.js'
 import { showShape } from '../tensor/shape.js'
-import { modelNamed } from './trained.js'
 import type { ExplainOptions } from './actions.js'
+import { UsageError } from './errors.js'
+import { withModel } from './foreign.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
 
 /** The passes by what they are called on the command line. */
@@ -17,21 +18,25 @@ const passNames: Readonly<Record<ExplainOptions['pass'], readonly PassExplanatio
 /** The action behind `toeplitz explain`. */
 export async function explainCommand(
   name: string,
-  { batch, pass, json }: ExplainOptions,
+  { batch: asked, pass, json, shape }: ExplainOptions,
   { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<undefined> {
   await init()
-  const model = await modelNamed(name)
-  const { layers } = model.explain(undefined, { batch })
-  model.dispose()
+  const { layers, batch } = await withModel(name, shape, {
+    own: (model) => model.explain(undefined, { batch: asked }),
+    foreign: (program, shapes) => {
+      if (asked !== 1) throw new UsageError(`--batch: the inputs of ${name} have their batch in --shape`)
+      return program.explain(shapes)
+    },
+  })
   const wanted = passNames[pass]
-  const asked = layers.map((layer) => ({
+  const shown = layers.map((layer) => ({
     ...layer,
     passes: layer.passes.filter((one) => wanted.includes(one.pass)),
   }))
   const out = outputTo(stdout)
-  if (json) out.json({ layers: asked, batch })
-  else out.text(table(asked, batch))
+  if (json) out.json({ layers: shown, batch })
+  else out.text(table(shown, batch))
 }
 
 const HEAD = ['layer', 'input', 'pass', 'algorithm', 'ms', 'next best', 'ms'] as const

@@ -61,6 +61,31 @@ export function parseFraction(text: string): number {
   return value
 }
 
+/** Adds to a list what an option is given each time that it is typed. */
+export const collect = (text: string, before: readonly string[]): string[] => {
+  if (text === '') throw new InvalidArgumentError('It must not be empty.')
+  return [...before, text]
+}
+
+/** Numbers between commas, such as 0.485,0.456,0.406. */
+export function parseNumbers(text: string): number[] {
+  const numbers = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
+  if (numbers.every(Number.isFinite)) return numbers
+  throw new InvalidArgumentError(`It must be a number, or one for each channel between commas, such as 0.5,0.5,0.5.`)
+}
+
+/** Names of inputs and their extents. */
+export type NamedShapes = Readonly<Record<string, readonly number[]>>
+
+/** Extents, as in 1,3,224,224, or with the name of an input before them, as in image=1,3,224,224; '' stands for the only one. */
+export function collectShapes(text: string, before: NamedShapes = {}): NamedShapes {
+  const [, name = '', extents = ''] = /^(?:(.*)=)?([\d,]+)$/.exec(text) ?? []
+  const shape = extents.split(',').map((part) => (part === '' ? Number.NaN : Number(part)))
+  if (extents === '' || !shape.every((extent) => Number.isSafeInteger(extent)))
+    throw new InvalidArgumentError('It must be extents between commas, such as 1,3,224,224 or image=1,3,224,224.')
+  return { ...before, [name]: shape }
+}
+
 export function parsePath(text: string): string {
   if (text.trim() === '' || text.includes('\0')) throw new InvalidArgumentError('It must be the path of a folder.')
   return text

@@ -10,7 +10,9 @@ import {
   explainPasses,
   type EvaluateOptions,
   type ExplainOptions,
+  type InspectOptions,
   type PredictOptions,
+  type RunOptions,
   type SearchOptions,
 } from './actions.js'
 import { packageVersion } from './assets.js'
@@ -21,14 +23,19 @@ import { evaluateCommand } from './evaluate.js'
 import { explainCommand } from './explain.js'
 import {
   choiceOf,
+  collect,
+  collectShapes,
   parseNonNegativeInteger,
+  parseNumbers,
   parsePath,
   parsePositiveInteger,
+  parsePositiveNumber,
   parseThreads,
   parseValues,
   settingParsers as parsers,
 } from './options.js'
 import { predictCommand } from './predict.js'
+import { runCommand } from './runModel.js'
 import { searchCommand } from './search.js'
 import { evaluationBatch, optimizerNames, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
 import { summaryCommand } from './summary.js'
@@ -43,6 +50,7 @@ export const commands = {
   evaluate: evaluateCommand,
   summary: summaryCommand,
   explain: explainCommand,
+  run: runCommand,
 } as const
 
 /** What takes the place of the commands. A returned number is the exit code (130 after an interrupt); undefined means 0. */
@@ -91,6 +99,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
   addEvaluate(program, actions)
   addSummary(program, actions)
   addExplain(program, actions)
+  addRun(program, actions)
   program.addHelpText(
     'after',
     `
@@ -103,6 +112,7 @@ Examples:
   $ toeplitz evaluate runs/convnet-photos photos/test
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
+  $ toeplitz run model.onnx --input cat.jpg --top 5
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 output no longer read.`,
   )
@@ -340,17 +350,27 @@ Examples:
 }
 
 const anyModel =
-  'model.safetensors or model.json of a model, the folder with it, a .json file with an architecture, or the name of one'
+  'model.safetensors or model.json of a model, the folder with it, a .json file with an architecture, the name of one, or an .onnx file'
+
+/** Extents of inputs that a file leaves open. */
+const shapeOption = (): Option =>
+  new Option('--shape <extents>', "of an .onnx file's input, where they may vary (default: 1 each)").argParser(
+    collectShapes,
+  )
 
 function addSummary(program: Command, actions: CliActions): void {
   program
     .command('summary')
     .description('list the layers of a model: output, parameters, operations')
     .argument('<model>', anyModel)
+    .addOption(shapeOption())
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nExample:\n  $ toeplitz summary convnet --json')
-    .action(async (model: string, _options: unknown, command: Command) => {
-      await actions.summary(model, flags(command))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ toeplitz summary convnet --json\n  $ toeplitz summary model.onnx --shape 1,3,224,224',
+    )
+    .action(async (model: string, options: Pick<InspectOptions, 'shape'>, command: Command) => {
+      await actions.summary(model, { ...options, ...flags(command) })
     })
 }
 
@@ -360,6 +380,7 @@ function addExplain(program: Command, actions: CliActions): void {
     .description('say which algorithm computes each convolutional layer, and what it and the next best would cost')
     .argument('<model>', anyModel)
     .option('--batch <count>', 'inputs that are computed together', parsePositiveInteger, 1)
+    .addOption(shapeOption())
     .addOption(
       new Option('--pass <name>', `pass: ${explainPasses.join(', ')}`)
         .argParser(choiceOf(explainPasses))
@@ -373,8 +394,57 @@ Examples:
   $ toeplitz explain vgg16
   $ toeplitz explain convnet --batch 128 --pass all`,
     )
-    .action(async (model: string, { batch, pass }: Pick<ExplainOptions, 'batch' | 'pass'>, command: Command) => {
-      await actions.explain(model, { batch, pass, ...flags(command) })
+    .action(async (model: string, options: Pick<ExplainOptions, 'batch' | 'pass' | 'shape'>, command: Command) => {
+      await actions.explain(model, { ...options, ...flags(command) })
+    })
+}
+
+function addRun(program: Command, actions: CliActions): void {
+  program
+    .command('run')
+    .description('run a model of another library on a picture, or on arrays of NumPy')
+    .argument('<model>', 'an .onnx file')
+    .option('--input <file>', 'a PNG, JPEG or .npy file; of several inputs name=file, once for each', collect, [])
+    .option('--output <name>', 'a value of the model, once for each that is wanted (default: its outputs)', collect, [])
+    .option('--top <count>', 'print the largest values of an output, with their places', parsePositiveInteger)
+    .option('--labels <file>', 'names of the classes for --top, one in each line', parsePath)
+    .option('--save <file>', 'write the output as .npy; of several each under its name', parsePath)
+    .addOption(
+      new Option('--fit <name>', `how a picture comes to the model's size: ${fits.join(', ')}`)
+        .argParser(choiceOf(fits))
+        .default('cover'),
+    )
+    .option(
+      '--resize <pixels>',
+      'length of the shorter side of which the middle is taken, such as 256',
+      parsePositiveInteger,
+    )
+    .addOption(
+      new Option('--order <name>', 'order of the colours: rgb, bgr').argParser(choiceOf(['rgb', 'bgr'])).default('rgb'),
+    )
+    .option('--scale <factor>', 'of the pixels, 0 to 255 (default: 1/255, and 1 for bytes)', parsePositiveNumber)
+    .option(
+      '--mean <numbers>',
+      'what is taken off the scaled pixels, one number or one for each channel',
+      parseNumbers,
+      [0],
+    )
+    .option('--std <numbers>', 'what they are then divided by', parseNumbers, [1])
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
+    .option('--json', 'print one JSON array with every value')
+    .addHelpText(
+      'after',
+      `
+What is done to a picture is said on stderr.
+
+Examples:
+  $ toeplitz run resnet18.onnx --input cat.jpg --resize 256 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --top 5
+  $ toeplitz run model.onnx --input x.npy --save y.npy
+  $ toeplitz run model.onnx --input left=a.npy --input right=b.npy --output features --json`,
+    )
+    .action(async (model: string, options: RunOptions, command: Command) => {
+      await actions.run(model, { ...options, ...flags(command) })
     })
 }
 

@@ -1,19 +1,20 @@
-/** `toeplitz summary`: the layers of a model file, or of an architecture by name. */
+/** `toeplitz summary`: the layers of a model file, of an architecture by name, or the nodes of a model of another library. */
 import { init } from '../runtime/embedded.js'
-import { modelNamed } from './trained.js'
-import type { SummaryOptions } from './actions.js'
+import type { InspectOptions } from './actions.js'
+import { withModel } from './foreign.js'
 import { outputTo, type CliStreams } from './terminal.js'
 
 /** The action behind `toeplitz summary`. */
 export async function summaryCommand(
   name: string,
-  { json }: SummaryOptions,
+  { json, shape }: InspectOptions,
   { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<undefined> {
   await init()
-  const model = await modelNamed(name)
-  const summary = model.summary()
-  model.dispose()
+  const summary = await withModel(name, shape, {
+    own: (model) => model.summary(),
+    foreign: (program, shapes) => program.summary(shapes),
+  })
   const out = outputTo(stdout)
   if (json) out.json(summary)
   else out.text(summary.toString())

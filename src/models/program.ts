@@ -17,8 +17,9 @@ import {
 } from '../tensor/tensor.js'
 import { dropoutStream } from '../tensor/streams.js'
 import { Lru } from './lru.js'
-import { summarizeProgram, type ProgramSummary } from './summary.js'
-import { disposeSegment, keyOf, planSegment, type NamedTensors, type Segment } from './segments.js'
+import type { Explanation } from '../nn/explain.js'
+import { explainProgram, summarizeProgram, type ProgramSummary } from './summary.js'
+import { disposeSegment, keyOf, planSegment, type NamedTensors, type RunNode, type Segment } from './segments.js'
 import type { ImportedModel, ImportedNode, NodeContext, ProgramValue } from './imported.js'
 
 /** Segments that are kept: of the shapes that were met last. */
@@ -153,17 +154,34 @@ export class Program {
    */
   summary(shapes: Readonly<Record<string, Shape>> = {}): ProgramSummary {
     checkCount('summary', 1, arguments)
+    return summarizeProgram(this.#model, this.#shapes('summary', shapes), this.#inUse)
+  }
+
+  /**
+   * Which algorithms compute the convolutions for inputs of these shapes, as those of `summary`, what the others would cost, and why some
+   * cannot be; `toString()` is a table.
+   * @throws ShapeError where an input's shape is not known or does not fit
+   */
+  explain(shapes: Readonly<Record<string, Shape>> = {}): Explanation {
+    checkCount('explain', 1, arguments)
+    return explainProgram(this.#model, this.#shapes('explain', shapes), this.#inUse)
+  }
+
+  /** Computes a node as outside of training. */
+  readonly #inUse: RunNode = (node, index, inputs) =>
+    this.#compute(node, index, inputs, { training: false, seed: 0, stream: 0 })
+
+  /** Shapes of all inputs: those that are given, and 1 where others may vary. */
+  #shapes(what: string, shapes: Readonly<Record<string, Shape>>): ReadonlyMap<string, Shape> {
     this.#live()
-    checkKeys('summary', shapes, Object.fromEntries(this.inputs.map(({ name }) => [name, 0])))
-    const all = new Map(
+    checkKeys(what, shapes, Object.fromEntries(this.inputs.map(({ name }) => [name, 0])))
+    return new Map(
       this.inputs.map(({ name, shape }) => {
         const own = shapes[name] ?? shape?.map((extent) => (typeof extent === 'number' ? extent : 1))
-        if (!own) throw new ArgumentError(`summary: the file does not tell the shape of '${name}'; give it`)
-        return [name, checkShape(own, `summary: '${name}'`, 0)] as const
+        if (!own) throw new ArgumentError(`${what}: the file does not tell the shape of '${name}'; give it`)
+        return [name, checkShape(own, `${what}: '${name}'`, 0)] as const
       }),
     )
-    const context = { training: false, seed: 0, stream: 0 }
-    return summarizeProgram(this.#model, all, (node, index, inputs) => this.#compute(node, index, inputs, context))
   }
 
   /** A program of the same weights that ends at a value: its features, for another task. @throws ShapeError where there is none */

@@ -5,6 +5,9 @@ import { showShape, type Shape } from '../tensor/shape.js'
 import { planning, scope, UnplannedError, type AnyTensor } from '../tensor/tensor.js'
 import { visible } from '../runtime/text.js'
 import type { ImportedModel } from './imported.js'
+import { Explanation, explainLayer } from '../nn/explain.js'
+import { notation } from '../nn/notation.js'
+import type { Conv } from '../ops/conv.js'
 import type { RunNode } from './segments.js'
 
 /** A value that a node gives. */
@@ -70,12 +73,13 @@ export class ProgramSummary {
   }
 }
 
-/** What the nodes give for inputs of these shapes, as far as that depends on no numbers. */
-export function summarizeProgram(
+/** What a pass for inputs of these shapes notes, and what is known of the values that nodes give, as far as that depends on no numbers. */
+function noted<T>(
   model: ImportedModel,
   shapes: ReadonlyMap<string, Shape>,
   runNode: RunNode,
-): ProgramSummary {
+  look: (trace: Trace, told: ReadonlyMap<string, SummaryValue>) => T,
+): T {
   const trace = new Trace()
   const told = new Map<string, SummaryValue>()
   try {
@@ -102,22 +106,63 @@ export function summarizeProgram(
         })
       })
     })
+    return look(trace, told)
   } finally {
     for (const constant of trace.constants) constant.dispose()
   }
+}
+
+/** What the nodes give for inputs of these shapes. */
+export function summarizeProgram(
+  model: ImportedModel,
+  shapes: ReadonlyMap<string, Shape>,
+  runNode: RunNode,
+): ProgramSummary {
   const counted = new Set<string>()
-  return new ProgramSummary(
-    model.nodes.map(({ name, operator, inputs, outputs }) => ({
-      name,
-      operator,
-      outputs: outputs
-        .filter((output) => output !== '')
-        .map((output) => told.get(output) ?? { name: output, dtype: undefined, shape: undefined }),
-      parameters: inputs.reduce((sum, input) => {
-        const weights = counted.has(input) ? undefined : model.parameters.get(input)
-        if (weights) counted.add(input)
-        return sum + (weights?.size ?? 0)
-      }, 0),
-    })),
+  return noted(
+    model,
+    shapes,
+    runNode,
+    (_, told) =>
+      new ProgramSummary(
+        model.nodes.map(({ name, operator, inputs, outputs }) => ({
+          name,
+          operator,
+          outputs: outputs
+            .filter((output) => output !== '')
+            .map((output) => told.get(output) ?? { name: output, dtype: undefined, shape: undefined }),
+          parameters: inputs.reduce((sum, input) => {
+            const weights = counted.has(input) ? undefined : model.parameters.get(input)
+            if (weights) counted.add(input)
+            return sum + (weights?.size ?? 0)
+          }, 0),
+        })),
+      ),
   )
+}
+
+/** Which algorithms compute the convolutions for inputs of these shapes. */
+export function explainProgram(
+  model: ImportedModel,
+  shapes: ReadonlyMap<string, Shape>,
+  runNode: RunNode,
+): Explanation {
+  return noted(model, shapes, runNode, ({ nodes }) => {
+    const convolutions = nodes.flatMap(({ name, owner, described, shapes: read }) => {
+      const transposed = name.startsWith('convTranspose')
+      if (!transposed && !/^conv\dd$/.test(name)) return []
+      const { problem, algorithm } = described as Conv
+      const { kernel, stride, dilation, groups, lo, hi, K, C } = problem
+      const short = (list: readonly number[]): number | readonly number[] =>
+        list.every((item) => item === list[0]) ? (list[0] as number) : list
+      const options = { padding: short([...lo, ...hi]), stride: short(stride), dilation: short(dilation), groups }
+      const text = notation(transposed ? 'convT' : 'conv', options, [kernel, transposed ? C : K])
+      const [N = 1, ...input] = read.get('x') as Shape
+      return [{ N, layer: explainLayer(owner, text, input, { problem, algorithm, transposed }) }]
+    })
+    return new Explanation(
+      convolutions.map(({ layer }) => layer),
+      convolutions[0]?.N ?? 1,
+    )
+  })
 }

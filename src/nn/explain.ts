@@ -45,14 +45,15 @@ const passes: readonly (readonly [PassExplanation['pass'], plain: ConvPass, tran
   ['weight gradient', 'dw', 'dw'],
 ]
 
+/** `layer` is its notation; `input` has no batch. */
 export function explainLayer(
   name: string,
-  layer: Layer,
+  layer: string,
   input: Shape,
   { problem, algorithm, transposed }: LayerConvolution,
 ): LayerExplanation {
   return {
-    layer: layer.describe(),
+    layer,
     name,
     input,
     passes: passes.map(([pass, plain, adjoint]) => {
@@ -78,7 +79,7 @@ export function explain(layer: Layer, input: Shape, options: { readonly batch?: 
   if (!convolution) {
     throw new ArgumentError(`explain: ${layer.describe()} has one algorithm; give a convolutional layer`)
   }
-  return new Explanation([explainLayer('', layer, input, convolution)], N)
+  return new Explanation([explainLayer('', layer.describe(), input, convolution)], N)
 }
 
 /** What {@link explain} tells: data, and with `toString()` a table for each layer. */

@@ -514,7 +514,7 @@ export class Graph {
     const layers = this.nodes.flatMap(({ name, layer, inputs }) => {
       const read = shapes.get(inputs[0] as string) as Shape
       const convolution = layer.convolution(N, read)
-      return convolution ? [explainLayer(name, layer, read, convolution)] : []
+      return convolution ? [explainLayer(name, layer.describe(), read, convolution)] : []
     })
     return new Explanation(layers, N)
   }

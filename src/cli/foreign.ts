@@ -1,0 +1,80 @@
+/** Models of other libraries, as commands are given them. */
+import { dirname, join } from 'node:path'
+import { readOnnx, type OnnxGraph, type OnnxTensor } from '../formats/onnx.js'
+import { loadOnnx, type Program } from '../models/onnx/index.js'
+import type { Graph } from '../nn/graph.js'
+import { readFileOrExplain } from '../node/files.js'
+import { UsageError } from './errors.js'
+import type { NamedShapes } from './options.js'
+import { modelNamed } from './trained.js'
+
+/** Whether a file is of another library, by its name. */
+export const isForeign = (path: string): boolean => /\.onnx$/i.test(path)
+
+/** Extents by the names of a program's inputs; '' stands for the only one. @throws UsageError where it has several */
+export function shapesFor({ inputs }: Program, { '': only, ...named }: NamedShapes): NamedShapes {
+  if (!only) return named
+  const [first, ...others] = inputs
+  if (!first || others.length > 0)
+    throw new UsageError(
+      `--shape ${only.join()}: the model has the inputs ${inputs.map(({ name }) => name).join(', ')}; say which, as in --shape ${first?.name ?? 'x'}=${only.join()}`,
+    )
+  return { ...named, [first.name]: only }
+}
+
+/** Every constant of a graph, those of graphs in its nodes too. */
+function* tensorsIn({ initializers, nodes }: OnnxGraph): Generator<OnnxTensor> {
+  yield* initializers
+  for (const { attributes } of nodes) {
+    for (const attribute of attributes) {
+      if (attribute.kind === 'tensor') yield attribute.value
+      if (attribute.kind === 'tensors') yield* attribute.value
+      if (attribute.kind === 'graph') yield* tensorsIn(attribute.value)
+      if (attribute.kind === 'graphs') for (const graph of attribute.value) yield* tensorsIn(graph)
+    }
+  }
+}
+
+/** A location within the folder of the model, and no other. */
+const isWithin = (location: string): boolean =>
+  !/^[/~]|^[A-Za-z]:|\\|(^|\/)\.\.(\/|$)|\0/.test(location) && location !== ''
+
+/**
+ * Reads a model of another library, with the files of weights that it names beside it.
+ * @throws FormatError or UnsupportedError that says what cannot be read
+ */
+export async function readForeign(path: string): Promise<Program> {
+  const bytes = await readFileOrExplain(path)
+  const locations = new Set<string>()
+  for (const { dataLocation, externalData } of tensorsIn(readOnnx(bytes, path).graph)) {
+    const location = dataLocation === 1 ? externalData.find(({ key }) => key === 'location')?.value : undefined
+    if (location !== undefined && isWithin(location)) locations.add(location)
+  }
+  const externalData: Record<string, Uint8Array> = {}
+  for (const location of locations) externalData[location] = await readFileOrExplain(join(dirname(path), location))
+  return loadOnnx(bytes, { name: path, externalData })
+}
+
+/** Looks at a model, whatever it is, and gives back its memory. */
+export async function withModel<T, U>(
+  name: string,
+  shape: NamedShapes | undefined,
+  { own, foreign }: { own(model: Graph): T; foreign(program: Program, shapes: NamedShapes): U },
+): Promise<T | U> {
+  if (!isForeign(name)) {
+    if (Object.keys(shape ?? {}).length > 0)
+      throw new UsageError(`--shape: ${name} knows its input; extents are given to models of other libraries (.onnx)`)
+    const model = await modelNamed(name)
+    try {
+      return own(model)
+    } finally {
+      model.dispose()
+    }
+  }
+  const program = await readForeign(name)
+  try {
+    return foreign(program, shapesFor(program, shape ?? {}))
+  } finally {
+    program.dispose()
+  }
+}
