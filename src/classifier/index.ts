@@ -4,6 +4,7 @@
  */
 import { preparedTensor } from '../data/images.js'
 import { decodeModel, type ModelDescription } from '../io/model-file.js'
+import type { ReadOptions } from '../nn/registry.js'
 import { preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { Graph } from '../nn/graph.js'
 import { softmax } from '../ops/softmax.js'
@@ -143,13 +144,14 @@ export class PictureClassifier {
  * training run. Call `init()` before.
  *
  * @param source its address, its bytes, or a Blob; in Node, Deno and Bun also the path of a file
+ * @param options `layers` are classes besides those of the package, such as `Imported` of `toeplitz/onnx`
  * @throws FormatError when it is damaged or no whole model; UnsupportedError when it takes no pictures; ToeplitzError with
  *   code FILE when it cannot be had
  */
-export async function loadClassifier(source: ModelSource): Promise<PictureClassifier> {
-  checkCount('loadClassifier', 1, arguments)
+export async function loadClassifier(source: ModelSource, options: ReadOptions = {}): Promise<PictureClassifier> {
+  checkCount('loadClassifier', 2, arguments)
   const { bytes, name } = await bytesOf(source)
-  const decoded = decodeModel(bytes, name)
+  const decoded = decodeModel(bytes, name, options)
   try {
     return new PictureClassifier(decoded)
   } catch (error) {

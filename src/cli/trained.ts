@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { decodeModel, decodeModelFile } from '../io/model-file.js'
+import { Imported } from '../models/onnx/index.js'
 import { checkModelBytes } from '../formats/formats.js'
 import { parseJson } from '../formats/json.js'
 import type { Graph } from '../nn/graph.js'
@@ -20,7 +21,7 @@ const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 async function readWhole(path: string): Promise<Described> {
   const bytes = await readFileOrExplain(path)
   checkModelBytes(bytes, path, due)
-  return Run.modelAt(bytes, path) ?? decodeModel(bytes, path)
+  return Run.modelAt(bytes, path) ?? decodeModel(bytes, path, { layers: { Imported } })
 }
 
 /** What a model is given as; pictures and data come after it. */

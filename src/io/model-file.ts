@@ -2,7 +2,7 @@
  * Models as files: an architecture, and what is needed to use its weights on pictures. It stands in the header of the
  * weights file, so that one file is a whole model, and in a model.json beside it, for reading.
  */
-import { modelFromJSON } from '../nn/registry.js'
+import { modelFromJSON, type ReadOptions } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
 import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { type FileBytes } from '../formats/limits.js'
@@ -139,13 +139,16 @@ export function encodeModel(model: Graph, facts: ModelFacts): Uint8Array {
 
 /**
  * Reads a whole model: what `encodeModel` writes, and the model.safetensors of a training run.
+ *
+ * @param options `layers` are classes besides those of the package, such as `Imported`
  * @throws FormatError that names the file and the part that does not fit.
  */
 export function decodeModel(
   bytes: FileBytes,
   name: string,
+  options: ReadOptions = {},
 ): { readonly file: ModelDescription; readonly model: Graph } {
-  checkCount('decodeModel', 2, arguments)
+  checkCount('decodeModel', 3, arguments)
   const { metadata, tensors, verified } = openSafetensors(bytes, name)
   if (!Object.hasOwn(metadata, metadataKey)) {
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)
@@ -153,7 +156,7 @@ export function decodeModel(
   const where = `${name}: ${metadataKey} in its header`
   const { sealed, ...description } = checkDescription(parseJson(metadata[metadataKey] as string, where), where)
   if (sealed === true && !verified) throw new FormatError(`${name}: the file is damaged: its checksum is missing`)
-  const { file, model } = makeModel(description, name)
+  const { file, model } = makeModel(description, name, options)
   try {
     model.assign(tensors, name)
   } catch (error) {
@@ -230,9 +233,10 @@ function checkDescription(value: unknown, name: string): WrittenDescription {
 function makeModel<Description extends ModelDescription>(
   description: Description,
   name: string,
+  options: ReadOptions = {},
 ): { readonly file: Description; readonly model: Graph } {
   const { architecture, classes } = description
-  const model = modelFromJSON(architecture, `${name}: architecture`)
+  const model = modelFromJSON(architecture, `${name}: architecture`, options)
   const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
   try {
     const { input } = model

@@ -18,7 +18,7 @@ import {
 import { dropoutStream } from '../tensor/streams.js'
 import { Lru } from './lru.js'
 import type { Explanation } from '../nn/explain.js'
-import { explainProgram, summarizeProgram, type ProgramSummary } from './summary.js'
+import { countOperations, explainProgram, summarizeProgram, type ProgramSummary } from './summary.js'
 import { disposeSegment, keyOf, planSegment, type NamedTensors, type RunNode, type Segment } from './segments.js'
 import type { ImportedModel, ImportedNode, NodeContext, ProgramValue } from './imported.js'
 
@@ -55,7 +55,7 @@ export class Program {
   readonly inputs: readonly ProgramValue[]
   /** What is computed. */
   readonly outputs: readonly ProgramValue[]
-  readonly #model: ImportedModel
+  #model: ImportedModel
   readonly #handles: AnyTensor[]
   readonly #schedules = new Map<string, Schedule>()
   readonly #segments = new Lru<Segment>(MOST_SEGMENTS, disposeSegment)
@@ -99,6 +99,32 @@ export class Program {
   namedParameters(): Map<string, Tensor> {
     this.#live()
     return new Map(this.#model.parameters)
+  }
+
+  /** Statistics that training moves, by the names that they have in the file. */
+  namedBuffers(): Map<string, Tensor> {
+    this.#live()
+    return new Map(this.#model.buffers)
+  }
+
+  /** What errors call it. */
+  get name(): string {
+    return this.#model.name
+  }
+
+  /** Multiplications and additions for the only input of a shape, as layers count them. @internal */
+  operations(shape: Shape): number {
+    const shapes = this.#shapes('operations', { [this.inputs[0]?.name as string]: shape })
+    return countOperations(this.#model, shapes, this.#inUse)
+  }
+
+  /** Says which of the constants are trained; of the others those that could be keep statistics. @internal */
+  setTrained(names: ReadonlySet<string>): void {
+    const { parameters, buffers } = this.#model
+    const state = [...parameters, ...buffers]
+    const pick = (isTrained: boolean): Map<string, Tensor> =>
+      new Map(state.filter(([name]) => names.has(name) === isTrained))
+    this.#model = { ...this.#model, parameters: pick(true), buffers: pick(false) }
   }
 
   /** Everything that the program keeps, by the names that it has in the file. @internal */

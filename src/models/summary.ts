@@ -1,7 +1,8 @@
 /** An imported model as a table: what each node gives, and the weights that it reads. */
 import { Trace } from '../graph/trace.js'
 import type { DType } from '../tensor/dtype.js'
-import { showShape, type Shape } from '../tensor/shape.js'
+import type { MatmulProblem } from '../plan/matmul.js'
+import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { planning, scope, UnplannedError, type AnyTensor } from '../tensor/tensor.js'
 import { visible } from '../runtime/text.js'
 import type { ImportedModel } from './imported.js'
@@ -165,4 +166,20 @@ export function explainProgram(
       convolutions[0]?.N ?? 1,
     )
   })
+}
+
+/** Multiplications and additions of convolutions and products of matrices, a bias counted as one more product. */
+export function countOperations(model: ImportedModel, shapes: ReadonlyMap<string, Shape>, runNode: RunNode): number {
+  return noted(model, shapes, runNode, ({ nodes }) =>
+    nodes.reduce((total, { name, described, shape, shapes: read }) => {
+      const w = read.get('w')
+      if (w && (name.startsWith('conv') || name.startsWith('localConv'))) {
+        const factors = name.startsWith('convTranspose') ? sizeOf(read.get('x') as Shape) : sizeOf(shape)
+        return total + (sizeOf(w.slice(1)) + 1) * factors
+      }
+      if (name !== 'matmul') return total
+      const { M, K, N } = described as MatmulProblem
+      return total + (K + 1) * M * N
+    }, 0),
+  )
 }

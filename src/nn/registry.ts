@@ -1,6 +1,6 @@
 /** Models from their JSON form. */
 import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
-import { wrongKind } from '../runtime/check.js'
+import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkCount, checkKeys, unknownName, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
@@ -17,9 +17,10 @@ import * as pools from './pool.js'
 import { RBF } from './rbf.js'
 import { Sequential, type SequentialConfig } from './sequential.js'
 
-type LayerClass = new (options: never) => Layer
+/** A class of layers that is made of options. */
+export type LayerClass = new (options: never) => Layer
 
-const isLayer = (entry: readonly [string, unknown]): entry is [string, LayerClass] =>
+const isLayer = (entry: [string, unknown]): entry is [string, LayerClass] =>
   typeof entry[1] === 'function' && entry[1].prototype instanceof Layer
 
 /** Classes by the `type` of the JSON form, which is their name in the public API. */
@@ -63,21 +64,40 @@ function checkInputs(count: number, what: string): void {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function layerFrom(config: unknown, where: string): Layer {
+/** How a model is read. */
+export interface ReadOptions {
+  /** Classes besides those of the package, by the `type` of the JSON form, as in `{ layers: { Imported } }` of `toeplitz/onnx`. */
+  readonly layers?: Readonly<Record<string, LayerClass>> | undefined
+}
+
+/** The classes that a description may name. */
+function knownClasses({ layers = {} }: ReadOptions): ReadonlyMap<string, LayerClass> {
+  checkObject(layers, 'layers', 'classes of layers by their types, as in { Imported }')
+  const given = Object.entries(layers)
+  for (const [type, Class] of given) {
+    if (!isLayer([type, Class])) throw wrongKind(`layers: ${type}`, 'a class of layers', Class)
+  }
+  return given.length === 0 ? classes : new Map([...classes, ...given])
+}
+
+function layerFrom(config: unknown, where: string, known: ReadonlyMap<string, LayerClass>): Layer {
   if (!isObject(config) || typeof config['type'] !== 'string')
     throw new FormatError(`${where}: a layer must be an object with a type`)
   const { type, trainable = true, ...options } = config as LayerConfig
   if (typeof trainable !== 'boolean') {
     throw new FormatError(`${where}: trainable must be true or false, given ${inWords(trainable)}`)
   }
-  const Class = classes.get(type)
-  if (!Class) throw new FormatError(`${where}: ${unknownName('layer type', type, layerTypes)}`)
+  const Class = known.get(type)
+  if (!Class) {
+    const advice = type === 'Imported' ? '; give it, as in { layers: { Imported } }, from toeplitz/onnx' : ''
+    throw new FormatError(`${where}: ${unknownName('layer type', type, [...known.keys()])}${advice}`)
+  }
   const layer = new Class(options as never)
   layer.trainable = trainable
   return layer
 }
 
-function chainFrom(config: Record<string, unknown>, name: string): Sequential {
+function chainFrom(config: Record<string, unknown>, name: string, known: ReadonlyMap<string, LayerClass>): Sequential {
   checkKeys('the chain', config, { type: 0, layers: 0, input: 0 } satisfies Names<SequentialConfig>)
   const { layers, input } = config
   const listed = listOf(layers, name, 'layer')
@@ -93,7 +113,7 @@ function chainFrom(config: Record<string, unknown>, name: string): Sequential {
         `${name}: layer ${index} shares layer ${JSON.stringify(shared)}, which does not come before it`,
       )
     }
-    made.push(earlier ?? layerFrom(layer, `${name}: layer ${index}`))
+    made.push(earlier ?? layerFrom(layer, `${name}: layer ${index}`, known))
   }
   return new Sequential(made, input ? { input: input as number[] } : {})
 }
@@ -101,7 +121,13 @@ function chainFrom(config: Record<string, unknown>, name: string): Sequential {
 const isStrings = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string')
 
-function nodeFrom(config: unknown, made: ReadonlyMap<string, Layer>, name: string, index: number): NodeOptions {
+function nodeFrom(
+  config: unknown,
+  made: ReadonlyMap<string, Layer>,
+  name: string,
+  index: number,
+  known: ReadonlyMap<string, LayerClass>,
+): NodeOptions {
   if (!isObject(config) || typeof config['name'] !== 'string' || !isStrings(config['inputs'])) {
     throw new FormatError(`${name}: node ${index} must be an object with a name and a list of inputs`)
   }
@@ -115,7 +141,7 @@ function nodeFrom(config: unknown, made: ReadonlyMap<string, Layer>, name: strin
   return {
     name: own,
     inputs,
-    layer: earlier ?? layerFrom(layer, `${name}: node '${own}'`),
+    layer: earlier ?? layerFrom(layer, `${name}: node '${own}'`, known),
     ...(typeof block === 'string' ? { block } : {}),
   }
 }
@@ -131,7 +157,7 @@ const isShape = (value: unknown): value is Shape | null => value === null || Arr
 const isNumber = (value: unknown): value is number => typeof value === 'number'
 const isText = (value: unknown): value is string => typeof value === 'string'
 
-function graphFrom(config: Record<string, unknown>, name: string): Graph {
+function graphFrom(config: Record<string, unknown>, name: string, known: ReadonlyMap<string, LayerClass>): Graph {
   checkKeys('the graph', config, {
     type: 0,
     nodes: 0,
@@ -146,7 +172,7 @@ function graphFrom(config: Record<string, unknown>, name: string): Graph {
   if (isObject(inputs)) checkInputs(Object.keys(inputs).length, name)
   const layers = new Map<string, Layer>()
   const made = listed.map((config, index) => {
-    const node = nodeFrom(config, layers, name, index)
+    const node = nodeFrom(config, layers, name, index, known)
     layers.set(node.name, node.layer)
     return node
   })
@@ -177,10 +203,14 @@ function isShallow(value: unknown): boolean {
 
 /**
  * A model from the JSON form that `toJSON` gives, with initial weights; `load` sets the trained ones.
+ *
+ * @param options `layers` are classes besides those of the package
  * @throws FormatError that names `name` and the part that does not fit.
  */
-export function modelFromJSON(config: unknown, name = 'model'): Graph {
-  checkCount('modelFromJSON', 2, arguments)
+export function modelFromJSON(config: unknown, name = 'model', options: ReadOptions = {}): Graph {
+  checkCount('modelFromJSON', 3, arguments)
+  checkKeys('modelFromJSON', options, { layers: 0 } satisfies Names<ReadOptions>)
+  const known = knownClasses(options)
   if (typeof name !== 'string') throw wrongKind('modelFromJSON: name', 'a text for messages', name)
   const type = isObject(config) ? config['type'] : undefined
   if (!isObject(config) || (type !== 'Sequential' && type !== 'Graph')) {
@@ -191,7 +221,7 @@ export function modelFromJSON(config: unknown, name = 'model'): Graph {
     throw new FormatError(`${name}: it is nested more than ${MAX_DEPTH} levels deep, which no model is`)
   }
   try {
-    return type === 'Graph' ? graphFrom(config, name) : chainFrom(config, name)
+    return type === 'Graph' ? graphFrom(config, name, known) : chainFrom(config, name, known)
   } catch (error) {
     if (error instanceof FormatError || isOutOfMemory(error)) throw error
     // Whatever else a layer stumbles over is the file's fault.

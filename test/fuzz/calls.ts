@@ -3,6 +3,7 @@
  * of the exports; `new X` makes one, and `X.y` calls a method of its first argument.
  */
 import { layerTypes } from '../../src/nn/registry.js'
+import { node, onnx, value } from '../helpers/onnx.js'
 import { layerCases } from '../helpers/layers.js'
 import { operations } from '../operations/index.js'
 import * as exportedNetworks from '../../src/zoo/index.js'
@@ -93,6 +94,13 @@ const layers = Object.fromEntries(
   }),
 )
 
+/** A program of one node, as a model file has it. */
+const rectifier = btoa(
+  String.fromCharCode(
+    ...onnx({ inputs: [value('x', ['N', 4])], outputs: [value('y', ['N', 4])], nodes: [node('Relu', ['x'], ['y'])] }),
+  ),
+)
+
 const models: Record<string, Json[][]> = {
   'new Sequential': [[[tag('layer')], { input: [4], seed: 1, keepPacked: true }]],
   'new Graph': [
@@ -101,6 +109,7 @@ const models: Record<string, Json[][]> = {
       { inputs: { x: [4] }, outputs: ['a'], auxiliary: {}, blocks: { b: 'B' }, seed: 1 },
     ],
   ],
+  'new Imported': [[{ onnx: rectifier, input: [4], output: [4], trainable: true }]],
   modelFromJSON: [[{ type: 'Sequential', input: [4], layers: [{ type: 'Linear', outFeatures: 2 }] }, 'name']],
   'Graph.forward': [
     [tag('model'), t(2, 1, 4, 4), { training: true, seed: 1, step: 2 }],

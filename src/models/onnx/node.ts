@@ -65,8 +65,9 @@ export class NodeReader {
     return value && Array.from(value, toNumber)
   }
 
+  /** Attributes are floats of 32 bits, and so are the values that stand for those that are left out. */
   float(name: string, otherwise?: number): number {
-    return this.#value(name, 'float') ?? this.#required(name, otherwise)
+    return this.#value(name, 'float') ?? Math.fround(this.#required(name, otherwise))
   }
 
   floats(name: string): number[] | undefined {

@@ -47,6 +47,12 @@ export interface SavableProgram {
   ): Record<string, AnyTensor>
 }
 
+/** A program whose weights are told apart. */
+export interface StructuredProgram extends SavableProgram {
+  namedParameters(): ReadonlyMap<string, Tensor>
+  namedBuffers(): ReadonlyMap<string, Tensor>
+}
+
 /** Options of `saveOnnx`. */
 export interface SaveOnnxOptions {
   /** Version of ONNX's operators, from 13 on; default 17. */
@@ -62,6 +68,9 @@ const optionNames = { opset: 0, input: 0 }
 
 /** Oldest version that is written: from it on, axes and factors are inputs. */
 const OLDEST_WRITTEN = 13
+
+/** Version in which structures are written. */
+const STRUCTURE_OPSET = 17
 
 /** Versions of the format, by the first opset that asks for it. */
 const irVersions: readonly (readonly [opset: number, version: number])[] = [
@@ -287,7 +296,47 @@ export function saveOnnx(model: SavableModel | SavableProgram, options: SaveOnnx
       `saveOnnx: opset must be a whole number from ${OLDEST_WRITTEN} to ${NEWEST}, given ${inWords(opset)}`,
     )
   checkObject(model, 'saveOnnx: the model', 'a Graph, a Sequential or a Program', ['inputs', 'outputs', 'run'])
-  const source = 'namedConstants' in model ? sourceOfProgram(model, input) : sourceOfModel(model, input)
+  return writeModel('namedConstants' in model ? sourceOfProgram(model, input) : sourceOfModel(model, input), opset)
+}
+
+/**
+ * The bytes of a program of one input without its weights, which are said to be at `location`: what a layer has of it in a model file.
+ * Those that are trained say so.
+ */
+export function saveStructure(program: StructuredProgram, input: Shape, location: string): Uint8Array {
+  const [{ name }] = program.inputs as readonly [ProgramValue]
+  const trained = program.namedParameters()
+  const state = new Map([...trained, ...program.namedBuffers()])
+  const source = sourceOfProgram(program, { [name]: [1, ...input] })
+  return writeModel(
+    { ...source, inputs: source.inputs.map((each) => ({ ...each, varies: true })) },
+    STRUCTURE_OPSET,
+    (constant) => {
+      const tensor = state.get(constant)
+      if (!tensor) return undefined
+      const entries = [
+        { key: 'location', value: location },
+        ...(trained.has(constant) ? [{ key: 'trained', value: 'true' }] : []),
+      ]
+      return {
+        name: constant,
+        dims: tensor.shape,
+        elementType: elementTypes.float32,
+        dataLocation: 1,
+        externalData: entries,
+      }
+    },
+    [...state.keys()],
+  )
+}
+
+/** A graph as bytes; `elsewhere` tells constants that are not in it, `all` are there even where nothing reads them. */
+function writeModel(
+  source: Source,
+  opset: number,
+  elsewhere: (name: string) => OnnxInput<OnnxTensor> | undefined = () => undefined,
+  all: readonly string[] = [],
+): Uint8Array {
   const written: Written[] = []
   try {
     const [two, three] = BATCHES.map((batch) => {
@@ -303,6 +352,8 @@ export function saveOnnx(model: SavableModel | SavableProgram, options: SaveOnnx
       written.push(chosen)
       constants = chosen.writer.constants
     }
+    const read = new Set(constants.map(({ name }) => name))
+    const unread = all.filter((name) => !read.has(name))
     const typeOf = (dtype: DType, shape: Shape, other: Shape) => ({
       kind: 'tensor' as const,
       elementType: elementTypes[dtype],
@@ -315,7 +366,10 @@ export function saveOnnx(model: SavableModel | SavableProgram, options: SaveOnnx
       graph: {
         name: 'model',
         nodes: chosen.writer.nodes.map(nodeOf),
-        initializers: constants.map(initializerOf),
+        initializers: [
+          ...constants.map((constant) => elsewhere(constant.name) ?? initializerOf(constant)),
+          ...unread.flatMap((name) => elsewhere(name) ?? []),
+        ],
         inputs: source.inputs.map(({ name, dtype }, index) => ({
           name,
           type: typeOf(dtype, chosen.inputs[index] as Shape, three.inputs[index] as Shape),

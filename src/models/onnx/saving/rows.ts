@@ -173,12 +173,13 @@ const lpPool: SavingRow = (node) => {
 const adaptiveBounds = ({ n, output }: Axis): [begin: number, end: number][] =>
   Array.from({ length: output }, (_, i) => [Math.floor((i * n) / output), Math.ceil(((i + 1) * n) / output)])
 
-/** Windows of which the input holds a whole number are side by side; others are joined along one axis after another. */
+/** One window is the whole map; windows of which the input holds a whole number are side by side; others are joined along one axis after another. */
 const adaptive =
   (plain: string, joined: (node: NodeWriter, x: string, place: number, axis: Axis) => string): SavingRow =>
   (node) => {
     const { axes } = node.described<Pool>()
     const x = node.operand('x')
+    if (axes.every(({ output }) => output === 1)) return node.emit(`Global${plain}`, [x])
     if (axes.every(({ n, output }) => n % output === 0)) {
       const kernel = axes.map(({ n, output }) => n / output)
       return node.emit(plain, [x], { kernel_shape: kernel, strides: kernel })
