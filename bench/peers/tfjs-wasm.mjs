@@ -2,9 +2,16 @@
 // TensorFlow.js's side of a layer: its WebAssembly backend (SIMD; in Node always one thread), in its own order NHWC.
 // Convolutions are XNNPACK's: the operator is made, and the weights are packed, on the first call, and kept while the
 // tensor of weights lives. Kernels are eager and synchronous: when the call returns, the output is there.
+import { readFileSync } from 'node:fs'
+import { deserialize } from 'node:v8'
 import { setThreadsCount } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
+import { LeftOutError } from '../lib/errors.mjs'
+import { firstOutput } from '../models/values.mjs'
 import { tfjsOf } from '../networks/tfjs.mjs'
+
+/** Workers are a page's: in Node there is always one thread. */
+export const mostThreads = 1
 
 setThreadsCount(1)
 await tf.setBackend('wasm')
@@ -86,4 +93,11 @@ export function createNetwork(network, image) {
     },
     dispose: () => tf.dispose([x, ...tensors]),
   }
+}
+
+/** @type {import('../models/peers.mjs').CreateModel} */
+export async function createModel({ network }, [image]) {
+  if (network === undefined || image === undefined) throw new LeftOutError('reads no ONNX')
+  const { run, output, dispose } = await createNetwork(deserialize(readFileSync(network)), image.data)
+  return { run, outputs: async () => ({ [firstOutput]: await output() }), dispose }
 }
