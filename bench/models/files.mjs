@@ -3,15 +3,15 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runChild } from '../lib/child.mjs'
 import { BenchError } from '../lib/errors.mjs'
 
 /**
- * A model as its processes are told of it: `onnx` is a path; `network` that of the same network as a list of steps
- * (networks/steps.mjs), serialized, for peers that read no ONNX.
- * @typedef {{ name: string, onnx: string, network?: string, extents?: readonly number[] }} ModelFiles
+ * A model as its processes are told of it: `onnx` is a path. For peers that read no ONNX, `tfjs` is that of the same model for
+ * TensorFlow.js, `network` that of the same network as a list of steps (networks/steps.mjs), serialized.
+ * @typedef {{ name: string, onnx: string, tfjs?: string, network?: string, extents?: readonly number[] }} ModelFiles
  */
 
 /** Packages stay here once they are downloaded. Git ignores the folder. */
@@ -23,9 +23,11 @@ const downloads = fileURLToPath(new URL('../downloads/', import.meta.url))
  * @param {(line: string) => void} log
  * @returns {Promise<ModelFiles>}
  */
-export async function filesOf({ name, extents, npm, zoo, file }, folder, log) {
+export async function filesOf({ name, extents, npm, tfjs, zoo, file }, folder, log) {
   const about = { name, ...(extents && { extents }) }
-  if (npm !== undefined) return { ...about, onnx: fileOfPackage(npm, log) }
+  if (npm !== undefined) {
+    return { ...about, onnx: fileOfPackage(npm, log), ...(tfjs && { tfjs: fileOfPackage(tfjs, log) }) }
+  }
   if (zoo === undefined) return { ...about, onnx: file ?? '' }
   const [onnx, network] = [join(folder, 'model.onnx'), join(folder, 'network')]
   await runChild(name, new URL('zoo.mjs', import.meta.url), [zoo, onnx, network], log)
@@ -33,14 +35,15 @@ export async function filesOf({ name, extents, npm, zoo, file }, folder, log) {
 }
 
 /**
- * The path of a file of a package, which is downloaded once and must be what it was when it was listed.
+ * The path of a file of a package, which is downloaded once and must be what it was when it was listed. Other files of the
+ * package are not kept.
  * @param {import('./list.mjs').NpmFile} file
  * @param {(line: string) => void} log
  */
-function fileOfPackage({ package: name, integrity, path }, log) {
+function fileOfPackage({ package: name, integrity, path, beside = [] }, log) {
   const place = join(downloads, name.replaceAll('/', '-'))
-  const found = join(place, path)
-  if (existsSync(found)) return found
+  const paths = [path, ...beside]
+  if (paths.every((each) => existsSync(join(place, each)))) return join(place, path)
   mkdirSync(downloads, { recursive: true })
   const folder = mkdtempSync(join(downloads, 'unpacking-'))
   try {
@@ -49,14 +52,15 @@ function fileOfPackage({ package: name, integrity, path }, log) {
     const archive = join(folder, packed ?? '')
     const hash = `sha512-${createHash('sha512').update(readFileSync(archive)).digest('base64')}`
     if (hash !== integrity) throw new BenchError(`${name}: the package is ${hash}, expected ${integrity}`)
-    command('tar', ['-xzf', archive, '-C', folder])
-    rmSync(place, { recursive: true, force: true })
-    renameSync(join(folder, 'package'), place)
+    command('tar', ['-xzf', archive, '-C', folder, ...paths.map((each) => `package/${each}`)])
+    for (const each of paths) {
+      mkdirSync(dirname(join(place, each)), { recursive: true })
+      renameSync(join(folder, 'package', each), join(place, each))
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-  if (!existsSync(found)) throw new BenchError(`${name}: the package has no ${path}`)
-  return found
+  return join(place, path)
 }
 
 /**

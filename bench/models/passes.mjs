@@ -83,7 +83,7 @@ process.exit()
 function distance(peer, given) {
   const [first = ''] = Object.keys(expected)
   return Object.entries(given).reduce((most, [name, values]) => {
-    const own = expected[name === firstOutput ? first : name]
+    const own = expected[name === firstOutput ? first : name] ?? expected[`${name}:0`]
     if (own === undefined) throw new BenchError(`${peer} gives an output '${name}', ours does not`)
     return Math.max(most, distanceOf(`output '${name || first}'`, own, peer, values, tolerance))
   }, 0)
