@@ -61,12 +61,12 @@ const rows = [
       }
     },
   })),
-  ...[
+  .../** @type {{ model: string, input: [number, number, number], batch: number }[]} */ ([
     { model: 'convnet', input: [1, 28, 28], batch: 128 },
     { model: 'convnet', input: [3, 32, 32], batch: 128 },
     { model: 'lenet5', input: [1, 32, 32], batch: 128 },
     { model: 'alexnet', input: [3, 227, 227], batch: 8 },
-  ].map(({ model: name, input, batch }) => ({
+  ]).map(({ model: name, input, batch }) => ({
     bench: 'train-step',
     name: `${name} ${input.join('×')}`,
     make: (/** @type {Build} */ { core, zoo }) => {

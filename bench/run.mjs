@@ -10,12 +10,14 @@ import { BenchError, UsageError } from './lib/errors.mjs'
 
 /**
  * One bench: what it can be run with, and how. A bench imports its peers and the library inside `run`. `options` are
- * those of the command line that not every bench has; `checkLayers` throws a UsageError when one is unknown.
+ * those of the command line that not every bench has; `checkLayers` throws a UsageError when one is unknown. `networks` can be
+ * asked for by name, and so can `networksIn` folders that are given. A case that cannot be measured is told to `refuse`.
  * @typedef {{
  *   description: string,
  *   peers: readonly string[],
- *   options: readonly ('batch' | 'layer' | 'network' | 'threads')[],
+ *   options: readonly ('batch' | 'layer' | 'light' | 'models' | 'network' | 'threads')[],
  *   networks?: readonly string[],
+ *   networksIn?: (folders: import('./models/list.mjs').Folders) => readonly string[],
  *   checkLayers?: (queries: readonly string[]) => void,
  *   run: (options: BenchOptions) => Promise<import('./lib/row.mjs').Row[]>,
  * }} Bench
@@ -26,7 +28,10 @@ import { BenchError, UsageError } from './lib/errors.mjs'
  *   rounds: number | undefined,
  *   threads: number | undefined,
  *   peers: readonly string[],
+ *   light: string | undefined,
+ *   models: string | undefined,
  *   log: (line: string) => void,
+ *   refuse: (line: string) => void,
  * }} BenchOptions
  */
 
@@ -40,6 +45,7 @@ const benches = {
   growth: () => import('./growth.mjs'),
   scaling: () => import('./scaling.mjs'),
   accuracy: () => import('./accuracy.mjs'),
+  models: () => import('./models.mjs'),
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -62,8 +68,11 @@ Options:
   --json          print only the results, an array of { bench, case, family, ours_ms, peers: { name: ms }, ratio, algorithm, threads, simd, … }
   --layer <a,b>   layers, accuracy: only these, by name (vgg16/conv1_2), network (vgg16), family (5x5), or selected; growth: by family
   --network <a,b> train-step, forward, start, scaling: only these: lenet5, alexnet, googlenet, vgg16; training steps also mnist, cifar
+                  models: by name (zoo/googlenet) or kind: light, npm, export, zoo
+  --light <dir>   models: also ONNX's light models of this folder, light_*.onnx
+  --models <dir>  models: also every .onnx file of this folder; NAME@1x3x320x320.onnx tells extents that a file leaves open
   --batch <n>     train-step: images in a batch (default: 128, of AlexNet 8)
-  --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1, of scaling 2)
+  --threads <n>   threads of ours, onnxruntime-web and PyTorch; the other peers have one (default: 1, of scaling 2, of models 1 and 2)
   --rounds <n>    measured rounds, of which the median is reported (default: what fits into the bench's budget of time)
   --peers <a,b>   only these peers; none: only ours
   --save          also write bench/results/<bench>.json (<bench>-2-threads.json), and the READMEs' tables and chart from it
@@ -98,7 +107,7 @@ async function readCommandLine(args) {
   const names = positionals.length > 0 ? [...new Set(positionals)] : Object.keys(benches)
   const loaded = await Promise.all(names.map(async (name) => (await benches[name]?.())?.bench))
   const found = loaded.filter((bench) => bench !== undefined)
-  for (const option of /** @type {const} */ (['batch', 'layer', 'network', 'threads'])) {
+  for (const option of /** @type {const} */ (['batch', 'layer', 'light', 'models', 'network', 'threads'])) {
     if (values[option] !== undefined && !found.some((bench) => bench.options.includes(option))) {
       throw new UsageError(`--${option} ${values[option]}: not an option of ${names.join(' or ')}`)
     }
@@ -110,7 +119,7 @@ async function readCommandLine(args) {
   }
   const networks = values.network?.split(',').map((name) => name.trim())
   if (networks !== undefined) {
-    const all = [...new Set(found.flatMap((bench) => bench.networks ?? []))]
+    const all = [...new Set(found.flatMap((bench) => bench.networks ?? bench.networksIn?.(values) ?? []))]
     const unknown = networks.find((name) => !all.includes(name))
     if (unknown !== undefined) {
       throw new UsageError(`--network ${values.network}: no network "${unknown}", expected ${all.join(', ')}`)
@@ -135,6 +144,8 @@ async function readCommandLine(args) {
     save: values.save ?? false,
     layers,
     networks,
+    light: values.light,
+    models: values.models,
     batch: positiveInteger('batch', values.batch),
     rounds: positiveInteger('rounds', values.rounds),
     threads: positiveInteger('threads', values.threads),
@@ -152,6 +163,8 @@ function parse(args) {
         save: { type: 'boolean' },
         layer: { type: 'string' },
         network: { type: 'string' },
+        light: { type: 'string' },
+        models: { type: 'string' },
         batch: { type: 'string' },
         rounds: { type: 'string' },
         threads: { type: 'string' },
@@ -197,7 +210,7 @@ async function main(args) {
     process.stdout.write(await usage())
     return
   }
-  const { chosen, json, save, layers, networks, batch, rounds, threads } = commandLine
+  const { chosen, json, save, ...options } = commandLine
   requireLibrary()
   installPeers()
   const { describeMachine } = await import('./lib/machine.mjs')
@@ -206,13 +219,17 @@ async function main(args) {
   const log = (/** @type {string} */ line) => void process.stderr.write(`${line}\n`)
   const machine = describeMachine([...new Set(chosen.flatMap(({ peers }) => peers))])
   const rows = []
+  /** @type {string[]} */
+  const refused = []
   for (const { bench, peers } of chosen) {
-    const measured = await bench.run({ batch, layers, networks, rounds, threads, peers, log })
+    const measured = await bench.run({ ...options, peers, log, refuse: (line) => void refused.push(line) })
     rows.push(...measured)
     if (save) saveResults(measured, machine)
   }
   if (save) await (await import('./readme.mjs')).writeReadme()
   process.stdout.write(json ? formatJson(rows, machine) : formatTable(rows, machine))
+  for (const line of refused) log(`bench: refused: ${line}`)
+  if (refused.length > 0) process.exitCode = 1
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -1,18 +1,16 @@
 // @ts-check
 // What a fresh process needs until a network has given its first answer: time, from the first import on, and memory.
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { serialize } from 'node:v8'
-import { BenchError } from './lib/errors.mjs'
+import { runChild } from './lib/child.mjs'
 import { summarize } from './lib/measure.mjs'
 import { randomNumbers } from './lib/random.mjs'
 import { toRow } from './lib/row.mjs'
 
 const names = ['lenet5', 'googlenet', 'vgg16']
-const child = fileURLToPath(new URL('start/child.mjs', import.meta.url))
+const child = new URL('start/child.mjs', import.meta.url)
 
 /** What a child process reports. @typedef {{ milliseconds: number, megabytes: number }} Report */
 
@@ -47,7 +45,10 @@ export const bench = {
         const reports = {}
         for (let round = 0; round < rounds; round++) {
           log(`start: ${name}, round ${round + 1}`)
-          for (const side of ['ours', ...peers]) (reports[side] ??= []).push(runChild(side, name, folder, threads))
+          for (const side of ['ours', ...peers]) {
+            const args = [side, name, folder, String(threads)]
+            ;(reports[side] ??= []).push(await runChild(`start: ${side} failed on ${name}`, child, args))
+          }
         }
         const timings = Object.fromEntries(
           Object.entries(reports).map(([side, list]) => {
@@ -66,19 +67,4 @@ export const bench = {
     }
     return rows
   },
-}
-
-/**
- * @param {string} side
- * @param {string} name
- * @param {string} folder
- * @param {number} threads of ours and onnxruntime-web
- * @returns {Report}
- */
-function runChild(side, name, folder, threads) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [child, side, name, folder, String(threads)], {
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new BenchError(`start: ${side} failed on ${name}: ${stderr.trim().split('\n').at(-1)}`)
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
 }

@@ -2,7 +2,7 @@
 // Results as tables in Markdown.
 import { memoryChange, timesEach } from './growth.mjs'
 import { fewerRounds, percentOfPeak } from './row.mjs'
-import { geometricMeans } from './summary.mjs'
+import { geometricMeans, summarizeModels } from './summary.mjs'
 
 /** @typedef {import('./results.mjs').Result} Result */
 
@@ -16,25 +16,34 @@ export function resultTables(rows) {
   const has = (/** @type {keyof Result} */ key) => rows.some((row) => row[key] !== undefined)
   const withImages = has('images_per_second')
   const names = ['ours', ...peers]
+  const withMemory = names.filter((name) => rows.some((row) => row.peak_mb?.[name] !== undefined))
+  const withStart = names.filter((name) => rows.some((row) => row.start_ms?.[name] !== undefined))
+  const severalThreads = new Set(rows.map((row) => row.threads)).size > 1
   const titles = [
     'case',
+    ...(severalThreads ? ['threads'] : []),
     ...names.flatMap((name) => [`${name}, ms`, ...(withImages ? ['images/s'] : [])]),
-    ...(has('peak_mb') ? names.map((name) => `${name}, MB`) : []),
+    ...withMemory.map((name) => `${name}, MB`),
     ...(peers.length > 0 ? ['ratio'] : []),
+    ...withStart.map((name) => `${name}, start, ms`),
+    ...(withStart.length > 1 ? ['start ratio'] : []),
     ...(has('gflops') ? ['GFLOPS'] : []),
     ...(has('peak_gflops') ? ['of peak'] : []),
     ...(has('growth') ? ['exponent', 'each', 'memory'] : []),
   ]
   const lines = shown.map((row) => [
     row.case,
+    ...(severalThreads ? [String(row.threads)] : []),
     ...names.flatMap((name) => {
       const time = name === 'ours' ? row.ours_ms : row.peers[name]
       const images = row.images_per_second?.[name]
       const cell = time === undefined ? (row.left_out?.[name] ?? '') : `${digits(time)}${fewerRounds(row, name)}`
       return [cell, ...(withImages ? [images === undefined ? '' : digits(images)] : [])]
     }),
-    ...(has('peak_mb') ? names.map((name) => digits(row.peak_mb?.[name])) : []),
+    ...withMemory.map((name) => digits(row.peak_mb?.[name])),
     ...(peers.length > 0 ? [row.ratio === null ? '' : `${digits(row.ratio)} ×`] : []),
+    ...withStart.map((name) => digits(row.start_ms?.[name])),
+    ...(withStart.length > 1 ? [row.start_ratio == null ? '' : `${digits(row.start_ratio)} ×`] : []),
     ...(has('gflops') ? [digits(row.gflops)] : []),
     ...(has('peak_gflops') ? [percentOfPeak(row)] : []),
     ...(row.growth ? [row.growth.exponent.toFixed(2), timesEach(row.growth), memoryChange(row.growth)] : []),
@@ -44,6 +53,7 @@ export function resultTables(rows) {
   return [
     markdownTable(titles, lines),
     ...(meanLines.length > 0 ? [markdownTable(['geometric mean', 'rows', 'ratio'], meanLines)] : []),
+    ...(withStart.length > 0 ? summarizeModels(rows) : []),
     `${where(rows, peers)}.`,
   ].join('\n\n')
 }
@@ -71,9 +81,10 @@ export function threadTable(rows) {
 function where(rows, peers) {
   const [row] = rows
   if (row === undefined) return ''
-  const { machine, threads } = row
+  const { machine } = row
+  const threads = [...new Set(rows.map((row) => row.threads))].join(' and ')
   return [
-    `${machine.cpu}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    `${machine.cpu}, ${threads} thread${threads === '1' ? '' : 's'}`,
     `Node ${machine.versions['node']}`,
     ...peers.map((name) => `${name} ${machine.versions[name] ?? 'not installed'}`),
     machine.date.slice(0, 10),

@@ -31,7 +31,7 @@ export async function loadPeers(modules, names, log, threads) {
 }
 
 /**
- * Compares a peer's output with ours; the distance of the two as a part of our largest output.
+ * Compares a peer's output with ours; says how far they are apart, as a part of our largest output.
  * @param {string} what
  * @param {Float32Array} expected
  * @param {string} peer
@@ -39,14 +39,34 @@ export async function loadPeers(modules, names, log, threads) {
  * @param {number} tolerance
  */
 export function compareOutputs(what, expected, peer, given, tolerance) {
+  return finding(peer, distanceOf(what, expected, peer, given, tolerance))
+}
+
+/**
+ * The distance of a peer's output from ours as a part of our largest output.
+ * @param {string} what
+ * @param {Float32Array} expected
+ * @param {string} peer
+ * @param {Float32Array} given
+ * @param {number} tolerance
+ * @throws BenchError where the distance is above the tolerance
+ */
+export function distanceOf(what, expected, peer, given, tolerance) {
   if (given.length !== expected.length) {
     throw new BenchError(`${what}: ours has ${expected.length} outputs, ${peer} ${given.length}`)
   }
   const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
   const apart = expected.reduce((most, value, index) => Math.max(most, Math.abs(value - (given[index] ?? NaN))), 0)
-  const relative = apart / largest
+  const relative = apart === 0 ? 0 : apart / largest
   if (!(relative <= tolerance)) {
     throw new BenchError(`${what}: ours and ${peer} differ by ${relative.toExponential(1)} of the largest output`)
   }
-  return relative === 0 ? `${peer} equal` : `${peer} within ${relative.toExponential(0)}`
+  return relative
 }
+
+/**
+ * @param {string} peer
+ * @param {number} distance
+ */
+export const finding = (peer, distance) =>
+  distance === 0 ? `${peer} equal` : `${peer} within ${distance.toExponential(0)}`

@@ -8,7 +8,8 @@
  * `errors` by pass and inputs are against float64, in units of u · Σ|w · x|; `gates` what they may be by pass.
  * `growth` is what one call takes at every size, of which `ours_ms` and `algorithm` are the largest's: lib/growth.mjs.
  * `spread_ms` is half the distance between the quartiles of the rounds; `peer_rounds` has the peers that were measured in
- * fewer `rounds` than ours. `left_out`: why a peer has no time.
+ * fewer `rounds` than ours. `left_out`: why a peer has no time. `start_ms` and `peak_mb` are of processes that answer once;
+ * `start_ratio` is the peer's that starts fastest, divided by ours.
  * @typedef {{
  *   bench: string,
  *   case: string,
@@ -22,6 +23,8 @@
  *   images_per_second?: Record<string, number>,
  *   gflops?: number,
  *   peak_mb?: Record<string, number>,
+ *   start_ms?: Record<string, number>,
+ *   start_ratio?: number | null,
  *   peak_gflops?: number,
  *   algorithm: string,
  *   errors?: Record<string, Record<string, number>>,

@@ -3,7 +3,7 @@
 import Table from 'cli-table3'
 import { memoryChange, timesEach } from './growth.mjs'
 import { fewerRounds, percentOfPeak } from './row.mjs'
-import { geometricMeans } from './summary.mjs'
+import { geometricMeans, summarizeModels } from './summary.mjs'
 
 /** @typedef {import('./row.mjs').Row} Row */
 
@@ -31,14 +31,19 @@ function formatBench(rows) {
   const withImages = has('images_per_second')
   const withPeak = has('peak_gflops')
   const manyRows = rows.length > 8
-  const withMemory = has('peak_mb')
   const names = ['ours', ...peers]
+  const withMemory = names.filter((name) => rows.some((row) => row.peak_mb?.[name] !== undefined))
+  const withStart = names.filter((name) => rows.some((row) => row.start_ms?.[name] !== undefined))
+  const severalThreads = new Set(rows.map((row) => row.threads)).size > 1
   const head = [
     'family',
     'case',
+    ...(severalThreads ? ['threads'] : []),
     ...names.flatMap((name) => [`${name} ms`, ...(withImages ? ['images/s'] : [])]),
-    ...(withMemory ? names.map((name) => `${name} MB`) : []),
+    ...withMemory.map((name) => `${name} MB`),
     ...(peers.length > 0 ? ['ratio'] : []),
+    ...withStart.map((name) => `${name} start ms`),
+    ...(withStart.length > 1 ? ['start ratio'] : []),
     ...(has('gflops') ? ['GFLOPS'] : []),
     ...(withPeak ? ['of peak'] : []),
     ...(has('growth') ? ['exponent', 'each', 'memory'] : []),
@@ -63,9 +68,12 @@ function formatBench(rows) {
     table.push([
       row.family,
       row.case,
+      ...(severalThreads ? [row.threads] : []),
       ...cells,
-      ...(withMemory ? names.map((name) => number(row.peak_mb?.[name] ?? NaN)) : []),
+      ...withMemory.map((name) => numberOrNothing(row.peak_mb?.[name])),
       ...(peers.length > 0 ? [row.ratio === null ? '' : `${number(row.ratio)} ×`] : []),
+      ...withStart.map((name) => numberOrNothing(row.start_ms?.[name])),
+      ...(withStart.length > 1 ? [row.start_ratio == null ? '' : `${number(row.start_ratio)} ×`] : []),
       ...(has('gflops') ? [row.gflops === undefined ? '' : number(row.gflops)] : []),
       ...(withPeak ? [percentOfPeak(row)] : []),
       ...(has('growth') ? growthCells(row) : []),
@@ -89,7 +97,8 @@ function formatBench(rows) {
           'Errors: the largest for any inputs, in units of u · Σ|w · x| with u = 2⁻²⁴, against float64; > 20: above its gate of 20.',
         ]
       : []),
-    ...(manyRows ? geometricMeans(rows) : []).map(
+    ...(withStart.length > 0 ? summarizeModels(rows) : []),
+    ...(manyRows && withStart.length === 0 ? geometricMeans(rows) : []).map(
       ({ name, rows: count, ratio: mean }) =>
         `Geometric mean, ${name} (${count} row${count === 1 ? '' : 's'}): ${number(mean)} ×`,
     ),
@@ -120,6 +129,9 @@ function worstError({ errors, gates }, pass) {
   const gate = gates?.[pass] ?? Infinity
   return `${number(worst)}${worst <= gate ? '' : ` > ${gate}`}`
 }
+
+/** @param {number | undefined} value */
+const numberOrNothing = (value) => (value === undefined ? '' : number(value))
 
 /**
  * As many decimals as make three digits, of `value` or of the number it goes with.

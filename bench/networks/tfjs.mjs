@@ -66,6 +66,8 @@ function compute({ type, options, relu }, { w, b }, inputs) {
       return tf.maxPool(x, kernel, pair(options['stride'], kernel[0]), pad)
     case 'AvgPool2d':
       return tf.avgPool(x, kernel, pair(options['stride'], kernel[0]), pad)
+    case 'GlobalAvgPool':
+      return tf.mean(x, [1, 2])
     case 'Flatten':
       return x
     case 'Concat':

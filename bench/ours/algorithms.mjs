@@ -52,6 +52,15 @@ function productOf(pass, N, [units = 0, inputs = 0]) {
   return algorithmOfProduct({ M: units, N: inputs, K: N }, { transposeA: true })
 }
 
+/**
+ * How often each algorithm computes a convolution of a pass.
+ * @param {import('../../dist/index.js').ExplanationData} explanation
+ */
+export function countedAlgorithms({ layers }) {
+  const chosen = layers.flatMap(({ passes }) => passes.find(({ pass }) => pass === 'forward')?.chosen ?? [])
+  return chosen.length > 0 ? counted(chosen) : 'no convolutions'
+}
+
 /** @param {readonly string[]} names */
 const counted = (names) =>
   [...new Set(names)].map((name) => `${name} ${names.filter((other) => other === name).length}`).join(', ')

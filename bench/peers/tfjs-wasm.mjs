@@ -2,9 +2,17 @@
 // TensorFlow.js's side of a layer: its WebAssembly backend (SIMD; in Node always one thread), in its own order NHWC.
 // Convolutions are XNNPACK's: the operator is made, and the weights are packed, on the first call, and kept while the
 // tensor of weights lives. Kernels are eager and synchronous: when the call returns, the output is there.
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { deserialize } from 'node:v8'
 import { setThreadsCount } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
+import { LeftOutError } from '../lib/errors.mjs'
+import { firstOutput } from '../models/values.mjs'
 import { tfjsOf } from '../networks/tfjs.mjs'
+
+/** Workers are a page's: in Node there is always one thread. */
+export const mostThreads = 1
 
 setThreadsCount(1)
 await tf.setBackend('wasm')
@@ -85,5 +93,47 @@ export function createNetwork(network, image) {
       return Float32Array.from(values)
     },
     dispose: () => tf.dispose([x, ...tensors]),
+  }
+}
+
+/** @type {import('../models/peers.mjs').CreateModel} */
+export async function createModel({ tfjs, network }, inputs) {
+  if (tfjs !== undefined) return createGraphModel(tfjs, inputs)
+  const [image] = inputs
+  if (network === undefined || image === undefined) throw new LeftOutError('reads no ONNX')
+  const { run, output, dispose } = await createNetwork(deserialize(readFileSync(network)), image.data)
+  return { run, outputs: async () => ({ [firstOutput]: await output() }), dispose }
+}
+
+/**
+ * A graph-model of TensorFlow.js, whose weights lie beside it.
+ * @param {string} path of its model.json
+ * @param {readonly import('../models/values.mjs').Input[]} inputs
+ */
+async function createGraphModel(path, inputs) {
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter')
+  const { modelTopology, weightsManifest } = JSON.parse(readFileSync(path, 'utf8'))
+  const weightSpecs = weightsManifest.flatMap((/** @type {any} */ group) => group.weights)
+  const shards = weightsManifest.flatMap((/** @type {any} */ group) => group.paths)
+  const weights = Buffer.concat(shards.map((/** @type {string} */ shard) => readFileSync(join(dirname(path), shard))))
+  const weightData = weights.buffer.slice(weights.byteOffset, weights.byteOffset + weights.length)
+  const model = await loadGraphModel({ load: async () => ({ modelTopology, weightSpecs, weightData }) })
+  const feeds = Object.fromEntries(
+    inputs.map(({ name, shape, data }) => [name.replace(/:0$/, ''), tf.tensor(data, [...shape])]),
+  )
+  const names = model.outputs.map(({ name }) => name)
+  const execute = () => /** @type {tf.Tensor[]} */ ([model.execute(feeds, names)].flat())
+  return {
+    run: () => tf.dispose(execute()),
+    outputs: () => {
+      const results = execute()
+      const values = results.map((result, index) => [names[index] ?? '', Float32Array.from(result.dataSync())])
+      tf.dispose(results)
+      return Object.fromEntries(values)
+    },
+    dispose() {
+      model.dispose()
+      tf.dispose(feeds)
+    },
   }
 }

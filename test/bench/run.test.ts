@@ -30,7 +30,7 @@ describe('npm run bench', () => {
   it.each([
     [
       ['nonsense'],
-      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, scaling, accuracy\n$/,
+      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, scaling, accuracy, models\n$/,
     ],
     [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
     [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
@@ -52,6 +52,14 @@ describe('npm run bench', () => {
     [['layers', '--layer', 'vgg16,nonsense'], /^bench: --layer vgg16,nonsense: no layer "nonsense", expected .*\n$/],
     [['layers', '--layer', 'vgg16', '--save'], /^bench: --save with --layer vgg16: .*\n$/],
     [['layers', '--threads', 'two'], /^bench: --threads two: expected a whole number.*\n$/],
+    [
+      ['models', '--network', 'zoo/resnet'],
+      /^bench: --network zoo\/resnet: no network "zoo\/resnet", expected npm, zoo, npm.*\n$/,
+    ],
+    [['models', '--network', 'light'], /^bench: --network light: no network "light", expected npm.*\n$/],
+    [['models', '--light', 'nowhere'], /^bench: --light nowhere: there is no such folder\n$/],
+    [['models', '--models', 'test/bench'], /^bench: --models test\/bench: the folder has no \.onnx files\n$/],
+    [['forward', '--models', 'test'], /^bench: --models test: not an option of forward\n$/],
     [['gemm', '--peers', 'tfjs-wasm'], /^bench: --peers tfjs-wasm: no peer "tfjs-wasm" here, expected none\n$/],
   ])('refuses %j in one line, exit code 2', (args, message) => {
     const { status, stdout, stderr } = bench(...args)
@@ -62,7 +70,7 @@ describe('npm run bench', () => {
 
   it('explains itself before anything is built or installed', () => {
     const { status, stdout } = bench('--help')
-    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'growth', 'accuracy'])
+    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'growth', 'accuracy', 'models'])
       expect(stdout).toContain(name)
     expect(status).toBe(0)
   })
