@@ -16,7 +16,8 @@ import { checkAxis, showShape, sizeOf } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import { floats, need, numbersOf, optionalNumbers, type Lowered, type Meaning, type Rows } from '../row.js'
-import { product, softmaxRow } from './sums.js'
+import { product } from '../../sums.js'
+import { softmaxRow } from './sums.js'
 
 /** A reduction of float32 over axes. */
 type Reduce = (x: Tensor, axes: readonly number[], keepDims: boolean) => Tensor
