@@ -79,6 +79,21 @@ export const surrounded = (x: Tensor, padding: Pairs, value: number): Tensor =>
 
 export const noPadding = (padding: Pairs): Pairs => padding.map(() => [0, 0])
 
+/** Largest elements of windows, whatever lies around x: nothing outdoes it there. */
+export const maxima = (
+  x: Tensor,
+  kernel: number[],
+  stride: number[],
+  padding: Pairs,
+  dilation: number[] = kernel.map(() => 1),
+  ceil = false,
+): Tensor =>
+  scope(() => {
+    const isInside = isNarrow(padding, kernel, dilation)
+    const options = { kernel, stride, dilation, padding: isInside ? padding : noPadding(padding), ceil }
+    return maxPools[(kernel.length - 1) as 0](isInside ? x : surrounded(x, padding, -Infinity), options)
+  })
+
 /** Means of windows, whatever lies around x. Zeros around x count only where `countIncludePad` says so. */
 export function averaged(
   x: Tensor,

@@ -19,11 +19,10 @@ import {
   convolutions,
   fitted,
   isNarrow,
-  maxPools,
+  maxima,
   noPadding,
   sameZeros,
   spatial,
-  surrounded,
   transposed,
   type Pairs,
 } from '../../windows.js'
@@ -198,7 +197,7 @@ const MaxPool: Meaning = {
           const values = y.reshape(shape)
           return [isByte ? cast(values, given.dtype) : values, places]
         }
-        const y = maxPools[(input.length - 1) as 0](isInside ? x : surrounded(x, padding, -Infinity), options)
+        const y = maxima(x, kernel, stride, padding, dilation, ceil)
         return isByte ? cast(y, given.dtype) : y
       })
     }
