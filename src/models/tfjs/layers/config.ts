@@ -79,6 +79,12 @@ export class Config {
     return (Array.isArray(value) ? value : [value]).map((each) => wholeOf(each, inWords(name)))
   }
 
+  /** Extents of which one may be open, which is −1; TensorFlow.js writes null there. */
+  extents(name: string): number[] {
+    const value = this.#entry(name)
+    return listOf(value, inWords(name)).map((extent) => (extent === null ? -1 : wholeOf(extent, inWords(name), -1)))
+  }
+
   /** Pairs before and behind in each direction: one number, one for each direction, or pairs. */
   pairs(name: string, directions: number): [number, number][] {
     const value = this.#entry(name) ?? 1

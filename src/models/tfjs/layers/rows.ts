@@ -364,7 +364,7 @@ const Flatten = row(({ config }) => {
 })
 
 const Reshape = row(({ config }) => {
-  const shape = config.wholes('target_shape', [])
+  const shape = config.extents('target_shape')
   return { step: ([x]) => (x as Tensor).reshape([(x as Tensor).shape[0] as number, ...shape]) }
 })
 

@@ -10,7 +10,7 @@ import * as transcendental from '../../../../ops/transcendental.js'
 import { tensor } from '../../../../tensor/create.js'
 import type { DType } from '../../../../tensor/dtype.js'
 import { scope, type AnyTensor, type Tensor } from '../../../../tensor/tensor.js'
-import { clip, leaky, powers, selu, sloped, softsign } from '../../../functions.js'
+import { clip, leaky, powers, selu, sloped } from '../../../functions.js'
 import { constantsOf, need } from '../../../inputs.js'
 import { relu6 } from '../../activations.js'
 import { both, each, eachOf, laid, row, type Row, type Rows } from '../row.js'
@@ -129,7 +129,6 @@ export const elementwise: Rows = {
   FloorMod: both(floorMod),
   Greater: both(choice.greater),
   GreaterEqual: both(choice.greaterOrEqual),
-  Inv: floats((x) => div(one(1) as Tensor, x)),
   IsNan: floats(choice.isNaNs),
   LeakyRelu: row([1, 1], (node) => {
     const alpha = node.float('alpha', 0.2)
@@ -142,7 +141,6 @@ export const elementwise: Rows = {
   LogicalAnd: both(choice.logicalAnd),
   LogicalNot: each(choice.logicalNot),
   LogicalOr: both(choice.logicalOr),
-  LogicalXor: both(choice.logicalXor),
   Maximum: both(choice.maximum),
   Minimum: both(choice.minimum),
   Mod: both(floorMod),
@@ -166,7 +164,6 @@ export const elementwise: Rows = {
   Sin: floats(of.sin),
   Sinh: floats(of.sinh),
   Softplus: floats((x) => softplus(x)),
-  Softsign: floats(softsign),
   Sqrt: floats(sqrt),
   Square: either(square, (x) => choice.mulWhole(x, x)),
   SquaredDifference: both(difference),

@@ -488,7 +488,6 @@ export const layout: Rows = {
     node.ignore('shape', 'dtype')
     return (inputs) => need(inputs, 0).alias()
   }),
-  PreventGradient: identity,
   Range: row([3, 3], () => Range),
   Rank: row([1, 1], () => (inputs) => whole([need(inputs, 0).ndim], [])),
   Reshape: row([2, 2], () => Reshape),

@@ -12,7 +12,7 @@ import { showShape } from '../../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../../tensor/tensor.js'
 import { leaky, sloped } from '../../../functions.js'
 import { floats, need, numbersOf } from '../../../inputs.js'
-import { depthToSpace, spaceToDepth } from '../../../layout.js'
+import { depthToSpace } from '../../../layout.js'
 import { resized, type Resizing } from '../../../resizing.js'
 import { product } from '../../../sums.js'
 import { averaged, maxima, spatial, type Pairs } from '../../../windows.js'
@@ -355,7 +355,6 @@ export const windows: Rows = {
   MaxPool3D: pool(3, mostOf),
   ResizeBilinear: resizing('linear'),
   ResizeNearestNeighbor: resizing('nearest'),
-  SpaceToDepth: blocks(spaceToDepth),
   _FusedConv2D: convolution(convolved, 2, true),
   _FusedMatMul: matrices('transpose_a', 'transpose_b', true),
 }
