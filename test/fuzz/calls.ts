@@ -192,6 +192,7 @@ const files: Record<string, Json[][]> = {
   decodeModelFile: [['{}', 'name']],
   loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
   loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
+  loadTfjs: [[{ format: 'graph-model', modelTopology: { node: [] } }, tag('function'), { name: 'm', customLayers: {} }]],
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],
@@ -330,6 +331,8 @@ export const exempt: Readonly<Record<string, string>> = {
       'digitCodes',
       'lenet5Table',
       'onnxOperators',
+      'tfjsLayers',
+      'tfjsOperators',
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(

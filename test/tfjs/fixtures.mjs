@@ -2,10 +2,11 @@
  * Writes test/fixtures/tfjs: small models of each operator and each layer, inputs, and what TensorFlow.js (backend cpu) gives for them:
  * `node test/tfjs/fixtures.mjs [FOLDER]`. FOLDER has the library, as `npm run test:tfjs` puts it into build/tfjs.
  */
+import { Buffer } from 'node:buffer'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL, URL } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const folder = process.argv[2] ?? join(root, 'build', 'tfjs')

@@ -6,7 +6,6 @@ import { loadTfjs, tfjsLayers, tfjsOperators } from '../../../src/models/tfjs/in
 import { memoryUsage } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { tensor } from '../../../src/tensor/create.js'
-import type { DType } from '../../../src/tensor/dtype.js'
 import { scope, type AnyTensor } from '../../../src/tensor/tensor.js'
 
 beforeAll(() => init())
@@ -37,8 +36,8 @@ const graphs = read('graphs.json') as GraphCase[]
 const models = read('layers.json') as LayersCase[]
 
 const arrays = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }
-const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'))
-const valuesOf = ({ data, dtype }: Packed) => new arrays[dtype](bytesOf(data).buffer)
+const bytesOf = (text: string): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(text, 'base64'))
+const valuesOf = ({ data, dtype }: Packed): number[] => Array.from(new arrays[dtype](bytesOf(data).buffer))
 
 function expectNear(given: AnyTensor, due: Packed, what: string): void {
   expect([given.shape, given.dtype], what).toEqual([due.shape, due.dtype])
@@ -62,7 +61,7 @@ async function check(each: Case, outputs: Readonly<Record<string, Packed>> | rea
     const inputs = Object.fromEntries(
       Object.entries(each.inputs).map(([name, input]) => [
         name,
-        tensor(valuesOf(input) as never, input.shape, { dtype: input.dtype as DType }),
+        tensor(valuesOf(input), input.shape, { dtype: input.dtype }),
       ]),
     )
     // As it is planned, and as it is repeated.

@@ -35,7 +35,7 @@ export type CustomLayers = Readonly<Record<string, (inputs: readonly Tensor[], l
 /** Models are layers of models so deep at most. */
 const MOST_DEPTH = 16
 /** Calls of layers in all. */
-const MOST_CALLS = 2 ** 18
+const MOST_CALLS = 2 ** 14
 
 /** An output of a call of a layer. */
 interface Reference {
@@ -76,15 +76,16 @@ function referenceOf(given: unknown, what: string): Reference {
 const isTuple = (list: readonly unknown[]): boolean => typeof list[0] === 'string' && typeof list[1] === 'number'
 
 /** References of `input_layers` and `output_layers`: a tuple, or tuples in lists or by names. */
-function referencesOf(given: unknown, what: string): Reference[] {
-  if (isMembers(given)) return Object.keys(given).flatMap((key) => referencesOf(given[key], what))
+function referencesOf(given: unknown, what: string, depth = 0): Reference[] {
+  if (depth > MOST_DEPTH) throw new FormatError(`${what}: it is nested too deep`)
+  if (isMembers(given)) return Object.keys(given).flatMap((key) => referencesOf(given[key], what, depth + 1))
   const list = listOf(given, what)
   return isTuple(list) ? [referenceOf(list, what)] : list.map((each) => referenceOf(each, what))
 }
 
 /** Tensors within the arguments of a call that Keras 3 wrote. */
 function tensorsIn(given: unknown, what: string, depth = 0): Reference[] {
-  if (depth > 8) throw new FormatError(`${what}: arguments are nested too deep`)
+  if (depth > MOST_DEPTH) throw new FormatError(`${what}: arguments are nested too deep`)
   if (Array.isArray(given)) return given.flatMap((each) => tensorsIn(each, what, depth + 1))
   if (!isMembers(given)) {
     if (given === null || given === undefined) return []
@@ -255,6 +256,8 @@ class LayersLowering {
   readonly #trained = new Set<string>()
   readonly #statistics = new Set<string>()
   readonly #inputs: ProgramValue[] = []
+  /** Models within the model, by their configurations: one may be called again and again. */
+  readonly #models = new Map<Members, ModelEntry>()
   #calls = 0
 
   constructor(weights: Weights, refusals: Refusals, custom: CustomLayers, isKeras3: boolean) {
@@ -370,7 +373,8 @@ class LayersLowering {
   #call(layer: LayerEntry, name: string, inputs: readonly string[], place: Place): readonly string[] {
     const { type, config } = layer
     if (modelTypes.has(type)) {
-      const model = modelOf(type, config, `the model ${inWords(name)}`)
+      const model = this.#models.get(config) ?? modelOf(type, config, `the model ${inWords(name)}`)
+      this.#models.set(config, model)
       return this.#model(model, inputs, { ...place, prefix: `${name}/`, depth: place.depth + 1 })
     }
     const value = this.#values.unique(name)

@@ -70,7 +70,11 @@ const Transpose = row([2, 2], (node) => {
   if (order?.length === ndim && order !== undefined && node.isFirst(0)) {
     // The order of the file is of axes with channels last; each is one of the axes channels first.
     const own = axesFirst(node, 0, order) as number[]
-    return { first: [0], step: (inputs) => transpose(need(inputs, 0), own) }
+    const isInOrder = own.every((axis, place) => axis === place)
+    return {
+      first: [0],
+      step: (inputs) => (isInOrder ? need(inputs, 0).alias() : transpose(need(inputs, 0), own)),
+    }
   }
   if (order?.join() === '0,2,3,1') {
     // Channels first in the file, and last from here on.
