@@ -141,8 +141,8 @@ export class Program {
   }
 
   /**
-   * The nodes with what they give and the weights that they read, for inputs of these shapes; without them extents that may vary
-   * are 1. Nothing is computed.
+   * The nodes that the outputs need, with what they give and the weights that they read, for inputs of these shapes; without them
+   * extents that may vary are 1. Nothing is computed.
    * @throws ShapeError where an input's shape is not known or does not fit
    */
   summary(shapes: Readonly<Record<string, Shape>> = {}): ProgramSummary {
@@ -157,7 +157,10 @@ export class Program {
       }),
     )
     const context = { training: false, seed: 0, stream: 0 }
-    return summarizeProgram(this.#model, all, (node, index, inputs) => this.#compute(node, index, inputs, context))
+    const { nodes } = this.#schedule(this.outputs.map(({ name }) => name))
+    return summarizeProgram({ ...this.#model, nodes }, all, (node, index, inputs) =>
+      this.#compute(node, index, inputs, context),
+    )
   }
 
   /** A program of the same weights that ends at a value: its features, for another task. @throws ShapeError where there is none */

@@ -363,7 +363,16 @@ describe('layers-models', () => {
     ['Keras 2', layersModel('Functional', functional(layersOf(image), ['image'], ['scores']), layerWeights)],
     [
       'Keras 3',
-      layersModel('Functional', functional(layersOf(image3), ['image'], ['scores'], layer3), layerWeights, '3.5.0'),
+      layersModel(
+        'Functional',
+        {
+          ...functional(layersOf(image3), ['image'], ['scores'], layer3),
+          input_layers: ['image', 0, 0],
+          output_layers: ['scores', 0, 0],
+        },
+        layerWeights,
+        '3.5.0',
+      ),
     ],
     [
       'TensorFlow.js',
@@ -525,6 +534,25 @@ describe('layers-models', () => {
     program.dispose()
   })
 
+  it('keep the statistics of normalization that is not trained', async () => {
+    const layers: LayerOf[] = [
+      { type: 'InputLayer', name: 'x', config: { batch_input_shape: [null, 2] } },
+      { type: 'BatchNormalization', name: 'bn', config: { trainable: false, epsilon: 0 }, calls: [['x']] },
+    ]
+    const weights = ['gamma', 'beta', 'moving_mean', 'moving_variance'].map((own, i): Weight => ({
+      name: `bn/${own}`,
+      shape: [2],
+      values: [i + 1, i + 1],
+    }))
+    const program = await load(layersModel('Functional', functional(layers, ['x'], ['bn']), weights), weights)
+    expect(program.parameters()).toEqual([])
+    const x = [3, 5, 7, 9]
+    const due = x.map((value) => (value - 3) / 2 + 2)
+    program.train()
+    for (let step = 0; step < 2; step++) expectNear(runOnce(program, x, [2, 2]), due)
+    program.dispose()
+  })
+
   it('train: batch normalization moves its statistics, dropout drops, frozen layers stay', async () => {
     const layers: LayerOf[] = [
       image,
@@ -647,7 +675,10 @@ describe('graphs', () => {
     })
     expect(program.namedParameters().has('w')).toBe(true)
     expect(program.namedParameters().has('pads')).toBe(false)
-    expect(String(program.summary())).toContain('DepthwiseConv2dNative')
+    // Between the layers nothing is transposed.
+    const operators = program.summary().rows.map(({ operator }) => operator)
+    expect(operators.filter((operator) => operator === 'Transpose')).toHaveLength(2)
+    expect(operators).toContain('DepthwiseConv2dNative')
     program.dispose()
     features.dispose()
   })

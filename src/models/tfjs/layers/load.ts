@@ -388,6 +388,8 @@ class LayersLowering {
     const [least, most] = row.inputs
     if (inputs.length < least || inputs.length > most)
       throw new FormatError(`it takes ${least === most ? least : `${least} or more`} inputs, given ${inputs.length}`)
+    // Keras lets normalization that is not trained keep its statistics, and use them.
+    const keeps = isFrozen || (layer.type === 'BatchNormalization' && member(layer.config, 'trainable') === false)
     const config = new Config(layer.config, this.#isKeras3)
     const names: string[] = []
     const firsts = inputs.map((input) => this.#values.isFirst(input))
@@ -417,7 +419,7 @@ class LayersLowering {
       const y = step(
         allFloats(tensors.slice(0, count)),
         tensors.slice(count) as Tensor[],
-        isFrozen ? { ...context, training: false } : context,
+        keeps ? { ...context, training: false } : context,
       )
       return [y]
     })
