@@ -192,7 +192,9 @@ const files: Record<string, Json[][]> = {
   decodeModelFile: [['{}', 'name']],
   loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
   loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
-  loadTfjs: [[{ format: 'graph-model', modelTopology: { node: [] } }, tag('function'), { name: 'm', customLayers: {} }]],
+  loadTfjs: [
+    [{ format: 'graph-model', modelTopology: { node: [] } }, tag('function'), { name: 'm', customLayers: {} }],
+  ],
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],
