@@ -26,6 +26,7 @@ const entries = {
   vision: 'src/vision/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',
+  tfjs: 'src/models/tfjs/index.ts',
   node: 'src/node/index.ts',
 }
 /** The command is one file: parts of its own would be loaded all at once, and make those that the entries share smaller and more. */

@@ -115,7 +115,7 @@ export class Program {
   /** Multiplications and additions for the only input of a shape, as layers count them. @internal */
   operations(shape: Shape): number {
     const shapes = this.#shapes('operations', { [this.inputs[0]?.name as string]: shape })
-    return countOperations(this.#model, shapes, this.#inUse)
+    return countOperations(this.#needed(), shapes, this.#inUse)
   }
 
   /** Says which of the constants are trained; of the others those that could be keep statistics. @internal */
@@ -174,13 +174,13 @@ export class Program {
   }
 
   /**
-   * The nodes with what they give and the weights that they read, for inputs of these shapes; without them extents that may vary
-   * are 1. Nothing is computed.
+   * The nodes that the outputs need, with what they give and the weights that they read, for inputs of these shapes; without them
+   * extents that may vary are 1. Nothing is computed.
    * @throws ShapeError where an input's shape is not known or does not fit
    */
   summary(shapes: Readonly<Record<string, Shape>> = {}): ProgramSummary {
     checkCount('summary', 1, arguments)
-    return summarizeProgram(this.#model, this.#shapes('summary', shapes), this.#inUse)
+    return summarizeProgram(this.#needed(), this.#shapes('summary', shapes), this.#inUse)
   }
 
   /**
@@ -190,7 +190,13 @@ export class Program {
    */
   explain(shapes: Readonly<Record<string, Shape>> = {}): Explanation {
     checkCount('explain', 1, arguments)
-    return explainProgram(this.#model, this.#shapes('explain', shapes), this.#inUse)
+    return explainProgram(this.#needed(), this.#shapes('explain', shapes), this.#inUse)
+  }
+
+  /** The model without nodes that no output needs. */
+  #needed(): ImportedModel {
+    this.#live()
+    return { ...this.#model, nodes: this.#schedule(this.outputs.map(({ name }) => name)).nodes }
   }
 
   /** Computes a node as outside of training. */

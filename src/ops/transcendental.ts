@@ -185,6 +185,15 @@ const atanOf = /* @__PURE__ */ odd((x) => {
   return 4 * quarter * polynomial(arcTangent, quarter * quarter)
 })
 
+/** The angle of the point (x, y), with the sign of y. */
+function atan2Of(y: number, x: number): number {
+  if (x !== x || y !== y) return NaN
+  const [width, height] = [Math.abs(x), Math.abs(y)]
+  const slope = height === 0 ? 0 : width === height ? 1 : height / width
+  const angle = x < 0 || Object.is(x, -0) ? Math.PI - atanOf(slope) : atanOf(slope)
+  return y < 0 || Object.is(y, -0) ? -angle : angle
+}
+
 const asinOf = (x: number): number => (x === 0 ? x : atanOf(x / Math.sqrt((1 - x) * (1 + x))))
 const acosOf = (x: number): number => 2 * atanOf(Math.sqrt((1 - x) / (1 + x)))
 
@@ -231,6 +240,19 @@ export const asin = /* @__PURE__ */ float('asin', asinOf, (dy, x) => div(dy, sqr
 export const acos = /* @__PURE__ */ float('acos', acosOf, (dy, x) => neg(div(dy, sqrt(product(x, true)))))
 /** The angle from −π/2 to π/2 of a tangent. */
 export const atan = /* @__PURE__ */ float('atan', atanOf, (dy, x) => div(dy, add(square(x), 1)))
+/** The angle from −π to π of the point (x, y), broadcast. */
+export const atan2 = /* @__PURE__ */ pointwiseRoutine('atan2', 2, {
+  types: ['float32'],
+  compute: () => atan2Of,
+  gradient: (dy, operands, need) => {
+    const [y, x] = operands as unknown as readonly [Tensor, Tensor]
+    const slopeOf = (other: Tensor): Tensor => div(mul(dy, other), add(square(x), square(y)))
+    return [
+      need[0] ? scope(() => sumTo(slopeOf(x), y.shape)) : undefined,
+      need[1] ? scope(() => sumTo(neg(slopeOf(y)), x.shape)) : undefined,
+    ]
+  },
+}) as (y: Tensor, x: Tensor) => Tensor
 /** (eˣ − e⁻ˣ) / 2. */
 export const sinh: (x: Tensor) => Tensor = /* @__PURE__ */ float('sinh', sinhOf, (dy, x) => mul(dy, cosh(x)))
 /** (eˣ + e⁻ˣ) / 2. */

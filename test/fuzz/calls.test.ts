@@ -22,6 +22,7 @@ it('names everything that is exported', () => {
 const refused = [
   'loadStateDict',
   'loadOnnx',
+  'loadTfjs',
   'readTensorFile',
   'decodePng',
   'decodeJpeg',

@@ -202,6 +202,9 @@ const files: Record<string, Json[][]> = {
   loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
   loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
   saveOnnx: [[tag('model'), { opset: 17 }]],
+  loadTfjs: [
+    [{ format: 'graph-model', modelTopology: { node: [] } }, tag('function'), { name: 'm', customLayers: {} }],
+  ],
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],
@@ -340,6 +343,8 @@ export const exempt: Readonly<Record<string, string>> = {
       'digitCodes',
       'lenet5Table',
       'onnxOperators',
+      'tfjsLayers',
+      'tfjsOperators',
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(

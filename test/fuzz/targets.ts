@@ -16,6 +16,7 @@ import png from './targets/png.js'
 import safetensors from './targets/safetensors.js'
 import { selfTests } from './targets/self-test.js'
 import texts from './targets/texts.js'
+import tfjs from './targets/tfjs.js'
 
 export const targets: Readonly<Record<string, Target>> = {
   png,
@@ -28,6 +29,7 @@ export const targets: Readonly<Record<string, Target>> = {
   safetensors,
   onnx,
   'onnx-programs': onnxPrograms,
+  tfjs,
   'model-file': modelFile,
   'model-text': modelText,
   checkpoint,

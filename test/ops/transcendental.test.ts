@@ -11,7 +11,7 @@ import { scope, type Tensor } from '../../src/tensor/tensor.js'
 
 beforeAll(() => init())
 
-type Name = Exclude<keyof typeof transcendental, 'power'>
+type Name = Exclude<keyof typeof transcendental, 'power' | 'atan2'>
 
 /** erf by the sum of its power series in bigints, 30 places behind the point. */
 function erfExactly(x: number): number {
@@ -71,6 +71,23 @@ describe('functions of one number', () => {
         })
       }),
     )
+  })
+
+  it('atan2 is what the engine says, of every two float32, and has its gradient', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(numbers, numbers), { minLength: 1, maxLength: 50 }), (points) => {
+        scope(() => {
+          const [y, x] = [0, 1].map((place) => tensor(points.map((point) => point[place]!))) as [Tensor, Tensor]
+          const angles = transcendental.atan2(y, x).data()
+          const [heights, widths] = [y.data(), x.data()]
+          angles.forEach((angle, i) => {
+            expectNear(angle, Math.atan2(heights[i]!, widths[i]!), `atan2(${heights[i]}, ${widths[i]})`)
+          })
+        })
+      }),
+    )
+    const [y, x] = [tensor([[0.5], [-1.5]]), tensor([2, -0.7, 1.1])]
+    expect(gradcheck(transcendental.atan2, [y, x])).toMatchObject({ ok: true })
   })
 
   it('counts the turns of large angles exactly', () => {

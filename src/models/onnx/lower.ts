@@ -1,9 +1,10 @@
 /** Nodes of a file as nodes of a program: every name is checked, every operator looked up, every attribute read. */
-import { FormatError, ToeplitzError, UnsupportedError } from '../../runtime/errors.js'
+import { FormatError, UnsupportedError } from '../../runtime/errors.js'
 import { inWords } from '../../runtime/text.js'
 import type { OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from '../../formats/onnx.js'
 import { scope, Tensor, type AnyTensor } from '../../tensor/tensor.js'
 import type { ImportedNode, NodeContext } from '../imported.js'
+import { Refusals } from '../refusals.js'
 import { inlined, isOwn } from './inline.js'
 import { NodeReader } from './node.js'
 import { operators } from './operators/index.js'
@@ -17,39 +18,14 @@ export interface LoweredNode {
 }
 
 /** What a model is lowered with: all that cannot be run is told at once. */
-export class Lowering {
+export class Lowering extends Refusals {
   readonly model: OnnxModel
-  /** What errors call the file. */
-  readonly name: string
-  readonly refused: string[] = []
-  /** Whether something contradicts itself: it is not only not supported. */
-  isDamaged = false
   /** Constants of the graph and of those within it, by names that no other has. */
   readonly initializers = new Map<string, OnnxTensor>()
 
   constructor(model: OnnxModel, name: string) {
+    super(name)
     this.model = model
-    this.name = name
-  }
-
-  /** What `use` gives; where it throws that is noted. */
-  attempt<T>(what: string, use: () => T): T | undefined {
-    try {
-      return use()
-    } catch (error) {
-      if (!(error instanceof ToeplitzError)) throw error
-      this.isDamaged ||= !(error instanceof UnsupportedError)
-      this.refused.push(`${what}: ${error.message}`)
-      return undefined
-    }
-  }
-
-  /** @throws FormatError or UnsupportedError with all that was noted */
-  end(): void {
-    const { refused, name } = this
-    if (refused.length === 0) return
-    const message = `${name}: ${refused.length === 1 ? '' : `${refused.length} things cannot be run: `}${refused.join('; ')}`
-    throw this.isDamaged ? new FormatError(message) : new UnsupportedError(message)
   }
 
   /**

@@ -10,6 +10,7 @@ import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
 import * as vision from '../../../src/vision/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
+import * as tfjs from '../../../src/models/tfjs/index.js'
 import * as zoo from '../../../src/zoo/index.js'
 import { calls } from '../calls.js'
 import type { Json } from '../mutate.js'
@@ -25,6 +26,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...zoo,
   ...classifier,
   ...onnx,
+  ...tfjs,
 }
 
 interface Call {

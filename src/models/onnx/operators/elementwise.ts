@@ -1,19 +1,18 @@
 /** Functions of one number, arithmetic, comparisons and choices. */
-import { isFollowed } from '../../../autodiff/op.js'
 import { ArgumentError, UnsupportedError } from '../../../runtime/errors.js'
-import { elu, gelu, leakyRelu, relu, sigmoid, softplus, tanh } from '../../../ops/activation.js'
+import { elu, gelu, relu, sigmoid, softplus, tanh } from '../../../ops/activation.js'
 import { cast } from '../../../ops/cast.js'
 import * as choice from '../../../ops/choice.js'
-import { abs, add, clamp, div, exp, log, mul, neg, pow, sqrt, sub } from '../../../ops/elementwise.js'
+import { abs, add, div, exp, log, mul, neg, sqrt, sub } from '../../../ops/elementwise.js'
 import { pointwiseRoutine } from '../../../ops/pointwiseRoutine.js'
 import { dropout } from '../../../ops/dropout.js'
-import { power } from '../../../ops/transcendental.js'
 import type { DType } from '../../../tensor/dtype.js'
 import { broadcastShapes } from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { elementTypeName } from '../../../formats/onnx.js'
 import type { NodeReader } from '../node.js'
+import { clip, hardSigmoid, leaky, limited, powers, sloped } from '../../functions.js'
 import { always, constantsOf, floats, need, type Meaning, type Rows } from '../row.js'
 
 /** A function of float32 that has no attributes. */
@@ -155,20 +154,6 @@ const Cast: Meaning = {
   },
 }
 
-const limited = (x: AnyTensor, min: AnyTensor | number | undefined, max: AnyTensor | number | undefined): AnyTensor => {
-  const asTensor = (value: AnyTensor | number): AnyTensor => (typeof value === 'number' ? tensor([value], []) : value)
-  return scope(() => {
-    // A lower bound above the upper one gives the upper one.
-    let y: AnyTensor = x
-    if (min !== undefined) y = choice.maximum(y, asTensor(min))
-    if (max !== undefined) y = choice.minimum(y, asTensor(max))
-    return y === x ? x.alias() : y
-  })
-}
-
-const clip = (x: AnyTensor, min: number, max: number): AnyTensor =>
-  x.dtype === 'float32' && min <= max ? clamp(x as Tensor, { min, max }) : limited(x, min, max)
-
 const Clip: readonly Meaning[] = [
   {
     since: 1,
@@ -200,10 +185,6 @@ const scaled = (name: string, alpha: number, of: (x: Tensor, alpha: number) => T
     return (inputs) => of(floats(inputs, 0), value)
   })
 
-/** max(0, min(1, αx + β)). */
-const hardSigmoid = (x: Tensor, alpha: number, beta: number): Tensor =>
-  scope(() => clamp(add(mul(x, alpha), beta), { min: 0, max: 1 }))
-
 const PRelu: Meaning = {
   since: 1,
   inputs: [2, 2],
@@ -216,7 +197,7 @@ const PRelu: Meaning = {
       const along =
         node.opset < 7 && slope.ndim === 1 && x.ndim > 2 ? slope.reshape([-1, ...x.shape.slice(2).map(() => 1)]) : slope
       broadcastShapes(x.shape, along.shape, 'PRelu')
-      return scope(() => sub(relu(x), mul(relu(neg(x)), along)))
+      return sloped(x, along)
     }
   },
 }
@@ -238,13 +219,6 @@ const Dropout =
     }
   }
 
-/** Powers: where the exponent is one number of the file, those of the kernel. */
-function powers(x: AnyTensor, p: AnyTensor): AnyTensor {
-  const isNumber = x.dtype === 'float32' && p.size === 1 && p.ndim <= x.ndim && !p.storage.isPlanned && !isFollowed(p)
-  const exponent = isNumber ? constantsOf(p)[0] : undefined
-  return exponent !== undefined && Number.isFinite(exponent) ? pow(x as Tensor, exponent) : power(x, p)
-}
-
 const compared = (of: (a: AnyTensor, b: AnyTensor) => AnyTensor): readonly Meaning[] => binary(of)
 
 export const elementwise: Rows = {
@@ -264,9 +238,7 @@ export const elementwise: Rows = {
   Sign: either((x) => choice.sign(x) as Tensor, choice.sign),
   IsNaN: plain(choice.isNaNs as unknown as (x: Tensor) => Tensor),
   Not: always([1, 1], () => (inputs) => choice.logicalNot(need(inputs, 0))),
-  LeakyRelu: scaled('alpha', 0.01, (x, slope) =>
-    slope >= 0 ? leakyRelu(x, { negativeSlope: slope }) : scope(() => sub(relu(x), mul(relu(neg(x)), slope))),
-  ),
+  LeakyRelu: scaled('alpha', 0.01, leaky),
   Elu: scaled('alpha', 1, (x, alpha) => elu(x, { alpha })),
   Gelu: [
     {

@@ -1,9 +1,9 @@
 /** Functions of one number beyond those of elementwise.ts, and small matters of whole numbers. */
 import { ArgumentError, ShapeError, UnsupportedError } from '../../../runtime/errors.js'
-import { elu, relu, softplus, tanh } from '../../../ops/activation.js'
+import { elu } from '../../../ops/activation.js'
 import { cast } from '../../../ops/cast.js'
 import { equal, greater, less, where } from '../../../ops/choice.js'
-import { abs, add, div, mul, neg } from '../../../ops/elementwise.js'
+import { add, div, mul } from '../../../ops/elementwise.js'
 import { pointwiseRoutine, type Element } from '../../../ops/pointwiseRoutine.js'
 import * as of from '../../../ops/transcendental.js'
 import { gather } from '../../../ops/places.js'
@@ -12,6 +12,7 @@ import type { DType } from '../../../tensor/dtype.js'
 import { checkAxis, checkSize, showShape, sizeOf } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { floats, need, optionalNumbers, type Given, type Meaning, type Rows } from '../row.js'
+import { mish, selu, seluAlpha, seluScale, softsign } from '../../functions.js'
 import { plain, typeOf } from './elementwise.js'
 
 /** A function that is there from an opset on. */
@@ -21,17 +22,13 @@ const from = (since: number, of: (x: Tensor) => Tensor): readonly Meaning[] => [
 
 const scalar = (value: number, dtype: DType = 'float32'): AnyTensor => tensor([value], [], { dtype })
 
-/** alpha · (eˣ − 1) below 0, else x. */
-const exponential = (x: Tensor, alpha: number): Tensor =>
-  alpha >= 0 ? elu(x, { alpha }) : add(relu(x), mul(elu(neg(relu(neg(x)))), alpha))
-
 const Selu: Meaning = {
   since: 6,
   inputs: [1, 1],
   lower(node) {
-    const alpha = node.float('alpha', 1.67326319217681884765625)
-    const gamma = node.float('gamma', 1.05070102214813232421875)
-    return (inputs) => scope(() => mul(exponential(floats(inputs, 0), alpha), gamma))
+    const alpha = node.float('alpha', seluAlpha)
+    const gamma = node.float('gamma', seluScale)
+    return (inputs) => selu(floats(inputs, 0), alpha, gamma)
   },
 }
 
@@ -244,8 +241,8 @@ export const functions: Rows = {
   Atanh: from(9, of.atanh),
   Selu: [Selu],
   Celu: [Celu],
-  Mish: from(18, (x) => scope(() => mul(x, tanh(softplus(x))))),
-  Softsign: plain((x) => scope(() => div(x, add(abs(x), 1)))),
+  Mish: from(18, mish),
+  Softsign: plain(softsign),
   Shrink: [Shrink],
   IsInf: [IsInf],
   BitShift: [BitShift],

@@ -3,18 +3,21 @@ import { ArgumentError, FormatError, ShapeError, UnsupportedError } from '../../
 import { cast } from '../../../ops/cast.js'
 import { broadcastTo, concat, pad, slice, transpose } from '../../../ops/layout.js'
 import { gather } from '../../../ops/places.js'
-import {
-  broadcastShapes,
-  checkAxis,
-  checkShape,
-  checkSize,
-  showShape,
-  sizeOf,
-  type Shape,
-} from '../../../tensor/shape.js'
+import { broadcastShapes, checkAxis, checkShape, checkSize, showShape, sizeOf } from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 
+import {
+  depthToSpace,
+  equalParts,
+  spaceToDepth,
+  split,
+  squeezed,
+  stretch,
+  tiled,
+  unsqueezed,
+  whole,
+} from '../../layout.js'
 import { tensorValues, type OnnxTensor } from '../../../formats/onnx.js'
 import {
   always,
@@ -27,17 +30,6 @@ import {
   type Meaning,
   type Rows,
 } from '../row.js'
-
-/** Whole numbers as a tensor of int64: shapes and places. */
-const whole = (values: readonly number[], shape: Shape = [values.length]): Tensor<'int64'> =>
-  tensor(values, shape, { dtype: 'int64' })
-
-/** Axes from 0 on, in rising order. */
-const sortedAxes = (axes: readonly number[], ndim: number, name: string): number[] => {
-  const sorted = axes.map((axis) => checkAxis(axis, ndim, name)).sort((a, b) => a - b)
-  if (new Set(sorted).size < sorted.length) throw new ArgumentError(`axes ${showShape(axes)} name one twice`)
-  return sorted
-}
 
 /** The axes of an attribute before an opset, and of an input from it on. */
 const axesMeaning = (
@@ -54,23 +46,6 @@ const axesMeaning = (
   },
   { since: changed, inputs: [1, 2], lower: () => (inputs) => of(need(inputs, 0), optionalNumbers(inputs, 1)) },
 ]
-
-function squeezed(x: AnyTensor, given: readonly number[] | undefined): AnyTensor {
-  const axes = given
-    ? sortedAxes(given, x.ndim, 'Squeeze')
-    : x.shape.flatMap((extent, axis) => (extent === 1 ? [axis] : []))
-  const wide = axes.find((axis) => x.shape[axis] !== 1)
-  if (wide !== undefined) throw new ShapeError(`axis ${wide} of ${showShape(x.shape)} is not 1`)
-  return x.reshape(x.shape.filter((_, axis) => !axes.includes(axis)))
-}
-
-function unsqueezed(x: AnyTensor, given: readonly number[] | undefined): AnyTensor {
-  if (!given) throw new ArgumentError('axes are missing')
-  const ndim = x.ndim + given.length
-  const axes = sortedAxes(given, ndim, 'Unsqueeze')
-  const rest = [...x.shape]
-  return x.reshape(Array.from({ length: ndim }, (_, axis) => (axes.includes(axis) ? 1 : (rest.shift() as number))))
-}
 
 /** 0 stands for the extent that x has there, −1 for what is left. */
 function reshaped(x: AnyTensor, target: readonly number[], allowZero: boolean): AnyTensor {
@@ -104,24 +79,6 @@ const Reshape: readonly Meaning[] = [
     },
   },
 ]
-
-/** One stretch of an axis: places begin, begin + step … before end. */
-function stretch(x: AnyTensor, axis: number, first: number, last: number, step: number): AnyTensor {
-  const n = x.shape[axis] as number
-  if (step === 0) throw new ArgumentError('a step of 0 goes nowhere')
-  const clamped = (value: number, low: number, high: number): number =>
-    Math.max(low, Math.min(high, value < 0 ? value + n : value))
-  const begin = step > 0 ? clamped(first, 0, n) : clamped(first, 0, n - 1)
-  const end = step > 0 ? clamped(last, 0, n) : clamped(last, -1, n - 1)
-  if (step === 1) {
-    return slice(x, {
-      begin: x.shape.map((_, other) => (other === axis ? begin : 0)),
-      end: x.shape.map((extent, other) => (other === axis ? Math.max(begin, end) : extent)),
-    })
-  }
-  const count = Math.max(0, Math.ceil((end - begin) / step))
-  return gather(x, whole(Array.from({ length: count }, (_, i) => begin + i * step)), axis)
-}
 
 function sliced(
   x: AnyTensor,
@@ -163,30 +120,6 @@ const Slice: readonly Meaning[] = [
       ),
   },
 ]
-
-/** Parts of x along an axis. */
-function split(x: AnyTensor, axis: number, sizes: readonly number[]): AnyTensor[] {
-  const along = checkAxis(axis, x.ndim, 'Split')
-  const n = x.shape[along] as number
-  const total = sizes.reduce((sum, size) => sum + size, 0)
-  if (total !== n)
-    throw new ShapeError(`parts of ${showShape(sizes)} do not make up axis ${along} of ${showShape(x.shape)}`)
-  let begin = 0
-  return sizes.map((size) => {
-    const part = slice(x, {
-      begin: x.shape.map((_, other) => (other === along ? begin : 0)),
-      end: x.shape.map((extent, other) => (other === along ? begin + size : extent)),
-    })
-    begin += size
-    return part
-  })
-}
-
-const equalParts = (x: AnyTensor, axis: number, count: number): number[] => {
-  const n = x.shape[checkAxis(axis, x.ndim, 'Split')] as number
-  const size = Math.ceil(n / count)
-  return Array.from({ length: count }, (_, i) => Math.max(0, Math.min(size, n - i * size)))
-}
 
 const Split: readonly Meaning[] = [
   {
@@ -363,20 +296,6 @@ const expanded: Lowered = (inputs) => {
   return broadcastTo(x, broadcastShapes(x.shape, numbersOf(need(inputs, 1)), 'Expand'))
 }
 
-/** Copies of x side by side. */
-function tiled(x: AnyTensor, repeats: readonly number[]): AnyTensor {
-  if (repeats.length !== x.ndim)
-    throw new ArgumentError(`repeats must have ${x.ndim} numbers, and has ${repeats.length}`)
-  checkShape(repeats, 'Tile: repeats', 0)
-  return scope(() => {
-    const apart = broadcastTo(
-      x.reshape(x.shape.flatMap((extent) => [1, extent])),
-      x.shape.flatMap((extent, axis) => [repeats[axis] as number, extent]),
-    )
-    return apart.reshape(x.shape.map((extent, axis) => extent * (repeats[axis] as number)))
-  })
-}
-
 /** (N, C, H, W) with blocks of channels as blocks of pixels, and back. */
 const blocks = (of: (x: Tensor, size: number, mode: string) => AnyTensor): readonly Meaning[] =>
   always([1, 1], (node) => {
@@ -442,18 +361,6 @@ export const layout: Rows = {
       },
     },
   ],
-  DepthToSpace: blocks((x, size, mode) => {
-    const [N, C, H, W] = x.shape as unknown as [number, number, number, number]
-    const depth = C / (size * size)
-    const apart =
-      mode === 'DCR'
-        ? transpose(x.reshape([N, size, size, depth, H, W]), [0, 3, 4, 1, 5, 2])
-        : transpose(x.reshape([N, depth, size, size, H, W]), [0, 1, 4, 2, 5, 3])
-    return apart.reshape([N, depth, H * size, W * size])
-  }),
-  SpaceToDepth: blocks((x, size) => {
-    const [N, C, H, W] = x.shape as unknown as [number, number, number, number]
-    const apart = transpose(x.reshape([N, C, H / size, size, W / size, size]), [0, 3, 5, 1, 2, 4])
-    return apart.reshape([N, C * size * size, H / size, W / size])
-  }),
+  DepthToSpace: blocks(depthToSpace),
+  SpaceToDepth: blocks(spaceToDepth),
 }

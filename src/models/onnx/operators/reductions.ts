@@ -6,7 +6,7 @@ import { addWhole, equal, mulWhole, where } from '../../../ops/choice.js'
 import { determinant } from '../../../ops/determinant.js'
 import { abs, add, div, exp, log, mul, neg, sqrt, square, sub } from '../../../ops/elementwise.js'
 import { cumulativeSum, foldWhole, type Fold } from '../../../ops/fold.js'
-import { broadcastTo, concat, slice, transpose } from '../../../ops/layout.js'
+import { broadcastTo, transpose } from '../../../ops/layout.js'
 import { argExtremum, top } from '../../../ops/order.js'
 import { gather } from '../../../ops/places.js'
 import { max, mean, min, sum } from '../../../ops/reduce.js'
@@ -16,10 +16,9 @@ import { checkAxis, showShape, sizeOf } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import { floats, need, numbersOf, optionalNumbers, type Lowered, type Meaning, type Rows } from '../row.js'
-import { product, softmaxRow } from './sums.js'
-
-/** A reduction of float32 over axes. */
-type Reduce = (x: Tensor, axes: readonly number[], keepDims: boolean) => Tensor
+import { extremum, keep, productOver, reduced, reducedShape, sumOver, type Reduce } from '../../reductions.js'
+import { product } from '../../sums.js'
+import { softmaxRow } from './sums.js'
 
 /** A reduction whose axes are an attribute before an opset, and an input from it on. Without axes it is over all. */
 const reduction = (changed: number, of: Reduce, ofWhole?: Fold): readonly Meaning[] => {
@@ -34,11 +33,7 @@ const reduction = (changed: number, of: Reduce, ofWhole?: Fold): readonly Meanin
         const axes = fromInput ? optionalNumbers(inputs, 1) : given
         if ((axes === undefined || axes.length === 0) && isNoop) return x.alias()
         const over = axes?.length ? axes.map((axis) => checkAxis(axis, x.ndim, 'axes')) : x.shape.map((_, axis) => axis)
-        if (x.dtype === 'float32') return of(x as Tensor, over, keepDims)
-        if (!ofWhole) throw new UnsupportedError(`it is supported of float32, and the input is of ${x.dtype}`)
-        if (x.dtype === 'bool' && ofWhole !== 'max' && ofWhole !== 'min')
-          throw new UnsupportedError('sums and products of bool are not supported')
-        return foldWhole(x, ofWhole, over, keepDims)
+        return reduced(x, of, ofWhole, over, keepDims)
       }
     }
   return [
@@ -46,22 +41,6 @@ const reduction = (changed: number, of: Reduce, ofWhole?: Fold): readonly Meanin
     { since: changed, inputs: [1, 2], lower: lower(true) },
   ]
 }
-
-const reducedShape = (x: AnyTensor, axes: readonly number[], keepDims: boolean): number[] =>
-  keepDims
-    ? x.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
-    : x.shape.filter((_, axis) => !axes.includes(axis))
-
-const keep = (keepDims: boolean): { readonly keepDims: boolean } => ({ keepDims })
-const sumOver: Reduce = (x, axes, keepDims) => sum(x, axes, keep(keepDims))
-
-/** An extremum; of no elements the one that every number outdoes. */
-const extremum =
-  (of: typeof max, ofNothing: number): Reduce =>
-  (x, axes, keepDims) =>
-    x.size > 0
-      ? of(x, axes, keep(keepDims))
-      : scope(() => broadcastTo(tensor([ofNothing], []), reducedShape(x, axes, keepDims)))
 
 /** ln Σ eˣ, from the largest element on, where that is a number. */
 const logSumExp: Reduce = (x, axes, keepDims) =>
@@ -71,26 +50,6 @@ const logSumExp: Reduce = (x, axes, keepDims) =>
     const from = where(equal(sub(most, most), tensor([0], [])), most, tensor([0], []))
     const total = add(log(sum(exp(sub(x, from)), axes, { keepDims: true })), from)
     return total.reshape(reducedShape(x, axes, keepDims))
-  })
-
-/** The product by halves, so that its gradient is that of multiplication, also where an element is 0. */
-const productOver: Reduce = (x, axes, keepDims) =>
-  scope(() => {
-    const kept = x.shape.flatMap((_, axis) => (axes.includes(axis) ? [] : [axis]))
-    const shape = reducedShape(x, axes, keepDims)
-    const rows = sizeOf(shape)
-    let n = sizeOf(axes.map((axis) => x.shape[axis] as number))
-    if (n === 0 || rows === 0) return broadcastTo(tensor([1], []), shape)
-    // (n, rows): halves are stretches of memory.
-    let y = transpose(x, [...axes, ...kept]).reshape([n, rows])
-    while (n > 1) {
-      const half = Math.floor(n / 2)
-      const part = (begin: number, end: number): Tensor => slice(y, { begin: [begin], end: [end] })
-      const halves = mul(part(0, half), part(half, 2 * half))
-      y = n % 2 === 1 ? concat([halves, part(n - 1, n)], 0) : halves
-      n = half + (n % 2)
-    }
-    return y.reshape(shape)
   })
 
 const ArgExtremum = (largest: boolean): readonly Meaning[] => {

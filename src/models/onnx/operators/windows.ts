@@ -8,20 +8,25 @@ import {
   adaptiveMaxPool2d,
   adaptiveMaxPool3d,
 } from '../../../ops/pool/adaptive.js'
-import { avgPool1d, avgPool2d, avgPool3d } from '../../../ops/pool/average.js'
-import { maxPool1d, maxPool2d, maxPool2dWithIndices, maxPool3d, type PoolIndices } from '../../../ops/pool/max.js'
-import { conv1d, conv2d, conv3d } from '../../../ops/conv.js'
-import { convTranspose1d, convTranspose2d, convTranspose3d } from '../../../ops/convTranspose.js'
+import { maxPool2dWithIndices, type PoolIndices } from '../../../ops/pool/max.js'
 import { cast } from '../../../ops/cast.js'
-import { add, div, sub } from '../../../ops/elementwise.js'
-import { pad, slice } from '../../../ops/layout.js'
 import { tensor } from '../../../tensor/create.js'
 import { showShape, sizeOf } from '../../../tensor/shape.js'
 import { scope, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
+import {
+  averaged,
+  convolutions,
+  fitted,
+  isNarrow,
+  maxima,
+  noPadding,
+  sameZeros,
+  spatial,
+  transposed,
+  type Pairs,
+} from '../../windows.js'
 import { always, floats, need, type Meaning, type Rows } from '../row.js'
-
-type Pairs = [lo: number, hi: number][]
 
 /** The attributes that convolution and pooling have in common. */
 interface Windows {
@@ -72,23 +77,11 @@ function paddingOf(
       throw new ShapeError(`pads must have ${2 * directions} numbers, and has ${given.length}`)
     return input.map((_, axis) => [given[axis] as number, given[axis + directions] as number])
   }
-  return input.map((n, axis) => {
-    const step = stride[axis] as number
-    const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
-    const zeros = Math.max(0, (Math.ceil(n / step) - 1) * step + reach - n)
-    const less = Math.floor(zeros / 2)
-    return automatic === 'SAME_UPPER' ? [less, zeros - less] : [zeros - less, less]
-  })
+  const isUpper = automatic === 'SAME_UPPER'
+  return input.map((n, axis) =>
+    sameZeros(n, kernel[axis] as number, stride[axis] as number, dilation[axis] as number, isUpper),
+  )
 }
-
-const spatial = (x: Tensor): readonly number[] => {
-  if (x.ndim < 3 || x.ndim > 5)
-    throw new UnsupportedError(`one to three directions are supported, and the input is ${showShape(x.shape)}`)
-  return x.shape.slice(2)
-}
-
-const convolutions = [conv1d, conv2d, conv3d] as const
-const transposed = [convTranspose1d, convTranspose2d, convTranspose3d] as const
 
 const Conv: Meaning = {
   since: 1,
@@ -155,53 +148,10 @@ const ConvTranspose: Meaning = {
       // The operation adds less than a stride or a dilation behind; what is more is cut or padded here.
       const y = transposed[(directions - 1) as 0](x, w, { stride, dilation, groups, ...(bias && { bias }) })
       const around = padding.map(([lo, hi], axis): [number, number] => [-lo, (more[axis] as number) - hi])
-      return resized(y, around, bias)
+      return fitted(y, around, bias)
     }
   },
 }
-
-/** y with elements cut off (below 0) or added around its last axes; what is added holds the bias alone. */
-function resized(y: Tensor, around: Pairs, bias: Tensor | undefined): Tensor {
-  let z = y
-  const begin = z.shape.map(() => 0)
-  const end = [...z.shape]
-  around.forEach(([lo, hi], axis) => {
-    begin[axis + 2] = Math.max(0, -lo)
-    end[axis + 2] = (z.shape[axis + 2] as number) - Math.max(0, -hi)
-  })
-  if (begin.some((first) => first > 0) || end.some((last, axis) => last < (z.shape[axis] as number)))
-    z = slice(z, { begin, end })
-  const added = around.map(([lo, hi]) => [Math.max(0, lo), Math.max(0, hi)] as const)
-  if (added.every(([lo, hi]) => lo + hi === 0)) return z
-  if (bias) {
-    const shaped = bias.reshape([1, -1, ...around.map(() => 1)])
-    return add(pad(sub(z, shaped), added), shaped)
-  }
-  return pad(z, added)
-}
-
-const maxPools = [maxPool1d, maxPool2d, maxPool3d] as const
-const avgPools = [avgPool1d, avgPool2d, avgPool3d] as const
-
-/** Whether pooling takes the padding: at most half of what a window reaches over. */
-const isNarrow = (padding: Pairs, kernel: readonly number[], dilation: readonly number[]): boolean =>
-  padding.every(([lo, hi], axis) => {
-    const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
-    return Math.max(lo, hi) <= reach / 2 && Math.min(lo, hi) >= 0
-  })
-
-/** x with elements around its last axes, or cut off. */
-const surrounded = (x: Tensor, padding: Pairs, value: number): Tensor =>
-  pad(
-    slice(x, {
-      begin: [0, 0, ...padding.map(([lo]) => Math.max(0, -lo))],
-      end: [...x.shape.slice(0, 2), ...padding.map(([, hi], axis) => (x.shape[axis + 2] as number) - Math.max(0, -hi))],
-    }),
-    padding.map(([lo, hi]) => [Math.max(0, lo), Math.max(0, hi)] as const),
-    { value },
-  )
-
-const noPadding = (padding: Pairs): Pairs => padding.map(() => [0, 0])
 
 /** Places of maxima in the whole tensor, in rows or, with storage order 1, in columns of a map. */
 function placesOf(x: Tensor, indices: PoolIndices, isColumnMajor: boolean): Tensor<'int64'> {
@@ -247,7 +197,7 @@ const MaxPool: Meaning = {
           const values = y.reshape(shape)
           return [isByte ? cast(values, given.dtype) : values, places]
         }
-        const y = maxPools[(input.length - 1) as 0](isInside ? x : surrounded(x, padding, -Infinity), options)
+        const y = maxima(x, kernel, stride, padding, dilation, ceil)
         return isByte ? cast(y, given.dtype) : y
       })
     }
@@ -285,16 +235,7 @@ const AveragePool: Meaning = {
       const stride = perDirection(windows.stride, input.length, 'strides')
       const ones = input.map(() => 1)
       const padding = paddingOf(windows, input, kernel, stride, ones)
-      const mean = (of: Tensor, around: Pairs): Tensor =>
-        avgPools[(input.length - 1) as 0](of, { kernel, stride, padding: around, ceil, countIncludePad })
-      if (isNarrow(padding, kernel, ones)) return mean(x, padding)
-      if (ceil) throw new UnsupportedError('ceil_mode with padding of more than half a window is not supported')
-      return scope(() => {
-        const all = mean(surrounded(x, padding, 0), noPadding(padding))
-        if (countIncludePad) return all
-        const counted = tensor(new Float32Array(sizeOf(input)).fill(1), [1, 1, ...input])
-        return div(all, mean(surrounded(counted, padding, 0), noPadding(padding)))
-      })
+      return averaged(x, kernel, stride, padding, { ceil, countIncludePad })
     }
   },
 }
