@@ -195,7 +195,7 @@ const files: Record<string, Json[][]> = {
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],
-  encodeModel: [[tag('model'), { name: 'm', normalization, classes: ['a', 'b', 'c'] }]],
+  encodeModel: [[tag('model'), { name: 'm', normalization, classes: ['a', 'b', 'c'] }, { dtype: 'float16' }]],
   encodeSafetensors: [[{ a: { shape: [2, 3], data: tag('Float32Array', { values: list(6, 1) }) } }, { key: 'value' }]],
   readIdx: [[bytes(20, 0), 'name']],
   writeIdx: [[[2, 3], bytes(6)]],
