@@ -40,12 +40,33 @@ const wrappers = ['module.', 'model.', '_orig_mod.', 'state_dict.', 'params_ema.
 /** PyTorch's names of running statistics, and what they are called here. */
 const statistics: Readonly<Record<string, string>> = { running_mean: 'runningMean', running_var: 'runningVar' }
 
-/** How timm calls the layers of torchvision's VGG, and torchvision's names of them. */
+/** How timm calls layers of VGG and of MobileNetV2, and torchvision's names of them. */
 const timmNames: readonly (readonly [theirs: string, ours: string])[] = [
   ['pre_logits.fc1.', 'classifier.0.'],
   ['pre_logits.fc2.', 'classifier.3.'],
   ['head.fc.', 'classifier.6.'],
+  ['conv_stem.', 'features.0.0.'],
+  ['bn1.', 'features.0.1.'],
+  ['conv_head.', 'features.18.0.'],
+  ['bn2.', 'features.18.1.'],
+  ['classifier.', 'classifier.1.'],
 ]
+
+/** Places in torchvision's `features` of the first blocks of MobileNetV2's stages, and timm's names of what a block is made of. */
+const STAGES = [1, 2, 4, 7, 11, 14, 17]
+const firstParts = { conv_dw: '0.0', bn1: '0.1', conv_pw: '1', bn2: '2' }
+const blockParts = { conv_pw: '0.0', bn1: '0.1', conv_dw: '1.0', bn2: '1.1', conv_pwl: '2', bn3: '3' }
+
+/** torchvision's name for one of timm's; the name itself where it is none that differs. */
+function fromTimm(name: string): string {
+  const [, stage, place, part = '', rest] = /^blocks\.([0-6])\.([0-3])\.(\w+)\.(\w+)$/.exec(name) ?? []
+  if (stage !== undefined) {
+    const parts: Readonly<Record<string, string>> = stage === '0' ? firstParts : blockParts
+    return `features.${(STAGES[Number(stage)] as number) + Number(place)}.conv.${parts[part] ?? part}.${rest}`
+  }
+  const [theirs, ours] = timmNames.find(([prefix]) => name.startsWith(prefix)) ?? ['', '']
+  return ours + name.slice(theirs.length)
+}
 
 /** The names of a file without the wrappers that all of them have. */
 function unwrapped(names: readonly string[]): Map<string, string> {
@@ -67,8 +88,7 @@ function translated(name: string): string {
 
 /** The name in the model that a name of the file means; undefined where the model has none. */
 function targetOf(name: string, state: ReadonlyMap<string, Tensor>): string | undefined {
-  const [theirs, ours] = timmNames.find(([prefix]) => name.startsWith(prefix)) ?? ['', '']
-  return [name, translated(name), ours + name.slice(theirs.length)].find((candidate) => state.has(candidate))
+  return [name, translated(name), translated(fromTimm(name))].find((candidate) => state.has(candidate))
 }
 
 /**
@@ -97,8 +117,8 @@ const listed = (names: readonly string[]): string => names.map((name) => inWords
 /**
  * Puts the weights of a PyTorch state dict, saved with `safetensors.torch.save_file`, into a model. Prefixes that all names have
  * (`module.`, `model.`, `_orig_mod.`, `state_dict.`, `params_ema.`) are dropped, `running_mean` and `running_var` are known,
- * `num_batches_tracked` is passed over. So are timm's names of the layers of VGG, whose fully connected weights are convolutions
- * (out, C, R, S) there. F16, BF16 and F64 become float32. Nothing is changed unless everything fits.
+ * `num_batches_tracked` is passed over. timm's names of the layers of VGG, whose fully connected weights are convolutions (out, C, R,
+ * S) there, and of MobileNetV2 are known, too. F16, BF16 and F64 become float32. Nothing is changed unless everything fits.
  *
  *     loadStateDict(model, bytes, { rename: (name) => name.replace(/^backbone\./, '') })
  *

@@ -30,7 +30,7 @@ export interface GoogLeNetOptions extends ZooOptions {
   /**
    * 'lecture' (default): as in the paper, apart from `normalize`. 'torchvision': with torchvision's names (`conv1.conv`,
    * `inception3a.branch2.1.bn`, …, `fc`) and its differences: batch normalization behind each convolution, 3×3 in the place of 5×5,
-   * partial last windows, for any size from 33 × 33 on.
+   * partial last windows, for any size from 15 × 15 on.
    */
   readonly variant?: 'lecture' | 'torchvision'
   /** Whether training has the two auxiliary classifiers, their losses weighted by 0.3; default true. */

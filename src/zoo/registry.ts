@@ -100,9 +100,11 @@ const networks = {
     make: (options) => alexnet({ ...options, variant: 'torchvision' }),
   },
   'vgg11-torchvision': { about: 'VGG A with torchvision’s names', make: torchvisionVgg('A') },
+  'vgg13-torchvision': { about: 'VGG B with torchvision’s names', make: torchvisionVgg('B') },
   'vgg16-torchvision': { about: 'VGG D with torchvision’s names', make: torchvisionVgg('D') },
   'vgg19-torchvision': { about: 'VGG E with torchvision’s names', make: torchvisionVgg('E') },
   'vgg11-bn': { about: 'VGG A with batch normalization, torchvision’s', make: torchvisionVgg('A', true) },
+  'vgg13-bn': { about: 'VGG B with batch normalization, torchvision’s', make: torchvisionVgg('B', true) },
   'vgg16-bn': { about: 'VGG D with batch normalization, torchvision’s', make: torchvisionVgg('D', true) },
   'vgg19-bn': { about: 'VGG E with batch normalization, torchvision’s', make: torchvisionVgg('E', true) },
   'googlenet-torchvision': {

@@ -5,7 +5,9 @@ import { BatchNorm2d, Conv2d, Flatten, Graph, Linear, Sequential } from '../../s
 import { init } from '../../src/runtime/embedded.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
-import { vgg } from '../../src/zoo/index.js'
+import { mobilenetV2, vgg } from '../../src/zoo/index.js'
+import timm from '../fixtures/timm.json' with { type: 'json' }
+import { stateShapes, torchvision } from '../helpers/torchvision.js'
 
 beforeAll(() => init())
 
@@ -128,6 +130,29 @@ describe('a state dict', () => {
     const wrong = { ...file, 'pre_logits.fc1.weight': { ...file['pre_logits.fc1.weight']!, shape: [32, 16, 7, 7] } }
     expect(() => loadStateDict(model!, bytes(wrong))).toThrow(
       /'pre_logits.fc1.weight' is \(32, 16, 7, 7\), not \(64, 392\)/,
+    )
+    for (const each of [model, due]) each!.dispose()
+  })
+
+  it('of timm’s MobileNetV2 is taken: other names in the same order', () => {
+    const theirs = timm.mobilenetv2_100
+    const names = stateShapes(torchvision['mobilenet-v2']!).map(([name]) => name)
+    expect(theirs).toHaveLength(names.length)
+    const [model, due] = [1, 2].map((seed) => mobilenetV2({ classes: 3, width: 1 / 8, input: [3, 32, 32], seed }))
+    const values = due!.namedState()
+    const file = Object.fromEntries(
+      names.map((name, i) => {
+        const x = values.get(ours(name))!
+        // No two tensors alike, as new statistics are.
+        x.assign(Float32Array.from({ length: x.size }, (_, k) => i + k / x.size))
+        return [theirs[i]!, { shape: [...x.shape], data: x.data() }]
+      }),
+    )
+    expect(loadStateDict(model!, bytes(file))).toEqual({ missing: [], unexpected: [] })
+    expect(state(model!)).toEqual(state(due!))
+    const { 'blocks.3.2.bn1.running_mean': moved, ...rest } = file
+    expect(() => loadStateDict(model!, bytes({ ...rest, 'blocks.3.9.bn1.running_mean': moved! }))).toThrow(
+      /missing: 'features.9.conv.0.1.runningMean'; unexpected: 'blocks.3.9.bn1.running_mean'/,
     )
     for (const each of [model, due]) each!.dispose()
   })

@@ -47,9 +47,11 @@ def of(name, **more):
 NETWORKS = {
     "alexnet-torchvision": (of("alexnet"), [(224, 224), (160, 200)]),
     "vgg11-torchvision": (of("vgg11"), [(224, 224), (96, 128)]),
+    "vgg13-torchvision": (of("vgg13"), [(224, 224), (96, 128)]),
     "vgg16-torchvision": (of("vgg16"), [(224, 224), (96, 128)]),
     "vgg19-torchvision": (of("vgg19"), [(224, 224), (96, 128)]),
     "vgg11-bn": (of("vgg11_bn"), [(224, 224), (96, 128)]),
+    "vgg13-bn": (of("vgg13_bn"), [(224, 224), (96, 128)]),
     "vgg16-bn": (of("vgg16_bn"), [(224, 224), (96, 128)]),
     "vgg19-bn": (of("vgg19_bn"), [(224, 224), (96, 128)]),
     "googlenet-torchvision": (of("googlenet", aux_logits=True, init_weights=False), [(224, 224), (99, 130)]),

@@ -44,8 +44,8 @@ const sorted = (entries: Iterable<readonly [string, Shape]>): string[] =>
 const make = (name: string, options?: ZooOptions): Graph => architecture(name).make(options)
 
 describe('state dicts of torchvision', () => {
-  it('are fifteen', () => {
-    expect(networks).toHaveLength(15)
+  it('are seventeen', () => {
+    expect(networks).toHaveLength(17)
   })
 
   it.each(networks)('%s: every name and shape', (name, network) => {
@@ -117,6 +117,15 @@ describe('what sets torchvision’s networks apart', () => {
       expect(y['layer4.1']!.shape).toEqual([1, 32, 2, 2])
     })
     model.dispose()
+  })
+
+  it.each<[string, (input: [number, number, number]) => Graph, number]>([
+    ['AlexNet', (input) => alexnet({ variant: 'torchvision', input }), 63],
+    ['VGG', (input) => vgg({ variant: 'torchvision', input }), 32],
+    ['GoogLeNet', (input) => googlenet({ variant: 'torchvision', input }), 15],
+  ])('%s takes images from the size on that its page says', (_, make, least) => {
+    expect(make([3, least, least]).outputShape()).toEqual([1000])
+    expect(() => make([3, least - 1, least])).toThrow(/layer [\w.]+, .*: .*kernel/)
   })
 
   it.each<[string, () => unknown, RegExp]>([
