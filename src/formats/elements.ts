@@ -40,3 +40,28 @@ export function floatsOfHalves(halves: Uint16Array): Float32Array {
   })
   return floats
 }
+
+/** `value` without its last `count` bits, rounded to the nearest, halfway to the even one. */
+function withoutBits(value: number, count: number): number {
+  const kept = value >>> count
+  const rest = value & ((1 << count) - 1)
+  const half = 1 << (count - 1)
+  return rest > half || (rest === half && (kept & 1) === 1) ? kept + 1 : kept
+}
+
+/** The bits of the nearest float16 of each number, halfway to the even one. What is beyond 65519.99… becomes infinite. */
+export function halvesOfFloats(floats: Float32Array): Uint16Array {
+  const bits = new Uint32Array(floats.buffer, floats.byteOffset, floats.length)
+  return Uint16Array.from(bits, (word) => {
+    const size = word & 0x7fff_ffff
+    const exponent = size >>> 23
+    let half: number
+    if (size > 0x7f80_0000) half = 0x7e00
+    else if (size >= 0x477f_f000) half = 0x7c00
+    else if (exponent >= 113) half = withoutBits(size - (112 << 23), 13)
+    // Under 2^-14 float16 counts in steps of 2^-24; under 2^-25 the nearest is 0.
+    else if (exponent >= 102) half = withoutBits((size & 0x7f_ffff) | 0x80_0000, 126 - exponent)
+    else half = 0
+    return ((word >>> 16) & 0x8000) | half
+  })
+}

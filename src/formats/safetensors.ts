@@ -23,7 +23,9 @@ export interface SafetensorsInput {
   /** Extents, outermost first. */
   readonly shape: readonly number[]
   /** The values in row-major order; the type of the array decides the type in the file. */
-  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array | BigInt64Array
+  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array | BigInt64Array | Uint16Array
+  /** 'F16' says that a Uint16Array holds the bits of float16 numbers. Of other arrays it says nothing. */
+  readonly dtype?: string
 }
 
 /** Elements that were read; see `decodeSafetensors` for the array of each dtype. */
@@ -110,8 +112,8 @@ const loneSurrogate = /\p{Surrogate}/u
 /**
  * Writes tensors in the order given. The same tensors and metadata give the same bytes.
  *
- * @param tensors by name; the dtype is F32, F64, I32, U8 or I64 after the typed array. Keys that are whole numbers come
- *   first, as JavaScript orders them.
+ * @param tensors by name; the dtype is F32, F64, I32, U8 or I64 after the typed array, or F16 where a Uint16Array is said to hold
+ *   that. Keys that are whole numbers come first, as JavaScript orders them.
  * @param metadata strings to keep beside the tensors
  * @param options whether the file gets a checksum
  * @returns the file; its header is padded with spaces to a multiple of 8 bytes
@@ -150,8 +152,8 @@ export function encodeSafetensors(
   }
   let end = 0
   for (const [name, given] of named as [string, SafetensorsInput | null | undefined][]) {
-    const { shape, data } = given ?? ({} as SafetensorsInput)
-    const dtype = dtypeOf(name, data)
+    const { shape, data, dtype: bits } = given ?? ({} as SafetensorsInput)
+    const dtype = dtypeOf(name, data, bits)
     if (name === metadataKey || loneSurrogate.test(name)) {
       throw new ArgumentError(`encodeSafetensors: tensor name ${quote(name)} is reserved or not well-formed Unicode`)
     }
@@ -491,7 +493,8 @@ function quote(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
-function dtypeOf(name: string, data: unknown): string {
+function dtypeOf(name: string, data: unknown, bits: unknown): string {
+  if (bits === 'F16' && data instanceof Uint16Array) return bits
   if (data instanceof Float32Array) return 'F32'
   if (data instanceof Float64Array) return 'F64'
   if (data instanceof Int32Array) return 'I32'

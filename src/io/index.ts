@@ -17,6 +17,7 @@ export {
   describeModel,
   encodeModel,
   encodeModelFile,
+  type EncodeModelOptions,
   type ModelDescription,
   type ModelFacts,
   type ModelFile,

@@ -4,9 +4,10 @@
  */
 import { modelFromJSON, type ReadOptions } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
-import { ArgumentError, FormatError } from '../runtime/errors.js'
+import { ArgumentError, FormatError, UnsupportedError } from '../runtime/errors.js'
 import { type FileBytes } from '../formats/limits.js'
-import { checkModel, checkObject } from '../runtime/check.js'
+import { checkModel, checkObject, wrongKind } from '../runtime/check.js'
+import { halvesOfFloats } from '../formats/elements.js'
 import { inWords, named } from '../runtime/text.js'
 import { decodeSealedJson, encodeSealedJson, jsonOf, parseJson } from '../formats/json.js'
 import {
@@ -17,8 +18,9 @@ import {
   type Normalization,
   type Preprocessing,
 } from './preprocessing.js'
-import { openSafetensors } from '../formats/safetensors.js'
+import { encodeSafetensors, openSafetensors, type SafetensorsInput } from '../formats/safetensors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
+import type { Tensor } from '../tensor/tensor.js'
 
 /** What a model is, besides its weights. */
 export interface ModelDescription {
@@ -128,13 +130,52 @@ function preprocessingOfVersion1(
   return plain && readsDigits ? { ...plain, ...digitPictures } : plain
 }
 
+/** Options of `encodeModel`. */
+export interface EncodeModelOptions {
+  /**
+   * How weights are stored. 'float32' (default): as they are. 'float16': rounded to the nearest of eleven bits, halfway to the even
+   * one, in half the bytes; they are float32 again when they are read.
+   */
+  readonly dtype?: 'float32' | 'float16'
+}
+
+/** The largest number of float16. */
+const LARGEST_HALF = 65504
+
+/** A tensor's numbers as float16. @throws ArgumentError where one is none or beyond the range */
+function halved(name: string, tensor: Tensor): SafetensorsInput {
+  const floats = tensor.data()
+  const halves = halvesOfFloats(floats)
+  const place = halves.findIndex((half) => (half & 0x7c00) === 0x7c00)
+  if (place >= 0) {
+    throw new ArgumentError(
+      `encodeModel: ${inWords(name)} has ${floats[place]}, which float16 does not hold: its numbers end at ${LARGEST_HALF}; leave dtype out`,
+    )
+  }
+  return { shape: tensor.shape, data: halves, dtype: 'F16' }
+}
+
 /**
  * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
+ *
+ *     const half = encodeModel(model, facts, { dtype: 'float16' })
+ *
+ * @throws ShapeError when the facts contradict the model; with float16, ArgumentError that names a tensor that is beyond its range
+ * @throws UnsupportedError for dtype 'int8'
  */
-export function encodeModel(model: Graph, facts: ModelFacts): Uint8Array {
-  checkCount('encodeModel', 2, arguments)
+export function encodeModel(model: Graph, facts: ModelFacts, options: EncodeModelOptions = {}): Uint8Array {
+  checkCount('encodeModel', 3, arguments)
+  checkKeys('encodeModel', options, { dtype: 0 } satisfies Names<EncodeModelOptions>)
+  const { dtype = 'float32' } = options
+  if ((dtype as string) === 'int8') {
+    throw new UnsupportedError("encodeModel: dtype 'int8' is not supported yet; there are 'float32' and 'float16'")
+  }
+  if (dtype !== 'float32' && dtype !== 'float16') throw wrongKind('encodeModel: dtype', "'float32' or 'float16'", dtype)
   const description = checkDescription(describeModel(model, facts), 'encodeModel')
-  return model.save({ [metadataKey]: jsonOf({ ...written(description), sealed: true }) })
+  const metadata = { [metadataKey]: jsonOf({ ...written(description), sealed: true }) }
+  if (dtype === 'float32') return model.save(metadata)
+  const tensors = [...model.namedState()].map(([name, tensor]) => [name, halved(name, tensor)] as const)
+  return encodeSafetensors(Object.fromEntries(tensors), metadata, { checksum: true })
 }
 
 /**

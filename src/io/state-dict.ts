@@ -3,7 +3,7 @@ import { FormatError, ToeplitzError } from '../runtime/errors.js'
 import { checkCallback, checkModel, checkSwitch } from '../runtime/check.js'
 import { checkCount, checkKeys } from '../runtime/options.js'
 import { inWords, showShape } from '../runtime/text.js'
-import { sameShape } from '../tensor/shape.js'
+import { sameShape, sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { FileBytes } from '../formats/limits.js'
 import { openSafetensors, type SafetensorsTensor } from '../formats/safetensors.js'
@@ -40,6 +40,34 @@ const wrappers = ['module.', 'model.', '_orig_mod.', 'state_dict.', 'params_ema.
 /** PyTorch's names of running statistics, and what they are called here. */
 const statistics: Readonly<Record<string, string>> = { running_mean: 'runningMean', running_var: 'runningVar' }
 
+/** How timm calls layers of VGG and of MobileNetV2, and torchvision's names of them. */
+const timmNames: readonly (readonly [theirs: string, ours: string])[] = [
+  ['pre_logits.fc1.', 'classifier.0.'],
+  ['pre_logits.fc2.', 'classifier.3.'],
+  ['head.fc.', 'classifier.6.'],
+  ['conv_stem.', 'features.0.0.'],
+  ['bn1.', 'features.0.1.'],
+  ['conv_head.', 'features.18.0.'],
+  ['bn2.', 'features.18.1.'],
+  ['classifier.', 'classifier.1.'],
+]
+
+/** Places in torchvision's `features` of the first blocks of MobileNetV2's stages, and timm's names of what a block is made of. */
+const STAGES = [1, 2, 4, 7, 11, 14, 17]
+const firstParts = { conv_dw: '0.0', bn1: '0.1', conv_pw: '1', bn2: '2' }
+const blockParts = { conv_pw: '0.0', bn1: '0.1', conv_dw: '1.0', bn2: '1.1', conv_pwl: '2', bn3: '3' }
+
+/** torchvision's name for one of timm's; the name itself where it is none that differs. */
+function fromTimm(name: string): string {
+  const [, stage, place, part = '', rest] = /^blocks\.([0-6])\.([0-3])\.(\w+)\.(\w+)$/.exec(name) ?? []
+  if (stage !== undefined) {
+    const parts: Readonly<Record<string, string>> = stage === '0' ? firstParts : blockParts
+    return `features.${(STAGES[Number(stage)] as number) + Number(place)}.conv.${parts[part] ?? part}.${rest}`
+  }
+  const [theirs, ours] = timmNames.find(([prefix]) => name.startsWith(prefix)) ?? ['', '']
+  return ours + name.slice(theirs.length)
+}
+
 /** The names of a file without the wrappers that all of them have. */
 function unwrapped(names: readonly string[]): Map<string, string> {
   let common = ''
@@ -51,18 +79,36 @@ function unwrapped(names: readonly string[]): Map<string, string> {
   return new Map(names.map((name) => [name, name.slice(common.length)]))
 }
 
-/** A name of PyTorch's as it is called here. */
+/** PyTorch's name of a statistic as it is called here. */
 function translated(name: string): string {
   const dot = name.lastIndexOf('.')
   const own = statistics[name.slice(dot + 1)]
   return own === undefined ? name : name.slice(0, dot + 1) + own
 }
 
-/** The elements of a tensor as floats: those of float64 are rounded. @throws FormatError where it holds whole numbers */
+/** The name in the model that a name of the file means; undefined where the model has none. */
+function targetOf(name: string, state: ReadonlyMap<string, Tensor>): string | undefined {
+  return [name, translated(name), translated(fromTimm(name))].find((candidate) => state.has(candidate))
+}
+
+/**
+ * Whether a tensor's elements are those of a weight: it has the weight's shape, or one of the two is fully connected (out, in) and
+ * the other a convolution (out, C, R, S) over a map of its whole extent, C · R · S = in, which lists the same numbers.
+ */
+const holds = (stored: Shape, shape: Shape): boolean =>
+  sameShape(stored, shape) ||
+  (Math.min(stored.length, shape.length) === 2 &&
+    Math.max(stored.length, shape.length) === 4 &&
+    stored[0] === shape[0] &&
+    sizeOf(stored) === sizeOf(shape))
+
+/** The elements of a tensor as floats: those of float64 are rounded. @throws FormatError where it holds whole numbers or no finite ones */
 function floatsOf({ dtype, data }: SafetensorsTensor, name: string): Float32Array {
-  if (data instanceof Float32Array) return data
-  if (data instanceof Float64Array) return Float32Array.from(data)
-  throw new FormatError(`tensor ${inWords(name)} is of ${dtype}; weights are of F32, F16, BF16 or F64`)
+  if (!(data instanceof Float32Array || data instanceof Float64Array))
+    throw new FormatError(`tensor ${inWords(name)} is of ${dtype}; weights are of F32, F16, BF16 or F64`)
+  const floats = data instanceof Float32Array ? data : new Float32Array(data)
+  if (!floats.every(Number.isFinite)) throw new FormatError(`tensor ${inWords(name)} has values that are not finite`)
+  return floats
 }
 
 /** A list that a message can hold: the first names, and how many more there are. */
@@ -70,8 +116,9 @@ const listed = (names: readonly string[]): string => names.map((name) => inWords
 
 /**
  * Puts the weights of a PyTorch state dict, saved with `safetensors.torch.save_file`, into a model. Prefixes that all names have
- * (`module.`, `model.`) are dropped, `running_mean` and `running_var` are known, `num_batches_tracked` is passed over. F16, BF16 and
- * F64 become float32. Nothing is changed unless everything fits.
+ * (`module.`, `model.`, `_orig_mod.`, `state_dict.`, `params_ema.`) are dropped, `running_mean` and `running_var` are known,
+ * `num_batches_tracked` is passed over. timm's names of the layers of VGG, whose fully connected weights are convolutions (out, C, R,
+ * S) there, and of MobileNetV2 are known, too. F16, BF16 and F64 become float32. Nothing is changed unless everything fits.
  *
  *     loadStateDict(model, bytes, { rename: (name) => name.replace(/^backbone\./, '') })
  *
@@ -93,8 +140,9 @@ export function loadStateDict(model: Stateful, file: FileBytes, options: StateDi
   for (const name of tensors.keys()) {
     const asked = rename ? rename(name) : (stripped.get(name) as string)
     if (asked === undefined || /(^|\.)num_batches_tracked$/.test(name)) continue
-    const target = state.has(asked) ? asked : translated(asked)
-    if (!state.has(target)) unexpected.push(name)
+    // A model may have a wrapper's name of its own.
+    const target = (rename ? undefined : targetOf(name, state)) ?? targetOf(asked, state)
+    if (target === undefined) unexpected.push(name)
     else if (chosen.has(target)) twice.push(name)
     else chosen.set(target, name)
   }
@@ -104,7 +152,7 @@ export function loadStateDict(model: Stateful, file: FileBytes, options: StateDi
   for (const [target, name] of chosen) {
     const { shape } = state.get(target) as Tensor
     const stored = tensors.get(name) as SafetensorsTensor
-    if (!sameShape(shape, stored.shape)) {
+    if (!holds(stored.shape, shape)) {
       wrong.push(`${inWords(name)} is ${showShape(stored.shape)}, not ${showShape(shape)}`)
       continue
     }

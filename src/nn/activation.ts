@@ -16,6 +16,7 @@ import {
   type SoftplusOptions,
 } from '../ops/activation.js'
 import { eluNames, geluNames, leakyReluNames, softplusNames } from '../ops/activationOptions.js'
+import { clamp } from '../ops/elementwise.js'
 import { logSoftmax, softmax } from '../ops/softmax.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -48,6 +49,15 @@ export class ReLU extends Pointwise {
 
   protected lower(x: Tensor): Tensor {
     return relu(x)
+  }
+}
+
+/** min(max(x, 0), 6), MobileNet's. */
+export class ReLU6 extends Pointwise {
+  readonly type = 'ReLU6'
+
+  protected lower(x: Tensor): Tensor {
+    return clamp(x, { min: 0, max: 6 })
   }
 }
 

@@ -6,7 +6,7 @@ import { sameShape, showShape, type Shape } from '../tensor/shape.js'
 export interface DecodedTensor {
   /** Extents, outermost first. */
   readonly shape: Shape
-  /** The values in row-major order. */
+  /** The values in row-major order: of F32 and F16 a Float32Array. */
   readonly data: ArrayLike<number | bigint>
   /** The type in the file: F32, F64, I32, … */
   readonly dtype: string
@@ -28,7 +28,7 @@ export function checkState(
   for (const [key, shape] of needed) {
     const given = tensors.get(key)
     if (!given) problems.push(`${key} ${showShape(shape)} is missing`)
-    else if (given.dtype !== 'F32') problems.push(`${key} is ${given.dtype}, not F32`)
+    else if (given.dtype !== 'F32' && given.dtype !== 'F16') problems.push(`${key} is ${given.dtype}, not F32`)
     else if (!sameShape(given.shape, shape)) {
       problems.push(`${key} is ${showShape(given.shape)}, not ${showShape(shape)}`)
     } else if (!(given.data as Float32Array).every(Number.isFinite))

@@ -13,11 +13,27 @@ import type { Initializer } from '../nn/initialize.js'
 import { Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
-import { MaxPool2d } from '../nn/pool.js'
+import { AdaptiveAvgPool2d, MaxPool2d } from '../nn/pool.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
-import { chain, modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
+import {
+  chain,
+  checkVariant,
+  imageShape,
+  modelOptions,
+  refuseOptions,
+  scaler,
+  type ZooOptions,
+  zooNames,
+} from './options.js'
+import { gaussian, linearUnits, probabilities, withinFanIn } from './torchvision.js'
 
 export interface AlexNetOptions extends ZooOptions {
+  /**
+   * 'lecture' (default): the network of 2012, as `groups` and `order` say. 'torchvision': that of "One weird trick for
+   * parallelizing convolutional neural networks" (Krizhevsky, 2014), of fewer maps and without normalization, with
+   * torchvision's names (`features.0`, …, `classifier.6`), for any size from 63 × 63 on.
+   */
+  readonly variant?: 'lecture' | 'torchvision'
   /** Into how many groups conv2, conv4 and conv5 are divided: 2 as in the paper, or 1 (default) as in the lecture. */
   readonly groups?: 1 | 2
   /**
@@ -28,7 +44,6 @@ export interface AlexNetOptions extends ZooOptions {
 }
 
 const constant = (value: number): Initializer => ({ name: 'constant', value })
-const gaussian = (std: number): Initializer => ({ name: 'normal', std })
 
 interface Head {
   /** Units of the two hidden layers. */
@@ -57,15 +72,67 @@ export function classifier({ hidden, classes, weightInit, hiddenBias = 'zeros' }
 /** Logits for losses; probabilities for who asks for them. */
 export const classifierOutputs = ['fc8', 'softmax'] as const
 
+/** Places in `features` of torchvision's convolutions, with their maps, kernels and the pooling behind. */
+const TORCHVISION = [
+  { place: 0, maps: 64, kernel: 11, stride: 4, padding: 2, pooled: true },
+  { place: 3, maps: 192, kernel: 5, padding: 2, pooled: true },
+  { place: 6, maps: 384, kernel: 3, padding: 1, pooled: false },
+  { place: 8, maps: 256, kernel: 3, padding: 1, pooled: false },
+  { place: 10, maps: 256, kernel: 3, padding: 1, pooled: true },
+] as const
+
+/** AlexNet with torchvision's names and numbers. Weights and biases are PyTorch's, uniform in ±1 / √fanIn. */
+function torchvisionAlexnet(options: AlexNetOptions): Graph {
+  refuseOptions('alexnet', 'torchvision', options, ['groups', 'order'])
+  const { input = [3, 224, 224], classes = 1000, width, weightInit } = options
+  const of = scaler(width)
+  let [channels] = imageShape(input, 'alexnet')
+  const features = TORCHVISION.flatMap(({ place, maps, pooled, ...window }) => {
+    const within = withinFanIn(channels * window.kernel * window.kernel)
+    channels = of(maps)
+    const init = { weightInit: weightInit ?? within, biasInit: within }
+    return chain({
+      [`features.${place}`]: new Conv2d({ outChannels: channels, ...window, ...init }),
+      [`features.${place + 1}`]: new ReLU(),
+      ...(pooled ? { [`features.${place + 2}`]: new MaxPool2d({ kernel: 3, stride: 2 }) } : {}),
+    })
+  })
+  const hidden = of(4096)
+  const head = chain({
+    avgpool: new AdaptiveAvgPool2d({ outputSize: 6 }),
+    flatten: new Flatten(),
+    'classifier.0': new Dropout(),
+    'classifier.1': linearUnits(channels * 6 * 6, hidden, weightInit),
+    'classifier.2': new ReLU(),
+    'classifier.3': new Dropout(),
+    'classifier.4': linearUnits(hidden, hidden, weightInit),
+    'classifier.5': new ReLU(),
+    'classifier.6': linearUnits(hidden, classes, weightInit),
+  })
+  return new Graph([...features, ...head, ...probabilities()], {
+    ...modelOptions(options),
+    inputs: { input },
+    outputs: ['classifier.6', 'softmax'],
+  })
+}
+
 /**
  * AlexNet: conv(11, 96, s4) - pool - norm - conv(5, 256) - pool - norm - conv(3, 384) - conv(3, 384) - conv(3, 256) - pool -
- * fc(4096) - fc(4096) - fc(1000), for (3, 227, 227). Outputs: `fc8`, the logits, and `softmax`.
+ * fc(4096) - fc(4096) - fc(1000), for (3, 227, 227). Outputs: `fc8`, the logits, and `softmax`; of torchvision's variant, for
+ * (3, 224, 224), `classifier.6` and `softmax`.
+ *
+ *     loadStateDict(alexnet({ variant: 'torchvision' }), await readFile('alexnet.safetensors'))
+ *
+ * @throws ShapeError when an option is none that there is, or none of the variant
  */
 export function alexnet(options: AlexNetOptions = {}): Graph {
   checkCount('alexnet', 1, arguments)
-  checkKeys('alexnet', options, zooNames, { groups: 0, order: 0 } satisfies Names<
+  checkKeys('alexnet', options, zooNames, { variant: 0, groups: 0, order: 0 } satisfies Names<
     Omit<AlexNetOptions, keyof ZooOptions>
   >)
+  const { variant = 'lecture' } = options
+  checkVariant('alexnet', variant, ['lecture', 'torchvision'])
+  if (variant === 'torchvision') return torchvisionAlexnet(options)
   const { input = [3, 227, 227], classes = 1000, width, groups = 1, order = 'caffe', weightInit } = options
   const of = scaler(width, groups)
   const paper = order === 'paper'

@@ -11,12 +11,28 @@ import { Graph, type NodeOptions } from '../nn/graph.js'
 import { Concat, Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
-import { AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
+import { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
-import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
+import {
+  chain,
+  checkVariant,
+  imageShape,
+  modelOptions,
+  refuseOptions,
+  scaler,
+  type ZooOptions,
+  zooNames,
+} from './options.js'
+import { gaussian, inBlock, normalized, pooledFeatures, probabilities, rectified } from './torchvision.js'
 
 /** Options of `googlenet`. */
 export interface GoogLeNetOptions extends ZooOptions {
+  /**
+   * 'lecture' (default): as in the paper, apart from `normalize`. 'torchvision': with torchvision's names (`conv1.conv`,
+   * `inception3a.branch2.1.bn`, …, `fc`) and its differences: batch normalization behind each convolution, 3×3 in the place of 5×5,
+   * partial last windows, for any size from 15 × 15 on.
+   */
+  readonly variant?: 'lecture' | 'torchvision'
   /** Whether training has the two auxiliary classifiers, their losses weighted by 0.3; default true. */
   readonly auxiliary?: boolean
   /**
@@ -52,15 +68,107 @@ const WATCHED = ['4a', '4d']
 /** Share of each auxiliary loss in training. */
 const AUXILIARY_WEIGHT = 0.3
 
+/** What summaries call each module. */
+const blocksOf = (of: (maps: number) => number, prefix = ''): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(modules).map(([id, [one, three, five, pool]]) => {
+      const pair = (maps: readonly [number, number]): string => `(${maps.map(of).join(', ')})`
+      return [`${prefix}${id}`, `inc(${of(one)}, ${pair(three)}, ${pair(five)}, ${of(pool)})`]
+    }),
+  )
+
+/** GoogLeNet with torchvision's names and numbers. Weights are normal with a deviation of 0.01. */
+function torchvisionGooglenet(options: GoogLeNetOptions): Graph {
+  refuseOptions('googlenet', 'torchvision', options, ['normalize'])
+  const { input = [3, 224, 224], classes = 1000, width, auxiliary = true, weightInit = gaussian(0.01) } = options
+  const of = scaler(width)
+  /** Convolution, normalization and rectifier; the last has the name of all. */
+  const unit = (id: string, inputs: string, maps: number, kernel: number, stride = 1): NodeOptions[] => [
+    ...normalized({
+      ...{ conv: `${id}.conv`, norm: `${id}.bn`, inputs, outChannels: of(maps), kernel, weightInit },
+      normOptions: { eps: 0.001 },
+      ...(stride === 1 ? {} : { options: { stride } }),
+    }),
+    rectified(id),
+  ]
+  const halve = (name: string, kernel: number): NodeOptions => ({
+    name,
+    layer: new MaxPool2d({ kernel, stride: 2, ceil: true }),
+  })
+  const inception = (id: string, from: string, [one, three, five, pool]: Inception): NodeOptions[] =>
+    inBlock(id, [
+      ...unit(`${id}.branch1`, from, one, 1),
+      ...unit(`${id}.branch2.0`, from, three[0], 1),
+      ...unit(`${id}.branch2.1`, `${id}.branch2.0`, three[1], 3),
+      ...unit(`${id}.branch3.0`, from, five[0], 1),
+      ...unit(`${id}.branch3.1`, `${id}.branch3.0`, five[1], 3),
+      {
+        name: `${id}.branch4.0`,
+        inputs: from,
+        layer: new MaxPool2d({ kernel: 3, stride: 1, padding: 1, ceil: true }),
+      },
+      ...unit(`${id}.branch4.1`, `${id}.branch4.0`, pool, 1),
+      { name: id, inputs: ['branch1', 'branch2.1', 'branch3.1', 'branch4.1'].map((end) => `${id}.${end}`), layer: new Concat() }, // prettier-ignore
+    ])
+  const units = (outFeatures: number): Linear => new Linear({ outFeatures, weightInit })
+  const auxiliaryHead = (id: string, inputs: string): NodeOptions[] => [
+    { name: `${id}.pool`, inputs, layer: new AdaptiveAvgPool2d({ outputSize: 4 }) },
+    ...unit(`${id}.conv`, `${id}.pool`, 128, 1),
+    ...chain({
+      [`${id}.flatten`]: new Flatten(),
+      [`${id}.fc1`]: units(of(1024)),
+      [`${id}.relu`]: new ReLU(),
+      [`${id}.dropout`]: new Dropout({ p: 0.7 }),
+      [`${id}.fc2`]: units(classes),
+    }),
+  ]
+  const nodes = [
+    ...unit('conv1', 'input', 64, 7, 2),
+    halve('maxpool1', 3),
+    ...unit('conv2', 'maxpool1', 64, 1),
+    ...unit('conv3', 'conv2', 192, 3),
+    halve('maxpool2', 3),
+  ]
+  let last = 'maxpool2'
+  for (const [id, maps] of Object.entries(modules)) {
+    nodes.push(...inception(`inception${id}`, last, maps))
+    last = `inception${id}`
+    if (POOLED.includes(id)) {
+      last = id === '3b' ? 'maxpool3' : 'maxpool4'
+      nodes.push(halve(last, id === '3b' ? 3 : 2))
+    }
+  }
+  nodes.push(
+    ...pooledFeatures(),
+    ...chain({ dropout: new Dropout({ p: 0.2 }), fc: units(classes) }),
+    ...probabilities(),
+  )
+  if (auxiliary) WATCHED.forEach((id, index) => nodes.push(...auxiliaryHead(`aux${index + 1}`, `inception${id}`)))
+  return new Graph(nodes, {
+    ...modelOptions(options),
+    inputs: { input },
+    outputs: ['fc', 'softmax'],
+    auxiliary: auxiliary ? { 'aux1.fc2': AUXILIARY_WEIGHT, 'aux2.fc2': AUXILIARY_WEIGHT } : {},
+    blocks: blocksOf(of, 'inception'),
+  })
+}
+
 /**
- * GoogLeNet, for (3, 224, 224). Outputs: `fc`, the logits, and `softmax`; in training also `aux1/fc2` and `aux2/fc2`.
- * Weights are Glorot's.
+ * GoogLeNet, for (3, 224, 224). Outputs: `fc`, the logits, and `softmax`; in training also `aux1/fc2` and `aux2/fc2`, which are
+ * `aux1.fc2` and `aux2.fc2` in torchvision's variant. Weights are Glorot's, or torchvision's.
+ *
+ *     loadStateDict(googlenet({ variant: 'torchvision' }), await readFile('googlenet.safetensors'))
+ *
+ * @throws ShapeError when an option is none that there is, or none of the variant
  */
 export function googlenet(options: GoogLeNetOptions = {}): Graph {
   checkCount('googlenet', 1, arguments)
-  checkKeys('googlenet', options, zooNames, { auxiliary: 0, normalize: 0 } satisfies Names<
+  checkKeys('googlenet', options, zooNames, { variant: 0, auxiliary: 0, normalize: 0 } satisfies Names<
     Omit<GoogLeNetOptions, keyof ZooOptions>
   >)
+  const { variant = 'lecture' } = options
+  checkVariant('googlenet', variant, ['lecture', 'torchvision'])
+  if (variant === 'torchvision') return torchvisionGooglenet(options)
   const { input = [3, 224, 224], classes = 1000, width, auxiliary = true, normalize = false } = options
   const { weightInit = 'glorot' } = options
   const of = scaler(width)
@@ -138,11 +246,6 @@ export function googlenet(options: GoogLeNetOptions = {}): Graph {
     inputs: { input },
     outputs: ['fc', 'softmax'],
     auxiliary: auxiliary ? { 'aux1/fc2': AUXILIARY_WEIGHT, 'aux2/fc2': AUXILIARY_WEIGHT } : {},
-    blocks: Object.fromEntries(
-      Object.entries(modules).map(([id, [one, three, five, pool]]) => {
-        const pair = (maps: readonly [number, number]): string => `(${maps.map(of).join(', ')})`
-        return [id, `inc(${of(one)}, ${pair(three)}, ${pair(five)}, ${of(pool)})`]
-      }),
-    ),
+    blocks: blocksOf(of),
   })
 }

@@ -2,6 +2,7 @@
 import type { ModelOptions, NodeOptions } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
 import type { Layer } from '../nn/layer.js'
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { perDirection } from '../plan/window.js'
 import { inWords } from '../runtime/text.js'
@@ -52,6 +53,18 @@ export function scaler(width = 1, multiple = 1): (maps: number) => number {
     const [maps] = perDirection(given, 1, 1, 'the number of maps') as [number]
     return Math.max(multiple, Math.round((maps * width) / multiple) * multiple)
   }
+}
+
+/** Checks which variant of a network is asked for. @throws ShapeError when there is none of the name */
+export function checkVariant(network: string, variant: string, names: readonly string[]): void {
+  if (!names.includes(variant)) throw wrongKind(`${network}: variant`, `'${names.join("' or '")}'`, variant)
+}
+
+/** Checks that options of one variant of a network are not given for another. @throws ShapeError that names the first */
+export function refuseOptions(network: string, variant: string, options: object, names: readonly string[]): void {
+  const given = names.find((name) => (options as Readonly<Record<string, unknown>>)[name] !== undefined)
+  if (given !== undefined)
+    throw new ArgumentError(`${network}: variant '${variant}' has no option '${given}'; leave it out`)
 }
 
 /** Layers by name, each reading the one before. */

@@ -9,20 +9,28 @@ import { inWords } from '../runtime/text.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { alexnet, zfnet } from './alexnet.js'
 import { convnet } from './convnet.js'
+import { densenet121 } from './densenet.js'
 import { googlenet } from './googlenet.js'
 import { lenet5 } from './lenet5.js'
 import { linearClassifier } from './linear.js'
+import { mobilenetV2 } from './mobilenet.js'
 import { nin } from './nin.js'
 import type { ZooOptions } from './options.js'
+import { resnet18, resnet20, resnet34, resnet50 } from './resnet.js'
+import { squeezenet1_1 } from './squeezenet.js'
 import { twoLayerClassifier } from './twoLayer.js'
-import { vgg } from './vgg.js'
+import { vgg, type VggConfiguration } from './vgg.js'
 
 export { alexnet, zfnet, type AlexNetOptions, type ZFNetOptions } from './alexnet.js'
 export * from './convnet.js'
+export * from './densenet.js'
 export * from './googlenet.js'
 export * from './lenet5.js'
 export * from './linear.js'
+export * from './mobilenet.js'
 export * from './nin.js'
+export * from './resnet.js'
+export * from './squeezenet.js'
 export * from './twoLayer.js'
 export * from './vgg.js'
 
@@ -35,6 +43,12 @@ export interface Architecture {
   /** What it is trained by, of its outputs and the labels. Default: crossEntropy. */
   readonly loss?: (outputs: Tensor, labels: Labels) => Tensor
 }
+
+/** Makes a VGG of torchvision's. */
+const torchvisionVgg =
+  (configuration: VggConfiguration, batchNorm = false) =>
+  (options?: ZooOptions): Graph =>
+    vgg({ ...options, configuration, variant: 'torchvision', batchNorm })
 
 const networks = {
   linear: { about: 'a linear classifier', make: linearClassifier },
@@ -81,6 +95,29 @@ const networks = {
     about: 'GoogLeNet with local response normalization',
     make: (options) => googlenet({ ...options, normalize: true }),
   },
+  'alexnet-torchvision': {
+    about: 'AlexNet with torchvision’s names, of fewer maps and without normalization',
+    make: (options) => alexnet({ ...options, variant: 'torchvision' }),
+  },
+  'vgg11-torchvision': { about: 'VGG A with torchvision’s names', make: torchvisionVgg('A') },
+  'vgg13-torchvision': { about: 'VGG B with torchvision’s names', make: torchvisionVgg('B') },
+  'vgg16-torchvision': { about: 'VGG D with torchvision’s names', make: torchvisionVgg('D') },
+  'vgg19-torchvision': { about: 'VGG E with torchvision’s names', make: torchvisionVgg('E') },
+  'vgg11-bn': { about: 'VGG A with batch normalization, torchvision’s', make: torchvisionVgg('A', true) },
+  'vgg13-bn': { about: 'VGG B with batch normalization, torchvision’s', make: torchvisionVgg('B', true) },
+  'vgg16-bn': { about: 'VGG D with batch normalization, torchvision’s', make: torchvisionVgg('D', true) },
+  'vgg19-bn': { about: 'VGG E with batch normalization, torchvision’s', make: torchvisionVgg('E', true) },
+  'googlenet-torchvision': {
+    about: 'GoogLeNet with torchvision’s names and batch normalization',
+    make: (options) => googlenet({ ...options, variant: 'torchvision' }),
+  },
+  resnet18: { about: 'ResNet-18, torchvision’s', make: resnet18 },
+  resnet34: { about: 'ResNet-34, torchvision’s', make: resnet34 },
+  resnet50: { about: 'ResNet-50, torchvision’s, of bottlenecks', make: resnet50 },
+  resnet20: { about: 'ResNet-20 for CIFAR-10', make: resnet20 },
+  'mobilenet-v2': { about: 'MobileNetV2, torchvision’s', make: mobilenetV2 },
+  squeezenet1_1: { about: 'SqueezeNet 1.1, torchvision’s', make: squeezenet1_1 },
+  densenet121: { about: 'DenseNet-121, torchvision’s', make: densenet121 },
 } satisfies Record<string, Architecture>
 
 /** Names of the architectures. */

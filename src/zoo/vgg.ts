@@ -3,15 +3,20 @@
  *
  * Simonyan & Zisserman, "Very deep convolutional networks for large-scale image recognition", 2014, table 1.
  */
-import { checkModel, wrongKind } from '../runtime/check.js'
+import { checkModel, checkSwitch, wrongKind } from '../runtime/check.js'
 import { ReLU } from '../nn/activation.js'
 import { Conv2d } from '../nn/conv.js'
+import { Dropout } from '../nn/dropout.js'
 import { Graph, type NodeOptions } from '../nn/graph.js'
-import { LocalResponseNorm } from '../nn/norm.js'
-import { MaxPool2d } from '../nn/pool.js'
+import type { Layer } from '../nn/layer.js'
+import { Flatten } from '../nn/layout.js'
+import { Linear } from '../nn/linear.js'
+import { BatchNorm2d, LocalResponseNorm } from '../nn/norm.js'
+import { AdaptiveAvgPool2d, MaxPool2d } from '../nn/pool.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { classifier, classifierOutputs } from './alexnet.js'
-import { modelOptions, scaler, type ZooOptions, zooNames } from './options.js'
+import { chain, checkVariant, modelOptions, refuseOptions, scaler, type ZooOptions, zooNames } from './options.js'
+import { fanOut, gaussian, probabilities } from './torchvision.js'
 
 /** Kernels of the convolutions of the five blocks. */
 const configurations = {
@@ -57,19 +62,73 @@ export type VggConfiguration = keyof typeof configurations
 export interface VggOptions extends ZooOptions {
   /** Column of the paper's table 1; default D, the network of 16 layers. */
   readonly configuration?: VggConfiguration
+  /**
+   * 'lecture' (default): as in the paper, for images of one size. 'torchvision': with torchvision's names (`features.0`, …,
+   * `classifier.6`), for any size from 32 × 32 on, because the last maps are averaged to 7 × 7. Configurations A, B, D and E are its
+   * `vgg11`, `vgg13`, `vgg16` and `vgg19`.
+   */
+  readonly variant?: 'lecture' | 'torchvision'
+  /** Of torchvision's variant: whether batch normalization follows each convolution, as in `vgg16_bn`. Default false. */
+  readonly batchNorm?: boolean
+}
+
+/**
+ * VGG with torchvision's names and numbers: `features` and `classifier` number convolutions, normalizations, rectifiers, poolings
+ * and dropout alike. Convolutions are He's by fan-out, fully connected layers normal with a deviation of 0.01.
+ */
+function torchvisionVgg(configuration: VggConfiguration, options: VggOptions): Graph {
+  if (configuration === 'C' || configuration === 'A-LRN') {
+    throw wrongKind(`vgg: configuration of variant 'torchvision'`, 'one of A, B, D, E', configuration)
+  }
+  const { input = [3, 224, 224], classes = 1000, width, batchNorm = false, weightInit } = options
+  checkSwitch(batchNorm, 'vgg: batchNorm')
+  const of = scaler(width)
+  const features = configurations[configuration].flatMap((kernels, block): Layer[] => {
+    const outChannels = of(MAPS[block] as number)
+    const init = { weightInit: weightInit ?? fanOut(outChannels, 3) }
+    const layers = kernels.flatMap((kernel) => [
+      new Conv2d({ outChannels, kernel, padding: 1, ...init }),
+      ...(batchNorm ? [new BatchNorm2d()] : []),
+      new ReLU(),
+    ])
+    return [...layers, new MaxPool2d({ kernel: 2 })]
+  })
+  const units = (outFeatures: number): Linear => new Linear({ outFeatures, weightInit: weightInit ?? gaussian(0.01) })
+  const hidden = (): Layer[] => [units(of(4096)), new ReLU(), new Dropout()]
+  const numbered = (name: string, layers: readonly Layer[]): NodeOptions[] =>
+    layers.map((layer, place) => ({ name: `${name}.${place}`, layer }))
+  const nodes = [
+    ...numbered('features', features),
+    ...chain({ avgpool: new AdaptiveAvgPool2d({ outputSize: 7 }), flatten: new Flatten() }),
+    ...numbered('classifier', [...hidden(), ...hidden(), units(classes)]),
+    ...probabilities(),
+  ]
+  return new Graph(nodes, { ...modelOptions(options), inputs: { input }, outputs: ['classifier.6', 'softmax'] })
 }
 
 /**
  * VGG in one of the paper's configurations, for (3, 224, 224). Its convolutions are called conv1_1, conv1_2, … as there.
- * Weights are He's; `initializeFromA` starts a deep one as the paper does. Outputs: `fc8`, the logits, and `softmax`.
+ * Weights are He's; `initializeFromA` starts a deep one as the paper does. Outputs: `fc8`, the logits, and `softmax`; of
+ * torchvision's variant `classifier.6` and `softmax`.
+ *
+ *     const model = vgg({ configuration: 'D', variant: 'torchvision', batchNorm: true })
+ *     loadStateDict(model, await readFile('vgg16_bn.safetensors'))
+ *
+ * @throws ShapeError when an option is none that there is, or none of the variant
  */
 export function vgg(options: VggOptions = {}): Graph {
   checkCount('vgg', 1, arguments)
-  checkKeys('vgg', options, zooNames, { configuration: 0 } satisfies Names<Omit<VggOptions, keyof ZooOptions>>)
+  checkKeys('vgg', options, zooNames, { configuration: 0, variant: 0, batchNorm: 0 } satisfies Names<
+    Omit<VggOptions, keyof ZooOptions>
+  >)
   const { input = [3, 224, 224], classes = 1000, width, configuration = 'D', weightInit = 'he' } = options
   if (!Object.hasOwn(configurations, configuration)) {
     throw wrongKind('vgg: configuration', `one of ${Object.keys(configurations).join(', ')}`, configuration)
   }
+  const { variant = 'lecture' } = options
+  checkVariant('vgg', variant, ['lecture', 'torchvision'])
+  if (variant === 'torchvision') return torchvisionVgg(configuration, options)
+  refuseOptions('vgg', variant, options, ['batchNorm'])
   const of = scaler(width)
   const features = configurations[configuration].flatMap((kernels, block): NodeOptions[] => {
     const layers = kernels.flatMap((kernel, place): NodeOptions[] => {

@@ -270,6 +270,20 @@ describe('toeplitz predict', () => {
     expect(inverted!.top).not.toEqual(plain!.top)
   })
 
+  it('reads a model of float16, and answers nearly as by float32', async () => {
+    const { encodeModel } = await import('../../src/io/model-file.js')
+    const { file, model } = await readTrainedModel(run)
+    const { name, classes, preprocessing } = file
+    const half = join(root, 'half.safetensors')
+    writeFileSync(half, encodeModel(model, { name, classes, preprocessing: preprocessing! }, { dtype: 'float16' }))
+    const image = join(root, 'half.png')
+    writeFileSync(image, encodePng({ width: 4, height: 4, channels: 1, data: Uint8Array.from({ length: 16 }, (_, i) => i * 16) })) // prettier-ignore
+    const [[whole], [rounded]] = [await answers(run, [image]), await answers(half, [image])]
+    expect(rounded!.top[0]!.label).toBe(whole!.top[0]!.label)
+    expect(Math.abs(rounded!.top[0]!.probability - whole!.top[0]!.probability)).toBeLessThan(0.01)
+    model.dispose()
+  })
+
   it('refuses a model that takes no pictures', async () => {
     const { encodeModel } = await import('../../src/io/model-file.js')
     const { Linear, Sequential } = await import('../../src/nn/index.js')

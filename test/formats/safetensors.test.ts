@@ -244,6 +244,20 @@ describe('decodeSafetensors', () => {
     expect(decodeSafetensors(file, 'x').tensors.get('a')?.data).toEqual(Float32Array.from(values))
   })
 
+  it('writes halves that are said to be some, and no others', () => {
+    const halves = Uint16Array.of(0x3c00, 0xbc00, 0x0001)
+    const { tensors } = decodeSafetensors(encodeSafetensors({ a: { shape: [3], data: halves, dtype: 'F16' } }), 'f')
+    expect(tensors.get('a')).toEqual({ dtype: 'F16', shape: [3], data: Float32Array.of(1, -1, 2 ** -24) })
+    // Decoded again: floats are floats whatever they were.
+    const again = decodeSafetensors(encodeSafetensors(Object.fromEntries(tensors) as never), 'f').tensors.get('a')
+    expect(again!.dtype).toBe('F32')
+    for (const dtype of [undefined, 'U16']) {
+      expect(() => encodeSafetensors({ a: { shape: [3], data: halves, ...(dtype ? { dtype } : {}) } })).toThrow(
+        /tensor "a" must be a Float32Array/,
+      )
+    }
+  })
+
   it('widens BF16 exactly', () => {
     const halves = Uint16Array.of(0x3f80, 0xc000, 0x7f80, 0x0001)
     const file = fileOf(`{"a":${entry('BF16', '[4]', '[0,8]')}}`, new Uint8Array(halves.buffer))

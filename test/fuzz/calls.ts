@@ -208,7 +208,7 @@ const files: Record<string, Json[][]> = {
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
   describeModel: [[tag('model'), { name: 'm', normalization, classes: ['a'] }]],
-  encodeModel: [[tag('model'), { name: 'm', normalization, classes: ['a', 'b', 'c'] }]],
+  encodeModel: [[tag('model'), { name: 'm', normalization, classes: ['a', 'b', 'c'] }, { dtype: 'float16' }]],
   encodeSafetensors: [[{ a: { shape: [2, 3], data: tag('Float32Array', { values: list(6, 1) }) } }, { key: 'value' }]],
   readIdx: [[bytes(20, 0), 'name']],
   writeIdx: [[[2, 3], bytes(6)]],
@@ -253,14 +253,22 @@ const vision: Record<string, Json[][]> = {
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
-  alexnet: [[{ ...network, input: [3, 96, 96], groups: 1, order: 'paper' }]],
+  alexnet: [[{ ...network, input: [3, 96, 96], groups: 1, order: 'paper' }], [{ ...network, variant: 'torchvision' }]],
   convnet: [[{ ...plain, input: [1, 28, 28] }]],
-  googlenet: [[{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }]],
+  densenet121: [[{ ...network, input: [3, 64, 64] }]],
+  googlenet: [
+    [{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }],
+    [{ ...network, input: [3, 64, 64], auxiliary: true, variant: 'torchvision' }],
+  ],
   lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
   linearClassifier: [[{ ...plain, input: [1, 28, 28] }]],
   nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
   twoLayerClassifier: [[{ ...plain, input: [1, 28, 28], hidden: 5 }]],
-  vgg: [[{ ...network, input: [3, 64, 64], configuration: 'A' }]],
+  resnet18: [[{ ...network, input: [3, 64, 64] }]],
+  vgg: [
+    [{ ...network, input: [3, 64, 64], configuration: 'A' }],
+    [{ ...network, input: [3, 64, 64], configuration: 'D', variant: 'torchvision', batchNorm: true }],
+  ],
   zfnet: [[{ ...network, input: [3, 96, 96], maps: [3, 4, 5] }]],
 }
 

@@ -30,6 +30,7 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   GlobalMaxPool: { input: [3, 7, 6] },
   Maxout: { input: [6, 4, 4], options: { groupSize: 2 } },
   ReLU: { input: [3, 7, 6], keepsShape: true },
+  ReLU6: { input: [3, 7, 6], keepsShape: true },
   LeakyReLU: { input: [3, 7, 6], keepsShape: true },
   ELU: { input: [3, 7, 6], keepsShape: true },
   GELU: { input: [3, 7, 6], keepsShape: true },

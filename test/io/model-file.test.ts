@@ -9,10 +9,10 @@ import {
 } from '../../src/io/model-file.js'
 import { digitPictures, plainPreprocessing, type Preprocessing } from '../../src/io/preprocessing.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/formats/safetensors.js'
-import { Flatten, Linear, ReLU, Sequential } from '../../src/nn/index.js'
+import { Flatten, Linear, ReLU, Sequential, type Graph } from '../../src/nn/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { FormatError } from '../../src/runtime/errors.js'
+import { FormatError, UnsupportedError } from '../../src/runtime/errors.js'
 import { uniform } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { mutate, randomOf } from '../helpers/mutants.js'
@@ -45,6 +45,65 @@ describe('a whole model in one file', () => {
     const bytes = encodeModel(make(7), facts)
     expect(encodeModel(make(7), facts)).toEqual(bytes)
     expect([...decodeSafetensors(bytes, 'model').tensors.keys()]).toEqual(['1.weight', '1.bias', '3.weight', '3.bias'])
+  })
+})
+
+describe('a model in float16', () => {
+  const half = (model: Graph): Uint8Array => encodeModel(model, facts, { dtype: 'float16' })
+
+  it('takes half the bytes of its weights, and comes back rounded', () => {
+    const model = new Sequential([new Flatten(), new Linear({ outFeatures: 1000 }), new Linear({ outFeatures: 3 })], {
+      input: [1, 2, 3],
+    })
+    const [whole, bytes] = [encodeModel(model, facts), half(model)]
+    const numbers = model.parameters().reduce((sum, { size }) => sum + size, 0)
+    // Texts in the headers differ by one letter here and there.
+    expect(Math.abs(whole.length - bytes.length - 2 * numbers)).toBeLessThan(64)
+    expect(half(model)).toEqual(bytes)
+    const { file, model: read } = decodeModel(bytes, 'half')
+    expect(file).toEqual(decodeModel(whole, 'whole').file)
+    const theirs = read.namedState()
+    for (const [name, own] of model.namedState()) {
+      const stored = theirs.get(name)!.data()
+      own.data().forEach((value, i) => {
+        expect(Math.abs(stored[i]! - value)).toBeLessThanOrEqual(Math.max(2 ** -25, Math.abs(value) * 2 ** -11))
+      })
+      expect(stored.some((value, i) => value !== own.data()[i])).toBe(name.endsWith('weight'))
+    }
+    // What float16 holds stays as it is.
+    expect(half(read)).toEqual(bytes)
+    model.dispose()
+    read.dispose()
+  })
+
+  it('is refused when it is damaged', () => {
+    const bytes = half(make(1))
+    bytes[bytes.length - 3]! ^= 1
+    expect(() => decodeModel(bytes, 'half')).toThrow(/half: its checksum does not match/)
+  })
+
+  it.each([65520, -70000, Infinity, NaN])('refuses %s, by the name of the tensor', (value) => {
+    const model = make(1)
+    const weight = model.namedState().get('3.weight')!
+    weight.assign(weight.data().fill(value, 5, 6))
+    const live = memoryUsage().liveBytes
+    expect(() => half(model)).toThrow(
+      `encodeModel: '3.weight' has ${value}, which float16 does not hold: its numbers end at 65504; leave dtype out`,
+    )
+    expect(memoryUsage().liveBytes).toBe(live)
+    weight.assign(weight.data().fill(65519, 5, 6))
+    expect(decodeModel(half(model), 'half').model.namedState().get('3.weight')!.data()[5]).toBe(65504)
+    model.dispose()
+  })
+
+  it('has no other types', () => {
+    const encode = (dtype: string) => () => encodeModel(make(1), facts, { dtype: dtype as never })
+    expect(encode('int8')).toThrow(UnsupportedError)
+    expect(encode('int8')).toThrow(
+      /^encodeModel: dtype 'int8' is not supported yet; there are 'float32' and 'float16'$/,
+    )
+    expect(encode('half')).toThrow(/^encodeModel: dtype must be 'float32' or 'float16', given 'half'$/)
+    expect(() => encodeModel(make(1), facts, { type: 'float16' } as never)).toThrow(/there is no option 'type'/)
   })
 })
 

@@ -5,6 +5,9 @@ import { BatchNorm2d, Conv2d, Flatten, Graph, Linear, Sequential } from '../../s
 import { init } from '../../src/runtime/embedded.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
+import { mobilenetV2, vgg } from '../../src/zoo/index.js'
+import timm from '../fixtures/timm.json' with { type: 'json' }
+import { stateShapes, torchvision } from '../helpers/torchvision.js'
 
 beforeAll(() => init())
 
@@ -87,6 +90,73 @@ describe('a state dict', () => {
     model.dispose()
   })
 
+  it.each(['state_dict.', 'params_ema.', 'state_dict.module.'])('in %s is taken', (prefix) => {
+    const model = network()
+    expect(loadStateDict(model, bytes(dict(prefix)))).toEqual({ missing: [], unexpected: [] })
+    expect(state(model)).toEqual(due)
+    model.dispose()
+  })
+
+  it('of a model whose own names begin like a wrapper’s is taken as it is', () => {
+    const model = new Graph([{ name: 'model.fc', layer: new Linear({ outFeatures: 2 }) }], { inputs: { input: [1] } })
+    const file = bytes({
+      'model.fc.weight': { shape: [2, 1], data: Float32Array.of(1, 2) },
+      'model.fc.bias': { shape: [2], data: Float32Array.of(3, 4) },
+    })
+    expect(loadStateDict(model, file)).toEqual({ missing: [], unexpected: [] })
+    expect(state(model)).toEqual({ 'model.fc.weight': [1, 2], 'model.fc.bias': [3, 4] })
+    model.dispose()
+  })
+
+  it('of timm’s VGG is taken: other names, and fully connected weights as convolutions', () => {
+    const options = { classes: 3, width: 1 / 64, input: [3, 32, 32] } as const
+    const [model, due] = [1, 2].map((seed) => vgg({ configuration: 'A', variant: 'torchvision', ...options, seed }))
+    const renamed = (name: string): string =>
+      name
+        .replace('classifier.0', 'pre_logits.fc1')
+        .replace('classifier.3', 'pre_logits.fc2')
+        .replace('classifier.6', 'head.fc')
+    const file = Object.fromEntries(
+      [...due!.namedState()].map(([name, values]) => {
+        // Over the last maps, 8 of 7 × 7 here; the second over single pixels.
+        const wide = name === 'classifier.0.weight' ? [64, 8, 7, 7] : [64, 64, 1, 1]
+        const shape = /classifier\.[03]\.weight/.test(name) ? wide : [...values.shape]
+        return [renamed(name), { shape, data: values.data() }]
+      }),
+    )
+    expect(loadStateDict(model!, bytes(file))).toEqual({ missing: [], unexpected: [] })
+    expect(state(model!)).toEqual(state(due!))
+    // As many numbers, but no convolution over the whole of a map.
+    const wrong = { ...file, 'pre_logits.fc1.weight': { ...file['pre_logits.fc1.weight']!, shape: [32, 16, 7, 7] } }
+    expect(() => loadStateDict(model!, bytes(wrong))).toThrow(
+      /'pre_logits.fc1.weight' is \(32, 16, 7, 7\), not \(64, 392\)/,
+    )
+    for (const each of [model, due]) each!.dispose()
+  })
+
+  it('of timm’s MobileNetV2 is taken: other names in the same order', () => {
+    const theirs = timm.mobilenetv2_100
+    const names = stateShapes(torchvision['mobilenet-v2']!).map(([name]) => name)
+    expect(theirs).toHaveLength(names.length)
+    const [model, due] = [1, 2].map((seed) => mobilenetV2({ classes: 3, width: 1 / 8, input: [3, 32, 32], seed }))
+    const values = due!.namedState()
+    const file = Object.fromEntries(
+      names.map((name, i) => {
+        const x = values.get(ours(name))!
+        // No two tensors alike, as new statistics are.
+        x.assign(Float32Array.from({ length: x.size }, (_, k) => i + k / x.size))
+        return [theirs[i]!, { shape: [...x.shape], data: x.data() }]
+      }),
+    )
+    expect(loadStateDict(model!, bytes(file))).toEqual({ missing: [], unexpected: [] })
+    expect(state(model!)).toEqual(state(due!))
+    const { 'blocks.3.2.bn1.running_mean': moved, ...rest } = file
+    expect(() => loadStateDict(model!, bytes({ ...rest, 'blocks.3.9.bn1.running_mean': moved! }))).toThrow(
+      /missing: 'features.9.conv.0.1.runningMean'; unexpected: 'blocks.3.9.bn1.running_mean'/,
+    )
+    for (const each of [model, due]) each!.dispose()
+  })
+
   it('is renamed and cut as the caller says', () => {
     const model = network()
     const file = bytes({ ...dict('backbone.'), 'head.weight': { shape: [1], data: Float32Array.of(1) } })
@@ -129,6 +199,12 @@ describe('a state dict', () => {
       () => bytes({ ...dict(), 'fc.bias': { shape: [3], data: new Int32Array(3) } }),
       {},
       /tensor 'fc.bias' is of I32; weights are of F32, F16, BF16 or F64/,
+    ],
+    [
+      'numbers that are not finite, in float32 or beyond its range',
+      () => bytes({ ...dict(), 'fc.bias': { shape: [3], data: Float64Array.of(1, 1e300, 2) } }),
+      {},
+      /of another shape or type: tensor 'fc.bias' has values that are not finite$/,
     ],
     [
       'two tensors for one weight',
