@@ -89,8 +89,9 @@ function layerFrom(config: unknown, where: string, known: ReadonlyMap<string, La
   }
   const Class = known.get(type)
   if (!Class) {
-    const advice = type === 'Imported' ? '; give it, as in { layers: { Imported } }, from toeplitz/onnx' : ''
-    throw new FormatError(`${where}: ${unknownName('layer type', type, [...known.keys()])}${advice}`)
+    throw new FormatError(
+      `${where}: ${unknownName('layer type', type, [...known.keys()])}; others are given, as { layers: { Imported } }`,
+    )
   }
   const layer = new Class(options as never)
   layer.trainable = trainable
