@@ -118,8 +118,9 @@ async function readCommandLine(args) {
     if (values.save) throw new UsageError(`--save with --layer ${values.layer}: only results of all layers are kept`)
   }
   const networks = values.network?.split(',').map((name) => name.trim())
+  // Folders that are not there are refused before anything is installed.
+  const all = [...new Set(found.flatMap((bench) => bench.networks ?? bench.networksIn?.(values) ?? []))]
   if (networks !== undefined) {
-    const all = [...new Set(found.flatMap((bench) => bench.networks ?? bench.networksIn?.(values) ?? []))]
     const unknown = networks.find((name) => !all.includes(name))
     if (unknown !== undefined) {
       throw new UsageError(`--network ${values.network}: no network "${unknown}", expected ${all.join(', ')}`)

@@ -2,6 +2,7 @@
 // One start of one side: imports it, reads the model's file, answers once, and prints the time and the peak memory of the process.
 // Arguments: a task, as JSON.
 import { readFileSync } from 'node:fs'
+import { peakMegabytes } from '../lib/peak.mjs'
 import { inputsFor } from './values.mjs'
 import { peerModules } from './peers.mjs'
 
@@ -34,5 +35,5 @@ if (side === 'ours') {
   await (await peer.createModel(model, inputs)).outputs()
 }
 const milliseconds = performance.now() - begin
-console.log(JSON.stringify({ milliseconds, megabytes: process.resourceUsage().maxRSS / 1024 }))
+console.log(JSON.stringify({ milliseconds, megabytes: peakMegabytes() }))
 process.exit()

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { deserialize } from 'node:v8'
+import { peakMegabytes } from '../lib/peak.mjs'
 
 const [side = '', name = '', folder = '', threads = '1'] = process.argv.slice(2)
 const model = readFileSync(join(folder, side))
@@ -30,5 +31,5 @@ if (side === 'ours') {
   await (await createNetwork(deserialize(model), image)).output()
 }
 const milliseconds = performance.now() - begin
-console.log(JSON.stringify({ milliseconds, megabytes: process.resourceUsage().maxRSS / 1024 }))
+console.log(JSON.stringify({ milliseconds, megabytes: peakMegabytes() }))
 process.exit()

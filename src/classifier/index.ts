@@ -150,6 +150,7 @@ export class PictureClassifier {
  */
 export async function loadClassifier(source: ModelSource, options: ReadOptions = {}): Promise<PictureClassifier> {
   checkCount('loadClassifier', 2, arguments)
+  checkKeys('loadClassifier', options, { layers: 0 })
   const { bytes, name } = await bytesOf(source)
   const decoded = decodeModel(bytes, name, options)
   try {

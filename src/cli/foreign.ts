@@ -1,15 +1,31 @@
 /** Models of other libraries, as commands are given them. */
 import { dirname, join } from 'node:path'
+import { parseJson } from '../formats/json.js'
 import { readOnnx, type OnnxGraph, type OnnxTensor } from '../formats/onnx.js'
 import { loadOnnx, type Program } from '../models/onnx/index.js'
+import { loadTfjs } from '../models/tfjs/index.js'
 import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain } from '../node/files.js'
+import { FormatError } from '../runtime/errors.js'
+import { visible } from '../runtime/text.js'
 import { UsageError } from './errors.js'
+import { largestDescription } from './ownModel.js'
 import type { NamedShapes } from './options.js'
 import { modelNamed } from './trained.js'
 
-/** Whether a file is of another library, by its name. */
-export const isForeign = (path: string): boolean => /\.onnx$/i.test(path)
+/** Which format of another library a file has, if it is there: by its name, or a .json file by what it holds. */
+async function formatOfOthers(path: string): Promise<'onnx' | 'tfjs' | undefined> {
+  if (/\.onnx$/i.test(path)) return 'onnx'
+  if (!/\.json$/i.test(path)) return undefined
+  try {
+    const text = new TextDecoder().decode(await readFileOrExplain(path, { maxBytes: largestDescription }))
+    const value: unknown = parseJson(text, path)
+    return typeof value === 'object' && value !== null && 'modelTopology' in value ? 'tfjs' : undefined
+  } catch {
+    // Who reads it as a model of ours says what is wrong.
+    return undefined
+  }
+}
 
 /** Extents by the names of a program's inputs; '' stands for the only one. @throws UsageError where it has several */
 export function shapesFor({ inputs }: Program, { '': only, ...named }: NamedShapes): NamedShapes {
@@ -39,11 +55,8 @@ function* tensorsIn({ initializers, nodes }: OnnxGraph): Generator<OnnxTensor> {
 const isWithin = (location: string): boolean =>
   !/^[/~]|^[A-Za-z]:|\\|(^|\/)\.\.(\/|$)|\0/.test(location) && location !== ''
 
-/**
- * Reads a model of another library, with the files of weights that it names beside it.
- * @throws FormatError or UnsupportedError that says what cannot be read
- */
-export async function readForeign(path: string): Promise<Program> {
+/** Reads an ONNX model, with the files of weights that it names beside it. */
+async function readOnnxModel(path: string): Promise<Program> {
   const bytes = await readFileOrExplain(path)
   const locations = new Set<string>()
   for (const { dataLocation, externalData } of tensorsIn(readOnnx(bytes, path).graph)) {
@@ -55,15 +68,37 @@ export async function readForeign(path: string): Promise<Program> {
   return loadOnnx(bytes, { name: path, externalData })
 }
 
+/** Reads a model of TensorFlow.js, with the files of weights beside its model.json. */
+async function readTfjsModel(path: string): Promise<Program> {
+  return loadTfjs(
+    await readFileOrExplain(path, { maxBytes: largestDescription }),
+    (shard) => {
+      if (isWithin(shard)) return readFileOrExplain(join(dirname(path), shard))
+      throw new FormatError(
+        `${path}: its weights are at '${visible(shard)}'; they must lie within the folder of the model`,
+      )
+    },
+    { name: path },
+  )
+}
+
+/**
+ * Reads a model of another library.
+ * @throws FormatError or UnsupportedError that says what cannot be read
+ */
+export async function readForeign(path: string): Promise<Program> {
+  return (await formatOfOthers(path)) === 'tfjs' ? readTfjsModel(path) : readOnnxModel(path)
+}
+
 /** Looks at a model, whatever it is, and gives back its memory. */
 export async function withModel<T, U>(
   name: string,
   shape: NamedShapes | undefined,
   { own, foreign }: { own(model: Graph): T; foreign(program: Program, shapes: NamedShapes): U },
 ): Promise<T | U> {
-  if (!isForeign(name)) {
+  if ((await formatOfOthers(name)) === undefined) {
     if (Object.keys(shape ?? {}).length > 0)
-      throw new UsageError(`--shape: ${name} knows its input; extents are given to models of other libraries (.onnx)`)
+      throw new UsageError(`--shape: ${name} knows its input; extents are given to models of other libraries`)
     const model = await modelNamed(name)
     try {
       return own(model)

@@ -350,13 +350,14 @@ Examples:
 }
 
 const anyModel =
-  'model.safetensors or model.json of a model, the folder with it, a .json file with an architecture, the name of one, or an .onnx file'
+  'model.safetensors or model.json of a model, the folder with it, a .json file with an architecture, the name of one, an .onnx file, or the model.json of TensorFlow.js'
 
 /** Extents of inputs that a file leaves open. */
 const shapeOption = (): Option =>
-  new Option('--shape <extents>', "of an .onnx file's input, where they may vary (default: 1 each)").argParser(
-    collectShapes,
-  )
+  new Option(
+    '--shape <extents>',
+    'of the input of an .onnx file or of TensorFlow.js, where they may vary (default: 1 each)',
+  ).argParser(collectShapes)
 
 function addSummary(program: Command, actions: CliActions): void {
   program
@@ -403,7 +404,7 @@ function addRun(program: Command, actions: CliActions): void {
   program
     .command('run')
     .description('run a model of another library on a picture, or on arrays of NumPy')
-    .argument('<model>', 'an .onnx file')
+    .argument('<model>', 'an .onnx file, or the model.json of TensorFlow.js')
     .option('--input <file>', 'a PNG, JPEG or .npy file; of several inputs name=file, once for each', collect, [])
     .option('--output <name>', 'a value of the model, once for each that is wanted (default: its outputs)', collect, [])
     .option('--top <count>', 'print the largest values of an output, with their places', parsePositiveInteger)

@@ -190,6 +190,7 @@ export function decodeModel(
   options: ReadOptions = {},
 ): { readonly file: ModelDescription; readonly model: Graph } {
   checkCount('decodeModel', 3, arguments)
+  checkKeys('decodeModel', options, { layers: 0 })
   const { metadata, tensors, verified } = openSafetensors(bytes, name)
   if (!Object.hasOwn(metadata, metadataKey)) {
     throw new FormatError(`${name}: the file holds weights without their architecture; was it saved as a whole model?`)

@@ -69,6 +69,26 @@ beforeAll(async () => {
     })
   save('conv.onnx', conv('parts/w.bin'))
   save('outside.onnx', conv('../w.bin'))
+  const dense = (paths: string[]): string =>
+    JSON.stringify({
+      format: 'layers-model',
+      modelTopology: {
+        model_config: {
+          class_name: 'Sequential',
+          config: {
+            name: 'net',
+            layers: [{ class_name: 'Dense', config: { name: 'dense', units: 2, activation: 'linear', use_bias: false, batch_input_shape: [null, 2] } }], // prettier-ignore
+          },
+        },
+      },
+      weightsManifest: [{ paths, weights: [{ name: 'dense/kernel', shape: [2, 2], dtype: 'float32' }] }],
+    })
+  mkdirSync(at('keras'))
+  writeFileSync(at('keras/model.json'), dense(['shard.bin']))
+  writeFileSync(at('keras/shard.bin'), Float32Array.of(1, 2, 3, 4))
+  writeFileSync(at('keras/outside.json'), dense(['../shard.bin']))
+  writeFileSync(at('keras/missing.json'), dense(['none.bin']))
+  writeFileSync(at('keras/row.npy'), writeNpy({ dtype: 'float32', shape: [1, 2], values: Float32Array.of(1, 10) }))
   writeFileSync(at('page.onnx'), '<!DOCTYPE html><html></html>')
   // Red, green, blue and white.
   const data = Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255)
@@ -138,6 +158,20 @@ describe('toeplitz run', () => {
       1,
       expect.stringMatching(/a location must be a path within the folder of the model/),
     ])
+  })
+
+  it('runs models of TensorFlow.js, with the weights in their folder and no others', async () => {
+    const { out, code } = await run('run', at('keras/model.json'), '--input', at('keras/row.npy'))
+    expect([out, code]).toEqual(['dense float32 (1, 2)\n  from 31 to 42: 31, 42\n', 0])
+    const summary = JSON.parse((await run('summary', at('keras/model.json'), '--json')).out) as { parameters: number }
+    expect(summary.parameters).toBe(4)
+    const outside = await run('run', at('keras/outside.json'), '--input', at('keras/row.npy'))
+    expect([outside.code, outside.err]).toEqual([
+      1,
+      expect.stringMatching(/outside\.json: .*must lie within the folder/),
+    ])
+    const missing = await run('run', at('keras/missing.json'), '--input', at('keras/row.npy'))
+    expect([missing.code, missing.err]).toEqual([1, expect.stringMatching(/none\.bin.*no such file/)])
   })
 
   it.each<[string, string[], number, RegExp]>([

@@ -110,7 +110,9 @@ const models: Record<string, Json[][]> = {
     ],
   ],
   'new Imported': [[{ onnx: rectifier, input: [4], output: [4], trainable: true }]],
-  modelFromJSON: [[{ type: 'Sequential', input: [4], layers: [{ type: 'Linear', outFeatures: 2 }] }, 'name']],
+  modelFromJSON: [
+    [{ type: 'Sequential', input: [4], layers: [{ type: 'Linear', outFeatures: 2 }] }, 'name', { layers: {} }],
+  ],
   'Graph.forward': [
     [tag('model'), t(2, 1, 4, 4), { training: true, seed: 1, step: 2 }],
     [tag('model'), { input: t(1, 1, 4, 4) }],
@@ -197,13 +199,13 @@ const files: Record<string, Json[][]> = {
   decodeJpeg: [[bytes(60), 'name']],
   decodeImage: [[bytes(60), 'name']],
   decodeSafetensors: [[bytes(60), 'name']],
-  decodeModel: [[bytes(60), 'name']],
+  decodeModel: [[bytes(60), 'name', { layers: {} }]],
   decodeModelFile: [['{}', 'name']],
   loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
   loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
   saveOnnx: [[tag('model'), { opset: 17 }]],
   loadTfjs: [
-    [{ format: 'graph-model', modelTopology: { node: [] } }, tag('function'), { name: 'm', customLayers: {} }],
+    ['{"format":"graph-model","modelTopology":{"node":[]}}', tag('function'), { name: 'm', customLayers: {} }],
   ],
   readTensorFile: [[bytes(20), 'name']],
   encodeModelFile: [[{ format: 'toeplitz-model' }]],
@@ -219,7 +221,7 @@ const files: Record<string, Json[][]> = {
   plainPreprocessing: [[[1, 4, 4], normalization]],
   preprocess: [[[image(3)], preprocessing]],
   preparePixels: [[image(4), preprocessing]],
-  loadClassifier: [[bytes(60)]],
+  loadClassifier: [[bytes(60), { layers: {} }]],
   'new PictureClassifier': [[{ file: { name: 'm', classes: ['a', 'b', 'c'], preprocessing }, model: tag('model') }]],
   imageExamples: [
     [dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }],

@@ -137,7 +137,9 @@ describe('a program as a layer', () => {
     const model = classifier()
     step(model)
     const bytes = encodeModel(model, facts)
-    expect(() => decodeModel(bytes, 'tuned')).toThrow(/tuned: .*Imported.*give it, as in \{ layers: \{ Imported \} \}/)
+    expect(() => decodeModel(bytes, 'tuned')).toThrow(
+      /tuned: .*'Imported'.*others are given, as \{ layers: \{ Imported \} \}/,
+    )
     const { model: read } = decodeModel(bytes, 'tuned', { layers: { Imported } })
     owned(read)
     expect([...read.namedParameters().keys()]).toEqual([...model.namedParameters().keys()])

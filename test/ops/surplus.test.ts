@@ -95,7 +95,7 @@ it('refuses a third tensor, a second function, and members that data have not', 
   const model = new Sequential([new nn.Linear({ outFeatures: 2 })], { input: [2] })
   expect(() => call(model.freeze.bind(model), '0', '2')).toThrow(/^freeze: there is no argument 2, given '2'$/)
   expect(() => call(architecture, 'lenet5', { x: 1 })).toThrow(/^architecture: there is no argument 2, given { x }$/)
-  await expect(call(loadClassifier, new Uint8Array(3), { foo: 1 })).rejects.toThrow(/no argument 2, given { foo }$/)
+  await expect(call(loadClassifier, new Uint8Array(3), {}, { foo: 1 })).rejects.toThrow(/no argument 3, given { foo }$/)
   const optimizer = new SGD(model.parameters(), { lr: 0.1 })
   const settings = { epochs: 1, batchSize: 1, loss: operations.crossEntropy, optimizer }
   const run = async (data: object): Promise<unknown> => fit(model, data as never, settings as never)
