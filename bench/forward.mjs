@@ -1,7 +1,7 @@
 // @ts-check
 // The forward pass of the zoo's networks at full size, batch 1.
 import { BenchError } from './lib/errors.mjs'
-import { measure } from './lib/measure.mjs'
+import { measure, ofPasses } from './lib/measure.mjs'
 import { compareOutputs, loadPeers } from './lib/peers.mjs'
 import { randomNumbers } from './lib/random.mjs'
 import { toRow } from './lib/row.mjs'
@@ -62,12 +62,8 @@ export const bench = {
       }
       const calls = Object.fromEntries(Object.entries(contenders).map(([side, { run }]) => [side, run]))
       const timings = await measure(calls, {
+        ...ofPasses,
         rounds,
-        fewestRounds: 3,
-        mostRounds: 9,
-        budgetMilliseconds: 15_000,
-        warmupMilliseconds: 1000,
-        shortestSample: 30,
         onRound: (round) => log(`forward: ${name}, round ${round}`),
       })
       const algorithm = algorithmsOfNetwork(ours.model, network, 1)

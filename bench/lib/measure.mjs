@@ -19,6 +19,12 @@
  * }} MeasureOptions
  */
 
+/** How passes of whole networks are timed: a second of warm-up, then three to nine rounds in a quarter of a minute. */
+export const ofPasses = {
+  ...{ fewestRounds: 3, mostRounds: 9, budgetMilliseconds: 15_000 },
+  ...{ warmupMilliseconds: 1000, shortestSample: 30 },
+}
+
 /**
  * Calls every contender `warmups` times unmeasured and until `warmupMilliseconds` have passed, then once a round. A
  * contender that is done sooner than `shortestSample` milliseconds is called several times in a row and the round counts

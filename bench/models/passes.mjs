@@ -2,7 +2,7 @@
 // Times the passes of one model on a number of threads, ours and the peers' by turns, once their outputs agree. Arguments: a
 // task, as JSON. Its result is the last line of the output, as JSON.
 import { BenchError, LeftOutError } from '../lib/errors.mjs'
-import { measure } from '../lib/measure.mjs'
+import { measure, ofPasses } from '../lib/measure.mjs'
 import { distanceOf, finding, loadPeers } from '../lib/peers.mjs'
 import { createModel as createOurs } from '../ours/model.mjs'
 import { start } from '../ours/start.mjs'
@@ -55,14 +55,7 @@ for (const [name, { createModel, mostThreads = Infinity }] of Object.entries(pee
   }
 }
 const calls = Object.fromEntries(Object.entries(contenders).map(([side, { run }]) => [side, run]))
-const timings = await measure(calls, {
-  rounds,
-  fewestRounds: 3,
-  mostRounds: 9,
-  budgetMilliseconds: 15_000,
-  warmupMilliseconds: 1000,
-  shortestSample: 30,
-})
+const timings = await measure(calls, { ...ofPasses, rounds })
 /** @type {Passes} */
 const passes = {
   timings,

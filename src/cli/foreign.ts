@@ -1,6 +1,7 @@
 /** Models of other libraries, as commands are given them. */
 import { dirname, join } from 'node:path'
 import { parseJson } from '../formats/json.js'
+import { isWithinFolder } from '../formats/limits.js'
 import { readOnnx, type OnnxGraph, type OnnxTensor } from '../formats/onnx.js'
 import { loadOnnx, type Program } from '../models/onnx/index.js'
 import { loadTfjs } from '../models/tfjs/index.js'
@@ -51,17 +52,13 @@ function* tensorsIn({ initializers, nodes }: OnnxGraph): Generator<OnnxTensor> {
   }
 }
 
-/** A location within the folder of the model, and no other. */
-const isWithin = (location: string): boolean =>
-  !/^[/~]|^[A-Za-z]:|\\|(^|\/)\.\.(\/|$)|\0/.test(location) && location !== ''
-
 /** Reads an ONNX model, with the files of weights that it names beside it. */
 async function readOnnxModel(path: string): Promise<Program> {
   const bytes = await readFileOrExplain(path)
   const locations = new Set<string>()
   for (const { dataLocation, externalData } of tensorsIn(readOnnx(bytes, path).graph)) {
     const location = dataLocation === 1 ? externalData.find(({ key }) => key === 'location')?.value : undefined
-    if (location !== undefined && isWithin(location)) locations.add(location)
+    if (location !== undefined && isWithinFolder(location)) locations.add(location)
   }
   const externalData: Record<string, Uint8Array> = {}
   for (const location of locations) externalData[location] = await readFileOrExplain(join(dirname(path), location))
@@ -73,7 +70,7 @@ async function readTfjsModel(path: string): Promise<Program> {
   return loadTfjs(
     await readFileOrExplain(path, { maxBytes: largestDescription }),
     (shard) => {
-      if (isWithin(shard)) return readFileOrExplain(join(dirname(path), shard))
+      if (isWithinFolder(shard)) return readFileOrExplain(join(dirname(path), shard))
       throw new FormatError(
         `${path}: its weights are at '${visible(shard)}'; they must lie within the folder of the model`,
       )

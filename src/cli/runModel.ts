@@ -2,11 +2,13 @@
 import { extname } from 'node:path'
 import { decodeImage } from '../formats/decode.js'
 import { readNpy, writeNpy, type NpyArray } from '../formats/npy.js'
+import { preparedTensor } from '../data/images.js'
 import { checkPreprocessing, largestInput, preparePixels, type Preprocessing } from '../io/preprocessing.js'
 import type { ProgramValue } from '../models/imported.js'
 import type { Program } from '../models/program.js'
 import { readFileOrExplain, writeFileAtomically } from '../node/files.js'
 import { largestPicture } from '../node/folder.js'
+import { transpose } from '../ops/layout.js'
 import { init } from '../runtime/embedded.js'
 import { FormatError } from '../runtime/errors.js'
 import { tensor } from '../tensor/create.js'
@@ -99,22 +101,9 @@ async function pictureFor(value: ProgramValue, file: string, options: RunOptions
     },
     `--input ${file}`,
   )
-  const [means, deviations] = [preprocessing.normalization.mean, preprocessing.normalization.std] as [
-    number[],
-    number[],
-  ]
-  const pixels = preparePixels(image, preprocessing)
-  const area = size[0] * size[1]
-  const values = isBytes ? new Uint8Array(pixels.length) : new Float32Array(pixels.length)
-  for (let channel = 0; channel < channels; channel++) {
-    for (let i = 0; i < area; i++) {
-      const pixel = pixels[channel * area + i] as number
-      const number = (pixel * scale - (means[channel] as number)) / (deviations[channel] as number)
-      values[channelsLast ? i * channels + channel : channel * area + i] = isBytes ? pixel : number
-    }
-  }
   if (isBytes && (scale !== 1 || mean.some((each) => each !== 0) || std.some((each) => each !== 1)))
     throw new UsageError(`--scale, --mean and --std: '${value.name}' takes bytes as they are`)
+  const pixels = preparePixels(image, preprocessing)
   const shape = channelsLast ? [1, ...size, channels] : [1, channels, ...size]
   const how = image.width === size[1] && image.height === size[0] ? '' : `, ${fit} to ${size[1]} × ${size[0]}`
   const numbers = isBytes
@@ -124,10 +113,15 @@ async function pictureFor(value: ProgramValue, file: string, options: RunOptions
   notes.line(
     `${value.name}: ${file}, ${image.width} × ${image.height} pixels${how}, ${colours}, ${numbers}, ${showShape(shape)}`,
   )
-  return tensor(values, shape, { dtype: value.dtype })
+  return scope(() => {
+    const x: AnyTensor = isBytes
+      ? tensor(pixels, [1, channels, ...size], { dtype: 'uint8' })
+      : preparedTensor([pixels], preprocessing)
+    return channelsLast ? transpose(x, [0, 2, 3, 1]) : x
+  })
 }
 
-/** The array of a file for an input: whole numbers of another size are taken where they fit. */
+/** The array of a file for an input, which must be of the type that it takes. */
 function arrayFor(value: ProgramValue, file: string, { dtype, shape, values }: NpyArray): AnyTensor {
   if (dtype !== value.dtype)
     throw new FormatError(
@@ -159,17 +153,25 @@ function topOf(y: AnyTensor, count: number, labels: readonly string[] | undefine
     )
   if (labels && labels.length !== classes)
     throw new UsageError(`--labels: there are ${labels.length} names, and ${classes} classes`)
+  // What is no number comes last.
+  const rank = (value: number): number => (Number.isNaN(value) ? -Infinity : value)
   return values
     .map((value, index) => ({ index, ...(labels && { label: labels[index] as string }), value }))
-    .sort((a, b) => b.value - a.value || a.index - b.index)
+    .sort((a, b) => (rank(a.value) === rank(b.value) ? a.index - b.index : rank(b.value) - rank(a.value)))
     .slice(0, count)
 }
 
 const digits = (value: number): string => String(Number(value.toPrecision(6)))
 
-/** Where an output is written: of several, each under its name. */
-const savedAs = (path: string, name: string, count: number): string =>
-  count === 1 ? path : `${path.replace(/\.npy$/i, '')}.${name.replace(/[^\w.-]+/g, '_')}.npy`
+/** Where outputs are written: of several, each under its name. @throws UsageError where two would be one file */
+function filesFor(path: string, names: readonly string[]): ReadonlyMap<string, string> {
+  if (names.length === 1) return new Map([[names[0] as string, path]])
+  const stem = path.replace(/\.npy$/i, '')
+  const files = new Map(names.map((name) => [name, `${stem}.${name.replace(/[^\w.-]+/g, '_')}.npy`]))
+  if (new Set(files.values()).size < names.length)
+    throw new UsageError(`--save ${path}: two outputs of ${names.join(', ')} would be one file; choose one by --output`)
+  return files
+}
 
 /** The action behind `toeplitz run`. */
 export async function runCommand(
@@ -184,6 +186,7 @@ export async function runCommand(
   try {
     const files = filesOf(options.input, program)
     const names = options.output.length > 0 ? options.output : program.outputs.map(({ name }) => name)
+    const saved = options.save === undefined ? new Map<string, string>() : filesFor(options.save, names)
     const labels = options.labels === undefined ? undefined : await labelsOf(options.labels)
     const given: Record<string, AnyTensor> = {}
     for (const value of program.inputs) {
@@ -197,12 +200,11 @@ export async function runCommand(
       const y = results[output] as AnyTensor
       const { dtype, shape } = y
       if (options.top !== undefined) return { output, dtype, shape, top: topOf(y, options.top, labels) }
-      const values = scope(() => Array.from(y.data() as ArrayLike<number | bigint>, Number))
+      const values = Array.from(y.data() as ArrayLike<number | bigint>, Number)
       return { output, dtype, shape, values }
     })
-    for (const output of options.save === undefined ? [] : names) {
+    for (const [output, file] of saved) {
       const y = results[output] as AnyTensor
-      const file = savedAs(options.save as string, output, names.length)
       await writeFileAtomically(file, writeNpy({ dtype: y.dtype, shape: y.shape, values: y.data() } as NpyArray))
       notes.line(`${output}: saved as ${file}`)
     }

@@ -102,3 +102,7 @@ export function allocate(bytes: number, picture: string): OwnBytes {
     )
   }
 }
+
+/** Whether a path that a file names leads to a place within the folder of the file, on any system. */
+export const isWithinFolder = (path: string): boolean =>
+  path !== '' && !/^[/~]|^[A-Za-z]:|\\|(^|\/)\.\.(\/|$)|\0/.test(path)

@@ -12,7 +12,7 @@ import { inWords, showShape } from '../runtime/text.js'
 import { wrongKind } from '../runtime/check.js'
 import { elementsOf, floatsOfHalves, floatsOfUpperHalves, type ArrayType } from './elements.js'
 import { formatOf } from './formats.js'
-import { fileBytes, isBytes, type FileBytes } from './limits.js'
+import { fileBytes, isBytes, isWithinFolder, type FileBytes } from './limits.js'
 import {
   blob,
   decode,
@@ -678,7 +678,7 @@ function externalBytes(entries: readonly OnnxEntry[], due: number, shape: string
     return Number(value)
   }
   const location = valueOf('location') ?? ''
-  if (location === '' || /^[/~]|^[A-Za-z]:|\\|(^|\/)\.\.(\/|$)|\0/.test(location)) {
+  if (!isWithinFolder(location)) {
     throw new Refusal(`its data are at ${inWords(location)}; a location must be a path within the folder of the model`)
   }
   const file = Object.hasOwn(external, location) ? external[location] : undefined

@@ -71,6 +71,24 @@ function describedBy({ onnx, input, output }: ImportedOptions): Described {
   }
 }
 
+/** @throws UnsupportedError unless a program takes one input of float32 */
+function checkInput({ inputs }: Program): void {
+  if (inputs.length === 1 && inputs[0]?.dtype === 'float32') return
+  const given = inputs.map(({ name, dtype }) => `${name} of ${dtype}`).join(', ') || 'nothing'
+  throw new UnsupportedError(`Imported: the program takes ${given}; a layer takes one input of float32`)
+}
+
+/** Extents of the first output for one input, without the batch. @throws UnsupportedError where it is not one result for each input */
+function outputOf(program: Program, input: Shape): Shape {
+  const name = program.outputs[0]?.name
+  const { rows } = program.summary({ [program.inputs[0]?.name as string]: [1, ...input] })
+  const found = rows.flatMap(({ outputs }) => outputs).find((value) => value.name === name)?.shape
+  if (found?.[0] === 1) return found.slice(1)
+  throw new UnsupportedError(
+    `Imported: '${name}' is ${found ? showShape(found) : 'of a shape that depends on numbers'}, and not one result for each input; cut the program before by until()`,
+  )
+}
+
 /**
  * A program as a layer: what another library trained, with layers of our own behind it or before.
  *
@@ -100,11 +118,7 @@ export class Imported extends LoweredLayer<ImportedOptions> {
     }
     if (!(program instanceof Program))
       throw new ArgumentError(`Imported: program must be a Program, as loadOnnx() makes, not ${inWords(program)}`)
-    const { inputs } = program
-    if (inputs.length !== 1 || inputs[0]?.dtype !== 'float32')
-      throw new UnsupportedError(
-        `Imported: the program takes ${inputs.map(({ name, dtype }) => `${name} of ${dtype}`).join(', ') || 'nothing'}; a layer takes one input of float32`,
-      )
+    checkInput(program)
     this.#program = program
   }
 
@@ -126,14 +140,7 @@ export class Imported extends LoweredLayer<ImportedOptions> {
     const key = input.join()
     let output = this.#outputs.get(key)
     if (!output) {
-      const name = this.program.outputs[0]?.name
-      const { rows } = this.program.summary({ [this.program.inputs[0]?.name as string]: [1, ...input] })
-      const found = rows.flatMap(({ outputs }) => outputs).find((value) => value.name === name)?.shape
-      if (found?.[0] !== 1)
-        throw new UnsupportedError(
-          `Imported: '${name}' is ${found ? showShape(found) : 'of a shape that depends on numbers'}, and not one result for each input; cut the program before by until()`,
-        )
-      output = found.slice(1)
+      output = outputOf(this.program, input)
       this.#input ??= [...input]
       this.#outputs.set(key, output)
     }
@@ -173,7 +180,18 @@ export class Imported extends LoweredLayer<ImportedOptions> {
     const { bytes, specs } = this.#described
     const largest = specs.reduce((most, { shape }) => Math.max(most, 4 * sizeOf(shape)), 0)
     const program = loadOnnx(bytes, { name: 'Imported', externalData: { [WEIGHTS]: new Uint8Array(largest) } })
-    program.setTrained(new Set(specs.filter(({ trained }) => trained).map(({ name }) => name)))
+    try {
+      checkInput(program)
+      const found = outputOf(program, this.#described.input)
+      if (!sameShape(found, this.#described.output))
+        throw new FormatError(
+          `Imported: the program gives ${showShape(found)}, and the file says ${showShape(this.#described.output)}`,
+        )
+      program.setTrained(new Set(specs.filter(({ trained }) => trained).map(({ name }) => name)))
+    } catch (error) {
+      program.dispose()
+      throw error
+    }
     this.#program = program
   }
 

@@ -2,13 +2,26 @@
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { broadcastTo, slice, transpose } from '../ops/layout.js'
 import { gather } from '../ops/places.js'
-import { checkAxis, checkShape, showShape, type Shape } from '../tensor/shape.js'
+import type { DType } from '../tensor/dtype.js'
+import { checkAxis, checkShape, checkSize, showShape, type Shape } from '../tensor/shape.js'
 import { tensor } from '../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../tensor/tensor.js'
 
 /** Whole numbers as a tensor of int64: shapes and places. */
 export const whole = (values: readonly number[], shape: Shape = [values.length]): Tensor<'int64'> =>
   tensor(values, shape, { dtype: 'int64' })
+
+/** start, start + delta, … up to before `limit`. @throws ArgumentError when delta is 0 */
+export function rangeOf(start: number, limit: number, delta: number, dtype: DType): AnyTensor {
+  if (delta === 0) throw new ArgumentError('a delta of 0 goes nowhere')
+  const count = Math.max(0, Math.ceil((limit - start) / delta))
+  checkSize([count], 'Range')
+  return tensor(
+    Array.from({ length: count }, (_, i) => start + i * delta),
+    [count],
+    { dtype },
+  )
+}
 
 /** Axes from 0 on, in rising order. */
 export const sortedAxes = (axes: readonly number[], ndim: number, name: string): number[] => {

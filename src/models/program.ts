@@ -16,6 +16,7 @@ import {
   type AnyTensor,
 } from '../tensor/tensor.js'
 import { dropoutStream } from '../tensor/streams.js'
+import { withGelu } from './gelu.js'
 import { Lru } from './lru.js'
 import type { Explanation } from '../nn/explain.js'
 import { countOperations, explainProgram, summarizeProgram, type ProgramSummary } from './summary.js'
@@ -67,7 +68,7 @@ export class Program {
 
   /** Shares the constants of the model. @internal */
   constructor(model: ImportedModel) {
-    this.#model = model
+    this.#model = { ...model, nodes: withGelu(model) }
     this.inputs = model.inputs
     this.outputs = model.outputs
     this.#handles = [...model.constants.values()]

@@ -180,6 +180,57 @@ describe('a program as a layer', () => {
     read.dispose()
   })
 
+  it('is refused where a file says something else than its program does, and nothing stays in memory', () => {
+    const model = classifier()
+    const [weights, config] = [model.save(), JSON.parse(JSON.stringify(model)) as { layers: [Record<string, unknown>] }]
+    const changed = (change: object, rest: readonly object[] = []): Graph =>
+      owned(
+        modelFromJSON(
+          {
+            ...config,
+            layers: [{ ...config.layers[0], ...change }, ...(rest.length > 0 ? rest : config.layers.slice(1))],
+          },
+          'file',
+          { layers: { Imported } },
+        ),
+      )
+    const structure = (nodes: ReturnType<typeof node>[], more: object[] = [], type: 'float32' | 'int64' = 'float32') =>
+      btoa(
+        String.fromCharCode(
+          ...onnx({
+            inputs: [value('x', ['N', 1, 6, 6], type), ...(more.length > 1 ? [value('z', ['N'])] : [])],
+            outputs: [value('y')],
+            initializers: more.slice(0, 1),
+            nodes,
+          }),
+        ),
+      )
+    const far = { name: 'w', dims: [2 ** 20, 2 ** 12], elementType: 1, dataLocation: 1, externalData: [{ key: 'location', value: 'weights' }] } // prettier-ignore
+    const same = { output: [1, 6, 6] }
+    const rest = [{ type: 'Flatten' }]
+    const before = memoryUsage().liveBytes
+    const wider = changed({ output: [4, 1, 1] })
+    expect(() => wider.load(weights, 'weights')).toThrow(FormatError)
+    for (const [onnxFile, message] of [
+      [
+        structure([node('Identity', ['x'], ['y'])], [], 'int64'),
+        /takes x of int64; a layer takes one input of float32/,
+      ],
+      [structure([node('Identity', ['x'], ['y'])], [{ name: 'a', dims: [1], elementType: 1, floatData: Float32Array.of(1) }, {}]), /takes x of float32, z of float32/], // prettier-ignore
+      [structure([node('Flatten', ['x'], ['y'])]), /the program gives \(36\), and the file says \(1, 6, 6\)/],
+      [structure([node('GlobalAveragePool', ['x'], ['y'])]), /the program gives \(1, 1, 1\)/],
+    ] as const) {
+      const odd = changed({ onnx: onnxFile, ...same }, rest)
+      expect(() => odd.parameters()).toThrow(message)
+      expect(memoryUsage().liveBytes).toBe(before)
+    }
+    // Weights that are not in the file are refused before they are made.
+    expect(() => changed({ onnx: structure([node('Identity', ['x'], ['y'])], [far]), ...same }, rest)).toThrow(
+      /the weights of this model take/,
+    )
+    expect(memoryUsage().liveBytes).toBe(before)
+  })
+
   it('is refused where it cannot be one, or is none', () => {
     const several = loadOnnx(
       onnx({

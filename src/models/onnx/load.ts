@@ -8,7 +8,6 @@ import type { FileBytes } from '../../formats/limits.js'
 import { keep, scope, type AnyTensor, type Tensor } from '../../tensor/tensor.js'
 import type { ProgramValue } from '../imported.js'
 import { Program } from '../program.js'
-import { withGelu } from './gelu.js'
 import { ownVersion } from './inline.js'
 import { Lowering } from './lower.js'
 import { NEWEST, OLDEST } from './opsets.js'
@@ -81,9 +80,8 @@ export function loadOnnx(file: FileBytes, options: OnnxOptions = {}): Program {
     lowering.attempt('outputs', () => {
       throw new FormatError('there is none')
     })
-  const lowered = lowering.nodes(graph, opset as number, new Set(), '')
+  const nodes = lowering.nodes(graph, opset as number, new Set(), '')
   lowering.end()
-  const nodes = withGelu(lowered, lowering.initializers)
 
   const constants = new Map<string, AnyTensor>()
   try {

@@ -215,22 +215,40 @@ function write(source: Source, opset: number, batch: number): Written {
   }
 }
 
+/** Whether lists hold the same numbers. */
+function sameNumbers(a: ArrayLike<unknown>, b: ArrayLike<unknown>): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false
+  return true
+}
+
+/** Whether two constants are the same weight, or the same numbers: a layer may make a tensor anew in each pass, by the batch. */
+function areAlike(a: Constant, b: Constant): boolean {
+  if (a.name !== b.name) return false
+  if ('tensor' in a && 'tensor' in b) {
+    const [x, y] = [a.tensor, b.tensor]
+    if (x.storage === y.storage) return sameShape(x.shape, y.shape)
+    return x.dtype === y.dtype && sameShape(x.shape, y.shape) && sameNumbers(x.data(), y.data())
+  }
+  if (!('values' in a && 'values' in b)) return false
+  return a.isWhole === b.isWhole && sameShape(a.shape, b.shape) && sameNumbers(a.values, b.values)
+}
+
 /**
  * Extents for any batch, by those for two: where one follows the batch it is −1, which ONNX infers. Undefined where more than that
  * depends on the batch.
  */
 function forAnyBatch({ writer: a }: Written, { writer: b }: Written): readonly Constant[] | undefined {
-  const kept = (constant: Constant): unknown =>
-    'tensor' in constant ? constant.name : 'extents' in constant ? constant.extents.length : constant
-  const told = ({ nodes, constants }: GraphWriter): string => JSON.stringify([nodes, constants.map(kept)])
-  if (told(a) !== told(b)) return undefined
+  if (JSON.stringify(a.nodes) !== JSON.stringify(b.nodes) || a.constants.length !== b.constants.length) return undefined
   const constants: Constant[] = []
   for (const [index, constant] of a.constants.entries()) {
     const other = b.constants[index] as Constant
     if (!('extents' in constant && 'extents' in other)) {
+      if (!areAlike(constant, other)) return undefined
       constants.push(constant)
       continue
     }
+    if (constant.extents.length !== other.extents.length) return undefined
     const varies = constant.extents.map((extent, axis) => extent !== other.extents[axis])
     if (varies.filter(Boolean).length > 1) return undefined
     constants.push({ ...constant, extents: constant.extents.map((extent, axis) => (varies[axis] ? -1 : extent)) })
@@ -248,7 +266,7 @@ function initializerOf(constant: Constant): OnnxInput<OnnxTensor> {
     const { dtype, shape } = constant.tensor
     return { name, dims: shape, elementType: elementTypes[dtype], rawData: bytesOf(constant.tensor.data()) }
   }
-  const whole = (values: readonly number[]): Uint8Array => bytesOf(BigInt64Array.from(values, BigInt))
+  const whole = (values: ArrayLike<number>): Uint8Array => bytesOf(BigInt64Array.from(Array.from(values, BigInt)))
   if ('extents' in constant) {
     const { extents } = constant
     return { name, dims: [extents.length], elementType: elementTypes.int64, rawData: whole(extents) }

@@ -4,11 +4,10 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { readOnnx, tensorValues, writeOnnx, type OnnxGraph, type OnnxTensor } from '../../../src/formats/onnx.js'
 import { loadOnnx } from '../../../src/models/onnx/index.js'
-import { tensor } from '../../../src/tensor/create.js'
-import { scope, type AnyTensor } from '../../../src/tensor/tensor.js'
 import { constant, graph, node, onnx, value } from '../../helpers/onnx.js'
 import { concat, latin1, mutateBytes } from '../mutate.js'
 import { interesting, type Random } from '../random.js'
+import { runSmall } from '../programs.js'
 import { accepted, attempt, defineTarget, expect } from '../target.js'
 
 declare const __SEEDS__: string
@@ -172,9 +171,6 @@ function smallModel(): Uint8Array {
   })
 }
 
-/** Elements of an input that is run, at most: what a file declares may be far larger. */
-const MOST_RUN = 2 ** 12
-
 /** Loads what can be loaded, runs it where its inputs are small, and gives it back. */
 export const onnxPrograms = defineTarget<Uint8Array>({
   about: 'loadOnnx and run: fields at any depth, their lengths and bytes changed',
@@ -194,16 +190,7 @@ export const onnxPrograms = defineTarget<Uint8Array>({
       return 'refused'
     }
     try {
-      scope(() => {
-        const inputs: Record<string, AnyTensor> = {}
-        for (const { name, dtype, shape } of program.inputs) {
-          const extents = (shape ?? [2, 2]).map((extent) => (typeof extent === 'number' ? extent : 2))
-          const size = extents.reduce((product, extent) => product * extent, 1)
-          if (!(size <= MOST_RUN)) return
-          inputs[name] = tensor(new Array<number>(size).fill(1), extents, { dtype })
-        }
-        for (let pass = 0; pass < 2; pass++) attempt(() => program.run(inputs))
-      })
+      runSmall(program)
     } finally {
       program.dispose()
     }

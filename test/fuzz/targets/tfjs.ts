@@ -1,8 +1,6 @@
 /** Models of TensorFlow.js whose JSON or weights are changed anywhere. */
 import { loadTfjs } from '../../../src/models/tfjs/index.js'
 import { ToeplitzError } from '../../../src/runtime/errors.js'
-import { tensor } from '../../../src/tensor/create.js'
-import { scope, type AnyTensor } from '../../../src/tensor/tensor.js'
 import {
   bytesOf,
   functional,
@@ -20,7 +18,8 @@ import {
 } from '../../helpers/tfjs.js'
 import { mutateJson, oddJsonText, type Json } from '../mutate.js'
 import type { Random } from '../random.js'
-import { accepted, attempt, defineTarget, expect, type Outcome } from '../target.js'
+import { runSmall } from '../programs.js'
+import { accepted, defineTarget, expect, type Outcome } from '../target.js'
 
 /** A convolution with what is fused, shapes that are computed, parts, and a product. */
 function graph(): Json {
@@ -119,9 +118,6 @@ function caseOf(random: Random): Json {
   return { model: random.chance(0.05) ? model : mutateJson(model, random), bytes: [...own] }
 }
 
-/** Elements of an input that is run, at most: what a file declares may be far larger. */
-const MOST_RUN = 2 ** 12
-
 async function check(given: Json): Promise<Outcome> {
   const { model, bytes } = given as unknown as Case
   let program
@@ -133,17 +129,7 @@ async function check(given: Json): Promise<Outcome> {
     return 'refused'
   }
   try {
-    scope(() => {
-      const inputs: Record<string, AnyTensor> = {}
-      for (const { name, dtype, shape } of program.inputs) {
-        const extents = (shape ?? [2, 2]).map((extent) => (typeof extent === 'number' ? extent : 2))
-        const size = extents.reduce((product, extent) => product * extent, 1)
-        if (!(size <= MOST_RUN)) return
-        inputs[name] = tensor(new Array<number>(size).fill(1), extents, { dtype })
-      }
-      for (let pass = 0; pass < 2; pass++) attempt(() => program.run(inputs))
-      attempt(() => String(program.summary()))
-    })
+    runSmall(program)
   } finally {
     program.dispose()
   }

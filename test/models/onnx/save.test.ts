@@ -12,7 +12,7 @@ import { SGD } from '../../../src/optim/index.js'
 import { memoryUsage } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { ArgumentError, UnsupportedError } from '../../../src/runtime/errors.js'
-import { normal, tensor } from '../../../src/tensor/create.js'
+import { full, normal, tensor } from '../../../src/tensor/create.js'
 import { scope, type Tensor } from '../../../src/tensor/tensor.js'
 import { constant, node, onnx, value } from '../../helpers/onnx.js'
 import { savedCases } from '../../onnx/savedCases.js'
@@ -159,6 +159,13 @@ describe('models', () => {
     }
     const free = owned(new Sequential([new ReLU(), new Crossed()], { input: [3] }))
     expect(shapesOf(saveOnnx(free))).toEqual([[['input', ['N', 3]]], [['1', ['N', 3]]]])
+    class Made extends Crossed {
+      override forward(x: Tensor): Tensor {
+        return mul(x, full([...x.shape], x.shape[0] as number))
+      }
+    }
+    const made = owned(new Sequential([new ReLU(), new Made()], { input: [3] }))
+    expect(shapesOf(saveOnnx(made))).toEqual([[['input', [1, 3]]], [['1', [1, 3]]]])
     const fixed = owned(new Sequential([new ReLU(), new Weighted()], { input: [3] }))
     expect(shapesOf(saveOnnx(fixed))).toEqual([[['input', [1, 3]]], [['1', [1, 3]]]])
   })

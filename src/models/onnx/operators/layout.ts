@@ -3,13 +3,14 @@ import { ArgumentError, FormatError, ShapeError, UnsupportedError } from '../../
 import { cast } from '../../../ops/cast.js'
 import { broadcastTo, concat, pad, slice, transpose } from '../../../ops/layout.js'
 import { gather } from '../../../ops/places.js'
-import { broadcastShapes, checkAxis, checkShape, checkSize, showShape, sizeOf } from '../../../tensor/shape.js'
+import { broadcastShapes, checkAxis, checkShape, showShape, sizeOf } from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 
 import {
   depthToSpace,
   equalParts,
+  rangeOf,
   spaceToDepth,
   split,
   squeezed,
@@ -350,14 +351,7 @@ export const layout: Rows = {
       lower: () => (inputs) => {
         const [start, limit, delta] = [0, 1, 2].map((i) => need(inputs, i)) as [AnyTensor, AnyTensor, AnyTensor]
         const [a, b, c] = [start, limit, delta].map((x) => constantsOf(x)[0]) as [number, number, number]
-        if (c === 0) throw new ArgumentError('a delta of 0 goes nowhere')
-        const count = Math.max(0, Math.ceil((b - a) / c))
-        checkSize([count], 'Range')
-        return tensor(
-          Array.from({ length: count }, (_, i) => a + i * c),
-          [count],
-          { dtype: start.dtype },
-        )
+        return rangeOf(a, b, c, start.dtype)
       },
     },
   ],

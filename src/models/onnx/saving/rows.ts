@@ -83,10 +83,11 @@ const local: SavingRow = (node) => {
     number,
   ]
   const F = C * taps
-  const ones = new Array<number>(F * F).fill(0)
-  for (let i = 0; i < F; i++) ones[i * F + i] = 1
-  const patches = node.emit('Conv', [node.operand('x'), node.graph.floats(ones, [F, C, ...kernel])], {
-    ...{ kernel_shape: kernel, strides: stride, pads: padsOf(lo, hi) },
+  // Kernel f of a channel, one of as many as there are taps, takes the tap f alone.
+  const ones = new Float32Array(F * taps)
+  for (let f = 0; f < F; f++) ones[f * taps + (f % taps)] = 1
+  const patches = node.emit('Conv', [node.operand('x'), node.graph.floats(ones, [F, 1, ...kernel])], {
+    ...{ kernel_shape: kernel, strides: stride, pads: padsOf(lo, hi), group: C },
   })
   // A tile of weights is used again for the places behind it.
   const tile = node.shapeOf('w').slice(1, 3)
@@ -189,7 +190,7 @@ const adaptive =
 
 const adaptiveAverage = adaptive('AveragePool', (node, x, place, axis) => {
   const rank = node.node.shape.length
-  const values = new Array<number>(axis.n * axis.output).fill(0)
+  const values = new Float32Array(axis.n * axis.output)
   adaptiveBounds(axis).forEach(([begin, end], i) => {
     for (let j = begin; j < end; j++) values[j * axis.output + i] = 1 / (end - begin)
   })
@@ -400,8 +401,8 @@ const resample: SavingRow = (node) => {
   if (tables.some(({ outside }) => outside !== undefined))
     throw new UnsupportedError('resampling with a value outside of the input cannot be saved')
   return tables.reduce((x, { axis, size, taps, places, weights }) => {
-    if (copies) return node.emit('Gather', [x, node.graph.whole([...places])], { axis })
-    const values = new Array<number>((xShape[axis] as number) * size).fill(0)
+    if (copies) return node.emit('Gather', [x, node.graph.whole(places)], { axis })
+    const values = new Float32Array((xShape[axis] as number) * size)
     for (let j = 0; j < size * taps; j++) {
       const at = (places[j] as number) * size + Math.floor(j / taps)
       values[at] = (values[at] as number) + (weights[j] as number)

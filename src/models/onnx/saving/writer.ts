@@ -15,11 +15,19 @@ export interface WrittenNode {
   readonly attributes: Readonly<Record<string, Attribute>>
 }
 
+/** Numbers of int64, or of float32. */
+interface Literal {
+  readonly values: ArrayLike<number>
+  readonly shape: Shape
+  readonly isWhole: boolean
+}
+
+/** Literals of so many numbers are written once; larger ones are tables, of which a model has no two alike. */
+const MOST_SHARED = 16
+
 /** A constant: a tensor of the model, numbers, or extents, of which one may follow the batch. */
 export type Constant = { readonly name: string } & (
-  | { readonly tensor: AnyTensor }
-  | { readonly values: readonly number[]; readonly shape: Shape; readonly isWhole: boolean }
-  | { readonly extents: readonly number[] }
+  { readonly tensor: AnyTensor } | Literal | { readonly extents: readonly number[] }
 )
 
 /** A value as it was written: its name, and the shape that it has in the file. */
@@ -96,27 +104,23 @@ export class GraphWriter {
   }
 
   /** Whole numbers as a constant: int64. */
-  whole(values: readonly number[]): string {
+  whole(values: ArrayLike<number>): string {
     return this.#literal({ values, shape: [values.length], isWhole: true })
   }
 
   /** Numbers as a constant: float32. */
-  floats(values: readonly number[], shape: Shape = []): string {
+  floats(values: ArrayLike<number>, shape: Shape = []): string {
     return this.#literal({ values, shape, isWhole: false })
   }
 
-  #literal(literal: { readonly values: readonly number[]; readonly shape: Shape; readonly isWhole: boolean }): string {
+  #literal(literal: Literal): string {
     const { values, shape, isWhole } = literal
-    const key = JSON.stringify([
-      values.map((value) => (Number.isFinite(value) ? value : String(value))),
-      shape,
-      isWhole,
-    ])
-    const known = this.#literals.get(key)
+    const key = values.length > MOST_SHARED ? undefined : [...Array.from(values, String), '|', ...shape, isWhole].join()
+    const known = key === undefined ? undefined : this.#literals.get(key)
     if (known !== undefined) return known
     const name = this.#unique('constant')
     this.constants.push({ name, ...literal })
-    this.#literals.set(key, name)
+    if (key !== undefined) this.#literals.set(key, name)
     return name
   }
 

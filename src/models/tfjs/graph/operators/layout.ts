@@ -16,7 +16,7 @@ import {
 } from '../../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../../tensor/tensor.js'
 import { constantsOf, need, numbersOf } from '../../../inputs.js'
-import { equalParts, split, squeezed, stretch, tiled, unsqueezed } from '../../../layout.js'
+import { equalParts, rangeOf, split, squeezed, stretch, tiled, unsqueezed } from '../../../layout.js'
 import { axisFirst } from '../../values.js'
 import type { NodeReader } from '../node.js'
 import { each, row, type Lowered, type Row, type Rows, type Step } from '../row.js'
@@ -327,14 +327,7 @@ const Range: Step = (inputs) => {
     number,
     number,
   ]
-  if (c === 0) throw new ArgumentError('a delta of 0 goes nowhere')
-  const count = Math.max(0, Math.ceil((b - a) / c))
-  checkSize([count], 'Range')
-  return tensor(
-    Array.from({ length: count }, (_, i) => a + i * c),
-    [count],
-    { dtype: start.dtype },
-  )
+  return rangeOf(a, b, c, start.dtype)
 }
 
 /** Values at places of a shape, and one value everywhere else. */

@@ -1,12 +1,14 @@
 /** GELU as exporters write it: recognized in every form, and nothing else is taken for it. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import { valueAndGrad } from '../../../src/autodiff/vjp.js'
-import { loadOnnx } from '../../../src/models/onnx/index.js'
-import { gelu, sum } from '../../../src/ops/index.js'
-import { init } from '../../../src/runtime/embedded.js'
-import { normal } from '../../../src/tensor/create.js'
-import { scope, type Tensor } from '../../../src/tensor/tensor.js'
-import { constant, node, onnx, value } from '../../helpers/onnx.js'
+import { valueAndGrad } from '../../src/autodiff/vjp.js'
+import { loadOnnx } from '../../src/models/onnx/index.js'
+import { loadTfjs } from '../../src/models/tfjs/index.js'
+import { gelu, sum } from '../../src/ops/index.js'
+import { init } from '../../src/runtime/embedded.js'
+import { normal } from '../../src/tensor/create.js'
+import { scope, type Tensor } from '../../src/tensor/tensor.js'
+import { constant, node, onnx, value } from '../helpers/onnx.js'
+import { bytesOf, graphModel, placeholder, type GraphNode, type Weight } from '../helpers/tfjs.js'
 
 beforeAll(() => init())
 
@@ -59,7 +61,7 @@ const forms: Readonly<Record<string, Nodes>> = {
   ],
 }
 
-/** Names of the operations that a pass notes. */
+/** The numbers of a tensor. */
 const bits = (x: Tensor): number[] => [...x.data()]
 
 describe.each(Object.entries(forms))('GELU %s', (_, nodes) => {
@@ -98,6 +100,25 @@ describe('what is no GELU', () => {
       expect(bits(y)).not.toEqual(bits(gelu(x)))
       const factor = (bits(y)[0] as number) / (bits(product)[0] as number)
       bits(product).forEach((number, i) => expect(bits(y)[i]).toBeCloseTo(factor * number, 5))
+    })
+  })
+})
+
+describe('GELU of TensorFlow.js', () => {
+  it('is computed as gelu', async () => {
+    const weights: Weight[] = Object.entries(constants).map(([name, number]) => ({ name, shape: [], values: [number] }))
+    const nodes: GraphNode[] = [
+      placeholder('x', [-1, 3]),
+      { name: 'scaled', op: 'Mul', input: ['x', 'inverse'] },
+      { name: 'e', op: 'Erf', input: ['scaled'] },
+      { name: 'sum', op: 'AddV2', input: ['e', 'one'] },
+      { name: 'h', op: 'Mul', input: ['half', 'x'] },
+      { name: 'y', op: 'Mul', input: ['h', 'sum'] },
+    ]
+    using program = await loadTfjs(graphModel(nodes, weights), () => bytesOf(weights))
+    scope(() => {
+      const x = normal([4, 3], { seed: 1, std: 3 })
+      expect(bits(program.forward(x))).toEqual(bits(gelu(x)))
     })
   })
 })
