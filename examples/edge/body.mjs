@@ -71,7 +71,7 @@ export async function discardBody(request, limits) {
     if (Date.now() >= until) throw new Error('it takes too long')
   })
   try {
-    let buffer = new ArrayBuffer(16 * 1024)
+    let buffer = new ArrayBuffer(64 * 1024)
     for (let left = limits.lingerBytes; left > 0;) {
       const { done, value } = await Promise.race([reader.read(new Uint8Array(buffer)), watch.broken])
       if (done) break

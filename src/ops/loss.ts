@@ -147,6 +147,16 @@ export const isSoft = (target: unknown, ndim: number): target is Distributions =
     ? target.ndim > 1 && target.ndim === ndim
     : Array.isArray(target) && typeof target[0] === 'object' && target[0] !== null
 
+/** @throws ArgumentError when the label that is left out is no whole number */
+export function checkIgnored(name: string, ignoreIndex: number): void {
+  if (Number.isInteger(ignoreIndex)) return
+  throw new ArgumentError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
+}
+
+/** What to say where a label is to be left out, and there are distributions. */
+export const softIgnored = (name: string): ArgumentError =>
+  new ArgumentError(`${name}: ignoreIndex is for labels, not for distributions`)
+
 /** Labels in a row; undefined where they are none. */
 export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
   if (labels instanceof Tensor) return labelList(labels.data())
@@ -213,9 +223,7 @@ function checkLabels(
       `${name}: target must be ${size} labels, rows of ${showShape(rows)}, given ${values?.length ?? inWords(target)}`,
     )
   }
-  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
-    throw new ArgumentError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
-  }
+  if (ignoreIndex !== undefined) checkIgnored(name, ignoreIndex)
   const weights = weight && checkWeight(name, weight, classes)
   const isPlain = weights === undefined && ignoreIndex === undefined
   const labels = new Int32Array(isPlain ? size : 2 * size)
@@ -402,8 +410,7 @@ export const crossEntropy = withArity(
             `${name}: target must be labels ${showShape(rows)} or distributions ${showShape(shape)}, given ${showShape(given.shape)}`,
           )
         }
-        if (ignoreIndex !== undefined)
-          throw new ArgumentError(`${name}: ignoreIndex is for labels, not for distributions`)
+        if (ignoreIndex !== undefined) throw softIgnored(name)
         return entropy(spread(given), sizeOf(rows))
       }
       const { labels, count } = checkLabels(name, target, rows, classes, options)

@@ -435,6 +435,13 @@ export class Tensor<D extends DType = 'float32'> {
       [Symbol.for('nodejs.util.inspect.custom')]: inspect,
       [Symbol.for('Deno.customInspect')]: inspect,
     })
+    // Browsers ask for no method: their consoles preview own properties, which would cost every tensor. Chrome and Firefox
+    // take what pages list here, where their setting "custom formatters" is on.
+    const page = globalThis as { document?: unknown; devtoolsFormatters?: unknown }
+    if (page.document) {
+      const header = (value: unknown): unknown => (isTensor(value) ? ['span', {}, value.toString()] : null)
+      page.devtoolsFormatters = ([] as unknown[]).concat(page.devtoolsFormatters ?? [], { header, hasBody: () => false })
+    }
   }
 }
 

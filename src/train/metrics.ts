@@ -1,11 +1,11 @@
 /** Measures of a model's output on a batch. */
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { wrongKind } from '../runtime/check.js'
-import { showShape } from '../tensor/shape.js'
+import { sameShape, showShape, sizeOf } from '../tensor/shape.js'
 import { tensor } from '../tensor/create.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
-import { isSoft, labelList, type Distributions, type Labels } from '../ops/loss.js'
-import { withArity } from '../runtime/options.js'
+import { checkIgnored, isSoft, labelList, softIgnored, type Distributions, type Labels } from '../ops/loss.js'
+import { checkKeys, withArity, type Names } from '../runtime/options.js'
 
 /** A number for a batch, averaged over its examples: output (N, …) of the model, and what was wanted. */
 export type Metric<Target, Output = Tensor> = (output: Output, target: Target) => number
@@ -17,40 +17,83 @@ export const labelNumbers = withArity('labelNumbers', 1, (labels: Labels): Array
   throw wrongKind('the labels', 'a list of whole numbers or a Tensor', labels)
 })
 
-/** The class of the largest score in each row of (N, classes); the first of equals, and −1 where a score is NaN. */
+/**
+ * The class of the largest score in each row of (N, classes), or at each place of (N, classes, …), such as the pixels of
+ * (N, classes, H, W): N, or N · H · W, numbers in the order of the places. The first of equals, and −1 where a score is NaN.
+ *
+ *     argmax(tensor([[0.1, 0.9], [0.8, 0.2]]))   // Int32Array [1, 0]
+ *
+ * @throws ShapeError when there are fewer than two axes
+ */
 export const argmax = withArity('argmax', 1, (scores: Tensor): Int32Array => {
   checkTensor(scores, 'argmax', 'scores')
-  if (scores.ndim !== 2) throw new ShapeError(`argmax: scores must be (N, classes), given ${showShape(scores.shape)}`)
-  const [N, classes] = scores.shape as readonly [number, number]
+  const [N = 0, classes = 0, ...places] = scores.shape
+  if (scores.ndim < 2) {
+    throw new ShapeError(`argmax: scores must be (N, classes) or (N, classes, …), given ${showShape(scores.shape)}`)
+  }
+  const P = sizeOf(places)
   const values = scores.data()
-  return Int32Array.from({ length: N }, (_, n) => {
-    let best = 0
+  return Int32Array.from({ length: N * P }, (_, row) => {
+    const at = (row - (row % P)) * classes + (row % P)
+    let best = at
     for (let j = 0; j < classes; j++) {
-      const score = values[n * classes + j] as number
+      const score = values[at + j * P] as number
       if (Number.isNaN(score)) return -1
-      if (score > (values[n * classes + best] as number)) best = j
+      if (score > (values[best] as number)) best = at + j * P
     }
-    return best
+    return (best - at) / P
   })
 })
 
+/** The class of the largest share in each distribution of a target. */
+const likeliest = (target: Distributions, output: Tensor): Int32Array =>
+  scope(() => {
+    const shares = target instanceof Tensor ? target : tensor(target)
+    if (!sameShape(shares.shape, output.shape)) {
+      throw new ShapeError(
+        `accuracy: distributions must be ${showShape(output.shape)}, as the output, given ${showShape(shares.shape)}`,
+      )
+    }
+    return argmax(shares)
+  })
+
+export interface AccuracyOptions {
+  /** Examples, or pixels, of this label are left out, as `crossEntropy` leaves them out of its mean. */
+  readonly ignoreIndex?: number | undefined
+}
+
 /**
- * Share of the examples whose largest score is that of their label, 0 to 1, or of the largest of their distribution. Scores
- * with a NaN are wrong.
- * @throws ShapeError when there is not one label for each example.
+ * Share of the examples, or of the pixels of (N, classes, H, W), whose largest score is that of their label, 0 to 1, or of the
+ * largest of their distribution. Scores with a NaN are wrong. Where `ignoreIndex` leaves out all there are, it is NaN.
+ *
+ *     const withoutBorders = (output, target) => accuracy(output, target, { ignoreIndex: 255 })
+ *
+ * @throws ShapeError when there is not one label, or one distribution, for each example or pixel.
  */
-export const accuracy = withArity('accuracy', 2, (output: Tensor, target: Labels | Distributions): number => {
-  const predicted = argmax(output)
-  const wanted = isSoft(target, 2)
-    ? scope(() => argmax(target instanceof Tensor ? target : tensor(target)))
-    : labelNumbers(target)
-  if (wanted.length !== predicted.length) {
-    throw new ArgumentError(`accuracy: ${predicted.length} outputs need as many labels, given ${wanted.length}`)
-  }
-  const wrong = Array.prototype.findIndex.call(wanted, (label) => !Number.isInteger(label))
-  // Nothing that is predicted equals what is no number, such as 1n or true: the share would be 0, and nothing said.
-  if (wrong >= 0) throw wrongKind(`accuracy: label ${wrong}`, 'a whole number', wanted[wrong])
-  return (
-    predicted.reduce((right, label, n) => right + (label >= 0 && label === wanted[n] ? 1 : 0), 0) / predicted.length
-  )
-})
+export const accuracy = withArity(
+  'accuracy',
+  3,
+  (output: Tensor, target: Labels | Distributions, options: AccuracyOptions = {}): number => {
+    checkKeys('accuracy', options, { ignoreIndex: 0 } satisfies Names<AccuracyOptions>)
+    const { ignoreIndex } = options
+    if (ignoreIndex !== undefined) checkIgnored('accuracy', ignoreIndex)
+    const predicted = argmax(output)
+    const soft = isSoft(target, output.ndim)
+    if (soft && ignoreIndex !== undefined) throw softIgnored('accuracy')
+    const wanted = soft ? likeliest(target, output) : labelNumbers(target)
+    if (wanted.length !== predicted.length) {
+      throw new ArgumentError(`accuracy: ${predicted.length} outputs need as many labels, given ${wanted.length}`)
+    }
+    let counted = 0
+    let right = 0
+    for (const [n, label] of predicted.entries()) {
+      const wish = wanted[n]
+      // Nothing that is predicted equals what is no number, such as 1n or true: the share would be 0, and nothing said.
+      if (!Number.isInteger(wish)) throw wrongKind(`accuracy: label ${n}`, 'a whole number', wish)
+      if (wish === ignoreIndex) continue
+      counted++
+      if (label >= 0 && label === wish) right++
+    }
+    return right / counted
+  },
+)

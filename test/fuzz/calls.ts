@@ -168,7 +168,7 @@ const training: Record<string, Json[][]> = {
   ranked: [[[{ number: 1, round: 1, values: { lr: 1 }, score: 0.5, seconds: 1 }]]],
   labelNumbers: [[tag('Int32Array', { values: [0, 1] })]],
   argmax: [[t(2, 3)]],
-  accuracy: [[t(2, 3), [0, 1]]],
+  accuracy: [[t(2, 3), [0, 1], { ignoreIndex: 0 }]],
   randomSearch: [
     [tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }],
   ],

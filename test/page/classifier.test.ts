@@ -219,3 +219,27 @@ describe('on a page', () => {
     await page.close()
   })
 })
+
+describe('a browser’s console', () => {
+  it('shows a tensor’s shape, type and values where custom formatters are on, and calls its class Tensor', async () => {
+    const { page } = await open('/empty')
+    const session = await page.context().newCDPSession(page)
+    await session.send('Runtime.enable')
+    await session.send('Runtime.setCustomObjectFormatterEnabled', { enabled: true })
+    const shown = new Promise<{ header: string; name: string | undefined }>((resolve) => {
+      session.on('Runtime.consoleAPICalled', ({ args: [first] }) =>
+        resolve({ header: first?.customPreview?.header ?? '', name: first?.className }),
+      )
+    })
+    await page.evaluate(async (path) => {
+      const { init, tensor } = (await import(path)) as typeof import('../../src/index.js')
+      await init()
+      console.log(tensor([1, 2.5]))
+    }, '/toeplitz/index.js')
+    expect(await shown).toEqual({
+      header: JSON.stringify(['span', {}, 'Tensor (2) float32 [1, 2.5]']),
+      name: 'Tensor',
+    })
+    await page.close()
+  })
+})

@@ -1,7 +1,7 @@
 /** Tensors in a console. */
 import { inspect } from 'node:util'
 import { build } from 'esbuild'
-import { beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it, vi } from 'vitest'
 import { init } from '../../src/runtime/embedded.js'
 import { normal, tensor } from '../../src/tensor/create.js'
 import { scope, Tensor } from '../../src/tensor/tensor.js'
@@ -52,4 +52,31 @@ it('are called Tensor in a minified bundle too', async () => {
   const x = library.tensor([1, 2])
   expect(Object.prototype.toString.call(x)).toBe('[object Tensor]')
   expect(inspect(x)).toBe('Tensor (2) float32 [1, 2]')
+})
+
+it('give a browser’s console a formatter, beside those that a page has', async () => {
+  type Formatter = { header(value: unknown): unknown; hasBody(value: unknown): boolean }
+  const own = { header: () => null, hasBody: () => false }
+  vi.stubGlobal('document', {})
+  vi.stubGlobal('devtoolsFormatters', [own])
+  vi.resetModules()
+  try {
+    const { init: start } = await import('../../src/runtime/embedded.js')
+    const { tensor: make } = await import('../../src/tensor/create.js')
+    await start()
+    const formatters = (globalThis as unknown as { devtoolsFormatters: Formatter[] }).devtoolsFormatters
+    expect(formatters).toHaveLength(2)
+    expect(formatters[0]).toBe(own)
+    const [, { header, hasBody }] = formatters as [Formatter, Formatter]
+    const x = make([1, 2.5])
+    expect(header(x)).toEqual(['span', {}, 'Tensor (2) float32 [1, 2.5]'])
+    expect(hasBody(x)).toBe(false)
+    for (const other of [null, undefined, 7, {}, [x], new Float32Array(2)]) expect(header(other)).toBeNull()
+    x.dispose()
+    expect(header(x)).toEqual(['span', {}, 'Tensor (2) (disposed)'])
+  } finally {
+    vi.unstubAllGlobals()
+    vi.resetModules()
+  }
+  expect('devtoolsFormatters' in globalThis).toBe(false)
 })

@@ -5,7 +5,7 @@ import { add, crossEntropy, mseLoss, mul, sqrt, sum } from '../../src/ops/index.
 import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { DivergedError, FormatError, ShapeError } from '../../src/runtime/errors.js'
-import { normal, tensor } from '../../src/tensor/create.js'
+import { normal, tensor, zeros } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 import {
   accuracy,
@@ -404,6 +404,24 @@ describe('measures of what is not a number', () => {
       ] as const) {
         expect(() => accuracy(scores, labels as unknown as number[])).toThrow(message)
       }
+    })
+  })
+
+  it('accuracy refuses what cannot be left out, and distributions of another shape', () => {
+    scope(() => {
+      const scores = tensor([[2, 1], [0, 1]]) // prettier-ignore
+      expect(() => accuracy(scores, [0, 1], { ignoreIndex: 0.5 })).toThrow(
+        /^accuracy: ignoreIndex must be a whole number, given 0.5$/,
+      )
+      expect(() => accuracy(scores, [[1, 0], [0, 1]], { ignoreIndex: 0 })).toThrow( // prettier-ignore
+        /^accuracy: ignoreIndex is for labels, not for distributions$/,
+      )
+      expect(() => accuracy(scores, [0, 1], { ignore: 0 } as never)).toThrow(/ignoreIndex/)
+      // Labels of pixels as nested lists would else be read as distributions along the rows.
+      expect(() => accuracy(zeros([1, 2, 1, 3]), [[[0, 1, 0]]] as never)).toThrow(
+        /^accuracy: distributions must be \(1, 2, 1, 3\), as the output, given \(1, 1, 3\)$/,
+      )
+      expect(() => argmax(tensor([1, 2]))).toThrow(/^argmax: scores must be \(N, classes\) or \(N, classes, …\), given/)
     })
   })
 
