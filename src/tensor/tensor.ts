@@ -440,7 +440,10 @@ export class Tensor<D extends DType = 'float32'> {
     const page = globalThis as { document?: unknown; devtoolsFormatters?: unknown }
     if (page.document) {
       const header = (value: unknown): unknown => (isTensor(value) ? ['span', {}, value.toString()] : null)
-      page.devtoolsFormatters = ([] as unknown[]).concat(page.devtoolsFormatters ?? [], { header, hasBody: () => false })
+      page.devtoolsFormatters = ([] as unknown[]).concat(page.devtoolsFormatters ?? [], {
+        header,
+        hasBody: () => false,
+      })
     }
   }
 }

@@ -413,7 +413,17 @@ describe('measures of what is not a number', () => {
       expect(() => accuracy(scores, [0, 1], { ignoreIndex: 0.5 })).toThrow(
         /^accuracy: ignoreIndex must be a whole number, given 0.5$/,
       )
-      expect(() => accuracy(scores, [[1, 0], [0, 1]], { ignoreIndex: 0 })).toThrow( // prettier-ignore
+      expect(() =>
+        accuracy(
+          scores,
+          [
+            [1, 0],
+            [0, 1],
+          ],
+          { ignoreIndex: 0 },
+        ),
+      ).toThrow(
+        // prettier-ignore
         /^accuracy: ignoreIndex is for labels, not for distributions$/,
       )
       expect(() => accuracy(scores, [0, 1], { ignore: 0 } as never)).toThrow(/ignoreIndex/)
