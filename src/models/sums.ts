@@ -1,9 +1,7 @@
-/** Products of matrices, and what is centred and scaled by its own statistics. */
+/** Products of matrices over leading axes. */
 import { ShapeError } from '../runtime/errors.js'
 import { matmul } from '../ops/linear.js'
-import { add, div, sqrt, square, sub } from '../ops/elementwise.js'
 import { broadcastTo, concat, slice } from '../ops/layout.js'
-import { mean } from '../ops/reduce.js'
 import { broadcastShapes, showShape, sizeOf } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 
@@ -29,20 +27,5 @@ export function product(a: Tensor, b: Tensor): Tensor {
       return matmul(part(all), part(each))
     })
     return concat(parts, 0).reshape(shape)
-  })
-}
-
-/** y = (x − mean) / √(variance + ε) over some axes, and what it is made of. */
-export function standardized(
-  x: Tensor,
-  axes: readonly number[],
-  eps: number,
-): { readonly y: Tensor; readonly average: Tensor; readonly variance: Tensor; readonly deviation: Tensor } {
-  return scope(() => {
-    const average = mean(x, axes, { keepDims: true })
-    const centred = sub(x, average)
-    const variance = mean(square(centred), axes, { keepDims: true })
-    const deviation = sqrt(add(variance, eps))
-    return { y: div(centred, deviation), average, variance, deviation }
   })
 }

@@ -19,6 +19,7 @@ import {
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { perDirection } from '../plan/window.js'
+import { checkSwitch } from '../runtime/check.js'
 import { defined } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -38,7 +39,11 @@ import { windowOf, type Window } from './receptive.js'
 export type { KernelOptions } from './options.js'
 
 /** Options of `Conv1d`: the window, and those of the function `conv1d` but for bias and activation. */
-export type Conv1dOptions = KernelOptions & Omit<ConvOptions, 'bias' | 'activation'>
+export type Conv1dOptions = Omit<KernelOptions, 'bias'> &
+  Omit<ConvOptions, 'bias' | 'activation'> & {
+    /** true, the default: one bias for each feature map. 'location': one for each place of each, for inputs of one size. */
+    readonly bias?: boolean | 'location'
+  }
 /** Options of `Conv2d`. */
 export type Conv2dOptions = Conv1dOptions
 /** Options of `Conv3d`. */
@@ -51,11 +56,11 @@ export type ConvTranspose2dOptions = ConvTranspose1dOptions
 /** Options of `ConvTranspose3d`. */
 export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
-const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, groupNames)
+const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, groupNames, { bias: 0 as const })
 const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeNames)
 
 /** A layer with weights `weight` and `bias` over a kernel. */
-abstract class Kernel<Options extends KernelOptions> extends LoweredLayer<Options> {
+abstract class Kernel<Options extends Conv1dOptions | ConvTranspose1dOptions> extends LoweredLayer<Options> {
   protected abstract readonly directions: 1 | 2 | 3
 
   constructor(...given: [options: Options]) {
@@ -75,7 +80,8 @@ abstract class Kernel<Options extends KernelOptions> extends LoweredLayer<Option
   override weights(input: Shape): readonly WeightSpec[] {
     const { outChannels, bias = true, weightInit = 'he', biasInit = 'zeros' } = this.options
     const weight = { name: 'weight', shape: this.weightShape(input), init: weightInit }
-    return bias ? [weight, { name: 'bias', shape: [outChannels], init: biasInit }] : [weight]
+    const shape = bias === 'location' ? this.outputShape(input) : [outChannels]
+    return bias ? [weight, { name: 'bias', shape, init: biasInit }] : [weight]
   }
 
   protected lower(x: Tensor, { relu = false }: ForwardContext): Tensor {
@@ -96,6 +102,12 @@ function withoutPadding(conv: Conv): Conv {
 abstract class Convolution extends Kernel<Conv1dOptions> {
   static override readonly rules: OptionRules = convRules
   override readonly fusesRelu = true
+
+  constructor(...given: [options: Conv1dOptions]) {
+    super(...given)
+    const { bias = true } = this.options
+    if (bias !== 'location') checkSwitch(bias, `${new.target.name}: bias`)
+  }
 
   #describe(input: Shape, N = 1): Conv {
     expectMaps(this.type, this.directions, input)

@@ -1,7 +1,21 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
 import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
-import { describeLocal, localNames, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
-import { checkTable, connectedConv2d } from '../ops/separable.js'
+import {
+  describeLocal,
+  localNames,
+  locallyConnected1d,
+  locallyConnected2d,
+  tiledConv1d,
+  tiledConv2d,
+  type LocalOptions,
+} from '../ops/local.js'
+import {
+  checkTable,
+  connectedConv2d,
+  separableConv2d,
+  separableNames,
+  type SeparableOptions,
+} from '../ops/separable.js'
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { defined } from '../runtime/options.js'
@@ -17,34 +31,43 @@ import {
   type WeightSpec,
 } from './layer.js'
 import { notation } from './notation.js'
-import { kernelRules, mapRules } from './options.js'
+import type { Initializer } from './initialize.js'
+import { kernelRules, mapRules, type KernelOptions } from './options.js'
 import { windowOf, type Window } from './receptive.js'
 
+/** Options of `LocallyConnected1d`. */
+export type LocallyConnected1dOptions = KernelOptions & Pick<Conv2dOptions, 'stride' | 'padding'>
 /** Options of `LocallyConnected2d`. */
-export type LocallyConnected2dOptions = Pick<
-  Conv2dOptions,
-  'outChannels' | 'kernel' | 'inChannels' | 'bias' | 'weightInit' | 'biasInit' | 'stride' | 'padding'
->
+export type LocallyConnected2dOptions = LocallyConnected1dOptions
 
-/** Options of `TiledConv2d`. */
-export interface TiledConv2dOptions extends LocallyConnected2dOptions {
+/** Options of `TiledConv1d`. */
+export interface TiledConv1dOptions extends LocallyConnected1dOptions {
   /** Places until the kernels repeat, one number or (T, U). */
   readonly tiles: PerDirection
 }
+/** Options of `TiledConv2d`. */
+export type TiledConv2dOptions = TiledConv1dOptions
 
 const localRules: OptionRules = Object.assign({}, kernelRules, localNames)
 const tiledRules: OptionRules = Object.assign({ tiles: 0 as const }, localRules)
 const connectedRules: OptionRules = Object.assign({ table: 0 as const }, mapRules, windowNames)
 
 /** A layer with more than one kernel for each pair of maps. */
-abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredLayer<Options> {
+abstract class Local<Options extends LocallyConnected1dOptions> extends LoweredLayer<Options> {
   /** What the options must be. */
   static override readonly rules: OptionRules = localRules
+  /** How many directions the maps of a class have. */
+  static readonly directions: 1 | 2 = 2
 
   constructor(...given: [options: Options]) {
     super(...given)
     perDirection(this.options.outChannels, 1, 1, `${new.target.name}: outChannels`)
-    perDirection(this.options.kernel, 2, 1, `${new.target.name}: kernel`)
+    perDirection(this.options.kernel, this.directions, 1, `${new.target.name}: kernel`)
+  }
+
+  /** How many directions the maps have. */
+  protected get directions(): 1 | 2 {
+    return (this.constructor as typeof Local).directions
   }
 
   /** Extents (K, …) of the weights and of the bias. */
@@ -53,11 +76,11 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
   protected abstract readonly variant: 'locallyConnected' | 'tiled'
 
   protected get kernel(): number[] {
-    return perDirection(this.options.kernel, 2, 1, `${this.type}: kernel`)
+    return perDirection(this.options.kernel, this.directions, 1, `${this.type}: kernel`)
   }
 
   protected describeInput(input: Shape): ReturnType<typeof describeLocal> {
-    expectMaps(this.type, 2, input)
+    expectMaps(this.type, this.directions, input)
     expectChannels(this.type, this.options.inChannels, input)
     const [C, ...plane] = input as [number, ...number[]]
     return describeLocal(this.type, this.variant, plane, this.shapes(input).weight, this.operation(), 1, C)
@@ -84,7 +107,9 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
   }
 
   protected lower(x: Tensor): Tensor {
-    const convolve = this.variant === 'tiled' ? tiledConv2d : locallyConnected2d
+    const [line, plane] =
+      this.variant === 'tiled' ? [tiledConv1d, tiledConv2d] : [locallyConnected1d, locallyConnected2d]
+    const convolve = this.directions === 1 ? line : plane
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
     return convolve(x, this.weight('weight'), { ...this.operation(), ...bias })
   }
@@ -99,20 +124,17 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
   }
 }
 
-/** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
-export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
-  readonly type = 'LocallyConnected2d'
+abstract class LocallyConnected extends Local<LocallyConnected1dOptions> {
   protected readonly variant = 'locallyConnected'
 
   protected shapes(input: Shape): { weight: number[]; bias: number[] } {
     const { outChannels, stride = 1, padding = 'valid' } = this.options
-    const [C, ...plane] = input as [number, ...number[]]
-    const { kernel } = this
-    const steps = perDirection(stride, 2, 1, 'LocallyConnected2d: stride')
-    const ones = [1, 1]
-    const { lo, hi } = resolvePadding(padding, plane, kernel, steps, ones, 'LocallyConnected2d')
-    const windows = { input: plane, kernel, stride: steps, dilation: ones, lo, hi }
-    const output = outputExtents(windows, 'LocallyConnected2d')
+    const [C, ...places] = input as [number, ...number[]]
+    const { kernel, directions, type } = this
+    const steps = perDirection(stride, directions, 1, `${type}: stride`)
+    const ones = kernel.map(() => 1)
+    const { lo, hi } = resolvePadding(padding, places, kernel, steps, ones, type)
+    const output = outputExtents({ input: places, kernel, stride: steps, dilation: ones, lo, hi }, type)
     return { weight: [outChannels, ...output, C, ...kernel], bias: [outChannels, ...output] }
   }
 
@@ -121,20 +143,33 @@ export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
   }
 }
 
-/** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
-export class TiledConv2d extends Local<TiledConv2dOptions> {
+/** A kernel for each place of (C, W): equation (9.9). Weights (K, Q, C, S), bias (K, Q). */
+export class LocallyConnected1d extends LocallyConnected {
+  static override readonly directions = 1
+  readonly type = 'LocallyConnected1d'
+}
+
+/** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
+export class LocallyConnected2d extends LocallyConnected {
+  readonly type = 'LocallyConnected2d'
+}
+
+abstract class Tiled extends Local<TiledConv1dOptions> {
   static override readonly rules: OptionRules = tiledRules
-  readonly type = 'TiledConv2d'
   protected readonly variant = 'tiled'
 
-  constructor(...given: [options: TiledConv2dOptions]) {
+  constructor(...given: [options: TiledConv1dOptions]) {
     super(...given)
-    perDirection(this.options.tiles, 2, 1, 'TiledConv2d: tiles')
+    this.#periods()
+  }
+
+  #periods(): number[] {
+    return perDirection(this.options.tiles, this.directions, 1, `${this.constructor.name}: tiles`)
   }
 
   protected shapes(input: Shape): { weight: number[]; bias: number[] } {
-    const { outChannels, tiles } = this.options
-    const periods = perDirection(tiles, 2, 1, 'TiledConv2d: tiles')
+    const { outChannels } = this.options
+    const periods = this.#periods()
     return {
       weight: [outChannels, input[0] as number, ...this.kernel, ...periods],
       bias: [outChannels, ...periods],
@@ -147,8 +182,108 @@ export class TiledConv2d extends Local<TiledConv2dOptions> {
   }
 }
 
+/** Kernels that repeat along (C, W): equation (9.10). Weights (K, C, S, T), bias (K, T). */
+export class TiledConv1d extends Tiled {
+  static override readonly directions = 1
+  readonly type = 'TiledConv1d'
+}
+
+/** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
+export class TiledConv2d extends Tiled {
+  readonly type = 'TiledConv2d'
+}
+
+/** Options of `SeparableConv2d`: those of the function `separableConv2d` but for the bias, and extents of the kernel. */
+export interface SeparableConv2dOptions extends Omit<SeparableOptions, 'bias'> {
+  /** Extents of the kernel: one number, or rows and columns. */
+  readonly kernel: PerDirection
+  /** Inferred from the input when left out. */
+  readonly inChannels?: number
+  /** Default true: one bias for each feature map. */
+  readonly bias?: boolean
+  /** Of columns and rows alike; by default such that their products have He's variance. */
+  readonly weightInit?: Initializer
+  /** Default 'zeros'. */
+  readonly biasInit?: Initializer
+}
+
+/**
+ * Each map convolved with a kernel that is an outer product, column · rowᵀ, in two passes: R + S multiplications for each pixel
+ * in place of R · S (section 9.8). Weights `column` (C, R) and `row` (C, S), bias (C).
+ *
+ *     new SeparableConv2d({ kernel: 9, padding: 'same' })
+ */
+export class SeparableConv2d extends LoweredLayer<SeparableConv2dOptions> {
+  static override readonly rules: OptionRules = Object.assign({}, mapRules, separableNames, { bias: 'flag' as const })
+  readonly type = 'SeparableConv2d'
+
+  constructor(...given: [options: SeparableConv2dOptions]) {
+    super(...given)
+    this.#kernel()
+  }
+
+  #kernel(): [number, number] {
+    return perDirection(this.options.kernel, 2, 1, 'SeparableConv2d: kernel') as [number, number]
+  }
+
+  #operation(): Omit<SeparableOptions, 'bias'> {
+    const { stride, padding, dilation, flip, paddingMode } = this.options
+    return defined({ stride, padding, dilation, flip, paddingMode })
+  }
+
+  /** Both passes as the one convolution that they are together. */
+  #describe(input: Shape): Conv {
+    expectMaps(this.type, 2, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    const C = input[0] as number
+    const conv = describeConv(this.type, 2, [1, ...input], [C, 1, ...this.#kernel()], {
+      ...(this.#operation() as ConvOptions),
+      groups: C,
+    })
+    checkPaddingMode(this.type, conv.problem, this.options.paddingMode ?? 'zeros')
+    return conv
+  }
+
+  outputShape(input: Shape): number[] {
+    return this.#describe(input).yShape.slice(1)
+  }
+
+  override weights(input: Shape): readonly WeightSpec[] {
+    const C = input[0] as number
+    const [R, S] = this.#kernel()
+    const { bias = true, biasInit = 'zeros' } = this.options
+    // The variance of a product is the product of the variances.
+    const { weightInit: init = { name: 'normal', std: Math.sqrt(Math.sqrt(2 / (R * S))) } as const } = this.options
+    const factors = [
+      { name: 'column', shape: [C, R], init },
+      { name: 'row', shape: [C, S], init },
+    ]
+    return bias ? [...factors, { name: 'bias', shape: [C], init: biasInit }] : factors
+  }
+
+  protected lower(x: Tensor): Tensor {
+    const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
+    const kernel = { column: this.weight('column'), row: this.weight('row') }
+    return separableConv2d(x, kernel, { ...this.#operation(), ...bias })
+  }
+
+  override operations(input: Shape): number {
+    const [R, S] = this.#kernel()
+    return (R + S + 1) * sizeOf(this.outputShape(input))
+  }
+
+  override window(input: Shape): Window {
+    return windowOf(this.#describe(input))
+  }
+
+  describe(): string {
+    return notation('separable', this.options, [this.options.kernel])
+  }
+}
+
 /** Options of `ConnectedConv2d`. */
-export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels' | 'groups'> {
+export interface ConnectedConv2dOptions
+  extends Omit<Conv2dOptions, 'outChannels' | 'groups' | 'bias'>, Pick<KernelOptions, 'bias'> {
   /** One row for each output map, and in it one boolean for each input map: whether the two are connected. */
   readonly table: readonly (readonly boolean[])[]
 }

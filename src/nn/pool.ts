@@ -2,12 +2,16 @@
 import {
   adaptiveAvgPool2d,
   adaptiveMaxPool2d,
+  avgPool1d,
   avgPool2d,
+  avgPool3d,
   globalAvgPool,
   globalMaxPool,
   lpPool2d,
   maxout,
+  maxPool1d,
   maxPool2d,
+  maxPool3d,
   type AvgPoolOptions,
   type LpPoolOptions,
   type MaxPoolOptions,
@@ -28,10 +32,18 @@ import { notation } from './notation.js'
 import { noRules, type RulesOf } from './options.js'
 import { wholeWindow, type Window } from './receptive.js'
 
+/** Options of `MaxPool1d`. */
+export type MaxPool1dOptions = MaxPoolOptions
 /** Options of `MaxPool2d`. */
 export type MaxPool2dOptions = MaxPoolOptions
+/** Options of `MaxPool3d`. */
+export type MaxPool3dOptions = MaxPoolOptions
+/** Options of `AvgPool1d`. */
+export type AvgPool1dOptions = AvgPoolOptions
 /** Options of `AvgPool2d`. */
 export type AvgPool2dOptions = AvgPoolOptions
+/** Options of `AvgPool3d`. */
+export type AvgPool3dOptions = AvgPoolOptions
 /** Options of `LPPool2d`. */
 export type LPPool2dOptions = LpPoolOptions
 
@@ -45,25 +57,38 @@ abstract class Pooling<Options extends object> extends LoweredLayer<Options> {
   }
 }
 
-/** Windows that slide over (C, H, W). */
+/** Windows that slide over maps of one to three directions. */
 abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> {
+  /** How many directions the maps of a class have. */
+  static readonly directions: 1 | 2 | 3 = 2
   protected abstract readonly verb: string
 
   constructor(...given: [options: Options]) {
     super(...given)
-    perDirection(this.options.kernel, 2, 1, `${new.target.name}: kernel`)
+    this.#each('kernel', 1)
+  }
+
+  /** How many directions the maps have. */
+  protected get directions(): 1 | 2 | 3 {
+    return (this.constructor as typeof Sliding).directions
+  }
+
+  /** An option for each direction. */
+  #each(option: 'kernel' | 'stride' | 'dilation', otherwise: MaxPoolOptions['kernel']): number[] {
+    const { constructor, directions } = this
+    return perDirection(this.options[option] ?? otherwise, directions, 1, `${constructor.name}: ${option}`)
   }
 
   outputShape(input: Shape): number[] {
-    expectMaps(this.type, 2, input)
-    return slide(this.type, 2, [1, ...input], this.options).yShape.slice(1)
+    expectMaps(this.type, this.directions, input)
+    return slide(this.type, this.directions, [1, ...input], this.options).yShape.slice(1)
   }
 
   override window(input: Shape): Window {
     const { kernel, padding = 0 } = this.options
-    const extents = perDirection(kernel, 2, 1, `${this.type}: kernel`)
-    const stride = perDirection(this.options.stride ?? kernel, 2, 1, `${this.type}: stride`)
-    const dilation = perDirection(this.options.dilation ?? 1, 2, 1, `${this.type}: dilation`)
+    const extents = this.#each('kernel', 1)
+    const stride = this.#each('stride', kernel)
+    const dilation = this.#each('dilation', 1)
     const { lo } = resolvePadding(padding, input.slice(1), extents, stride, dilation, this.type)
     return { reach: extents.map((extent, axis) => (dilation[axis] as number) * (extent - 1) + 1), stride, lo }
   }
@@ -74,26 +99,56 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
   }
 }
 
-/** The largest value of each window. */
-export class MaxPool2d extends Sliding<MaxPool2dOptions> {
+abstract class MaxPool extends Sliding<MaxPoolOptions> {
   static override readonly rules: OptionRules = maxRules
-  readonly type = 'MaxPool2d'
   protected readonly verb = 'pool'
 
   protected lower(x: Tensor): Tensor {
-    return maxPool2d(x, this.options)
+    return ([maxPool1d, maxPool2d, maxPool3d][this.directions - 1] as typeof maxPool2d)(x, this.options)
   }
 }
 
-/** The mean of each window. */
-export class AvgPool2d extends Sliding<AvgPool2dOptions> {
+/** The largest value of each window of (C, W). */
+export class MaxPool1d extends MaxPool {
+  static override readonly directions = 1
+  readonly type = 'MaxPool1d'
+}
+
+/** The largest value of each window of (C, H, W). */
+export class MaxPool2d extends MaxPool {
+  readonly type = 'MaxPool2d'
+}
+
+/** The largest value of each window of (C, D, H, W). */
+export class MaxPool3d extends MaxPool {
+  static override readonly directions = 3
+  readonly type = 'MaxPool3d'
+}
+
+abstract class AvgPool extends Sliding<AvgPoolOptions> {
   static override readonly rules: OptionRules = avgRules
-  readonly type = 'AvgPool2d'
   protected readonly verb = 'avg'
 
   protected lower(x: Tensor): Tensor {
-    return avgPool2d(x, this.options)
+    return ([avgPool1d, avgPool2d, avgPool3d][this.directions - 1] as typeof avgPool2d)(x, this.options)
   }
+}
+
+/** The mean of each window of (C, W). */
+export class AvgPool1d extends AvgPool {
+  static override readonly directions = 1
+  readonly type = 'AvgPool1d'
+}
+
+/** The mean of each window of (C, H, W). */
+export class AvgPool2d extends AvgPool {
+  readonly type = 'AvgPool2d'
+}
+
+/** The mean of each window of (C, D, H, W). */
+export class AvgPool3d extends AvgPool {
+  static override readonly directions = 3
+  readonly type = 'AvgPool3d'
 }
 
 /** The p-norm of each window. */
@@ -220,14 +275,15 @@ export class AdaptiveMaxPool2d extends Adaptive {
   }
 }
 
-/** One window over each map: (C, H, W) -> (C, 1, 1). */
+/** One window over each map of one to three directions: (C, H, W) -> (C, 1, 1). */
 abstract class Global extends Pooling<object> {
   /** What the options must be. */
   static override readonly rules: OptionRules = noRules
 
   outputShape(input: Shape): number[] {
-    expectMaps(this.type, 2, input)
-    return [input[0] as number, 1, 1]
+    // The error names images, the usual maps, where there are none.
+    if (input.length !== 2 && input.length !== 4) expectMaps(this.type, 2, input)
+    return input.map((extent, axis) => (axis === 0 ? extent : 1))
   }
 
   override window(input: Shape): Window {

@@ -11,7 +11,7 @@ import { Graph, type GraphConfig, type NodeConfig, type NodeOptions } from './gr
 import { Layer, type LayerConfig } from './layer.js'
 import * as layouts from './layout.js'
 import { Linear } from './linear.js'
-import { ConnectedConv2d, LocallyConnected2d, TiledConv2d } from './local.js'
+import * as locals from './local.js'
 import * as norms from './norm.js'
 import * as pools from './pool.js'
 import { RBF } from './rbf.js'
@@ -31,10 +31,8 @@ const classes = new Map<string, LayerClass>(
     ...activations,
     ...norms,
     ...layouts,
+    ...locals,
     Linear,
-    LocallyConnected2d,
-    TiledConv2d,
-    ConnectedConv2d,
     Dropout,
     RBF,
   }).filter(isLayer),

@@ -167,40 +167,54 @@ export interface SliceOptions {
   readonly end?: readonly number[] | undefined
 }
 
+/** Names of the options. */
+export const sliceNames = { begin: 0, end: 0 } as const satisfies Names<SliceOptions>
+
 /** Bounds as indices from 0 to the extents. */
-function bounds(x: Shape, given: readonly number[], otherwise: readonly number[], argument: string): number[] {
+function bounds(
+  name: string,
+  x: Shape,
+  given: readonly number[],
+  otherwise: readonly number[],
+  argument: string,
+): number[] {
   if (!Array.isArray(given) || given.length > x.length) {
     const found = Array.isArray(given) ? `${given.length} numbers` : inWords(given)
-    throw new ArgumentError(`slice: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
+    throw new ArgumentError(`${name}: ${argument} must be an array of at most ${x.length} numbers, given ${found}`)
   }
   return x.map((extent, axis) => {
     const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
       throw new ArgumentError(
-        `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
+        `${name}: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
       )
     }
     return bound < 0 ? bound + extent : bound
   })
 }
 
-const sliced = cutting<SliceOptions>('slice', (x, options) => {
-  needKeys('slice', options, { begin: 0, end: 0 } satisfies Names<SliceOptions>)
-  const { begin = [], end = [] } = options
+/** What is cut out of a shape. @throws ShapeError when a bound lies outside of it, or begin behind end */
+export function sliceOf(name: string, x: Shape, { begin = [], end = [] }: SliceOptions): Box {
   const first = bounds(
+    name,
     x,
     begin,
     x.map(() => 0),
     'begin',
   )
-  const last = bounds(x, end, x, 'end')
+  const last = bounds(name, x, end, x, 'end')
   const inner = last.map((bound, axis) => bound - (first[axis] as number))
   if (inner.some((extent) => extent < 0)) {
     throw new ShapeError(
-      `slice: of ${showShape(x)}, from ${showShape(first)} to ${showShape(last)} holds nothing; begin must not lie behind end`,
+      `${name}: of ${showShape(x)}, from ${showShape(first)} to ${showShape(last)} holds nothing; begin must not lie behind end`,
     )
   }
   return { outer: x, inner, begin: first }
+}
+
+const sliced = cutting<SliceOptions>('slice', (x, options) => {
+  needKeys('slice', options, sliceNames)
+  return sliceOf('slice', x, options)
 })
 
 /**

@@ -22,14 +22,15 @@ export type SeparableOptions = Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'
   readonly dilation?: number | readonly [number, number]
 }
 
-const separableNames = {
+/** Names of the options. */
+export const separableNames = {
   bias: 0,
   flip: 0,
   paddingMode: 0,
   stride: 0,
   padding: 0,
   dilation: 0,
-} satisfies Names<SeparableOptions>
+} as const satisfies Names<SeparableOptions>
 
 const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | undefined =>
   Array.isArray(option) ? (option as readonly [T, T])[axis] : (option as T | undefined)

@@ -368,7 +368,7 @@ export class Tensor<D extends DType = 'float32'> {
   reshape(shape: Shape): Tensor<D> {
     if (arguments.length > 1) checkCount('reshape', 1, arguments)
     const { storage } = this
-    const resolved = resolveShape(this, shape)
+    const resolved = resolveShape('reshape', this.shape, shape)
     return over(storage, resolved, this.#dtype)
   }
 
@@ -480,20 +480,20 @@ function notATensor(value: unknown): string {
   return `not ${inWords(value)}; make one with tensor()`
 }
 
-function resolveShape(tensor: AnyTensor, shape: Shape): number[] {
+/** The extents of `shape` for the elements of `from`: -1 is what the others leave. @throws ShapeError when they do not fit */
+export function resolveShape(name: string, from: Shape, shape: Shape): number[] {
   const wild = Array.isArray(shape) ? shape.indexOf(-1) : -1
   if (wild >= 0 && shape.includes(-1, wild + 1))
-    throw new ShapeError(`reshape: one extent can be -1, given ${showShape(shape)}; give the others`)
-  const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), 'reshape', 0)
+    throw new ShapeError(`${name}: one extent can be -1, given ${showShape(shape)}; give the others`)
+  const known = checkShape(wild < 0 ? shape : shape.filter((_, axis) => axis !== wild), name, 0)
   const size = sizeOf(known)
-  const missing = tensor.size / size
+  const all = sizeOf(from)
+  const missing = all / size
   // Beside an extent of 0 any number would do for −1: 0 / 0 is none. Beside infinitely many elements 0 would not.
-  if (wild < 0 ? size === tensor.size : Number.isInteger(missing) && missing * size === tensor.size) {
+  if (wild < 0 ? size === all : Number.isInteger(missing) && missing * size === all) {
     return shape.map((extent, axis) => (axis === wild ? missing : extent))
   }
-  throw new ShapeError(
-    `reshape: ${showShape(tensor.shape)} has ${tensor.size} elements, which do not fit ${showShape(shape)}`,
-  )
+  throw new ShapeError(`${name}: ${showShape(from)} has ${all} elements, which do not fit ${showShape(shape)}`)
 }
 
 /** The tensor that a pass which is being planned will compute. */

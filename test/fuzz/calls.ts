@@ -63,15 +63,18 @@ const layers = Object.fromEntries(
       Subsample2d: { kernel: 2, weightInit: 'zeros' },
       AdaptiveAvgPool2d: { outputSize: 2 },
       AdaptiveMaxPool2d: { outputSize: [2, 2] },
-      MaxPool2d: { kernel: 2, stride: 1, padding: 1, dilation: 1, ceil: true },
-      AvgPool2d: { kernel: 2, stride: 1, padding: 1, ceil: false, countIncludePad: true },
+      GroupNorm: { groups: 2, eps: 1e-5, affine: true },
+      LayerNorm: { normalizedShape: [4], eps: 1e-5, affine: true },
+      Reshape: { shape: [2, -1] },
+      Slice: { begin: [1], end: [2] },
+      Split: { parts: 2, part: 1 },
+      SeparableConv2d: {
+        ...{ kernel: 2, inChannels: 4, bias: true, weightInit: 'he', biasInit: 'zeros' },
+        ...{ stride: 1, padding: 0, dilation: 1, flip: false, paddingMode: 'zeros' },
+      },
       LPPool2d: { kernel: 2, p: 2 },
-      LocallyConnected2d: kernel,
-      TiledConv2d: { ...kernel, tiles: 2 },
       ConnectedConv2d: { kernel: 2, table: [list(4, true), list(4, true)], padding: 1 },
       LocalResponseNorm: { size: 3, alpha: 1, beta: 0.5, k: 1, normalize: 'none' },
-      BatchNorm1d: { numFeatures: 4, eps: 1e-5, momentum: 0.1, affine: true },
-      BatchNorm2d: { numFeatures: 4, eps: 1e-5, momentum: 0.1, affine: true },
       Dropout: { p: 0.5 },
       RBF: { units: 2, codes: ['#.#.', '....'], trained: true, bias: true },
       LeakyReLU: { negativeSlope: 0.1 },
@@ -80,7 +83,16 @@ const layers = Object.fromEntries(
       Softplus: { beta: 1 },
       Softmax: { inLoss: true },
     }
-    const own = known[type] ?? (/^Conv/.test(type) ? { ...kernel, dilation: 1, groups: 1, flip: false } : undefined)
+    // Those of a family, whatever the number of directions.
+    const families: readonly (readonly [RegExp, Json])[] = [
+      [/^MaxPool/, { kernel: 2, stride: 1, padding: 1, dilation: 1, ceil: true }],
+      [/^AvgPool/, { kernel: 2, stride: 1, padding: 1, ceil: false, countIncludePad: true }],
+      [/^BatchNorm/, { numFeatures: 4, eps: 1e-5, momentum: 0.1, affine: true }],
+      [/^LocallyConnected/, kernel],
+      [/^TiledConv/, { ...kernel, tiles: 2 }],
+      [/^Conv/, { ...kernel, dilation: 1, groups: 1, flip: false }],
+    ]
+    const own = known[type] ?? families.find(([family]) => family.test(type))?.[1]
     // Layers that need no options of their own here are called as in the table.
     if (own === undefined) {
       const { input, options = {} } = layerCases[type] ?? { input: [4, 6, 6] }
@@ -89,7 +101,7 @@ const layers = Object.fromEntries(
     const input =
       type === 'Linear' || type === 'BatchNorm1d'
         ? [4]
-        : [4, ...list(/Conv|Pool|Upsample|Subsample|Locally/.test(type) ? d : 2, 6)]
+        : [4, ...list(/Conv|Pool|Upsample|Subsample|Locally|BatchNorm3d/.test(type) ? d : 2, 6)]
     return [`layer ${type}`, [[own, input]]]
   }),
 )

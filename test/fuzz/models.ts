@@ -97,20 +97,22 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
     }
   }
   const sliding = (): Options => ({
-    kernel: extents(random, 2, 4),
-    ...some(random, { stride: () => extents(random, 2, 3), ceil: () => random.chance(0.5) }),
+    kernel: extents(random, directions, 4),
+    ...some(random, { stride: () => extents(random, directions, 3), ceil: () => random.chance(0.5) }),
   })
+  if (type.startsWith('MaxPool')) {
+    return {
+      ...sliding(),
+      ...some(random, { padding: () => padding(random, directions), dilation: () => extents(random, directions, 2) }),
+    }
+  }
+  if (type.startsWith('AvgPool')) {
+    return {
+      ...sliding(),
+      ...some(random, { padding: () => padding(random, directions), countIncludePad: () => random.chance(0.5) }),
+    }
+  }
   switch (type) {
-    case 'MaxPool2d':
-      return {
-        ...sliding(),
-        ...some(random, { padding: () => padding(random, 2), dilation: () => extents(random, 2, 2) }),
-      }
-    case 'AvgPool2d':
-      return {
-        ...sliding(),
-        ...some(random, { padding: () => padding(random, 2), countIncludePad: () => random.chance(0.5) }),
-      }
     case 'LPPool2d':
       return { ...sliding(), ...some(random, { p: () => random.pick([1, 2, 3, 0.5]) }) }
     case 'Subsample2d':
@@ -132,6 +134,7 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
       return some(random, { inLoss: () => random.chance(0.5) })
     case 'BatchNorm1d':
     case 'BatchNorm2d':
+    case 'BatchNorm3d':
       return some(random, {
         numFeatures: () => C,
         eps: () => random.pick([0, 1e-5, 0.1]),
@@ -160,17 +163,53 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
           weightInit: () => random.pick(INITIALIZERS),
         }),
       }
+    case 'LocallyConnected1d':
     case 'LocallyConnected2d':
-      return {
-        ...kernelOptions(random, 2),
-        ...some(random, { stride: () => extents(random, 2, 3), padding: () => padding(random, 2) }),
-      }
+    case 'TiledConv1d':
     case 'TiledConv2d':
       return {
-        ...kernelOptions(random, 2),
-        tiles: extents(random, 2, 3),
-        ...some(random, { stride: () => extents(random, 2, 3), padding: () => padding(random, 2) }),
+        ...kernelOptions(random, directions),
+        ...(type.startsWith('Tiled') ? { tiles: extents(random, directions, 3) } : {}),
+        ...some(random, {
+          stride: () => extents(random, directions, 3),
+          padding: () => padding(random, directions),
+        }),
       }
+    case 'SeparableConv2d':
+      return {
+        kernel: extents(random, 2, 5),
+        ...some(random, {
+          stride: () => extents(random, 2, 3),
+          padding: () => padding(random, 2),
+          dilation: () => extents(random, 2, 2),
+          flip: () => random.chance(0.5),
+          paddingMode: () => random.pick(MODES),
+          bias: () => random.chance(0.5),
+        }),
+      }
+    case 'GroupNorm':
+      return {
+        groups: random.pick([1, 2, 3, C]),
+        ...some(random, { eps: () => random.pick([0, 1e-5]), affine: () => random.chance(0.5) }),
+      }
+    case 'LayerNorm':
+      return some(random, {
+        normalizedShape: () => random.pick([[...input], [...input.slice(1)], input.at(-1) ?? 1]),
+        affine: () => random.chance(0.5),
+      })
+    case 'Reshape':
+      return { shape: random.pick([[-1], [C, -1], [1, -1], [-1, 2], [...input, 1]]) }
+    case 'Slice':
+      return some(
+        random,
+        {
+          begin: () => random.list(random.between(1, input.length), () => random.between(-2, 2)),
+          end: () => random.list(random.between(1, input.length), () => random.between(-2, 5)),
+        },
+        0.6,
+      )
+    case 'Split':
+      return { parts: random.pick([1, 2, C]), part: random.pick([0, 0, 1]) }
     case 'ConnectedConv2d':
       return {
         kernel: extents(random, 2, 4),
@@ -202,6 +241,7 @@ function typesFor(input: Shape, random: Random): string {
   if (random.chance(0.04)) return random.pick(layerTypes)
   const pointwise = layerTypes.filter((type) => layerCases[type]?.keepsShape)
   const own = layerTypes.filter((type) => {
+    if (/^(GroupNorm|LayerNorm|Reshape|Slice|Split)$/.test(type)) return true
     if (input.length === 1) return ['Linear', 'BatchNorm1d', 'RBF', 'Maxout'].includes(type)
     if (type === 'RBF') return input.length === 3
     if (type === 'Flatten') return true

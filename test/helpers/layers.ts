@@ -23,6 +23,10 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   MaxPool2d: { input: [3, 7, 6], options: { kernel: 3, stride: 2, padding: 1 } },
   AvgPool2d: { input: [3, 7, 6], options: { kernel: 2, ceil: true } },
   LPPool2d: { input: [3, 7, 6], options: { kernel: 2 } },
+  MaxPool1d: { input: [3, 11], options: { kernel: 3, stride: 2, padding: 1 } },
+  MaxPool3d: { input: [2, 5, 4, 6], options: { kernel: [3, 2, 2], stride: 2, padding: [1, 0, 1] } },
+  AvgPool1d: { input: [3, 11], options: { kernel: 4, stride: 3, ceil: true } },
+  AvgPool3d: { input: [2, 5, 4, 6], options: { kernel: [1, 2, 3] } },
   Subsample2d: { input: [3, 8, 6], options: { kernel: 2 } },
   AdaptiveAvgPool2d: { input: [3, 7, 6], options: { outputSize: [3, 4] } },
   AdaptiveMaxPool2d: { input: [3, 7, 6], options: { outputSize: 2 } },
@@ -44,13 +48,22 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   LocalResponseNorm: { input: [6, 4, 4], options: { size: 3 } },
   BatchNorm1d: { input: [5] },
   BatchNorm2d: { input: [3, 7, 6] },
+  BatchNorm3d: { input: [3, 4, 3, 5] },
+  GroupNorm: { input: [6, 4, 5], options: { groups: 3 } },
+  LayerNorm: { input: [6, 4, 5], options: { normalizedShape: [4, 5] } },
   Flatten: { input: [3, 4, 2] },
+  Reshape: { input: [3, 4, 2], options: { shape: [2, -1] } },
+  Slice: { input: [3, 6, 7], options: { begin: [1, 2], end: [3, -1, 6] } },
+  Split: { input: [6, 4, 5], options: { parts: 3, part: 1 } },
   Upsample2d: { input: [3, 4, 5], options: { scale: [2, 3], mode: 'bilinear' } },
   Concat: { input: [3, 4, 5] },
   Add: { input: [3, 4, 5] },
   Linear: { input: [11], options: { outFeatures: 7 } },
   LocallyConnected2d: { input: [2, 6, 5], options: { outChannels: 3, kernel: 3 } },
+  LocallyConnected1d: { input: [2, 9], options: { outChannels: 3, kernel: 3, stride: 2, padding: 1 } },
   TiledConv2d: { input: [2, 6, 5], options: { outChannels: 3, kernel: 3, tiles: 2 } },
+  TiledConv1d: { input: [2, 9], options: { outChannels: 3, kernel: 3, tiles: 2 } },
+  SeparableConv2d: { input: [3, 6, 5], options: { kernel: [3, 5], padding: 'same', stride: 2 } },
   ConnectedConv2d: { input: [2, 6, 5], options: { kernel: 3, table: [[true, false], [true, true]] } }, // prettier-ignore
   Dropout: { input: [3, 7, 6], options: { p: 0.4 }, keepsShape: true },
   RBF: { input: [9], options: { units: 4, bias: true } },
@@ -85,11 +98,19 @@ const told: readonly LayerRow[] = [
   { type: 'ConvTranspose2d', input: map, options: { outChannels: 8, kernel: 3, stride: 2 }, output: [8, 81, 73], parameters: 1160, name: 'convT(3, 8, s2)' }, // prettier-ignore
   { type: 'ConvTranspose3d', input: [2, 5, 10, 10], options: { outChannels: 3, kernel: 2, stride: 2 }, output: [3, 10, 20, 20], parameters: 51, name: 'convT(2, 3, s2)' }, // prettier-ignore
   { type: 'LocallyConnected2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3 }, output: [5, 10, 9], parameters: 5 * 90 * 37, name: 'local(3, 5)' }, // prettier-ignore
+  { type: 'LocallyConnected1d', input: [4, 120], options: { outChannels: 5, kernel: 3 }, output: [5, 118], parameters: 5 * 118 * 13, name: 'local(3, 5)' }, // prettier-ignore
+  { type: 'TiledConv1d', input: [4, 900], options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 900], parameters: 8 * 4 * 6 + 16, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
+  { type: 'SeparableConv2d', input: map, options: { kernel: 5, padding: 2 }, output: map, parameters: 16 * 11, name: 'separable(5, p2)' }, // prettier-ignore
+  { type: 'Conv2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3, bias: 'location' }, output: [5, 10, 9], parameters: 5 * 36 + 450, name: 'conv(3, 5)' }, // prettier-ignore
   { type: 'TiledConv2d', input: map, options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 40, 36], parameters: 8 * 16 * 36 + 32, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
   { type: 'ConnectedConv2d', input: [4, 40, 40], options: { kernel: 5, table }, output: [3, 36, 36], parameters: 7 * 25 + 3, name: 'conv(5, 3)' }, // prettier-ignore
   { type: 'MaxPool2d', input: map, options: { kernel: 3, stride: 2, padding: 1 }, output: [16, 20, 18], parameters: 0, name: 'pool(3, 2, p1)' }, // prettier-ignore
   { type: 'AvgPool2d', input: map, options: { kernel: 2 }, output: [16, 20, 18], parameters: 0, name: 'avg(2)' },
   { type: 'LPPool2d', input: map, options: { kernel: 2, p: 2 }, output: [16, 20, 18], parameters: 0, name: 'lp(2)' },
+  { type: 'MaxPool1d', input: [8, 900], options: { kernel: 3, stride: 2 }, output: [8, 449], parameters: 0, name: 'pool(3, 2)' }, // prettier-ignore
+  { type: 'MaxPool3d', input: [4, 9, 20, 18], options: { kernel: [1, 2, 2] }, output: [4, 9, 10, 9], parameters: 0, name: 'pool(1×2×2)' }, // prettier-ignore
+  { type: 'AvgPool1d', input: [8, 900], options: { kernel: 4 }, output: [8, 225], parameters: 0, name: 'avg(4)' },
+  { type: 'AvgPool3d', input: [4, 9, 20, 18], options: { kernel: 3, stride: 3 }, output: [4, 3, 6, 6], parameters: 0, name: 'avg(3, 3)' }, // prettier-ignore
   { type: 'Subsample2d', input: map, options: { kernel: 2 }, output: [16, 20, 18], parameters: 32, name: 'avg(2)' },
   {
     type: 'AdaptiveAvgPool2d',
@@ -109,8 +130,16 @@ const told: readonly LayerRow[] = [
   { type: 'LocalResponseNorm', input: map, options: { size: 5, k: 2 }, output: map, parameters: 0, name: 'norm' },
   { type: 'BatchNorm1d', input: [3000], options: { eps: 1e-3 }, output: [3000], parameters: 6000, name: 'batchnorm' },
   { type: 'BatchNorm2d', input: map, options: { momentum: 0.5 }, output: map, parameters: 32, name: 'batchnorm' },
+  { type: 'BatchNorm3d', input: [4, 9, 20, 18], output: [4, 9, 20, 18], parameters: 8, name: 'batchnorm' },
+  { type: 'GroupNorm', input: map, options: { groups: 4 }, output: map, parameters: 32, name: 'groupnorm(4)' },
+  { type: 'LayerNorm', input: map, output: map, parameters: 2 * sizeOf(map), name: 'layernorm' },
+  { type: 'LayerNorm', input: map, options: { normalizedShape: 36, affine: false }, output: map, parameters: 0, name: 'layernorm' }, // prettier-ignore
   { type: 'Dropout', input: map, options: { p: 0.25 }, output: map, parameters: 0, name: 'dropout(0.25)' },
   { type: 'Flatten', input: map, output: [sizeOf(map)], parameters: 0, name: 'flatten' },
+  { type: 'Reshape', input: map, options: { shape: [4, -1, 36] }, output: [4, 160, 36], parameters: 0, name: 'reshape(4×-1×36)' }, // prettier-ignore
+  { type: 'Slice', input: map, options: { begin: [0, 2, 2], end: [16, -2, -2] }, output: [16, 36, 32], parameters: 0, name: 'slice(0×2×2 → 16×-2×-2)' }, // prettier-ignore
+  { type: 'Slice', input: map, options: { end: [3] }, output: [3, 40, 36], parameters: 0, name: 'slice(0 → 3)' },
+  { type: 'Split', input: map, options: { parts: 4, part: 3 }, output: [4, 40, 36], parameters: 0, name: 'split(4/4)' },
   { type: 'Upsample2d', input: map, options: { scale: 2, mode: 'bilinear' }, output: [16, 80, 72], parameters: 0, name: 'upsample(2)' }, // prettier-ignore
   { type: 'Linear', input: [600], options: { outFeatures: 50 }, output: [50], parameters: 30050, name: 'fc(50)' },
   { type: 'Linear', input: map, options: { outFeatures: 50, everyPlace: true }, output: [50, 40, 36], parameters: 850, name: 'fc(50)' }, // prettier-ignore

@@ -9,7 +9,8 @@ import { gather } from '../../../ops/places.js'
 import { checkAxis, sameShape, sizeOf } from '../../../tensor/shape.js'
 import { tensor } from '../../../tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
-import { product, standardized } from '../../sums.js'
+import { product } from '../../sums.js'
+import { standardized } from '../../../ops/standardize.js'
 import { always, floats, type Given, type Lowered, type Meaning, type Rows } from '../row.js'
 
 const Gemm: Meaning = {
