@@ -64,7 +64,7 @@ const layers = Object.fromEntries(
       AdaptiveAvgPool2d: { outputSize: 2 },
       AdaptiveMaxPool2d: { outputSize: [2, 2] },
       GroupNorm: { groups: 2, eps: 1e-5, affine: true },
-      LayerNorm: { normalizedShape: [4], eps: 1e-5, affine: true },
+      LayerNorm: { normalizedShape: [6, 6], eps: 1e-5, affine: true },
       Reshape: { shape: [2, -1] },
       Slice: { begin: [1], end: [2] },
       Split: { parts: 2, part: 1 },

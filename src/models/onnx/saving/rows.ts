@@ -90,7 +90,7 @@ const local: SavingRow = (node) => {
     ...{ kernel_shape: kernel, strides: stride, pads: padsOf(lo, hi), group: C },
   })
   // A tile of weights is used again for the places behind it.
-  const tile = node.shapeOf('w').slice(1, 3)
+  const tile = node.shapeOf('w').slice(1, 1 + kernel.length)
   const spread = (x: string): string =>
     output.reduce(
       (given, extent, axis) =>
@@ -456,6 +456,7 @@ export const savingRows = (): Readonly<Record<string, SavingRow>> => ({
   globalAvgPool: same('GlobalAveragePool'),
   globalMaxPool: same('GlobalMaxPool'),
   maxout,
+  locallyConnected1d: local,
   locallyConnected2d: local,
   localConv: local,
   matmul,
