@@ -27,7 +27,7 @@ export async function evaluate<Target, Output = Tensor, Name extends string = ne
   options: EvaluateOptions<Target, Output, Name>,
 ): Promise<Averages<Name>> {
   checkCount('evaluate', 3, arguments)
-  const { evaluateAll } = await import('./loop.js')
+  const { evaluateAll } = await import('./work.js')
   const measured = await evaluateAll(model, examples, options as EvaluateOptions<Target, Output>)
   if (measured) return measured
   throw options.signal?.reason
@@ -98,7 +98,7 @@ export function fit<Target, Output = Tensor, Name extends string = never>(
 ): FitRun<Name> {
   checkCount('fit', 3, arguments)
   return new FitRun<Name>(async function* (report) {
-    const { run } = await import('./loop.js')
+    const { run } = await import('./work.js')
     const events = run(model, data, options as FitOptions<Target, Output>, report)
     return yield* events as AsyncGenerator<FitEvent<Name>, History<Name>>
   })

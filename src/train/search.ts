@@ -12,7 +12,7 @@ import { checkCount } from '../runtime/options.js'
  */
 export async function randomSearch(evaluate: TrialFunction, options: RandomSearchOptions): Promise<SearchResult> {
   checkCount('randomSearch', 2, arguments)
-  return (await import('./rounds.js')).searchAtRandom(evaluate, options)
+  return (await import('./work.js')).searchAtRandom(evaluate, options)
 }
 
 /**
@@ -21,5 +21,5 @@ export async function randomSearch(evaluate: TrialFunction, options: RandomSearc
  */
 export async function gridSearch(evaluate: TrialFunction, options: GridSearchOptions): Promise<SearchResult> {
   checkCount('gridSearch', 2, arguments)
-  return (await import('./rounds.js')).searchGrid(evaluate, options)
+  return (await import('./work.js')).searchGrid(evaluate, options)
 }
