@@ -19,7 +19,7 @@ import {
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { perDirection } from '../plan/window.js'
-import { defined } from '../runtime/options.js'
+import { defined, pick } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import {
@@ -51,7 +51,8 @@ export type ConvTranspose2dOptions = ConvTranspose1dOptions
 /** Options of `ConvTranspose3d`. */
 export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
-const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, groupNames)
+const convNames = Object.assign({}, windowNames, groupNames)
+const convRules: OptionRules = Object.assign({}, kernelRules, convNames)
 const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeNames)
 
 /** A layer with weights `weight` and `bias` over a kernel. */
@@ -69,6 +70,16 @@ abstract class Kernel<Options extends KernelOptions> extends LoweredLayer<Option
 
   /** Extents of the weights. */
   protected abstract weightShape(input: Shape): number[]
+
+  /** What the operation is for x (N, C, …) and weights of these shapes. */
+  protected abstract infer(x: Shape, w: Shape): Conv
+
+  /** What the operation is for N inputs. @throws ShapeError where they do not fit */
+  protected describeInputs(input: Shape, N = 1): Conv {
+    expectMaps(this.type, this.directions, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    return this.infer([N, ...input], this.weightShape(input))
+  }
 
   protected abstract transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor
 
@@ -97,15 +108,8 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   static override readonly rules: OptionRules = convRules
   override readonly fusesRelu = true
 
-  #describe(input: Shape, N = 1): Conv {
-    expectMaps(this.type, this.directions, input)
-    expectChannels(this.type, this.options.inChannels, input)
-    return describeConv(this.type, this.directions, [N, ...input], this.weightShape(input), this.#operation())
-  }
-
-  #operation(): Omit<ConvOptions, 'bias'> {
-    const { stride, padding, dilation, groups, flip, paddingMode, algorithm } = this.options
-    return defined({ stride, padding, dilation, groups, flip, paddingMode, algorithm })
+  protected infer(x: Shape, w: Shape): Conv {
+    return describeConv(this.type, this.directions, x, w, pick(this.options, convNames))
   }
 
   protected weightShape(input: Shape): number[] {
@@ -113,27 +117,31 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   }
 
   outputShape(input: Shape): number[] {
-    const { problem, yShape } = this.#describe(input)
+    const { problem, yShape } = this.describeInputs(input)
     checkPaddingMode(this.type, problem, this.options.paddingMode ?? 'zeros')
     return yShape.slice(1)
   }
 
   protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor {
     const convolve = [conv1d, conv2d, conv3d][this.directions - 1] as typeof conv2d
-    return convolve(x, w, defined({ ...this.#operation(), bias, activation: relu ? ('relu' as const) : undefined }))
+    return convolve(
+      x,
+      w,
+      defined({ ...pick(this.options, convNames), bias, activation: relu ? ('relu' as const) : undefined }),
+    )
   }
 
   override operations(input: Shape): number {
-    const { yShape, wShape } = this.#describe(input)
+    const { yShape, wShape } = this.describeInputs(input)
     return (sizeOf(wShape.slice(1)) + 1) * sizeOf(yShape)
   }
 
   override window(input: Shape): Window {
-    return windowOf(this.#describe(input))
+    return windowOf(this.describeInputs(input))
   }
 
   override convolution(N: number, input: Shape): LayerConvolution {
-    const conv = this.#describe(input, N)
+    const conv = this.describeInputs(input, N)
     // Padding with the input's own values is made before the convolution.
     const { problem, live, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
     return { problem: live?.problem ?? problem, algorithm, transposed: false }
@@ -166,24 +174,8 @@ export class Conv3d extends Convolution {
 abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   static override readonly rules: OptionRules = transposeRules
 
-  #describe(input: Shape, N = 1): Conv {
-    expectMaps(this.type, this.directions, input)
-    expectChannels(this.type, this.options.inChannels, input)
-    return describeTranspose(this.type, this.directions, [N, ...input], this.weightShape(input), this.#operation())
-  }
-
-  #operation(): Omit<ConvTransposeOptions, 'bias'> {
-    const { stride, padding, outputPadding, outputSize, dilation, groups, flip, algorithm } = this.options
-    return defined({
-      stride,
-      padding,
-      outputPadding,
-      outputSize,
-      dilation,
-      groups,
-      flip,
-      algorithm,
-    })
+  protected infer(x: Shape, w: Shape): Conv {
+    return describeTranspose(this.type, this.directions, x, w, pick(this.options, transposeNames))
   }
 
   protected weightShape(input: Shape): number[] {
@@ -192,23 +184,23 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
 
   outputShape(input: Shape): number[] {
     perDirection(this.options.outChannels / (this.options.groups ?? 1), 1, 1, `${this.type}: outChannels / groups`)
-    return this.#describe(input).xShape.slice(1)
+    return this.describeInputs(input).xShape.slice(1)
   }
 
   protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor {
     const convolve = [convTranspose1d, convTranspose2d, convTranspose3d][this.directions - 1] as typeof convTranspose2d
-    return convolve(x, w, defined({ ...this.#operation(), bias }))
+    return convolve(x, w, defined({ ...pick(this.options, transposeNames), bias }))
   }
 
   /** Multiply-adds of the convolution that it is the adjoint of, and one addition of the bias for each output. */
   override operations(input: Shape): number {
-    const { wShape, xShape, yShape } = this.#describe(input)
+    const { wShape, xShape, yShape } = this.describeInputs(input)
     return sizeOf(wShape.slice(1)) * sizeOf(yShape) + sizeOf(xShape.slice(1))
   }
 
   /** An output sees the inputs whose windows reach it: at most ⌈reach / stride⌉, at a stride of 1 / stride. */
   override window(input: Shape): Window {
-    const { reach, stride, lo } = windowOf(this.#describe(input))
+    const { reach, stride, lo } = windowOf(this.describeInputs(input))
     const step = (axis: number): number => stride[axis] as number
     return {
       reach: reach.map((extent, axis) => Math.ceil(extent / step(axis))),
@@ -218,7 +210,7 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   }
 
   override convolution(N: number, input: Shape): LayerConvolution {
-    const { problem, live, algorithm } = this.#describe(input, N)
+    const { problem, live, algorithm } = this.describeInputs(input, N)
     return { problem: live?.problem ?? problem, algorithm, transposed: true }
   }
 

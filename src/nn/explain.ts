@@ -101,9 +101,9 @@ export class Explanation implements ExplanationData {
     const tables = this.layers.map(({ layer, name, input, passes }) => {
       const title = `${name === '' ? '' : `${visible(name)}: `}${layer} of ${showShape([this.batch, ...input])}`
       const rows = passes.flatMap(({ pass, candidates }) =>
-        candidates.map(({ algorithm, milliseconds, reason }, index) => [
+        candidates.map(({ algorithm, variant, milliseconds, reason }, index) => [
           index === 0 ? pass : '',
-          algorithm,
+          variant === 'rows' ? `${algorithm} by rows` : algorithm,
           milliseconds === null ? '–' : showTime(milliseconds),
           index === 0 ? 'chosen' : (reason ?? ''),
         ]),

@@ -2,6 +2,7 @@
  * Seeded initializers. fanIn and fanOut are the products of a weight's extents that feed one output and are fed by
  * one input: for w (K, C, R, S), C·R·S and K·R·S.
  */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -66,14 +67,12 @@ export function checkInitializer(
   for (const option of numbers) {
     const value = options[option]
     if (value !== undefined && !Number.isFinite(value)) {
-      throw new ArgumentError(
-        `${what}: ${option} of initializer ${options.name} must be a number, given ${inWords(value)}`,
-      )
+      throw wrongKind(`${what}: ${option} of initializer ${options.name}`, 'a number', value)
     }
   }
   const { distribution = 'normal' } = options
   if (distribution !== 'normal' && distribution !== 'uniform') {
-    throw new ArgumentError(`${what}: distribution must be 'normal' or 'uniform', given ${inWords(distribution)}`)
+    throw wrongKind(`${what}: distribution`, "'normal' or 'uniform'", distribution)
   }
   return options
 }

@@ -1,10 +1,10 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
-import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
-import { describeLocal, localNames, locallyConnected2d, tiledConv2d, type LocalOptions } from '../ops/local.js'
+import { checkPaddingMode, describeConv, windowNames, type Conv } from '../ops/conv.js'
+import { describeLocal, localNames, locallyConnected2d, tiledConv2d } from '../ops/local.js'
 import { checkTable, connectedConv2d } from '../ops/separable.js'
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ArgumentError } from '../runtime/errors.js'
-import { defined } from '../runtime/options.js'
+import { pick } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
@@ -60,12 +60,15 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
     expectMaps(this.type, 2, input)
     expectChannels(this.type, this.options.inChannels, input)
     const [C, ...plane] = input as [number, ...number[]]
-    return describeLocal(this.type, this.variant, plane, this.shapes(input).weight, this.operation(), 1, C)
-  }
-
-  protected operation(): LocalOptions {
-    const { stride, padding } = this.options
-    return defined({ stride, padding })
+    return describeLocal(
+      this.type,
+      this.variant,
+      plane,
+      this.shapes(input).weight,
+      pick(this.options, localNames),
+      1,
+      C,
+    )
   }
 
   outputShape(input: Shape): number[] {
@@ -86,7 +89,7 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
   protected lower(x: Tensor): Tensor {
     const convolve = this.variant === 'tiled' ? tiledConv2d : locallyConnected2d
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
-    return convolve(x, this.weight('weight'), { ...this.operation(), ...bias })
+    return convolve(x, this.weight('weight'), { ...pick(this.options, localNames), ...bias })
   }
 
   override operations(input: Shape): number {
@@ -174,16 +177,11 @@ export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
     return [this.options.table.length, input[0] as number, ...kernel]
   }
 
-  #operation(): Omit<ConvOptions, 'groups' | 'bias'> {
-    const { stride, padding, dilation, flip, paddingMode, algorithm } = this.options
-    return defined({ stride, padding, dilation, flip, paddingMode, algorithm })
-  }
-
   #describe(input: Shape, N = 1): Conv {
     expectMaps(this.type, 2, input)
     expectChannels(this.type, this.options.inChannels, input)
     checkTable(this.#weightShape(input), this.options.table)
-    const conv = describeConv(this.type, 2, [N, ...input], this.#weightShape(input), this.#operation())
+    const conv = describeConv(this.type, 2, [N, ...input], this.#weightShape(input), pick(this.options, windowNames))
     checkPaddingMode(this.type, conv.problem, this.options.paddingMode ?? 'zeros')
     return conv
   }
@@ -213,7 +211,10 @@ export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
 
   protected lower(x: Tensor): Tensor {
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
-    return connectedConv2d(x, this.weight('weight'), this.options.table, { ...this.#operation(), ...bias })
+    return connectedConv2d(x, this.weight('weight'), this.options.table, {
+      ...pick(this.options, windowNames),
+      ...bias,
+    })
   }
 
   override operations(input: Shape): number {

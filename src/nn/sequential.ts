@@ -1,7 +1,7 @@
 /** A chain of layers. */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys } from '../runtime/options.js'
-import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { Graph, type ModelOptions } from './graph.js'
 import type { Layer, LayerConfig } from './layer.js'
@@ -27,8 +27,7 @@ export interface SequentialConfig {
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
     checkCount('Sequential', 2, arguments)
-    if (!Array.isArray(layers))
-      throw new ArgumentError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
+    if (!Array.isArray(layers)) throw wrongKind('Sequential: the layers', 'a list', layers)
     checkKeys('Sequential', given, modelNames, { input: 0 })
     const { input, ...options } = given
     if (layers.length === 0) throw new ArgumentError('Sequential: a model needs at least one layer')

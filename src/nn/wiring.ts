@@ -1,4 +1,5 @@
 /** The structure of a graph: which node reads which, in an order in which each comes after what it reads. */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { Layer } from './layer.js'
@@ -120,7 +121,7 @@ const isNames = (value: unknown): boolean =>
 
 /** Checks that nodes are nodes, and outputs names. @throws ShapeError that says which is none */
 export function checkNodes(nodes: unknown, outputs: unknown): void {
-  if (!Array.isArray(nodes)) throw new ArgumentError(`Graph: the nodes must be a list, given ${inWords(nodes)}`)
+  if (!Array.isArray(nodes)) throw wrongKind('Graph: the nodes', 'a list', nodes)
   for (const [index, node] of (nodes as unknown[]).entries()) {
     const { name, layer, inputs } = (typeof node === 'object' && node !== null ? node : {}) as Record<string, unknown>
     if (typeof name !== 'string' || !(layer instanceof Layer)) {
@@ -129,13 +130,11 @@ export function checkNodes(nodes: unknown, outputs: unknown): void {
       )
     }
     if (inputs !== undefined && typeof inputs !== 'string' && !isNames(inputs)) {
-      throw new ArgumentError(
-        `Graph: the inputs of node '${name}' must be a name or a list of names, given ${inWords(inputs)}`,
-      )
+      throw wrongKind(`Graph: the inputs of node '${name}'`, 'a name or a list of names', inputs)
     }
   }
   if (outputs !== undefined && !isNames(outputs)) {
-    throw new ArgumentError(`Graph: the outputs must be a list of names of nodes, given ${inWords(outputs)}`)
+    throw wrongKind('Graph: the outputs', 'a list of names of nodes', outputs)
   }
 }
 

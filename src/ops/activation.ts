@@ -3,9 +3,7 @@
  * the input, often a large sum that nothing else needs, is freed early. Each function that is exported here is an
  * operation of the library, and an option `activation` of convolutions.
  */
-import { ArgumentError } from '../runtime/errors.js'
-import { checkNumber } from '../runtime/check.js'
-import { inWords } from '../runtime/text.js'
+import { checkNumber, wrongKind } from '../runtime/check.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -114,7 +112,7 @@ export const scaledTanh = hyperbolic('scaledTanh', { amplitude: 1.7159, slope: 2
 const smoothRelu = unary<number>('softplus', {
   check: (beta) => {
     if (typeof beta !== 'number' || !(beta > 0 && beta < Infinity)) {
-      throw new ArgumentError(`softplus: beta must be a finite number above 0, given ${inWords(beta)}`)
+      throw wrongKind('softplus: beta', 'a finite number above 0', beta)
     }
   },
   forward: (list, y, x, size, beta) => list.call('softplus_fwd', size, HEAVY, y, x, beta),
@@ -176,7 +174,7 @@ export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}):
   const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
   if (approximate === 'tanh') return cubicUnit(x, approximate)
-  throw new ArgumentError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
+  throw wrongKind('gelu: approximate', "'none' or 'tanh'", approximate)
 })
 
 /** x·σ(x), also called swish; −0 at −∞. */

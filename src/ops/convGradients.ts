@@ -4,13 +4,14 @@
  */
 import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
-import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
+import { checkWhole } from '../runtime/check.js'
+import { ShapeError } from '../runtime/errors.js'
 import { needKeys, withArity } from '../runtime/options.js'
 import { zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import {
+  checkGroups,
   convolution,
   describeConv,
   inputGradient,
@@ -58,9 +59,7 @@ function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: Weight
     const extents = perDirection(kernel, directions, 1, `${name}: kernel`)
     const { groups = 1 } = options
     const C = x.shape[1] as number
-    if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
-      throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${inWords(groups)}`)
-    }
+    checkGroups(name, groups, C)
     const wShape = [dy.shape[1] as number, C / groups, ...extents]
     checkGradient(name, dy, describeConv(name, directions, x.shape, wShape, options))
     return scope(() => {
@@ -85,8 +84,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
     checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)
     const { groups = 1, paddingMode = 'zeros' } = options
-    if (!Number.isInteger(groups) || groups < 1)
-      throw new ArgumentError(`${name}: groups must be a whole number from 1 on, given ${inWords(groups)}`)
+    checkWhole(groups, `${name}: groups`)
     const xShape = [dy.shape[0] as number, (w.shape[1] as number) * groups, ...extents]
     const conv = describeConv(name, directions, xShape, w.shape, options)
     checkGradient(name, dy, conv)

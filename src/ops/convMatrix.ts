@@ -140,9 +140,7 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
     const { problem, weightAt } = describeLocal(name, variant, inputSize, letters, options)
     return { ...problem, weightAt }
   }
-  throw new ArgumentError(
-    `convMatrix: variant must be conv, transpose, locallyConnected or tiled, given ${inWords(variant)}`,
-  )
+  throw wrongKind('convMatrix: variant', 'conv, transpose, locallyConnected or tiled', variant)
 }
 
 /**

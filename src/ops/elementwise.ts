@@ -4,6 +4,7 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../tensor/strided.js'
+import { checkNumber } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -180,9 +181,7 @@ const absoluteSlope = slope<void>('absGradient', {
 })
 
 const power = unary<number>('pow', {
-  check: (p) => {
-    if (!Number.isFinite(p)) throw new ArgumentError(`pow: the exponent must be a finite number, given ${inWords(p)}`)
-  },
+  check: (p) => checkNumber(p, 'pow: the exponent'),
   forward: (list, y, x, size, p) => list.call('pow_fwd', size, HEAVY, y, x, p),
   keeps: 'x',
   gradient: (dy, x, p) => (p === 0 ? mul(dy, 0) : mul(mul(dy, pow(x, p - 1)), p)),

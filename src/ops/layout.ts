@@ -4,10 +4,10 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { broadcastStrides, planCopy } from '../tensor/strided.js'
-import { perDirection } from '../plan/window.js'
+import { mapExtents, perDirection } from '../plan/window.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { checkList } from '../runtime/check.js'
+import { checkList, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, needKeys, withArity, type Names } from '../runtime/options.js'
@@ -176,9 +176,7 @@ function bounds(x: Shape, given: readonly number[], otherwise: readonly number[]
   return x.map((extent, axis) => {
     const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
-      throw new ArgumentError(
-        `slice: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
-      )
+      throw wrongKind(`slice: ${argument} of axis ${axis}`, `a whole number from ${-extent} to ${extent}`, bound)
     }
     return bound < 0 ? bound + extent : bound
   })
@@ -283,7 +281,7 @@ export const concat = withArity(
   'concat',
   2,
   <D extends DType>(tensors: readonly Tensor<D>[], axis: number): Tensor<D> => {
-    if (!Array.isArray(tensors)) throw new ArgumentError(`concat: tensors must be an array, given ${inWords(tensors)}`)
+    if (!Array.isArray(tensors)) throw wrongKind('concat: tensors', 'an array', tensors)
     return join(
       Object.fromEntries((tensors as readonly Tensor<D>[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
       axis,
@@ -483,7 +481,7 @@ export const pad = withArity(
     checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
     const { mode = 'zeros', value = 0 } = options
     if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
-      throw new ArgumentError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
+      throw wrongKind('pad: mode', "'zeros', 'reflect', 'replicate' or 'circular'", mode)
     }
     if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
       throw new ArgumentError(
@@ -582,13 +580,13 @@ export const upsample2d = withArity('upsample2d', 2, (x: Tensor, options: Upsamp
   needKeys('upsample2d', options, upsampleNames)
   const { scale, mode = 'nearest' } = options
   const shape = shapeOf(x, 'upsample2d')
-  if (shape.length !== 4) throw new ShapeError(`upsample2d: x must be (N, C, H, W), given ${showShape(shape)}`)
+  mapExtents('upsample2d', 2, shape)
   const [rows, columns] = perDirection(scale, 2, 1, 'upsample2d: scale') as [number, number]
   const [, , H, W] = shape as readonly [number, number, number, number]
   checkSize([...shape.slice(0, 2), H * rows, W * columns], 'upsample2d')
   if (mode === 'nearest') return repeat({ x }, [rows, columns])
   if (mode !== 'bilinear') {
-    throw new ArgumentError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${inWords(mode)}`)
+    throw wrongKind('upsample2d: mode', "'nearest' or 'bilinear'", mode)
   }
   const enlarge = (map: Tensor, axis: number, factor: number): Tensor =>
     factor === 1

@@ -7,7 +7,14 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
 import { skipsPadding } from '../plan/reach.js'
 import { recordOf } from '../plan/record.js'
-import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import {
+  mapExtents,
+  outputExtents,
+  perDirection,
+  resolvePadding,
+  type Padding,
+  type PerDirection,
+} from '../plan/window.js'
 import type { CallList } from '../runtime/calls.js'
 import { kernels, withIntegers } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
@@ -210,9 +217,7 @@ function inferLocal(
   bias: Shape | undefined,
   options: LocalSettings,
 ): Local {
-  if (x.length !== directions + 2) {
-    throw new ShapeError(`${name}: x must be ${directions === 1 ? '(N, C, W)' : '(N, C, H, W)'}, given ${showShape(x)}`)
-  }
+  mapExtents(name, directions, x)
   const [N, channels, ...input] = x as readonly [number, number, ...number[]]
   const { problem, periods } = describeLocal(name, variant, input, w, options, N, channels)
   const { C, K, kernel, output } = problem

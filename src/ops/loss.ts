@@ -6,6 +6,7 @@
 import { checkConstant, defineOp, type Definition, type Op } from '../autodiff/op.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -79,13 +80,13 @@ interface Outputs {
 
 function checkReduction(name: string, reduction: Reduction): Reduction {
   if (reduction === 'mean' || reduction === 'sum' || reduction === 'none') return reduction
-  throw new ArgumentError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${inWords(reduction)}`)
+  throw wrongKind(`${name}: reduction`, "'mean', 'sum' or 'none'", reduction)
 }
 
 function checkRange(name: string, option: string, value: number, largest: number): number {
   if (typeof value === 'number' && value >= 0 && value <= largest && value < Infinity) return value
   const range = largest === Infinity ? 'a finite number from 0 on' : `a number from 0 to ${largest}`
-  throw new ArgumentError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
+  throw wrongKind(`${name}: ${option}`, range, value)
 }
 
 /** Lists a kernel over `items` independent items, and the reduction of what it leaves. */
@@ -214,7 +215,7 @@ function checkLabels(
     )
   }
   if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
-    throw new ArgumentError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
+    throw wrongKind(`${name}: ignoreIndex`, 'a whole number', ignoreIndex)
   }
   const weights = weight && checkWeight(name, weight, classes)
   const isPlain = weights === undefined && ignoreIndex === undefined

@@ -4,8 +4,8 @@ import { gradientAgain, vjp } from '../autodiff/vjp.js'
 import { planCopy } from '../tensor/strided.js'
 import { after, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
+import { checkNumber, checkSwitch, wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -88,15 +88,11 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
   const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
   const layout = layoutOf(name, x)
   if (!Number.isInteger(size) || size < 1 || size > 0x7fffffff) {
-    throw new ArgumentError(`${name}: size must be a whole number from 1 on, given ${inWords(size)}`)
+    throw wrongKind(`${name}: size`, 'a whole number from 1 on', size)
   }
-  for (const [argument, value] of Object.entries({ alpha, beta, k })) {
-    if (!Number.isFinite(value)) {
-      throw new ArgumentError(`${name}: ${argument} must be a finite number, given ${inWords(value)}`)
-    }
-  }
+  for (const [argument, value] of Object.entries({ alpha, beta, k })) checkNumber(value, `${name}: ${argument}`)
   if (normalize !== 'size' && normalize !== 'none') {
-    throw new ArgumentError(`${name}: normalize must be 'size' or 'none', given ${inWords(normalize)}`)
+    throw wrongKind(`${name}: normalize`, "'size' or 'none'", normalize)
   }
   // A sum over twice the channels is a sum over all, in float32 as it has far fewer terms than LONG in assembly/micro/long.ts:
   // time goes with channels · size. More would overflow the index of the last.
@@ -180,14 +176,12 @@ function describeBatch({ x, gamma, beta, runningMean, runningVar }: BatchInputs,
   const { training = false, eps = 1e-5, momentum = 0.1 } = options
   const layout = layoutOf(name, x.shape)
   const { N, C, pixels } = layout
-  if (typeof training !== 'boolean') {
-    throw new ArgumentError(`${name}: training must be true or false, given ${inWords(training)}`)
-  }
+  checkSwitch(training, `${name}: training`)
   if (!Number.isFinite(eps) || eps < 0) {
-    throw new ArgumentError(`${name}: eps must be a number from 0 on, given ${inWords(eps)}`)
+    throw wrongKind(`${name}: eps`, 'a number from 0 on', eps)
   }
   if (!Number.isFinite(momentum) || momentum < 0 || momentum > 1) {
-    throw new ArgumentError(`${name}: momentum must be a number from 0 to 1, given ${inWords(momentum)}`)
+    throw wrongKind(`${name}: momentum`, 'a number from 0 to 1', momentum)
   }
   for (const [argument, value] of Object.entries({ gamma, beta, runningMean, runningVar })) {
     if (value && !sameShape(value.shape, [C])) {

@@ -1,5 +1,6 @@
 /** Kernels that are outer products, and connection tables between channels. */
 import { checkConstant } from '../autodiff/op.js'
+import { mapExtents } from '../plan/window.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkNumber, checkObject } from '../runtime/check.js'
@@ -49,7 +50,7 @@ export const separableConv2d = withArity(
     checkTensor(x, 'separableConv2d', 'x')
     checkTensor(column, 'separableConv2d', 'column')
     checkTensor(row, 'separableConv2d', 'row')
-    if (x.ndim !== 4) throw new ShapeError(`separableConv2d: x must be (N, C, H, W), given ${showShape(x.shape)}`)
+    mapExtents('separableConv2d', 2, x.shape)
     const C = x.shape[1] as number
     const spread = (vector: Tensor, name: string, place: 'rows' | 'columns'): Tensor => {
       const taps = vector.shape.at(-1)

@@ -14,7 +14,7 @@ import {
   type ConvProblem,
 } from './problem.js'
 import { meetings, paddedPixels, skipsPadding } from './reach.js'
-import { isRowwise, tileRows } from './rows.js'
+import { gatheringOf, tileRows } from './gather.js'
 import {
   gemm as gemmBlocks,
   tile,
@@ -67,7 +67,7 @@ function pixelBlocks(pixels: number, Q: number, depth: number): number {
 
 /** Blocks of rows of outputs where patches are gathered by rows; else 0. */
 function rowBlocks(problem: ConvProblem): number {
-  if (!isRowwise(problem)) return 0
+  if (gatheringOf(problem) !== 'rows') return 0
   const { C, groups, kernel, output } = problem
   const [R, S] = kernel.slice(-2) as [number, number]
   const [P, Q] = output.slice(-2) as [number, number]

@@ -149,39 +149,49 @@ export function checkSeed(seed: number, what: string, kind = 'seed'): number {
 /** Checks the stream of a seed. @throws ShapeError naming the operation. */
 export const checkStream = (stream: number, what: string): number => checkSeed(stream, what, 'stream')
 
-/** Uniform random numbers in [low, high). */
-export const uniform = withArity(
-  'uniform',
-  2,
-  (shape: Shape, options: RandomOptions & { readonly low?: number; readonly high?: number } = {}): Tensor => {
-    checkKeys('uniform', options, { seed: 0, stream: 0, low: 0, high: 0 })
-    const { seed = 0, stream = 0, low = 0, high = 1 } = options
-    checkNumber(low, 'uniform: low')
-    checkNumber(high, 'uniform: high')
-    checkSeed(seed, 'uniform')
-    checkStream(stream, 'uniform')
-    return filled(checkShape(shape, 'uniform', 0), 'uniform', ({ pointer, size }) => {
-      kernels().random_uniform(pointer, size, seed, stream, low, high)
-    })
-  },
-)
+/** Makes a function that draws the elements of a tensor by two numbers, named with their defaults in the order of the kernel. */
+/* @__NO_SIDE_EFFECTS__ */
+function drawing<Name extends string>(
+  name: 'uniform' | 'normal',
+  defaults: Readonly<Record<Name, number>>,
+): (shape: Shape, options?: RandomOptions & { readonly [name in Name]?: number }) => Tensor {
+  return withArity(
+    name,
+    2,
+    (shape: Shape, options: RandomOptions & { readonly [name in Name]?: number } = {}): Tensor => {
+      checkKeys(name, options, { seed: 0, stream: 0 }, defaults)
+      const { seed = 0, stream = 0 } = options
+      const [first, second] = (Object.keys(defaults) as Name[]).map((option) => {
+        const { [option]: value = defaults[option] } = options
+        checkNumber(value, `${name}: ${option}`)
+        return value
+      }) as [number, number]
+      checkSeed(seed, name)
+      checkStream(stream, name)
+      return filled(checkShape(shape, name, 0), name, ({ pointer, size }) => {
+        kernels()[`random_${name}`](pointer, size, seed, stream, first, second)
+      })
+    },
+  )
+}
 
-/** Normal random numbers of given mean and standard deviation. */
-export const normal = withArity(
-  'normal',
-  2,
-  (shape: Shape, options: RandomOptions & { readonly mean?: number; readonly std?: number } = {}): Tensor => {
-    checkKeys('normal', options, { seed: 0, stream: 0, mean: 0, std: 0 })
-    const { seed = 0, stream = 0, mean = 0, std = 1 } = options
-    checkNumber(mean, 'normal: mean')
-    checkNumber(std, 'normal: std')
-    checkSeed(seed, 'normal')
-    checkStream(stream, 'normal')
-    return filled(checkShape(shape, 'normal', 0), 'normal', ({ pointer, size }) => {
-      kernels().random_normal(pointer, size, seed, stream, mean, std)
-    })
-  },
-)
+/**
+ * Uniform random numbers in [low, high), by default in [0, 1).
+ *
+ *     uniform([2, 3], { low: -1, high: 1, seed: 7 })
+ *
+ * @throws ShapeError when the shape or an option does not fit.
+ */
+export const uniform = drawing('uniform', { low: 0, high: 1 })
+
+/**
+ * Normal random numbers of given mean and standard deviation, by default 0 and 1.
+ *
+ *     normal([2, 3], { mean: 5, std: 0.1, seed: 7 })
+ *
+ * @throws ShapeError when the shape or an option does not fit.
+ */
+export const normal = drawing('normal', { mean: 0, std: 1 })
 
 /** (N, H, W, C) values as an (N, C, H, W) tensor. */
 export const fromNHWC = withArity(

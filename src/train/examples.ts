@@ -2,7 +2,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkFunction, checkList, checkObject, wrongKind } from '../runtime/check.js'
+import { checkFunction, checkList, checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
 import { shuffleStream } from '../tensor/streams.js'
 import { inWords } from '../runtime/text.js'
@@ -233,14 +233,10 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   else checkFunction(read, 'batches: read of the data set')
   checkObject(options, 'batches: the options')
   const { batchSize, first = 0, prefetch = 2 } = options
-  const check = (value: number, what: string, from: number): void => {
-    if (!Number.isInteger(value) || value < from)
-      throw new ArgumentError(`batches: ${what} must be a whole number from ${from} on, given ${inWords(value)}`)
-  }
-  check(size, 'the number of examples', 1)
-  check(batchSize, 'batchSize', 1)
-  check(first, 'first', 0)
-  check(prefetch, 'prefetch', 0)
+  checkWhole(size, 'batches: the number of examples')
+  checkWhole(batchSize, 'batches: batchSize')
+  checkWhole(first, 'batches: first', 0)
+  checkWhole(prefetch, 'batches: prefetch', 0)
   if (batchesOf(size, options) === 0) {
     throw new ArgumentError(
       `batches: dropLast leaves nothing of ${size} examples in batches of ${batchSize}; use smaller ones`,

@@ -14,8 +14,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, withIntegers } from '../../runtime/core.js'
-import { ArgumentError } from '../../runtime/errors.js'
-import { inWords } from '../../runtime/text.js'
+import { wrongKind } from '../../runtime/check.js'
 import { HEAVY } from '../../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { tensor } from '../../tensor/create.js'
@@ -90,8 +89,7 @@ function lpPool(directions: number): (x: Tensor, options: LpPoolOptions) => Tens
       checkKeys(name, options, lpPoolNames)
       const { kernel, stride, ceil, p = 2 } = options
       const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
-      if (!Number.isFinite(p) || p <= 0)
-        throw new ArgumentError(`${name}: p must be a positive number, given ${inWords(p)}`)
+      if (!Number.isFinite(p) || p <= 0) throw wrongKind(`${name}: p`, 'a positive number', p)
       return { pool, p }
     },
     output: ({ pool }) => pool.yShape,
