@@ -152,19 +152,31 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   }
 }
 
-/** One-dimensional convolution: x (N, C, W), weights (K, C/groups, S). */
+/**
+ * One-dimensional convolution: x (N, C, W), weights (K, C/groups, S).
+ *
+ *     new Conv1d({ outChannels: 16, kernel: 5, padding: 'same' })
+ */
 export class Conv1d extends Convolution {
   readonly type = 'Conv1d'
   protected readonly directions = 1
 }
 
-/** Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S). */
+/**
+ * Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S).
+ *
+ *     new Conv2d({ outChannels: 16, kernel: 3, stride: 2, padding: 1 })
+ */
 export class Conv2d extends Convolution {
   readonly type = 'Conv2d'
   protected readonly directions = 2
 }
 
-/** Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S). */
+/**
+ * Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S).
+ *
+ *     new Conv3d({ outChannels: 4, kernel: 3 })
+ */
 export class Conv3d extends Convolution {
   readonly type = 'Conv3d'
   protected readonly directions = 3
@@ -219,19 +231,31 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   }
 }
 
-/** Transposed convolution: x (N, C, W), weights (C, K/groups, S). */
+/**
+ * Transposed convolution: x (N, C, W), weights (C, K/groups, S).
+ *
+ *     new ConvTranspose1d({ outChannels: 4, kernel: 2, stride: 2 })
+ */
 export class ConvTranspose1d extends Transposed {
   readonly type = 'ConvTranspose1d'
   protected readonly directions = 1
 }
 
-/** Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S). */
+/**
+ * Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S).
+ *
+ *     new ConvTranspose2d({ outChannels: 3, kernel: 4, stride: 2, padding: 1 })
+ */
 export class ConvTranspose2d extends Transposed {
   readonly type = 'ConvTranspose2d'
   protected readonly directions = 2
 }
 
-/** Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S). */
+/**
+ * Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S).
+ *
+ *     new ConvTranspose3d({ outChannels: 4, kernel: 2, stride: 2 })
+ */
 export class ConvTranspose3d extends Transposed {
   readonly type = 'ConvTranspose3d'
   protected readonly directions = 3

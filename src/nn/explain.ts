@@ -66,6 +66,9 @@ export function explainLayer(
 /**
  * Which algorithm computes the passes of a layer for `batch` inputs of these extents, what the others would cost, and why
  * some cannot be. `toString()` is a table.
+ *
+ *     console.log(String(explain(new Conv2d({ outChannels: 64, kernel: 5 }), [32, 12, 12], { batch: 128 })))
+ *
  * @throws ShapeError when the input does not fit, or the layer is no convolution.
  */
 export function explain(layer: Layer, input: Shape, options: { readonly batch?: number } = {}): Explanation {

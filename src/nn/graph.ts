@@ -126,6 +126,12 @@ const forwardNames = { training: 0, seed: 0, step: 0 } satisfies Names<ForwardOp
 /**
  * A model of named nodes, each with one layer, that may branch and join: inception modules, shared towers, several
  * outputs.
+ *
+ *     new Graph([
+ *       { name: 'a', layer: new Conv2d({ outChannels: 8, kernel: 3, padding: 1 }), inputs: 'input' },
+ *       { name: 'b', layer: new Conv2d({ outChannels: 8, kernel: 1 }), inputs: 'input' },
+ *       { name: 'sum', layer: new Add(), inputs: ['a', 'b'] },
+ *     ])
  */
 export class Graph {
   /** In an order in which each node comes after what it reads. */

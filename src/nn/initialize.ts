@@ -138,6 +138,10 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
 /**
  * A new tensor filled by an initializer. he: variance 2/fanIn (He et al. 2015); glorot: 2/(fanIn + fanOut) (Glorot &
  * Bengio 2010); lecun: 1/fanIn (LeCun et al. 1998).
+ *
+ *     initialize([16, 3, 3, 3], 'he', { seed: 0, stream: 4 })
+ *     initialize([100, 100], { name: 'orthogonal', gain: 2 }, { seed: 0, stream: 5 })
+ *
  * @throws ShapeError for an unknown name, or options that are no numbers.
  */
 export function initialize(shape: Shape, initializer: Initializer, source: Source): Tensor {

@@ -31,7 +31,11 @@ export class Flatten extends LoweredLayer {
   }
 }
 
-/** Feature maps enlarged by whole factors. */
+/**
+ * Feature maps enlarged by whole factors.
+ *
+ *     new Upsample2d({ scale: 2, mode: 'bilinear' })
+ */
 export class Upsample2d extends LoweredLayer<Upsample2dOptions> {
   static override readonly rules: OptionRules = upsampleNames
   readonly type = 'Upsample2d'

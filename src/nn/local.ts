@@ -102,7 +102,11 @@ abstract class Local<Options extends LocallyConnected2dOptions> extends LoweredL
   }
 }
 
-/** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
+/**
+ * A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q).
+ *
+ *     new LocallyConnected2d({ outChannels: 8, kernel: 3 })
+ */
 export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
   readonly type = 'LocallyConnected2d'
   protected readonly variant = 'locallyConnected'
@@ -124,7 +128,11 @@ export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
   }
 }
 
-/** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
+/**
+ * Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U).
+ *
+ *     new TiledConv2d({ outChannels: 8, kernel: 3, tiles: 2 })
+ */
 export class TiledConv2d extends Local<TiledConv2dOptions> {
   static override readonly rules: OptionRules = tiledRules
   readonly type = 'TiledConv2d'
@@ -159,6 +167,8 @@ export interface ConnectedConv2dOptions extends Omit<Conv2dOptions, 'outChannels
 /**
  * Convolution in which an output map sees some of the input maps, as LeNet-5's C3. The weights (K, C, R, S) of missing
  * connections stay zero and are not counted.
+ *
+ *     new ConnectedConv2d({ kernel: 5, table: [[true, true, false], [false, true, true]] })
  */
 export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
   static override readonly rules: OptionRules = connectedRules

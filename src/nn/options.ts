@@ -72,6 +72,7 @@ export const mapRules = {
   weightInit: 'initializer',
   biasInit: 'initializer',
 } as const satisfies RulesOf<Omit<KernelOptions, 'outChannels'>>
+/** The rules of the options that every layer with a kernel has. */
 export const kernelRules: OptionRules = Object.assign({ outChannels: 'count' as const }, mapRules)
 
 /** Options of every model. */

@@ -74,7 +74,11 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
   }
 }
 
-/** The largest value of each window. */
+/**
+ * The largest value of each window.
+ *
+ *     new MaxPool2d({ kernel: 3, stride: 2 })
+ */
 export class MaxPool2d extends Sliding<MaxPool2dOptions> {
   static override readonly rules: OptionRules = maxRules
   readonly type = 'MaxPool2d'
@@ -85,7 +89,11 @@ export class MaxPool2d extends Sliding<MaxPool2dOptions> {
   }
 }
 
-/** The mean of each window. */
+/**
+ * The mean of each window.
+ *
+ *     new AvgPool2d({ kernel: 2 })
+ */
 export class AvgPool2d extends Sliding<AvgPool2dOptions> {
   static override readonly rules: OptionRules = avgRules
   readonly type = 'AvgPool2d'
@@ -96,7 +104,11 @@ export class AvgPool2d extends Sliding<AvgPool2dOptions> {
   }
 }
 
-/** The p-norm of each window. */
+/**
+ * The p-norm of each window.
+ *
+ *     new LPPool2d({ kernel: 2, p: 2 })
+ */
 export class LPPool2d extends Sliding<LPPool2dOptions> {
   static override readonly rules: OptionRules = lpPoolNames
   readonly type = 'LPPool2d'
@@ -121,6 +133,8 @@ export interface Subsample2dOptions {
  * Trainable subsampling, as LeNet-5's S2 and S4: the mean of each window times one trained weight for each map, plus one
  * trained bias. (LeCun, Bottou, Bengio & Haffner, 1998: they add the elements of the window, which a weight as large as the
  * window, the default, does.)
+ *
+ *     new Subsample2d({ kernel: 2 })
  */
 export class Subsample2d extends Pooling<Subsample2dOptions> {
   static override readonly rules: OptionRules = {
@@ -200,7 +214,11 @@ abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
   }
 }
 
-/** Means over a grid of windows that covers the input. */
+/**
+ * Means over a grid of windows that covers the input.
+ *
+ *     new AdaptiveAvgPool2d({ outputSize: 7 })
+ */
 export class AdaptiveAvgPool2d extends Adaptive {
   readonly type = 'AdaptiveAvgPool2d'
   protected readonly verb = 'avg'
@@ -210,7 +228,11 @@ export class AdaptiveAvgPool2d extends Adaptive {
   }
 }
 
-/** Maxima over a grid of windows that covers the input: a fixed number of features from images of any size. */
+/**
+ * Maxima over a grid of windows that covers the input: a fixed number of features from images of any size.
+ *
+ *     new AdaptiveMaxPool2d({ outputSize: [2, 2] })
+ */
 export class AdaptiveMaxPool2d extends Adaptive {
   readonly type = 'AdaptiveMaxPool2d'
   protected readonly verb = 'pool'
@@ -267,7 +289,11 @@ export interface MaxoutOptions {
   readonly groupSize: number
 }
 
-/** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
+/**
+ * Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …).
+ *
+ *     new Maxout({ groupSize: 2 })
+ */
 export class Maxout extends Pooling<MaxoutOptions> {
   static override readonly rules: OptionRules = { groupSize: 'count' } satisfies RulesOf<MaxoutOptions>
   readonly type = 'Maxout'

@@ -10,6 +10,7 @@ import { neededFor, type GraphNode } from './wiring.js'
 /** Shapes of nodes and inputs by name, without the batch. */
 export type Shapes = ReadonlyMap<string, Shape>
 
+/** One node of a forward pass. */
 export interface Step {
   readonly node: GraphNode
   /** Its place among all nodes of the model. */

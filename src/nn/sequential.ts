@@ -1,4 +1,4 @@
-/** A chain of layers. */
+/** `Sequential`: a model whose layers are a chain. It is a graph in which each node reads the one before. */
 import { wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys } from '../runtime/options.js'
@@ -23,7 +23,14 @@ export interface SequentialConfig {
   readonly layers: readonly (LayerConfig | { readonly shares: number })[]
 }
 
-/** A model whose layers are applied one after another; its nodes are numbered from 0. */
+/**
+ * A model whose layers are applied one after another; its nodes are numbered from 0.
+ *
+ *     const model = new Sequential([new Conv2d({ outChannels: 8, kernel: 3 }), new ReLU(), new Flatten(), new Linear({ outFeatures: 10 })], {
+ *       input: [1, 28, 28],
+ *     })
+ *     model.forward(x)                                     // (N, 1, 28, 28) -> (N, 10)
+ */
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
     checkCount('Sequential', 2, arguments)

@@ -22,7 +22,11 @@ import { plainUnary, rectifySlope, slope, unary } from './pointwise.js'
 
 export type { EluOptions, GeluOptions, LeakyReluOptions, SoftplusOptions } from './activationOptions.js'
 
-/** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
+/**
+ * max(0, x); NaN stays NaN. The gradient is 0 at 0.
+ *
+ *     relu(tensor([-1, 0, 2]))                             // Tensor (3) float32 [0, 0, 2]
+ */
 export const relu = plainUnary('relu', {
   forward: (list, y, x, size) => list.call('relu_fwd', size, LIGHT, y, x),
   keeps: 'y',
@@ -43,7 +47,13 @@ const leakSlope = slope<number>('leakyReluGradient', {
   forward: (list, dx, dy, y, size, value) => list.call('leakyRelu_dx', size, LIGHT, dx, dy, y, value),
 })
 
-/** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
+/**
+ * x, or negativeSlope · x below 0.
+ *
+ *     leakyRelu(tensor([-1, 2]), { negativeSlope: 0.1 })   // Tensor (2) float32 [-0.1, 2]
+ *
+ * @throws ShapeError when the slope is negative.
+ */
 export const leakyRelu = withArity('leakyRelu', 2, (x: Tensor, options: LeakyReluOptions = {}): Tensor => {
   checkKeys('leakyRelu', options, leakyReluNames)
   return leak(x, options.negativeSlope ?? 0.01)
@@ -62,7 +72,13 @@ const exponentialSlope = slope<number>('eluGradient', {
   second: (ddx, dy, y) => rectifySlope(mul(ddx, dy), neg(y)),
 })
 
-/** x, or alpha · (eˣ − 1) below 0. @throws ShapeError when alpha is negative. */
+/**
+ * x, or alpha · (eˣ − 1) below 0.
+ *
+ *     elu(x, { alpha: 1 })
+ *
+ * @throws ShapeError when alpha is negative.
+ */
 export const elu = withArity('elu', 2, (x: Tensor, options: EluOptions = {}): Tensor => {
   checkKeys('elu', options, eluNames)
   return exponentialUnit(x, options.alpha ?? 1)
@@ -120,7 +136,13 @@ const smoothRelu = unary<number>('softplus', {
   gradient: (dy, x, beta) => mul(dy, sigmoid(beta === 1 ? x : mul(x, beta))),
 })
 
-/** ln(1 + e^(beta·x)) / beta, without overflow. @throws ShapeError when beta is not above 0. */
+/**
+ * ln(1 + e^(beta·x)) / beta, without overflow.
+ *
+ *     softplus(x, { beta: 2 })
+ *
+ * @throws ShapeError when beta is not above 0.
+ */
 export const softplus = withArity('softplus', 2, (x: Tensor, options: SoftplusOptions = {}): Tensor => {
   checkKeys('softplus', options, softplusNames)
   return smoothRelu(x, options.beta ?? 1)
@@ -167,6 +189,9 @@ const cubicSlope = slope<void>('geluGradient', {
 /**
  * x·Φ(x), Φ the normal distribution function, or its approximation by tanh; −0 at −∞.
  * Hendrycks & Gimpel, "Gaussian error linear units", 2016.
+ *
+ *     gelu(x, { approximate: 'tanh' })
+ *
  * @throws ShapeError when `approximate` is neither 'none' nor 'tanh'.
  */
 export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}): Tensor => {

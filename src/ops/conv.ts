@@ -87,7 +87,9 @@ export const windowNames = {
   paddingMode: paddingModes,
   algorithm: 0,
 } as const satisfies Names<Omit<ConvOptions, 'groups' | 'bias' | 'activation'>>
+/** The option of groups, with what it must be. */
 export const groupNames = { groups: 'count' } as const satisfies Names<Pick<ConvOptions, 'groups'>>
+/** Options of what comes after the convolution itself. */
 export const outputNames = { bias: 0, activation: 0 } as const satisfies Names<Pick<ConvOptions, 'bias' | 'activation'>>
 
 /** A validated convolution. */
@@ -525,18 +527,28 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
 
 /**
  * One-dimensional convolution: x (N, C, W), w (K, C/groups, S) -> (N, K, Q), equations (9.4) to (9.8).
+ *
+ *     conv1d(x, w, { padding: 'same' })                    // (8, 2, 100), (16, 2, 5) -> (8, 16, 100)
+ *
  * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
  */
 export const conv1d = convolution(1)
 
 /**
  * Two-dimensional convolution: x (N, C, H, W), w (K, C/groups, R, S) -> (N, K, P, Q), equations (9.4) to (9.8).
+ *
+ *     conv2d(x, w, { bias, stride: 2, padding: 1 })        // (8, 3, 32, 32), (16, 3, 3, 3) -> (8, 16, 16, 16)
+ *     conv2d(x, w, { groups: 3, algorithm: 'direct' })     // the definition, channel groups apart
+ *
  * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
  */
 export const conv2d = convolution(2)
 
 /**
  * Three-dimensional convolution: x (N, C, D, H, W), w (K, C/groups, T, R, S) -> (N, K, O, P, Q).
+ *
+ *     conv3d(x, w)                                         // (1, 1, 9, 9, 9), (4, 1, 3, 3, 3) -> (1, 4, 7, 7, 7)
+ *
  * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
  */
 export const conv3d = convolution(3)

@@ -152,18 +152,27 @@ function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTr
 
 /**
  * Transposed convolution: x (N, C, W), w (C, K/groups, S) -> (N, K, …).
+ *
+ *     convTranspose1d(x, w, { stride: 2 })                 // (8, 4, 10), (4, 2, 2) -> (8, 2, 20)
+ *
  * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
  */
 export const convTranspose1d = transposed(1)
 
 /**
  * Transposed convolution: x (N, C, H, W), w (C, K/groups, R, S) -> (N, K, …).
+ *
+ *     convTranspose2d(x, w, { stride: 2, padding: 1, outputSize: [32, 32] })   // (8, 16, 16, 16), (16, 3, 3, 3) -> (8, 3, 32, 32)
+ *
  * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
  */
 export const convTranspose2d = transposed(2)
 
 /**
  * Transposed convolution: x (N, C, D, H, W), w (C, K/groups, T, R, S) -> (N, K, …).
+ *
+ *     convTranspose3d(x, w, { stride: 2 })                 // (1, 4, 5, 5, 5), (4, 1, 2, 2, 2) -> (1, 1, 10, 10, 10)
+ *
  * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
  */
 export const convTranspose3d = transposed(3)

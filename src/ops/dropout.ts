@@ -57,6 +57,9 @@ const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
 /**
  * Sets elements of x (any shape) to zero with probability p and multiplies the others by 1 / (1 − p). The same seed and
  * stream drop the same elements everywhere: give each layer its stream, and each step its seed.
+ *
+ *     dropout(x, { p: 0.5, seed: step, stream: layer })
+ *
  * @throws ShapeError when p, seed or stream do not fit.
  */
 export const dropout = withArity('dropout', 2, (x: Tensor, options: DropoutOptions = {}): Tensor => {

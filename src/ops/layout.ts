@@ -275,6 +275,9 @@ const join: Op<Record<string, AnyTensor>, number, never, DType> = defineOp('conc
 
 /**
  * Tensors one after another along `axis`; every other extent must be equal.
+ *
+ *     concat([a, b], 1)                                    // (8, 2, 5), (8, 3, 5) -> (8, 5, 5)
+ *
  * @throws ShapeError when shapes differ elsewhere or there is no tensor.
  */
 export const concat = withArity(
@@ -354,6 +357,9 @@ export const broadcastTo = <D extends DType>(x: Tensor<D>, shape: Shape): Tensor
 
 /**
  * Axes in another order: axis i of the result is axis permutation[i] of x. Default: all axes reversed.
+ *
+ *     transpose(x, [0, 2, 3, 1])                           // (N, C, H, W) -> (N, H, W, C)
+ *
  * @throws ShapeError when `permutation` does not name each axis once.
  */
 export const transpose = withArity(
@@ -365,6 +371,9 @@ export const transpose = withArity(
 
 /**
  * The axes from `startAxis` (default 1) on as one: (N, C, H, W) becomes (N, C·H·W). Shares memory with x.
+ *
+ *     flatten(x)                                           // (8, 16, 5, 5) -> (8, 400)
+ *
  * @throws ShapeError when there is no such axis.
  */
 export const flatten = withArity('flatten', 2, <D extends DType>(x: Tensor<D>, startAxis = 1): Tensor<D> => {
@@ -468,6 +477,9 @@ function padPairs(padding: number | readonly (number | readonly [lo: number, hi:
 /**
  * More elements around the last axes. `padding`: for each of the last axes, in their order, a number for both ends or a
  * pair [lo, hi]; one number alone pads every axis after (N, C).
+ *
+ *     pad(x, [1, [2, 0]], { mode: 'reflect' })             // (8, 3, 5, 5) -> (8, 3, 7, 7)
+ *
  * @throws ShapeError when padding is negative, or wider than 'reflect' (extent − 1) or 'circular' (extent) allow.
  */
 export const pad = withArity(
@@ -567,6 +579,7 @@ export interface Upsample2dOptions {
   readonly mode?: 'nearest' | 'bilinear' | undefined
 }
 
+/** The options of `upsample2d`, each with what it must be. */
 export const upsampleNames = {
   scale: 0,
   mode: ['nearest', 'bilinear'],
@@ -574,6 +587,9 @@ export const upsampleNames = {
 
 /**
  * Feature maps enlarged by whole factors: x (N, C, H, W) -> (N, C, H·rows, W·columns).
+ *
+ *     upsample2d(x, { scale: 2, mode: 'bilinear' })        // (8, 3, 5, 5) -> (8, 3, 10, 10)
+ *
  * @throws ShapeError when x is not (N, C, H, W) or a factor is not a whole number from 1 on.
  */
 export const upsample2d = withArity('upsample2d', 2, (x: Tensor, options: Upsample2dOptions): Tensor => {

@@ -155,6 +155,7 @@ interface Described {
   weightAt(k: number, c: number, tap: readonly number[], pixel: readonly number[]): number
 }
 
+/** Whether each location has a kernel of its own (9.9), or kernels repeat with a period (9.10). */
 export type LocalVariant = 'locallyConnected' | 'tiled'
 
 /** Checks x and w of one variant and derives the output. `x` are the extents of the input without batch and channels. */
@@ -259,18 +260,27 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
 
 /**
  * Locally connected layer (9.9): x (N, C, W), w (K, Q, C, S), bias (K, Q) -> (N, K, Q).
+ *
+ *     locallyConnected1d(x, w)                             // (8, 2, 10), (4, 8, 2, 3) -> (8, 4, 8)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const locallyConnected1d = local('locallyConnected', 1)
 
 /**
  * Locally connected layer (9.9): x (N, C, H, W), w (K, P, Q, C, R, S), bias (K, P, Q) -> (N, K, P, Q).
+ *
+ *     locallyConnected2d(x, w, { padding: 1 })             // (8, 2, 6, 6), (4, 6, 6, 2, 3, 3) -> (8, 4, 6, 6)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const locallyConnected2d = local('locallyConnected', 2)
 
 /**
  * Tiled convolution (9.10): x (N, C, W), w (K, C, S, T), bias (K, T) -> (N, K, Q); column q uses kernel q mod T.
+ *
+ *     tiledConv1d(x, w)                                    // (8, 2, 10), (4, 2, 3, 2) -> (8, 4, 8)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const tiledConv1d = local('tiled', 1)
@@ -278,6 +288,9 @@ export const tiledConv1d = local('tiled', 1)
 /**
  * Tiled convolution (9.10): x (N, C, H, W), w (K, C, R, S, T, U), bias (K, T, U) -> (N, K, P, Q); pixel (p, q) uses
  * kernel (p mod T, q mod U).
+ *
+ *     tiledConv2d(x, w, { padding: 'same' })               // (8, 2, 6, 6), (4, 2, 3, 3, 2, 2) -> (8, 4, 6, 6)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const tiledConv2d = local('tiled', 2)

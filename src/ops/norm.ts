@@ -44,6 +44,7 @@ export interface BatchNormOptions {
   readonly momentum?: number | undefined
 }
 
+/** The options of `localResponseNorm`, each with what it must be. */
 export const localResponseNames = {
   size: 'count',
   alpha: 0,
@@ -142,6 +143,9 @@ const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('loc
  * Local response normalization: y = x / (k + α·Σ x²)^β, the sum over `size` neighbouring channels, α divided by `size`
  * unless `normalize` is 'none'. x (N, C, …) -> the same shape. Channel c sees the channels from c − ⌊size / 2⌋ on.
  * (Krizhevsky, Sutskever & Hinton, 2012, section 3.3: size 5, alpha 1e-4, beta 0.75, k 2, normalize 'none'.)
+ *
+ *     localResponseNorm(x, { size: 5, alpha: 1e-4, beta: 0.75, k: 2, normalize: 'none' })   // as in AlexNet
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const localResponseNorm = withArity(
@@ -327,6 +331,10 @@ const batch = defineOp<BatchInputs, Statistics, Batch, 'stats'>('batchNorm', {
  * gamma and beta (C), 1 and 0 where they are left out. When training, mean and (biased) variance are those of the
  * batch, and runningMean and runningVar, if given, are moved towards the mean and the unbiased variance in place.
  * (Ioffe & Szegedy, 2015.)
+ *
+ *     batchNorm(x, gamma, beta, { training: true, runningMean, runningVar })
+ *     batchNorm(x, gamma, beta, { runningMean, runningVar })   // in use
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const batchNorm = withArity(

@@ -125,12 +125,19 @@ const averaged = summing<Request>('mean', (x, { axis, ...options }) => {
 
 /**
  * Σ x over `axis`: one, several, or all when left out. Of no elements it is 0.
+ *
+ *     sum(x)                                               // a scalar
+ *     sum(x, [2, 3], { keepDims: true })                   // (8, 3, 5, 5) -> (8, 3, 1, 1)
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const sum = reducing('sum', summed)
 
 /**
  * The mean of x over `axis`: one, several, or all when left out.
+ *
+ *     mean(x, 1)                                           // (8, 3, 5) -> (8, 5)
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const mean = reducing('mean', averaged)
@@ -201,6 +208,9 @@ const smallest = extremum('min', -1)
 /**
  * The largest element over `axis`: one, several, or all when left out. NaN outdoes every number; the gradient goes to
  * the first of equals.
+ *
+ *     max(x, -1)                                           // (8, 3, 5) -> (8, 3)
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const max = reducing('max', largest)
@@ -208,6 +218,9 @@ export const max = reducing('max', largest)
 /**
  * The smallest element over `axis`: one, several, or all when left out. NaN outdoes every number; the gradient goes to
  * the first of equals.
+ *
+ *     min(x)                                               // a scalar
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const min = reducing('min', smallest)

@@ -38,6 +38,9 @@ const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | und
 /**
  * Every channel of x (N, C, H, W) convolved with the outer product column · rowᵀ, as two one-dimensional passes:
  * R + S multiplications per pixel in place of R·S. column is (R) or (C, R), row (S) or (C, S); bias (C).
+ *
+ *     separableConv2d(x, { column: tensor([1, 2, 1]), row: tensor([-1, 0, 1]) }, { padding: 1 })   // Sobel's operator
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const separableConv2d = withArity(
@@ -96,6 +99,8 @@ export const separableConv2d = withArity(
 /**
  * Factors a kernel (R, S) into column (R) and row (S) when it is an outer product, within `tolerance` of its largest
  * element; undefined when it is not.
+ *
+ *     factorKernel(tensor([[1, 0, -1], [2, 0, -2], [1, 0, -1]]))   // { column, row }: their outer product
  */
 export const factorKernel = withArity(
   'factorKernel',
@@ -147,6 +152,9 @@ export function checkTable(w: Shape, table: readonly (readonly boolean[])[]): vo
 /**
  * Convolution in which output map k sees input channel c only where `table` says so, as LeNet-5's C3: the weights of
  * missing connections count as zero and get none of the gradient. x (N, C, H, W), w (K, C, R, S), table K × C.
+ *
+ *     connectedConv2d(x, w, [[true, true, false], [false, true, true]])   // (8, 3, 14, 14), (2, 3, 5, 5) -> (8, 2, 10, 10)
+ *
  * @throws ShapeError when the table does not have K rows of C booleans.
  */
 export const connectedConv2d = withArity(

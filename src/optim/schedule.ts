@@ -38,14 +38,22 @@ function scheduled<Options extends object>(
   return checked(name, (step) => rate(step, all as Required<Options>))
 }
 
-/** The same learning rate for ever. */
+/**
+ * The same learning rate for ever.
+ *
+ *     constant(0.1)
+ */
 export function constant(lr: number): Schedule {
   checkCount('constant', 1, arguments)
   checkOption('constant', 'lr', lr, { from: 0 })
   return checked('constant', () => lr)
 }
 
-/** Stairs: lr · gammaⁿ, where n = ⌊step / every⌋; gamma defaults to 0.1. */
+/**
+ * Stairs: lr · gammaⁿ, where n = ⌊step / every⌋; gamma defaults to 0.1.
+ *
+ *     step({ lr: 0.1, every: 1000 })(2500)                 // 0.1 · 0.1², up to rounding
+ */
 export function step(options: { lr: number; every: number; gamma?: number }): Schedule {
   checkCount('step', 1, arguments)
   return scheduled('step', options, { lr: undefined, every: undefined, gamma: 0.1 }, (index, { lr, every, gamma }) => {
@@ -53,7 +61,11 @@ export function step(options: { lr: number; every: number; gamma?: number }): Sc
   })
 }
 
-/** Exponential decay: lr · gamma^step. */
+/**
+ * Exponential decay: lr · gamma^step.
+ *
+ *     exponential({ lr: 0.1, gamma: 0.999 })
+ */
 export function exponential(options: { lr: number; gamma: number }): Schedule {
   checkCount('exponential', 1, arguments)
   return scheduled('exponential', options, { lr: undefined, gamma: undefined }, (index, { lr, gamma }) => {
@@ -64,6 +76,8 @@ export function exponential(options: { lr: number; gamma: number }): Schedule {
 /**
  * Half a cosine from lr down to `minimum` (default 0) over `steps` steps, and `minimum` after them:
  * minimum + (lr − minimum) · (1 + cos(π · step / steps)) / 2 (Loshchilov & Hutter 2017, equation 5).
+ *
+ *     cosine({ lr: 0.1, steps: 1000 })(500)                // 0.05, up to rounding
  */
 export function cosine(options: { lr: number; steps: number; minimum?: number }): Schedule {
   checkCount('cosine', 1, arguments)
@@ -74,7 +88,11 @@ export function cosine(options: { lr: number; steps: number; minimum?: number })
   })
 }
 
-/** A straight line from `lr` to `end` (default 0) over `steps` steps, and `end` after them. */
+/**
+ * A straight line from `lr` to `end` (default 0) over `steps` steps, and `end` after them.
+ *
+ *     linear({ lr: 0.1, steps: 1000 })(250)                // 0.075, up to rounding
+ */
 export function linear(options: { lr: number; steps: number; end?: number }): Schedule {
   checkCount('linear', 1, arguments)
   return scheduled('linear', options, { lr: undefined, steps: undefined, end: 0 }, (index, { lr, steps, end }) =>
@@ -85,6 +103,8 @@ export function linear(options: { lr: number; steps: number; end?: number }): Sc
 /**
  * Rises in a straight line over `steps` steps to the first rate of `after`, then follows `after` from its step 0.
  * The first step already has 1 / steps of that rate (Goyal et al. 2017).
+ *
+ *     warmup(100, cosine({ lr: 0.1, steps: 900 }))
  */
 export function warmup(steps: number, after: Schedule): Schedule {
   checkCount('warmup', 2, arguments)

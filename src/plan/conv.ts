@@ -76,6 +76,7 @@ function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[])
   }
 }
 
+/** Every algorithm for convolutions: what it can do, when it is taken unasked, and what it takes. */
 export const algorithms = {
   /** Loops over the definition: no workspace, one multiply-add at a time. */
   direct: {

@@ -24,6 +24,7 @@ export const tileRows = (): number => tile.ROWS[currentSimd()]
 
 const tapsOf = ({ C, groups, kernel }: ConvProblem): number => (C / groups) * product(kernel)
 
+/** The ways of gathering. Of those that can do a problem and suit it the first is taken. */
 export const gatherings = {
   /**
    * Each row of the image once for all rows of the kernel that read it: products are added in the order (r, c, s) of the taps. For

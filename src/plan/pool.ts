@@ -31,6 +31,7 @@ export interface PoolOptions {
   readonly ceil?: boolean | undefined
 }
 
+/** The options of every pooling with sliding windows. */
 export const poolNames = { kernel: 0, stride: 0, padding: 0, ceil: 'flag' } as const satisfies Names<PoolOptions>
 
 /** Output extents of adaptive pooling: one number, or one for each direction, where null keeps the input's. */
@@ -53,6 +54,7 @@ export interface Pool {
   readonly record: Int32Array
 }
 
+/** A validated pooling whose windows slide. */
 export interface SlidingPool extends Pool {
   /** Extents of a window. */
   readonly kernel: readonly number[]

@@ -115,7 +115,11 @@ export const tensor = withArity('tensor', 3, ((
   )
 }) as MakeTensor)
 
-/** A tensor with every element equal to `value`. */
+/**
+ * A tensor with every element equal to `value`.
+ *
+ *     full([2, 3], 0.5)
+ */
 export const full = withArity('full', 2, (shape: Shape, value: number): Tensor => {
   if (typeof value !== 'number') throw wrongKind('full: the value', 'a number', value)
   return filled(checkShape(shape, 'full', 0), 'full', (y) => {
@@ -123,9 +127,21 @@ export const full = withArity('full', 2, (shape: Shape, value: number): Tensor =
   })
 })
 
-/** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 0 on. */
+/**
+ * A tensor of zeros.
+ *
+ *     zeros([2, 3])
+ *
+ * @throws ShapeError unless every extent is a whole number from 0 on.
+ */
 export const zeros = withArity('zeros', 1, (shape: Shape): Tensor => full(shape, 0))
-/** A tensor of ones. @throws ShapeError as `zeros`. */
+/**
+ * A tensor of ones.
+ *
+ *     ones([2, 3])
+ *
+ * @throws ShapeError as `zeros`.
+ */
 export const ones = withArity('ones', 1, (shape: Shape): Tensor => full(shape, 1))
 
 /** Options of what is drawn at random. */
@@ -193,7 +209,11 @@ export const uniform = drawing('uniform', { low: 0, high: 1 })
  */
 export const normal = drawing('normal', { mean: 0, std: 1 })
 
-/** (N, H, W, C) values as an (N, C, H, W) tensor. */
+/**
+ * (N, H, W, C) values as an (N, C, H, W) tensor.
+ *
+ *     fromNHWC(pixels, [1, 28, 28, 3])                     // a tensor (1, 3, 28, 28)
+ */
 export const fromNHWC = withArity(
   'fromNHWC',
   2,
@@ -213,7 +233,11 @@ export const fromNHWC = withArity(
   },
 )
 
-/** The elements of an (N, C, H, W) tensor in the order (N, H, W, C). */
+/**
+ * The elements of an (N, C, H, W) tensor in the order (N, H, W, C).
+ *
+ *     toNHWC(x)                                            // (1, 3, 28, 28): 2352 numbers, three for each pixel
+ */
 export const toNHWC = withArity('toNHWC', 1, (x: Tensor): Float32Array => {
   checkTensor(x, 'toNHWC', 'x')
   if (x.ndim !== 4) throw new ShapeError(`toNHWC: expected (N, C, H, W), given ${showShape(x.shape)}`)
@@ -226,7 +250,11 @@ export const toNHWC = withArity('toNHWC', 1, (x: Tensor): Float32Array => {
   return to
 })
 
-/** Pixels of a canvas (RGBA, 0 to 255) as a (1, 3, H, W) tensor of values 0 to 1; alpha is dropped. */
+/**
+ * Pixels of a canvas (RGBA, 0 to 255) as a (1, 3, H, W) tensor of values 0 to 1; alpha is dropped.
+ *
+ *     fromImageData(context.getImageData(0, 0, 28, 28))    // a tensor (1, 3, 28, 28)
+ */
 export const fromImageData = withArity(
   'fromImageData',
   1,

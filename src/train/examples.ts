@@ -83,6 +83,9 @@ function rowsOf(x: Rows, shape: Shape, indices: Int32Array): Tensor {
 /**
  * Examples of a tensor (N, …), or of its elements with the shape of one example, and N labels or rows. What is given is not
  * copied, and must stay while the examples are used.
+ *
+ *     tensorExamples(pixels, labels, [1, 28, 28])
+ *
  * @throws ShapeError unless there are as many of the one as of the other.
  */
 export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examples<Target> {
@@ -165,6 +168,9 @@ const MOST_EXAMPLES = 2 ** 29
 
 /**
  * The numbers 0 to size − 1 in the random order of an epoch (Fisher-Yates on the core's generator).
+ *
+ *     permutation(1000, 7, 3)                              // the order of epoch 3, the same in every runtime
+ *
  * @throws ShapeError when the size, the seed or the epoch is not a whole number in its range.
  */
 export function permutation(size: number, seed: number, epoch: number): Int32Array {

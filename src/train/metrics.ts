@@ -10,14 +10,22 @@ import { withArity } from '../runtime/options.js'
 /** A number for a batch, averaged over its examples: output (N, …) of the model, and what was wanted. */
 export type Metric<Target, Output = Tensor> = (output: Output, target: Target) => number
 
-/** Labels as plain numbers. */
+/**
+ * Labels as plain numbers.
+ *
+ *     labelNumbers(tensor([3, 1, 4]))                      // the numbers 3, 1 and 4
+ */
 export const labelNumbers = withArity('labelNumbers', 1, (labels: Labels): ArrayLike<number> => {
   const numbers = labelList(labels)
   if (numbers) return numbers as ArrayLike<number>
   throw wrongKind('the labels', 'a list of whole numbers or a Tensor', labels)
 })
 
-/** The class of the largest score in each row of (N, classes); the first of equals, and −1 where a score is NaN. */
+/**
+ * The class of the largest score in each row of (N, classes); the first of equals, and −1 where a score is NaN.
+ *
+ *     argmax(tensor([[1, 3, 2], [5, 0, 0]]))               // Int32Array [1, 0]
+ */
 export const argmax = withArity('argmax', 1, (scores: Tensor): Int32Array => {
   checkTensor(scores, 'argmax', 'scores')
   if (scores.ndim !== 2) throw new ShapeError(`argmax: scores must be (N, classes), given ${showShape(scores.shape)}`)
@@ -37,6 +45,9 @@ export const argmax = withArity('argmax', 1, (scores: Tensor): Int32Array => {
 /**
  * Share of the examples whose largest score is that of their label, 0 to 1, or of the largest of their distribution. Scores
  * with a NaN are wrong.
+ *
+ *     accuracy(tensor([[1, 3, 2], [5, 0, 0]]), [1, 2])     // 0.5
+ *
  * @throws ShapeError when there is not one label for each example.
  */
 export const accuracy = withArity('accuracy', 2, (output: Tensor, target: Labels | Distributions): number => {

@@ -30,6 +30,7 @@ export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
   readonly p?: number | undefined
 }
 
+/** The options of `lpPool1d` and `lpPool2d`, each with what it must be. */
 export const lpPoolNames = {
   kernel: 0,
   stride: 0,
@@ -107,6 +108,9 @@ function lpPool(directions: number): (x: Tensor, options: LpPoolOptions) => Tens
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, W) -> (N, C, Q). The powers keep signs, as torch.nn.LPPool1d does: with an odd p
  * a negative sum gives NaN. The gradient is 0 where the sum is 0.
+ *
+ *     lpPool1d(x, { kernel: 2, p: 2 })                     // (8, 2, 10) -> (8, 2, 5)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const lpPool1d = lpPool(1)
@@ -114,6 +118,9 @@ export const lpPool1d = lpPool(1)
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, H, W) -> (N, C, P, Q). The powers keep signs, as torch.nn.LPPool2d does: with an
  * odd p a negative sum gives NaN. The gradient is 0 where the sum is 0.
+ *
+ *     lpPool2d(x, { kernel: 2, p: 3 })                     // (8, 2, 10, 10) -> (8, 2, 5, 5)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const lpPool2d = lpPool(2)

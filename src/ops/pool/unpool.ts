@@ -149,6 +149,10 @@ const unplace: Op<{ dy: Tensor; indices: Tensor }, Unpool> = defineOp('maxUnpool
 /**
  * The partial inverse of max pooling: y (N, C, P, Q) written at its indices into zeros (N, C, H, W). Where two windows
  * had the same maximum, the last one stays and receives the gradient.
+ *
+ *     const { y, indices } = maxPool2dWithIndices(x, { kernel: 2 })
+ *     maxUnpool2d(y, indices, { outputSize: x.shape })
+ *
  * @throws ShapeError when shapes, options or positions do not fit.
  */
 export const maxUnpool2d = withArity(
