@@ -108,12 +108,16 @@ export function sortNodes(nodes: readonly GraphNode[]): GraphNode[] {
   return sorted
 }
 
-/** The nodes that `wanted` need, in the order given. */
-export function neededFor(nodes: readonly GraphNode[], wanted: readonly string[]): GraphNode[] {
+/** The nodes that `wanted` need, in the order given: all of them where that is so. */
+export function neededFor(nodes: readonly GraphNode[], wanted: readonly string[]): readonly GraphNode[] {
   const needed = new Set(wanted)
-  for (const { name, inputs } of [...nodes].reverse())
+  let idle = 0
+  for (let place = nodes.length - 1; place >= 0; place--) {
+    const { name, inputs } = nodes[place] as GraphNode
     if (needed.has(name)) for (const input of inputs) needed.add(input)
-  return nodes.filter(({ name }) => needed.has(name))
+    else idle++
+  }
+  return idle === 0 ? nodes : nodes.filter(({ name }) => needed.has(name))
 }
 
 const isNames = (value: unknown): boolean =>
@@ -170,23 +174,24 @@ export function checkWiring(
       }
     }
   }
-  const own = new Set(nodes.map(({ name }) => name))
   for (const output of outputs) {
-    if (!own.has(output)) {
+    if (!names.has(output) || inputs.includes(output)) {
       throw new ArgumentError(
         `Graph: there is no node '${output}' to be an output; nodes are ${quoted(nodes.map(({ name }) => name))}`,
       )
     }
   }
   const sorted = sortNodes(nodes)
-  const needed = new Set(neededFor(sorted, outputs))
-  const idle = nodes.find((node) => !needed.has(node))
-  if (idle) {
+  const needed = neededFor(sorted, outputs)
+  if (needed.length < nodes.length) {
+    const found = new Set(needed)
+    const idle = nodes.find((node) => !found.has(node)) as GraphNode
     throw new ArgumentError(
       `Graph: node '${idle.name}', ${idle.layer.describe()}, leads to no output; let another node read it, or make it an output`,
     )
   }
-  const read = new Set(nodes.flatMap(({ inputs }) => inputs))
+  const read = new Set<string>()
+  for (const { inputs: own } of nodes) for (const input of own) read.add(input)
   const unread = inputs.find((input) => !read.has(input))
   if (unread !== undefined)
     throw new ArgumentError(`Graph: no node reads the input '${unread}'; connect it or leave it out`)
