@@ -1,4 +1,4 @@
-/** The same elements in memory of their own; the gradient passes through. */
+/** An operation that copies a tensor into memory of its own. Its gradient is the gradient of the copy. */
 import { LIGHT } from '../runtime/work.js'
 import { planCopy } from '../tensor/strided.js'
 import { sizeOf, stridesOf } from '../tensor/shape.js'
@@ -17,4 +17,5 @@ const duplicate = defineOp('copy', {
   gradient: (_, dy) => ({ x: dy.alias() }),
 })
 
+/** A copy of x in memory of its own. */
 export const copy = (x: Tensor): Tensor => duplicate({ x }, {})

@@ -1,10 +1,11 @@
-/** Finite differences against the analytic gradient. */
+/** `gradcheck`: compares the gradient of a function with finite differences of its values. */
 import { checkList, checkNumber } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { tensor, uniform } from '../tensor/create.js'
 import { vjp, type TensorFunction } from './vjp.js'
 
+/** Options of `gradcheck`. */
 export interface GradcheckOptions {
   /** Half the distance between the two evaluations. Default 1e-2: float32 leaves about 1e-5 of relative error. */
   readonly step?: number
@@ -16,6 +17,7 @@ export interface GradcheckOptions {
   readonly seed?: number
 }
 
+/** What `gradcheck` gives. */
 export interface GradcheckResult {
   /** Whether every difference is within the tolerance. */
   readonly ok: boolean
@@ -26,6 +28,8 @@ export interface GradcheckResult {
 /**
  * Compares the gradients of ⟨v, fn(inputs)⟩ for a random v with central differences, one element at a time.
  * Keep inputs away from kinks (ReLU at zero, ties in a maximum).
+ *
+ *     gradcheck((x, w) => conv2d(x, w, { padding: 1 }), [x, w]).ok
  */
 export function gradcheck(fn: TensorFunction, inputs: Tensor[], options: GradcheckOptions = {}): GradcheckResult {
   checkCount('gradcheck', 3, arguments)

@@ -25,6 +25,7 @@ export type Inputs = Readonly<Record<string, AnyTensor | undefined>>
 /** Which gradients are asked for. */
 export type Need<I> = { readonly [name in keyof I]: boolean }
 
+/** What the gradient of an operation reads, besides the gradient of its result. */
 export interface GradientContext<I, S = unknown> {
   /** The inputs. Only those named in `keeps` hold data; of the others only the shape may be read. */
   readonly inputs: I
@@ -43,6 +44,10 @@ type Gradient<I, D, S extends string> = (
   d: D,
 ) => { readonly [name in keyof I]?: Tensor | false | undefined }
 
+/**
+ * All that is told of an operation: I are its tensors by name, O its options, D what `infer` makes of them, S the names of
+ * what it saves for its gradient, and T the type of its result.
+ */
 export interface Definition<I extends Inputs, O, D, S extends string = never, T extends DType = 'float32'> {
   /** Types that each input takes, or all of them; of those that are left out, float32 alone. */
   readonly types?: { readonly [name in keyof I]?: readonly DType[] } | readonly DType[]
@@ -131,7 +136,7 @@ export type Op<I extends Inputs, O, S extends string = never, T extends DType = 
   receive?: (saved: Readonly<Record<S, Tensor>>) => void,
 ) => Tensor<T>
 
-/** No memory besides. */
+/** No further results. */
 const none: ReadonlyMap<string, Shape> = new Map()
 
 /** A problem of an operation: inputs of certain shapes, and certain options. */
@@ -177,6 +182,13 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
     }
     return { d, shape: Object.isFrozen(shape) ? shape : Object.freeze([...shape]), dtype, list }
   }
+  /** Of what is saved outside of training: all where the caller asks for it, else what the kernels need. */
+  const shapesOfSaved = (d: D, isAsked: boolean): ReadonlyMap<string, Shape> =>
+    isAsked || always
+      ? new Map(
+          saves.flatMap(([key, shapeOf]) => (isAsked || always?.includes(key) ? [[key, shapeOf(d)] as const] : [])),
+        )
+      : none
   return (inputs, options, receive) => {
     kernels(name)
     for (const argument in inputs) {
@@ -189,8 +201,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
         recall.find(inputs, options) ?? recall.keep(inputs, options, derive(inputs, options))
       const planner = openPlanner()
       if (planner && !isRecording() && !isKnown(inputs)) {
-        if (receive || writes?.(d).length) throw new UnplannedError()
-        const scratch = always ? new Map(always.map((key) => [key, (definition.saves as Saves<S, D>)[key](d)])) : none
+        if (writes?.(d).length) throw new UnplannedError()
         const rectified =
           definition.rectified &&
           (() => {
@@ -199,18 +210,21 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
             return fused
           })
         const { affine, scaled } = definition
-        return planner.note({
+        const { y, further } = planner.note({
           name,
           inputs,
           described: d,
           list,
           shape,
           dtype,
-          scratch,
+          further: shapesOfSaved(d, receive !== undefined),
           rectified,
           affine: affine && ((others) => affine.call(definition, others as Partial<I>, d)),
           scaled: scaled && ((others, by) => scaled.call(definition, others as I, d, by)),
-        }) as Tensor<T>
+        })
+        if (receive) receive(further as Record<S, Tensor>)
+        else for (const key in further) (further[key] as Tensor).dispose()
+        return y as Tensor<T>
       }
       const present = isRecording() ? presentOf(inputs) : undefined
       const tapes = present && tapesTracking(present.map(([, { storage }]) => storage))

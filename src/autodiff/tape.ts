@@ -24,6 +24,7 @@ export interface Step {
 
 const open: Tape[] = []
 
+/** The steps that led from some tensors to others, in the order in which they were made. */
 export class Tape {
   readonly #tracked = new Set<Storage>()
   #steps: Step[] = []

@@ -1,4 +1,4 @@
-/** Gradients of functions: `vjp`, `grad`, `valueAndGrad`. */
+/** Gradients of functions of tensors, each of which runs its function on a tape: `vjp`, `grad` and `valueAndGrad`. */
 import { ArgumentError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { checkFunction } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
@@ -123,6 +123,9 @@ function pull(
  * Value and pullback of fn at the inputs. The value and the gradients belong to the caller, or the scope around; the inputs
  * stay as they are, also where fn returns one of them. What the pullback needs is freed by `dispose`, and at the end of the
  * scope around, unless the scope returns what this gives.
+ *
+ *     const { value, pullback } = vjp((x, w) => conv2d(x, w), x, w)
+ *     const [dx, dw] = pullback(dy)
  */
 export function vjp(fn: TensorFunction, ...given: Tensor[]): Vjp {
   const traced = trace(fn, given, 'vjp')
@@ -159,7 +162,11 @@ export function vjp(fn: TensorFunction, ...given: Tensor[]): Vjp {
   }
 }
 
-/** The function that returns fn's value (a scalar) together with its gradients with respect to every input. */
+/**
+ * The function that returns fn's value (a scalar) together with its gradients with respect to every input.
+ *
+ *     const { value, gradients } = valueAndGrad((w) => mseLoss(linear(x, w), target))(w)
+ */
 export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { value: Tensor; gradients: Tensor[] } {
   checkCount('valueAndGrad', 1, arguments)
   return (...given) => {
@@ -180,7 +187,11 @@ export function valueAndGrad(fn: TensorFunction): (...inputs: Tensor[]) => { val
   }
 }
 
-/** The function that returns the gradients of fn (scalar-valued) with respect to every input. */
+/**
+ * The function that returns the gradients of fn (scalar-valued) with respect to every input.
+ *
+ *     const [dw] = grad((w) => sum(conv2d(x, w)))(w)
+ */
 export function grad(fn: TensorFunction): (...inputs: Tensor[]) => Tensor[] {
   checkCount('grad', 1, arguments)
   const both = valueAndGrad(fn)

@@ -20,6 +20,7 @@ export interface Placement {
   readonly offset: number
 }
 
+/** Where all spans of a pass lie. */
 export interface Arrangement {
   readonly placements: readonly Placement[]
   /** Bytes of the arena. */
@@ -29,6 +30,19 @@ export interface Arrangement {
 /** A place that is taken. */
 interface Taken extends Placement {
   readonly end: number
+  /** The span that met it last, by its number. */
+  metBy: number
+}
+
+/** Where the first gap of a region begins that is wide enough, among what is taken there in the order of the offsets. */
+function gapIn(region: number, taken: readonly Taken[], needed: number): number {
+  let at = 0
+  for (const { region: own, offset, end } of taken) {
+    if (own !== region) continue
+    if (offset - at >= needed) break
+    at = Math.max(at, end)
+  }
+  return at
 }
 
 /** Steps of all spans together for which places are found: for more it would take too long. */
@@ -45,25 +59,24 @@ export function arrange(spans: readonly Span[], regions: readonly Region[] = [])
   /** What is taken at each step: spans are entered at every step that they are in use. */
   const atStep: Taken[][] = []
   let total = 0
-  const order = spans.map((span, index) => ({ ...span, index }))
-  order.sort((a, b) => b.bytes - a.bytes || b.index - a.index)
-  for (const { bytes, first, last, index } of order) {
+  const order = spans.map((_, index) => index)
+  order.sort((a, b) => (spans[b] as Span).bytes - (spans[a] as Span).bytes || b - a)
+  for (const index of order) {
+    const { bytes, first, last } = spans[index] as Span
     const needed = blockOf(bytes)
-    const met = new Set<Taken>()
-    for (let step = first; step <= last; step++) for (const taken of (atStep[step] ??= [])) met.add(taken)
-    const sorted = [...met].sort((a, b) => a.offset - b.offset)
-    const gapIn = (region: number): number => {
-      let at = 0
-      for (const { region: own, offset, end } of sorted) {
-        if (own !== region) continue
-        if (offset - at >= needed) break
-        at = Math.max(at, end)
+    const met: Taken[] = []
+    for (let step = first; step <= last; step++) {
+      for (const taken of (atStep[step] ??= [])) {
+        if (taken.metBy === index) continue
+        taken.metBy = index
+        met.push(taken)
       }
-      return at
     }
-    const region = 1 + regions.findIndex(({ before, bytes: room }, i) => last < before && gapIn(i + 1) + needed <= room)
-    const offset = gapIn(region)
-    const taken = { region, offset, end: offset + needed }
+    if (met.length > 1) met.sort((a, b) => a.offset - b.offset)
+    const region =
+      1 + regions.findIndex(({ before, bytes: room }, i) => last < before && gapIn(i + 1, met, needed) + needed <= room)
+    const offset = gapIn(region, met, needed)
+    const taken = { region, offset, end: offset + needed, metBy: index }
     for (let step = first; step <= last; step++) atStep[step]?.push(taken)
     placements[index] = taken
     if (region === 0) total = Math.max(total, taken.end)

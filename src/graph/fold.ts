@@ -1,10 +1,11 @@
 /**
- * Normalization by constants as part of the weights before it: where a convolution or a matrix product alone is read by what
- * multiplies each channel by a constant and adds another, it computes that with other weights and another bias. Those are
- * operations on constants, which are computed once for each version of the weights.
+ * Folds normalization by constants into the weights before it. Where the result of a convolution or a matrix product is read by one
+ * node alone, and that node multiplies each channel by a constant and adds another, the two nodes become one: the same convolution
+ * with scaled weights and a shifted bias. The new weights are operations on constants, and are computed once for each version of the
+ * weights.
  */
 import { planning, scope, type Affine, type AnyTensor, type PlannedInputs } from '../tensor/tensor.js'
-import { Trace, type Node, type TracedPass, type Value } from './trace.js'
+import { readersOf, Trace, type Node, type TracedPass, type Value } from './trace.js'
 
 /** Tensors for what a node reads, but for one input. */
 function tensorsOf(node: Node, trace: Trace, but?: string): PlannedInputs {
@@ -44,10 +45,8 @@ const pays = ({ inputs, shape, out }: Node): boolean => {
 
 /** The pass with each such pair of nodes as one. `wanted` are values that must be there as they are. */
 export function foldAffine(traced: TracedPass, wanted: ReadonlySet<Value>): TracedPass {
-  const readers = new Map<Value, number>()
-  for (const { inputs } of traced.nodes) {
-    for (const value of inputs.values()) if (value) readers.set(value, (readers.get(value) ?? 0) + 1)
-  }
+  if (!traced.nodes.some(({ affine }) => affine)) return traced
+  const readers = readersOf(traced.nodes)
   const instead = new Map<Value, Value>()
   const replaced = new Map<Node, readonly Node[]>()
   for (const behind of traced.nodes) {
@@ -58,6 +57,7 @@ export function foldAffine(traced: TracedPass, wanted: ReadonlySet<Value>): Trac
     // The node that gives it, or that and what has been joined to it.
     const before = replaced.get(x.node) ?? [x.node]
     const node = before.at(-1) as Node
+    if (x !== x.node.out || x.node.further.size > 0) continue
     const fits = behind.shapes.get(name)?.join() === node.shape.join() && behind.shape.join() === node.shape.join()
     if (!node.scaled || !fits || !pays(node)) continue
     const both = joined(node, behind, name)

@@ -1,4 +1,4 @@
-/** What a planned pass takes, in bytes, read off its calls. */
+/** How much memory a planned pass takes, in bytes: a walk through its nodes that adds up their values, workspace and packed weights. */
 import { blockBytes, type CallList } from '../runtime/calls.js'
 import { blockOf } from '../runtime/memory.js'
 import type { Plan } from './plan.js'
@@ -69,8 +69,11 @@ export function measurePlan(plan: Plan): PassMemory {
   let at = [...traced.inputs.keys()][0] ?? ''
   for (const { node, list, last } of order) {
     live += bytesOf(node.out)
-    const scratch = [...node.scratch.values()].reduce((sum, bytes) => sum + blockOf(bytes), 0)
-    const workspace = workspaceOf(list) + scratch
+    let workspace = workspaceOf(list)
+    for (const value of node.further.values()) {
+      if (plan.unread.has(value)) workspace += bytesOf(value)
+      else live += bytesOf(value)
+    }
     const packed = packedBy.get(node) ?? 0
     if (folded.has(node)) count(node, 0, bytesOf(node.out))
     else count(node, workspace, packed)
@@ -78,7 +81,7 @@ export function measurePlan(plan: Plan): PassMemory {
       single = live + workspace + packed
       at = node.owner
     }
-    for (const value of last) live -= bytesOf(value)
+    for (const value of last) if (!plan.unread.has(value)) live -= bytesOf(value)
   }
   const kept = [...folded].reduce((sum, { out }) => sum + bytesOf(out), 0)
   const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, kept)

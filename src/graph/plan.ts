@@ -6,7 +6,7 @@ import { OUT, blockBytes, type CallList, type Packed } from '../runtime/calls.js
 import { blockOf } from '../runtime/memory.js'
 import { arrange, type Arrangement, type Placement, type Span } from './arena.js'
 import { foldAffine } from './fold.js'
-import { valueBytes, type Node, type TracedPass, type Value } from './trace.js'
+import { givesOneOf, readersOf, resultsOf, valueBytes, type Node, type TracedPass, type Value } from './trace.js'
 
 /** Where a value lies. */
 export type Address =
@@ -66,6 +66,7 @@ export interface Arranged {
   readonly recordBytes: number
 }
 
+/** A planned pass: which nodes are computed, in which order, and where their values lie. */
 export interface Plan {
   readonly traced: TracedPass
   /** Every node that is needed: for a pass that is made once. */
@@ -75,6 +76,8 @@ export interface Plan {
   /** The others. */
   readonly repeated: readonly ListedNode[]
   readonly outputs: readonly PlannedOutput[]
+  /** Further results that nothing reads, and that are not handed out. */
+  readonly unread: ReadonlySet<Value>
   /** The value that holds what another would: that of a convolution holds that of the relu in it. */
   valueOf(value: Value): Value
   /** Found when it is asked for: a pass that is made once needs none of it. */
@@ -87,7 +90,7 @@ function live(nodes: readonly Node[], wanted: ReadonlySet<Value>): Node[] {
   const kept: Node[] = []
   for (let index = nodes.length - 1; index >= 0; index--) {
     const node = nodes[index] as Node
-    if (!needed.has(node.out)) continue
+    if (!givesOneOf(node, needed)) continue
     for (const value of node.inputs.values()) if (value) needed.add(value)
     kept.push(node)
   }
@@ -102,15 +105,14 @@ interface Fused {
 
 /** Puts each relu that alone reads a result into the operation that gives it, where that can end with relu. */
 function fuse(nodes: readonly Node[], wanted: ReadonlySet<Value>): Fused {
-  const readers = new Map<Value, number>()
-  for (const { inputs } of nodes) {
-    for (const value of inputs.values()) if (value) readers.set(value, (readers.get(value) ?? 0) + 1)
-  }
+  let readers: ReadonlyMap<Value, number> | undefined
   const held = new Map<Value, Value>()
   const lists = new Map<Node, CallList>()
   const left = nodes.filter(({ name, inputs, out }) => {
     const x = inputs.get('x')
-    if (name !== 'relu' || !x?.node?.rectified || readers.get(x) !== 1 || wanted.has(x)) return true
+    if (name !== 'relu' || !x?.node?.rectified || x !== x.node.out || wanted.has(x)) return true
+    readers ??= readersOf(nodes)
+    if (readers.get(x) !== 1) return true
     lists.set(x.node, x.node.rectified())
     held.set(out, x)
     return false
@@ -130,11 +132,25 @@ function ordered(
   const last = new Map<Value, number>()
   nodes.forEach(({ node }, step) => {
     last.set(node.out, step)
+    for (const value of node.further.values()) last.set(value, step)
     for (const value of node.inputs.values()) if (value?.node) last.set(valueOf(value), step)
   })
   const done = nodes.map((): Value[] => [])
   for (const [value, step] of last) if (!handedOut.has(value)) done[step]?.push(value)
   return nodes.map(({ node, list }, step) => ({ node, list, last: done[step] as Value[] }))
+}
+
+/** Further results that nothing reads. */
+function unreadOf(
+  nodes: readonly ListedNode[],
+  handedOut: ReadonlySet<Value>,
+  valueOf: Fused['valueOf'],
+): ReadonlySet<Value> {
+  const unread = new Set<Value>()
+  for (const { node } of nodes) for (const value of node.further.values()) if (!handedOut.has(value)) unread.add(value)
+  if (unread.size === 0) return unread
+  for (const { node } of nodes) for (const value of node.inputs.values()) if (value) unread.delete(valueOf(value))
+  return unread
 }
 
 /** Share of the arena that must be saved before values lie in the memory of results, which is elsewhere in each run. */
@@ -148,10 +164,10 @@ function arrangeWithResults(
 ): (Arrangement & { readonly regions: readonly Value[] }) | undefined {
   const alone = arrange(spans)
   if (!alone) return undefined
-  const results = nodes.flatMap(({ node: { out } }, before) =>
-    handedOut.has(out) && valueBytes(out) > SAVING * alone.bytes
-      ? [{ value: out, bytes: valueBytes(out), before }]
-      : [],
+  const results = nodes.flatMap(({ node }, before) =>
+    resultsOf(node)
+      .filter((value) => handedOut.has(value) && valueBytes(value) > SAVING * alone.bytes)
+      .map((value) => ({ value, bytes: valueBytes(value), before })),
   )
   if (results.length === 0) return { ...alone, regions: [] }
   const together = arrange(spans, results) as Arrangement
@@ -175,26 +191,36 @@ export function planPass(given: TracedPass): Plan {
   const nodes = fused.filter((each) => {
     if (each.node.opaque) return true
     for (const value of each.node.inputs.values()) if (!isConstant(value)) return true
-    constant.add(each.node.out)
+    for (const value of resultsOf(each.node)) constant.add(value)
     constants.push(each)
     return false
   })
 
+  const order = ordered(fused, handedOut, valueOf)
   let arranged: Arranged | undefined
   return {
     traced,
-    order: ordered(fused, handedOut, valueOf),
+    order,
     constants,
     repeated: nodes,
     outputs,
+    unread: unreadOf(fused, handedOut, valueOf),
     valueOf,
-    arranged: () => (arranged ??= arrangeNodes(nodes, handedOut, valueOf)),
+    arranged: () =>
+      (arranged ??= arrangeNodes(
+        constants.length === 0 ? order : ordered(nodes, handedOut, valueOf),
+        handedOut,
+        valueOf,
+      )),
   }
 }
 
+/** A place in the arena, or in a result. */
+const addressOf = ({ region, offset }: Placement): Address => ({ from: 'arena', region, offset })
+
 /** Places for the values, the workspace and the records of nodes. */
 function arrangeNodes(
-  nodes: readonly ListedNode[],
+  nodes: readonly OrderedNode[],
   handedOut: ReadonlySet<Value>,
   valueOf: Fused['valueOf'],
 ): Arranged {
@@ -205,12 +231,16 @@ function arrangeNodes(
   const take = (bytes: number, first: number, last: number): number => spans.push({ bytes, first, last }) - 1
   const placeOf = (value: Value): Address | number => spanOf.get(value) ?? { from: 'value', value }
   const lastStep = new Map<Value, number>()
-  ordered(nodes, handedOut, valueOf).forEach(({ last }, step) => {
+  nodes.forEach(({ last }, step) => {
     for (const value of last) lastStep.set(value, step)
   })
   const unplaced = nodes.map(({ node, list }, step) => {
-    const { inputs, out, scratch } = node
-    if (!handedOut.has(out)) spanOf.set(out, take(valueBytes(out), step, lastStep.get(out) as number))
+    const { inputs, out, further } = node
+    const spanned = (value: Value): Address | number => {
+      if (!handedOut.has(value)) spanOf.set(value, take(valueBytes(value), step, lastStep.get(value) as number))
+      return placeOf(value)
+    }
+    const result = spanned(out)
     return list.entries.map((entry): Unplaced => {
       switch (entry.kind) {
         case 'integers': {
@@ -226,9 +256,9 @@ function arrangeNodes(
           return { from: 'packed', of, packed: entry }
         }
         case 'operand': {
-          if (entry.name === OUT) return placeOf(out)
-          const bytes = scratch.get(entry.name)
-          if (bytes !== undefined) return take(bytes, step, step)
+          if (entry.name === OUT) return result
+          const more = further.get(entry.name)
+          if (more) return spanned(more)
           const value = inputs.get(entry.name)
           return value ? placeOf(valueOf(value)) : { from: 'nothing' }
         }
@@ -238,9 +268,9 @@ function arrangeNodes(
   const arrangement = arrangeWithResults(spans, nodes, handedOut)
   const { regions = [], placements = [], bytes = 0 } = arrangement ?? {}
   const place = (source: Unplaced): Source =>
-    typeof source === 'number' ? { from: 'arena', ...(placements[source] as Placement) } : source
+    typeof source === 'number' ? addressOf(placements[source] as Placement) : source
   return {
-    placed: nodes.map((each, step) => ({ ...each, sources: (unplaced[step] as Unplaced[]).map(place) })),
+    placed: nodes.map(({ node, list }, step) => ({ node, list, sources: (unplaced[step] as Unplaced[]).map(place) })),
     repeats: arrangement !== undefined && !packsValues,
     regions,
     bytes,

@@ -7,19 +7,24 @@ import { lookAt, OUT, resolve, runCall, type Call, type CallList } from '../runt
 import { allFinite, allocate, placesForThreads, putIntegers, release } from '../runtime/core.js'
 import { empty, keep, scope, type AnyTensor, type Storage, type Tensor } from '../tensor/tensor.js'
 import type { Plan, PlacedNode } from './plan.js'
-import type { Node, Value } from './trace.js'
+import { givesOneOf, resultsOf, type Node, type Value } from './trace.js'
 
 /** Tensors by their names. */
 export type Values = ReadonlyMap<string, AnyTensor>
 
 /** A node with the numbers of its calls. */
 interface Step extends PlacedNode {
+  /** Those of its results that are handed out. */
+  readonly handedOut: readonly Value[]
   /** Whether addresses change from run to run: of inputs, of outputs, and of weights that are not packed for good. */
   readonly moves: boolean
   readonly table: number[]
   /** For each call. */
   readonly values: number[][]
 }
+
+/** No results. */
+const none: readonly Value[] = []
 
 /** A planned pass. */
 export class PlannedProgram {
@@ -117,7 +122,7 @@ export class PlannedProgram {
     const made = new Map<Value, AnyTensor>()
     const tensorOf = this.#finder(given, made)
     for (const { node, list, last } of this.#plan.order) {
-      made.set(node.out, compute(node, list, tensorOf))
+      compute(node, list, tensorOf, made)
       for (const value of last) made.get(value)?.dispose()
     }
     return this.#results(tensorOf)
@@ -131,16 +136,14 @@ export class PlannedProgram {
       const made = new Map<Value, AnyTensor>()
       const bases = [arena]
       for (const value of regions) {
-        const { shape, name, dtype } = value.node as Node
-        const y = empty(shape, name, dtype)
+        const y = emptyOf(value)
         made.set(value, y)
         bases.push(y.pointer)
       }
       if (bases.some((base, region) => base !== this.#bases[region])) this.#bind(bases)
       const tensorOf = this.#finder(given, made)
       for (const step of this.#steps) {
-        const { out, shape, name, dtype } = step.node
-        if (this.#handedOut.has(out) && !made.has(out)) made.set(out, empty(shape, name, dtype))
+        for (const value of step.handedOut) if (!made.has(value)) made.set(value, emptyOf(value))
         if (!(step.moves ? this.#runMoved(step, tensorOf) : this.#runStep(step, tensorOf))) return undefined
       }
       return this.#results(tensorOf)
@@ -159,7 +162,7 @@ export class PlannedProgram {
       if (recordBytes > 0) this.#records ??= keep(empty([recordBytes / 4], 'records'))
       const records = this.#records?.pointer ?? 0
       this.#steps = nodes.map((placed): Step => {
-        const { list, sources } = placed
+        const { node, list, sources } = placed
         let moves = false
         const table = sources.map((source): number => {
           if (source.from === 'arena') return (bases[source.region] as number) + source.offset
@@ -176,7 +179,10 @@ export class PlannedProgram {
           moves = true
           return 0
         })
-        return { ...placed, moves, table, values: list.calls.map((call) => resolve(call, table)) }
+        const handedOut = givesOneOf(node, this.#handedOut)
+          ? resultsOf(node).filter((value) => this.#handedOut.has(value))
+          : none
+        return { node, list, sources, handedOut, moves, table, values: list.calls.map((call) => resolve(call, table)) }
       })
     } catch (error) {
       for (const { storage, key } of packed) storage.drop(key)
@@ -195,7 +201,12 @@ export class PlannedProgram {
   #computeConstants(): void {
     scope(() => {
       for (const { node, list } of this.#plan.constants) {
-        this.#constants.set(node.out, keep(compute(node, list, (value) => this.#constantOf(value))))
+        const made = new Map<Value, AnyTensor>()
+        compute(node, list, (value) => this.#constantOf(value), made)
+        for (const [value, y] of made) {
+          if (this.#plan.unread.has(value)) y.dispose()
+          else this.#constants.set(value, keep(y))
+        }
       }
     })
   }
@@ -243,18 +254,21 @@ export class PlannedProgram {
   }
 }
 
-/** What a node gives, computed at once. */
+/** Memory for a value that a node computes. */
+const emptyOf = ({ shape, dtype, node }: Value): AnyTensor => empty(shape, (node as Node).name, dtype)
+
+/** Computes what a node gives at once, and adds it to what was made. */
 function compute(
-  { inputs, shape, scratch, name, dtype }: Node,
+  node: Node,
   list: CallList,
   tensorOf: (value: Value) => AnyTensor | undefined,
-): AnyTensor {
-  const y = empty(shape, name, dtype)
-  const extra = new Map([...scratch].map(([key, bytes]) => [key, empty([bytes / 4], name)]))
+  made: Map<Value, AnyTensor>,
+): void {
+  for (const value of resultsOf(node)) made.set(value, emptyOf(value))
   perform(list, (key) => {
-    const value = inputs.get(key)
-    return key === OUT ? y : (extra.get(key) ?? (value && tensorOf(value)))
+    const result = key === OUT ? node.out : node.further.get(key)
+    if (result) return made.get(result)
+    const value = node.inputs.get(key)
+    return value && tensorOf(value)
   })
-  for (const tensor of extra.values()) tensor.dispose()
-  return y
 }

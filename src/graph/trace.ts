@@ -1,10 +1,10 @@
 /**
- * A pass as a graph: operations are noted instead of computed, on tensors that have shapes and no numbers. A value is known by
- * the storage under its tensors, so that a reshape is no operation.
+ * A pass as a graph: operations are noted instead of computed, on tensors that have shapes and no numbers. Each noted operation is a
+ * node, and each of its results a value. A value is known by the storage under its tensors, so that a reshape is no operation.
  */
 import { CallList } from '../runtime/calls.js'
 import { bytesOf, type DType } from '../tensor/dtype.js'
-import { sizeOf, type Shape } from '../tensor/shape.js'
+import type { Shape } from '../tensor/shape.js'
 import {
   keep,
   planned,
@@ -12,6 +12,7 @@ import {
   scope,
   UnplannedError,
   type AnyTensor,
+  type Noted,
   type PlannedOperation,
   type Planner,
   type Storage,
@@ -20,6 +21,8 @@ import {
 
 /** What a node computes, what is given, or what is there before. */
 export interface Value {
+  /** The shape that it is made in. Who reads it may see another, of as many elements. */
+  readonly shape: Shape
   /** Number of elements. */
   readonly size: number
   readonly dtype: DType
@@ -30,6 +33,9 @@ export interface Value {
   /** Weights, and what a layer has made: a handle of its own. */
   readonly constant: AnyTensor | undefined
 }
+
+/** No further results. */
+const none: ReadonlyMap<string, Value> = new Map()
 
 /** Bytes of a value. */
 export const valueBytes = ({ size, dtype }: Value): number => size * bytesOf(dtype)
@@ -42,11 +48,11 @@ export interface Node {
   /** What the definition of the operation made of shapes and options. */
   readonly described: unknown
   readonly list: CallList
+  /** Its result. */
   readonly out: Value
   readonly shape: readonly number[]
-  readonly dtype: DType
-  /** Bytes that its kernels need besides, by the name of the operand. */
-  readonly scratch: ReadonlyMap<string, number>
+  /** Further results by the names of operands. Those that nothing reads are what its kernels need besides. */
+  readonly further: ReadonlyMap<string, Value>
   /** Shapes of the inputs. */
   readonly shapes: ReadonlyMap<string, Shape>
   readonly rectified: PlannedOperation['rectified']
@@ -56,6 +62,25 @@ export interface Node {
   readonly owner: string
   /** Whether it stands for a layer that says for itself what it computes: it has no calls. */
   readonly opaque: boolean
+}
+
+/** What a node computes. */
+export const resultsOf = ({ out, further }: Node): Value[] => [out, ...further.values()]
+
+/** How many inputs of nodes each value is. */
+export function readersOf(nodes: readonly Node[]): Map<Value, number> {
+  const readers = new Map<Value, number>()
+  for (const { inputs } of nodes) {
+    for (const value of inputs.values()) if (value) readers.set(value, (readers.get(value) ?? 0) + 1)
+  }
+  return readers
+}
+
+/** Whether one of the results of a node is among some values. */
+export function givesOneOf({ out, further }: Node, values: ReadonlySet<Value>): boolean {
+  if (values.has(out)) return true
+  for (const value of further.values()) if (values.has(value)) return true
+  return false
 }
 
 /** A traced pass. */
@@ -85,14 +110,15 @@ export class Trace implements Planner {
   /** Makes the tensor of an input. */
   input<D extends DType>(name: string, shape: Shape, dtype: D): Tensor<D> {
     const x = planned(shape, dtype)
-    this.#values.set(x.storage, { size: x.size, dtype, node: undefined, input: name, constant: undefined })
+    this.#values.set(x.storage, { shape, size: x.size, dtype, node: undefined, input: name, constant: undefined })
     return x
   }
 
   /** Makes the tensor of a weight that is not there yet. */
   weight(shape: Shape): Tensor {
     const w = planned(shape, 'float32')
-    this.#values.set(w.storage, { size: w.size, dtype: w.dtype, node: undefined, input: undefined, constant: w })
+    const { size, dtype } = w
+    this.#values.set(w.storage, { shape, size, dtype, node: undefined, input: undefined, constant: w })
     return w
   }
 
@@ -105,18 +131,18 @@ export class Trace implements Planner {
 
   /** The value under a tensor: of one that was there before, a constant. */
   valueOf(tensor: AnyTensor): Value {
-    const { storage, size, dtype } = tensor
+    const { storage, shape, size, dtype } = tensor
     let value = this.#values.get(storage)
     if (!value) {
       if (storage.isPlanned) throw new UnplannedError()
       const constant = keep(tensor.alias())
       this.constants.push(constant)
-      this.#values.set(storage, (value = { size, dtype, node: undefined, input: undefined, constant }))
+      this.#values.set(storage, (value = { shape, size, dtype, node: undefined, input: undefined, constant }))
     }
     return value
   }
 
-  note(operation: PlannedOperation): AnyTensor {
+  note(operation: PlannedOperation): Noted {
     return this.#note(operation, false)
   }
 
@@ -124,16 +150,15 @@ export class Trace implements Planner {
   opaque(name: string, inputs: Readonly<Record<string, Tensor>>, shape: Shape, workspace: number): Tensor {
     const list = new CallList()
     list.block(workspace)
-    const noted = { name, inputs, described: undefined, list, shape, scratch: new Map(), rectified: undefined }
-    return this.#note({ ...noted, dtype: 'float32' }, true) as Tensor
+    const noted = { name, inputs, described: undefined, list, shape, further: new Map(), rectified: undefined }
+    return this.#note({ ...noted, dtype: 'float32' }, true).y as Tensor
   }
 
   #note(
-    { name, inputs, described, list, shape, dtype, scratch, rectified, affine, scaled }: PlannedOperation,
+    { name, inputs, described, list, shape, dtype, further: shapesOfMore, rectified, affine, scaled }: PlannedOperation,
     opaque: boolean,
-  ): AnyTensor {
+  ): Noted {
     const { owner } = this
-    const y = planned(shape, dtype)
     // Loops, not chains of lists: this runs once for each node of models that may have a hundred thousand.
     const read = new Map<string, Value | undefined>()
     const shapes = new Map<string, Shape>()
@@ -142,16 +167,28 @@ export class Trace implements Planner {
       read.set(key, tensor && this.valueOf(tensor))
       if (tensor) shapes.set(key, tensor.shape)
     }
-    const bytes = new Map<string, number>()
-    for (const [key, extents] of scratch) bytes.set(key, 4 * sizeOf(extents))
+    const further = shapesOfMore.size > 0 ? new Map<string, Value>() : none
     const out = undefined as unknown as Value
     const node: { -readonly [key in keyof Node]: Node[key] } =
       // prettier-ignore
-      { name, inputs: read, described, shapes, list, shape, dtype, scratch: bytes, rectified, affine, scaled, owner, opaque, out }
-    node.out = { size: y.size, dtype, node, input: undefined, constant: undefined }
+      { name, inputs: read, described, shapes, list, shape, further, rectified, affine, scaled, owner, opaque, out }
     this.nodes.push(node)
-    this.#values.set(y.storage, node.out)
-    return y
+    const y = planned(shape, dtype)
+    node.out = this.#result(node, y)
+    const more: Record<string, Tensor> = {}
+    for (const [key, extents] of shapesOfMore) {
+      const result = planned(extents, 'float32')
+      more[key] = result
+      ;(further as Map<string, Value>).set(key, this.#result(node, result))
+    }
+    return { y, further: more }
+  }
+
+  /** The value of a tensor that a node computes. */
+  #result(node: Node, { shape, size, dtype, storage }: AnyTensor): Value {
+    const value = { shape, size, dtype, node, input: undefined, constant: undefined }
+    this.#values.set(storage, value)
+    return value
   }
 
   read({ dtype, storage }: AnyTensor): void {

@@ -43,7 +43,11 @@ function overChannels(type: string, input: Shape): number[] {
   return [...input]
 }
 
-/** max(x, 0). */
+/**
+ * max(x, 0).
+ *
+ *     new ReLU()
+ */
 export class ReLU extends Pointwise {
   readonly type = 'ReLU'
 
@@ -61,7 +65,11 @@ export class ReLU6 extends Pointwise {
   }
 }
 
-/** x, or negativeSlope · x below 0. */
+/**
+ * x, or negativeSlope · x below 0.
+ *
+ *     new LeakyReLU({ negativeSlope: 0.1 })
+ */
 export class LeakyReLU extends Pointwise<LeakyReluOptions> {
   static override readonly rules: OptionRules = leakyReluNames
   readonly type = 'LeakyReLU'
@@ -71,7 +79,11 @@ export class LeakyReLU extends Pointwise<LeakyReluOptions> {
   }
 }
 
-/** x, or alpha · (eˣ − 1) below 0. */
+/**
+ * x, or alpha · (eˣ − 1) below 0.
+ *
+ *     new ELU({ alpha: 1 })
+ */
 export class ELU extends Pointwise<EluOptions> {
   static override readonly rules: OptionRules = eluNames
   readonly type = 'ELU'
@@ -81,7 +93,11 @@ export class ELU extends Pointwise<EluOptions> {
   }
 }
 
-/** x·Φ(x). */
+/**
+ * x·Φ(x).
+ *
+ *     new GELU({ approximate: 'tanh' })
+ */
 export class GELU extends Pointwise<GeluOptions> {
   static override readonly rules: OptionRules = geluNames
   readonly type = 'GELU'
@@ -100,7 +116,11 @@ export class SiLU extends Pointwise {
   }
 }
 
-/** ln(1 + e^(beta·x)) / beta. */
+/**
+ * ln(1 + e^(beta·x)) / beta.
+ *
+ *     new Softplus({ beta: 2 })
+ */
 export class Softplus extends Pointwise<SoftplusOptions> {
   static override readonly rules: OptionRules = softplusNames
   readonly type = 'Softplus'
@@ -143,7 +163,11 @@ export interface SoftmaxOptions {
   readonly inLoss?: boolean
 }
 
-/** Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`. */
+/**
+ * Probabilities over the channels. Leave it out of a model trained by `crossEntropy`, or let it be `inLoss`.
+ *
+ *     new Softmax({ inLoss: true })
+ */
 export class Softmax extends Pointwise<SoftmaxOptions> {
   static override readonly rules: OptionRules = { inLoss: 'flag' } satisfies RulesOf<SoftmaxOptions>
   readonly type = 'Softmax'

@@ -19,8 +19,12 @@ import {
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { perDirection } from '../plan/window.js'
+<<<<<<< HEAD
 import { checkSwitch } from '../runtime/check.js'
 import { defined } from '../runtime/options.js'
+=======
+import { defined, pick } from '../runtime/options.js'
+>>>>>>> middle
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import {
@@ -56,7 +60,12 @@ export type ConvTranspose2dOptions = ConvTranspose1dOptions
 /** Options of `ConvTranspose3d`. */
 export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
+<<<<<<< HEAD
 const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, groupNames, { bias: 0 as const })
+=======
+const convNames = Object.assign({}, windowNames, groupNames)
+const convRules: OptionRules = Object.assign({}, kernelRules, convNames)
+>>>>>>> middle
 const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeNames)
 
 /** A layer with weights `weight` and `bias` over a kernel. */
@@ -74,6 +83,16 @@ abstract class Kernel<Options extends Conv1dOptions | ConvTranspose1dOptions> ex
 
   /** Extents of the weights. */
   protected abstract weightShape(input: Shape): number[]
+
+  /** What the operation is for x (N, C, …) and weights of these shapes. */
+  protected abstract infer(x: Shape, w: Shape): Conv
+
+  /** What the operation is for N inputs. @throws ShapeError where they do not fit */
+  protected describeInputs(input: Shape, N = 1): Conv {
+    expectMaps(this.type, this.directions, input)
+    expectChannels(this.type, this.options.inChannels, input)
+    return this.infer([N, ...input], this.weightShape(input))
+  }
 
   protected abstract transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor
 
@@ -103,6 +122,7 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   static override readonly rules: OptionRules = convRules
   override readonly fusesRelu = true
 
+<<<<<<< HEAD
   constructor(...given: [options: Conv1dOptions]) {
     super(...given)
     const { bias = true } = this.options
@@ -118,6 +138,10 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   #operation(): Omit<ConvOptions, 'bias'> {
     const { stride, padding, dilation, groups, flip, paddingMode, algorithm } = this.options
     return defined({ stride, padding, dilation, groups, flip, paddingMode, algorithm })
+=======
+  protected infer(x: Shape, w: Shape): Conv {
+    return describeConv(this.type, this.directions, x, w, pick(this.options, convNames))
+>>>>>>> middle
   }
 
   protected weightShape(input: Shape): number[] {
@@ -125,27 +149,31 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   }
 
   outputShape(input: Shape): number[] {
-    const { problem, yShape } = this.#describe(input)
+    const { problem, yShape } = this.describeInputs(input)
     checkPaddingMode(this.type, problem, this.options.paddingMode ?? 'zeros')
     return yShape.slice(1)
   }
 
   protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined, relu: boolean): Tensor {
     const convolve = [conv1d, conv2d, conv3d][this.directions - 1] as typeof conv2d
-    return convolve(x, w, defined({ ...this.#operation(), bias, activation: relu ? ('relu' as const) : undefined }))
+    return convolve(
+      x,
+      w,
+      defined({ ...pick(this.options, convNames), bias, activation: relu ? ('relu' as const) : undefined }),
+    )
   }
 
   override operations(input: Shape): number {
-    const { yShape, wShape } = this.#describe(input)
+    const { yShape, wShape } = this.describeInputs(input)
     return (sizeOf(wShape.slice(1)) + 1) * sizeOf(yShape)
   }
 
   override window(input: Shape): Window {
-    return windowOf(this.#describe(input))
+    return windowOf(this.describeInputs(input))
   }
 
   override convolution(N: number, input: Shape): LayerConvolution {
-    const conv = this.#describe(input, N)
+    const conv = this.describeInputs(input, N)
     // Padding with the input's own values is made before the convolution.
     const { problem, live, algorithm } = (this.options.paddingMode ?? 'zeros') === 'zeros' ? conv : withoutPadding(conv)
     return { problem: live?.problem ?? problem, algorithm, transposed: false }
@@ -156,19 +184,31 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   }
 }
 
-/** One-dimensional convolution: x (N, C, W), weights (K, C/groups, S). */
+/**
+ * One-dimensional convolution: x (N, C, W), weights (K, C/groups, S).
+ *
+ *     new Conv1d({ outChannels: 16, kernel: 5, padding: 'same' })
+ */
 export class Conv1d extends Convolution {
   readonly type = 'Conv1d'
   protected readonly directions = 1
 }
 
-/** Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S). */
+/**
+ * Two-dimensional convolution: x (N, C, H, W), weights (K, C/groups, R, S).
+ *
+ *     new Conv2d({ outChannels: 16, kernel: 3, stride: 2, padding: 1 })
+ */
 export class Conv2d extends Convolution {
   readonly type = 'Conv2d'
   protected readonly directions = 2
 }
 
-/** Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S). */
+/**
+ * Three-dimensional convolution: x (N, C, D, H, W), weights (K, C/groups, T, R, S).
+ *
+ *     new Conv3d({ outChannels: 4, kernel: 3 })
+ */
 export class Conv3d extends Convolution {
   readonly type = 'Conv3d'
   protected readonly directions = 3
@@ -178,24 +218,8 @@ export class Conv3d extends Convolution {
 abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   static override readonly rules: OptionRules = transposeRules
 
-  #describe(input: Shape, N = 1): Conv {
-    expectMaps(this.type, this.directions, input)
-    expectChannels(this.type, this.options.inChannels, input)
-    return describeTranspose(this.type, this.directions, [N, ...input], this.weightShape(input), this.#operation())
-  }
-
-  #operation(): Omit<ConvTransposeOptions, 'bias'> {
-    const { stride, padding, outputPadding, outputSize, dilation, groups, flip, algorithm } = this.options
-    return defined({
-      stride,
-      padding,
-      outputPadding,
-      outputSize,
-      dilation,
-      groups,
-      flip,
-      algorithm,
-    })
+  protected infer(x: Shape, w: Shape): Conv {
+    return describeTranspose(this.type, this.directions, x, w, pick(this.options, transposeNames))
   }
 
   protected weightShape(input: Shape): number[] {
@@ -204,23 +228,23 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
 
   outputShape(input: Shape): number[] {
     perDirection(this.options.outChannels / (this.options.groups ?? 1), 1, 1, `${this.type}: outChannels / groups`)
-    return this.#describe(input).xShape.slice(1)
+    return this.describeInputs(input).xShape.slice(1)
   }
 
   protected transform(x: Tensor, w: Tensor, bias: Tensor | undefined): Tensor {
     const convolve = [convTranspose1d, convTranspose2d, convTranspose3d][this.directions - 1] as typeof convTranspose2d
-    return convolve(x, w, defined({ ...this.#operation(), bias }))
+    return convolve(x, w, defined({ ...pick(this.options, transposeNames), bias }))
   }
 
   /** Multiply-adds of the convolution that it is the adjoint of, and one addition of the bias for each output. */
   override operations(input: Shape): number {
-    const { wShape, xShape, yShape } = this.#describe(input)
+    const { wShape, xShape, yShape } = this.describeInputs(input)
     return sizeOf(wShape.slice(1)) * sizeOf(yShape) + sizeOf(xShape.slice(1))
   }
 
   /** An output sees the inputs whose windows reach it: at most ⌈reach / stride⌉, at a stride of 1 / stride. */
   override window(input: Shape): Window {
-    const { reach, stride, lo } = windowOf(this.#describe(input))
+    const { reach, stride, lo } = windowOf(this.describeInputs(input))
     const step = (axis: number): number => stride[axis] as number
     return {
       reach: reach.map((extent, axis) => Math.ceil(extent / step(axis))),
@@ -230,7 +254,7 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   }
 
   override convolution(N: number, input: Shape): LayerConvolution {
-    const { problem, live, algorithm } = this.#describe(input, N)
+    const { problem, live, algorithm } = this.describeInputs(input, N)
     return { problem: live?.problem ?? problem, algorithm, transposed: true }
   }
 
@@ -239,19 +263,31 @@ abstract class Transposed extends Kernel<ConvTranspose1dOptions> {
   }
 }
 
-/** Transposed convolution: x (N, C, W), weights (C, K/groups, S). */
+/**
+ * Transposed convolution: x (N, C, W), weights (C, K/groups, S).
+ *
+ *     new ConvTranspose1d({ outChannels: 4, kernel: 2, stride: 2 })
+ */
 export class ConvTranspose1d extends Transposed {
   readonly type = 'ConvTranspose1d'
   protected readonly directions = 1
 }
 
-/** Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S). */
+/**
+ * Transposed convolution: x (N, C, H, W), weights (C, K/groups, R, S).
+ *
+ *     new ConvTranspose2d({ outChannels: 3, kernel: 4, stride: 2, padding: 1 })
+ */
 export class ConvTranspose2d extends Transposed {
   readonly type = 'ConvTranspose2d'
   protected readonly directions = 2
 }
 
-/** Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S). */
+/**
+ * Transposed convolution: x (N, C, D, H, W), weights (C, K/groups, T, R, S).
+ *
+ *     new ConvTranspose3d({ outChannels: 4, kernel: 2, stride: 2 })
+ */
 export class ConvTranspose3d extends Transposed {
   readonly type = 'ConvTranspose3d'
   protected readonly directions = 3

@@ -1,4 +1,4 @@
-/** Dropout. */
+/** Dropout as a layer: the operation of src/ops/dropout.ts in training, and nothing in use. */
 import { dropout } from '../ops/dropout.js'
 import type { Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -14,6 +14,8 @@ export interface DropoutLayerOptions {
 /**
  * In training, sets elements to zero with probability p and scales the others by 1 / (1 − p); in use it changes nothing.
  * The mask is a function of the seed, the step and the layer's place in the model.
+ *
+ *     new Dropout({ p: 0.2 })
  */
 export class Dropout extends LoweredLayer<DropoutLayerOptions> {
   static override readonly rules: OptionRules = { p: 'share' } satisfies RulesOf<DropoutLayerOptions>

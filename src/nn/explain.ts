@@ -66,6 +66,9 @@ export function explainLayer(
 /**
  * Which algorithm computes the passes of a layer for `batch` inputs of these extents, what the others would cost, and why
  * some cannot be. `toString()` is a table.
+ *
+ *     console.log(String(explain(new Conv2d({ outChannels: 64, kernel: 5 }), [32, 12, 12], { batch: 128 })))
+ *
  * @throws ShapeError when the input does not fit, or the layer is no convolution.
  */
 export function explain(layer: Layer, input: Shape, options: { readonly batch?: number } = {}): Explanation {
@@ -101,9 +104,9 @@ export class Explanation implements ExplanationData {
     const tables = this.layers.map(({ layer, name, input, passes }) => {
       const title = `${name === '' ? '' : `${visible(name)}: `}${layer} of ${showShape([this.batch, ...input])}`
       const rows = passes.flatMap(({ pass, candidates }) =>
-        candidates.map(({ algorithm, milliseconds, reason }, index) => [
+        candidates.map(({ algorithm, variant, milliseconds, reason }, index) => [
           index === 0 ? pass : '',
-          algorithm,
+          variant === 'rows' ? `${algorithm} by rows` : algorithm,
           milliseconds === null ? '–' : showTime(milliseconds),
           index === 0 ? 'chosen' : (reason ?? ''),
         ]),

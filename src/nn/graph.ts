@@ -106,6 +106,14 @@ interface Pass {
   program: PlannedProgram | null | undefined
 }
 
+/** What a model needs for inputs of certain shapes. */
+interface Needs {
+  /** Of everything, by name, without the batch. */
+  readonly shapes: Map<string, Shape>
+  /** Bytes of its weights. */
+  readonly weights: number
+}
+
 /** Whether a pass is made for inputs of these shapes and gives these outputs. */
 function isFor({ inputs, wanted: known }: Lowering, given: Values, wanted: readonly string[]): boolean {
   if (given.size !== inputs.size || wanted.length !== known.length) return false
@@ -126,6 +134,12 @@ const forwardNames = { training: 0, seed: 0, step: 0 } satisfies Names<ForwardOp
 /**
  * A model of named nodes, each with one layer, that may branch and join: inception modules, shared towers, several
  * outputs.
+ *
+ *     new Graph([
+ *       { name: 'a', layer: new Conv2d({ outChannels: 8, kernel: 3, padding: 1 }), inputs: 'input' },
+ *       { name: 'b', layer: new Conv2d({ outChannels: 8, kernel: 1 }), inputs: 'input' },
+ *       { name: 'sum', layer: new Add(), inputs: ['a', 'b'] },
+ *     ])
  */
 export class Graph {
   /** In an order in which each node comes after what it reads. */
@@ -144,8 +158,8 @@ export class Graph {
   readonly #seed: number
   readonly #keepPacked: boolean
   #built = false
-  /** Shapes for the model's own input, kept from the first `#check` until weights are made: layers keep their options. */
-  #checked: Map<string, Shape> | undefined
+  /** What the model's own input needs, kept from the first `#check` until weights are made: layers keep their options. */
+  #checked: Needs | undefined
   #training = false
   #disposed = false
   #steps = 0
@@ -159,10 +173,11 @@ export class Graph {
     for (const [option, value] of Object.entries({ inputs, auxiliary, blocks })) checkObject(value, `Graph: ${option}`)
     for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)
     const names = Object.keys(inputs)
-    this.#declared = nodes.map(({ inputs: read, ...node }, index) => ({
-      ...node,
-      inputs: typeof read === 'string' ? [read] : [...(read ?? [nodes[index - 1]?.name ?? (names[0] as string)])],
-    }))
+    this.#declared = nodes.map(({ name, layer, inputs: read, block }, index): GraphNode => {
+      const inputs =
+        typeof read === 'string' ? [read] : read ? [...read] : [nodes[index - 1]?.name ?? (names[0] as string)]
+      return block === undefined ? { name, layer, inputs } : { name, layer, inputs, block }
+    })
     this.outputs = [...(outputs ?? nodes.slice(-1).map(({ name }) => name))]
     this.auxiliary = { ...auxiliary }
     this.blocks = { ...blocks }
@@ -201,22 +216,26 @@ export class Graph {
   }
 
   /** Shapes of everything for the model's own input, and whether the weights fit: nothing is allocated. */
-  #check(inputs: Shapes): Map<string, Shape> {
+  #check(inputs: Shapes): Needs {
     // Once its weights are made, by this model or by another that shares it, a layer refuses inputs of other shapes.
     const unmade = !this.#declared.some(({ layer }) => layer.built)
     if (this.#checked && unmade) return this.#checked
+    const needs = this.#needs(inputs)
+    assertFits(needs.weights, 'the weights of this model take', 'use fewer or narrower layers')
+    if (unmade) this.#checked = needs
+    return needs
+  }
+
+  #needs(inputs: Shapes): Needs {
     const shapes = inferShapes(inputs, this.nodes)
-    const bytes = weightBytes(shapes, this.nodes)
-    assertFits(bytes, 'the weights of this model take', 'use fewer or narrower layers')
-    if (unmade) this.#checked = shapes
-    return shapes
+    return { shapes, weights: weightBytes(shapes, this.nodes) }
   }
 
   /** Output shape of every node, in the order of `nodes`, for one input. @throws ShapeError that names the layer. */
   shapes(input?: Shape | Readonly<Record<string, Shape>>): number[][] {
     checkCount('shapes', 1, arguments)
     const inputs = this.#resolve(input, 'shapes')
-    const shapes = input ? inferShapes(inputs, this.nodes) : this.#check(inputs)
+    const shapes = input ? inferShapes(inputs, this.nodes) : this.#check(inputs).shapes
     return this.nodes.map(({ name }) => [...(shapes.get(name) as Shape)])
   }
 
@@ -265,7 +284,7 @@ export class Graph {
         'model: the input is not known yet; give it by the input option, or by a first forward pass',
       )
     }
-    const shapes = this.#check(this.#known)
+    const { shapes } = this.#check(this.#known)
     let stream = 0
     const source = (): { seed: number; stream: number } => ({ seed: this.#seed, stream: stream++ })
     const missing = this.layers.filter((layer) => !layer.built)
@@ -284,21 +303,26 @@ export class Graph {
     for (const layer of this.layers) for (const { storage } of layer.tensors().values()) storage.keepsDerived = false
   }
 
+  /** Whether shapes are those of the model's own inputs. */
+  #isOwn(inputs: Shapes): boolean {
+    for (const [name, shape] of inputs) if (!sameShape(this.#inputs.get(name) ?? [], shape)) return false
+    return true
+  }
+
   /** The pass for these tensors, checked once for each change of shapes. */
   #prepare(given: ReadonlyMap<string, Tensor>, wanted: readonly string[]): Pass {
     if (this.#pass && isFor(this.#pass.lowering, given, wanted)) return this.#pass
     const full = new Map([...given].map(([name, { shape }]) => [name, shape]))
     const { batch, shapes: inputs } = splitBatch(full)
-    const shapes = inferShapes(inputs, this.nodes)
+    const { shapes, weights: bytes } = this.#isOwn(inputs) ? this.#check(inputs) : this.#needs(inputs)
     const steps = planSteps(this.nodes, wanted)
     const lowering = { steps, inputs: full, shapes, wanted: [...wanted] }
     let plan = lower(lowering)
     try {
-      const weights = weightBytes(shapes, this.nodes)
-      const peak = weights + (plan ? measurePlan(plan).single : 0)
+      const peak = bytes + (plan ? measurePlan(plan).single : 0)
       assertFits(peak, `a forward pass of ${batch} takes`, 'use a smaller batch or input')
       // A plan that was made before the weights has none.
-      if (plan && !this.#built && weights > 0) {
+      if (plan && !this.#built && bytes > 0) {
         disposePlan(plan)
         plan = undefined
       }
@@ -584,7 +608,7 @@ export class Graph {
   /** Takes the weights from decoded tensors, checked as `load` does. */
   assign(tensors: ReadonlyMap<string, DecodedTensor>, name: string): void {
     this.#live()
-    const shapes = this.#check(this.#resolve(undefined, 'load'))
+    const { shapes } = this.#check(this.#resolve(undefined, 'load'))
     const needed = new Map<string, Shape>()
     const owners = this.#owners()
     for (const [layer, node] of owners) {

@@ -2,6 +2,7 @@
  * Seeded initializers. fanIn and fanOut are the products of a weight's extents that feed one output and are fed by
  * one input: for w (K, C, R, S), C·R·S and K·R·S.
  */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -66,14 +67,12 @@ export function checkInitializer(
   for (const option of numbers) {
     const value = options[option]
     if (value !== undefined && !Number.isFinite(value)) {
-      throw new ArgumentError(
-        `${what}: ${option} of initializer ${options.name} must be a number, given ${inWords(value)}`,
-      )
+      throw wrongKind(`${what}: ${option} of initializer ${options.name}`, 'a number', value)
     }
   }
   const { distribution = 'normal' } = options
   if (distribution !== 'normal' && distribution !== 'uniform') {
-    throw new ArgumentError(`${what}: distribution must be 'normal' or 'uniform', given ${inWords(distribution)}`)
+    throw wrongKind(`${what}: distribution`, "'normal' or 'uniform'", distribution)
   }
   return options
 }
@@ -139,6 +138,10 @@ function orthogonal(shape: Shape, gain: number, source: Source): Tensor {
 /**
  * A new tensor filled by an initializer. he: variance 2/fanIn (He et al. 2015); glorot: 2/(fanIn + fanOut) (Glorot &
  * Bengio 2010); lecun: 1/fanIn (LeCun et al. 1998).
+ *
+ *     initialize([16, 3, 3, 3], 'he', { seed: 0, stream: 4 })
+ *     initialize([100, 100], { name: 'orthogonal', gain: 2 }, { seed: 0, stream: 5 })
+ *
  * @throws ShapeError for an unknown name, or options that are no numbers.
  */
 export function initialize(shape: Shape, initializer: Initializer, source: Source): Tensor {

@@ -1,4 +1,4 @@
-/** Fully connected layers. */
+/** Fully connected layers, for features (C) or for the channels at each place of a map (C, H, W). */
 import { conv2d } from '../ops/conv.js'
 import { linear } from '../ops/linear.js'
 import { type ConvProblem } from '../plan/conv.js'
@@ -40,7 +40,11 @@ export function placeProblem(N: number, input: Shape, units: number): ConvProble
   return { ...windows, N, C, K: units, groups: 1, flip: false }
 }
 
-/** Fully connected layer with weights (out, in): y = x · wᵀ + bias. */
+/**
+ * Fully connected layer with weights (out, in): y = x · wᵀ + bias.
+ *
+ *     new Linear({ outFeatures: 10 })
+ */
 export class Linear extends LoweredLayer<LinearOptions> {
   static override readonly rules: OptionRules = {
     outFeatures: 'count',

@@ -1,4 +1,5 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
+<<<<<<< HEAD
 import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
 import {
   describeLocal,
@@ -16,9 +17,14 @@ import {
   separableNames,
   type SeparableOptions,
 } from '../ops/separable.js'
+=======
+import { checkPaddingMode, describeConv, windowNames, type Conv } from '../ops/conv.js'
+import { describeLocal, localNames, locallyConnected2d, tiledConv2d } from '../ops/local.js'
+import { checkTable, connectedConv2d } from '../ops/separable.js'
+>>>>>>> middle
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ArgumentError } from '../runtime/errors.js'
-import { defined } from '../runtime/options.js'
+import { pick } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { Conv2dOptions } from './conv.js'
@@ -83,12 +89,15 @@ abstract class Local<Options extends LocallyConnected1dOptions> extends LoweredL
     expectMaps(this.type, this.directions, input)
     expectChannels(this.type, this.options.inChannels, input)
     const [C, ...plane] = input as [number, ...number[]]
-    return describeLocal(this.type, this.variant, plane, this.shapes(input).weight, this.operation(), 1, C)
-  }
-
-  protected operation(): LocalOptions {
-    const { stride, padding } = this.options
-    return defined({ stride, padding })
+    return describeLocal(
+      this.type,
+      this.variant,
+      plane,
+      this.shapes(input).weight,
+      pick(this.options, localNames),
+      1,
+      C,
+    )
   }
 
   outputShape(input: Shape): number[] {
@@ -111,7 +120,7 @@ abstract class Local<Options extends LocallyConnected1dOptions> extends LoweredL
       this.variant === 'tiled' ? [tiledConv1d, tiledConv2d] : [locallyConnected1d, locallyConnected2d]
     const convolve = this.directions === 1 ? line : plane
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
-    return convolve(x, this.weight('weight'), { ...this.operation(), ...bias })
+    return convolve(x, this.weight('weight'), { ...pick(this.options, localNames), ...bias })
   }
 
   override operations(input: Shape): number {
@@ -124,7 +133,17 @@ abstract class Local<Options extends LocallyConnected1dOptions> extends LoweredL
   }
 }
 
+<<<<<<< HEAD
 abstract class LocallyConnected extends Local<LocallyConnected1dOptions> {
+=======
+/**
+ * A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q).
+ *
+ *     new LocallyConnected2d({ outChannels: 8, kernel: 3 })
+ */
+export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
+  readonly type = 'LocallyConnected2d'
+>>>>>>> middle
   protected readonly variant = 'locallyConnected'
 
   protected shapes(input: Shape): { weight: number[]; bias: number[] } {
@@ -143,6 +162,7 @@ abstract class LocallyConnected extends Local<LocallyConnected1dOptions> {
   }
 }
 
+<<<<<<< HEAD
 /** A kernel for each place of (C, W): equation (9.9). Weights (K, Q, C, S), bias (K, Q). */
 export class LocallyConnected1d extends LocallyConnected {
   static override readonly directions = 1
@@ -155,6 +175,14 @@ export class LocallyConnected2d extends LocallyConnected {
 }
 
 abstract class Tiled extends Local<TiledConv1dOptions> {
+=======
+/**
+ * Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U).
+ *
+ *     new TiledConv2d({ outChannels: 8, kernel: 3, tiles: 2 })
+ */
+export class TiledConv2d extends Local<TiledConv2dOptions> {
+>>>>>>> middle
   static override readonly rules: OptionRules = tiledRules
   protected readonly variant = 'tiled'
 
@@ -291,6 +319,8 @@ export interface ConnectedConv2dOptions
 /**
  * Convolution in which an output map sees some of the input maps, as LeNet-5's C3. The weights (K, C, R, S) of missing
  * connections stay zero and are not counted.
+ *
+ *     new ConnectedConv2d({ kernel: 5, table: [[true, true, false], [false, true, true]] })
  */
 export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
   static override readonly rules: OptionRules = connectedRules
@@ -309,16 +339,11 @@ export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
     return [this.options.table.length, input[0] as number, ...kernel]
   }
 
-  #operation(): Omit<ConvOptions, 'groups' | 'bias'> {
-    const { stride, padding, dilation, flip, paddingMode, algorithm } = this.options
-    return defined({ stride, padding, dilation, flip, paddingMode, algorithm })
-  }
-
   #describe(input: Shape, N = 1): Conv {
     expectMaps(this.type, 2, input)
     expectChannels(this.type, this.options.inChannels, input)
     checkTable(this.#weightShape(input), this.options.table)
-    const conv = describeConv(this.type, 2, [N, ...input], this.#weightShape(input), this.#operation())
+    const conv = describeConv(this.type, 2, [N, ...input], this.#weightShape(input), pick(this.options, windowNames))
     checkPaddingMode(this.type, conv.problem, this.options.paddingMode ?? 'zeros')
     return conv
   }
@@ -348,7 +373,10 @@ export class ConnectedConv2d extends LoweredLayer<ConnectedConv2dOptions> {
 
   protected lower(x: Tensor): Tensor {
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
-    return connectedConv2d(x, this.weight('weight'), this.options.table, { ...this.#operation(), ...bias })
+    return connectedConv2d(x, this.weight('weight'), this.options.table, {
+      ...pick(this.options, windowNames),
+      ...bias,
+    })
   }
 
   override operations(input: Shape): number {

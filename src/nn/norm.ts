@@ -1,4 +1,4 @@
-/** Normalization layers. */
+/** Normalization layers: of each element by its neighbouring channels, and of each channel by its batch. */
 import {
   batchNorm,
   describeLocalResponse,
@@ -16,7 +16,11 @@ import { scope, type Tensor } from '../tensor/tensor.js'
 import { expectMaps, LoweredLayer, type ForwardContext, type OptionRules, type WeightSpec } from './layer.js'
 import type { RulesOf } from './options.js'
 
-/** Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.) */
+/**
+ * Each value divided by a power of its neighbouring channels' squares. (Krizhevsky et al., 2012, section 3.3.)
+ *
+ *     new LocalResponseNorm({ size: 5, alpha: 1e-4, beta: 0.75, k: 2, normalize: 'none' })
+ */
 export class LocalResponseNorm extends LoweredLayer<LocalResponseNormOptions> {
   static override readonly rules: OptionRules = localResponseNames
   readonly type = 'LocalResponseNorm'

@@ -1,8 +1,8 @@
 /** What the options of layers must be: they come from programs, and from strangers' files. */
 import { perDirection, type PerDirection } from '../plan/window.js'
-import { ArgumentError, ShapeError } from '../runtime/errors.js'
+import { wrongKind } from '../runtime/check.js'
+import { ShapeError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
-import { inWords } from '../runtime/text.js'
 import { checkInitializer, type Initializer } from './initialize.js'
 
 /** What an option may be that is a number: how it is said, and whether it is so. */
@@ -34,8 +34,7 @@ export function checkOptions(type: string, options: unknown, rules: OptionRules 
   for (const [option, rule] of Object.entries(rules)) {
     const value = (options as Record<string, unknown>)[option]
     if (value === undefined || rule === 0) continue
-    const wrong = (must: string): ShapeError =>
-      new ArgumentError(`${type}: ${option} must be ${must}, given ${inWords(value)}`)
+    const wrong = (must: string): ShapeError => wrongKind(`${type}: ${option}`, must, value)
     if (rule === 'initializer') checkInitializer(value, `${type}: ${option}`)
     else if (rule === 'flag') {
       if (typeof value !== 'boolean') throw wrong('true or false')
@@ -73,6 +72,7 @@ export const mapRules = {
   weightInit: 'initializer',
   biasInit: 'initializer',
 } as const satisfies RulesOf<Omit<KernelOptions, 'outChannels'>>
+/** The rules of the options that every layer with a kernel has. */
 export const kernelRules: OptionRules = Object.assign({ outChannels: 'count' as const }, mapRules)
 
 /** Options of every model. */

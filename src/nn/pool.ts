@@ -99,7 +99,16 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
   }
 }
 
+<<<<<<< HEAD
 abstract class MaxPool extends Sliding<MaxPoolOptions> {
+=======
+/**
+ * The largest value of each window.
+ *
+ *     new MaxPool2d({ kernel: 3, stride: 2 })
+ */
+export class MaxPool2d extends Sliding<MaxPool2dOptions> {
+>>>>>>> middle
   static override readonly rules: OptionRules = maxRules
   protected readonly verb = 'pool'
 
@@ -108,6 +117,7 @@ abstract class MaxPool extends Sliding<MaxPoolOptions> {
   }
 }
 
+<<<<<<< HEAD
 /** The largest value of each window of (C, W). */
 export class MaxPool1d extends MaxPool {
   static override readonly directions = 1
@@ -126,6 +136,14 @@ export class MaxPool3d extends MaxPool {
 }
 
 abstract class AvgPool extends Sliding<AvgPoolOptions> {
+=======
+/**
+ * The mean of each window.
+ *
+ *     new AvgPool2d({ kernel: 2 })
+ */
+export class AvgPool2d extends Sliding<AvgPool2dOptions> {
+>>>>>>> middle
   static override readonly rules: OptionRules = avgRules
   protected readonly verb = 'avg'
 
@@ -134,6 +152,7 @@ abstract class AvgPool extends Sliding<AvgPoolOptions> {
   }
 }
 
+<<<<<<< HEAD
 /** The mean of each window of (C, W). */
 export class AvgPool1d extends AvgPool {
   static override readonly directions = 1
@@ -152,6 +171,13 @@ export class AvgPool3d extends AvgPool {
 }
 
 /** The p-norm of each window. */
+=======
+/**
+ * The p-norm of each window.
+ *
+ *     new LPPool2d({ kernel: 2, p: 2 })
+ */
+>>>>>>> middle
 export class LPPool2d extends Sliding<LPPool2dOptions> {
   static override readonly rules: OptionRules = lpPoolNames
   readonly type = 'LPPool2d'
@@ -176,6 +202,8 @@ export interface Subsample2dOptions {
  * Trainable subsampling, as LeNet-5's S2 and S4: the mean of each window times one trained weight for each map, plus one
  * trained bias. (LeCun, Bottou, Bengio & Haffner, 1998: they add the elements of the window, which a weight as large as the
  * window, the default, does.)
+ *
+ *     new Subsample2d({ kernel: 2 })
  */
 export class Subsample2d extends Pooling<Subsample2dOptions> {
   static override readonly rules: OptionRules = {
@@ -255,7 +283,11 @@ abstract class Adaptive extends Pooling<AdaptivePool2dOptions> {
   }
 }
 
-/** Means over a grid of windows that covers the input. */
+/**
+ * Means over a grid of windows that covers the input.
+ *
+ *     new AdaptiveAvgPool2d({ outputSize: 7 })
+ */
 export class AdaptiveAvgPool2d extends Adaptive {
   readonly type = 'AdaptiveAvgPool2d'
   protected readonly verb = 'avg'
@@ -265,7 +297,11 @@ export class AdaptiveAvgPool2d extends Adaptive {
   }
 }
 
-/** Maxima over a grid of windows that covers the input: a fixed number of features from images of any size. */
+/**
+ * Maxima over a grid of windows that covers the input: a fixed number of features from images of any size.
+ *
+ *     new AdaptiveMaxPool2d({ outputSize: [2, 2] })
+ */
 export class AdaptiveMaxPool2d extends Adaptive {
   readonly type = 'AdaptiveMaxPool2d'
   protected readonly verb = 'pool'
@@ -323,7 +359,11 @@ export interface MaxoutOptions {
   readonly groupSize: number
 }
 
-/** Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …). */
+/**
+ * Maximum over groups of neighbouring channels: (C, …) -> (C / groupSize, …).
+ *
+ *     new Maxout({ groupSize: 2 })
+ */
 export class Maxout extends Pooling<MaxoutOptions> {
   static override readonly rules: OptionRules = { groupSize: 'count' } satisfies RulesOf<MaxoutOptions>
   readonly type = 'Maxout'

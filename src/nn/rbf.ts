@@ -119,6 +119,8 @@ export interface RbfLossOptions {
 /**
  * LeNet-5's loss of the answers y (N, classes) of an RBF layer: −y_D + ln(e^−j + Σ e^y_i), D the label and j `rubbish`;
  * equation 9 of the paper, with the sign of our answers. It is the cross-entropy with one more class, whose answer is −j.
+ *
+ *     rbfLoss(model.forward(x), [3, 1, 4])
  */
 export function rbfLoss(answers: Tensor, target: Labels | Distributions, options: RbfLossOptions = {}): Tensor {
   checkCount('rbfLoss', 3, arguments)

@@ -1,4 +1,4 @@
-/** Models from their JSON form. */
+/** Models from their JSON form, which may come from a stranger's file: every part of it is checked, and errors name the part. */
 import { FormatError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
 import { checkObject, wrongKind } from '../runtime/check.js'
 import { checkCount, checkKeys, unknownName, type Names } from '../runtime/options.js'
@@ -202,6 +202,9 @@ function isShallow(value: unknown): boolean {
 
 /**
  * A model from the JSON form that `toJSON` gives, with initial weights; `load` sets the trained ones.
+ *
+ *     const again = modelFromJSON(JSON.parse(JSON.stringify(model.toJSON())))
+ *     again.load(model.save())
  *
  * @param options `layers` are classes besides those of the package
  * @throws FormatError that names `name` and the part that does not fit.

@@ -10,6 +10,7 @@ import { neededFor, type GraphNode } from './wiring.js'
 /** Shapes of nodes and inputs by name, without the batch. */
 export type Shapes = ReadonlyMap<string, Shape>
 
+/** One node of a forward pass. */
 export interface Step {
   readonly node: GraphNode
   /** Its place among all nodes of the model. */
@@ -42,9 +43,8 @@ const MEMORY_LIMIT = 2 ** 32
 export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<string, Shape> {
   const shapes = new Map(inputs)
   for (const { name, layer, inputs: read } of nodes) {
-    const given = read.map((input) => shapes.get(input) as Shape)
     try {
-      const shape = layer.check(given)
+      const shape = layer.check(read.map((input) => shapes.get(input) as Shape))
       checkSize(shape, layer.type)
       shapes.set(name, shape)
     } catch (error) {
@@ -58,32 +58,42 @@ export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<st
 /** The nodes that the outputs need, with what can be freed after each. Inputs belong to the caller, outputs are kept. */
 export function planSteps(nodes: readonly GraphNode[], outputs: readonly string[]): Step[] {
   const kept = new Set(outputs)
-  const seen = new Set<string>()
   const places = new Map(nodes.map(({ name }, place) => [name, place]))
   const needed = neededFor(nodes, outputs)
   const rectifiers = rectifiersIn(needed, kept)
-  const rectified = new Set([...rectifiers].map(({ inputs }) => inputs[0]))
-  return needed
-    .reverse()
-    .map((node): Step => {
-      const last = [...new Set(node.inputs)].filter((name) => places.has(name) && !seen.has(name) && !kept.has(name))
-      for (const name of node.inputs) seen.add(name)
-      const relu = rectified.has(node.name) ? 'here' : rectifiers.has(node) ? 'done' : undefined
-      return { node, last, place: places.get(node.name) as number, relu }
-    })
-    .reverse()
+  const rectified = new Set<string | undefined>()
+  for (const { inputs } of rectifiers) rectified.add(inputs[0])
+  const seen = new Set<string>()
+  const steps = new Array<Step>(needed.length)
+  for (let index = needed.length - 1; index >= 0; index--) {
+    const node = needed[index] as GraphNode
+    const last: string[] = []
+    for (const name of node.inputs) {
+      if (seen.has(name)) continue
+      seen.add(name)
+      if (places.has(name) && !kept.has(name)) last.push(name)
+    }
+    const relu = rectified.has(node.name) ? 'here' : rectifiers.has(node) ? 'done' : undefined
+    steps[index] = { node, last, place: places.get(node.name) as number, relu }
+  }
+  return steps
 }
 
 /** The ReLU nodes that the layer before can do: it fuses relu, nothing else reads what it gives, and it is no output. */
 function rectifiersIn(nodes: readonly GraphNode[], kept: ReadonlySet<string>): Set<GraphNode> {
+  const found = new Set<GraphNode>()
+  const fusing = new Set<string>()
+  for (const { layer, name } of nodes) if (layer.fusesRelu) fusing.add(name)
+  if (fusing.size === 0) return found
   const readers = new Map<string, number>()
   for (const { inputs } of nodes) for (const name of inputs) readers.set(name, (readers.get(name) ?? 0) + 1)
-  const fusing = new Set(nodes.filter(({ layer }) => layer.fusesRelu).map(({ name }) => name))
-  return new Set(
-    nodes.filter(({ layer, inputs: [before = ''] }) => {
-      return layer.constructor === ReLU && fusing.has(before) && readers.get(before) === 1 && !kept.has(before)
-    }),
-  )
+  for (const node of nodes) {
+    const { layer, inputs } = node
+    const [before = ''] = inputs
+    if (layer.constructor === ReLU && fusing.has(before) && readers.get(before) === 1 && !kept.has(before))
+      found.add(node)
+  }
+  return found
 }
 
 /**

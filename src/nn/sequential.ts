@@ -1,7 +1,7 @@
-/** A chain of layers. */
+/** `Sequential`: a model whose layers are a chain. It is a graph in which each node reads the one before. */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys } from '../runtime/options.js'
-import { inWords } from '../runtime/text.js'
 import type { Shape } from '../tensor/shape.js'
 import { Graph, type ModelOptions } from './graph.js'
 import type { Layer, LayerConfig } from './layer.js'
@@ -23,12 +23,18 @@ export interface SequentialConfig {
   readonly layers: readonly (LayerConfig | { readonly shares: number })[]
 }
 
-/** A model whose layers are applied one after another; its nodes are numbered from 0. */
+/**
+ * A model whose layers are applied one after another; its nodes are numbered from 0.
+ *
+ *     const model = new Sequential([new Conv2d({ outChannels: 8, kernel: 3 }), new ReLU(), new Flatten(), new Linear({ outFeatures: 10 })], {
+ *       input: [1, 28, 28],
+ *     })
+ *     model.forward(x)                                     // (N, 1, 28, 28) -> (N, 10)
+ */
 export class Sequential extends Graph {
   constructor(layers: readonly Layer[], given: SequentialOptions = {}) {
     checkCount('Sequential', 2, arguments)
-    if (!Array.isArray(layers))
-      throw new ArgumentError(`Sequential: the layers must be a list, given ${inWords(layers)}`)
+    if (!Array.isArray(layers)) throw wrongKind('Sequential: the layers', 'a list', layers)
     checkKeys('Sequential', given, modelNames, { input: 0 })
     const { input, ...options } = given
     if (layers.length === 0) throw new ArgumentError('Sequential: a model needs at least one layer')

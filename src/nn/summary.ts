@@ -59,6 +59,7 @@ export interface SummaryData {
   readonly batch: number
 }
 
+/** What a summary is asked for, beside the nodes of the model and their shapes. */
 export interface SummaryOptions {
   readonly batch: number
   readonly outputs: readonly string[]

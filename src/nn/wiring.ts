@@ -1,4 +1,5 @@
 /** The structure of a graph: which node reads which, in an order in which each comes after what it reads. */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { Layer } from './layer.js'
@@ -107,12 +108,16 @@ export function sortNodes(nodes: readonly GraphNode[]): GraphNode[] {
   return sorted
 }
 
-/** The nodes that `wanted` need, in the order given. */
-export function neededFor(nodes: readonly GraphNode[], wanted: readonly string[]): GraphNode[] {
+/** The nodes that `wanted` need, in the order given: all of them where that is so. */
+export function neededFor(nodes: readonly GraphNode[], wanted: readonly string[]): readonly GraphNode[] {
   const needed = new Set(wanted)
-  for (const { name, inputs } of [...nodes].reverse())
+  let idle = 0
+  for (let place = nodes.length - 1; place >= 0; place--) {
+    const { name, inputs } = nodes[place] as GraphNode
     if (needed.has(name)) for (const input of inputs) needed.add(input)
-  return nodes.filter(({ name }) => needed.has(name))
+    else idle++
+  }
+  return idle === 0 ? nodes : nodes.filter(({ name }) => needed.has(name))
 }
 
 const isNames = (value: unknown): boolean =>
@@ -120,7 +125,7 @@ const isNames = (value: unknown): boolean =>
 
 /** Checks that nodes are nodes, and outputs names. @throws ShapeError that says which is none */
 export function checkNodes(nodes: unknown, outputs: unknown): void {
-  if (!Array.isArray(nodes)) throw new ArgumentError(`Graph: the nodes must be a list, given ${inWords(nodes)}`)
+  if (!Array.isArray(nodes)) throw wrongKind('Graph: the nodes', 'a list', nodes)
   for (const [index, node] of (nodes as unknown[]).entries()) {
     const { name, layer, inputs } = (typeof node === 'object' && node !== null ? node : {}) as Record<string, unknown>
     if (typeof name !== 'string' || !(layer instanceof Layer)) {
@@ -129,13 +134,11 @@ export function checkNodes(nodes: unknown, outputs: unknown): void {
       )
     }
     if (inputs !== undefined && typeof inputs !== 'string' && !isNames(inputs)) {
-      throw new ArgumentError(
-        `Graph: the inputs of node '${name}' must be a name or a list of names, given ${inWords(inputs)}`,
-      )
+      throw wrongKind(`Graph: the inputs of node '${name}'`, 'a name or a list of names', inputs)
     }
   }
   if (outputs !== undefined && !isNames(outputs)) {
-    throw new ArgumentError(`Graph: the outputs must be a list of names of nodes, given ${inWords(outputs)}`)
+    throw wrongKind('Graph: the outputs', 'a list of names of nodes', outputs)
   }
 }
 
@@ -171,23 +174,24 @@ export function checkWiring(
       }
     }
   }
-  const own = new Set(nodes.map(({ name }) => name))
   for (const output of outputs) {
-    if (!own.has(output)) {
+    if (!names.has(output) || inputs.includes(output)) {
       throw new ArgumentError(
         `Graph: there is no node '${output}' to be an output; nodes are ${quoted(nodes.map(({ name }) => name))}`,
       )
     }
   }
   const sorted = sortNodes(nodes)
-  const needed = new Set(neededFor(sorted, outputs))
-  const idle = nodes.find((node) => !needed.has(node))
-  if (idle) {
+  const needed = neededFor(sorted, outputs)
+  if (needed.length < nodes.length) {
+    const found = new Set(needed)
+    const idle = nodes.find((node) => !found.has(node)) as GraphNode
     throw new ArgumentError(
       `Graph: node '${idle.name}', ${idle.layer.describe()}, leads to no output; let another node read it, or make it an output`,
     )
   }
-  const read = new Set(nodes.flatMap(({ inputs }) => inputs))
+  const read = new Set<string>()
+  for (const { inputs: own } of nodes) for (const input of own) read.add(input)
   const unread = inputs.find((input) => !read.has(input))
   if (unread !== undefined)
     throw new ArgumentError(`Graph: no node reads the input '${unread}'; connect it or leave it out`)

@@ -3,9 +3,7 @@
  * the input, often a large sum that nothing else needs, is freed early. Each function that is exported here is an
  * operation of the library, and an option `activation` of convolutions.
  */
-import { ArgumentError } from '../runtime/errors.js'
-import { checkNumber } from '../runtime/check.js'
-import { inWords } from '../runtime/text.js'
+import { checkNumber, wrongKind } from '../runtime/check.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity } from '../runtime/options.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -24,7 +22,11 @@ import { plainUnary, rectifySlope, slope, unary } from './pointwise.js'
 
 export type { EluOptions, GeluOptions, LeakyReluOptions, SoftplusOptions } from './activationOptions.js'
 
-/** max(0, x); NaN stays NaN. The gradient is 0 at 0. */
+/**
+ * max(0, x); NaN stays NaN. The gradient is 0 at 0.
+ *
+ *     relu(tensor([-1, 0, 2]))                             // Tensor (3) float32 [0, 0, 2]
+ */
 export const relu = plainUnary('relu', {
   forward: (list, y, x, size) => list.call('relu_fwd', size, LIGHT, y, x),
   keeps: 'y',
@@ -45,7 +47,13 @@ const leakSlope = slope<number>('leakyReluGradient', {
   forward: (list, dx, dy, y, size, value) => list.call('leakyRelu_dx', size, LIGHT, dx, dy, y, value),
 })
 
-/** x, or negativeSlope · x below 0. @throws ShapeError when the slope is negative. */
+/**
+ * x, or negativeSlope · x below 0.
+ *
+ *     leakyRelu(tensor([-1, 2]), { negativeSlope: 0.1 })   // Tensor (2) float32 [-0.1, 2]
+ *
+ * @throws ShapeError when the slope is negative.
+ */
 export const leakyRelu = withArity('leakyRelu', 2, (x: Tensor, options: LeakyReluOptions = {}): Tensor => {
   checkKeys('leakyRelu', options, leakyReluNames)
   return leak(x, options.negativeSlope ?? 0.01)
@@ -64,7 +72,13 @@ const exponentialSlope = slope<number>('eluGradient', {
   second: (ddx, dy, y) => rectifySlope(mul(ddx, dy), neg(y)),
 })
 
-/** x, or alpha · (eˣ − 1) below 0. @throws ShapeError when alpha is negative. */
+/**
+ * x, or alpha · (eˣ − 1) below 0.
+ *
+ *     elu(x, { alpha: 1 })
+ *
+ * @throws ShapeError when alpha is negative.
+ */
 export const elu = withArity('elu', 2, (x: Tensor, options: EluOptions = {}): Tensor => {
   checkKeys('elu', options, eluNames)
   return exponentialUnit(x, options.alpha ?? 1)
@@ -114,7 +128,7 @@ export const scaledTanh = hyperbolic('scaledTanh', { amplitude: 1.7159, slope: 2
 const smoothRelu = unary<number>('softplus', {
   check: (beta) => {
     if (typeof beta !== 'number' || !(beta > 0 && beta < Infinity)) {
-      throw new ArgumentError(`softplus: beta must be a finite number above 0, given ${inWords(beta)}`)
+      throw wrongKind('softplus: beta', 'a finite number above 0', beta)
     }
   },
   forward: (list, y, x, size, beta) => list.call('softplus_fwd', size, HEAVY, y, x, beta),
@@ -122,7 +136,13 @@ const smoothRelu = unary<number>('softplus', {
   gradient: (dy, x, beta) => mul(dy, sigmoid(beta === 1 ? x : mul(x, beta))),
 })
 
-/** ln(1 + e^(beta·x)) / beta, without overflow. @throws ShapeError when beta is not above 0. */
+/**
+ * ln(1 + e^(beta·x)) / beta, without overflow.
+ *
+ *     softplus(x, { beta: 2 })
+ *
+ * @throws ShapeError when beta is not above 0.
+ */
 export const softplus = withArity('softplus', 2, (x: Tensor, options: SoftplusOptions = {}): Tensor => {
   checkKeys('softplus', options, softplusNames)
   return smoothRelu(x, options.beta ?? 1)
@@ -169,6 +189,9 @@ const cubicSlope = slope<void>('geluGradient', {
 /**
  * x·Φ(x), Φ the normal distribution function, or its approximation by tanh; −0 at −∞.
  * Hendrycks & Gimpel, "Gaussian error linear units", 2016.
+ *
+ *     gelu(x, { approximate: 'tanh' })
+ *
  * @throws ShapeError when `approximate` is neither 'none' nor 'tanh'.
  */
 export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}): Tensor => {
@@ -176,7 +199,7 @@ export const gelu = withArity('gelu', 2, (x: Tensor, options: GeluOptions = {}):
   const { approximate = 'none' } = options
   if (approximate === 'none') return normalUnit(x)
   if (approximate === 'tanh') return cubicUnit(x, approximate)
-  throw new ArgumentError(`gelu: approximate must be 'none' or 'tanh', given ${inWords(approximate)}`)
+  throw wrongKind('gelu: approximate', "'none' or 'tanh'", approximate)
 })
 
 /** x·σ(x), also called swish; −0 at −∞. */

@@ -7,6 +7,7 @@ export interface LeakyReluOptions {
   readonly negativeSlope?: number | undefined
 }
 
+/** The options of `leakyRelu`, each with what it must be. */
 export const leakyReluNames = { negativeSlope: 'from 0' } as const satisfies Names<LeakyReluOptions>
 
 /** Options of `elu`. */
@@ -15,6 +16,7 @@ export interface EluOptions {
   readonly alpha?: number | undefined
 }
 
+/** The options of `elu`, each with what it must be. */
 export const eluNames = { alpha: 'from 0' } as const satisfies Names<EluOptions>
 
 /** Options of `softplus`. */
@@ -23,6 +25,7 @@ export interface SoftplusOptions {
   readonly beta?: number | undefined
 }
 
+/** The options of `softplus`, each with what it must be. */
 export const softplusNames = { beta: 'positive' } as const satisfies Names<SoftplusOptions>
 
 /** Options of `gelu`. */
@@ -31,4 +34,5 @@ export interface GeluOptions {
   readonly approximate?: 'none' | 'tanh' | undefined
 }
 
+/** The options of `gelu`, each with what it must be. */
 export const geluNames = { approximate: ['none', 'tanh'] } as const satisfies Names<GeluOptions>

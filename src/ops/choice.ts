@@ -29,9 +29,13 @@ export const lessOrEqual = compared('lessOrEqual', (a, b) => a <= b)
 const logical = (name: string, of: (a: number, b: number) => number): ((a: AnyTensor, b: AnyTensor) => AnyTensor) =>
   pointwiseRoutine(name, 2, { types: ['bool'], compute: () => (a: number, b: number) => of(a, b) })
 
+/** Whether both of two bools are true; shapes broadcast as in NumPy. */
 export const logicalAnd = logical('and', (a, b) => a & b)
+/** Whether one of two bools is true; shapes broadcast. */
 export const logicalOr = logical('or', (a, b) => a | b)
+/** Whether exactly one of two bools is true; shapes broadcast. */
 export const logicalXor = logical('xor', (a, b) => a ^ b)
+/** Whether a bool is false. */
 export const logicalNot = pointwiseRoutine('not', 1, { types: ['bool'], compute: () => (a: number) => 1 - a })
 
 /** dy where `mask`, summed to a shape that it was repeated from. */
@@ -71,7 +75,9 @@ const outermost = (
     },
   })
 }
+/** The larger of a and b, element by element; shapes broadcast, and NaN stays NaN. */
 export const maximum = outermost('maximum', (a, b) => a >= b)
+/** The smaller of a and b, element by element; shapes broadcast, and NaN stays NaN. */
 export const minimum = outermost('minimum', (a, b) => a <= b)
 
 const whole: readonly DType[] = ['int32', 'int64', 'uint8', 'int8']
@@ -84,16 +90,19 @@ const wholeArithmetic = (
 ): ((a: AnyTensor, b: AnyTensor) => AnyTensor) =>
   pointwiseRoutine(name, 2, { types: whole, compute: (dtype) => (dtype === 'int64' ? large : small) })
 
+/** a + b of whole numbers. */
 export const addWhole = wholeArithmetic(
   'add',
   (a, b) => a + b,
   (a, b) => a + b,
 )
+/** a − b of whole numbers. */
 export const subWhole = wholeArithmetic(
   'sub',
   (a, b) => a - b,
   (a, b) => a - b,
 )
+/** a · b of whole numbers. */
 export const mulWhole = wholeArithmetic('mul', Math.imul, (a, b) => a * b)
 /** Towards 0; by 0 it is 0, for which no hardware and no standard has an answer. */
 export const divWhole = wholeArithmetic(
@@ -112,10 +121,12 @@ export const fmod = pointwiseRoutine('fmod', 2, {
   compute: (dtype) =>
     dtype === 'int64' ? (a: bigint, b: bigint) => (b === 0n ? 0n : a % b) : (a: number, b: number) => a % b,
 })
+/** −x of whole numbers. */
 export const negWhole = pointwiseRoutine('neg', 1, {
   types: whole,
   compute: (dtype) => (dtype === 'int64' ? (a: bigint) => -a : (a: number) => -a),
 })
+/** |x| of whole numbers. */
 export const absWhole = pointwiseRoutine('abs', 1, {
   types: whole,
   compute: (dtype) => (dtype === 'int64' ? (a: bigint) => (a < 0n ? -a : a) : (a: number) => Math.abs(a)),
@@ -128,7 +139,9 @@ const stepped = (name: string, of: (a: number) => number): ((x: AnyTensor) => An
     // Constant between its steps.
     gradient: (dy) => [mul(dy, 0)],
   })
+/** The largest whole number that is not above x. */
 export const floor = stepped('floor', Math.floor)
+/** The smallest whole number that is not below x. */
 export const ceil = stepped('ceil', Math.ceil)
 /** To the nearest whole number, of two the even one. */
 export const round = stepped('round', (a) => {
@@ -136,9 +149,11 @@ export const round = stepped('round', (a) => {
   const apart = a - down
   return apart < 0.5 || (apart === 0.5 && down % 2 === 0) ? down : down + 1
 })
+/** −1, 0 or 1, as x is below, at or above 0. */
 export const sign = pointwiseRoutine('sign', 1, {
   compute: (dtype) => (dtype === 'int64' ? (a: bigint) => (a > 0n ? 1n : a < 0n ? -1n : 0n) : Math.sign),
 })
+/** Whether x is NaN, as bools. */
 export const isNaNs = pointwiseRoutine('isNaN', 1, {
   types: ['float32'],
   dtype: 'bool',

@@ -9,12 +9,28 @@
  * differentiation. Shapes: x (N, C, …), w (K, C/groups, …), y (N, K, …).
  */
 import { defineOp, type GradientContext, type Op } from '../autodiff/op.js'
-import { isTransformed, planConv, type ConvAlgorithm, type ConvPass, type ConvProblem } from '../plan/conv.js'
+import {
+  isTransformed,
+  planConv,
+  type ConvAlgorithm,
+  type ConvPass,
+  type ConvProblem,
+  type Gathering,
+} from '../plan/conv.js'
 import { liveTapsOf, skipsPadding, type LiveTaps } from '../plan/reach.js'
 import { planBroadcast } from '../tensor/strided.js'
-import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import {
+  mapExtents,
+  MOST,
+  outputExtents,
+  perDirection,
+  resolvePadding,
+  type Padding,
+  type PerDirection,
+} from '../plan/window.js'
 import { CallList, type Look, type Place } from '../runtime/calls.js'
 import { quiet } from '../runtime/core.js'
+import { checkSwitch, wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
@@ -71,7 +87,9 @@ export const windowNames = {
   paddingMode: paddingModes,
   algorithm: 0,
 } as const satisfies Names<Omit<ConvOptions, 'groups' | 'bias' | 'activation'>>
+/** The option of groups, with what it must be. */
 export const groupNames = { groups: 'count' } as const satisfies Names<Pick<ConvOptions, 'groups'>>
+/** Options of what comes after the convolution itself. */
 export const outputNames = { bias: 0, activation: 0 } as const satisfies Names<Pick<ConvOptions, 'bias' | 'activation'>>
 
 /** A validated convolution. */
@@ -86,10 +104,52 @@ export interface Conv {
   readonly algorithm: ConvAlgorithm | 'auto'
   /** Whether relu is part of it. */
   readonly relu?: boolean
+  /** How a matrix product gathers its patches; left out, as src/plan/gather.ts chooses. Only tests ask for one. */
+  readonly gathering?: Gathering
 }
 
 /** Options that are no tensors, of the window alone. */
 export type ConvSettings = Omit<ConvOptions, 'bias' | 'activation'>
+
+/** What a convolution and the adjoint of one check alike. */
+interface Checked {
+  readonly stride: number[]
+  readonly dilation: number[]
+  /** The extents of the kernel in letters. */
+  readonly taps: string
+}
+
+/**
+ * Checks the axes of x (N, C, …) and w, whose first two are told by `channels`, and the options of windows but for the padding.
+ * @throws ShapeError
+ */
+export function checkOperands(
+  name: string,
+  directions: number,
+  x: Shape,
+  w: Shape,
+  channels: string,
+  { stride = 1, dilation = 1, flip }: Pick<ConvOptions, 'stride' | 'dilation' | 'flip'>,
+): Checked {
+  mapExtents(name, directions, x)
+  const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
+  if (w.length !== directions + 2) {
+    throw new ShapeError(`${name}: w must be (${channels}, ${taps}), given ${showShape(w)}`)
+  }
+  checkSwitch(flip, `${name}: flip`)
+  return {
+    stride: perDirection(stride, directions, 1, `${name}: stride`),
+    dilation: perDirection(dilation, directions, 1, `${name}: dilation`),
+    taps,
+  }
+}
+
+/** @throws ShapeError unless groups divide the C input channels, and the K output channels where those are given */
+export function checkGroups(name: string, groups: number, C: number, K?: number): void {
+  if (Number.isInteger(groups) && groups >= 1 && C % groups === 0 && (K ?? 0) % groups === 0) return
+  const channels = K === undefined ? `${C} input` : `${C} input and the ${K} output`
+  throw new ShapeError(`${name}: groups must divide the ${channels} channels, given ${inWords(groups)}`)
+}
 
 /** Checks options and shapes of x, w and the bias, and derives the output's. */
 export function describeConv(
@@ -101,29 +161,15 @@ export function describeConv(
   bias?: Shape,
 ): Conv {
   const { groups = 1, flip = false, algorithm = 'auto' } = options
-  const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
-  const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
-  if (x.length !== directions + 2) {
-    throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
-  }
-  if (w.length !== directions + 2) {
-    throw new ShapeError(`${name}: w must be (K, C/groups, ${taps}), given ${showShape(w)}`)
-  }
+  const { stride, dilation, taps } = checkOperands(name, directions, x, w, 'K, C/groups', options)
   const [N, C, ...input] = x as [number, number, ...number[]]
   const [K, groupC, ...kernel] = w as [number, number, ...number[]]
-  if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0 || K % groups !== 0) {
-    throw new ShapeError(
-      `${name}: groups must divide the ${C} input and the ${K} output channels, given ${inWords(groups)}`,
-    )
-  }
+  checkGroups(name, groups, C, K)
   if (groupC !== C / groups) {
     throw new ShapeError(
       `${name}: x ${showShape(x)} has ${C} channels in ${groups} group${groups === 1 ? '' : 's'}, so w must be (K, ${C / groups}, ${taps}), given ${showShape(w)}`,
     )
   }
-  if (typeof flip !== 'boolean') throw new ArgumentError(`${name}: flip must be true or false, given ${inWords(flip)}`)
-  const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
-  const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { lo, hi } = resolvePadding(options.padding ?? 'valid', input, kernel, stride, dilation, name)
   const windows = { input, kernel, stride, dilation, lo, hi }
   const output = outputExtents(windows, name)
@@ -207,6 +253,7 @@ function listPass(list: CallList, conv: Conv, listing: Listing): void {
     bias: biasKind === 'none' ? 0 : list.operand('bias'),
     biasKind,
     relu: fused,
+    variant: algorithm === 'gemm' && pass === 'fwd' ? conv.gathering : undefined,
     checked: conv.algorithm === 'auto',
   }
   if (pass === 'dw') listFilters(algorithm, given)
@@ -338,8 +385,8 @@ function defineConv(name: string, directions: number, relu: 'none' | 'fused'): O
   })
 }
 
-/** The convolution of a gradient. */
-const convolve = defineConv('conv', 0, 'none')
+/** The convolution of a gradient, and any that was described before. */
+export const convolve = defineConv('conv', 0, 'none')
 
 /** h: the input whose windows dy (N, K, …) weighs by w. Its derivatives are the convolution and g. */
 export const inputGradient: Op<{ dy: Tensor; w: Tensor }, Conv> = defineOp('convInputGrad', {
@@ -409,7 +456,7 @@ const PADDED_SHARE = 16
 /** Checks that the input can give the padding asked for. @throws ShapeError that says how much it can give. */
 export function checkPaddingMode(name: string, problem: ConvProblem, mode: PaddingMode): void {
   if (!paddingModes.includes(mode)) {
-    throw new ArgumentError(`${name}: paddingMode must be ${paddingModes.join(', ')}, given ${inWords(mode)}`)
+    throw wrongKind(`${name}: paddingMode`, paddingModes.join(', '), mode)
   }
   if (mode === 'zeros') return
   const { N, C, K, lo, hi, input, output } = problem
@@ -462,9 +509,7 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
     checkKeys(name, given, convNames)
     const { bias, activation, paddingMode = 'zeros' } = given
     if (activation !== undefined && !(typeof activation === 'string' && Object.hasOwn(activations, activation))) {
-      throw new ArgumentError(
-        `${name}: activation must be one of ${Object.keys(activations).join(', ')}, given ${inWords(activation)}`,
-      )
+      throw wrongKind(`${name}: activation`, `one of ${Object.keys(activations).join(', ')}`, activation)
     }
     const operation = activation === 'relu' ? rectified : plain
     const rest = activation === 'relu' ? undefined : activation
@@ -482,18 +527,28 @@ export function convolution(directions: number): (x: Tensor, w: Tensor, options?
 
 /**
  * One-dimensional convolution: x (N, C, W), w (K, C/groups, S) -> (N, K, Q), equations (9.4) to (9.8).
+ *
+ *     conv1d(x, w, { padding: 'same' })                    // (8, 2, 100), (16, 2, 5) -> (8, 16, 100)
+ *
  * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
  */
 export const conv1d = convolution(1)
 
 /**
  * Two-dimensional convolution: x (N, C, H, W), w (K, C/groups, R, S) -> (N, K, P, Q), equations (9.4) to (9.8).
+ *
+ *     conv2d(x, w, { bias, stride: 2, padding: 1 })        // (8, 3, 32, 32), (16, 3, 3, 3) -> (8, 16, 16, 16)
+ *     conv2d(x, w, { groups: 3, algorithm: 'direct' })     // the definition, channel groups apart
+ *
  * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
  */
 export const conv2d = convolution(2)
 
 /**
  * Three-dimensional convolution: x (N, C, D, H, W), w (K, C/groups, T, R, S) -> (N, K, O, P, Q).
+ *
+ *     conv3d(x, w)                                         // (1, 1, 9, 9, 9), (4, 1, 3, 3, 3) -> (1, 4, 7, 7, 7)
+ *
  * @throws ShapeError when shapes or options do not fit, UnsupportedError when `algorithm` cannot do the shape.
  */
 export const conv3d = convolution(3)

@@ -4,13 +4,14 @@
  */
 import { vjp } from '../autodiff/vjp.js'
 import { perDirection } from '../plan/window.js'
-import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
+import { checkWhole } from '../runtime/check.js'
+import { ShapeError } from '../runtime/errors.js'
 import { needKeys, withArity } from '../runtime/options.js'
 import { zeros } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import {
+  checkGroups,
   convolution,
   describeConv,
   inputGradient,
@@ -40,6 +41,7 @@ function checkRank(name: string, argument: string, value: Tensor, directions: nu
     throw new ShapeError(`${name}: ${argument} must be ${letters}, given ${showShape(shape)}`)
 }
 
+/** Options of `conv1dWeightGrad`, `conv2dWeightGrad` and `conv3dWeightGrad`. */
 export interface WeightGradOptions extends ConvGradientOptions {
   /** Extents of the kernel. */
   readonly kernel: readonly number[]
@@ -58,9 +60,7 @@ function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: Weight
     const extents = perDirection(kernel, directions, 1, `${name}: kernel`)
     const { groups = 1 } = options
     const C = x.shape[1] as number
-    if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
-      throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${inWords(groups)}`)
-    }
+    checkGroups(name, groups, C)
     const wShape = [dy.shape[1] as number, C / groups, ...extents]
     checkGradient(name, dy, describeConv(name, directions, x.shape, wShape, options))
     return scope(() => {
@@ -70,6 +70,7 @@ function weightGrad(directions: number): (x: Tensor, dy: Tensor, options: Weight
   })
 }
 
+/** Options of `conv1dInputGrad`, `conv2dInputGrad` and `conv3dInputGrad`. */
 export interface InputGradOptions extends ConvGradientOptions {
   /** Extents of the convolution's input: several give one output size, so it must be told. */
   readonly inputSize: readonly number[]
@@ -85,8 +86,7 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
     checkRank(name, 'dy', dy, directions, '(N, K, …)')
     const extents = perDirection(inputSize, directions, 1, `${name}: inputSize`)
     const { groups = 1, paddingMode = 'zeros' } = options
-    if (!Number.isInteger(groups) || groups < 1)
-      throw new ArgumentError(`${name}: groups must be a whole number from 1 on, given ${inWords(groups)}`)
+    checkWhole(groups, `${name}: groups`)
     const xShape = [dy.shape[0] as number, (w.shape[1] as number) * groups, ...extents]
     const conv = describeConv(name, directions, xShape, w.shape, options)
     checkGradient(name, dy, conv)
@@ -99,16 +99,52 @@ function inputGrad(directions: number): (w: Tensor, dy: Tensor, options: InputGr
   })
 }
 
-/** g (9.11): x (N, C, W), dy (N, K, Q) -> dw (K, C/groups, S). @throws ShapeError when shapes or options do not fit. */
+/**
+ * g (9.11): x (N, C, W), dy (N, K, Q) -> dw (K, C/groups, S).
+ *
+ *     conv1dWeightGrad(x, dy, { kernel: [3] })       // x (8, 2, 10), dy (8, 4, 8)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const conv1dWeightGrad = weightGrad(1)
-/** g (9.11): x (N, C, H, W), dy (N, K, P, Q) -> dw (K, C/groups, R, S). @throws ShapeError when shapes or options do not fit. */
+/**
+ * g (9.11): x (N, C, H, W), dy (N, K, P, Q) -> dw (K, C/groups, R, S).
+ *
+ *     conv2dWeightGrad(x, dy, { kernel: [3, 3] })       // x (8, 2, 10, 10), dy (8, 4, 8, 8)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const conv2dWeightGrad = weightGrad(2)
-/** g (9.11): x (N, C, D, H, W), dy (N, K, O, P, Q) -> dw (K, C/groups, T, R, S). @throws ShapeError when shapes or options do not fit. */
+/**
+ * g (9.11): x (N, C, D, H, W), dy (N, K, O, P, Q) -> dw (K, C/groups, T, R, S).
+ *
+ *     conv3dWeightGrad(x, dy, { kernel: [3, 3, 3] })       // x (8, 2, 10, 10, 10), dy (8, 4, 8, 8, 8)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const conv3dWeightGrad = weightGrad(3)
 
-/** h (9.13): w (K, C/groups, S), dy (N, K, Q) -> dx (N, C, W). @throws ShapeError when shapes or options do not fit. */
+/**
+ * h (9.13): w (K, C/groups, S), dy (N, K, Q) -> dx (N, C, W).
+ *
+ *     conv1dInputGrad(w, dy, { inputSize: [10] })    // w (4, 2, 3), dy (8, 4, 8)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const conv1dInputGrad = inputGrad(1)
-/** h (9.13): w (K, C/groups, R, S), dy (N, K, P, Q) -> dx (N, C, H, W). @throws ShapeError when shapes or options do not fit. */
+/**
+ * h (9.13): w (K, C/groups, R, S), dy (N, K, P, Q) -> dx (N, C, H, W).
+ *
+ *     conv2dInputGrad(w, dy, { inputSize: [10, 10] })    // w (4, 2, 3, 3), dy (8, 4, 8, 8)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const conv2dInputGrad = inputGrad(2)
-/** h (9.13): w (K, C/groups, T, R, S), dy (N, K, O, P, Q) -> dx (N, C, D, H, W). @throws ShapeError when shapes or options do not fit. */
+/**
+ * h (9.13): w (K, C/groups, T, R, S), dy (N, K, O, P, Q) -> dx (N, C, D, H, W).
+ *
+ *     conv3dInputGrad(w, dy, { inputSize: [10, 10, 10] })    // w (4, 2, 3, 3, 3), dy (8, 4, 8, 8, 8)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const conv3dInputGrad = inputGrad(3)

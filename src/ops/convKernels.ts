@@ -8,11 +8,12 @@ import {
   encodeConv,
   fftExtent,
   phasesOf,
+  variantOf,
   type ConvAlgorithm,
   type ConvPass,
   type ConvProblem,
+  type Gathering,
 } from '../plan/conv.js'
-import { isRowwise } from '../plan/rows.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { alarm, kernels, withIntegers } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
@@ -37,13 +38,16 @@ export interface Pass {
   readonly relu: boolean
   /** Whether transformed tiles set the alarm for results that are not finite. */
   readonly checked: boolean
+  /** The variant of the algorithm; left out, the one that the plan chooses. */
+  readonly variant?: Gathering | undefined
 }
 
 /** `shape` is the record of the problem, `work` the time that the pass takes in ns. */
 type Lister = (pass: Pass, shape: Place, work: number) => void
 
 /** What kernels say of a problem. */
-const asked = <T>(problem: ConvProblem, ask: (shape: number) => T): T => withIntegers(encodeConv(problem, 'none'), ask)
+const asked = <T>(problem: ConvProblem, ask: (shape: number) => T, variant?: Gathering): T =>
+  withIntegers(encodeConv(problem, 'none', false, variant), ask)
 
 /**
  * The weights packed for one algorithm, for its input gradient, or for the stride of phases. The name tells everything that the
@@ -231,15 +235,16 @@ const listers: { readonly [name in ConvAlgorithm]: { readonly [pass in ConvPass]
   gemm: {
     fwd(pass, shape, work) {
       const k = kernels()
-      const { list, problem, out, left, bias } = pass
-      const [items, workspace, bytes] = asked(problem, (at) => [
+      const { list, problem, out, left, bias, variant } = pass
+      const ask = (at: number): [number, number, number] => [
         k.conv_gemm_fwd_items(at),
         k.conv_gemm_fwd_workspace(at),
         k.conv_gemm_packed(at) >>> 0,
-      ])
-      // Row by row, taps come in the order (r, c, s).
-      const weights = packed(pass, isRowwise(problem) ? 'gemm rows' : 'gemm', bytes, (packing, to, w) => {
-        packing.once('conv_gemm_pack', to, w, packing.integers(encodeConv(problem, 'none')))
+      ]
+      const [items, workspace, bytes] = asked(problem, ask, variant)
+      // Weights are packed in the order in which the taps come.
+      const weights = packed(pass, `gemm ${variant}`, bytes, (packing, to, w) => {
+        packing.once('conv_gemm_pack', to, w, packing.integers(encodeConv(problem, 'none', false, variant)))
       })
       list.call('conv_gemm_fwd', items, work / items, out, left, weights, bias, list.perThread(workspace), shape)
     },
@@ -309,9 +314,9 @@ export const fusesRelu = (algorithm: ConvAlgorithm): boolean =>
 
 /** Lists one pass by one algorithm, which must support it. */
 export function listConv(algorithm: ConvAlgorithm, kind: ConvPass, pass: Pass): void {
-  const { list, problem, biasKind, relu } = pass
-  const shape = list.integers(encodeConv(problem, biasKind, relu))
-  listers[algorithm][kind](pass, shape, costOf(problem, kind, algorithm))
+  const { list, problem, biasKind, relu, variant = variantOf(algorithm, problem, kind) } = pass
+  const shape = list.integers(encodeConv(problem, biasKind, relu, variant))
+  listers[algorithm][kind]({ ...pass, variant }, shape, costOf(problem, kind, algorithm))
 }
 
 /**

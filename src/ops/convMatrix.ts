@@ -140,14 +140,15 @@ function connectionsOf(w: Tensor, inputSize: readonly number[], options: ConvMat
     const { problem, weightAt } = describeLocal(name, variant, inputSize, letters, options)
     return { ...problem, weightAt }
   }
-  throw new ArgumentError(
-    `convMatrix: variant must be conv, transpose, locallyConnected or tiled, given ${inWords(variant)}`,
-  )
+  throw wrongKind('convMatrix: variant', 'conv, transpose, locallyConnected or tiled', variant)
 }
 
 /**
  * The matrix of a linear operation on one input of extents `inputSize` (1 to 3 directions): rows are outputs (K, …),
  * columns inputs (C, …), both flattened in row-major order. Values are exact copies of the weights, in float64.
+ *
+ *     convMatrix(tensor([[[1, 2, 3]]]), [5])               // 3 rows, 5 columns: 1 2 3 0 0, 0 1 2 3 0, 0 0 1 2 3
+ *
  * @throws ShapeError as the operation itself does.
  */
 export const convMatrix = withArity(
@@ -214,7 +215,11 @@ function checkMatrix(name: string, matrix: SparseMatrix): void {
   if (!fits) throw new ShapeError(`${name}: the parts of the matrix do not fit one another`)
 }
 
-/** The transposed matrix: the adjoint of the operation. */
+/**
+ * The transposed matrix: the adjoint of the operation.
+ *
+ *     transposeMatrix(convMatrix(w, [28, 28]))             // the matrix of the gradient of the input
+ */
 export const transposeMatrix = withArity('transposeMatrix', 1, (matrix: SparseMatrix): SparseMatrix => {
   checkMatrix('transposeMatrix', matrix)
   const { rows, cols, rowPtr, colIndex, values } = matrix
@@ -227,7 +232,13 @@ export const transposeMatrix = withArity('transposeMatrix', 1, (matrix: SparseMa
   return compress(cols, rows, entries)
 })
 
-/** The product of a sparse matrix and a vector, in float64. @throws ShapeError when lengths differ. */
+/**
+ * The product of a sparse matrix and a vector, in float64.
+ *
+ *     multiplyMatrix(convMatrix(w, [28, 28]), x.data())    // the elements of conv2d(x, w) for one input x
+ *
+ * @throws ShapeError when lengths differ.
+ */
 export const multiplyMatrix = withArity(
   'multiplyMatrix',
   2,

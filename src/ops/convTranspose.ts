@@ -10,7 +10,15 @@ import { inWords } from '../runtime/text.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSize, showShape, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
-import { biasKind, checkedLiveTaps, defineTranspose, type Conv, type ConvOptions } from './conv.js'
+import {
+  biasKind,
+  checkedLiveTaps,
+  checkGroups,
+  checkOperands,
+  defineTranspose,
+  type Conv,
+  type ConvOptions,
+} from './conv.js'
 
 /** Options of `convTranspose1d`, `convTranspose2d` and `convTranspose3d`. */
 export interface ConvTransposeOptions extends Pick<
@@ -83,24 +91,15 @@ export function describeTranspose(
   options: TransposeSettings,
   bias?: Shape,
 ): Conv {
-  const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
-  const taps = ['S', 'R, S', 'T, R, S'][directions - 1] as string
   const { groups = 1, flip = false, algorithm = 'auto' } = options
-  if (x.length !== directions + 2) throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
-  if (w.length !== directions + 2)
-    throw new ShapeError(`${name}: w must be (C, K/groups, ${taps}), given ${showShape(w)}`)
+  const { stride, dilation, taps } = checkOperands(name, directions, x, w, 'C, K/groups', options)
   const [N, C, ...output] = x as [number, number, ...number[]]
   const [inputs, groupK, ...kernel] = w as [number, number, ...number[]]
-  if (!Number.isInteger(groups) || groups < 1 || C % groups !== 0) {
-    throw new ShapeError(`${name}: groups must divide the ${C} input channels, given ${inWords(groups)}`)
-  }
+  checkGroups(name, groups, C)
   if (inputs !== C)
     throw new ShapeError(
       `${name}: x ${showShape(x)} has ${C} channels, so w must be (${C}, K/groups, ${taps}), given ${showShape(w)}`,
     )
-  if (typeof flip !== 'boolean') throw new ArgumentError(`${name}: flip must be true or false, given ${inWords(flip)}`)
-  const stride = perDirection(options.stride ?? 1, directions, 1, `${name}: stride`)
-  const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { padding = 0 } = options
   if (typeof padding === 'string') {
     throw new ArgumentError(
@@ -153,18 +152,27 @@ function transposed(directions: number): (x: Tensor, w: Tensor, options?: ConvTr
 
 /**
  * Transposed convolution: x (N, C, W), w (C, K/groups, S) -> (N, K, …).
+ *
+ *     convTranspose1d(x, w, { stride: 2 })                 // (8, 4, 10), (4, 2, 2) -> (8, 2, 20)
+ *
  * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
  */
 export const convTranspose1d = transposed(1)
 
 /**
  * Transposed convolution: x (N, C, H, W), w (C, K/groups, R, S) -> (N, K, …).
+ *
+ *     convTranspose2d(x, w, { stride: 2, padding: 1, outputSize: [32, 32] })   // (8, 16, 16, 16), (16, 3, 3, 3) -> (8, 3, 32, 32)
+ *
  * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
  */
 export const convTranspose2d = transposed(2)
 
 /**
  * Transposed convolution: x (N, C, D, H, W), w (C, K/groups, T, R, S) -> (N, K, …).
+ *
+ *     convTranspose3d(x, w, { stride: 2 })                 // (1, 4, 5, 5, 5), (4, 1, 2, 2, 2) -> (1, 1, 10, 10, 10)
+ *
  * @throws ShapeError when shapes or options do not fit, or no padding gives `outputSize`.
  */
 export const convTranspose3d = transposed(3)

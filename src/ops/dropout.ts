@@ -3,8 +3,7 @@
  * a function of (seed, stream) and the position of the element: it is drawn again for the gradient, not kept.
  */
 import { defineOp, type Op } from '../autodiff/op.js'
-import { ArgumentError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
+import { wrongKind } from '../runtime/check.js'
 import { HEAVY } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, type RandomOptions } from '../tensor/create.js'
@@ -32,7 +31,7 @@ interface Mask {
 /** Checks the options of dropout. @throws ShapeError */
 export function describeDropout({ p = 0.5, seed = 0, stream = 0 }: DropoutOptions): Omit<Mask, 'shape'> {
   if (typeof p !== 'number' || !(p >= 0 && p <= 1)) {
-    throw new ArgumentError(`dropout: p must be a number from 0 to 1, given ${inWords(p)}`)
+    throw wrongKind('dropout: p', 'a number from 0 to 1', p)
   }
   checkSeed(seed, 'dropout')
   checkStream(stream, 'dropout')
@@ -58,6 +57,9 @@ const mask: Op<{ x: Tensor }, DropoutOptions | Mask> = defineOp('dropout', {
 /**
  * Sets elements of x (any shape) to zero with probability p and multiplies the others by 1 / (1 − p). The same seed and
  * stream drop the same elements everywhere: give each layer its stream, and each step its seed.
+ *
+ *     dropout(x, { p: 0.5, seed: step, stream: layer })
+ *
  * @throws ShapeError when p, seed or stream do not fit.
  */
 export const dropout = withArity('dropout', 2, (x: Tensor, options: DropoutOptions = {}): Tensor => {

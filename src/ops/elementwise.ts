@@ -4,6 +4,7 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planBroadcast } from '../tensor/strided.js'
+import { checkNumber } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -125,16 +126,42 @@ const mulNumber = byNumber('mul', 'mul', (dy, value) => mul(dy, value))
 const divNumber = byNumber('div', 'div', (dy, value) => div(dy, value))
 const negate = byNumber('neg', 'mul', (dy) => neg(dy))
 
-/** a + b, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+/**
+ * a + b, shapes broadcast as in NumPy.
+ *
+ *     add(x, 1)
+ *     add(x, tensor([1, 2, 3], [3, 1, 1]))                 // (8, 3, 5, 5): a number for each channel
+ *
+ * @throws ShapeError when they do not.
+ */
 export const add = arithmetic('add', addTensor, addNumber)
 
-/** a − b, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+/**
+ * a − b, shapes broadcast as in NumPy.
+ *
+ *     sub(x, mean(x))
+ *
+ * @throws ShapeError when they do not.
+ */
 export const sub = arithmetic('sub', subTensor, subNumber)
 
-/** a · b element by element, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+/**
+ * a · b element by element, shapes broadcast as in NumPy.
+ *
+ *     mul(x, 2)
+ *     mul(x, mask)                                         // (8, 3, 5, 5), (8, 1, 5, 5)
+ *
+ * @throws ShapeError when they do not.
+ */
 export const mul = arithmetic('mul', mulTensor, mulNumber)
 
-/** a / b element by element, shapes broadcast as in NumPy. @throws ShapeError when they do not. */
+/**
+ * a / b element by element, shapes broadcast as in NumPy.
+ *
+ *     div(x, 255)
+ *
+ * @throws ShapeError when they do not.
+ */
 export const div = arithmetic('div', divTensor, divNumber)
 
 /** −x. */
@@ -180,15 +207,19 @@ const absoluteSlope = slope<void>('absGradient', {
 })
 
 const power = unary<number>('pow', {
-  check: (p) => {
-    if (!Number.isFinite(p)) throw new ArgumentError(`pow: the exponent must be a finite number, given ${inWords(p)}`)
-  },
+  check: (p) => checkNumber(p, 'pow: the exponent'),
   forward: (list, y, x, size, p) => list.call('pow_fwd', size, HEAVY, y, x, p),
   keeps: 'x',
   gradient: (dy, x, p) => (p === 0 ? mul(dy, 0) : mul(mul(dy, pow(x, p - 1)), p)),
 })
 
-/** xᵖ, within 0.51 ulp; NaN where x is negative and p is not whole. @throws ShapeError when p is not a finite number. */
+/**
+ * xᵖ, within 0.51 ulp; NaN where x is negative and p is not whole.
+ *
+ *     pow(tensor([1, 4, 9]), 0.5)                          // Tensor (3) float32 [1, 2, 3]
+ *
+ * @throws ShapeError when p is not a finite number.
+ */
 export const pow: (x: Tensor, p: number) => Tensor = withArity('pow', 2, (x: Tensor, p: number) => power(x, p))
 
 /** Options of `clamp`. */
@@ -220,6 +251,9 @@ const limitedSlope = slope<Range>('clampGradient', {
 
 /**
  * x limited to [min, max]; NaN stays. The gradient passes where min ≤ x ≤ max.
+ *
+ *     clamp(tensor([-1, 3, 9]), { min: 0, max: 6 })        // Tensor (3) float32 [0, 3, 6]
+ *
  * @throws ShapeError when min is above max or one is not a number.
  */
 export const clamp = withArity('clamp', 2, (x: Tensor, options: ClampOptions) => {

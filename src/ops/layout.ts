@@ -4,10 +4,10 @@
  */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { broadcastStrides, planCopy } from '../tensor/strided.js'
-import { perDirection } from '../plan/window.js'
+import { mapExtents, perDirection } from '../plan/window.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { checkList } from '../runtime/check.js'
+import { checkList, wrongKind } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, needKeys, withArity, type Names } from '../runtime/options.js'
@@ -185,9 +185,13 @@ function bounds(
   return x.map((extent, axis) => {
     const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
+<<<<<<< HEAD
       throw new ArgumentError(
         `${name}: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
       )
+=======
+      throw wrongKind(`slice: ${argument} of axis ${axis}`, `a whole number from ${-extent} to ${extent}`, bound)
+>>>>>>> middle
     }
     return bound < 0 ? bound + extent : bound
   })
@@ -291,13 +295,16 @@ const join: Op<Record<string, AnyTensor>, number, never, DType> = defineOp('conc
 
 /**
  * Tensors one after another along `axis`; every other extent must be equal.
+ *
+ *     concat([a, b], 1)                                    // (8, 2, 5), (8, 3, 5) -> (8, 5, 5)
+ *
  * @throws ShapeError when shapes differ elsewhere or there is no tensor.
  */
 export const concat = withArity(
   'concat',
   2,
   <D extends DType>(tensors: readonly Tensor<D>[], axis: number): Tensor<D> => {
-    if (!Array.isArray(tensors)) throw new ArgumentError(`concat: tensors must be an array, given ${inWords(tensors)}`)
+    if (!Array.isArray(tensors)) throw wrongKind('concat: tensors', 'an array', tensors)
     return join(
       Object.fromEntries((tensors as readonly Tensor<D>[]).map((tensor, index) => [`tensors[${index}]`, tensor])),
       axis,
@@ -370,6 +377,9 @@ export const broadcastTo = <D extends DType>(x: Tensor<D>, shape: Shape): Tensor
 
 /**
  * Axes in another order: axis i of the result is axis permutation[i] of x. Default: all axes reversed.
+ *
+ *     transpose(x, [0, 2, 3, 1])                           // (N, C, H, W) -> (N, H, W, C)
+ *
  * @throws ShapeError when `permutation` does not name each axis once.
  */
 export const transpose = withArity(
@@ -381,6 +391,9 @@ export const transpose = withArity(
 
 /**
  * The axes from `startAxis` (default 1) on as one: (N, C, H, W) becomes (N, C·H·W). Shares memory with x.
+ *
+ *     flatten(x)                                           // (8, 16, 5, 5) -> (8, 400)
+ *
  * @throws ShapeError when there is no such axis.
  */
 export const flatten = withArity('flatten', 2, <D extends DType>(x: Tensor<D>, startAxis = 1): Tensor<D> => {
@@ -484,6 +497,9 @@ function padPairs(padding: number | readonly (number | readonly [lo: number, hi:
 /**
  * More elements around the last axes. `padding`: for each of the last axes, in their order, a number for both ends or a
  * pair [lo, hi]; one number alone pads every axis after (N, C).
+ *
+ *     pad(x, [1, [2, 0]], { mode: 'reflect' })             // (8, 3, 5, 5) -> (8, 3, 7, 7)
+ *
  * @throws ShapeError when padding is negative, or wider than 'reflect' (extent − 1) or 'circular' (extent) allow.
  */
 export const pad = withArity(
@@ -497,7 +513,7 @@ export const pad = withArity(
     checkKeys('pad', options, { mode: 0, value: 0 } satisfies Names<PadOptions>)
     const { mode = 'zeros', value = 0 } = options
     if (mode !== 'zeros' && !(typeof mode === 'string' && Object.hasOwn(modes, mode))) {
-      throw new ArgumentError(`pad: mode must be 'zeros', 'reflect', 'replicate' or 'circular', given ${inWords(mode)}`)
+      throw wrongKind('pad: mode', "'zeros', 'reflect', 'replicate' or 'circular'", mode)
     }
     if (typeof value !== 'number' || (value !== 0 && mode !== 'zeros')) {
       throw new ArgumentError(
@@ -583,6 +599,7 @@ export interface Upsample2dOptions {
   readonly mode?: 'nearest' | 'bilinear' | undefined
 }
 
+/** The options of `upsample2d`, each with what it must be. */
 export const upsampleNames = {
   scale: 0,
   mode: ['nearest', 'bilinear'],
@@ -590,19 +607,22 @@ export const upsampleNames = {
 
 /**
  * Feature maps enlarged by whole factors: x (N, C, H, W) -> (N, C, H·rows, W·columns).
+ *
+ *     upsample2d(x, { scale: 2, mode: 'bilinear' })        // (8, 3, 5, 5) -> (8, 3, 10, 10)
+ *
  * @throws ShapeError when x is not (N, C, H, W) or a factor is not a whole number from 1 on.
  */
 export const upsample2d = withArity('upsample2d', 2, (x: Tensor, options: Upsample2dOptions): Tensor => {
   needKeys('upsample2d', options, upsampleNames)
   const { scale, mode = 'nearest' } = options
   const shape = shapeOf(x, 'upsample2d')
-  if (shape.length !== 4) throw new ShapeError(`upsample2d: x must be (N, C, H, W), given ${showShape(shape)}`)
+  mapExtents('upsample2d', 2, shape)
   const [rows, columns] = perDirection(scale, 2, 1, 'upsample2d: scale') as [number, number]
   const [, , H, W] = shape as readonly [number, number, number, number]
   checkSize([...shape.slice(0, 2), H * rows, W * columns], 'upsample2d')
   if (mode === 'nearest') return repeat({ x }, [rows, columns])
   if (mode !== 'bilinear') {
-    throw new ArgumentError(`upsample2d: mode must be 'nearest' or 'bilinear', given ${inWords(mode)}`)
+    throw wrongKind('upsample2d: mode', "'nearest' or 'bilinear'", mode)
   }
   const enlarge = (map: Tensor, axis: number, factor: number): Tensor =>
     factor === 1

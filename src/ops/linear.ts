@@ -68,6 +68,9 @@ function checkMatrix(value: Tensor, name: string, argument: string, expected: st
 
 /**
  * Fully connected layer: x (N, in) · w (out, in)ᵀ + bias (out) -> (N, out).
+ *
+ *     linear(x, w, bias)                                   // (8, 100), (10, 100), (10) -> (8, 10)
+ *
  * @throws ShapeError when the inner extents differ, or bias is not (out).
  */
 export const linear = withArity('linear', 3, (x: Tensor, w: Tensor, bias?: Tensor): Tensor => {
@@ -85,7 +88,13 @@ export const linear = withArity('linear', 3, (x: Tensor, w: Tensor, bias?: Tenso
   return product({ a: x, b: w, bias }, { transposeA: false, transposeB: true })
 })
 
-/** Matrix product: a (M, K) · b (K, N) -> (M, N). @throws ShapeError when the inner extents differ. */
+/**
+ * Matrix product: a (M, K) · b (K, N) -> (M, N).
+ *
+ *     matmul(a, b)                                         // (8, 100), (100, 10) -> (8, 10)
+ *
+ * @throws ShapeError when the inner extents differ.
+ */
 export const matmul = withArity('matmul', 2, (a: Tensor, b: Tensor): Tensor => {
   const [, K] = checkMatrix(a, 'matmul', 'a', '(M, K)')
   const [rows] = checkMatrix(b, 'matmul', 'b', '(K, N)')

@@ -7,7 +7,14 @@ import { defineOp, type Op } from '../autodiff/op.js'
 import { multiplyAdds, type ConvProblem } from '../plan/conv.js'
 import { skipsPadding } from '../plan/reach.js'
 import { recordOf } from '../plan/record.js'
-import { outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from '../plan/window.js'
+import {
+  mapExtents,
+  outputExtents,
+  perDirection,
+  resolvePadding,
+  type Padding,
+  type PerDirection,
+} from '../plan/window.js'
 import type { CallList } from '../runtime/calls.js'
 import { kernels, withIntegers } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
@@ -148,6 +155,7 @@ interface Described {
   weightAt(k: number, c: number, tap: readonly number[], pixel: readonly number[]): number
 }
 
+/** Whether each location has a kernel of its own (9.9), or kernels repeat with a period (9.10). */
 export type LocalVariant = 'locallyConnected' | 'tiled'
 
 /** Checks x and w of one variant and derives the output. `x` are the extents of the input without batch and channels. */
@@ -210,9 +218,7 @@ function inferLocal(
   bias: Shape | undefined,
   options: LocalSettings,
 ): Local {
-  if (x.length !== directions + 2) {
-    throw new ShapeError(`${name}: x must be ${directions === 1 ? '(N, C, W)' : '(N, C, H, W)'}, given ${showShape(x)}`)
-  }
+  mapExtents(name, directions, x)
   const [N, channels, ...input] = x as readonly [number, number, ...number[]]
   const { problem, periods } = describeLocal(name, variant, input, w, options, N, channels)
   const { C, K, kernel, output } = problem
@@ -254,18 +260,27 @@ function local(variant: LocalVariant, directions: 1 | 2): (x: Tensor, w: Tensor,
 
 /**
  * Locally connected layer (9.9): x (N, C, W), w (K, Q, C, S), bias (K, Q) -> (N, K, Q).
+ *
+ *     locallyConnected1d(x, w)                             // (8, 2, 10), (4, 8, 2, 3) -> (8, 4, 8)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const locallyConnected1d = local('locallyConnected', 1)
 
 /**
  * Locally connected layer (9.9): x (N, C, H, W), w (K, P, Q, C, R, S), bias (K, P, Q) -> (N, K, P, Q).
+ *
+ *     locallyConnected2d(x, w, { padding: 1 })             // (8, 2, 6, 6), (4, 6, 6, 2, 3, 3) -> (8, 4, 6, 6)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const locallyConnected2d = local('locallyConnected', 2)
 
 /**
  * Tiled convolution (9.10): x (N, C, W), w (K, C, S, T), bias (K, T) -> (N, K, Q); column q uses kernel q mod T.
+ *
+ *     tiledConv1d(x, w)                                    // (8, 2, 10), (4, 2, 3, 2) -> (8, 4, 8)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const tiledConv1d = local('tiled', 1)
@@ -273,6 +288,9 @@ export const tiledConv1d = local('tiled', 1)
 /**
  * Tiled convolution (9.10): x (N, C, H, W), w (K, C, R, S, T, U), bias (K, T, U) -> (N, K, P, Q); pixel (p, q) uses
  * kernel (p mod T, q mod U).
+ *
+ *     tiledConv2d(x, w, { padding: 'same' })               // (8, 2, 6, 6), (4, 2, 3, 3, 2, 2) -> (8, 4, 6, 6)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const tiledConv2d = local('tiled', 2)

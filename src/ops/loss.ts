@@ -6,6 +6,7 @@
 import { checkConstant, defineOp, type Definition, type Op } from '../autodiff/op.js'
 import { after, type CallList, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
@@ -79,13 +80,13 @@ interface Outputs {
 
 function checkReduction(name: string, reduction: Reduction): Reduction {
   if (reduction === 'mean' || reduction === 'sum' || reduction === 'none') return reduction
-  throw new ArgumentError(`${name}: reduction must be 'mean', 'sum' or 'none', given ${inWords(reduction)}`)
+  throw wrongKind(`${name}: reduction`, "'mean', 'sum' or 'none'", reduction)
 }
 
 function checkRange(name: string, option: string, value: number, largest: number): number {
   if (typeof value === 'number' && value >= 0 && value <= largest && value < Infinity) return value
   const range = largest === Infinity ? 'a finite number from 0 on' : `a number from 0 to ${largest}`
-  throw new ArgumentError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
+  throw wrongKind(`${name}: ${option}`, range, value)
 }
 
 /** Lists a kernel over `items` independent items, and the reduction of what it leaves. */
@@ -223,7 +224,13 @@ function checkLabels(
       `${name}: target must be ${size} labels, rows of ${showShape(rows)}, given ${values?.length ?? inWords(target)}`,
     )
   }
+<<<<<<< HEAD
   if (ignoreIndex !== undefined) checkIgnored(name, ignoreIndex)
+=======
+  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
+    throw wrongKind(`${name}: ignoreIndex`, 'a whole number', ignoreIndex)
+  }
+>>>>>>> middle
   const weights = weight && checkWeight(name, weight, classes)
   const isPlain = weights === undefined && ignoreIndex === undefined
   const labels = new Int32Array(isPlain ? size : 2 * size)
@@ -361,6 +368,9 @@ const labelEntropy = defineClassLoss(
  * Of distributions q, in the shape of the logits or nested likewise: Σ −q · ln p over the classes. They have a gradient as
  * well. As in PyTorch they are computed with as they are: a row need not sum to 1, and negative shares and NaN are not refused.
  * `weight` multiplies each −ln p, so that the definition is PyTorch's.
+ *
+ *     crossEntropy(model.forward(x), [3, 1, 4], { labelSmoothing: 0.1 }).item()
+ *
  * @returns a scalar, or the losses (N, …) with reduction 'none'. The mean of nothing, where every row is ignored, is NaN.
  * @throws ShapeError when shapes or options do not fit, or a label is no class.
  */
@@ -426,6 +436,9 @@ export const crossEntropy = withArity(
 /**
  * Multi-class hinge loss (Weston & Watkins 1999): Σ over j ≠ label of max(0, s[j] − s[label] + margin), from scores s
  * (N, classes, …), the logits, and one label for each (N, …), or one-hot rows (N, classes, …). Not divided by the number of classes.
+ *
+ *     hingeLoss(scores, [3, 1, 4], { margin: 1 })
+ *
  * @returns a scalar, or the losses (N, …) with reduction 'none'.
  * @throws ShapeError when shapes or options do not fit, or a label is no class.
  */
@@ -489,6 +502,9 @@ const squaredError = defineOp<{ x: Tensor; target: Tensor }, LossOptions, Loss, 
 
 /**
  * Squared error (x − target)², of two tensors of one shape.
+ *
+ *     mseLoss(y, target, { reduction: 'sum' })
+ *
  * @returns a scalar, or the errors in that shape with reduction 'none'.
  * @throws ShapeError when the shapes differ.
  */
@@ -517,6 +533,9 @@ const binaryCrossEntropy = defineOp<{ logits: Tensor; target: Tensor }, LossOpti
 /**
  * Binary cross-entropy of σ(logits) and targets from 0 to 1, in nats, of two tensors of one shape:
  * −target · ln σ(x) − (1 − target) · ln(1 − σ(x)), computed without overflow.
+ *
+ *     bceWithLogits(logits, tensor([[0, 1], [1, 1]]))
+ *
  * @returns a scalar, or the losses in that shape with reduction 'none'.
  * @throws ShapeError when the shapes differ.
  */

@@ -4,8 +4,8 @@ import { gradientAgain, vjp } from '../autodiff/vjp.js'
 import { planCopy } from '../tensor/strided.js'
 import { after, type Place } from '../runtime/calls.js'
 import { kernels } from '../runtime/core.js'
+import { checkNumber, checkSwitch, wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
 import { HEAVY, LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -44,6 +44,7 @@ export interface BatchNormOptions {
   readonly momentum?: number | undefined
 }
 
+/** The options of `localResponseNorm`, each with what it must be. */
 export const localResponseNames = {
   size: 'count',
   alpha: 0,
@@ -88,15 +89,11 @@ export function describeLocalResponse(x: Shape, options: LocalResponseNormOption
   const { size, alpha = 1e-4, beta = 0.75, k = 1, normalize = 'size' } = options
   const layout = layoutOf(name, x)
   if (!Number.isInteger(size) || size < 1 || size > 0x7fffffff) {
-    throw new ArgumentError(`${name}: size must be a whole number from 1 on, given ${inWords(size)}`)
+    throw wrongKind(`${name}: size`, 'a whole number from 1 on', size)
   }
-  for (const [argument, value] of Object.entries({ alpha, beta, k })) {
-    if (!Number.isFinite(value)) {
-      throw new ArgumentError(`${name}: ${argument} must be a finite number, given ${inWords(value)}`)
-    }
-  }
+  for (const [argument, value] of Object.entries({ alpha, beta, k })) checkNumber(value, `${name}: ${argument}`)
   if (normalize !== 'size' && normalize !== 'none') {
-    throw new ArgumentError(`${name}: normalize must be 'size' or 'none', given ${inWords(normalize)}`)
+    throw wrongKind(`${name}: normalize`, "'size' or 'none'", normalize)
   }
   // A sum over twice the channels is a sum over all, in float32 as it has far fewer terms than LONG in assembly/micro/long.ts:
   // time goes with channels · size. More would overflow the index of the last.
@@ -146,6 +143,9 @@ const localResponse: Op<{ x: Tensor }, LocalResponseNormOptions> = defineOp('loc
  * Local response normalization: y = x / (k + α·Σ x²)^β, the sum over `size` neighbouring channels, α divided by `size`
  * unless `normalize` is 'none'. x (N, C, …) -> the same shape. Channel c sees the channels from c − ⌊size / 2⌋ on.
  * (Krizhevsky, Sutskever & Hinton, 2012, section 3.3: size 5, alpha 1e-4, beta 0.75, k 2, normalize 'none'.)
+ *
+ *     localResponseNorm(x, { size: 5, alpha: 1e-4, beta: 0.75, k: 2, normalize: 'none' })   // as in AlexNet
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const localResponseNorm = withArity(
@@ -180,14 +180,12 @@ function describeBatch({ x, gamma, beta, runningMean, runningVar }: BatchInputs,
   const { training = false, eps = 1e-5, momentum = 0.1 } = options
   const layout = layoutOf(name, x.shape)
   const { N, C, pixels } = layout
-  if (typeof training !== 'boolean') {
-    throw new ArgumentError(`${name}: training must be true or false, given ${inWords(training)}`)
-  }
+  checkSwitch(training, `${name}: training`)
   if (!Number.isFinite(eps) || eps < 0) {
-    throw new ArgumentError(`${name}: eps must be a number from 0 on, given ${inWords(eps)}`)
+    throw wrongKind(`${name}: eps`, 'a number from 0 on', eps)
   }
   if (!Number.isFinite(momentum) || momentum < 0 || momentum > 1) {
-    throw new ArgumentError(`${name}: momentum must be a number from 0 to 1, given ${inWords(momentum)}`)
+    throw wrongKind(`${name}: momentum`, 'a number from 0 to 1', momentum)
   }
   for (const [argument, value] of Object.entries({ gamma, beta, runningMean, runningVar })) {
     if (value && !sameShape(value.shape, [C])) {
@@ -333,6 +331,10 @@ const batch = defineOp<BatchInputs, Statistics, Batch, 'stats'>('batchNorm', {
  * gamma and beta (C), 1 and 0 where they are left out. When training, mean and (biased) variance are those of the
  * batch, and runningMean and runningVar, if given, are moved towards the mean and the unbiased variance in place.
  * (Ioffe & Szegedy, 2015.)
+ *
+ *     batchNorm(x, gamma, beta, { training: true, runningMean, runningVar })
+ *     batchNorm(x, gamma, beta, { runningMean, runningVar })   // in use
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const batchNorm = withArity(

@@ -5,8 +5,8 @@
 import { defineOp, type Op } from '../autodiff/op.js'
 import { planCopy, planReduction, reducedStrides } from '../tensor/strided.js'
 import type { Place } from '../runtime/calls.js'
-import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { inWords } from '../runtime/text.js'
+import { checkSwitch, wrongKind } from '../runtime/check.js'
+import { ShapeError } from '../runtime/errors.js'
 import { LIGHT } from '../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../runtime/options.js'
 import { checkAxis, sameShape, showShape, sizeOf, stridesOf, type Shape } from '../tensor/shape.js'
@@ -33,15 +33,13 @@ function describe(name: string, x: Shape, axis: Axes | undefined, options: Reduc
   const { keepDims = false } = options
   const listed = axis === undefined ? x.map((_, index) => index) : typeof axis === 'number' ? [axis] : axis
   if (!Array.isArray(listed)) {
-    throw new ArgumentError(`${name}: axis must be a whole number or an array of them, given ${inWords(axis)}`)
+    throw wrongKind(`${name}: axis`, 'a whole number or an array of them', axis)
   }
   const axes = new Set((listed as readonly number[]).map((item) => checkAxis(item, x.length, name)))
   if (axes.size < listed.length) {
     throw new ShapeError(`${name}: axis ${showShape(listed as number[])} names an axis twice; each may come once`)
   }
-  if (typeof keepDims !== 'boolean') {
-    throw new ArgumentError(`${name}: keepDims must be true or false, given ${inWords(keepDims)}`)
-  }
+  checkSwitch(keepDims, `${name}: keepDims`)
   const yShape = keepDims
     ? x.map((extent, index) => (axes.has(index) ? 1 : extent))
     : x.filter((_, index) => !axes.has(index))
@@ -127,12 +125,19 @@ const averaged = summing<Request>('mean', (x, { axis, ...options }) => {
 
 /**
  * Σ x over `axis`: one, several, or all when left out. Of no elements it is 0.
+ *
+ *     sum(x)                                               // a scalar
+ *     sum(x, [2, 3], { keepDims: true })                   // (8, 3, 5, 5) -> (8, 3, 1, 1)
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const sum = reducing('sum', summed)
 
 /**
  * The mean of x over `axis`: one, several, or all when left out.
+ *
+ *     mean(x, 1)                                           // (8, 3, 5) -> (8, 5)
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const mean = reducing('mean', averaged)
@@ -203,6 +208,9 @@ const smallest = extremum('min', -1)
 /**
  * The largest element over `axis`: one, several, or all when left out. NaN outdoes every number; the gradient goes to
  * the first of equals.
+ *
+ *     max(x, -1)                                           // (8, 3, 5) -> (8, 3)
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const max = reducing('max', largest)
@@ -210,6 +218,9 @@ export const max = reducing('max', largest)
 /**
  * The smallest element over `axis`: one, several, or all when left out. NaN outdoes every number; the gradient goes to
  * the first of equals.
+ *
+ *     min(x)                                               // a scalar
+ *
  * @throws ShapeError when an axis does not exist or comes twice.
  */
 export const min = reducing('min', smallest)

@@ -1,5 +1,6 @@
 /** Kernels that are outer products, and connection tables between channels. */
 import { checkConstant } from '../autodiff/op.js'
+import { mapExtents } from '../plan/window.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkNumber, checkObject } from '../runtime/check.js'
@@ -38,6 +39,9 @@ const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | und
 /**
  * Every channel of x (N, C, H, W) convolved with the outer product column · rowᵀ, as two one-dimensional passes:
  * R + S multiplications per pixel in place of R·S. column is (R) or (C, R), row (S) or (C, S); bias (C).
+ *
+ *     separableConv2d(x, { column: tensor([1, 2, 1]), row: tensor([-1, 0, 1]) }, { padding: 1 })   // Sobel's operator
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const separableConv2d = withArity(
@@ -50,7 +54,7 @@ export const separableConv2d = withArity(
     checkTensor(x, 'separableConv2d', 'x')
     checkTensor(column, 'separableConv2d', 'column')
     checkTensor(row, 'separableConv2d', 'row')
-    if (x.ndim !== 4) throw new ShapeError(`separableConv2d: x must be (N, C, H, W), given ${showShape(x.shape)}`)
+    mapExtents('separableConv2d', 2, x.shape)
     const C = x.shape[1] as number
     const spread = (vector: Tensor, name: string, place: 'rows' | 'columns'): Tensor => {
       const taps = vector.shape.at(-1)
@@ -96,6 +100,8 @@ export const separableConv2d = withArity(
 /**
  * Factors a kernel (R, S) into column (R) and row (S) when it is an outer product, within `tolerance` of its largest
  * element; undefined when it is not.
+ *
+ *     factorKernel(tensor([[1, 0, -1], [2, 0, -2], [1, 0, -1]]))   // { column, row }: their outer product
  */
 export const factorKernel = withArity(
   'factorKernel',
@@ -147,6 +153,9 @@ export function checkTable(w: Shape, table: readonly (readonly boolean[])[]): vo
 /**
  * Convolution in which output map k sees input channel c only where `table` says so, as LeNet-5's C3: the weights of
  * missing connections count as zero and get none of the gradient. x (N, C, H, W), w (K, C, R, S), table K × C.
+ *
+ *     connectedConv2d(x, w, [[true, true, false], [false, true, true]])   // (8, 3, 14, 14), (2, 3, 5, 5) -> (8, 2, 10, 10)
+ *
  * @throws ShapeError when the table does not have K rows of C booleans.
  */
 export const connectedConv2d = withArity(

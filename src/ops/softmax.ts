@@ -91,6 +91,9 @@ function defineSoftmax(
 
 /**
  * Probabilities over `axis` (default 1, the channels), which may be negative: y has the shape of x.
+ *
+ *     softmax(logits)                                      // (8, 10): the numbers of each row add up to 1
+ *
  * @throws ShapeError when x has no such axis.
  */
 export const softmax = defineSoftmax('softmax', 'softmax_fwd', 'softmax_dx', {
@@ -101,6 +104,9 @@ export const softmax = defineSoftmax('softmax', 'softmax_fwd', 'softmax_dx', {
 
 /**
  * Logarithms of the probabilities over `axis` (default 1): y has the shape of x.
+ *
+ *     logSoftmax(logits, -1)
+ *
  * @throws ShapeError when x has no such axis.
  */
 export const logSoftmax = defineSoftmax('logSoftmax', 'logsoftmax_fwd', 'logsoftmax_dx', {

@@ -5,6 +5,7 @@ import type { Tensor } from '../tensor/tensor.js'
 import { Optimizer, type OptimizerParameters } from './optimizer.js'
 import { checkCount } from '../runtime/options.js'
 
+/** Options of `Adagrad`. */
 export interface AdagradOptions {
   /** Learning rate; default 0.01. */
   readonly lr?: number
@@ -28,6 +29,9 @@ const defaults: Required<AdagradOptions> = {
 
 /**
  * s = s + g² and w = w − lr · g / (√s + eps), with g = dw + weightDecay · w.
+ *
+ *     new Adagrad(model.parameters(), { lr: 0.01 })
+ *
  * @throws ShapeError when an option is out of its range.
  */
 export class Adagrad extends Optimizer<AdagradOptions> {

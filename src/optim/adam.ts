@@ -70,6 +70,9 @@ abstract class AdamFamily extends Optimizer<AdamOptions> {
 /**
  * m = β₁ · m + (1 − β₁) · g, s = β₂ · s + (1 − β₂) · g² with g = dw + weightDecay · w, and
  * w = w − lr · m̂ / (√ŝ + eps), where m̂ and ŝ are m / (1 − β₁ᵗ) and s / (1 − β₂ᵗ) at step t.
+ *
+ *     new Adam(model.parameters(), { lr: 1e-3 })
+ *
  * @throws ShapeError when an option is out of its range.
  */
 export class Adam extends AdamFamily {
@@ -81,6 +84,9 @@ export class Adam extends AdamFamily {
 
 /**
  * Adam with decoupled weight decay: the gradient is dw alone, and w shrinks by lr · weightDecay · w.
+ *
+ *     new AdamW(model.parameters(), { lr: 1e-3, weightDecay: 0.05 })
+ *
  * @throws ShapeError when an option is out of its range.
  */
 export class AdamW extends AdamFamily {

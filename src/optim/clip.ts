@@ -25,6 +25,9 @@ export const gradientNorm = (gradients: readonly Tensor[]): number =>
 /**
  * Scales all gradients by maxNorm / (norm + 1e-6) if that is below 1, as PyTorch does. The norm is accumulated in
  * float64. A NaN makes every gradient NaN; an infinite element becomes NaN and the finite ones 0.
+ *
+ *     const { gradients: clipped, norm } = clipGradNorm(gradients, 1)
+ *
  * @throws ShapeError when maxNorm is not a finite number from 0 on, or a gradient is no Tensor.
  */
 export const clipGradNorm = withArity(

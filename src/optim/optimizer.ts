@@ -2,8 +2,7 @@
 import { checkConstant } from '../autodiff/op.js'
 import { kernels } from '../runtime/core.js'
 import { ArgumentError, DisposedError, ShapeError } from '../runtime/errors.js'
-import { checkList, checkObject, wrongKind } from '../runtime/check.js'
-import { inWords } from '../runtime/text.js'
+import { checkList, checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkCount, checkKeys, defined } from '../runtime/options.js'
 import { full } from '../tensor/create.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
@@ -28,7 +27,7 @@ export interface Range {
 export function checkOption(name: string, option: string, value: number, { from, below = Infinity }: Range): number {
   if (typeof value === 'number' && value >= from && value < below) return value
   const range = below === Infinity ? `a finite number from ${from} on` : `at least ${from} and less than ${below}`
-  throw new ArgumentError(`${name}: ${option} must be ${range}, given ${inWords(value)}`)
+  throw wrongKind(`${name}: ${option}`, range, value)
 }
 
 /** Some parameters with options of their own; what is left out is as for the others. */
@@ -192,9 +191,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     const what = `${this.name}: the state`
     checkObject(state, what, 'what state() gave', ['numbers', 'tensors'])
     const { step, lr } = state.numbers
-    if (step === undefined || !Number.isInteger(step) || step < 0) {
-      throw new ArgumentError(`${this.name}: loadState: step must be a whole number from 0 on, given ${inWords(step)}`)
-    }
+    checkWhole(step, `${this.name}: loadState: step`, 0)
     checkOption(`${this.name}: loadState`, 'lr', lr as number, { from: 0 })
     const named = this.#slots
     for (const [key, { shape }] of named) {
@@ -219,7 +216,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
       )
     }
     for (const [key, tensor] of named) tensor.assign((state.tensors[key] as { data: Float32Array }).data)
-    this.#step = step
+    this.#step = step as number
     this.#lr = lr as number
   }
 

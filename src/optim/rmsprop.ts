@@ -24,6 +24,9 @@ const defaults: Required<RMSpropOptions> = { lr: 0.01, alpha: 0.99, eps: 1e-8, m
 /**
  * s = alpha · s + (1 − alpha) · g² with g = dw + weightDecay · w, and w = w − lr · g / (√s + eps); with momentum,
  * v = momentum · v + g / (√s + eps) and w = w − lr · v.
+ *
+ *     new RMSprop(model.parameters(), { lr: 1e-3, momentum: 0.9 })
+ *
  * @throws ShapeError when an option is out of its range.
  */
 export class RMSprop extends Optimizer<RMSpropOptions> {

@@ -31,6 +31,10 @@ const defaults: Required<SGDOptions> = {
 /**
  * v = momentum · v + (1 − dampening) · g and w = w − lr · v, where g = dw + weightDecay · w and the first v is g.
  * With `nesterov`, w = w − lr · (g + momentum · v).
+ *
+ *     const optimizer = new SGD(model.parameters(), { lr: 0.1, momentum: 0.9 })
+ *     optimizer.step(gradients)
+ *
  * @throws ShapeError when an option is out of its range, or nesterov is without momentum or with dampening.
  */
 export class SGD extends Optimizer<SGDOptions> {

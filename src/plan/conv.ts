@@ -7,12 +7,13 @@ import { fieldsOfConvShape } from '../runtime/generated/constants.js'
 import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
+import { gatheringOf, gatherings, type Gathering, type Variant } from './gather.js'
 import { adjointProblem, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
 import { copiesPlanes, skipsPadding } from './reach.js'
 import { recordOf } from './record.js'
-import { isRowwise } from './rows.js'
 import { threeDirections } from './window.js'
 
+export { gatherings, type Gathering } from './gather.js'
 export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
 
 interface Algorithm {
@@ -24,6 +25,8 @@ interface Algorithm {
   readonly wide?: boolean
   /** Computes on transformed tiles: a bias for each location is added afterwards. */
   readonly transformed?: boolean
+  /** Ways in which it does the forward pass, with other bits: the first that can do it and suits it is taken. */
+  readonly variants?: Readonly<Record<string, Variant>>
   /** What a pass does. */
   readonly counts: { readonly [pass in ConvPass]: (problem: ConvProblem) => Counts }
 }
@@ -73,6 +76,7 @@ function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[])
   }
 }
 
+/** Every algorithm for convolutions: what it can do, when it is taken unasked, and what it takes. */
 export const algorithms = {
   /** Loops over the definition: no workspace, one multiply-add at a time. */
   direct: {
@@ -83,6 +87,7 @@ export const algorithms = {
   /** Panels of patches times packed weights, in register tiles; both edges are rounded up. */
   gemm: {
     unsupported: (problem, pass) => (pass === 'fwd' && copiesPlanes(problem) ? tooWide : undefined),
+    variants: gatherings,
     counts: gemm,
   },
   /** One window that covers the whole input: a fully connected layer. */
@@ -210,10 +215,19 @@ export function planConv(
   return automaticFor(problem, pass).reduce((best, name) => (cost(name) < cost(best) ? name : best))
 }
 
+/** The variant by which an algorithm does a pass, where it has several. */
+export const variantOf = (name: ConvAlgorithm, problem: ConvProblem, pass: ConvPass): Gathering | undefined =>
+  pass === 'fwd' && entry(name).variants ? gatheringOf(problem) : undefined
+
 /** An algorithm in a pass: what it would cost, or why it cannot be. */
 export interface Candidate {
   /** Its name, as the option `algorithm` takes it. */
   readonly algorithm: ConvAlgorithm
+  /**
+   * Which of its ways the algorithm takes, where it has several: 'gemm' gathers the patches of the image one by one, or by rows of the
+   * image that several patches share. It follows from the shapes, and is no option.
+   */
+  readonly variant?: Gathering
   /** Estimated, on one thread; null where the algorithm cannot do the pass. */
   readonly milliseconds: number | null
   /** Why it cannot do the pass, or is not taken unasked. */
@@ -235,13 +249,24 @@ export function candidatesFor(
       if (impossible !== undefined) return { algorithm, milliseconds: null, reason: impossible }
       const reserved = algorithm === chosen ? undefined : entry(algorithm).reserved?.(problem)
       const milliseconds = costOf(problem, pass, algorithm) / 1e6
-      return { algorithm, milliseconds, ...(reserved === undefined ? {} : { reason: reserved }) }
+      const variant = variantOf(algorithm, problem, pass)
+      return {
+        algorithm,
+        ...(variant && { variant }),
+        milliseconds,
+        ...(reserved === undefined ? {} : { reason: reserved }),
+      }
     })
     .sort((a, b) => (rank(a) === rank(b) ? 0 : rank(a) - rank(b))) as [Candidate, ...Candidate[]]
 }
 
 /** The record that every kernel of a convolution reads. */
-export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'location', relu = false): Int32Array {
+export function encodeConv(
+  problem: ConvProblem,
+  bias: 'none' | 'channel' | 'location',
+  relu = false,
+  gathering: Gathering = 'patches',
+): Int32Array {
   const { N, C, K, groups: G, flip, input, kernel, output, stride, lo, dilation } = problem
   const [D, H, W] = threeDirections(input, 1)
   const [T, R, S] = threeDirections(kernel, 1)
@@ -256,6 +281,6 @@ export function encodeConv(problem: ConvProblem, bias: 'none' | 'channel' | 'loc
     bias: ['none', 'channel', 'location'].indexOf(bias),
     relu: Number(relu),
     skip: Number(skipsPadding(problem)),
-    rowwise: Number(isRowwise(problem)),
+    rowwise: Number(gathering === 'rows'),
   })
 }

@@ -1,7 +1,7 @@
 /**
- * What the passes of each algorithm do, counted: multiply-adds, numbers transformed, gathered and packed, in the units of
- * which costs.ts tells the time. The counts follow the loops of assembly/ops/conv/, roundings and blocks included. Those
- * that begin with `packed` fall away where weights were packed before.
+ * Counts of what the passes of each algorithm do: multiply-adds, and numbers that are transformed, gathered and packed. `costs.ts`
+ * holds the nanoseconds for one of each. The counts follow the loops of assembly/ops/conv/, roundings and blocks included. Counts
+ * whose names begin with `packed` fall away where weights were packed before.
  */
 import {
   adjointProblem,
@@ -14,7 +14,7 @@ import {
   type ConvProblem,
 } from './problem.js'
 import { meetings, paddedPixels, skipsPadding } from './reach.js'
-import { isRowwise, tileRows } from './rows.js'
+import { gatheringOf, tileRows } from './gather.js'
 import {
   gemm as gemmBlocks,
   tile,
@@ -67,7 +67,7 @@ function pixelBlocks(pixels: number, Q: number, depth: number): number {
 
 /** Blocks of rows of outputs where patches are gathered by rows; else 0. */
 function rowBlocks(problem: ConvProblem): number {
-  if (!isRowwise(problem)) return 0
+  if (gatheringOf(problem) !== 'rows') return 0
   const { C, groups, kernel, output } = problem
   const [R, S] = kernel.slice(-2) as [number, number]
   const [P, Q] = output.slice(-2) as [number, number]
@@ -268,8 +268,11 @@ export function transformed(extentOf: (problem: ConvProblem) => number): {
   return { fwd, dx: (problem) => fwd(adjointProblem(problem)), dw }
 }
 
+/** Minimal filtering on tiles of 6 × 6. */
 export const winograd = transformed(() => 6)
+/** Minimal filtering on tiles of 4 × 4. */
 export const winograd2 = transformed(() => 4)
+/** Fourier transforms of tiles of 16 × 16 or 32 × 32. */
 export const fft = transformed(fftExtent)
 
 /** The same with the phases of the input as channels, which are copied: assembly/ops/conv/phases.ts. */
@@ -280,4 +283,5 @@ const phased =
     return { ...pass(inner), phases: inner.N * inner.C * product(inner.input) }
   }
 
+/** Minimal filtering of the phases of a strided convolution. */
 export const phases = { fwd: phased(winograd.fwd), dx: phased(winograd.dx), dw: phased(winograd.dw) }

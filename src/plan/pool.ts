@@ -2,14 +2,22 @@
  * Windows of pooling: options checked, the output's shape derived, and the record that the core reads (PoolShape in
  * assembly/ops/pool/shape.ts). Sliding windows, a fixed grid of windows (adaptive), or one window over the whole map.
  */
+import { checkSwitch } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { fieldsOfAxis } from '../runtime/generated/constants.js'
-import { inWords } from '../runtime/text.js'
 import { LIGHT } from '../runtime/work.js'
 import { type Names } from '../runtime/options.js'
 import { checkSize, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { recordOf } from './record.js'
-import { MOST, outputExtents, perDirection, resolvePadding, type Padding, type PerDirection } from './window.js'
+import {
+  mapExtents,
+  MOST,
+  outputExtents,
+  perDirection,
+  resolvePadding,
+  type Padding,
+  type PerDirection,
+} from './window.js'
 
 /** Numbers of any size up to 2³¹ − 1: what a window has beside the input costs nothing. */
 export interface PoolOptions {
@@ -23,6 +31,7 @@ export interface PoolOptions {
   readonly ceil?: boolean | undefined
 }
 
+/** The options of every pooling with sliding windows. */
 export const poolNames = { kernel: 0, stride: 0, padding: 0, ceil: 'flag' } as const satisfies Names<PoolOptions>
 
 /** Output extents of adaptive pooling: one number, or one for each direction, where null keeps the input's. */
@@ -45,6 +54,7 @@ export interface Pool {
   readonly record: Int32Array
 }
 
+/** A validated pooling whose windows slide. */
 export interface SlidingPool extends Pool {
   /** Extents of a window. */
   readonly kernel: readonly number[]
@@ -144,22 +154,6 @@ export function makePool(
   }
 }
 
-/** Extents of the maps of x (N, C, …) along `directions`. */
-export function mapExtents(name: string, directions: number, x: Shape): readonly number[] {
-  if (x.length !== directions + 2) {
-    const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
-    throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
-  }
-  return x.slice(2)
-}
-
-/** A boolean option, checked. */
-function flag(value: boolean | undefined, otherwise: boolean, what: string): boolean {
-  if (value === undefined) return otherwise
-  if (typeof value !== 'boolean') throw new ArgumentError(`${what} must be true or false, given ${inWords(value)}`)
-  return value
-}
-
 type SlidingOptions = PoolOptions & { readonly dilation?: PerDirection | undefined }
 
 /**
@@ -184,14 +178,15 @@ export function slide(
   directions: number,
   x: Shape,
   options: SlidingOptions,
-  { countIncludePad, scaleUp = false }: Divisor = {},
+  { countIncludePad = true, scaleUp = false }: Divisor = {},
 ): SlidingPool {
   const input = mapExtents(name, directions, x)
   const kernel = perDirection(options.kernel, directions, 1, `${name}: kernel`)
   const stride = perDirection(options.stride ?? kernel, directions, 1, `${name}: stride`)
   const dilation = perDirection(options.dilation ?? 1, directions, 1, `${name}: dilation`)
   const { lo, hi } = resolvePadding(options.padding ?? 0, input, kernel, stride, dilation, name)
-  const ceil = flag(options.ceil, false, `${name}: ceil`)
+  const { ceil = false } = options
+  checkSwitch(ceil, `${name}: ceil`)
   kernel.forEach((extent, axis) => {
     const reach = (dilation[axis] as number) * (extent - 1) + 1
     const padding = Math.max(lo[axis] as number, hi[axis] as number)
@@ -215,8 +210,8 @@ export function slide(
     }),
   )
   const yShape = Object.freeze([...x.slice(0, 2), ...output])
-  const countPadding = flag(countIncludePad, true, `${name}: countIncludePad`)
-  return { ...makePool(name, x, yShape, axes, scaleUp ? sizeOf(kernel) : 1, countPadding), kernel }
+  checkSwitch(countIncludePad, `${name}: countIncludePad`)
+  return { ...makePool(name, x, yShape, axes, scaleUp ? sizeOf(kernel) : 1, countIncludePad), kernel }
 }
 
 /** A grid of windows that cover the map, whatever its size. @throws ShapeError when shapes or extents do not fit. */

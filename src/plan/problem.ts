@@ -18,6 +18,7 @@ export interface ConvProblem extends Windows {
   readonly flip: boolean
 }
 
+/** The product of some numbers; 1 of none. */
 export const product = (values: readonly number[]): number => values.reduce((total, value) => total * value, 1)
 
 /** Multiply-adds of one pass. */

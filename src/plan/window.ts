@@ -2,6 +2,7 @@
  * Options of sliding windows, shared by convolution and pooling: one number for all directions or one for each,
  * checked, and the arithmetic of output extents.
  */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { showShape, type Shape } from '../tensor/shape.js'
@@ -29,6 +30,15 @@ export interface Windows {
   readonly output: readonly number[]
 }
 
+/** Extents of the maps of x (N, C, …) along one to three `directions`. @throws ShapeError where x has other axes */
+export function mapExtents(name: string, directions: number, x: Shape): readonly number[] {
+  if (x.length !== directions + 2) {
+    const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
+    throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
+  }
+  return x.slice(2)
+}
+
 /** The largest stride, dilation, padding or extent of a window: kernels take 32-bit integers. */
 export const MOST = 2 ** 31 - 1
 
@@ -43,7 +53,7 @@ export function perDirection(value: PerDirection, directions: number, smallest: 
   }
   for (const item of list as readonly unknown[]) {
     if (!Number.isInteger(item) || (item as number) < smallest) {
-      throw new ArgumentError(`${what} must be whole numbers from ${smallest} on, given ${inWords(item)}`)
+      throw wrongKind(what, `whole numbers from ${smallest} on`, item)
     }
     if ((item as number) > MOST) throw new ArgumentError(`${what} can be at most ${MOST}, given ${inWords(item)}`)
   }
@@ -65,9 +75,7 @@ export function resolvePadding(
     if (padding === 'valid') return { lo: reach.map(() => 0), hi: reach.map(() => 0) }
     if (padding === 'full') return { lo: reach.map((extent) => extent - 1), hi: reach.map((extent) => extent - 1) }
     if (padding !== 'same') {
-      throw new ArgumentError(
-        `${name}: padding must be 'valid', 'same', 'full', a number, numbers or [lo, hi] pairs, given ${inWords(padding)}`,
-      )
+      throw wrongKind(`${name}: padding`, "'valid', 'same', 'full', a number, numbers or [lo, hi] pairs", padding)
     }
     const total = reach.map((extent, axis) => {
       const n = input[axis] as number

@@ -21,6 +21,7 @@ export interface Vigil {
   readonly patience: { readonly running: number; readonly unknown: number }
 }
 
+/** The board as the main thread uses it. */
 export class MainBoard extends Board {
   /** Posts a job and opens the gate. Nobody is inside. Argument i of a thread is args[i] + its number · steps[i]. */
   open(kernel: number, args: readonly number[], steps: readonly number[], items: number, chunk: number): void {

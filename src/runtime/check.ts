@@ -12,6 +12,12 @@ export function checkNumber(value: unknown, what: string, from = -Infinity): voi
   throw wrongKind(what, `a finite number${from === 0 ? ' from 0 on' : ''}`, value)
 }
 
+/** @throws ShapeError unless it is a whole number, not below `from` */
+export function checkWhole(value: unknown, what: string, from = 1): void {
+  if (Number.isInteger(value) && (value as number) >= from) return
+  throw wrongKind(what, `a whole number from ${from} on`, value)
+}
+
 /** `what` names the function and the argument, as `fit: loss`. @throws ShapeError unless it is a function */
 export function checkFunction(value: unknown, what: string, due = 'a function'): void {
   if (typeof value !== 'function') throw wrongKind(what, due, value)

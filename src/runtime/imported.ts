@@ -3,6 +3,7 @@ import { type WasmModule } from './platform.js'
 import type { Origin } from './core.js'
 import { UnsupportedError } from './errors.js'
 
+/** The cores of an entry that brings the strict one as a module which the runtime has compiled. */
 export const imported = (strict: WasmModule): Origin => ({
   preferred: 'strict',
   strict: () => strict,

@@ -23,6 +23,7 @@ export interface Invitation {
   readonly thread: number
 }
 
+/** The words of a board, by their places. */
 export const enum Word {
   /** Goes up with every job; workers sleep on it. */
   epoch,
@@ -45,6 +46,7 @@ export const enum Word {
   count,
 }
 
+/** The bit of the gate that keeps workers out. */
 export const CLOSED = 1 << 30
 /** The longest list of arguments is half as long. */
 const MOST_ARGUMENTS = 32

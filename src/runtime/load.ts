@@ -27,7 +27,9 @@ const relaxedProbe = [
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 11, 1, 9, 0, 65, 0, 253, 15, 253, 129, 2, 11,
 ]
 
+/** Whether the runtime has the SIMD that every core needs. */
 export const supportsSimd = (): boolean => WebAssembly.validate(new Uint8Array(simdProbe))
+/** Whether the runtime has relaxed SIMD, which the relaxed cores need. */
 export const supportsRelaxedSimd = (): boolean => WebAssembly.validate(new Uint8Array(relaxedProbe))
 
 /** A module on the memory of the core: other threads instantiate the same one there. */
@@ -36,6 +38,7 @@ export interface LinkedModule {
   readonly exports: WasmExports
 }
 
+/** A core that was instantiated, with its memory. */
 export interface LoadedCore extends LinkedModule {
   readonly kernels: Kernels
   readonly memory: WasmMemory

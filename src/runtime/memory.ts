@@ -58,6 +58,7 @@ function binOf(bytes: number): number {
   return power * 8 + (power >= 3 ? (units >>> (power - 3)) & 7 : (units << (3 - power)) & 7)
 }
 
+/** Hands out blocks of linear memory, and takes them back. */
 export class Allocator {
   readonly memory: WasmMemory
   readonly #maximumPages: number

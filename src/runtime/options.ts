@@ -2,6 +2,7 @@
  * Options objects: every name in one must be one that is read. Which names there are stands beside the type of the options,
  * as an object that the compiler compares with it: `const names = { stride: 0, padding: 0 } satisfies Names<Windows>`.
  */
+import { wrongKind } from './check.js'
 import { ArgumentError } from './errors.js'
 import { inWords } from './text.js'
 
@@ -56,7 +57,7 @@ const isOther = (options: object): boolean =>
 export function checkKeys(what: string, options: unknown, names: object, others?: object): void {
   if (options === undefined) return
   if (typeof options !== 'object' || options === null || Array.isArray(options) || isOther(options)) {
-    throw new ArgumentError(`${what}: the options must be an object, given ${inWords(options)}`)
+    throw wrongKind(`${what}: the options`, 'an object', options)
   }
   for (const key in options) {
     if (Object.hasOwn(names, key) || (others && Object.hasOwn(others, key))) continue
@@ -78,6 +79,13 @@ export function needKeys(what: string, options: unknown, names: object, others?:
 export function defined<T extends object>(options: T | undefined): { [key in keyof T]: Exclude<T[key], undefined> } {
   return Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined)) as never
 }
+
+/** The options of an object that are among `names` and are set. */
+export const pick = <T extends object, Name extends keyof T>(
+  options: T,
+  names: Readonly<Record<Name, unknown>>,
+): { [key in Name]: Exclude<T[key], undefined> } =>
+  defined(Object.fromEntries((Object.keys(names) as Name[]).map((name) => [name, options[name]]))) as never
 
 /** Whether an object is made as options are, by braces. */
 function isPlain(given: unknown): given is object {

@@ -24,6 +24,7 @@ const FAREWELL = 1_000
 /** So many workers are replaced, for each thread, before there are fewer. */
 const REPLACEMENTS = 8
 
+/** What a pool is made with. */
 export interface PoolOptions {
   /** The core, and what was loaded beside it. */
   readonly modules: readonly LinkedModule[]
@@ -40,6 +41,7 @@ interface Member {
   ready: boolean
 }
 
+/** The worker threads of a core, and the jobs that they do with the main thread. */
 export class Pool {
   readonly #options: PoolOptions
   readonly #kernels: KernelList

@@ -47,6 +47,7 @@ export function hasEnded(worker: WorkerHandle): boolean | undefined {
   return measured.idle < 0
 }
 
+/** What is told of a worker. */
 export interface Watch {
   ready(): void
   /** The worker has failed or ended. Called once. */

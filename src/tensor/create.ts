@@ -115,7 +115,11 @@ export const tensor = withArity('tensor', 3, ((
   )
 }) as MakeTensor)
 
-/** A tensor with every element equal to `value`. */
+/**
+ * A tensor with every element equal to `value`.
+ *
+ *     full([2, 3], 0.5)
+ */
 export const full = withArity('full', 2, (shape: Shape, value: number): Tensor => {
   if (typeof value !== 'number') throw wrongKind('full: the value', 'a number', value)
   return filled(checkShape(shape, 'full', 0), 'full', (y) => {
@@ -123,9 +127,21 @@ export const full = withArity('full', 2, (shape: Shape, value: number): Tensor =
   })
 })
 
-/** A tensor of zeros. @throws ShapeError unless every extent is a whole number from 0 on. */
+/**
+ * A tensor of zeros.
+ *
+ *     zeros([2, 3])
+ *
+ * @throws ShapeError unless every extent is a whole number from 0 on.
+ */
 export const zeros = withArity('zeros', 1, (shape: Shape): Tensor => full(shape, 0))
-/** A tensor of ones. @throws ShapeError as `zeros`. */
+/**
+ * A tensor of ones.
+ *
+ *     ones([2, 3])
+ *
+ * @throws ShapeError as `zeros`.
+ */
 export const ones = withArity('ones', 1, (shape: Shape): Tensor => full(shape, 1))
 
 /** Options of what is drawn at random. */
@@ -149,41 +165,55 @@ export function checkSeed(seed: number, what: string, kind = 'seed'): number {
 /** Checks the stream of a seed. @throws ShapeError naming the operation. */
 export const checkStream = (stream: number, what: string): number => checkSeed(stream, what, 'stream')
 
-/** Uniform random numbers in [low, high). */
-export const uniform = withArity(
-  'uniform',
-  2,
-  (shape: Shape, options: RandomOptions & { readonly low?: number; readonly high?: number } = {}): Tensor => {
-    checkKeys('uniform', options, { seed: 0, stream: 0, low: 0, high: 0 })
-    const { seed = 0, stream = 0, low = 0, high = 1 } = options
-    checkNumber(low, 'uniform: low')
-    checkNumber(high, 'uniform: high')
-    checkSeed(seed, 'uniform')
-    checkStream(stream, 'uniform')
-    return filled(checkShape(shape, 'uniform', 0), 'uniform', ({ pointer, size }) => {
-      kernels().random_uniform(pointer, size, seed, stream, low, high)
-    })
-  },
-)
+/** Makes a function that draws the elements of a tensor by two numbers, named with their defaults in the order of the kernel. */
+/* @__NO_SIDE_EFFECTS__ */
+function drawing<Name extends string>(
+  name: 'uniform' | 'normal',
+  defaults: Readonly<Record<Name, number>>,
+): (shape: Shape, options?: RandomOptions & { readonly [name in Name]?: number }) => Tensor {
+  return withArity(
+    name,
+    2,
+    (shape: Shape, options: RandomOptions & { readonly [name in Name]?: number } = {}): Tensor => {
+      checkKeys(name, options, { seed: 0, stream: 0 }, defaults)
+      const { seed = 0, stream = 0 } = options
+      const [first, second] = (Object.keys(defaults) as Name[]).map((option) => {
+        const { [option]: value = defaults[option] } = options
+        checkNumber(value, `${name}: ${option}`)
+        return value
+      }) as [number, number]
+      checkSeed(seed, name)
+      checkStream(stream, name)
+      return filled(checkShape(shape, name, 0), name, ({ pointer, size }) => {
+        kernels()[`random_${name}`](pointer, size, seed, stream, first, second)
+      })
+    },
+  )
+}
 
-/** Normal random numbers of given mean and standard deviation. */
-export const normal = withArity(
-  'normal',
-  2,
-  (shape: Shape, options: RandomOptions & { readonly mean?: number; readonly std?: number } = {}): Tensor => {
-    checkKeys('normal', options, { seed: 0, stream: 0, mean: 0, std: 0 })
-    const { seed = 0, stream = 0, mean = 0, std = 1 } = options
-    checkNumber(mean, 'normal: mean')
-    checkNumber(std, 'normal: std')
-    checkSeed(seed, 'normal')
-    checkStream(stream, 'normal')
-    return filled(checkShape(shape, 'normal', 0), 'normal', ({ pointer, size }) => {
-      kernels().random_normal(pointer, size, seed, stream, mean, std)
-    })
-  },
-)
+/**
+ * Uniform random numbers in [low, high), by default in [0, 1).
+ *
+ *     uniform([2, 3], { low: -1, high: 1, seed: 7 })
+ *
+ * @throws ShapeError when the shape or an option does not fit.
+ */
+export const uniform = drawing('uniform', { low: 0, high: 1 })
 
-/** (N, H, W, C) values as an (N, C, H, W) tensor. */
+/**
+ * Normal random numbers of given mean and standard deviation, by default 0 and 1.
+ *
+ *     normal([2, 3], { mean: 5, std: 0.1, seed: 7 })
+ *
+ * @throws ShapeError when the shape or an option does not fit.
+ */
+export const normal = drawing('normal', { mean: 0, std: 1 })
+
+/**
+ * (N, H, W, C) values as an (N, C, H, W) tensor.
+ *
+ *     fromNHWC(pixels, [1, 28, 28, 3])                     // a tensor (1, 3, 28, 28)
+ */
 export const fromNHWC = withArity(
   'fromNHWC',
   2,
@@ -203,7 +233,11 @@ export const fromNHWC = withArity(
   },
 )
 
-/** The elements of an (N, C, H, W) tensor in the order (N, H, W, C). */
+/**
+ * The elements of an (N, C, H, W) tensor in the order (N, H, W, C).
+ *
+ *     toNHWC(x)                                            // (1, 3, 28, 28): 2352 numbers, three for each pixel
+ */
 export const toNHWC = withArity('toNHWC', 1, (x: Tensor): Float32Array => {
   checkTensor(x, 'toNHWC', 'x')
   if (x.ndim !== 4) throw new ShapeError(`toNHWC: expected (N, C, H, W), given ${showShape(x.shape)}`)
@@ -216,7 +250,11 @@ export const toNHWC = withArity('toNHWC', 1, (x: Tensor): Float32Array => {
   return to
 })
 
-/** Pixels of a canvas (RGBA, 0 to 255) as a (1, 3, H, W) tensor of values 0 to 1; alpha is dropped. */
+/**
+ * Pixels of a canvas (RGBA, 0 to 255) as a (1, 3, H, W) tensor of values 0 to 1; alpha is dropped.
+ *
+ *     fromImageData(context.getImageData(0, 0, 28, 28))    // a tensor (1, 3, 28, 28)
+ */
 export const fromImageData = withArity(
   'fromImageData',
   1,

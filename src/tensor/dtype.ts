@@ -2,6 +2,7 @@
  * Types of numbers that tensors hold. Gradients are of float32 alone; the others hold labels, indices, extents and pixels, and are
  * exact: a number that does not fit is refused, never cut.
  */
+import { wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { unknownName } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
@@ -79,7 +80,7 @@ function elementOf<D extends DType>(value: unknown, dtype: D, what: string): Ele
     if (given >= least && given <= most) return dtype === 'int64' ? BigInt(given) : Number(given)
   }
   const due = dtype === 'bool' ? 'true, false, 0 or 1' : `a whole number that ${dtype} holds`
-  throw new ArgumentError(`${what} must be ${due}, given ${inWords(value)}`)
+  throw wrongKind(what, due, value)
 }
 
 /** Checks that a number is one of a type: of float32 every one is. @throws ArgumentError */

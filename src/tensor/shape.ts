@@ -1,4 +1,4 @@
-/** Arithmetic of shapes. */
+/** Arithmetic of shapes: sizes, strides, axes and broadcasting, and the checks of what callers give as a shape. */
 import { ShapeError } from '../runtime/errors.js'
 import { inWords, showShape } from '../runtime/text.js'
 
@@ -10,6 +10,7 @@ export type Shape = readonly number[]
 /** Number of elements; 1 for a scalar. */
 export const sizeOf = (shape: Shape): number => shape.reduce((size, extent) => size * extent, 1)
 
+/** Whether two shapes have the same extents. */
 export const sameShape = (a: Shape, b: Shape): boolean =>
   a.length === b.length && a.every((extent, axis) => extent === b[axis])
 

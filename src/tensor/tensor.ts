@@ -39,7 +39,8 @@ export class Storage {
   /** Version of the last look at whether all is finite, and what it gave. */
   #looked = -1
   #finite = false
-  readonly #derived = new Map<string, Derived>()
+  /** Made when something is derived: most storages have nothing. */
+  #derived: Map<string, Derived> | undefined
 
   /** Memory of `bytes` bytes; without them, what a pass that is being planned will compute. */
   constructor(bytes?: number, what?: string) {
@@ -76,6 +77,7 @@ export class Storage {
   /** To be called after the memory was written in place: what was derived from it is out of date. */
   changed(): void {
     this.#version++
+    if (!this.#derived) return
     for (const { pointer } of this.#derived.values()) if (pointer !== undefined) release(pointer)
     this.#derived.clear()
   }
@@ -95,7 +97,7 @@ export class Storage {
    * change they are kept until it changes or is freed.
    */
   derive(key: string, bytes: number, fill: (pointer: number) => void): DerivedBytes {
-    const known = this.#derived.get(key)
+    const known = this.#derived?.get(key)
     if (known?.pointer !== undefined) return { pointer: known.pointer, kept: true, isNew: false }
     const pointer = allocate(bytes, 'packed weights')
     const version = this.#version
@@ -107,13 +109,13 @@ export class Storage {
     }
     const kept = known !== undefined && version === this.#version && this.keepsDerived
     if (kept) known.pointer = pointer
-    else this.#derived.set(key, { pointer: undefined })
+    else (this.#derived ??= new Map()).set(key, { pointer: undefined })
     return { pointer, kept, isNew: true }
   }
 
   /** Gives back what `derive` has kept. */
   drop(key: string): void {
-    const known = this.#derived.get(key)
+    const known = this.#derived?.get(key)
     if (known?.pointer === undefined) return
     release(known.pointer)
     known.pointer = undefined
@@ -163,10 +165,17 @@ const scopes: Made[] = []
 export interface Planner {
   /** What is noted now is part of it: the name of a layer's node. */
   owner: string
-  /** Gives the tensor that the operation will give. */
-  note(operation: PlannedOperation): AnyTensor
+  /** Gives the tensors that the operation will give. */
+  note(operation: PlannedOperation): Noted
   /** Numbers of a tensor are read: what follows may depend on them. @throws UnplannedError where they may change */
   read(tensor: AnyTensor): void
+}
+
+/** The tensors that an operation will give. */
+export interface Noted {
+  readonly y: AnyTensor
+  /** Its further results. */
+  readonly further: Readonly<Record<string, Tensor>>
 }
 
 /** What is called while a pass is planned. */
@@ -178,8 +187,8 @@ export interface PlannedOperation {
   readonly list: CallList
   readonly shape: Shape
   readonly dtype: DType
-  /** Memory that its kernels need besides, by the names of operands. */
-  readonly scratch: ReadonlyMap<string, Shape>
+  /** Shapes of its further results by the names of operands: what the caller asks for, and what its kernels need besides. */
+  readonly further: ReadonlyMap<string, Shape>
   /** The calls with relu as part of the operation, if it can. */
   rectified: (() => CallList) | undefined
   /** What it does to each channel of the input that is left out, if that is a factor and a number that is added, of the others. */
@@ -570,6 +579,9 @@ export function owned<D extends DType>(tensor: Tensor<D>): Tensor<D> {
  * Runs `use` and disposes every tensor made in it, except those it returns (alone, in arrays or in plain objects),
  * which then belong to the scope around it, and what `vjp` keeps, unless its pullback is returned. Tensors that were there
  * before stay. Synchronous: tensors made after an `await` would be missed.
+ *
+ *     const y = scope(() => relu(conv2d(x, w)))            // y stays, what conv2d gave is freed
+ *
  * @throws UnsupportedError when the function is asynchronous.
  */
 export function scope<T>(use: () => T): T {

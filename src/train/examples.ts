@@ -2,7 +2,7 @@
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkFunction, checkList, checkObject, wrongKind } from '../runtime/check.js'
+import { checkFunction, checkList, checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
 import { shuffleStream } from '../tensor/streams.js'
 import { inWords } from '../runtime/text.js'
@@ -83,6 +83,9 @@ function rowsOf(x: Rows, shape: Shape, indices: Int32Array): Tensor {
 /**
  * Examples of a tensor (N, …), or of its elements with the shape of one example, and N labels or rows. What is given is not
  * copied, and must stay while the examples are used.
+ *
+ *     tensorExamples(pixels, labels, [1, 28, 28])
+ *
  * @throws ShapeError unless there are as many of the one as of the other.
  */
 export function tensorExamples<Target>(x: Rows, y: Target, shape?: Shape): Examples<Target> {
@@ -165,6 +168,9 @@ const MOST_EXAMPLES = 2 ** 29
 
 /**
  * The numbers 0 to size − 1 in the random order of an epoch (Fisher-Yates on the core's generator).
+ *
+ *     permutation(1000, 7, 3)                              // the order of epoch 3, the same in every runtime
+ *
  * @throws ShapeError when the size, the seed or the epoch is not a whole number in its range.
  */
 export function permutation(size: number, seed: number, epoch: number): Int32Array {
@@ -233,14 +239,10 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   else checkFunction(read, 'batches: read of the data set')
   checkObject(options, 'batches: the options')
   const { batchSize, first = 0, prefetch = 2 } = options
-  const check = (value: number, what: string, from: number): void => {
-    if (!Number.isInteger(value) || value < from)
-      throw new ArgumentError(`batches: ${what} must be a whole number from ${from} on, given ${inWords(value)}`)
-  }
-  check(size, 'the number of examples', 1)
-  check(batchSize, 'batchSize', 1)
-  check(first, 'first', 0)
-  check(prefetch, 'prefetch', 0)
+  checkWhole(size, 'batches: the number of examples')
+  checkWhole(batchSize, 'batches: batchSize')
+  checkWhole(first, 'batches: first', 0)
+  checkWhole(prefetch, 'batches: prefetch', 0)
   if (batchesOf(size, options) === 0) {
     throw new ArgumentError(
       `batches: dropLast leaves nothing of ${size} examples in batches of ${batchSize}; use smaller ones`,

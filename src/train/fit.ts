@@ -19,6 +19,9 @@ import { checkCount } from '../runtime/options.js'
 
 /**
  * Averages of the loss and the metrics over examples, without training.
+ *
+ *     const { loss, metrics } = await evaluate(model, { x, y }, { batchSize: 256, loss: crossEntropy, metrics: { accuracy } })
+ *
  * @throws the signal's reason, an AbortError unless it was given another, when the signal ended it.
  */
 export async function evaluate<Target, Output = Tensor, Name extends string = never>(
@@ -27,7 +30,7 @@ export async function evaluate<Target, Output = Tensor, Name extends string = ne
   options: EvaluateOptions<Target, Output, Name>,
 ): Promise<Averages<Name>> {
   checkCount('evaluate', 3, arguments)
-  const { evaluateAll } = await import('./loop.js')
+  const { evaluateAll } = await import('./work.js')
   const measured = await evaluateAll(model, examples, options as EvaluateOptions<Target, Output>)
   if (measured) return measured
   throw options.signal?.reason
@@ -88,6 +91,12 @@ export class FitRun<Name extends string = string> implements AsyncIterable<FitEv
 
 /**
  * Trains a model: for each epoch, mini-batches in a seeded random order, each one step of the optimizer.
+ *
+ *     const run = fit(model, { x, y }, {
+ *       epochs: 5, batchSize: 64, loss: crossEntropy, optimizer: new Adam(model.parameters()),
+ *     })
+ *     for await (const event of run) if (event.type === 'epoch') console.log(event.training.loss)
+ *
  * @throws (while it runs) DivergedError when the loss or a gradient is no longer finite: the update of that step is not made.
  * ShapeError, before the first step, when options, optimizer, data and model do not go together.
  */
@@ -98,7 +107,7 @@ export function fit<Target, Output = Tensor, Name extends string = never>(
 ): FitRun<Name> {
   checkCount('fit', 3, arguments)
   return new FitRun<Name>(async function* (report) {
-    const { run } = await import('./loop.js')
+    const { run } = await import('./work.js')
     const events = run(model, data, options as FitOptions<Target, Output>, report)
     return yield* events as AsyncGenerator<FitEvent<Name>, History<Name>>
   })

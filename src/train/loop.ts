@@ -21,7 +21,6 @@ import {
   wrongKind,
 } from '../runtime/check.js'
 import { checkKeys, needKeys, unknownName, type Names } from '../runtime/options.js'
-import { inWords } from '../runtime/text.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, restoring, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
@@ -234,18 +233,15 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   checkSwitch(options.dropLast, 'fit: dropLast')
   const { parameters, step } = Object(optimizer) as Partial<Optimizer>
   if (!Array.isArray(parameters) || typeof step !== 'function') {
-    throw new ArgumentError(
-      `fit: optimizer must be one, such as new SGD(model.parameters(), { lr: 0.1 }), given ${inWords(optimizer)}`,
-    )
+    throw wrongKind('fit: optimizer', 'one, such as new SGD(model.parameters(), { lr: 0.1 })', optimizer)
   }
   const check = (value: number, what: string): void => {
-    if (!Number.isInteger(value) || value < 1)
-      throw new ArgumentError(`fit: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
+    if (!Number.isInteger(value) || value < 1) throw wrongKind(`fit: ${what}`, 'a whole number from 1 on', value)
   }
   check(epochs, 'epochs')
   check(accumulate, 'accumulate')
   if (clipNorm !== undefined && !(typeof clipNorm === 'number' && clipNorm > 0))
-    throw new ArgumentError(`fit: clipNorm must be a number above 0, given ${inWords(clipNorm)}`)
+    throw wrongKind('fit: clipNorm', 'a number above 0', clipNorm)
   if (!earlyStopping) return
   const { patience, monitor = 'loss', minimumChange = 0 } = earlyStopping
   check(patience, 'earlyStopping.patience')
@@ -254,7 +250,7 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   if (!validation) throw new ArgumentError('fit: earlyStopping needs validation examples')
   if (monitor !== 'loss' && !Object.hasOwn(metrics, monitor)) {
     const known = ['loss', ...Object.keys(metrics)].join(', ')
-    throw new ArgumentError(`fit: earlyStopping.monitor must be one of ${known}, given ${inWords(monitor)}`)
+    throw wrongKind('fit: earlyStopping.monitor', `one of ${known}`, monitor)
   }
 }
 

@@ -10,7 +10,11 @@ import { checkKeys, withArity, type Names } from '../runtime/options.js'
 /** A number for a batch, averaged over its examples: output (N, …) of the model, and what was wanted. */
 export type Metric<Target, Output = Tensor> = (output: Output, target: Target) => number
 
-/** Labels as plain numbers. */
+/**
+ * Labels as plain numbers.
+ *
+ *     labelNumbers(tensor([3, 1, 4]))                      // the numbers 3, 1 and 4
+ */
 export const labelNumbers = withArity('labelNumbers', 1, (labels: Labels): ArrayLike<number> => {
   const numbers = labelList(labels)
   if (numbers) return numbers as ArrayLike<number>
@@ -66,6 +70,7 @@ export interface AccuracyOptions {
  * Share of the examples, or of the pixels of (N, classes, H, W), whose largest score is that of their label, 0 to 1, or of the
  * largest of their distribution. Scores with a NaN are wrong. Where `ignoreIndex` leaves out all there are, it is NaN.
  *
+ *     accuracy(tensor([[1, 3, 2], [5, 0, 0]]), [1, 2])     // 0.5
  *     const withoutBorders = (output, target) => accuracy(output, target, { ignoreIndex: 255 })
  *
  * @throws ShapeError when there is not one label, or one distribution, for each example or pixel.

@@ -7,7 +7,7 @@ export async function* readBatches<Target>(
   data: Examples<Target> | DistantExamples<Target>,
   options: BatchOptions & { readonly parts?: number },
 ): AsyncGenerator<ReadBatch<Target>, void> {
-  const { readAhead } = await import('./batches.js')
+  const { readAhead } = await import('./work.js')
   yield* readAhead(data, options)
 }
 
@@ -21,6 +21,6 @@ export async function* batches<Target>(
   options: BatchOptions,
 ): AsyncGenerator<Batch<Target> & { readonly number: number; readonly indices: Int32Array }, void> {
   checkCount('batches', 2, arguments)
-  const { makeBatches } = await import('./batches.js')
+  const { makeBatches } = await import('./work.js')
   yield* makeBatches(data, options)
 }

@@ -1,7 +1,15 @@
 /** The rounds of a search. `randomSearch` and `gridSearch` load this file when they run. */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, DivergedError } from '../runtime/errors.js'
-import { checkCallback, checkFunction, checkList, checkObject, checkSignal, wrongKind } from '../runtime/check.js'
+import {
+  checkCallback,
+  checkFunction,
+  checkList,
+  checkObject,
+  checkSignal,
+  checkWhole,
+  wrongKind,
+} from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { needKeys, type Names } from '../runtime/options.js'
 import { checkSeed } from '../tensor/create.js'
@@ -38,11 +46,6 @@ function checkSpace(space: RandomSearchOptions['space']): Ranges {
     }
     return [name, { low, high, scale }] as const
   })
-}
-
-function checkCount(value: number, what: string): void {
-  if (!Number.isInteger(value) || value < 1)
-    throw new ArgumentError(`search: ${what} must be a whole number from 1 on, given ${inWords(value)}`)
 }
 
 const rounded = (value: number): number => Number(value.toPrecision(DIGITS))
@@ -151,11 +154,10 @@ export async function searchAtRandom(evaluate: TrialFunction, options: RandomSea
   checkCallbacks(evaluate, options)
   const { space, trials: count, rounds = 1, keep = 0.25, seed = 0 } = options
   let ranges = checkSpace(space)
-  checkCount(count, 'trials')
-  checkCount(rounds, 'rounds')
+  checkWhole(count, 'search: trials')
+  checkWhole(rounds, 'search: rounds')
   checkSeed(seed, 'search')
-  if (!(keep > 0 && keep <= 1))
-    throw new ArgumentError(`search: keep must be above 0 and at most 1, given ${inWords(keep)}`)
+  if (!(keep > 0 && keep <= 1)) throw wrongKind('search: keep', 'above 0 and at most 1', keep)
   const trials: Trial[] = []
   for (let round = 1; round <= rounds; round++) {
     const points = drawPoints(ranges, count, seed, round)

@@ -5,6 +5,7 @@ import { planPass, type Plan } from '../../src/graph/plan.js'
 import { PlannedProgram, type Values } from '../../src/graph/program.js'
 import { trace } from '../../src/graph/trace.js'
 import { add, batchNorm, concat, conv2d, exp, flatten, maxPool2d, mul, relu, sum } from '../../src/ops/index.js'
+import { maxPool2dWithIndices, placesOfMaxima } from '../../src/ops/pool/max.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal, tensor } from '../../src/tensor/create.js'
@@ -87,6 +88,81 @@ describe('a program', () => {
     const [mean, variance] = [normal([3], { seed: 1 }), tensor([1, 2, 3])]
     compare(shape, (x) => ({ y: batchNorm(x, undefined, undefined, { runningMean: mean, runningVar: variance }) }))
     for (const owned of [mean, variance]) owned.dispose()
+  })
+})
+
+describe('a node of several results', () => {
+  const shape = [2, 3, 8, 8]
+  const pooled = (x: Tensor) => {
+    const { y, indices } = maxPool2dWithIndices(x, { kernel: 2 })
+    return { y, places: placesOfMaxima({ bits: indices.bits }, { plane: [8, 8], byColumns: false }) }
+  }
+
+  it('gives each of them that is read, as the operation does', () => {
+    compare(shape, (x) => pooled(exp(x)) as unknown as Record<string, Tensor>)
+    compare(shape, (x) => ({ y: relu(pooled(exp(x)).y) }))
+    compare(shape, (x) => ({ places: pooled(exp(x)).places }) as unknown as Record<string, Tensor>)
+    compare(shape, (x) => {
+      const { y, places } = pooled(x)
+      const next = exp(relu(y))
+      return { y: add(next, y), places } as unknown as Record<string, Tensor>
+    })
+  })
+
+  it('hands each of them out', () => {
+    compare(shape, (x) => {
+      const { y, indices } = maxPool2dWithIndices(exp(x), { kernel: 2 })
+      return { bits: indices.bits, y }
+    })
+    compare(shape, (x) => ({ bits: maxPool2dWithIndices(exp(x), { kernel: 2 }).indices.bits }))
+  })
+
+  it('is dropped where none of them is read, and does not become part of another', () => {
+    const names = (pass: (x: Tensor) => object): string[] => namesOf(planOf(shape, pass as Pass))
+    expect(
+      names((x) => {
+        pooled(x)
+        return { y: exp(x) }
+      }),
+    ).toEqual(['exp'])
+    expect(names((x) => ({ places: pooled(x).places }))).toEqual(['maxPool2d', 'placesOfMaxima'])
+    expect(names((x) => ({ y: relu(maxPool2dWithIndices(x, { kernel: 2 }).indices.bits) }))).toEqual([
+      'maxPool2d',
+      'relu',
+    ])
+  })
+
+  it('depends on weights alone where its inputs do', () => {
+    const w = normal(shape, { seed: 4 })
+    compare(
+      shape,
+      (x) => {
+        const { y, places } = pooled(w)
+        return { y: add(maxPool2d(x, { kernel: 2 }), y), places } as unknown as Record<string, Tensor>
+      },
+      () => {
+        w.assign(w.data().map((value) => -value))
+      },
+    )
+    w.dispose()
+  })
+
+  it.each([
+    ['one', (x: Tensor) => ({ y: exp(maxPool2dWithIndices(exp(x), { kernel: 2 }).y) })],
+    ['both', (x: Tensor) => pooled(exp(x))],
+    ['the other', (x: Tensor) => ({ places: pooled(exp(x)).places })],
+  ])('takes what is told where %s of them is read', (_, pass) => {
+    const w = normal([3, 1, 1], { seed: 2 })
+    const plan = planOf(shape, (x) => (pass as Pass)(mul(x, w)))
+    const { single, working } = measurePlan(plan)
+    const program = new PlannedProgram(plan, true)
+    const x = normal(shape, { seed: 1 })
+    const run = (): number => peakOf(() => scope(() => void program.run(given(x)))) + 4 * x.size
+    expect(run()).toBe(single)
+    run()
+    expect(run()).toBe(working)
+    program.dispose()
+    for (const owned of [w, x]) owned.dispose()
   })
 })
 

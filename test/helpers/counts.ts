@@ -8,7 +8,7 @@ import {
   fftExtent,
   type ConvProblem,
 } from '../../src/plan/conv.js'
-import { isRowwise } from '../../src/plan/rows.js'
+import { gatheringOf } from '../../src/plan/gather.js'
 import { kernels, withIntegers } from '../../src/runtime/core.js'
 import { describeConv } from '../../src/ops/conv.js'
 
@@ -46,7 +46,7 @@ function problems(count: number): ConvProblem[] {
 }
 
 const ask = <T>(problem: ConvProblem, question: (shape: number) => T): T =>
-  withIntegers(encodeConv(problem, 'none'), question)
+  withIntegers(encodeConv(problem, 'none', false, gatheringOf(problem)), question)
 
 export function countsAgree(): void {
   const cases = problems(400)
@@ -56,7 +56,7 @@ export function countsAgree(): void {
     let rowwise = 0
     for (const problem of cases) {
       if (!algorithmsFor(problem, 'fwd').includes('gemm')) continue
-      if (isRowwise(problem)) rowwise++
+      if (gatheringOf(problem) === 'rows') rowwise++
       const { fwd, dx, dw } = algorithms.gemm.counts
       const { K, C, groups, kernel } = problem
       const weights = (K * C * kernel.reduce((a, b) => a * b)) / groups

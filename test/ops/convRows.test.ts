@@ -1,8 +1,9 @@
 /** Patches gathered row by row of the image, exactly as the definition for small integers, beside all others. */
 import { beforeAll, expect, it } from 'vitest'
 import { conv2d, type ConvOptions } from '../../src/ops/index.js'
-import { isRowwise as gathersRows } from '../../src/plan/rows.js'
-import { describeConv } from '../../src/ops/conv.js'
+import { gatheringOf, gatherings } from '../../src/plan/gather.js'
+import { candidatesFor, type Gathering } from '../../src/plan/conv.js'
+import { convolve, describeConv } from '../../src/ops/conv.js'
 import { init } from '../../src/runtime/embedded.js'
 import { tensor } from '../../src/tensor/create.js'
 import { sizeOf, type Shape } from '../../src/tensor/shape.js'
@@ -17,7 +18,7 @@ const integers = (shape: Shape, seed: number): Tensor =>
   )
 
 const isRowwise = (x: Shape, w: Shape, options: ConvOptions): boolean =>
-  gathersRows(describeConv('conv2d', 2, x, w, options).problem)
+  gatheringOf(describeConv('conv2d', 2, x, w, options).problem) === 'rows'
 
 const agree = (xShape: Shape, wShape: Shape, options: ConvOptions = {}): void => {
   scope(() => {
@@ -30,6 +31,18 @@ const agree = (xShape: Shape, wShape: Shape, options: ConvOptions = {}): void =>
     }
   })
 }
+
+/** The result of 'gemm' with its patches gathered in a way that is asked for, beside that of the definition. */
+const agreeBy = (gathering: Gathering, xShape: Shape, wShape: Shape, options: ConvOptions): void => {
+  scope(() => {
+    const [x, w, bias] = [integers(xShape, 5), integers(wShape, 3), integers([wShape[0]!], 2)]
+    const conv = describeConv('conv2d', 2, xShape, wShape, options, bias.shape)
+    const y = convolve({ x, w, bias }, { ...conv, algorithm: 'gemm', gathering })
+    expect(y.data()).toEqual(conv2d(x, w, { ...options, bias, algorithm: 'direct' }).data())
+  })
+}
+
+const problemOf = (x: Shape, w: Shape, options: ConvOptions = {}) => describeConv('conv2d', 2, x, w, options).problem
 
 it.each([
   ['one panel', [2, 1, 9, 10], [5, 1, 3, 3], {}],
@@ -45,6 +58,8 @@ it.each([
 ] as [string, Shape, Shape, ConvOptions][])('%s', (_, x, w, options) => {
   expect(isRowwise(x, w, options)).toBe(true)
   agree(x, w, options)
+  agreeBy('rows', x, w, options)
+  agreeBy('patches', x, w, options)
   scope(() => {
     agree(x, w, { ...options, bias: integers([w[0]!], 2) })
     const y = describeConv('conv2d', 2, x, w, options).yShape
@@ -62,6 +77,40 @@ it.each([
 ] as [string, Shape, Shape, ConvOptions][])('not %s', (_, x, w, options) => {
   expect(isRowwise(x, w, options)).toBe(false)
   agree(x, w, options)
+})
+
+it.each([
+  ['rows that panels do not fill', [2, 3, 9, 15], [4, 3, 3, 3], {}],
+  ['rows of less than a panel', [2, 3, 9, 5], [4, 3, 3, 3], { padding: 1 }],
+  ['rows of one output', [2, 3, 9, 3], [4, 3, 3, 3], {}],
+  ['half a panel and many filters', [2, 1, 32, 32], [11, 1, 5, 5], {}],
+  ['one row of taps', [2, 3, 9, 18], [4, 3, 1, 3], {}],
+  ['many taps', [1, 56, 9, 18], [4, 56, 3, 3], {}],
+] as [string, Shape, Shape, ConvOptions][])('by rows where that is asked for: %s', (_, x, w, options) => {
+  const problem = problemOf(x, w, options)
+  expect([gatherings.rows.possible(problem), gatherings.rows.suits(problem)]).toEqual([true, false])
+  agreeBy('rows', x, w, options)
+})
+
+it.each([
+  ['every second row', [2, 3, 9, 34], [4, 3, 3, 3], { stride: 2, padding: [1, 0] }],
+  ['rows apart', [2, 3, 9, 18], [4, 3, 3, 3], { dilation: [2, 1] }],
+  ['a flipped kernel', [2, 3, 9, 18], [4, 3, 3, 3], { flip: true }],
+  ['more taps than a block', [1, 57, 9, 18], [4, 57, 3, 3], {}],
+  ['longer rows than the table of pixels', [1, 1, 9, 260], [4, 1, 3, 3], {}],
+] as [string, Shape, Shape, ConvOptions][])('cannot by rows: %s', (_, x, w, options) => {
+  expect(gatherings.rows.possible(problemOf(x, w, options))).toBe(false)
+  expect(gatheringOf(problemOf(x, w, options))).toBe('patches')
+})
+
+it('tells the variant beside the algorithm, in the forward pass', () => {
+  const variantsOf = (x: Shape, pass: 'fwd' | 'dx') =>
+    candidatesFor(problemOf(x, [5, 3, 3, 3]), pass).flatMap(({ algorithm, variant }) =>
+      variant ? [[algorithm, variant]] : [],
+    )
+  expect(variantsOf([1, 3, 8, 18], 'fwd')).toEqual([['gemm', 'rows']])
+  expect(variantsOf([1, 3, 8, 17], 'fwd')).toEqual([['gemm', 'patches']])
+  expect(variantsOf([1, 3, 8, 18], 'dx')).toEqual([])
 })
 
 it('keeps the weights of both orders apart', () => {

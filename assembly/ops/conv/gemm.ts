@@ -61,7 +61,7 @@ function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {
 
 /**
  * Row-wise, a block is whole rows of the output, and what is gathered is rows of the image, (row, c, s): the patches of a row
- * of the output are R rows of them, one behind the other, and each is gathered once instead of R times. src/plan/rows.ts says
+ * of the output are R rows of them, one behind the other, and each is gathered once instead of R times. src/plan/gather.ts says
  * where that is done; weights are packed by taps (r, c, s) then, instead of (c, r, s).
  */
 @inline

@@ -1,6 +1,6 @@
 /** Models as files of ONNX. */
 import { writeOnnx, type OnnxAttribute, type OnnxInput, type OnnxNode, type OnnxTensor } from '../../formats/onnx.js'
-import { Trace, type Node, type Value } from '../../graph/trace.js'
+import { givesOneOf, Trace, type Node, type Value } from '../../graph/trace.js'
 import { checkObject } from '../../runtime/check.js'
 import { kernels } from '../../runtime/core.js'
 import { ArgumentError, UnsupportedError } from '../../runtime/errors.js'
@@ -161,7 +161,7 @@ function needed(nodes: readonly Node[], outputs: Iterable<Value>): Node[] {
   const wanted = new Set(outputs)
   const kept: Node[] = []
   for (const node of [...nodes].reverse()) {
-    if (!wanted.has(node.out)) continue
+    if (!givesOneOf(node, wanted)) continue
     for (const value of node.inputs.values()) if (value) wanted.add(value)
     kept.push(node)
   }
@@ -190,10 +190,15 @@ function write(source: Source, opset: number, batch: number): Written {
         const results = source.outputs.map((name) => given[name] as AnyTensor)
         const values = results.map((y) => trace.valueOf(y))
         const refused = new Set<string>()
-        for (const node of needed(trace.nodes, values)) {
+        const nodes = needed(trace.nodes, values)
+        const read = new Set(values)
+        for (const { inputs } of nodes) for (const value of inputs.values()) if (value) read.add(value)
+        for (const node of nodes) {
           const row = Object.hasOwn(rows, node.name) ? rows[node.name] : undefined
           try {
             if (!row) throw new UnsupportedError(`${node.name} has no counterpart in ONNX that is written`)
+            if ([...node.further.values()].some((value) => read.has(value)))
+              throw new UnsupportedError(`of ${node.name} only the first result is written`)
             if (refused.size === 0) writer.write(node, row)
           } catch (error) {
             if (!(error instanceof UnsupportedError)) throw error

@@ -8,11 +8,13 @@ import { kernels, withIntegers } from '../../runtime/core.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import type { Tensor } from '../../tensor/tensor.js'
 
+/** Options of `avgPool1d`, `avgPool2d` and `avgPool3d`. */
 export interface AvgPoolOptions extends PoolOptions {
   /** Whether the divisor counts padding (default), or only elements of the input. */
   readonly countIncludePad?: boolean | undefined
 }
 
+/** The option that averages have beside those of every pooling. */
 export const avgPoolNames = { countIncludePad: 'flag' } as const satisfies Names<
   Omit<AvgPoolOptions, keyof PoolOptions>
 >
@@ -54,11 +56,29 @@ function avgPool(directions: number): (x: Tensor, options: AvgPoolOptions) => Te
   return withArity(name, 2, (x: Tensor, options: AvgPoolOptions) => op({ x }, options ?? {}))
 }
 
-/** Mean over windows: x (N, C, W) -> (N, C, Q). @throws ShapeError when shapes or options do not fit. */
+/**
+ * Mean over windows: x (N, C, W) -> (N, C, Q).
+ *
+ *     avgPool1d(x, { kernel: 2 })                          // (8, 2, 10) -> (8, 2, 5)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const avgPool1d = avgPool(1)
 
-/** Mean over windows: x (N, C, H, W) -> (N, C, P, Q). @throws ShapeError when shapes or options do not fit. */
+/**
+ * Mean over windows: x (N, C, H, W) -> (N, C, P, Q).
+ *
+ *     avgPool2d(x, { kernel: 3, padding: 1, countIncludePad: false })
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const avgPool2d = avgPool(2)
 
-/** Mean over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). @throws ShapeError when shapes or options do not fit. */
+/**
+ * Mean over windows: x (N, C, D, H, W) -> (N, C, O, P, Q).
+ *
+ *     avgPool3d(x, { kernel: 2 })                          // (1, 2, 8, 8, 8) -> (1, 2, 4, 4, 4)
+ *
+ * @throws ShapeError when shapes or options do not fit.
+ */
 export const avgPool3d = avgPool(3)

@@ -14,8 +14,7 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { slide, type Pool, type PoolOptions } from '../../plan/pool.js'
 import { kernels, withIntegers } from '../../runtime/core.js'
-import { ArgumentError } from '../../runtime/errors.js'
-import { inWords } from '../../runtime/text.js'
+import { wrongKind } from '../../runtime/check.js'
 import { HEAVY } from '../../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { tensor } from '../../tensor/create.js'
@@ -31,6 +30,7 @@ export interface LpPoolOptions extends Omit<PoolOptions, 'padding'> {
   readonly p?: number | undefined
 }
 
+/** The options of `lpPool1d` and `lpPool2d`, each with what it must be. */
 export const lpPoolNames = {
   kernel: 0,
   stride: 0,
@@ -90,8 +90,7 @@ function lpPool(directions: number): (x: Tensor, options: LpPoolOptions) => Tens
       checkKeys(name, options, lpPoolNames)
       const { kernel, stride, ceil, p = 2 } = options
       const pool = slide(name, directions, x.shape, { kernel, stride, ceil }, { scaleUp: true })
-      if (!Number.isFinite(p) || p <= 0)
-        throw new ArgumentError(`${name}: p must be a positive number, given ${inWords(p)}`)
+      if (!Number.isFinite(p) || p <= 0) throw wrongKind(`${name}: p`, 'a positive number', p)
       return { pool, p }
     },
     output: ({ pool }) => pool.yShape,
@@ -109,6 +108,9 @@ function lpPool(directions: number): (x: Tensor, options: LpPoolOptions) => Tens
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, W) -> (N, C, Q). The powers keep signs, as torch.nn.LPPool1d does: with an odd p
  * a negative sum gives NaN. The gradient is 0 where the sum is 0.
+ *
+ *     lpPool1d(x, { kernel: 2, p: 2 })                     // (8, 2, 10) -> (8, 2, 5)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const lpPool1d = lpPool(1)
@@ -116,6 +118,9 @@ export const lpPool1d = lpPool(1)
 /**
  * (Σ xᵖ)^(1/p) over windows: x (N, C, H, W) -> (N, C, P, Q). The powers keep signs, as torch.nn.LPPool2d does: with an
  * odd p a negative sum gives NaN. The gradient is 0 where the sum is 0.
+ *
+ *     lpPool2d(x, { kernel: 2, p: 3 })                     // (8, 2, 10, 10) -> (8, 2, 5, 5)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const lpPool2d = lpPool(2)

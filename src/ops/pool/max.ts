@@ -9,14 +9,16 @@ import type { PerDirection } from '../../plan/window.js'
 import { integersAt, kernels, withIntegers } from '../../runtime/core.js'
 import { LIGHT } from '../../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
-import type { Shape } from '../../tensor/shape.js'
-import type { Tensor } from '../../tensor/tensor.js'
+import { sizeOf, type Shape } from '../../tensor/shape.js'
+import { elementsAt, type Tensor } from '../../tensor/tensor.js'
 
+/** Options of `maxPool1d`, `maxPool2d`, `maxPool3d` and `maxPool2dWithIndices`. */
 export interface MaxPoolOptions extends PoolOptions {
   /** Distance between the elements of a window; default 1. */
   readonly dilation?: PerDirection | undefined
 }
 
+/** The option that maxima have beside those of every pooling. */
 export const maxPoolNames = { dilation: 0 } as const satisfies Names<Omit<MaxPoolOptions, keyof PoolOptions>>
 
 /** Where the maximum of each window was found. Belongs to the scope that it was made in, like a tensor. */
@@ -83,6 +85,9 @@ const max3d = maxPool(3)
 
 /**
  * Maximum over windows: x (N, C, W) -> (N, C, Q). Equals go to the first; a NaN in a window gives NaN.
+ *
+ *     maxPool1d(x, { kernel: 2 })                          // (8, 2, 10) -> (8, 2, 5)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const maxPool1d = withArity('maxPool1d', 2, (x: Tensor, options: MaxPoolOptions) => max1d({ x }, options ?? {}))
@@ -90,12 +95,18 @@ export const maxPool1d = withArity('maxPool1d', 2, (x: Tensor, options: MaxPoolO
 /**
  * Maximum over windows: x (N, C, H, W) -> (N, C, P, Q). Equals go to the first, in rows; a NaN in a window gives NaN.
  * With `ceil` partial windows at the end are kept (figure 9.10).
+ *
+ *     maxPool2d(x, { kernel: 3, stride: 2, padding: 1 })   // (8, 2, 32, 32) -> (8, 2, 16, 16)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const maxPool2d = withArity('maxPool2d', 2, (x: Tensor, options: MaxPoolOptions) => max2d({ x }, options ?? {}))
 
 /**
  * Maximum over windows: x (N, C, D, H, W) -> (N, C, O, P, Q). Equals go to the first; a NaN in a window gives NaN.
+ *
+ *     maxPool3d(x, { kernel: 2 })                          // (1, 2, 8, 8, 8) -> (1, 2, 4, 4, 4)
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const maxPool3d = withArity('maxPool3d', 2, (x: Tensor, options: MaxPoolOptions) => max3d({ x }, options ?? {}))
@@ -103,6 +114,10 @@ export const maxPool3d = withArity('maxPool3d', 2, (x: Tensor, options: MaxPoolO
 /**
  * maxPool2d together with the position of each maximum in its (H, W) plane, for `maxUnpool2d`. Gradients flow
  * through y.
+ *
+ *     const { y, indices } = maxPool2dWithIndices(x, { kernel: 2 })
+ *     maxUnpool2d(y, indices, { kernel: 2 })               // the maxima at their places, and zeros
+ *
  * @throws ShapeError when shapes or options do not fit.
  */
 export const maxPool2dWithIndices = withArity(
@@ -116,6 +131,41 @@ export const maxPool2dWithIndices = withArity(
     return { y, indices: positions(indices as unknown as Tensor) }
   },
 )
+
+/** What places are counted in. */
+interface Plane {
+  /** (H, W). */
+  readonly plane: Shape
+  /** Whether elements are counted down the columns, instead of along the rows. */
+  readonly byColumns: boolean
+}
+
+/**
+ * Places of maxima in the whole tensor that was pooled, counted map after map: what other libraries give beside the maxima. `bits`
+ * are those of `PoolIndices`.
+ */
+export const placesOfMaxima: Op<{ bits: Tensor }, Plane, never, 'int64'> = defineOp('placesOfMaxima', {
+  infer: ({ bits }: { bits: Tensor }, { plane, byColumns }: Plane) => ({ shape: bits.shape, plane, byColumns }),
+  output: ({ shape }) => shape,
+  dtype: () => 'int64' as const,
+  prepare: (list, { shape, plane, byColumns }) => {
+    const [H, W] = plane as [number, number]
+    const [size, perMap] = [sizeOf(shape), sizeOf(shape.slice(2))]
+    list.routine(
+      (out, from) => {
+        const [places, positions] = [elementsAt(out, size, 'int64'), elementsAt(from, size, 'int32')]
+        for (let i = 0; i < size; i++) {
+          const position = positions[i] as number
+          const own = byColumns ? (position % W) * H + Math.floor(position / W) : position
+          places[i] = BigInt(Math.floor(i / perMap) * H * W + own)
+        }
+      },
+      list.out,
+      list.operand('bits'),
+    )
+  },
+  keeps: [],
+})
 
 const positions = (bits: Tensor): PoolIndices => ({
   shape: bits.shape,

@@ -27,6 +27,9 @@ const maxoutOp = maximum('maxout', describeMaxout)
 /**
  * Maximum over groups of `groupSize` neighbouring channels: x (N, C, …) -> (N, C / groupSize, …) (Goodfellow et al.,
  * "Maxout networks", 2013).
+ *
+ *     maxout(x, 2)                                         // (8, 6, 10, 10) -> (8, 3, 10, 10)
+ *
  * @throws ShapeError when groupSize does not divide C.
  */
 export const maxout = withArity('maxout', 2, (x: Tensor, groupSize: number) => maxoutOp({ x }, groupSize))

@@ -3,11 +3,10 @@
  * gradient reads dy there. The kernels are those of assembly/ops/pool/unpool.ts.
  */
 import { defineOp, type Op } from '../../autodiff/op.js'
-import { mapExtents } from '../../plan/pool.js'
-import { perDirection, type PerDirection } from '../../plan/window.js'
+import { mapExtents, perDirection, type PerDirection } from '../../plan/window.js'
 import { guarded, integersAt, kernels } from '../../runtime/core.js'
+import { wrongKind } from '../../runtime/check.js'
 import { ArgumentError, ShapeError } from '../../runtime/errors.js'
-import { inWords } from '../../runtime/text.js'
 import { LIGHT } from '../../runtime/work.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
@@ -45,7 +44,7 @@ function unpooledSize(x: Shape, options: UnpoolOptions): number[] {
     const spatial =
       Array.isArray(asked) && asked.length === 4 && sameShape(asked.slice(0, 2), x.slice(0, 2)) ? asked.slice(2) : asked
     if (!Array.isArray(spatial) || spatial.length !== 2) {
-      throw new ArgumentError(`${NAME}: outputSize must be [H, W] or [${x[0]}, ${x[1]}, H, W], given ${inWords(asked)}`)
+      throw wrongKind(`${NAME}: outputSize`, `[H, W] or [${x[0]}, ${x[1]}, H, W]`, asked)
     }
     size = perDirection(spatial, 2, 1, `${NAME}: outputSize`)
     if (options.kernel === undefined) return size
@@ -150,6 +149,10 @@ const unplace: Op<{ dy: Tensor; indices: Tensor }, Unpool> = defineOp('maxUnpool
 /**
  * The partial inverse of max pooling: y (N, C, P, Q) written at its indices into zeros (N, C, H, W). Where two windows
  * had the same maximum, the last one stays and receives the gradient.
+ *
+ *     const { y, indices } = maxPool2dWithIndices(x, { kernel: 2 })
+ *     maxUnpool2d(y, indices, { outputSize: x.shape })
+ *
  * @throws ShapeError when shapes, options or positions do not fit.
  */
 export const maxUnpool2d = withArity(

@@ -7,8 +7,8 @@ import { defineOp, isFollowed, type Op } from '../../autodiff/op.js'
 import { poolNames, slide, type SlidingPool } from '../../plan/pool.js'
 import type { PerDirection } from '../../plan/window.js'
 import type { CallList, Place } from '../../runtime/calls.js'
+import { wrongKind } from '../../runtime/check.js'
 import { ArgumentError, ShapeError } from '../../runtime/errors.js'
-import { inWords } from '../../runtime/text.js'
 import { checkKeys, withArity, type Names } from '../../runtime/options.js'
 import { checkSize, sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { ones, tensor } from '../../tensor/create.js'
@@ -65,7 +65,7 @@ function normalizeWeights(name: string, rows: readonly (readonly number[])[]): F
   let sum = 0
   for (const weight of flat) {
     if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) {
-      throw new ArgumentError(`${name}: weights must be finite numbers from 0 on, given ${inWords(weight)}`)
+      throw wrongKind(`${name}: weights`, 'finite numbers from 0 on', weight)
     }
     sum += weight
   }
@@ -76,7 +76,7 @@ function normalizeWeights(name: string, rows: readonly (readonly number[])[]): F
 function checkSigma(name: string, sigma: number | readonly number[]): readonly number[] {
   const list = typeof sigma === 'number' ? [sigma, sigma] : sigma
   if (!Array.isArray(list) || list.length !== 2 || !list.every((value) => Number.isFinite(value) && value > 0)) {
-    throw new ArgumentError(`${name}: sigma must be a positive number or two, given ${inWords(sigma)}`)
+    throw wrongKind(`${name}: sigma`, 'a positive number or two', sigma)
   }
   return [...(list as readonly number[])]
 }

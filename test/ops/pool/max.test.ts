@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../../src/autodiff/vjp.js'
-import { maxPool1d, maxPool2d, maxPool2dWithIndices, maxPool3d } from '../../../src/ops/pool/max.js'
+import { transpose } from '../../../src/ops/layout.js'
+import { maxPool1d, maxPool2d, maxPool2dWithIndices, maxPool3d, placesOfMaxima } from '../../../src/ops/pool/max.js'
 import { memoryUsage } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { tensor, uniform, zeros } from '../../../src/tensor/create.js'
@@ -64,6 +65,19 @@ describe('max pooling', () => {
         ])
       }
     }
+  })
+
+  it('tells the places of maxima in the whole tensor, along rows or down columns', () => {
+    scope(() => {
+      const x = tensor(numbers(2 * 2 * 4 * 6, 9, false), [2, 2, 4, 6])
+      const { y, indices } = maxPool2dWithIndices(x, { kernel: 2 })
+      for (const byColumns of [false, true]) {
+        const places = placesOfMaxima({ bits: indices.bits }, { plane: [4, 6], byColumns })
+        expect([places.dtype, places.shape]).toEqual(['int64', y.shape])
+        const values = byColumns ? transpose(x, [0, 1, 3, 2]).data() : x.data()
+        expect(Float32Array.from(places.data(), (place) => values[Number(place)]!)).toEqual(y.data())
+      }
+    })
   })
 
   it('gives NaN for a window with a NaN, and its position', () => {

@@ -8,11 +8,10 @@ import {
   adaptiveMaxPool2d,
   adaptiveMaxPool3d,
 } from '../../../ops/pool/adaptive.js'
-import { maxPool2dWithIndices, type PoolIndices } from '../../../ops/pool/max.js'
+import { maxPool2dWithIndices, placesOfMaxima } from '../../../ops/pool/max.js'
 import { cast } from '../../../ops/cast.js'
-import { tensor } from '../../../tensor/create.js'
-import { showShape, sizeOf } from '../../../tensor/shape.js'
-import { scope, type Tensor } from '../../../tensor/tensor.js'
+import { showShape } from '../../../tensor/shape.js'
+import { scope } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import {
   averaged,
@@ -153,25 +152,13 @@ const ConvTranspose: Meaning = {
   },
 }
 
-/** Places of maxima in the whole tensor, in rows or, with storage order 1, in columns of a map. */
-function placesOf(x: Tensor, indices: PoolIndices, isColumnMajor: boolean): Tensor<'int64'> {
-  const [H, W] = x.shape.slice(2) as [number, number]
-  const pixels = H * W
-  const perMap = sizeOf(indices.shape.slice(2))
-  const values = BigInt64Array.from(indices.data(), (place: number, i: number) => {
-    const own = isColumnMajor ? (place % W) * H + Math.floor(place / W) : place
-    return BigInt(Math.floor(i / perMap) * pixels + own)
-  })
-  return tensor(values, indices.shape, { dtype: 'int64' })
-}
-
 const MaxPool: Meaning = {
   since: 1,
   inputs: [1, 1],
   lower(node) {
     const windows = readPool(node)
     const ceil = node.flag('ceil_mode')
-    const isColumnMajor = node.flag('storage_order')
+    const byColumns = node.flag('storage_order')
     return (inputs) => {
       const given = need(inputs, 0)
       return scope(() => {
@@ -193,7 +180,8 @@ const MaxPool: Meaning = {
           const flat = input.length === 2 ? x : x.reshape([...x.shape.slice(0, 2), 1, ...input])
           const { y, indices } = maxPool2dWithIndices(flat, input.length === 2 ? options : lifted(options))
           const shape = [...y.shape.slice(0, 2), ...y.shape.slice(4 - input.length)]
-          const places = placesOf(flat, indices, isColumnMajor).reshape(shape)
+          const { bits } = indices
+          const places = placesOfMaxima({ bits }, { plane: flat.shape.slice(2), byColumns }).reshape(shape)
           const values = y.reshape(shape)
           return [isByte ? cast(values, given.dtype) : values, places]
         }
