@@ -19,12 +19,8 @@ import {
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { perDirection } from '../plan/window.js'
-<<<<<<< HEAD
 import { checkSwitch } from '../runtime/check.js'
-import { defined } from '../runtime/options.js'
-=======
 import { defined, pick } from '../runtime/options.js'
->>>>>>> middle
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import {
@@ -60,12 +56,8 @@ export type ConvTranspose2dOptions = ConvTranspose1dOptions
 /** Options of `ConvTranspose3d`. */
 export type ConvTranspose3dOptions = ConvTranspose1dOptions
 
-<<<<<<< HEAD
-const convRules: OptionRules = Object.assign({}, kernelRules, windowNames, groupNames, { bias: 0 as const })
-=======
 const convNames = Object.assign({}, windowNames, groupNames)
-const convRules: OptionRules = Object.assign({}, kernelRules, convNames)
->>>>>>> middle
+const convRules: OptionRules = Object.assign({}, kernelRules, convNames, { bias: 0 as const })
 const transposeRules: OptionRules = Object.assign({}, kernelRules, transposeNames)
 
 /** A layer with weights `weight` and `bias` over a kernel. */
@@ -122,26 +114,14 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   static override readonly rules: OptionRules = convRules
   override readonly fusesRelu = true
 
-<<<<<<< HEAD
   constructor(...given: [options: Conv1dOptions]) {
     super(...given)
     const { bias = true } = this.options
     if (bias !== 'location') checkSwitch(bias, `${new.target.name}: bias`)
   }
 
-  #describe(input: Shape, N = 1): Conv {
-    expectMaps(this.type, this.directions, input)
-    expectChannels(this.type, this.options.inChannels, input)
-    return describeConv(this.type, this.directions, [N, ...input], this.weightShape(input), this.#operation())
-  }
-
-  #operation(): Omit<ConvOptions, 'bias'> {
-    const { stride, padding, dilation, groups, flip, paddingMode, algorithm } = this.options
-    return defined({ stride, padding, dilation, groups, flip, paddingMode, algorithm })
-=======
   protected infer(x: Shape, w: Shape): Conv {
     return describeConv(this.type, this.directions, x, w, pick(this.options, convNames))
->>>>>>> middle
   }
 
   protected weightShape(input: Shape): number[] {

@@ -172,16 +172,15 @@ export class Graph {
     checkNodes(nodes, outputs)
     for (const [option, value] of Object.entries({ inputs, auxiliary, blocks })) checkObject(value, `Graph: ${option}`)
     for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)
-    const names = Object.keys(inputs)
+    const [first = ''] = Object.keys(inputs)
     this.#declared = nodes.map(({ name, layer, inputs: read, block }, index): GraphNode => {
-      const inputs =
-        typeof read === 'string' ? [read] : read ? [...read] : [nodes[index - 1]?.name ?? (names[0] as string)]
+      const inputs = typeof read === 'string' ? [read] : read ? [...read] : [nodes[index - 1]?.name ?? first]
       return block === undefined ? { name, layer, inputs } : { name, layer, inputs, block }
     })
     this.outputs = [...(outputs ?? nodes.slice(-1).map(({ name }) => name))]
     this.auxiliary = { ...auxiliary }
     this.blocks = { ...blocks }
-    this.nodes = checkWiring(names, this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
+    this.nodes = checkWiring(Object.keys(inputs), this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
     this.#names = new Set(this.nodes.map(({ name }) => name))
     this.#inputs = new Map(
       Object.entries(inputs).map(([name, shape]) => {

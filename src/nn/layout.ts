@@ -42,7 +42,6 @@ export class Flatten extends LoweredLayer {
   }
 }
 
-<<<<<<< HEAD
 /** Options of `Reshape`. */
 export interface ReshapeOptions {
   /** Extents of one output; one of them may be −1, which is what the others leave. */
@@ -155,14 +154,11 @@ export class Split extends LoweredLayer<SplitOptions> {
   }
 }
 
-/** Feature maps enlarged by whole factors. */
-=======
 /**
  * Feature maps enlarged by whole factors.
  *
  *     new Upsample2d({ scale: 2, mode: 'bilinear' })
  */
->>>>>>> middle
 export class Upsample2d extends LoweredLayer<Upsample2dOptions> {
   static override readonly rules: OptionRules = upsampleNames
   readonly type = 'Upsample2d'

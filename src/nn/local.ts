@@ -1,5 +1,4 @@
 /** Convolutional layers whose kernel, or whose connections, depend on the place or the map. */
-<<<<<<< HEAD
 import { checkPaddingMode, describeConv, windowNames, type Conv, type ConvOptions } from '../ops/conv.js'
 import {
   describeLocal,
@@ -8,7 +7,6 @@ import {
   locallyConnected2d,
   tiledConv1d,
   tiledConv2d,
-  type LocalOptions,
 } from '../ops/local.js'
 import {
   checkTable,
@@ -17,11 +15,6 @@ import {
   separableNames,
   type SeparableOptions,
 } from '../ops/separable.js'
-=======
-import { checkPaddingMode, describeConv, windowNames, type Conv } from '../ops/conv.js'
-import { describeLocal, localNames, locallyConnected2d, tiledConv2d } from '../ops/local.js'
-import { checkTable, connectedConv2d } from '../ops/separable.js'
->>>>>>> middle
 import { outputExtents, perDirection, resolvePadding, type PerDirection } from '../plan/window.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { pick } from '../runtime/options.js'
@@ -133,17 +126,7 @@ abstract class Local<Options extends LocallyConnected1dOptions> extends LoweredL
   }
 }
 
-<<<<<<< HEAD
 abstract class LocallyConnected extends Local<LocallyConnected1dOptions> {
-=======
-/**
- * A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q).
- *
- *     new LocallyConnected2d({ outChannels: 8, kernel: 3 })
- */
-export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
-  readonly type = 'LocallyConnected2d'
->>>>>>> middle
   protected readonly variant = 'locallyConnected'
 
   protected shapes(input: Shape): { weight: number[]; bias: number[] } {
@@ -162,27 +145,22 @@ export class LocallyConnected2d extends Local<LocallyConnected2dOptions> {
   }
 }
 
-<<<<<<< HEAD
 /** A kernel for each place of (C, W): equation (9.9). Weights (K, Q, C, S), bias (K, Q). */
 export class LocallyConnected1d extends LocallyConnected {
   static override readonly directions = 1
   readonly type = 'LocallyConnected1d'
 }
 
-/** A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q). */
+/**
+ * A kernel for each place: equation (9.9). Weights (K, P, Q, C, R, S), bias (K, P, Q).
+ *
+ *     new LocallyConnected2d({ outChannels: 8, kernel: 3 })
+ */
 export class LocallyConnected2d extends LocallyConnected {
   readonly type = 'LocallyConnected2d'
 }
 
 abstract class Tiled extends Local<TiledConv1dOptions> {
-=======
-/**
- * Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U).
- *
- *     new TiledConv2d({ outChannels: 8, kernel: 3, tiles: 2 })
- */
-export class TiledConv2d extends Local<TiledConv2dOptions> {
->>>>>>> middle
   static override readonly rules: OptionRules = tiledRules
   protected readonly variant = 'tiled'
 
@@ -216,7 +194,11 @@ export class TiledConv1d extends Tiled {
   readonly type = 'TiledConv1d'
 }
 
-/** Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U). */
+/**
+ * Kernels that repeat: equation (9.10). Weights (K, C, R, S, T, U), bias (K, T, U).
+ *
+ *     new TiledConv2d({ outChannels: 8, kernel: 3, tiles: 2 })
+ */
 export class TiledConv2d extends Tiled {
   readonly type = 'TiledConv2d'
 }
@@ -254,18 +236,13 @@ export class SeparableConv2d extends LoweredLayer<SeparableConv2dOptions> {
     return perDirection(this.options.kernel, 2, 1, 'SeparableConv2d: kernel') as [number, number]
   }
 
-  #operation(): Omit<SeparableOptions, 'bias'> {
-    const { stride, padding, dilation, flip, paddingMode } = this.options
-    return defined({ stride, padding, dilation, flip, paddingMode })
-  }
-
   /** Both passes as the one convolution that they are together. */
   #describe(input: Shape): Conv {
     expectMaps(this.type, 2, input)
     expectChannels(this.type, this.options.inChannels, input)
     const C = input[0] as number
     const conv = describeConv(this.type, 2, [1, ...input], [C, 1, ...this.#kernel()], {
-      ...(this.#operation() as ConvOptions),
+      ...(pick(this.options, separableNames) as ConvOptions),
       groups: C,
     })
     checkPaddingMode(this.type, conv.problem, this.options.paddingMode ?? 'zeros')
@@ -292,7 +269,7 @@ export class SeparableConv2d extends LoweredLayer<SeparableConv2dOptions> {
   protected lower(x: Tensor): Tensor {
     const bias = this.options.bias === false ? {} : { bias: this.weight('bias') }
     const kernel = { column: this.weight('column'), row: this.weight('row') }
-    return separableConv2d(x, kernel, { ...this.#operation(), ...bias })
+    return separableConv2d(x, kernel, { ...pick(this.options, separableNames), ...bias })
   }
 
   override operations(input: Shape): number {

@@ -99,16 +99,7 @@ abstract class Sliding<Options extends MaxPoolOptions> extends Pooling<Options> 
   }
 }
 
-<<<<<<< HEAD
 abstract class MaxPool extends Sliding<MaxPoolOptions> {
-=======
-/**
- * The largest value of each window.
- *
- *     new MaxPool2d({ kernel: 3, stride: 2 })
- */
-export class MaxPool2d extends Sliding<MaxPool2dOptions> {
->>>>>>> middle
   static override readonly rules: OptionRules = maxRules
   protected readonly verb = 'pool'
 
@@ -117,14 +108,17 @@ export class MaxPool2d extends Sliding<MaxPool2dOptions> {
   }
 }
 
-<<<<<<< HEAD
 /** The largest value of each window of (C, W). */
 export class MaxPool1d extends MaxPool {
   static override readonly directions = 1
   readonly type = 'MaxPool1d'
 }
 
-/** The largest value of each window of (C, H, W). */
+/**
+ * The largest value of each window of (C, H, W).
+ *
+ *     new MaxPool2d({ kernel: 3, stride: 2 })
+ */
 export class MaxPool2d extends MaxPool {
   readonly type = 'MaxPool2d'
 }
@@ -136,14 +130,6 @@ export class MaxPool3d extends MaxPool {
 }
 
 abstract class AvgPool extends Sliding<AvgPoolOptions> {
-=======
-/**
- * The mean of each window.
- *
- *     new AvgPool2d({ kernel: 2 })
- */
-export class AvgPool2d extends Sliding<AvgPool2dOptions> {
->>>>>>> middle
   static override readonly rules: OptionRules = avgRules
   protected readonly verb = 'avg'
 
@@ -152,14 +138,17 @@ export class AvgPool2d extends Sliding<AvgPool2dOptions> {
   }
 }
 
-<<<<<<< HEAD
 /** The mean of each window of (C, W). */
 export class AvgPool1d extends AvgPool {
   static override readonly directions = 1
   readonly type = 'AvgPool1d'
 }
 
-/** The mean of each window of (C, H, W). */
+/**
+ * The mean of each window of (C, H, W).
+ *
+ *     new AvgPool2d({ kernel: 2 })
+ */
 export class AvgPool2d extends AvgPool {
   readonly type = 'AvgPool2d'
 }
@@ -170,14 +159,11 @@ export class AvgPool3d extends AvgPool {
   readonly type = 'AvgPool3d'
 }
 
-/** The p-norm of each window. */
-=======
 /**
  * The p-norm of each window.
  *
  *     new LPPool2d({ kernel: 2, p: 2 })
  */
->>>>>>> middle
 export class LPPool2d extends Sliding<LPPool2dOptions> {
   static override readonly rules: OptionRules = lpPoolNames
   readonly type = 'LPPool2d'

@@ -185,13 +185,7 @@ function bounds(
   return x.map((extent, axis) => {
     const bound = (given as readonly number[])[axis] ?? otherwise[axis] ?? extent
     if (!Number.isInteger(bound) || bound < -extent || bound > extent) {
-<<<<<<< HEAD
-      throw new ArgumentError(
-        `${name}: ${argument} of axis ${axis} must be a whole number from ${-extent} to ${extent}, given ${inWords(bound)}`,
-      )
-=======
-      throw wrongKind(`slice: ${argument} of axis ${axis}`, `a whole number from ${-extent} to ${extent}`, bound)
->>>>>>> middle
+      throw wrongKind(`${name}: ${argument} of axis ${axis}`, `a whole number from ${-extent} to ${extent}`, bound)
     }
     return bound < 0 ? bound + extent : bound
   })

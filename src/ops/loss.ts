@@ -150,8 +150,7 @@ export const isSoft = (target: unknown, ndim: number): target is Distributions =
 
 /** @throws ArgumentError when the label that is left out is no whole number */
 export function checkIgnored(name: string, ignoreIndex: number): void {
-  if (Number.isInteger(ignoreIndex)) return
-  throw new ArgumentError(`${name}: ignoreIndex must be a whole number, given ${inWords(ignoreIndex)}`)
+  if (!Number.isInteger(ignoreIndex)) throw wrongKind(`${name}: ignoreIndex`, 'a whole number', ignoreIndex)
 }
 
 /** What to say where a label is to be left out, and there are distributions. */
@@ -224,13 +223,7 @@ function checkLabels(
       `${name}: target must be ${size} labels, rows of ${showShape(rows)}, given ${values?.length ?? inWords(target)}`,
     )
   }
-<<<<<<< HEAD
   if (ignoreIndex !== undefined) checkIgnored(name, ignoreIndex)
-=======
-  if (ignoreIndex !== undefined && !Number.isInteger(ignoreIndex)) {
-    throw wrongKind(`${name}: ignoreIndex`, 'a whole number', ignoreIndex)
-  }
->>>>>>> middle
   const weights = weight && checkWeight(name, weight, classes)
   const isPlain = weights === undefined && ignoreIndex === undefined
   const labels = new Int32Array(isPlain ? size : 2 * size)

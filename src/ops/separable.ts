@@ -23,15 +23,14 @@ export type SeparableOptions = Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'
   readonly dilation?: number | readonly [number, number]
 }
 
-/** Names of the options. */
+/** Names of the options but for the bias. */
 export const separableNames = {
-  bias: 0,
   flip: 0,
   paddingMode: 0,
   stride: 0,
   padding: 0,
   dilation: 0,
-} as const satisfies Names<SeparableOptions>
+} as const satisfies Names<Omit<SeparableOptions, 'bias'>>
 
 const along = <T>(option: T | readonly [T, T] | undefined, axis: 0 | 1): T | undefined =>
   Array.isArray(option) ? (option as readonly [T, T])[axis] : (option as T | undefined)
@@ -50,7 +49,7 @@ export const separableConv2d = withArity(
   (x: Tensor, kernel: { readonly column: Tensor; readonly row: Tensor }, options: SeparableOptions = {}): Tensor => {
     checkObject(kernel, 'separableConv2d: the kernel', '{ column, row }')
     const { column, row } = kernel
-    checkKeys('separableConv2d', options, separableNames)
+    checkKeys('separableConv2d', options, separableNames, { bias: 0 })
     checkTensor(x, 'separableConv2d', 'x')
     checkTensor(column, 'separableConv2d', 'column')
     checkTensor(row, 'separableConv2d', 'row')

@@ -15,7 +15,7 @@ const shapes = [
   [2, 5, 3, 4],
   [1, 3, 1, 1],
   [2, 3, 2, 2, 3],
-] as const
+] satisfies number[][]
 
 /** The first of the largest scores over axis 1 at each place. */
 function classes(values: ArrayLike<number>, [N, K, ...places]: readonly number[]): number[] {
@@ -31,14 +31,14 @@ function classes(values: ArrayLike<number>, [N, K, ...places]: readonly number[]
 }
 
 describe('argmax and accuracy', () => {
-  it.each(shapes)('are those of the definition for (%i, %i, %i, …)', (...shape) => {
+  it.each(shapes)('are those of the definition for (%i, %i, …)', (...shape: number[]) => {
     scope(() => {
-      const scores = normal([...shape], { seed: shape.length })
+      const scores = normal(shape, { seed: shape.length })
       const labels = classes(scores.data(), shape)
       expect([...argmax(scores)]).toEqual(labels)
       expect(accuracy(scores, labels)).toBe(1)
       // Every second label is another class, which is there from two classes on.
-      const others = labels.map((label, n) => (n % 2 === 0 ? (label + 1) % shape[1] : label))
+      const others = labels.map((label, n) => (n % 2 === 0 ? (label + 1) % shape[1]! : label))
       const wrong = shape[1] === 1 ? 0 : Math.ceil(labels.length / 2)
       expect(accuracy(scores, others)).toBeCloseTo(1 - wrong / labels.length, 12)
       expect(accuracy(scores, Int32Array.from(others))).toBe(accuracy(scores, others))
