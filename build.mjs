@@ -26,6 +26,7 @@ const entries = {
   vision: 'src/vision/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',
+  layers: 'src/layers/index.ts',
   tfjs: 'src/models/tfjs/index.ts',
   node: 'src/node/index.ts',
 }

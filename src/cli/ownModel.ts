@@ -1,5 +1,6 @@
 /** Models of a file: `--model net.json`, with what `toJSON` of a model gave, or the model.json of a run. */
 import { parseJson } from '../formats/json.js'
+import * as layers from '../layers/index.js'
 import { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
 import { Sequential } from '../nn/sequential.js'
@@ -30,7 +31,7 @@ export async function readOwnModel(path: string): Promise<OwnModel> {
 
 /** The same of an architecture that is known already. @throws FormatError when it is none */
 export function ownModel(architecture: unknown, name: string): OwnModel {
-  const model = modelFromJSON(architecture, name)
+  const model = modelFromJSON(architecture, name, { layers })
   const { input } = model
   model.dispose()
   return { name, architecture, input }
@@ -47,7 +48,7 @@ export function makeOwnModel(
   seed: number,
 ): Graph {
   const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
-  const read = modelFromJSON(architecture, name)
+  const read = modelFromJSON(architecture, name, { layers })
   const { nodes, outputs, auxiliary, blocks } = read
   const inputs = Object.keys((read.toJSON() as { inputs?: object }).inputs ?? { input: 0 })
   if (inputs.length !== 1) throw wrong(`the model has ${inputs.length} inputs; pictures are one`)

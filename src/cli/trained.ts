@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { decodeModel, decodeModelFile } from '../io/model-file.js'
+import * as layers from '../layers/index.js'
 import { Imported } from '../models/onnx/index.js'
 import { checkModelBytes } from '../formats/formats.js'
 import { parseJson } from '../formats/json.js'
@@ -21,7 +22,7 @@ const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 async function readWhole(path: string): Promise<Described> {
   const bytes = await readFileOrExplain(path)
   checkModelBytes(bytes, path, due)
-  return Run.modelAt(bytes, path) ?? decodeModel(bytes, path, { layers: { Imported } })
+  return Run.modelAt(bytes, path) ?? decodeModel(bytes, path, { layers: { ...layers, Imported } })
 }
 
 /** What a model is given as; pictures and data come after it. */
@@ -52,7 +53,7 @@ async function readArchitecture(name: string): Promise<Graph> {
   // What a training takes as --model can be looked at before it.
   const isFile = !('type' in Object(value))
   if (isFile) return decodeModelFile(text, path).model
-  const model = modelFromJSON(value, path)
+  const model = modelFromJSON(value, path, { layers })
   const { input, inputs = { input } } = value as { readonly input?: unknown; readonly inputs?: object }
   const unknown = Object.entries(inputs).find(([, shape]) => !Array.isArray(shape))
   if (unknown) {

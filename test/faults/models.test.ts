@@ -8,10 +8,8 @@ import {
   Dropout,
   Flatten,
   Graph,
-  layerTypes,
   Linear,
   MaxPool2d,
-  modelFromJSON,
   ReLU,
   Sequential,
 } from '../../src/nn/index.js'
@@ -21,7 +19,7 @@ import { memoryUsage } from '../../src/runtime/core.js'
 import { normal, uniform } from '../../src/tensor/create.js'
 import type { Tensor } from '../../src/tensor/tensor.js'
 import { bitsOf, consumed, expectSurvival, faults, initWithFaults, withFault } from '../helpers/faults.js'
-import { layerCases } from '../helpers/layers.js'
+import { layerCases, layerTypes, readModel } from '../helpers/layers.js'
 
 beforeAll(() => initWithFaults())
 // Every test disposes what it made, and nobody else holds any of it.
@@ -29,7 +27,7 @@ afterEach(() => expect(memoryUsage()).toMatchObject({ liveBytes: 0, blocks: 0 })
 
 const modelOf = (type: string): Graph => {
   const { input, options } = layerCases[type]!
-  return modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] })
+  return readModel({ type: 'Sequential', input, layers: [{ type, ...options }] })
 }
 
 const layers = () => [

@@ -1,7 +1,7 @@
 /** The table of calls: that nothing which is exported is missing, and that what it calls right is. */
 import { beforeAll, expect, it } from 'vitest'
 import { init } from '../../src/runtime/embedded.js'
-import { layerTypes } from '../../src/nn/registry.js'
+import { layerTypes } from '../helpers/layers.js'
 import { calls, exempt } from './calls.js'
 import { Random } from './random.js'
 import options, { exported } from './targets/options.js'

@@ -2,9 +2,8 @@
  * A call that is right for everything that the package exports: the table from which wrong calls are made. Names are those
  * of the exports; `new X` makes one, and `X.y` calls a method of its first argument.
  */
-import { layerTypes } from '../../src/nn/registry.js'
 import { node, onnx, value } from '../helpers/onnx.js'
-import { layerCases } from '../helpers/layers.js'
+import { layerCases, layerTypes } from '../helpers/layers.js'
 import { operations } from '../operations/index.js'
 import * as exportedNetworks from '../../src/zoo/index.js'
 import type { Json } from './mutate.js'

@@ -1,14 +1,13 @@
 /** Random models in their JSON form, and what must hold of each that is not refused. */
 import { vjp } from '../../src/autodiff/vjp.js'
 import type { Graph } from '../../src/nn/graph.js'
-import { layerTypes, modelFromJSON } from '../../src/nn/registry.js'
 import { algorithms } from '../../src/plan/conv.js'
 import { sum } from '../../src/ops/reduce.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
 import { normal } from '../../src/tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../../src/tensor/shape.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
-import { layerCases } from '../helpers/layers.js'
+import { layerCases, layerTypes, readModel } from '../helpers/layers.js'
 import { oddJson, type Json } from './mutate.js'
 import { interesting, type Random } from './random.js'
 import { expect } from './target.js'
@@ -264,7 +263,7 @@ function layerFor(input: Shape, random: Random, tries = 4): { config: Options; o
   }
   let output = input
   try {
-    output = modelFromJSON({ type: 'Sequential', input: [...input], layers: [config] }).outputShape()
+    output = readModel({ type: 'Sequential', input: [...input], layers: [config] }).outputShape()
   } catch {
     if (tries > 1 && random.chance(0.95)) return layerFor(input, random, tries - 1)
   }
@@ -416,7 +415,7 @@ function runModel(
     const before = bits(model.forward(x))
     for (let pass = 0; pass < 4; pass++)
       expect(sameBits(bits(model.forward(x)), before), `pass ${pass} gives other bits`)
-    const copy = modelFromJSON(JSON.parse(JSON.stringify(model)))
+    const copy = readModel(JSON.parse(JSON.stringify(model)))
     try {
       const saved = model.save()
       // Weights that are not finite are refused, as they should be.

@@ -2,7 +2,16 @@
  * The one table of layers. Who adds a layer adds its row here: faults, summaries, files, memory, fuzzing and wrong options are tested
  * of every row.
  */
+import * as layers from '../../src/layers/index.js'
+import type { Graph } from '../../src/nn/graph.js'
+import { layerTypes as ownTypes, modelFromJSON } from '../../src/nn/registry.js'
 import { sizeOf } from '../../src/tensor/shape.js'
+
+/** All types of layers, those of toeplitz/layers too. */
+export const layerTypes: readonly string[] = [...ownTypes, ...Object.keys(layers)]
+
+/** A model that may have any of them. */
+export const readModel = (config: unknown, name = 'model'): Graph => modelFromJSON(config, name, { layers })
 
 export interface LayerCase {
   /** The shape of one input. */

@@ -1,6 +1,7 @@
 /** Layers in each number of directions, and those that normalize, cut and reshape, beside the operations and definitions. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { gradcheck } from '../../src/autodiff/gradcheck.js'
+import * as layers from '../../src/layers/index.js'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import {
   AvgPool1d,
@@ -13,18 +14,13 @@ import {
   GlobalAvgPool,
   GlobalMaxPool,
   Graph,
-  GroupNorm,
-  LayerNorm,
   Linear,
   LocallyConnected1d,
   MaxPool1d,
   MaxPool3d,
   ReLU,
-  Reshape,
-  SeparableConv2d,
+  modelFromJSON,
   Sequential,
-  Slice,
-  Split,
   TiledConv1d,
   type Layer,
 } from '../../src/nn/index.js'
@@ -50,6 +46,8 @@ import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
+
+const { GroupNorm, LayerNorm, Reshape, SeparableConv2d, Slice, Split } = layers
 
 beforeAll(() => init())
 
@@ -283,7 +281,11 @@ describe('cutting and reshaping', () => {
         ],
         { inputs: { input: [4, 6] }, outputs: ['y', 'p'], seed: 1 },
       )
-      expect(Object.keys(graph.run(x))).toEqual(['y', 'p'])
+      const answers = graph.run(x)
+      const again = modelFromJSON(JSON.parse(JSON.stringify(graph)), 'branches', { layers })
+      again.load(graph.save())
+      for (const name of ['y', 'p']) same(again.run(x)[name]!, answers[name]!)
+      expect(() => modelFromJSON(JSON.parse(JSON.stringify(graph)))).toThrow(/there is no layer type 'Split'/)
     })
   })
 })

@@ -8,7 +8,6 @@ import {
   Dropout,
   Graph,
   type Layer,
-  layerTypes,
   LocallyConnected2d,
   modelFromJSON,
   rbfLoss,
@@ -27,13 +26,13 @@ import { init } from '../../src/runtime/embedded.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
 import { ones, tensor, uniform, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
-import { layerRows, table, type LayerRow } from '../helpers/layers.js'
+import { layerRows, table, type LayerRow, layerTypes, readModel } from '../helpers/layers.js'
 import { peakOf } from '../helpers/memory.js'
 
 beforeAll(() => init())
 
 const chain = ({ type, options = {}, input }: LayerRow): Graph =>
-  modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] })
+  readModel({ type: 'Sequential', input, layers: [{ type, ...options }] })
 
 describe('every layer', () => {
   it('is in the table', () => {
@@ -45,7 +44,7 @@ describe('every layer', () => {
     const [input, summary] = model.summary().layers
     expect(input!.output).toEqual(row.input)
     expect(summary).toMatchObject({ layer: row.name, output: row.output, parameters: row.parameters })
-    const copy = modelFromJSON(JSON.parse(JSON.stringify(model)))
+    const copy = readModel(JSON.parse(JSON.stringify(model)))
     copy.load(model.save())
     expect(JSON.parse(JSON.stringify(copy))).toEqual(JSON.parse(JSON.stringify(model)))
     scope(() => {
@@ -64,7 +63,7 @@ describe('every layer', () => {
     '$type $options: passes that repeat an earlier one have the bits of others',
     ({ type, options, input }) => {
       const layers = (): Layer[] =>
-        modelFromJSON({ type: 'Sequential', input, layers: [{ type, ...options }] }).layers as Layer[]
+        readModel({ type: 'Sequential', input, layers: [{ type, ...options }] }).layers as Layer[]
       const [model, plain] = [true, false].map((keepPacked) => new Sequential(layers(), { input, keepPacked }))
       for (let seed = 0; seed < 6; seed++) {
         scope(() => {

@@ -2,6 +2,7 @@
 import * as nn from '../../src/nn/index.js'
 import { createModel, type ArchitectureName } from '../../src/zoo/index.js'
 import type { Graph } from '../../src/nn/graph.js'
+import * as layers from '../../src/layers/index.js'
 import { layerCases } from '../helpers/layers.js'
 
 /** A model by name; `make` gives it with weights, and statistics that are not those of a new one. */
@@ -42,7 +43,11 @@ const others: readonly (readonly [name: string, layer: () => nn.Layer, input: re
   ['an even neighbourhood', () => new nn.LocalResponseNorm({ size: 4, alpha: 0.5 }), [7, 4, 3]],
   ['sums of squares', () => new nn.LocalResponseNorm({ size: 5, normalize: 'none', alpha: 0.1, k: 2 }), [7, 4, 3]],
   ['a bias for each place', () => new nn.Conv2d({ outChannels: 4, kernel: 3, bias: 'location' }), [3, 9, 8]],
-  ['maps that are normalized to their last axis', () => new nn.LayerNorm({ normalizedShape: 5, eps: 0.01 }), [3, 4, 5]],
+  [
+    'maps that are normalized to their last axis',
+    () => new layers.LayerNorm({ normalizedShape: 5, eps: 0.01 }),
+    [3, 4, 5],
+  ],
   ['repeated pixels', () => new nn.Upsample2d({ scale: [2, 3] }), [3, 4, 5]],
   ['GELU by tanh', () => new nn.GELU({ approximate: 'tanh' }), [3, 4, 5]],
   ['a steep Softplus', () => new nn.Softplus({ beta: 2 }), [3, 4, 5]],
@@ -70,13 +75,15 @@ function withStatistics(model: Graph): Graph {
 
 type LayerClass = new (options?: object) => nn.Layer
 
+const classes: Readonly<Record<string, LayerClass>> = { ...nn, ...layers } as never
+
 const single = (layer: nn.Layer, input: readonly number[]): Graph =>
   withStatistics(new nn.Sequential([layer], { input, seed: 1 }))
 
 export const savedCases: readonly SavedCase[] = [
   ...Object.entries(layerCases).map(([type, { input, options }]) => ({
     name: type,
-    make: () => single(new (nn as unknown as Record<string, LayerClass>)[type]!(options), input),
+    make: () => single(new classes[type]!(options), input),
   })),
   ...others.map(([name, layer, input]) => ({ name, make: () => single(layer(), input) })),
   ...networks.map(([name, options]) => ({

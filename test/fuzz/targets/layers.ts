@@ -3,6 +3,7 @@ import { modelFromJSON } from '../../../src/nn/registry.js'
 import { ones } from '../../../src/tensor/create.js'
 import { scope } from '../../../src/tensor/tensor.js'
 import { mutateJson, type Json } from '../mutate.js'
+import { readModel } from '../../helpers/layers.js'
 import { examine, randomModel } from '../models.js'
 import type { Random } from '../random.js'
 import { accepted, defineTarget, type Outcome } from '../target.js'
@@ -21,7 +22,7 @@ const caseOf = (model: Json, random: Random): Json => ({
 
 function check(given: Json): Outcome {
   const { model: config, input, batch } = given as unknown as Case
-  const model = modelFromJSON(config)
+  const model = readModel(config)
   try {
     examine(model, input, batch)
     return accepted()

@@ -1,10 +1,10 @@
 /** Calls of everything that is exported, with arguments that are wrong: of other types, NaN, infinite, huge, negative, missing. */
 import { vjp } from '../../../src/autodiff/vjp.js'
+import * as layers from '../../../src/layers/index.js'
 import * as data from '../../../src/data/index.js'
 import * as classifier from '../../../src/classifier/index.js'
 import * as core from '../../../src/index.js'
 import * as io from '../../../src/io/index.js'
-import { modelFromJSON } from '../../../src/nn/registry.js'
 import { ToeplitzError } from '../../../src/runtime/errors.js'
 import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
@@ -12,6 +12,7 @@ import * as vision from '../../../src/vision/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
 import * as tfjs from '../../../src/models/tfjs/index.js'
 import * as zoo from '../../../src/zoo/index.js'
+import { readModel } from '../../helpers/layers.js'
 import { calls } from '../calls.js'
 import type { Json } from '../mutate.js'
 import type { Random } from '../random.js'
@@ -27,6 +28,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...classifier,
   ...onnx,
   ...tfjs,
+  ...layers,
 }
 
 interface Call {
@@ -46,7 +48,7 @@ function resolve(name: string): Function {
     return (...args) => {
       const input = args.at(-1)
       const options = args.length > 1 ? args[0] : undefined
-      const model = modelFromJSON({ type: 'Sequential', input, layers: [{ ...(options as object), type: second }] })
+      const model = readModel({ type: 'Sequential', input, layers: [{ ...(options as object), type: second }] })
       try {
         const x = ones([2, ...(input as number[])])
         try {

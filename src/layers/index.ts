@@ -1,0 +1,7 @@
+/**
+ * Layers that fewer models have, as a part of their own: a model that has some is read with
+ * `modelFromJSON(json, 'model', { layers })`, where `import * as layers from 'toeplitz/layers'`.
+ */
+export { Reshape, Slice, Split, type ReshapeOptions, type SplitOptions } from './moves.js'
+export { GroupNorm, LayerNorm, type GroupNormOptions, type LayerNormOptions } from './norm.js'
+export { SeparableConv2d, type SeparableConv2dOptions } from './separable.js'
