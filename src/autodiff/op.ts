@@ -89,9 +89,9 @@ export interface Definition<I extends Inputs, O, D, S extends string = never, T 
    * The operation on each channel of the input that is left out as y = scale · x + shift, both (C) and computed from the other
    * inputs by operations; undefined where it is none.
    */
-  affine?(others: Partial<I>, d: D): Affine | undefined
+  readonly affine?: (others: Partial<I>, d: D) => Affine | undefined
   /** The operation whose result is then scaled and shifted, channel by channel: with other weights it is the same one. */
-  scaled?(inputs: I, d: D, by: Affine): Tensor
+  readonly scaled?: (inputs: I, d: D, by: Affine) => Tensor
   /** Lists the same with relu as its last part. */
   rectified?(list: CallList, d: D): void
   /** Inputs that may be undefined. */
@@ -155,7 +155,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
   definition: Definition<I, O, D, S, T>,
 ): Op<I, O, S, T> {
   const recall = new Recall<Problem<D>>()
-  const { optional, writes, always, through } = definition
+  const { optional, writes, always, through, affine, scaled } = definition
   const types = (argument: keyof I): readonly DType[] | undefined =>
     Array.isArray(definition.types)
       ? (definition.types as readonly DType[])
@@ -209,7 +209,6 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
             definition.rectified?.(fused, d)
             return fused
           })
-        const { affine, scaled } = definition
         const { y, further } = planner.note({
           name,
           inputs,
@@ -219,8 +218,8 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
           dtype,
           further: shapesOfSaved(d, receive !== undefined),
           rectified,
-          affine: affine && ((others) => affine.call(definition, others as Partial<I>, d)),
-          scaled: scaled && ((others, by) => scaled.call(definition, others as I, d, by)),
+          affine: affine && ((others) => affine(others as Partial<I>, d)),
+          scaled: scaled && ((others, by) => scaled(others as I, d, by)),
         })
         if (receive) receive(further as Record<S, Tensor>)
         else for (const key in further) (further[key] as Tensor).dispose()

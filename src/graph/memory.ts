@@ -69,19 +69,21 @@ export function measurePlan(plan: Plan): PassMemory {
   let at = [...traced.inputs.keys()][0] ?? ''
   for (const { node, list, last } of order) {
     live += bytesOf(node.out)
-    let workspace = workspaceOf(list)
+    let unread = 0
     for (const value of node.further.values()) {
-      if (plan.unread.has(value)) workspace += bytesOf(value)
-      else live += bytesOf(value)
+      live += bytesOf(value)
+      // What nothing reads is there for the kernels alone.
+      if (last.includes(value)) unread += bytesOf(value)
     }
+    const workspace = workspaceOf(list)
     const packed = packedBy.get(node) ?? 0
     if (folded.has(node)) count(node, 0, bytesOf(node.out))
-    else count(node, workspace, packed)
+    else count(node, workspace + unread, packed)
     if (live + workspace + packed > single) {
       single = live + workspace + packed
       at = node.owner
     }
-    for (const value of last) if (!plan.unread.has(value)) live -= bytesOf(value)
+    for (const value of last) live -= bytesOf(value)
   }
   const kept = [...folded].reduce((sum, { out }) => sum + bytesOf(out), 0)
   const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, kept)
