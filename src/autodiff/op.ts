@@ -49,13 +49,13 @@ type Gradient<I, D, S extends string> = (
  * what it saves for its gradient, and T the type of its result.
  */
 export interface Definition<I extends Inputs, O, D, S extends string = never, T extends DType = 'float32'> {
-  /** Types that each input takes, or all of them; of those that are left out, float32 alone. */
+  /** Types that each input takes, by its name, or one list for all inputs. An input that is left out takes float32 alone. */
   readonly types?: { readonly [name in keyof I]?: readonly DType[] } | readonly DType[]
   /** Type of the output; without it float32. */
   dtype?(d: D): T
   /**
-   * What is done where an input has no elements, and the output has: its elements are zeros, or `prepare` knows. Without a word
-   * that is refused.
+   * What is done where an input has no elements and the output has some: 'zeros' fills the output with zeros, 'prepared' leaves it to
+   * `prepare`. Left out, such inputs are refused.
    */
   readonly nothing?: 'zeros' | 'prepared'
   /**
@@ -72,7 +72,7 @@ export interface Definition<I extends Inputs, O, D, S extends string = never, T 
   prepare(list: CallList, d: D): void
   /** Shapes of what is kept for the gradient besides inputs and output. */
   readonly saves?: Saves<S, D>
-  /** Those of them that the kernels need even where no gradient may follow. Others have the address 0 then. */
+  /** Names of saved values that the kernels need even where no gradient may follow. The other saved values have the address 0 then. */
   readonly always?: readonly S[]
   /**
    * Gradients of the inputs, only of those in `need`: undefined under its name where one is zero, and no entry for an input that

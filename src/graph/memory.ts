@@ -14,15 +14,15 @@ export interface NodeMemory {
 
 /** Bytes of a whole pass. */
 export interface PassMemory {
-  /** All that is kept besides weights. */
+  /** What is kept between passes besides the weights: packed weights, results that depend on weights alone, and records. */
   readonly packed: number
   /** Inputs, outputs, and the arena of a pass that is repeated. */
   readonly working: number
-  /** The most that a pass takes that is not: each value only as long as it is needed, weights packed one by one. */
+  /** The most at a time that a single pass takes: each value is there only as long as it is needed, and weights are packed one by one. */
   readonly single: number
   /** What the node belongs to at which `single` is reached. */
   readonly at: string
-  /** The value of each input and of each owner of nodes: those that share memory have one. */
+  /** The value of each input and of each owner of nodes. Owners that share memory have the same value. */
   readonly results: ReadonlyMap<string, Value>
   /** By what nodes belong to. */
   readonly byOwner: ReadonlyMap<string, NodeMemory>
@@ -35,7 +35,7 @@ const bytesOf = (value: Value): number => blockOf(valueBytes(value))
 const workspaceOf = ({ entries }: CallList): number =>
   entries.reduce((sum, entry) => sum + (entry.kind === 'block' ? blockBytes(entry) : 0), 0)
 
-/** What each node packs, once for each weight and packing. */
+/** Bytes that each node packs. A packing of a weight that several nodes use counts for the first of them. */
 function packings(plan: Plan): Map<Node, number> {
   const seen = new Map<Value, Set<string>>()
   const bytes = new Map<Node, number>()

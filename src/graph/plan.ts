@@ -57,7 +57,7 @@ export interface PlannedOutput {
 export interface Arranged {
   /** The nodes that are repeated. */
   readonly placed: readonly PlacedNode[]
-  /** Whether a pass can be repeated: not of too many nodes, nor where weights that are packed are computed in the pass itself. */
+  /** Whether a pass can be repeated. It cannot where it has too many nodes, or computes weights itself that a kernel wants packed. */
   readonly repeats: boolean
   /** Results whose memory holds other values before: regions 1, 2, … */
   readonly regions: readonly Value[]
@@ -76,7 +76,7 @@ export interface Plan {
   /** The others. */
   readonly repeated: readonly ListedNode[]
   readonly outputs: readonly PlannedOutput[]
-  /** The value that holds what another would: that of a convolution holds that of the relu in it. */
+  /** The value whose memory holds the numbers of another: where relu became part of a convolution, that of the convolution. */
   valueOf(value: Value): Value
   /** Found when it is asked for: a pass that is made once needs none of it. */
   arranged(): Arranged
@@ -95,13 +95,13 @@ function live(nodes: readonly Node[], wanted: ReadonlySet<Value>): Node[] {
   return kept.reverse()
 }
 
-/** Nodes with their calls; some values stand for others. */
+/** Nodes with their calls, some of which end with relu: the value of such a node stands for that of the relu. */
 interface Fused {
   readonly nodes: readonly ListedNode[]
   valueOf(value: Value): Value
 }
 
-/** Puts each relu that alone reads a result into the operation that gives it, where that can end with relu. */
+/** Puts relu into the operation before it, where that operation can end with relu and nothing else reads its result. */
 function fuse(nodes: readonly Node[], wanted: ReadonlySet<Value>): Fused {
   let readers: ReadonlyMap<Value, number> | undefined
   const held = new Map<Value, Value>()

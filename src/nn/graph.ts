@@ -98,7 +98,7 @@ export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
 /** A forward pass for inputs of certain shapes. */
 interface Pass {
   readonly lowering: Lowering
-  /** What the program is to be made of. */
+  /** The plan from which the program will be made. */
   plan: Plan | undefined
   /** The weights that the plan or the program holds, each by the handle of its layer. */
   weights: readonly Tensor[]
