@@ -221,7 +221,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
           affine: affine && ((others) => affine(others as Partial<I>, d)),
           scaled: scaled && ((others, by) => scaled(others as I, d, by)),
         })
-        if (receive) receive(further as Record<S, Tensor>)
+        if (receive) receive(further)
         else for (const key in further) (further[key] as Tensor).dispose()
         return y as Tensor<T>
       }

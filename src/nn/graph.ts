@@ -173,9 +173,10 @@ export class Graph {
     for (const [option, value] of Object.entries({ inputs, auxiliary, blocks })) checkObject(value, `Graph: ${option}`)
     for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)
     const names = Object.keys(inputs)
+    const [firstInput] = names as [string]
     this.#declared = nodes.map(({ name, layer, inputs: read, block }, index): GraphNode => {
-      const inputs =
-        typeof read === 'string' ? [read] : read ? [...read] : [nodes[index - 1]?.name ?? (names[0] as string)]
+      const given = read ?? [nodes[index - 1]?.name ?? firstInput]
+      const inputs = typeof given === 'string' ? [given] : [...given]
       return block === undefined ? { name, layer, inputs } : { name, layer, inputs, block }
     })
     this.outputs = [...(outputs ?? nodes.slice(-1).map(({ name }) => name))]
