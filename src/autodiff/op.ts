@@ -49,13 +49,13 @@ type Gradient<I, D, S extends string> = (
  * what it saves for its gradient, and T the type of its result.
  */
 export interface Definition<I extends Inputs, O, D, S extends string = never, T extends DType = 'float32'> {
-  /** Types that each input takes, or all of them; of those that are left out, float32 alone. */
+  /** Types that each input takes, by its name, or one list for all inputs. An input that is left out takes float32 alone. */
   readonly types?: { readonly [name in keyof I]?: readonly DType[] } | readonly DType[]
   /** Type of the output; without it float32. */
   dtype?(d: D): T
   /**
-   * What is done where an input has no elements, and the output has: its elements are zeros, or `prepare` knows. Without a word
-   * that is refused.
+   * What is done where an input has no elements and the output has some: 'zeros' fills the output with zeros, 'prepared' leaves it to
+   * `prepare`. Left out, such inputs are refused.
    */
   readonly nothing?: 'zeros' | 'prepared'
   /**
@@ -72,7 +72,7 @@ export interface Definition<I extends Inputs, O, D, S extends string = never, T 
   prepare(list: CallList, d: D): void
   /** Shapes of what is kept for the gradient besides inputs and output. */
   readonly saves?: Saves<S, D>
-  /** Those of them that the kernels need even where no gradient may follow. Others have the address 0 then. */
+  /** Names of saved values that the kernels need even where no gradient may follow. The other saved values have the address 0 then. */
   readonly always?: readonly S[]
   /**
    * Gradients of the inputs, only of those in `need`: undefined under its name where one is zero, and no entry for an input that
@@ -89,9 +89,9 @@ export interface Definition<I extends Inputs, O, D, S extends string = never, T 
    * The operation on each channel of the input that is left out as y = scale · x + shift, both (C) and computed from the other
    * inputs by operations; undefined where it is none.
    */
-  affine?(others: Partial<I>, d: D): Affine | undefined
+  readonly affine?: (others: Partial<I>, d: D) => Affine | undefined
   /** The operation whose result is then scaled and shifted, channel by channel: with other weights it is the same one. */
-  scaled?(inputs: I, d: D, by: Affine): Tensor
+  readonly scaled?: (inputs: I, d: D, by: Affine) => Tensor
   /** Lists the same with relu as its last part. */
   rectified?(list: CallList, d: D): void
   /** Inputs that may be undefined. */
@@ -155,7 +155,7 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
   definition: Definition<I, O, D, S, T>,
 ): Op<I, O, S, T> {
   const recall = new Recall<Problem<D>>()
-  const { optional, writes, always, through } = definition
+  const { optional, writes, always, through, affine, scaled } = definition
   const types = (argument: keyof I): readonly DType[] | undefined =>
     Array.isArray(definition.types)
       ? (definition.types as readonly DType[])
@@ -209,7 +209,6 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
             definition.rectified?.(fused, d)
             return fused
           })
-        const { affine, scaled } = definition
         const { y, further } = planner.note({
           name,
           inputs,
@@ -219,10 +218,10 @@ export function defineOp<I extends Inputs, O, D, S extends string = never, T ext
           dtype,
           further: shapesOfSaved(d, receive !== undefined),
           rectified,
-          affine: affine && ((others) => affine.call(definition, others as Partial<I>, d)),
-          scaled: scaled && ((others, by) => scaled.call(definition, others as I, d, by)),
+          affine: affine && ((others) => affine(others as Partial<I>, d)),
+          scaled: scaled && ((others, by) => scaled(others as I, d, by)),
         })
-        if (receive) receive(further as Record<S, Tensor>)
+        if (receive) receive(further)
         else for (const key in further) (further[key] as Tensor).dispose()
         return y as Tensor<T>
       }

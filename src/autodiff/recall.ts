@@ -23,9 +23,9 @@ const LATEST = 8
 
 /** The problems of one operation. */
 export class Recall<T extends { readonly d: unknown }> {
-  // Weights, and results of operations, keep their shape: the last call with one is found by it.
+  // Weights and results of operations keep their shape object: the last call with it is found by its identity.
   readonly #recent = new WeakMap<Shape, Recent<T>>()
-  // What is made anew for each call, such as a batch or a reshape, has a shape of its own each time.
+  // A tensor that is made anew for each call, such as a batch or a reshape, has another shape object each time.
   readonly #latest: Recent<T>[] = []
   #next = 0
 

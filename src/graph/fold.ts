@@ -57,7 +57,7 @@ export function foldAffine(traced: TracedPass, wanted: ReadonlySet<Value>): Trac
     // The node that gives it, or that and what has been joined to it.
     const before = replaced.get(x.node) ?? [x.node]
     const node = before.at(-1) as Node
-    if (x !== x.node.out || x.node.further.size > 0) continue
+    if (x.node.further.size > 0) continue
     const fits = behind.shapes.get(name)?.join() === node.shape.join() && behind.shape.join() === node.shape.join()
     if (!node.scaled || !fits || !pays(node)) continue
     const both = joined(node, behind, name)

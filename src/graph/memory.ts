@@ -14,15 +14,15 @@ export interface NodeMemory {
 
 /** Bytes of a whole pass. */
 export interface PassMemory {
-  /** All that is kept besides weights. */
+  /** What is kept between passes besides the weights: packed weights, results that depend on weights alone, and records. */
   readonly packed: number
   /** Inputs, outputs, and the arena of a pass that is repeated. */
   readonly working: number
-  /** The most that a pass takes that is not: each value only as long as it is needed, weights packed one by one. */
+  /** The most at a time that a single pass takes: each value is there only as long as it is needed, and weights are packed one by one. */
   readonly single: number
   /** What the node belongs to at which `single` is reached. */
   readonly at: string
-  /** The value of each input and of each owner of nodes: those that share memory have one. */
+  /** The value of each input and of each owner of nodes. Owners that share memory have the same value. */
   readonly results: ReadonlyMap<string, Value>
   /** By what nodes belong to. */
   readonly byOwner: ReadonlyMap<string, NodeMemory>
@@ -35,7 +35,7 @@ const bytesOf = (value: Value): number => blockOf(valueBytes(value))
 const workspaceOf = ({ entries }: CallList): number =>
   entries.reduce((sum, entry) => sum + (entry.kind === 'block' ? blockBytes(entry) : 0), 0)
 
-/** What each node packs, once for each weight and packing. */
+/** Bytes that each node packs. A packing of a weight that several nodes use counts for the first of them. */
 function packings(plan: Plan): Map<Node, number> {
   const seen = new Map<Value, Set<string>>()
   const bytes = new Map<Node, number>()
@@ -69,19 +69,21 @@ export function measurePlan(plan: Plan): PassMemory {
   let at = [...traced.inputs.keys()][0] ?? ''
   for (const { node, list, last } of order) {
     live += bytesOf(node.out)
-    let workspace = workspaceOf(list)
+    let unread = 0
     for (const value of node.further.values()) {
-      if (plan.unread.has(value)) workspace += bytesOf(value)
-      else live += bytesOf(value)
+      live += bytesOf(value)
+      // What nothing reads is there for the kernels alone.
+      if (last.includes(value)) unread += bytesOf(value)
     }
+    const workspace = workspaceOf(list)
     const packed = packedBy.get(node) ?? 0
     if (folded.has(node)) count(node, 0, bytesOf(node.out))
-    else count(node, workspace, packed)
+    else count(node, workspace + unread, packed)
     if (live + workspace + packed > single) {
       single = live + workspace + packed
       at = node.owner
     }
-    for (const value of last) if (!plan.unread.has(value)) live -= bytesOf(value)
+    for (const value of last) live -= bytesOf(value)
   }
   const kept = [...folded].reduce((sum, { out }) => sum + bytesOf(out), 0)
   const packed = [...packedBy.values()].reduce((sum, bytes) => sum + bytes, kept)

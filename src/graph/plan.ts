@@ -6,7 +6,7 @@ import { OUT, blockBytes, type CallList, type Packed } from '../runtime/calls.js
 import { blockOf } from '../runtime/memory.js'
 import { arrange, type Arrangement, type Placement, type Span } from './arena.js'
 import { foldAffine } from './fold.js'
-import { givesOneOf, readersOf, resultsOf, valueBytes, type Node, type TracedPass, type Value } from './trace.js'
+import { readersOf, resultsOf, valueBytes, type Node, type TracedPass, type Value } from './trace.js'
 
 /** Where a value lies. */
 export type Address =
@@ -57,7 +57,7 @@ export interface PlannedOutput {
 export interface Arranged {
   /** The nodes that are repeated. */
   readonly placed: readonly PlacedNode[]
-  /** Whether a pass can be repeated: not of too many nodes, nor where weights that are packed are computed in the pass itself. */
+  /** Whether a pass can be repeated. It cannot where it has too many nodes, or computes weights itself that a kernel wants packed. */
   readonly repeats: boolean
   /** Results whose memory holds other values before: regions 1, 2, … */
   readonly regions: readonly Value[]
@@ -72,13 +72,11 @@ export interface Plan {
   /** Every node that is needed: for a pass that is made once. */
   readonly order: readonly OrderedNode[]
   /** Nodes that depend on constants alone: for passes that are repeated they are computed before, for each version of the weights. */
-  readonly constants: readonly ListedNode[]
+  readonly constants: readonly OrderedNode[]
   /** The others. */
   readonly repeated: readonly ListedNode[]
   readonly outputs: readonly PlannedOutput[]
-  /** Further results that nothing reads, and that are not handed out. */
-  readonly unread: ReadonlySet<Value>
-  /** The value that holds what another would: that of a convolution holds that of the relu in it. */
+  /** The value whose memory holds the numbers of another: where relu became part of a convolution, that of the convolution. */
   valueOf(value: Value): Value
   /** Found when it is asked for: a pass that is made once needs none of it. */
   arranged(): Arranged
@@ -90,27 +88,27 @@ function live(nodes: readonly Node[], wanted: ReadonlySet<Value>): Node[] {
   const kept: Node[] = []
   for (let index = nodes.length - 1; index >= 0; index--) {
     const node = nodes[index] as Node
-    if (!givesOneOf(node, needed)) continue
+    if (!resultsOf(node).some((value) => needed.has(value))) continue
     for (const value of node.inputs.values()) if (value) needed.add(value)
     kept.push(node)
   }
   return kept.reverse()
 }
 
-/** Nodes with their calls; some values stand for others. */
+/** Nodes with their calls, some of which end with relu: the value of such a node stands for that of the relu. */
 interface Fused {
   readonly nodes: readonly ListedNode[]
   valueOf(value: Value): Value
 }
 
-/** Puts each relu that alone reads a result into the operation that gives it, where that can end with relu. */
+/** Puts relu into the operation before it, where that operation can end with relu and nothing else reads its result. */
 function fuse(nodes: readonly Node[], wanted: ReadonlySet<Value>): Fused {
   let readers: ReadonlyMap<Value, number> | undefined
   const held = new Map<Value, Value>()
   const lists = new Map<Node, CallList>()
   const left = nodes.filter(({ name, inputs, out }) => {
     const x = inputs.get('x')
-    if (name !== 'relu' || !x?.node?.rectified || x !== x.node.out || wanted.has(x)) return true
+    if (name !== 'relu' || !x?.node?.rectified || x.node.further.size > 0 || wanted.has(x)) return true
     readers ??= readersOf(nodes)
     if (readers.get(x) !== 1) return true
     lists.set(x.node, x.node.rectified())
@@ -138,19 +136,6 @@ function ordered(
   const done = nodes.map((): Value[] => [])
   for (const [value, step] of last) if (!handedOut.has(value)) done[step]?.push(value)
   return nodes.map(({ node, list }, step) => ({ node, list, last: done[step] as Value[] }))
-}
-
-/** Further results that nothing reads. */
-function unreadOf(
-  nodes: readonly ListedNode[],
-  handedOut: ReadonlySet<Value>,
-  valueOf: Fused['valueOf'],
-): ReadonlySet<Value> {
-  const unread = new Set<Value>()
-  for (const { node } of nodes) for (const value of node.further.values()) if (!handedOut.has(value)) unread.add(value)
-  if (unread.size === 0) return unread
-  for (const { node } of nodes) for (const value of node.inputs.values()) if (value) unread.delete(valueOf(value))
-  return unread
 }
 
 /** Share of the arena that must be saved before values lie in the memory of results, which is elsewhere in each run. */
@@ -187,8 +172,9 @@ export function planPass(given: TracedPass): Plan {
   const constant = new Set<Value>()
   const isConstant = (value: Value | undefined): boolean =>
     !value || value.constant !== undefined || constant.has(valueOf(value))
-  const constants: ListedNode[] = []
-  const nodes = fused.filter((each) => {
+  const order = ordered(fused, handedOut, valueOf)
+  const constants: OrderedNode[] = []
+  const nodes = order.filter((each) => {
     if (each.node.opaque) return true
     for (const value of each.node.inputs.values()) if (!isConstant(value)) return true
     for (const value of resultsOf(each.node)) constant.add(value)
@@ -196,7 +182,6 @@ export function planPass(given: TracedPass): Plan {
     return false
   })
 
-  const order = ordered(fused, handedOut, valueOf)
   let arranged: Arranged | undefined
   return {
     traced,
@@ -204,19 +189,22 @@ export function planPass(given: TracedPass): Plan {
     constants,
     repeated: nodes,
     outputs,
-    unread: unreadOf(fused, handedOut, valueOf),
     valueOf,
     arranged: () =>
       (arranged ??= arrangeNodes(
-        constants.length === 0 ? order : ordered(nodes, handedOut, valueOf),
+        constants.length === 0 ? nodes : ordered(nodes, handedOut, valueOf),
         handedOut,
         valueOf,
       )),
   }
 }
 
-/** A place in the arena, or in a result. */
-const addressOf = ({ region, offset }: Placement): Address => ({ from: 'arena', region, offset })
+/** A place in the arena, or in a result; where there were too many to be found, none is used. */
+const addressOf = ({ region, offset }: Placement = { region: 0, offset: 0 }): Address => ({
+  from: 'arena',
+  region,
+  offset,
+})
 
 /** Places for the values, the workspace and the records of nodes. */
 function arrangeNodes(
@@ -267,8 +255,7 @@ function arrangeNodes(
   })
   const arrangement = arrangeWithResults(spans, nodes, handedOut)
   const { regions = [], placements = [], bytes = 0 } = arrangement ?? {}
-  const place = (source: Unplaced): Source =>
-    typeof source === 'number' ? addressOf(placements[source] as Placement) : source
+  const place = (source: Unplaced): Source => (typeof source === 'number' ? addressOf(placements[source]) : source)
   return {
     placed: nodes.map(({ node, list }, step) => ({ node, list, sources: (unplaced[step] as Unplaced[]).map(place) })),
     repeats: arrangement !== undefined && !packsValues,

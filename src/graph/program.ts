@@ -7,7 +7,7 @@ import { lookAt, OUT, resolve, runCall, type Call, type CallList } from '../runt
 import { allFinite, allocate, placesForThreads, putIntegers, release } from '../runtime/core.js'
 import { empty, keep, scope, type AnyTensor, type Storage, type Tensor } from '../tensor/tensor.js'
 import type { Plan, PlacedNode } from './plan.js'
-import { givesOneOf, resultsOf, type Node, type Value } from './trace.js'
+import { resultsOf, type Node, type Value } from './trace.js'
 
 /** Tensors by their names. */
 export type Values = ReadonlyMap<string, AnyTensor>
@@ -22,9 +22,6 @@ interface Step extends PlacedNode {
   /** For each call. */
   readonly values: number[][]
 }
-
-/** No results. */
-const none: readonly Value[] = []
 
 /** A planned pass. */
 export class PlannedProgram {
@@ -179,9 +176,7 @@ export class PlannedProgram {
           moves = true
           return 0
         })
-        const handedOut = givesOneOf(node, this.#handedOut)
-          ? resultsOf(node).filter((value) => this.#handedOut.has(value))
-          : none
+        const handedOut = resultsOf(node).filter((value) => this.#handedOut.has(value))
         return { node, list, sources, handedOut, moves, table, values: list.calls.map((call) => resolve(call, table)) }
       })
     } catch (error) {
@@ -200,11 +195,12 @@ export class PlannedProgram {
   /** Computes what depends on weights alone. */
   #computeConstants(): void {
     scope(() => {
-      for (const { node, list } of this.#plan.constants) {
+      for (const { node, list, last } of this.#plan.constants) {
         const made = new Map<Value, AnyTensor>()
         compute(node, list, (value) => this.#constantOf(value), made)
         for (const [value, y] of made) {
-          if (this.#plan.unread.has(value)) y.dispose()
+          // Further results that nothing reads.
+          if (value !== node.out && last.includes(value)) y.dispose()
           else this.#constants.set(value, keep(y))
         }
       }

@@ -76,13 +76,6 @@ export function readersOf(nodes: readonly Node[]): Map<Value, number> {
   return readers
 }
 
-/** Whether one of the results of a node is among some values. */
-export function givesOneOf({ out, further }: Node, values: ReadonlySet<Value>): boolean {
-  if (values.has(out)) return true
-  for (const value of further.values()) if (values.has(value)) return true
-  return false
-}
-
 /** A traced pass. */
 export interface TracedPass {
   /** The value of each owner. */

@@ -98,7 +98,7 @@ export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
 /** A forward pass for inputs of certain shapes. */
 interface Pass {
   readonly lowering: Lowering
-  /** What the program is to be made of. */
+  /** The plan from which the program will be made. */
   plan: Plan | undefined
   /** The weights that the plan or the program holds, each by the handle of its layer. */
   weights: readonly Tensor[]
@@ -172,15 +172,17 @@ export class Graph {
     checkNodes(nodes, outputs)
     for (const [option, value] of Object.entries({ inputs, auxiliary, blocks })) checkObject(value, `Graph: ${option}`)
     for (const node of nodes) checkKeys(`Graph: node '${node.name}'`, node, nodeNames)
-    const [first = ''] = Object.keys(inputs)
+    const names = Object.keys(inputs)
+    const [firstInput] = names as [string]
     this.#declared = nodes.map(({ name, layer, inputs: read, block }, index): GraphNode => {
-      const inputs = typeof read === 'string' ? [read] : read ? [...read] : [nodes[index - 1]?.name ?? first]
+      const given = read ?? [nodes[index - 1]?.name ?? firstInput]
+      const inputs = typeof given === 'string' ? [given] : [...given]
       return block === undefined ? { name, layer, inputs } : { name, layer, inputs, block }
     })
     this.outputs = [...(outputs ?? nodes.slice(-1).map(({ name }) => name))]
     this.auxiliary = { ...auxiliary }
     this.blocks = { ...blocks }
-    this.nodes = checkWiring(Object.keys(inputs), this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
+    this.nodes = checkWiring(names, this.#declared, [...this.outputs, ...Object.keys(auxiliary)])
     this.#names = new Set(this.nodes.map(({ name }) => name))
     this.#inputs = new Map(
       Object.entries(inputs).map(([name, shape]) => {

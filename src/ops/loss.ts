@@ -157,6 +157,12 @@ export function checkIgnored(name: string, ignoreIndex: number): void {
 export const softIgnored = (name: string): ArgumentError =>
   new ArgumentError(`${name}: ignoreIndex is for labels, not for distributions`)
 
+/** Logits (N, classes, …) seen as (outer, classes, inner), and the shape (N, …) of their rows. */
+function layoutOf(xShape: Shape): Pick<Loss, 'outer' | 'classes' | 'inner' | 'xShape' | 'rows'> {
+  const [outer, classes, ...spatial] = xShape as [number, number, ...number[]]
+  return { outer, classes, inner: sizeOf(spatial), xShape, rows: [outer, ...spatial] }
+}
+
 /** Labels in a row; undefined where they are none. */
 export function labelList(labels: unknown): ArrayLike<unknown> | undefined {
   if (labels instanceof Tensor) return labelList(labels.data())
@@ -284,22 +290,11 @@ function defineClassLoss<O extends LossOptions, R extends object>(
       if (shape.length < 2) {
         throw new ShapeError(`${name}: logits must be (N, classes, …), given ${showShape(shape)}`)
       }
-      const [N, classes, ...spatial] = shape as [number, number, ...number[]]
-      const rows = [N, ...spatial]
+      const layout = layoutOf(shape)
       const resolved = resolve(options)
       const reduction = checkReduction(name, options.reduction ?? 'mean')
-      const { labels, count } = checkLabels(name, target, rows, classes, options)
-      return {
-        outer: N,
-        classes,
-        inner: sizeOf(spatial),
-        xShape: shape,
-        rows,
-        reduction,
-        count,
-        labels,
-        options: resolved,
-      }
+      const { labels, count } = checkLabels(name, target, layout.rows, layout.classes, options)
+      return { ...layout, reduction, count, labels, options: resolved }
     },
     output: lossShape,
     saves,
@@ -380,19 +375,20 @@ export const crossEntropy = withArity(
     if (!soft && !(weight && labelSmoothing)) {
       const loss = labelEntropy(logits, target, options)
       if (reduction === 'mean' && (weight || ignoreIndex !== undefined)) {
-        const [N, classes, ...spatial] = logits.shape as [number, number, ...number[]]
-        loss.storage.counted = checkLabels(name, target, [N, ...spatial], classes, options).count
+        const { rows, classes } = layoutOf(logits.shape)
+        loss.storage.counted = checkLabels(name, target, rows, classes, options).count
       }
       return loss
     }
     return scope(() => {
       const { shape } = logits
-      const [N, classes, ...spatial] = shape as [number, number, ...number[]]
-      const rows = [N, ...spatial]
+      const layout = layoutOf(shape)
+      const { classes, rows } = layout
       checkReduction(name, reduction)
       checkRange(name, 'labelSmoothing', labelSmoothing, 1)
       const weights =
-        weight && tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...spatial.map(() => 1)])
+        weight &&
+        tensor(Float32Array.from(checkWeight(name, weight, classes)), [classes, ...rows.slice(1).map(() => 1)])
       // A row of labels that is ignored is all zero and not smoothed; one whose class has the weight 0 is.
       const spread = (q: Tensor): Tensor =>
         labelSmoothing
@@ -418,7 +414,6 @@ export const crossEntropy = withArity(
       }
       const { labels, count } = checkLabels(name, target, rows, classes, options)
       const seen = checkLabels(name, target, rows, classes, { ignoreIndex }).factors
-      const layout = { outer: N, classes, inner: sizeOf(spatial), xShape: shape }
       const loss = entropy(spread(atLabels(labels, layout, (row) => seen?.[row] ?? 1)), count)
       if (reduction === 'mean') loss.storage.counted = count
       return loss

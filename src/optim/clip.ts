@@ -1,11 +1,10 @@
 /** Gradient clipping (Pascanu, Mikolov & Bengio 2013; Goodfellow et al., equations 10.48 and 10.49). */
 import { checkConstant } from '../autodiff/op.js'
 import { guarded, kernels, parallel } from '../runtime/core.js'
-import { ArgumentError } from '../runtime/errors.js'
 import { checkList } from '../runtime/check.js'
 import { LIGHT } from '../runtime/work.js'
-import { empty, isFloats, scope, type Tensor } from '../tensor/tensor.js'
-import { checkOption } from './optimizer.js'
+import { empty, scope, type Tensor } from '../tensor/tensor.js'
+import { checkFloats, checkOption } from './optimizer.js'
 import { withArity } from '../runtime/options.js'
 
 /** What `clipGradNorm` gives. */
@@ -38,7 +37,7 @@ export const clipGradNorm = withArity(
     checkOption('clipGradNorm', 'maxNorm', maxNorm, { from: 0 })
     checkList(gradients, 'clipGradNorm: the gradients', 'a list of tensors')
     Array.from(gradients).forEach((gradient: unknown, index) => {
-      if (!isFloats(gradient)) throw new ArgumentError(`clipGradNorm: gradient ${index} is not a Tensor of float32`)
+      checkFloats('clipGradNorm', 'gradient', index, gradient)
       checkConstant(gradient, 'clipGradNorm', `gradient ${index}`)
     })
     const norm = gradientNorm(gradients)

@@ -30,6 +30,11 @@ export function checkOption(name: string, option: string, value: number, { from,
   throw wrongKind(`${name}: ${option}`, range, value)
 }
 
+/** `what` names the list that it is of. @throws ShapeError unless number `index` of it is a tensor of float32 */
+export function checkFloats(name: string, what: string, index: number, value: unknown): asserts value is Tensor {
+  if (!isFloats(value)) throw new ArgumentError(`${name}: ${what} ${index} is not a Tensor of float32`)
+}
+
 /** Some parameters with options of their own; what is left out is as for the others. */
 export type ParameterGroup<Options> = { readonly parameters: readonly Tensor[] } & Partial<Options>
 
@@ -53,7 +58,7 @@ function checkParameters(name: string, parameters: readonly Tensor[]): void {
   const seen = new Map<unknown, number>()
   // `forEach` would pass over holes.
   Array.from(parameters).forEach((parameter: unknown, index) => {
-    if (!isFloats(parameter)) throw new ArgumentError(`${name}: parameter ${index} is not a Tensor of float32`)
+    checkFloats(name, 'parameter', index, parameter)
     const before = seen.get(parameter.storage)
     if (before !== undefined) {
       throw new ArgumentError(`${name}: parameters ${before} and ${index} share their memory; give each one once`)
@@ -254,7 +259,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     }
     parameters.forEach((parameter, index) => {
       const gradient: unknown = gradients[index]
-      if (!isFloats(gradient)) throw new ArgumentError(`${name}: gradient ${index} is not a Tensor of float32`)
+      checkFloats(name, 'gradient', index, gradient)
       checkConstant(gradient, `${name}: step`, `gradient ${index}`)
       if (!sameShape(gradient.shape, parameter.shape)) {
         throw new ShapeError(

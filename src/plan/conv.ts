@@ -23,7 +23,7 @@ interface Algorithm {
   reserved?(problem: ConvProblem): string | undefined
   /** Whether it can do problems whose padding is far more than what meets the input (`skipsPadding`, src/plan/reach.ts). */
   readonly wide?: boolean
-  /** Computes on transformed tiles: a bias for each location is added afterwards. */
+  /** Whether it computes on transform tiles: a bias for each location is added afterwards then. */
   readonly transformed?: boolean
   /** Ways in which it does the forward pass, with other bits: the first that can do it and suits it is taken. */
   readonly variants?: Readonly<Record<string, Variant>>
@@ -33,7 +33,7 @@ interface Algorithm {
 
 const tooWide = 'the windows reach over far more padding than input'
 
-/** Elements that an image may have whose sides are rounded up to whole tiles: their addresses are 32-bit integers. */
+/** The most elements of an image whose sides are rounded up to whole transform tiles: kernels address them by 32-bit integers. */
 const MOST_ROUNDED = 2 ** 29
 /** What rounding adds to a side at most: the points of the largest transform. */
 const ROUNDING = 32
@@ -52,11 +52,17 @@ function untransformed(
   return Math.max(rounded(output), rounded(input)) > MOST_ROUNDED ? 'its sides are too long' : undefined
 }
 
-/** They spread NaN over their tiles and do not shift bit for bit: small layers, which gain little, keep both. */
+/**
+ * Algorithms on transform tiles spread a NaN over its tile, and a shifted input does not give the same bits, shifted. Small layers gain
+ * little by such algorithms, and do without them.
+ */
 const fewChannels = ({ C, K, groups }: ConvProblem, least = 16): string | undefined =>
   Math.min(C, K) / groups >= least ? undefined : `kept for ${least} channels and more: smaller layers stay exact`
 
-/** Their errors are those of whole tiles, of which a map of one row holds little: gradients of 1 × 1 outputs err by 20 to 100 u. */
+/**
+ * Rounding errors spread over a transform tile. A map of one row uses little of a tile, so that gradients of 1 × 1 outputs lose 20 to
+ * 100 units in the last place.
+ */
 const oneRow = ({ output }: ConvProblem): string | undefined =>
   Math.min(...output) > 1 ? undefined : 'kept for maps of two rows and columns and more'
 
@@ -171,7 +177,10 @@ function unsupported(name: ConvAlgorithm, problem: ConvProblem, pass: ConvPass):
 export const algorithmsFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
   names.filter((name) => unsupported(name, problem, pass) === undefined)
 
-/** Whether a pass packs its weights: constant ones were packed before, as those of a forward pass of one image are. */
+/**
+ * Whether the time of packing weights counts for a pass. A forward pass of one image is taken for one in use, whose weights are constant
+ * and were packed before.
+ */
 const packs = ({ N }: ConvProblem, pass: ConvPass): boolean => pass === 'dx' || (pass === 'fwd' && N > 1)
 
 /**
@@ -188,7 +197,7 @@ export function costOf(problem: ConvProblem, pass: ConvPass, name: ConvAlgorithm
   )
 }
 
-/** Those of them that are taken unasked. */
+/** The algorithms that can do a pass and are taken unasked. */
 export const automaticFor = (problem: ConvProblem, pass: ConvPass): ConvAlgorithm[] =>
   algorithmsFor(problem, pass).filter((name) => entry(name).reserved?.(problem) === undefined)
 

@@ -84,7 +84,7 @@ export interface Call {
   readonly name: string
   /** What is called instead of a kernel. */
   readonly routine?: Routine
-  /** Independent items, from 0, that it is shared out by; undefined: it is called as it is. */
+  /** Number of independent items by which the call is divided among threads; undefined where it is made once. */
   readonly items: number | undefined
   /** Time that one item takes, in ns. */
   readonly work: number
@@ -92,7 +92,7 @@ export interface Call {
   readonly entries: readonly number[]
   /** The number, or the bytes from the entry's beginning. */
   readonly values: readonly number[]
-  /** Bytes that a thread's own part takes, 0 where threads share it. */
+  /** For each argument the bytes of the part that each thread has of its own; 0 where threads share it. */
   readonly steps: readonly number[]
   /** Set where this is no call. */
   readonly test?: Test
@@ -115,7 +115,7 @@ export class CallList {
   readonly entries: Entry[] = []
   readonly calls: Call[] = []
   readonly #operands = new Map<string, Place>()
-  /** Blocks that calls listed before have done with, and those in use `within`. */
+  /** Blocks that no call listed so far will read again, and the blocks in use in the present call of `within`. */
   readonly #free: Place[] = []
   #used: Place[] | undefined
 

@@ -1,7 +1,7 @@
 /**
  * One job for all threads: a kernel, its arguments and a range of independent items, in a block of shared memory of its
- * own. Threads take chunks of items with an atomic add, so that who computes what is left open; every item writes its
- * own results, so that they do not depend on it.
+ * own. Threads take chunks of items with an atomic add, so that which thread takes which chunk is not determined. Every item
+ * writes its own results, so that they do not depend on it.
  *
  * A gate lets workers in: it counts those inside, or is closed. The main thread never waits for a worker that has not
  * come in, only for chunks that were begun. Each worker has a seat, a word that is 1 while it is inside: by the seats the

@@ -81,11 +81,14 @@ export function defined<T extends object>(options: T | undefined): { [key in key
 }
 
 /** The options of an object that are among `names` and are set. */
-export const pick = <T extends object, Name extends keyof T>(
+export function pick<T extends object, Name extends keyof T>(
   options: T,
   names: Readonly<Record<Name, unknown>>,
-): { [key in Name]: Exclude<T[key], undefined> } =>
-  defined(Object.fromEntries((Object.keys(names) as Name[]).map((name) => [name, options[name]]))) as never
+): { [key in Name]: Exclude<T[key], undefined> } {
+  const picked: { [key in Name]?: T[key] } = {}
+  for (const name in names) if (options[name] !== undefined) picked[name] = options[name]
+  return picked as never
+}
 
 /** Whether an object is made as options are, by braces. */
 function isPlain(given: unknown): given is object {

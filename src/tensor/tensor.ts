@@ -130,7 +130,7 @@ export interface DerivedBytes {
   readonly isNew: boolean
 }
 
-/** What was computed from a storage: remembered at first, kept from the second time on. */
+/** Memory that was computed from a storage. The first time only its key is noted; from the second time on the memory is kept. */
 interface Derived {
   pointer: number | undefined
 }
@@ -152,7 +152,7 @@ export interface Holder {
   dispose(): void
 }
 
-/** What was made in a scope. The tensors are a list through themselves: with a set, a scope costs more than a small kernel. */
+/** What was made in a scope. The tensors are a linked list, since a scope with a set of them costs more than a small kernel. */
 interface Made {
   newest: AnyTensor | undefined
   holders: Set<Holder> | undefined

@@ -50,6 +50,12 @@ describe('explain', () => {
     expect(JSON.parse(JSON.stringify(explanation))).toEqual({ layers: explanation.layers, batch: 128 })
   })
 
+  it('tells where a matrix product gathers rows of the image', () => {
+    const table = (input: number[]) => String(explain(new Conv2d({ outChannels: 6, kernel: 5 }), input))
+    expect(table([1, 32, 32])).toMatch(/ gemm by rows +\d/)
+    expect(table([1, 31, 31])).not.toMatch(/by rows/)
+  })
+
   it('estimates more time for more images and more pixels', () => {
     const time = (batch: number, extent: number) =>
       explain(layer, [32, extent, extent], { batch }).layers[0]?.passes.map(

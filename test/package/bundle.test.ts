@@ -114,6 +114,7 @@ describe('a bundle of conv2d alone', () => {
   const sharedWithTraining = [
     'clipGradNorm',
     'checkOption',
+    'checkFloats',
     'permutation',
     'checkBatches',
     'readBatches',

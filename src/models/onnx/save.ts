@@ -1,6 +1,6 @@
 /** Models as files of ONNX. */
 import { writeOnnx, type OnnxAttribute, type OnnxInput, type OnnxNode, type OnnxTensor } from '../../formats/onnx.js'
-import { givesOneOf, Trace, type Node, type Value } from '../../graph/trace.js'
+import { resultsOf, Trace, type Node, type Value } from '../../graph/trace.js'
 import { checkObject } from '../../runtime/check.js'
 import { kernels } from '../../runtime/core.js'
 import { ArgumentError, UnsupportedError } from '../../runtime/errors.js'
@@ -161,7 +161,7 @@ function needed(nodes: readonly Node[], outputs: Iterable<Value>): Node[] {
   const wanted = new Set(outputs)
   const kept: Node[] = []
   for (const node of [...nodes].reverse()) {
-    if (!givesOneOf(node, wanted)) continue
+    if (!resultsOf(node).some((value) => wanted.has(value))) continue
     for (const value of node.inputs.values()) if (value) wanted.add(value)
     kept.push(node)
   }

@@ -144,7 +144,7 @@ interface Plane {
  * Places of maxima in the whole tensor that was pooled, counted map after map: what other libraries give beside the maxima. `bits`
  * are those of `PoolIndices`.
  */
-export const placesOfMaxima: Op<{ bits: Tensor }, Plane, never, 'int64'> = defineOp('placesOfMaxima', {
+export const placesOfMaxima: Op<{ bits: Tensor }, Plane, never, 'int64'> = /* @__PURE__ */ defineOp('placesOfMaxima', {
   infer: ({ bits }: { bits: Tensor }, { plane, byColumns }: Plane) => ({ shape: bits.shape, plane, byColumns }),
   output: ({ shape }) => shape,
   dtype: () => 'int64' as const,

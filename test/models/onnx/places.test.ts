@@ -2,11 +2,13 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { vjp } from '../../../src/autodiff/vjp.js'
 import { writeOnnx, type OnnxAttribute, type OnnxInput } from '../../../src/formats/onnx.js'
-import { loadOnnx } from '../../../src/models/onnx/index.js'
+import { loadOnnx, saveOnnx } from '../../../src/models/onnx/index.js'
+import { maxPool2d, relu, upsample2d } from '../../../src/ops/index.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { FormatError, UnsupportedError } from '../../../src/runtime/errors.js'
 import { normal, tensor } from '../../../src/tensor/create.js'
 import { scope, type AnyTensor, type Tensor } from '../../../src/tensor/tensor.js'
+import { node, onnx, value } from '../../helpers/onnx.js'
 
 beforeAll(() => init())
 
@@ -243,6 +245,38 @@ describe('places', () => {
       expect(numbers(y('MaxUnpool', [x, places, whole([1, 1, 2])], options))).toEqual([0, 1])
       expect(() => y('MaxUnpool', [x, places, whole([1, 1, 3])], options)).toThrow(UnsupportedError)
     })
+  })
+})
+
+describe('places of maxima', () => {
+  it('are planned with the pass in which they are used, and are not saved', () => {
+    const windows = { kernel_shape: [2n, 2n], strides: [2n, 2n] }
+    const program = loadOnnx(
+      onnx({
+        inputs: [value('x', ['N', 2, 6, 8])],
+        outputs: [value('y')],
+        nodes: [
+          node('Relu', ['x'], ['r']),
+          node('MaxPool', ['r'], ['m', 'places'], windows),
+          node('MaxUnpool', ['m', 'places'], ['y'], windows),
+        ],
+      }),
+    )
+    for (let run = 0; run < 4; run++) {
+      scope(() => {
+        const x = normal([2, 2, 6, 8], { seed: run })
+        const y = program.forward(x)
+        const maxima = maxPool2d(relu(x), { kernel: 2 })
+        const spread = upsample2d(maxima, { scale: 2 }).data()
+        const expected = relu(x)
+          .data()
+          .map((value, i) => (value === spread[i] ? value : 0))
+        expect(y.data()).toEqual(expected)
+      })
+    }
+    // What is saved is what was planned.
+    expect(() => saveOnnx(program)).toThrow('of maxPool2d only the first result is written')
+    program.dispose()
   })
 })
 
