@@ -5,10 +5,8 @@ import type { Conv } from '../../../ops/conv.js'
 import type { Box } from '../../../ops/layout.js'
 import { UnsupportedError } from '../../../runtime/errors.js'
 import { sameShape, type Shape } from '../../../tensor/shape.js'
-import type { NodeWriter } from './writer.js'
-
-/** Writes the nodes of an operation; gives the name of its result. */
-export type SavingRow = (node: NodeWriter) => string
+import { foreignRows, reduced } from './foreign.js'
+import type { NodeWriter, SavingRow } from './writer.js'
 
 /** An operator that takes the operands as they are. */
 const same =
@@ -213,14 +211,6 @@ function alongAxis(node: NodeWriter, x: string, place: number, rank: number, mat
   )
   const turn = (y: string): string => (place === rank - 1 ? y : node.emit('Transpose', [y], { perm: swapped }))
   return turn(node.emit('MatMul', [turn(x), matrix]))
-}
-
-/** A reduction: its axes are an input from opset 13 or 18 on. */
-function reduced(node: NodeWriter, operator: string, x: string, axes: readonly number[], keepDims: boolean): string {
-  const asInput = operator === 'ReduceSum' || node.graph.opset >= 18
-  return asInput
-    ? node.emit(operator, [x, node.graph.whole(axes)], { keepdims: Number(keepDims) })
-    : node.emit(operator, [x], { axes, keepdims: Number(keepDims) })
 }
 
 interface Reduction {
@@ -512,4 +502,5 @@ export const savingRows = (): Readonly<Record<string, SavingRow>> => ({
   ),
   maximum: same('Max'),
   minimum: same('Min'),
+  ...foreignRows(),
 })
