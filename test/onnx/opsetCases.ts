@@ -400,13 +400,24 @@ export const opsetCases: readonly OpsetCase[] = all
 export const inputNames = ({ inputs }: OpsetCase): readonly string[] =>
   inputs.map((input, i) => (input === undefined ? '' : `x${i}`))
 
-/** The bytes of a case's model, of its opset or another; constants are inputs, too. */
-export function modelOf(given: OpsetCase, opset = given.opset): Uint8Array {
+const codes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const
+const arrays = { float32: Float32Array, uint8: Uint8Array, int8: Int8Array, int32: Int32Array, bool: Uint8Array }
+
+/** A tensor as the file of a model has it. */
+function stored(name: string, { dtype, shape, values }: CaseTensor) {
+  const typed = dtype === 'int64' ? BigInt64Array.from(values, BigInt) : arrays[dtype].from(values as number[])
+  return { name, dims: [...shape], elementType: codes[dtype], rawData: new Uint8Array(typed.buffer) }
+}
+
+/** The bytes of a case's model, of its opset or another. All that the node reads are inputs, or all but the first constants. */
+export function modelOf(given: OpsetCase, opset = given.opset, areConstants = false): Uint8Array {
   const { operator, inputs, outputs, attributes } = given
   const names = inputNames(given)
+  const isConstant = (i: number): boolean => areConstants && i > 0
   const values = inputs.flatMap((input, i) =>
-    input ? [value(names[i] as string, [...input.shape], input.dtype as ElementName)] : [],
+    input && !isConstant(i) ? [value(names[i] as string, [...input.shape], input.dtype as ElementName)] : [],
   )
+  const initializers = inputs.flatMap((input, i) => (input && isConstant(i) ? [stored(names[i] as string, input)] : []))
   const results = outputs.map((dtype, i) => value(`y${i}`, undefined, dtype))
   const made = node(
     operator,
@@ -415,5 +426,7 @@ export function modelOf(given: OpsetCase, opset = given.opset): Uint8Array {
     attributes,
   )
   // 22 needs version 10 of the format.
-  return onnx({ inputs: values, outputs: results, nodes: [made] }, opset, { irVersion: opset >= 21 ? 10 : 9 })
+  return onnx({ inputs: values, outputs: results, initializers, nodes: [made] }, opset, {
+    irVersion: opset >= 21 ? 10 : 9,
+  })
 }

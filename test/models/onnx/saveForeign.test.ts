@@ -1,6 +1,7 @@
 /** Programs of operations that only models from elsewhere call, saved as ONNX and read again: the same numbers, or a reason why not. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadOnnx, saveOnnx, type Program } from '../../../src/models/onnx/index.js'
+import { loadTfjs } from '../../../src/models/tfjs/index.js'
 import { memoryUsage } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { UnsupportedError } from '../../../src/runtime/errors.js'
@@ -8,7 +9,7 @@ import { tensor } from '../../../src/tensor/create.js'
 import type { DType } from '../../../src/tensor/dtype.js'
 import { scope, type AnyTensor, type Tensor } from '../../../src/tensor/tensor.js'
 import { constant, node, onnx, value } from '../../helpers/onnx.js'
-import { inputNames, numbers, opsetCases } from '../../onnx/opsetCases.js'
+import { inputNames, modelOf, numbers, opsetCases } from '../../onnx/opsetCases.js'
 
 beforeAll(() => init())
 
@@ -71,7 +72,7 @@ describe('what opsets 18 to 22 have', () => {
           input ? [[names[i] as string, tensor([...input.values], [...input.shape], { dtype: input.dtype })]] : [],
         ),
       )
-      const program = loadOnnx(withConstants(given), { name: 'case.onnx' })
+      const program = loadOnnx(modelOf(given, given.opset, true), { name: 'case.onnx' })
       const own = Object.fromEntries(program.inputs.map(({ name }) => [name, inputs[name] as AnyTensor]))
       const why = refused[given.name]
       if (why === undefined) expectSame(program, own, 22, rounded.test(given.name) ? 2e-6 : 0)
@@ -81,44 +82,6 @@ describe('what opsets 18 to 22 have', () => {
     expect(memoryUsage().liveBytes).toBe(before)
   })
 })
-
-/** The model of a case whose inputs but the first are constants. */
-function withConstants(given: (typeof opsetCases)[number]): Uint8Array {
-  const names = inputNames(given)
-  const [first] = given.inputs
-  return onnx(
-    {
-      inputs: [value('x0', [...first!.shape], first!.dtype)],
-      outputs: given.outputs.map((dtype, i) => value(`y${i}`, undefined, dtype)),
-      initializers: given.inputs.flatMap((input, i) => {
-        if (!input || i === 0) return []
-        const codes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 }
-        const arrays = {
-          float32: Float32Array,
-          uint8: Uint8Array,
-          int8: Int8Array,
-          int32: Int32Array,
-          bool: Uint8Array,
-        }
-        const typed =
-          input.dtype === 'int64'
-            ? BigInt64Array.from(input.values, BigInt)
-            : arrays[input.dtype].from(input.values as number[])
-        const rawData = new Uint8Array(typed.buffer)
-        return [{ name: names[i] as string, dims: [...input.shape], elementType: codes[input.dtype], rawData }]
-      }),
-      nodes: [
-        node(
-          given.operator,
-          names,
-          given.outputs.map((_, i) => `y${i}`),
-          given.attributes,
-        ),
-      ],
-    },
-    given.opset,
-  )
-}
 
 type Case = readonly [
   what: string,
@@ -285,5 +248,38 @@ describe('recurrent layers', () => {
     expect([...again.namedConstants().keys()]).toEqual(expect.arrayContaining(['w', 'r', 'b'] as string[]))
     program.dispose()
     again.dispose()
+  })
+})
+
+describe('functions of TensorFlow.js that ONNX has not', () => {
+  const program = (op: string): Promise<Program> =>
+    loadTfjs(
+      {
+        format: 'graph-model',
+        modelTopology: {
+          node: [
+            ...['a', 'b'].map((name) => ({
+              ...{ name, op: 'Placeholder', attr: { dtype: { type: 'DT_FLOAT' }, shape: { shape: { dim: [{ size: '12' }] } } } }, // prettier-ignore
+            })),
+            { name: 'y', op, input: ['a', 'b'], attr: { T: { type: 'DT_FLOAT' } } },
+          ],
+        },
+        weightsManifest: [],
+      },
+      () => new Uint8Array(),
+    )
+  const a = [0, 0, 0, 1, -1, 2, -2, 3, -3, 1.5, -7.25, 0.5]
+  const b = [1, -1, 2, 0.5, 0.5, -3, -3, 4, 4, -2, 2, -0.25]
+
+  it.each([
+    ['Atan2', [...a, 0, 1, -1], [...b, 0, 0, 0]],
+    ['FloorMod', a, b],
+  ] as const)('%s is written by others', async (op, first, second) => {
+    const before = await program(op)
+    scope(() => {
+      const given = { a: tensor(first.slice(-12)), b: tensor(second.slice(-12)) }
+      for (const opset of [13, 22]) expectSame(before, given, opset, 1e-6)
+    })
+    before.dispose()
   })
 })

@@ -20,6 +20,13 @@ function since(node: NodeWriter, opset: number, what: string): void {
 const converted = (node: NodeWriter, x: string, to: keyof typeof elementTypes): string =>
   node.emit('Cast', [x], { to: elementTypes[to] })
 
+/** One number of a type. */
+export const numberOf = (node: NodeWriter, value: number, dtype: DType): string => {
+  if (dtype === 'float32') return node.graph.floats([value])
+  const whole = node.graph.whole([value], [])
+  return dtype === 'int64' ? whole : converted(node, whole, dtype)
+}
+
 /** An operand of indices, in the types that the operator takes. */
 const indicesOf = (node: NodeWriter, key: string, types: readonly DType[] = ['int64', 'int32']): string =>
   types.includes(node.typeOf(key)) ? node.operand(key) : converted(node, node.operand(key), 'int64')
@@ -166,6 +173,19 @@ const floorMod: SavingRow = (node) => {
   return node.emit('Where', [isAlike, rest, node.emit('Mod', [node.emit('Add', [rest, b]), b], { fmod: 1 })])
 }
 
+/** The arctangent of a / b, turned by half a circle where b is below 0; at the origin 0. */
+const atan2: SavingRow = (node) => {
+  const { graph } = node
+  const [a, b, zero] = [node.operand('a'), node.operand('b'), graph.floats([0])]
+  const isUpright = node.emit('Equal', [b, zero])
+  // A divisor of −0 is one of 0.
+  const angle = node.emit('Atan', [node.emit('Div', [a, node.emit('Where', [isUpright, zero, b])])])
+  const half = node.emit('Where', [node.emit('Less', [a, zero]), graph.floats([-Math.PI]), graph.floats([Math.PI])])
+  const turn = node.emit('Where', [node.emit('Less', [b, zero]), half, zero])
+  const isOrigin = node.emit('And', [isUpright, node.emit('Equal', [a, zero])])
+  return node.emit('Where', [isOrigin, zero, node.emit('Add', [angle, turn])])
+}
+
 const gridSample: SavingRow = (node) => {
   const { mode, padding, alignCorners } = node.described<{ readonly d: Required<GridOptions> }>().d
   const isPlane = node.shapeOf('x').length === 4
@@ -211,6 +231,7 @@ export const foreignRows = (): Readonly<Record<string, SavingRow>> => ({
   mod: remainder(0),
   fmod: remainder(1),
   floorMod,
+  atan2,
   gridSample,
   roiAlign,
 })

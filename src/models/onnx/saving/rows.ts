@@ -5,7 +5,7 @@ import type { Conv } from '../../../ops/conv.js'
 import type { Box } from '../../../ops/layout.js'
 import { UnsupportedError } from '../../../runtime/errors.js'
 import { sameShape, type Shape } from '../../../tensor/shape.js'
-import { foreignRows, reduced } from './foreign.js'
+import { foreignRows, numberOf, reduced } from './foreign.js'
 import type { NodeWriter, SavingRow } from './writer.js'
 
 /** An operator that takes the operands as they are. */
@@ -126,10 +126,15 @@ function windowsOf(axes: readonly Axis[]) {
 
 const maxPool: SavingRow = (node) => {
   const { axes } = node.described<Pool>()
-  return node.emit('MaxPool', [node.operand('x')], {
-    ...windowsOf(axes),
-    dilations: axes.map(({ dilation }) => dilation),
-  })
+  const { pads, ...windows } = windowsOf(axes)
+  const attributes = { ...windows, dilations: axes.map(({ dilation }) => dilation) }
+  const x = node.operand('x')
+  // onnxruntime refuses as much padding as a kernel has elements, which dilated windows may reach over.
+  if (pads.every((count, i) => count < (axes[i % axes.length] as Axis).kernel))
+    return node.emit('MaxPool', [x], { ...attributes, pads })
+  const [lo, hi] = [pads.slice(0, axes.length), pads.slice(axes.length)]
+  const around = node.graph.whole(padsOf([0, 0, ...lo], [0, 0, ...hi]))
+  return node.emit('MaxPool', [node.emit('Pad', [x, around, node.graph.floats([-Infinity])])], attributes)
 }
 
 /** How many elements each window is divided by: those of the input, and of the padding that was asked for. */
@@ -339,7 +344,11 @@ const pad: SavingRow = (node) => {
   }
   const { outer, inner, begin, value } = d
   const behind = outer.map((extent, axis) => extent - (inner[axis] as number) - (begin[axis] as number))
-  return node.emit('Pad', [node.operand('x'), graph.whole(padsOf(begin, behind)), graph.floats([value])])
+  return node.emit('Pad', [
+    node.operand('x'),
+    graph.whole(padsOf(begin, behind)),
+    numberOf(node, value, node.typeOf('x')),
+  ])
 }
 
 /** Extents that are there already are left as they are, the batch among them. */
