@@ -10,6 +10,7 @@ const types = {
   '.css': 'text/css; charset=utf-8',
   '.gz': 'application/gzip',
   '.html': 'text/html; charset=utf-8',
+  '.jpg': 'image/jpeg',
   '.js': 'text/javascript; charset=utf-8',
   '.json': 'application/json',
   '.map': 'application/json',
@@ -91,17 +92,21 @@ export function pageServer(root, headers = isolation) {
   return server
 }
 
-if (process.argv[1] === import.meta.filename) {
+/**
+ * Builds a page and serves it on the port that the command line or PORT names, as `command` is to be called again with another one;
+ * prints its address.
+ */
+export async function start(build, command) {
   const given = process.argv[2] ?? process.env['PORT'] ?? '8080'
   if (!/^\d+$/.test(given) || Number(given) > 65535) {
     process.stderr.write(`demo: the port must be a number from 0 to 65535, not ${JSON.stringify(given)}\n`)
     process.exit(1)
   }
   const port = Number(given)
-  const server = pageServer(await buildPage())
+  const server = pageServer(await build())
   server.on('error', (error) => {
     const reason =
-      error.code === 'EADDRINUSE' ? `port ${port} is taken; give another: npm run demo -- 8081` : error.message
+      error.code === 'EADDRINUSE' ? `port ${port} is taken; give another: ${command} -- 8081` : error.message
     process.stderr.write(`demo: ${reason}\n`)
     process.exitCode = 1
   })
@@ -109,3 +114,5 @@ if (process.argv[1] === import.meta.filename) {
     process.stdout.write(`http://127.0.0.1:${server.address().port}/\n`)
   })
 }
+
+if (process.argv[1] === import.meta.filename) await start(buildPage, 'npm run demo')

@@ -13,7 +13,7 @@ import type { SearchRange } from '../train/trials.js'
 import { codeOf, readingProblem } from '../node/reading.js'
 import { architectures, nearestNames } from '../zoo/registry.js'
 import { dataNames } from './data.js'
-import { isModelFile, optimizerNames, scheduleNames, type RunSettings } from './settings.js'
+import { isModelFile, optimizerNames, scheduleNames, storedTypes, type RunSettings } from './settings.js'
 
 /** Sizes travel to the core as 32-bit signed integers. */
 const largestInteger = 2 ** 31 - 1
@@ -220,6 +220,7 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   accumulate: parsePositiveInteger,
   earlyStopping: parseNonNegativeInteger,
   seed: parseSeed,
+  dtype: choiceOf(storedTypes),
 }
 
 /** NaN for text that is no number, or one that a 32-bit float cannot hold. */

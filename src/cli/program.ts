@@ -37,7 +37,14 @@ import {
 import { predictCommand } from './predict.js'
 import { runCommand } from './runModel.js'
 import { searchCommand } from './search.js'
-import { evaluationBatch, optimizerNames, trainDefaults, withRecipe, type TrainSettings } from './settings.js'
+import {
+  evaluationBatch,
+  optimizerNames,
+  storedTypes,
+  trainDefaults,
+  withRecipe,
+  type TrainSettings,
+} from './settings.js'
 import { summaryCommand } from './summary.js'
 import { outputTo, type CliStreams } from './terminal.js'
 import { trainCommand } from './train.js'
@@ -168,7 +175,7 @@ const fitOption = (): Option =>
 
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
-  const { imageSize, clipNorm, accumulate, earlyStopping, seed, optimizer } = trainDefaults
+  const { imageSize, clipNorm, accumulate, earlyStopping, seed, dtype, optimizer } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
@@ -213,6 +220,11 @@ function addTrain(program: Command, actions: CliActions): void {
       earlyStopping,
     )
     .option('--seed <number>', 'initial weights, order and changes of images; same seed, same bits', parsers.seed, seed)
+    .addOption(
+      new Option('--dtype <name>', `how the weights are stored: ${storedTypes.join(', ')}, of half the bytes`)
+        .argParser(parsers.dtype)
+        .default(dtype),
+    )
     .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
     .option('--out <dir>', 'folder for the results (default: runs/<model>-<data>)', parsePath)
     .option(

@@ -11,6 +11,10 @@ const WARMUP_STEPS = 200
 /** Images in one forward pass when measuring. */
 export const evaluationBatch = 250
 
+/** How weights can be stored. */
+export const storedTypes = ['float32', 'float16'] as const
+type StoredType = (typeof storedTypes)[number]
+
 /** How the learning rate falls. */
 export const scheduleNames = ['cosine', 'step', 'constant'] as const
 type ScheduleName = (typeof scheduleNames)[number]
@@ -60,6 +64,8 @@ export interface TrainSettings {
   /** Epochs without improvement after which training ends; 0 for never. */
   readonly earlyStopping: number
   readonly seed: number
+  /** How the weights are stored in the end; those of float16 are tested as they are stored. */
+  readonly dtype: StoredType
   /** Folder for the results; left out, the action chooses one. */
   readonly out?: string
   /** Folder of the run to go on with; true when `--resume` was given without one. */
@@ -102,6 +108,7 @@ export const trainDefaults = {
   accumulate: 1,
   earlyStopping: 0,
   seed: 1,
+  dtype: 'float32',
 } as const satisfies RunSettings
 
 export const settingNames = Object.keys(trainDefaults) as readonly (keyof RunSettings)[]
@@ -172,6 +179,7 @@ function commandOfRun(settings: RunSettings): string {
     clipNorm: 0,
     accumulate: 1,
     earlyStopping: 0,
+    dtype: 'float32',
   }
   const shown = settingNames.filter((name) => settings[name] !== off[name])
   return `toeplitz train ${shown.map((name) => optionWords(flagOf(name), settings[name])).join(' ')}`

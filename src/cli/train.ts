@@ -2,6 +2,7 @@
  * `toeplitz train`: settings, data, model, run, fit, report, in this order. A run can be interrupted at any moment and resumed
  * to the bit.
  */
+import { roundToFloat16 } from '../io/model-file.js'
 import type { Note } from '../node/resultFolder.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { init } from '../runtime/embedded.js'
@@ -65,6 +66,8 @@ export async function trainCommand(
     tellKept(history, note)
 
     run.endTraining()
+    // What is tested is what is stored.
+    if (settings.dtype === 'float16') roundToFloat16(model)
     const tested = await testModel(settings, parts)
     const { weights, report, sha256, seconds } = await run.finish(tested)
     note(errorLine(tested.images, tested.errors))

@@ -7,7 +7,7 @@ import type { Graph } from '../nn/graph.js'
 import { ArgumentError, FormatError, UnsupportedError } from '../runtime/errors.js'
 import { type FileBytes } from '../formats/limits.js'
 import { checkModel, checkObject, wrongKind } from '../runtime/check.js'
-import { halvesOfFloats } from '../formats/elements.js'
+import { floatsOfHalves, halvesOfFloats } from '../formats/elements.js'
 import { inWords, named } from '../runtime/text.js'
 import { decodeSealedJson, encodeSealedJson, jsonOf, parseJson } from '../formats/json.js'
 import {
@@ -153,6 +153,15 @@ function halved(name: string, tensor: Tensor): SafetensorsInput {
     )
   }
   return { shape: tensor.shape, data: halves, dtype: 'F16' }
+}
+
+/**
+ * Rounds everything that a model keeps to numbers of float16, as which it can be stored without a further change.
+ * @throws ArgumentError that names a tensor that is beyond its range; nothing has changed then
+ */
+export function roundToFloat16(model: Graph): void {
+  const state = [...model.namedState()].map(([name, tensor]) => [tensor, halved(name, tensor).data] as const)
+  for (const [tensor, halves] of state) tensor.assign(floatsOfHalves(halves as Uint16Array))
 }
 
 /**

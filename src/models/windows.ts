@@ -1,5 +1,5 @@
 /** Windows over maps (N, C, spatial…) of models from elsewhere: what lies around them, convolutions and pools of each rank. */
-import { UnsupportedError } from '../runtime/errors.js'
+import { ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { avgPool1d, avgPool2d, avgPool3d } from '../ops/pool/average.js'
 import { maxPool1d, maxPool2d, maxPool3d } from '../ops/pool/max.js'
 import { conv1d, conv2d, conv3d } from '../ops/conv.js'
@@ -94,24 +94,87 @@ export const maxima = (
     return maxPools[(kernel.length - 1) as 0](isInside ? x : surrounded(x, padding, -Infinity), options)
   })
 
+/** How means of windows are taken. */
+export interface AverageOptions {
+  /** Distances of the elements of a window; default 1. */
+  readonly dilation?: readonly number[]
+  /** Whether windows that reach over the end count. */
+  readonly ceil?: boolean
+  /** Whether zeros around x count. */
+  readonly countIncludePad?: boolean
+}
+
 /** Means of windows, whatever lies around x. Zeros around x count only where `countIncludePad` says so. */
 export function averaged(
   x: Tensor,
   kernel: number[],
   stride: number[],
   padding: Pairs,
-  { ceil = false, countIncludePad = false }: { readonly ceil?: boolean; readonly countIncludePad?: boolean } = {},
+  options: AverageOptions = {},
 ): Tensor {
   const input = spatial(x)
-  const mean = (of: Tensor, around: Pairs): Tensor =>
-    avgPools[(input.length - 1) as 0](of, { kernel, stride, padding: around, ceil, countIncludePad })
-  const ones = input.map(() => 1)
-  if (isNarrow(padding, kernel, ones)) return mean(x, padding)
-  if (ceil) throw new UnsupportedError('ceil_mode with padding of more than half a window is not supported')
-  return scope(() => {
-    const all = mean(surrounded(x, padding, 0), noPadding(padding))
-    if (countIncludePad) return all
-    const counted = tensor(new Float32Array(sizeOf(input)).fill(1), [1, 1, ...input])
-    return div(all, mean(surrounded(counted, padding, 0), noPadding(padding)))
+  const { dilation = input.map(() => 1), ceil = false, countIncludePad = false } = options
+  if (dilation.every((step) => step === 1) && isNarrow(padding, kernel, dilation))
+    return avgPools[(input.length - 1) as 0](x, { kernel, stride, padding, ceil, countIncludePad })
+  const axes = input.map((n, axis) => {
+    const [extent, step, apart] = [kernel, stride, dilation].map((all) => all[axis] as number) as [
+      number,
+      number,
+      number,
+    ]
+    const [lo, hi] = padding[axis] as [number, number]
+    return windowsAlong(n, extent, step, apart, lo, hi, ceil, countIncludePad)
   })
+  return scope(() => {
+    const around = surrounded(
+      x,
+      axes.map(({ lo, behind }): [number, number] => [lo, behind]),
+      0,
+    )
+    const [N, C, ...extents] = around.shape as [number, number, ...number[]]
+    const ones = tensor(new Float32Array(sizeOf(kernel)).fill(1), [1, 1, ...kernel])
+    const sums = convolutions[(input.length - 1) as 0](around.reshape([N * C, 1, ...extents]), ones, {
+      stride,
+      dilation: [...dilation],
+    })
+    const counts = axes.reduce<number[]>(
+      (products, axis) => products.flatMap((product) => axis.counts.map((count) => product * count)),
+      [1],
+    )
+    // A window of which nothing counts gives 0.
+    const divisors = tensor(
+      counts.map((count) => Math.max(1, count)),
+      [1, 1, ...axes.map((axis) => axis.counts.length)],
+    )
+    return div(sums.reshape([N, C, ...sums.shape.slice(2)]), divisors)
+  })
+}
+
+/** Windows along an axis: zeros before the elements and behind them, so that they are covered, and how many elements of each count. */
+function windowsAlong(
+  n: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  lo: number,
+  hi: number,
+  ceil: boolean,
+  countIncludePad: boolean,
+): { readonly lo: number; readonly behind: number; readonly counts: readonly number[] } {
+  const reach = dilation * (kernel - 1) + 1
+  const steps = (n + lo + hi - reach) / stride
+  let count = (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1
+  // A window that begins behind the elements is none.
+  if (ceil && (count - 1) * stride >= n + lo) count--
+  if (!(count > 0)) throw new ShapeError(`windows that reach over ${reach} elements do not fit into ${n + lo + hi}`)
+  const [first, end] = countIncludePad ? [-lo, n + hi] : [0, n]
+  const counts = Array.from({ length: count }, (_, window) => {
+    let within = 0
+    for (let tap = 0; tap < kernel; tap++) {
+      const place = window * stride - lo + tap * dilation
+      if (place >= first && place < end) within++
+    }
+    return within
+  })
+  return { lo, behind: (count - 1) * stride + reach - n - lo, counts }
 }

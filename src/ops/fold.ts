@@ -62,6 +62,7 @@ interface Folding {
   readonly dtype: WholeType
   readonly xShape: Shape
   readonly yShape: Shape
+  readonly axes: readonly number[]
   /** Strides of the result along the axes of x, 0 along those that are folded. */
   readonly strides: readonly number[]
   /** Elements that each element of the result is made of. */
@@ -105,6 +106,7 @@ const folding: Op<{ x: AnyTensor }, FoldRequest, never, DType> = defineOp('foldW
       dtype: x.dtype as WholeType,
       xShape: x.shape,
       yShape: keepDims ? kept : x.shape.filter((_, axis) => !axes.has(axis)),
+      axes: [...axes].sort((a, b) => a - b),
       strides: reducedStrides(x.shape, axes),
       count: sizeOf(x.shape.filter((_, axis) => axes.has(axis))),
     }

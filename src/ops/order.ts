@@ -1,12 +1,10 @@
 /** Places of the largest and the smallest elements along an axis, for models from elsewhere. Computed in JavaScript. */
 import { defineOp, type Op } from '../autodiff/op.js'
 import { ArgumentError } from '../runtime/errors.js'
-import { tensor } from '../tensor/create.js'
 import { dtypes, type DType, type ElementArrays } from '../tensor/dtype.js'
 import { checkAxis, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { elementsAt, scope, type AnyTensor, type Tensor } from '../tensor/tensor.js'
-import { divWhole, modWhole } from './choice.js'
-import { gather } from './places.js'
+import { elementsAt, type AnyTensor, type Tensor } from '../tensor/tensor.js'
+import { gatherElements } from './places.js'
 
 /** Which place along an axis is asked for. */
 export interface ArgOptions {
@@ -100,7 +98,7 @@ interface Top extends Axis {
   readonly yShape: Shape
 }
 
-/** Places in x as one list. */
+/** Places along the axis. */
 const topPlaces: Op<{ x: AnyTensor }, TopOptions, never, 'int64'> = defineOp('top', {
   types: { x: dtypes },
   infer: ({ x }: { x: AnyTensor }, { count, axis: given, largest }: TopOptions): Top => {
@@ -130,7 +128,10 @@ const topPlaces: Op<{ x: AnyTensor }, TopOptions, never, 'int64'> = defineOp('to
             const [a, b] = [x[i] as number, x[j] as number]
             return isBefore(a, b) ? -1 : isBefore(b, a) ? 1 : i - j
           })
-          for (let i = 0; i < count; i++) places[(block * count + i) * inner + column] = BigInt(order[i] as number)
+          for (let i = 0; i < count; i++) {
+            const place = Math.floor((order[i] as number) / inner) % n
+            places[(block * count + i) * inner + column] = BigInt(place)
+          }
         }
       },
       list.out,
@@ -148,11 +149,6 @@ export function top<D extends DType>(
   x: Tensor<D>,
   options: TopOptions,
 ): { readonly values: Tensor<D>; readonly places: Tensor<'int64'> } {
-  const { n, inner } = axisOf(x, options.axis, 'top')
-  const [values, places] = scope(() => {
-    const all = topPlaces({ x }, options)
-    const number = (value: number): Tensor<'int64'> => tensor([Math.max(1, value)], [], { dtype: 'int64' })
-    return [gather(x.reshape([x.size]), all, 0), modWhole(divWhole(all, number(inner)), number(n)) as Tensor<'int64'>]
-  })
-  return { values, places }
+  const places = topPlaces({ x }, options)
+  return { values: gatherElements(x, places, options.axis), places }
 }

@@ -124,7 +124,7 @@ export const gather = <D extends DType>(x: Tensor<D>, indices: AnyTensor, axis =
   gathered({ x, indices }, axis) as Tensor<D>
 
 /** How indices tell places, by the names of ONNX's operators. */
-type Addressing =
+export type Addressing =
   /** Along `axis` the index is the element of `indices`, along the others it is that of the element's own place. */
   | { readonly kind: 'elements'; readonly axis: number }
   /** The last axis of `indices` holds indices of the axes of x behind the first `batch`, which are shared. */

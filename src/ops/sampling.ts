@@ -231,7 +231,8 @@ function gridWeights(at: number, n: number, { mode, padding, alignCorners }: Gri
   const inside = (place: number): number => (place > 0 ? Math.min(place, n - 1) : 0)
   if (mode === 'nearest') x = nearestEven(x)
   if (!(x >= low && x <= high)) {
-    if (padding === 'border') x = inside(x)
+    // The pixels around a point outside are those of the border; cubic weights tell how far outside it is, up to where only one is left.
+    if (padding === 'border') x = mode === 'cubic' ? (x > -3 ? Math.min(x, n + 2) : -3) : inside(x)
     else if (padding === 'reflection') x = reflected(x, low, high)
   }
   /** The pixel at a place, −1 for none. */

@@ -51,13 +51,13 @@ describe('good command lines', () => {
       ...['--schedule', 'step', '--init', 'gaussian=0.01', '--augment', 'flip,shift=4', '--clip-norm', '5'],
       ...['--accumulate', '2', '--early-stopping', '3', '--image-size', '32', '--strict'],
       ...['--max-pixels', '100004', '--max-bytes', '9007199254740991', '--fit', 'contain'],
-      ...['--optimizer', 'rmsprop'],
+      ...['--optimizer', 'rmsprop', '--dtype', 'float16'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
       ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
       ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
-      ...{ optimizer: 'rmsprop', fit: 'contain', maxPixels: 100004, maxBytes: 9007199254740991 },
+      ...{ optimizer: 'rmsprop', dtype: 'float16', fit: 'contain', maxPixels: 100004, maxBytes: 9007199254740991 },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
         ...([
@@ -73,6 +73,7 @@ describe('good command lines', () => {
           'maxPixels',
           'maxBytes',
           'optimizer',
+          'dtype',
           'strict',
         ] as const),
       ]),
@@ -236,6 +237,11 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
       train(`--image-size=${value}`),
       `'--image-size <pixels>' argument '${value}'`,
       'whole number from 0 to 16384',
+    ]),
+    ...['', 'float64', 'int8'].map((value): [string[], ...string[]] => [
+      train(`--dtype=${value}`),
+      `'--dtype <name>' argument '${value}'`,
+      'must be one of float32, float16',
     ]),
     [train('--model', 'convnetz'), "'--model <name>' argument 'convnetz'", 'Did you mean convnet?'],
     [train('--model', 'perceptron'), "argument 'perceptron'", 'must be one of linear, two-layer, convnet, '],

@@ -10,6 +10,7 @@ import { Folder } from '../../src/node/resultFolder.js'
 import type { TrainOptions } from '../../src/cli/actions.js'
 import { commands, runCli } from '../../src/cli/program.js'
 import { learningRates } from '../../src/cli/settings.js'
+import { decodeModel } from '../../src/io/model-file.js'
 import { trainCommand } from '../../src/cli/train.js'
 import { encodePng } from '../../src/formats/png.js'
 import { InUseError } from '../../src/node/lock.js'
@@ -87,6 +88,21 @@ it('says at which epoch a run stopped early and which one it keeps', async () =>
   expect(kept).toBe(accuracies.indexOf(Math.max(...accuracies)) + 1)
   expect(value).toBeCloseTo(100 * Math.max(...accuracies), 1)
   expect(stopped).toBe(kept! + 2)
+})
+
+it('stores weights in float16, of half the bytes, and tests what it stores; its checkpoint keeps every bit', async () => {
+  for (const dtype of ['float32', 'float16'] as const) await run({ ...long, out: dtype, dtype })
+  const bytes = (folder: string): Buffer => readFileSync(join(folder, 'model.safetensors'))
+  const { model } = decodeModel(bytes('float16'), 'half')
+  // Two bytes less for each number, but for what the header is filled up with.
+  expect(Math.abs(bytes('float32').length - bytes('float16').length - 2 * 170)).toBeLessThan(16)
+  expect(bytes('float16').toString('latin1')).toContain('"dtype":"F16"')
+  model.dispose()
+  expect(readFileSync('float16/result.json', 'utf8')).toContain('--dtype float16')
+  expect(readFileSync('float32/result.json', 'utf8')).not.toContain('--dtype')
+  const extend = { ...long, epochs: 3, given: new Set(['epochs', 'dtype'] as const), dtype: 'float32' as const }
+  for (const folder of ['float32', 'float16']) await run({ ...extend, out: folder, resume: folder })
+  expect(hashIn('float16')).toBe(hashIn('float32'))
 })
 
 describe('a folder that is named', () => {

@@ -13,8 +13,8 @@ import { shrink } from './shrink.js'
 import type { Input, Target } from './target.js'
 import { targets } from './targets.js'
 
-/** What the parent asks for. */
-export type Task =
+/** What the parent asks for. `models` is a folder that some targets take their cases from. */
+export type Task = { readonly models?: string } & (
   | { readonly kind: 'list' }
   | {
       readonly kind: 'cases'
@@ -40,6 +40,7 @@ export type Task =
       readonly save?: string
       readonly shrink: boolean
     }
+)
 
 /** Larger blocks are refused, as at the end of memory: cases are to be small. */
 const LARGEST_BLOCK = 2 ** 28
@@ -64,11 +65,11 @@ function targetNamed(name: string): Target {
   return target
 }
 
-async function start(target: Target): Promise<void> {
+async function start(target: Target, { models }: Task): Promise<void> {
   const guards = guardBlocks(LARGEST_BLOCK)
   await init(target.threads === undefined ? {} : { threads: target.threads })
   guards.placeSentinel(allocate)
-  await target.prepare?.()
+  await target.prepare?.(models)
 }
 
 const make = (target: Target, name: string, seed: number, number: number): Input =>
@@ -76,7 +77,7 @@ const make = (target: Target, name: string, seed: number, number: number): Input
 
 async function runCases(task: Task & { kind: 'cases' }): Promise<void> {
   const target = targetNamed(task.target)
-  await start(target)
+  await start(target, task)
   for (let number = task.first; number < task.last; number++) {
     report({ begin: number })
     const { outcome, message, peak, stack } = await judge(target, make(target, task.target, task.seed, number))
@@ -89,7 +90,7 @@ async function runCases(task: Task & { kind: 'cases' }): Promise<void> {
 /** Cases that were faults once. `name.refused.json` must be refused, `name.accepted.json` accepted, any other be no fault. */
 async function runCorpus(task: Task & { kind: 'corpus' }): Promise<void> {
   const target = targetNamed(task.target)
-  await start(target)
+  await start(target, task)
   for (let number = task.first; number < task.files.length; number++) {
     const file = task.files[number] as string
     report({ begin: number })
@@ -117,7 +118,7 @@ function show({ outcome, message, time, stack }: Verdict): void {
 
 async function runOne(task: Task & { kind: 'one' }): Promise<void> {
   const target = targetNamed(task.target)
-  await start(target)
+  await start(target, task)
   let input =
     task.file === undefined
       ? make(target, task.target, task.seed, task.number ?? 0)
@@ -138,7 +139,9 @@ async function runOne(task: Task & { kind: 'one' }): Promise<void> {
 
 const task = JSON.parse(process.argv[2] ?? '') as Task
 if (task.kind === 'list') {
-  const list = Object.entries(targets).map(([name, { about, cases }]) => ({ name, about, cases }))
+  const list = Object.entries(targets).map(([name, { about, cases, needsModels = false }]) => ({
+    ...{ name, about, cases, needsModels },
+  }))
   report({ list })
 } else if (task.kind === 'cases') await runCases(task)
 else if (task.kind === 'corpus') await runCorpus(task)

@@ -4,17 +4,17 @@ import { tensor } from '../../src/tensor/create.js'
 import { scope, type AnyTensor } from '../../src/tensor/tensor.js'
 import { attempt } from './target.js'
 
-/** Elements of an input that is run, at most: what a file declares may be far larger. */
-const MOST_RUN = 2 ** 12
-
-/** Runs a program twice, planned and repeated, and lets it be told; it may be refused. */
-export function runSmall(program: Program): void {
+/**
+ * Runs a program twice, planned and repeated, and lets it be told; it may be refused. One with an input of more than `most` elements is
+ * not run: what a file declares may be far larger.
+ */
+export function runSmall(program: Program, most = 2 ** 12): void {
   scope(() => {
     const inputs: Record<string, AnyTensor> = {}
     for (const { name, dtype, shape } of program.inputs) {
       const extents = (shape ?? [2, 2]).map((extent) => (typeof extent === 'number' ? extent : 2))
       const size = extents.reduce((product, extent) => product * extent, 1)
-      if (!(size <= MOST_RUN)) return
+      if (!(size <= most)) return
       inputs[name] = tensor(new Array<number>(size).fill(1), extents, { dtype })
     }
     for (let pass = 0; pass < 2; pass++) attempt(() => program.run(inputs))

@@ -4,6 +4,7 @@
  *   npm run fuzz -- [--target NAME,…] [--seed 1] [--cases N] [--seconds S] [--jobs N] [--reasons]
  *   npm run fuzz -- --target NAME --seed 1 --case K [--shrink] [--save FILE.json]    shows one case and judges it
  *   npm run fuzz -- --target NAME --file FILE                                          judges a case from a file
+ *   npm run fuzz -- --target onnx-real --models FOLDER [--cases N] [--seed 1]          makes cases of models in a folder
  *   npm run fuzz -- --corpus                                                           judges the cases of corpus/ only
  *   npm run fuzz -- --list                                                             names the targets
  *
@@ -18,7 +19,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
 import { clearInterval, setInterval } from 'node:timers'
@@ -72,6 +73,7 @@ function options() {
           file: known,
           save: known,
           patience: known,
+          models: known,
         },
         ...{ shrink: flag, list: flag, reasons: flag, corpus: flag },
       },
@@ -86,6 +88,7 @@ function options() {
       jobs: number('jobs', 1) ?? Math.min(2, availableParallelism()),
       case: number('case', 0),
       patience: number('patience', 1) ?? PATIENCE,
+      models: values.models === undefined ? undefined : resolve(values.models),
     }
   } catch (error) {
     return usage(error.message)
@@ -306,7 +309,7 @@ function showFaults(name, { faults, lost }, repeat) {
 }
 
 /** Runs the corpus, and then the cases of each target, unless only the corpus is asked for. */
-async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons, patience, corpus: only }) {
+async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons, patience, models, corpus: only }) {
   const until = seconds === undefined ? Infinity : performance.now() + 1000 * seconds
   const tallies = new Map(chosen.map(({ name }) => [name, new Tally()]))
   const known = new Map()
@@ -316,14 +319,14 @@ async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons, 
   }
   const work = [...known].map(([name, { files, tally }]) => ({
     ...{ name, tally, first: 0, last: files.length },
-    taskFrom: (first) => ({ kind: 'corpus', target: name, files, first }),
+    taskFrom: (first) => ({ kind: 'corpus', target: name, files, first, models }),
   }))
   const round = seconds === undefined ? CASES_OF_A_PROCESS : CASES_OF_A_TURN
   const rounds = (only ? [] : chosen).flatMap(({ name, cases: own }) => {
     const all = cases ?? own
     return Array.from({ length: Math.ceil(all / round) }, (_, i) => {
       const last = Math.min(all, (i + 1) * round)
-      const taskFrom = (first) => ({ kind: 'cases', target: name, seed, first, last })
+      const taskFrom = (first) => ({ kind: 'cases', target: name, seed, first, last, models })
       return { name, tally: tallies.get(name), first: i * round, last, taskFrom }
     })
   })
@@ -349,13 +352,16 @@ async function runTargets(child, chosen, { seed, cases, seconds, jobs, reasons, 
   for (const [name, { files, tally }] of known) {
     faults += showFaults(name, tally, (number) => `--file ${relative(root, files[number])}`)
   }
-  for (const [name, tally] of tallies) faults += showFaults(name, tally, (number) => `--seed ${seed} --case ${number}`)
+  const more = models === undefined ? '' : ` --models ${models}`
+  for (const [name, tally] of tallies) {
+    faults += showFaults(name, tally, (number) => `--seed ${seed} --case ${number}${more}`)
+  }
   return faults
 }
 
-async function runOne(child, name, { seed, case: number, file, save, shrink, patience }) {
+async function runOne(child, name, { seed, case: number, file, save, shrink, patience, models }) {
   let verdict
-  const task = { kind: 'one', target: name, seed, number, file, save, shrink }
+  const task = { kind: 'one', target: name, seed, number, file, save, shrink, models }
   const ended = await runTask(child, task, {
     output: 'inherit',
     patience,
@@ -384,6 +390,11 @@ try {
     usage(`there is no target '${name}'; there are ${known.map((target) => target.name).join(', ')}`)
   }
   const chosen = names.map((name) => known.find((target) => target.name === name))
+  const open = chosen.find(({ needsModels }) => needsModels && given.models === undefined && !given.list)
+  if (open) {
+    await remove()
+    usage(`the target '${open.name}' needs --models FOLDER, a folder with .onnx files`)
+  }
   if (given.list) {
     for (const { name, cases, about } of known) console.log(`${name.padEnd(24)}${String(cases).padStart(6)}  ${about}`)
   } else if (given.case !== undefined || given.file !== undefined) {

@@ -66,6 +66,15 @@ it('finds nothing where nothing is wrong, and draws the same cases again', async
     expect(countsOf(second.output, target)).toEqual(countsOf(first.output, target))
 })
 
+it('makes cases of the models in a folder', async () => {
+  const given = ['--target', 'onnx-real', '--cases', '4', '--models', 'test/fixtures/onnx']
+  const { code, output } = await fuzz(...given)
+  expect(output).toContain('no fault')
+  expect(code).toBe(0)
+  const [cases, refused, accepted] = countsOf(output, 'onnx-real') as [number, number, number]
+  expect([cases, refused + accepted]).toEqual([4, 4])
+})
+
 it('makes a case smaller and saves it', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'toeplitz-fuzz-test-'))
   try {
@@ -81,7 +90,13 @@ it('makes a case smaller and saves it', async () => {
 })
 
 it('refuses what it does not know', async () => {
-  for (const args of [['--target', 'nothing'], ['--cases', 'many'], ['--nothing'], ['--case', '3']]) {
+  for (const args of [
+    ['--target', 'nothing'],
+    ['--cases', 'many'],
+    ['--nothing'],
+    ['--case', '3'],
+    ['--target', 'onnx-real'],
+  ]) {
     const { code, output } = await fuzz(...args)
     expect(output).toMatch(/^fuzz: /m)
     expect(code).toBe(2)

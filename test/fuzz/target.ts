@@ -23,8 +23,10 @@ export interface Target<I extends Input = Input> {
   readonly readsFiles?: boolean
   /** Whether `check` itself tells what was slow, because it also computes, slowly, what is right. */
   readonly tellsSlow?: boolean
-  /** What has to be loaded before the first case. */
-  prepare?(): void | Promise<void>
+  /** Whether its cases are made of models in a folder, which is to be named. */
+  readonly needsModels?: boolean
+  /** What has to be loaded before the first case; `models` is the folder of --models. */
+  prepare?(models?: string): void | Promise<void>
   make(random: Random): I
   /**
    * Judges a case. A `ToeplitzError` that comes out of it is a refusal; a `Fault` says what is wrong; every other error is

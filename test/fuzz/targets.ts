@@ -8,7 +8,7 @@ import { gzipIdx, idx, mnist } from './targets/idx.js'
 import jpeg from './targets/jpeg.js'
 import { layers, longModels, modelJson } from './targets/layers.js'
 import { modelFile, modelText } from './targets/model-file.js'
-import onnx, { onnxPrograms } from './targets/onnx.js'
+import onnx, { onnxPrograms, onnxReal } from './targets/onnx.js'
 import { operations, operationsThreads } from './targets/operations.js'
 import options from './targets/options.js'
 import pictures from './targets/pictures.js'
@@ -29,6 +29,7 @@ export const targets: Readonly<Record<string, Target>> = {
   safetensors,
   onnx,
   'onnx-programs': onnxPrograms,
+  'onnx-real': onnxReal,
   tfjs,
   'model-file': modelFile,
   'model-text': modelText,

@@ -49,7 +49,8 @@ function weightsOf(g: number, n: number, { mode = 'linear', padding, alignCorner
   let x = alignCorners ? ((g + 1) / 2) * (n - 1) : ((g + 1) * n - 1) / 2
   if (mode === 'nearest') x = Math.abs(x - Math.trunc(x)) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)
   if (x < low || x > high) {
-    if (padding === 'border') x = Math.max(0, Math.min(n - 1, x))
+    // As PyTorch does it, and onnxruntime: cubic weights are those of the point, wherever it is.
+    if (padding === 'border' && mode !== 'cubic') x = Math.max(0, Math.min(n - 1, x))
     if (padding === 'reflection') x = mirrored(x, low, high)
   }
   const put = (place: number, weight: number): void => {

@@ -1,5 +1,7 @@
-/** What the tests of pages share: the browser, and where a page writes on its canvases. */
+/** What the tests of pages share: the browser, the server of an example, and where a page writes on its canvases. */
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { Page } from 'playwright-core'
 
 /** Path of the Chromium that the tests use. */
@@ -8,6 +10,22 @@ export function chromiumPath(): string {
   const found = candidates.find((path) => path !== undefined && existsSync(path))
   if (found === undefined) throw new Error('no Chromium: install the package chromium, or name one in CHROMIUM')
   return found
+}
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** Starts the server of an example on a free port; gives its process and the address that it prints. */
+export async function startServer(example: string): Promise<{ server: ChildProcess; address: string }> {
+  const server = spawn(process.execPath, [join(root, 'examples', example, 'serve.mjs'), '0'], { cwd: root })
+  const address = await new Promise<string>((found, failed) => {
+    let errors = ''
+    server.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()))
+    server.stdout.on('data', (chunk: Buffer) => {
+      found(chunk.toString().trim())
+    })
+    server.on('exit', () => failed(new Error(`the server ended: ${errors}`)))
+  })
+  return { server, address }
 }
 
 /** A text on a canvas and the pixels that it covers. */

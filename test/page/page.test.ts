@@ -1,5 +1,5 @@
 /** The page of examples/browser in Chromium: `npm run test:page`. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawnSync, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ import { Flatten, Linear, Sequential } from '../../src/nn/index.js'
 import { plainPreprocessing } from '../../src/io/preprocessing.js'
 import { init } from '../../src/runtime/embedded.js'
 import { convnet } from '../../src/zoo/index.js'
-import { chartTexts, chromiumPath, rememberTexts } from './browser.js'
+import { chartTexts, chromiumPath, rememberTexts, startServer } from './browser.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const folder = mkdtempSync(join(tmpdir(), 'toeplitz-page-'))
@@ -20,15 +20,7 @@ let address: string
 let browser: Browser
 
 beforeAll(async () => {
-  server = spawn(process.execPath, [join(root, 'examples/browser/serve.mjs'), '0'], { cwd: root })
-  address = await new Promise<string>((found, failed) => {
-    let errors = ''
-    server.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()))
-    server.stdout?.on('data', (chunk: Buffer) => {
-      found(chunk.toString().trim())
-    })
-    server.on('exit', () => failed(new Error(`the server ended: ${errors}`)))
-  })
+  ;({ server, address } = await startServer('browser'))
   browser = await chromium.launch({ executablePath: chromiumPath(), args: ['--no-sandbox'] })
   await init()
 })

@@ -18,7 +18,7 @@ import { FormatError, UnsupportedError } from '../../runtime/errors.js'
 import type { Tensor } from '../../tensor/tensor.js'
 import type { FitState } from '../../train/options.js'
 import { settingParsers } from '../options.js'
-import { flagOf, isModelFile, settingNames, type RunSettings } from '../settings.js'
+import { flagOf, isModelFile, settingNames, trainDefaults, type RunSettings } from '../settings.js'
 import type { MetricsPosition } from './metrics.js'
 
 /** What a checkpoint holds besides tensors. */
@@ -189,9 +189,12 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
     )
   const progress = parseJson(metadata['progress'] ?? 'null', `${path}: progress in its header`)
   if (!isProgress(progress)) throw new FormatError(`${path}: the header does not tell where the run stood; ${advice}`)
-  const wrong = wrongSetting(progress.settings)
+  // Older checkpoints do not say how weights are stored.
+  const { dtype = trainDefaults.dtype } = progress.settings as Partial<RunSettings>
+  const settings = { ...progress.settings, dtype }
+  const wrong = wrongSetting(settings)
   if (wrong !== undefined) throw new FormatError(`${path}: ${wrong} ${advice}`)
-  return { ...progress, path, tensors }
+  return { ...progress, settings, path, tensors }
 }
 
 /** The tensors of a kind, by their own names. */

@@ -79,7 +79,8 @@ async function resumeIn(folder: Folder, options: TrainOptions): Promise<Opened> 
     )
   }
   for (const name of settingNames) {
-    if (isOver && name === 'epochs') continue
+    // How weights are stored changes nothing of what comes before.
+    if ((isOver && name === 'epochs') || name === 'dtype') continue
     if (options.given.has(name) && options[name] !== before[name]) {
       throw new UsageError(
         `${optionWords(flagOf(name), options[name])}: the run was started with ${before[name]}; leave the option out, or start a new run`,
@@ -87,7 +88,8 @@ async function resumeIn(folder: Folder, options: TrainOptions): Promise<Opened> 
     }
   }
   await assertOutside(before.data, folder.path, false)
-  return { folder, settings: { ...before, epochs }, resumed }
+  const { dtype } = options.given.has('dtype') ? options : before
+  return { folder, settings: { ...before, epochs, dtype }, resumed }
 }
 
 const isUnfinished = async (path: string): Promise<boolean> => (await existing(path, 'checkpoint')) !== undefined

@@ -197,7 +197,7 @@ export class Run {
   ): Promise<Record<'weights' | 'report' | 'sha256', string> & { readonly seconds: number }> {
     const [parts, metrics, seconds] = [begun(this.#parts), begun(this.#metrics), this.#seconds]
     const facts = factsOf(this.settings, parts.data)
-    const weights = encodeModel(parts.model, facts)
+    const weights = encodeModel(parts.model, facts, { dtype: this.settings.dtype })
     const sha256 = createHash('sha256').update(weights).digest('hex')
     const { images, errors, loss } = test
     metrics.add('test', { images, errors, loss, sha256, seconds })

@@ -8,8 +8,8 @@ import type { FileBytes } from '../../formats/limits.js'
 import { keep, scope, type AnyTensor, type Tensor } from '../../tensor/tensor.js'
 import type { ProgramValue } from '../imported.js'
 import { Program } from '../program.js'
-import { ownVersion } from './inline.js'
-import { Lowering } from './lower.js'
+import { isOwn, ownVersion } from './inline.js'
+import { Lowering, type LoweredNode } from './lower.js'
 import { NEWEST, OLDEST } from './opsets.js'
 import { typeOf } from './operators/elementwise.js'
 import { stored } from './operators/layout.js'
@@ -51,13 +51,28 @@ function valueOf({ name, type }: OnnxValueInfo, what: string): ProgramValue {
   }
 }
 
+/** The inputs that a node reads as weights or as statistics. */
+const placesOf = ({ meaning, node }: LoweredNode, kinds: readonly ('weights' | 'statistics')[]): string[] =>
+  kinds.flatMap((kind) => (meaning[kind] ?? []).map((place) => node.inputs[place] ?? ''))
+
+/**
+ * Whether a node gives a constant that others read as weights: some exporters have no initializers at all. It is kept then as an
+ * initializer is, so that it can be trained.
+ */
+function givesWeights(nodes: readonly LoweredNode[]): (given: LoweredNode) => boolean {
+  const read = new Set(nodes.flatMap((each) => placesOf(each, ['weights', 'statistics'])))
+  return ({ node: { opType, domain, outputs } }) =>
+    opType === 'Constant' && isOwn(domain) && outputs[0] !== '' && read.has(outputs[0] ?? '')
+}
+
 /**
  * Reads a model in ONNX's format, of opsets 6 to 22 and any IR version.
  *
  *     const program = loadOnnx(await readFile('model.onnx'))
  *     const { logits } = program.run({ image: x })
  *
- * Inputs that have an initializer are constants. Weights of float16, bfloat16 and float64 become float32.
+ * Inputs that have an initializer are constants, and so are Constant nodes: what convolutions, products and normalization read of them
+ * directly are weights, which can be trained. Weights of float16, bfloat16 and float64 become float32.
  * @throws FormatError when the file is damaged or contradicts itself, UnsupportedError that names every node whose operator, type
  * or option is not supported; nothing stays in memory then
  */
@@ -84,20 +99,22 @@ export function loadOnnx(file: FileBytes, options: OnnxOptions = {}): Program {
   lowering.end()
 
   const constants = new Map<string, AnyTensor>()
+  const isWeight = givesWeights(nodes)
   try {
     scope(() => {
       for (const [value, initializer] of lowering.initializers) {
         constants.set(value, keep(stored(initializer, externalData, `${name}: initializer '${value}'`)))
       }
+      for (const { imported } of nodes.filter(isWeight)) {
+        const [x] = imported.compute([], { training: false, seed: 0, stream: 0 })
+        constants.set(imported.outputs[0] as string, keep(x as AnyTensor))
+      }
     })
     const pick = (places: 'weights' | 'statistics'): Map<string, Tensor> => {
       const picked = new Map<string, Tensor>()
-      for (const { meaning, node } of nodes) {
-        for (const place of meaning[places] ?? []) {
-          const value = node.inputs[place] ?? ''
-          const x = constants.get(value)
-          if (x?.dtype === 'float32') picked.set(value, x as Tensor)
-        }
+      for (const value of nodes.flatMap((each) => placesOf(each, [places]))) {
+        const x = constants.get(value)
+        if (x?.dtype === 'float32') picked.set(value, x as Tensor)
       }
       return picked
     }
@@ -110,7 +127,7 @@ export function loadOnnx(file: FileBytes, options: OnnxOptions = {}): Program {
       constants,
       parameters,
       buffers,
-      nodes: nodes.map(({ imported }) => imported),
+      nodes: nodes.filter((each) => !isWeight(each)).map(({ imported }) => imported),
     })
   } catch (error) {
     for (const x of constants.values()) x.dispose()

@@ -13,7 +13,7 @@ import { planning, scope, UnplannedError, type AnyTensor, type Storage, type Ten
 import type { ProgramValue } from '../imported.js'
 import { NEWEST } from './opsets.js'
 import { savingRows } from './saving/rows.js'
-import { GraphWriter, type Attribute, type Constant, type WrittenNode } from './saving/writer.js'
+import { elementTypes, GraphWriter, type Attribute, type Constant, type WrittenNode } from './saving/writer.js'
 
 /** A model of layers, such as a `Graph` or a `Sequential`. */
 export interface SavableModel {
@@ -78,9 +78,6 @@ const irVersions: readonly (readonly [opset: number, version: number])[] = [
   [19, 9],
   [13, 8],
 ]
-
-/** Codes of element types. */
-const elementTypes: Readonly<Record<DType, number>> = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 }
 
 /** A model in one form, whatever it is. */
 interface Source {
@@ -289,11 +286,11 @@ function attributeOf(name: string, value: Attribute): OnnxAttribute {
   return { name, kind: 'ints', value: BigInt64Array.from(value, BigInt) }
 }
 
-const nodeOf = ({ operator, name, inputs, output, attributes }: WrittenNode): OnnxInput<OnnxNode> => ({
+const nodeOf = ({ operator, name, inputs, outputs, attributes }: WrittenNode): OnnxInput<OnnxNode> => ({
   name,
   opType: operator,
   inputs,
-  outputs: [output],
+  outputs,
   attributes: Object.entries(attributes).map(([key, value]) => attributeOf(key, value)),
 })
 

@@ -8,7 +8,7 @@ import { constant, graph, node, onnx, value } from '../../helpers/onnx.js'
 import { concat, latin1, mutateBytes } from '../mutate.js'
 import { interesting, type Random } from '../random.js'
 import { runSmall } from '../programs.js'
-import { accepted, attempt, defineTarget, expect } from '../target.js'
+import { accepted, attempt, defineTarget, expect, type Outcome } from '../target.js'
 
 declare const __SEEDS__: string
 
@@ -172,30 +172,55 @@ function smallModel(): Uint8Array {
 }
 
 /** Loads what can be loaded, runs it where its inputs are small, and gives it back. */
-export const onnxPrograms = defineTarget<Uint8Array>({
-  about: 'loadOnnx and run: fields at any depth, their lengths and bytes changed',
-  cases: 300,
-  prepare() {
-    const bytes = smallModel()
-    seeds = [{ bytes, parts: partsOf(bytes) ?? [] }]
-  },
-  make: makeFile,
-  check(bytes) {
+const loadAndRun =
+  (most?: number) =>
+  (bytes: Uint8Array): Outcome => {
     const program = attempt(() => loadOnnx(bytes, { name: 'x.onnx' }))
     if (!program) {
-      expect(
-        Buffer.compare((seeds[0] as { readonly bytes: Uint8Array }).bytes, bytes) !== 0,
-        'a valid model is refused',
-      )
+      expect(!seeds.some((seed) => Buffer.compare(seed.bytes, bytes) === 0), 'a valid model is refused')
       return 'refused'
     }
     try {
-      runSmall(program)
+      runSmall(program, most)
     } finally {
       program.dispose()
     }
     return accepted(bytes.length)
+  }
+
+const seedOf = (bytes: Uint8Array): (typeof seeds)[number] => ({ bytes, parts: partsOf(bytes) ?? [] })
+
+/** The .onnx files of a folder, in the order of their names. */
+function seedsIn(folder: string): typeof seeds {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.onnx'))
+  if (names.length === 0) throw new Error(`the folder ${folder} has no .onnx files`)
+  return names.sort().map((name) => seedOf(new Uint8Array(readFileSync(join(folder, name)))))
+}
+
+export const onnxPrograms = defineTarget<Uint8Array>({
+  about: 'loadOnnx and run: fields at any depth, their lengths and bytes changed',
+  cases: 300,
+  prepare() {
+    seeds = [seedOf(smallModel())]
   },
+  make: makeFile,
+  check: loadAndRun(),
+})
+
+/** Inputs of models for pictures that are run, at most 256 × 256 of one channel. */
+const MOST_OF_REAL = 2 ** 16
+
+/** The same of whole models, as others publish them, which the project has not. */
+export const onnxReal = defineTarget<Uint8Array>({
+  about: 'loadOnnx and run: the models of --models FOLDER, changed in the same ways',
+  cases: 0,
+  needsModels: true,
+  prepare(models) {
+    if (models === undefined) throw new Error('onnx-real needs --models FOLDER, with .onnx files')
+    seeds = seedsIn(models)
+  },
+  make: makeFile,
+  check: loadAndRun(MOST_OF_REAL),
 })
 
 /** One of the seeds, changed. */
@@ -218,12 +243,7 @@ export default defineTarget<Uint8Array>({
   cases: 400,
   readsFiles: true,
   prepare() {
-    const folder = join(__SEEDS__, '../../fixtures/onnx')
-    const names = readdirSync(folder).filter((name) => name.endsWith('.onnx'))
-    seeds = names.sort().map((name) => {
-      const bytes = new Uint8Array(readFileSync(join(folder, name)))
-      return { bytes, parts: partsOf(bytes) ?? [] }
-    })
+    seeds = seedsIn(join(__SEEDS__, '../../fixtures/onnx'))
   },
   make: makeFile,
   check(bytes) {

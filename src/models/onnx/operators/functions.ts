@@ -61,13 +61,16 @@ const Shrink: Meaning = {
 }
 
 /** Whether an element is infinite: 1 for +∞ alone, −1 for −∞ alone, 0 for either, NaN for neither. */
-const infinite = (sign: number): ((x: AnyTensor) => AnyTensor) =>
-  pointwiseRoutine('isInfinite', 1, {
+const infinite = (name: string, sign: number): ((x: AnyTensor) => AnyTensor) =>
+  pointwiseRoutine(name, 1, {
     types: ['float32'],
     dtype: 'bool',
     compute: () => (x: number) => Number((x === Infinity && sign >= 0) || (x === -Infinity && sign <= 0)),
   })
-const [isNegative, isEither, isPositive, isNeither] = [infinite(-1), infinite(0), infinite(1), infinite(NaN)]
+const isNegative = infinite('isNegativeInfinity', -1)
+const isEither = infinite('isInfinite', 0)
+const isPositive = infinite('isPositiveInfinity', 1)
+const isNeither = infinite('isNeitherInfinity', NaN)
 
 const IsInf: Meaning = {
   since: 10,
@@ -84,7 +87,7 @@ const IsInf: Meaning = {
  * in them: of what is shifted out at the top nothing is left.
  */
 const shift = (isLeft: boolean): ((a: AnyTensor, b: AnyTensor) => AnyTensor) =>
-  pointwiseRoutine('shift', 2, {
+  pointwiseRoutine(isLeft ? 'shiftLeft' : 'shiftRight', 2, {
     types: ['uint8', 'int32', 'int64'],
     compute: (dtype) => {
       const bits = dtype === 'uint8' ? 8 : dtype === 'int32' ? 16 : 32

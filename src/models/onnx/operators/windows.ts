@@ -214,16 +214,14 @@ const AveragePool: Meaning = {
     const windows = readPool(node)
     const ceil = node.flag('ceil_mode')
     const countIncludePad = node.flag('count_include_pad')
-    if (windows.dilation?.some((step) => step !== 1))
-      throw new UnsupportedError('dilations other than 1 are not supported in a mean of windows')
     return (inputs) => {
       const x = floats(inputs, 0)
       const input = spatial(x)
       const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
       const stride = perDirection(windows.stride, input.length, 'strides')
-      const ones = input.map(() => 1)
-      const padding = paddingOf(windows, input, kernel, stride, ones)
-      return averaged(x, kernel, stride, padding, { ceil, countIncludePad })
+      const dilation = perDirection(windows.dilation, input.length, 'dilations')
+      const padding = paddingOf(windows, input, kernel, stride, dilation)
+      return averaged(x, kernel, stride, padding, { dilation, ceil, countIncludePad })
     }
   },
 }

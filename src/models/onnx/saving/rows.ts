@@ -5,10 +5,8 @@ import type { Conv } from '../../../ops/conv.js'
 import type { Box } from '../../../ops/layout.js'
 import { UnsupportedError } from '../../../runtime/errors.js'
 import { sameShape, type Shape } from '../../../tensor/shape.js'
-import type { NodeWriter } from './writer.js'
-
-/** Writes the nodes of an operation; gives the name of its result. */
-export type SavingRow = (node: NodeWriter) => string
+import { foreignRows, numberOf, reduced } from './foreign.js'
+import type { NodeWriter, SavingRow } from './writer.js'
 
 /** An operator that takes the operands as they are. */
 const same =
@@ -128,10 +126,15 @@ function windowsOf(axes: readonly Axis[]) {
 
 const maxPool: SavingRow = (node) => {
   const { axes } = node.described<Pool>()
-  return node.emit('MaxPool', [node.operand('x')], {
-    ...windowsOf(axes),
-    dilations: axes.map(({ dilation }) => dilation),
-  })
+  const { pads, ...windows } = windowsOf(axes)
+  const attributes = { ...windows, dilations: axes.map(({ dilation }) => dilation) }
+  const x = node.operand('x')
+  // onnxruntime refuses as much padding as a kernel has elements, which dilated windows may reach over.
+  if (pads.every((count, i) => count < (axes[i % axes.length] as Axis).kernel))
+    return node.emit('MaxPool', [x], { ...attributes, pads })
+  const [lo, hi] = [pads.slice(0, axes.length), pads.slice(axes.length)]
+  const around = node.graph.whole(padsOf([0, 0, ...lo], [0, 0, ...hi]))
+  return node.emit('MaxPool', [node.emit('Pad', [x, around, node.graph.floats([-Infinity])])], attributes)
 }
 
 /** How many elements each window is divided by: those of the input, and of the padding that was asked for. */
@@ -213,14 +216,6 @@ function alongAxis(node: NodeWriter, x: string, place: number, rank: number, mat
   )
   const turn = (y: string): string => (place === rank - 1 ? y : node.emit('Transpose', [y], { perm: swapped }))
   return turn(node.emit('MatMul', [turn(x), matrix]))
-}
-
-/** A reduction: its axes are an input from opset 13 or 18 on. */
-function reduced(node: NodeWriter, operator: string, x: string, axes: readonly number[], keepDims: boolean): string {
-  const asInput = operator === 'ReduceSum' || node.graph.opset >= 18
-  return asInput
-    ? node.emit(operator, [x, node.graph.whole(axes)], { keepdims: Number(keepDims) })
-    : node.emit(operator, [x], { axes, keepdims: Number(keepDims) })
 }
 
 interface Reduction {
@@ -349,7 +344,11 @@ const pad: SavingRow = (node) => {
   }
   const { outer, inner, begin, value } = d
   const behind = outer.map((extent, axis) => extent - (inner[axis] as number) - (begin[axis] as number))
-  return node.emit('Pad', [node.operand('x'), graph.whole(padsOf(begin, behind)), graph.floats([value])])
+  return node.emit('Pad', [
+    node.operand('x'),
+    graph.whole(padsOf(begin, behind)),
+    numberOf(node, value, node.typeOf('x')),
+  ])
 }
 
 /** Extents that are there already are left as they are, the batch among them. */
@@ -513,4 +512,5 @@ export const savingRows = (): Readonly<Record<string, SavingRow>> => ({
   ),
   maximum: same('Max'),
   minimum: same('Min'),
+  ...foreignRows(),
 })

@@ -1,7 +1,14 @@
 /** A graph of ONNX that is being written: nodes, constants, and names that no two values have. */
 import type { Node, Value } from '../../../graph/trace.js'
+import { UnsupportedError } from '../../../runtime/errors.js'
 import { sameShape, type Shape } from '../../../tensor/shape.js'
+import type { DType } from '../../../tensor/dtype.js'
 import type { AnyTensor } from '../../../tensor/tensor.js'
+
+/** Codes of element types in onnx.proto. */
+export const elementTypes: Readonly<Record<DType | 'float16' | 'uint16' | 'uint32', number>> = {
+  ...{ float32: 1, uint8: 2, int8: 3, uint16: 4, int32: 6, int64: 7, bool: 9, float16: 10, uint32: 12 },
+}
 
 /** The value of an attribute: whole numbers, text, or numbers that are said to be floats. */
 export type Attribute = number | readonly number[] | string | { readonly float: number }
@@ -11,7 +18,8 @@ export interface WrittenNode {
   readonly operator: string
   readonly name: string
   readonly inputs: readonly string[]
-  readonly output: string
+  /** The last is the one that others read. */
+  readonly outputs: readonly string[]
   readonly attributes: Readonly<Record<string, Attribute>>
 }
 
@@ -90,22 +98,23 @@ export class GraphWriter {
     return name
   }
 
-  /** A node of one output, whose name it gives. */
+  /** A node of one output, whose name it gives; `before` outputs come before that one, which nobody reads. */
   emit(
     operator: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, Attribute>> = {},
-    output?: string,
+    { output, before = 0 }: { readonly output?: string | undefined; readonly before?: number } = {},
   ): string {
     const like = this.#node?.owner === '' || !this.#node ? operator.toLowerCase() : this.#node.owner
     const name = output ?? this.#unique(like)
-    this.nodes.push({ operator, name, inputs, output: name, attributes })
+    const unread = Array.from({ length: before }, () => this.#unique(`${like}_unread`))
+    this.nodes.push({ operator, name, inputs, outputs: [...unread, name], attributes })
     return name
   }
 
   /** Whole numbers as a constant: int64. */
-  whole(values: ArrayLike<number>): string {
-    return this.#literal({ values, shape: [values.length], isWhole: true })
+  whole(values: ArrayLike<number>, shape: Shape = [values.length]): string {
+    return this.#literal({ values, shape, isWhole: true })
   }
 
   /** Numbers as a constant: float32. */
@@ -128,21 +137,29 @@ export class GraphWriter {
   reshape(x: string, extents: Shape, output?: string): string {
     const name = this.#unique('extents')
     this.constants.push({ name, extents })
-    return this.emit('Reshape', [x, name], {}, output)
+    // Otherwise 0 stands for what x has there.
+    const isEmpty = extents.includes(0)
+    if (isEmpty && this.opset < 14)
+      throw new UnsupportedError(`extents of 0 are there from opset 14 on, and ${this.opset} is asked for`)
+    return this.emit('Reshape', [x, name], isEmpty ? { allowzero: 1 } : {}, { output })
   }
 
   /** Says which value is an output: the node that makes it gives it the name, unless the value has one for others, or another shape. */
   output(value: Value, shape: Shape, name: string): void {
     const given = this.as(value, shape)
-    const maker = this.nodes.findIndex(({ output }) => output === given)
+    const maker = this.nodes.findIndex(({ outputs }) => outputs.at(-1) === given)
     if (maker < 0 || this.#outputs.has(given)) {
-      this.emit('Identity', [given], {}, name)
+      this.emit('Identity', [given], {}, { output: name })
       return
     }
     this.#outputs.add(name)
     this.nodes.forEach((node, index) => {
       const inputs = node.inputs.map((input) => (input === given ? name : input))
-      this.nodes[index] = { ...node, inputs, output: index === maker ? name : node.output }
+      this.nodes[index] = {
+        ...node,
+        inputs,
+        outputs: index === maker ? [...node.outputs.slice(0, -1), name] : node.outputs,
+      }
     })
     const written = this.#values.get(value) as Written
     if (written.name === given) this.#values.set(value, { name, shape })
@@ -192,8 +209,21 @@ export class NodeWriter {
     return this.node.described as D
   }
 
-  /** A node of one output, whose name it gives. */
-  emit(operator: string, inputs: readonly string[], attributes?: Readonly<Record<string, Attribute>>): string {
-    return this.graph.emit(operator, inputs, attributes)
+  /** The type of an operand. */
+  typeOf(key: string): DType {
+    return (this.node.inputs.get(key) as Value).dtype
+  }
+
+  /** A node of one output, whose name it gives; `before` outputs come before that one, which nobody reads. */
+  emit(
+    operator: string,
+    inputs: readonly string[],
+    attributes?: Readonly<Record<string, Attribute>>,
+    before = 0,
+  ): string {
+    return this.graph.emit(operator, inputs, attributes, { before })
   }
 }
+
+/** Writes the nodes of an operation; gives the name of its result. */
+export type SavingRow = (node: NodeWriter) => string
