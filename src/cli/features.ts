@@ -71,10 +71,13 @@ async function takeFolder(options: FeaturesOptions, note: Note): Promise<Folder>
     const path = optionWords('--out', folder.path)
     if (await folder.has(names.record)) {
       if (force) return
-      throw new UsageError(`${path} holds features (${names.record}); choose another folder, or replace them with --force`)
+      throw new UsageError(
+        `${path} holds features (${names.record}); choose another folder, or replace them with --force`,
+      )
     }
     const file = await Run.modelFile(folder.path)
-    const isRun = file !== folder.pathOf(names.model) || (await folder.has(names.model)) || (await folder.has(names.weights))
+    const isRun =
+      file !== folder.pathOf(names.model) || (await folder.has(names.model)) || (await folder.has(names.weights))
     if (file !== undefined && isRun) throw new UsageError(`${path} holds a training run; choose another folder`)
   })
 }
@@ -87,12 +90,21 @@ function settingsOf(options: FeaturesOptions): RunSettings {
 }
 
 /** The model to fill. @throws UsageError when options for another one are typed */
-function modelFor(options: FeaturesOptions, settings: RunSettings, { shape, classes }: ImageSource, own?: OwnModel): Graph {
+function modelFor(
+  options: FeaturesOptions,
+  settings: RunSettings,
+  source: ImageSource,
+  own?: OwnModel,
+): Graph {
+  const { shape, classes } = source
   const { method, filters, size, grid, model, seed } = options
   if (model !== singleLayer) {
     const typed = Object.entries({ filters, size, grid }).find(([, value]) => value !== undefined)
-    if (typed) throw new UsageError(`${flagOf(typed[0])} ${typed[1]}: only the network ${singleLayer} can be told; ${model} has filters of its own`)
-    return makeModel(settings, { shape, classes } as ImageSource, own)
+    if (typed)
+      throw new UsageError(
+        `${flagOf(typed[0])} ${typed[1]}: only the network ${singleLayer} can be told; ${model} has filters of its own`,
+      )
+    return makeModel(settings, source, own)
   }
   return singleLayerClassifier({
     ...{ input: shape, classes: classes.length, seed, filters: filters ?? filtersBy[method] ?? 400 },
@@ -193,10 +205,9 @@ async function makeFeatures(model: Graph, work: Work): Promise<Made | undefined>
     note('Finishing the step in progress. Ctrl-C again ends at once.')
   }
   const { preprocessing } = factsOf(settings, data)
-  const [examples, validation] = [data.training, data.validation].map((source) => imageExamples(source, preprocessing)) as [
-    ReturnType<typeof imageExamples>,
-    ReturnType<typeof imageExamples>,
-  ]
+  const [examples, validation] = [data.training, data.validation].map((source) =>
+    imageExamples(source, preprocessing),
+  ) as [ReturnType<typeof imageExamples>, ReturnType<typeof imageExamples>]
   const progress = calmly(note)
   try {
     const began = performance.now()
@@ -215,7 +226,9 @@ async function makeFeatures(model: Graph, work: Work): Promise<Made | undefined>
     note(`features of ${features.training.size} images: ${features.training.shape.join(' × ')} numbers each`)
     const epochs = await trainHead(model, until, features, work)
     if (!epochs) return undefined
-    const frozen = new Set(model.nodes.slice(0, model.nodes.findIndex(({ name }) => name === until) + 1).map(({ layer }) => layer))
+    const frozen = new Set(
+      model.nodes.slice(0, model.nodes.findIndex(({ name }) => name === until) + 1).map(({ layer }) => layer),
+    )
     model.freeze((layer) => frozen.has(layer))
     const seconds = (from: number, to: number): number => Math.round((to - from) / 100) / 10
     return {
@@ -237,7 +250,10 @@ async function makeFeatures(model: Graph, work: Work): Promise<Made | undefined>
 async function trainHead(
   model: Graph,
   until: string,
-  { training, validation }: { readonly training: FeatureExamples<Int32Array>; readonly validation: FeatureExamples<Int32Array> },
+  {
+    training,
+    validation,
+  }: { readonly training: FeatureExamples<Int32Array>; readonly validation: FeatureExamples<Int32Array> },
   { settings, stdout, interrupt }: Work,
 ): Promise<readonly EpochEvent[] | undefined> {
   const { epochs, batchSize, lr, weightDecay, seed } = settings
@@ -287,7 +303,11 @@ interface Results extends Omit<Work, 'stdout' | 'interrupt'> {
 }
 
 /** Tests the model, and writes it with its filters and the record of how it was made. */
-async function writeResults(folder: Folder, model: Graph, { data, settings, options, made, note }: Results): Promise<void> {
+async function writeResults(
+  folder: Folder,
+  model: Graph,
+  { data, settings, options, made, note }: Results,
+): Promise<void> {
   const facts = factsOf(settings, data)
   const { images, loss, wrong } = await measure(model, data.test, facts.preprocessing)
   const weights = encodeModel(model, facts)
@@ -327,7 +347,9 @@ async function writeResults(folder: Folder, model: Graph, { data, settings, opti
   await folder.write(names.record, `${JSON.stringify(record, null, 2)}\n`)
   const { filters: learning, features: extraction, classifier } = made.seconds
   note(errorLine(images, wrong.length))
-  note(`time         ${learning} s for the filters, ${extraction} s for the features, ${classifier} s for the classifier`)
+  note(
+    `time         ${learning} s for the filters, ${extraction} s for the features, ${classifier} s for the classifier`,
+  )
   note(`filters      ${paths.filters}`)
   note(`weights      ${paths.weights}`)
   note(`SHA-256      ${sha256}`)

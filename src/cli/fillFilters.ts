@@ -15,10 +15,7 @@ import { scope, type Tensor } from '../tensor/tensor.js'
 import type { FeaturesOptions } from './actions.js'
 
 /** How it is filled, and who is told how that goes. */
-export interface Filling extends Pick<
-  FeaturesOptions,
-  'method' | 'patches' | 'active' | 'pretrainEpochs' | 'seed'
-> {
+export interface Filling extends Pick<FeaturesOptions, 'method' | 'patches' | 'active' | 'pretrainEpochs' | 'seed'> {
   readonly signal: AbortSignal
   /** Told, in one line, what has been done. */
   readonly note: (line: string) => void
@@ -30,7 +27,9 @@ export interface Filling extends Pick<
 export function convolutionsOf(model: Graph): GraphNode[] {
   const found = model.nodes.filter(({ layer }) => layer instanceof Conv2d)
   if (found.length === 0) {
-    throw new ArgumentError('the model has no two-dimensional convolution, whose filters could be made; choose another one')
+    throw new ArgumentError(
+      'the model has no two-dimensional convolution, whose filters could be made; choose another one',
+    )
   }
   const grouped = found.find(({ layer }) => ((layer as Conv2d).options.groups ?? 1) > 1)
   if (grouped) {

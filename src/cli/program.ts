@@ -324,12 +324,12 @@ function addFeatures(program: Command, actions: CliActions): void {
       parsePositiveInteger,
     )
     .option('--size <pixels>', 'their height and width (default: 6)', parsePositiveInteger)
-    .option('--grid <parts>', 'parts of a picture by height and width that are averaged (default: 2)', parsePositiveInteger)
     .option(
-      '--patches <count>',
-      'patches for kmeans and sparse (default: 100000 and 20000)',
+      '--grid <parts>',
+      'parts of a picture by height and width that are averaged (default: 2)',
       parsePositiveInteger,
     )
+    .option('--patches <count>', 'patches for kmeans and sparse (default: 100000 and 20000)', parsePositiveInteger)
     .option('--active <share>', 'share of the places where a filter responds', parsePositiveNumber, active)
     .option('--pretrain-epochs <count>', 'passes of autoencoder and rbm', parsePositiveInteger, pretrainEpochs)
     .option('--epochs <count>', 'passes of the classifier over the features', parsers.epochs, epochs)

@@ -111,7 +111,9 @@ export async function greedyPretrain(
     ...{ noise, seed, onStep, signal },
   }
   if (!(typeof noise === 'number' && noise >= 0 && noise < 1))
-    throw new ArgumentError(`${name}: noise must be a number from 0 up to, but not including, 1, given ${inWords(noise)}`)
+    throw new ArgumentError(
+      `${name}: noise must be a number from 0 up to, but not including, 1, given ${inWords(noise)}`,
+    )
   checkSeed(seed, name)
   checkCallback(onStep, `${name}: onStep`)
   checkSignal(signal, `${name}: signal`)
@@ -131,7 +133,13 @@ function nodesOf(model: Graph, layers: readonly string[] | undefined, name: stri
     ? layers.map((layer) => {
         const node = all.find((one) => one.name === layer)
         if (node) return node
-        throw new ArgumentError(`${name}: ${unknownName('layer', String(layer), all.map((one) => one.name))}`)
+        throw new ArgumentError(
+          `${name}: ${unknownName(
+            'layer',
+            String(layer),
+            all.map((one) => one.name),
+          )}`,
+        )
       })
     : all.filter(({ layer }) => layer instanceof Conv2d)
   if (nodes.length === 0) throw new ArgumentError(`${name}: the model has no Conv2d, which could learn`)

@@ -54,9 +54,7 @@ export interface DifferenceOfGaussiansOptions extends BankOptions {
 }
 
 const bankNames = { size: 0, channels: 0 } satisfies Names<BankOptions>
-const randomNames = { filters: 0, seed: 0, stream: 0 } satisfies Names<
-  Omit<RandomFilterOptions, keyof BankOptions>
->
+const randomNames = { filters: 0, seed: 0, stream: 0 } satisfies Names<Omit<RandomFilterOptions, keyof BankOptions>>
 const gaborNames = { orientations: 0, frequencies: 0, phases: 0, bandwidth: 0, aspect: 0 } satisfies Names<
   Omit<GaborBankOptions, keyof BankOptions>
 >

@@ -120,7 +120,11 @@ function levelOf(responses: Float32Array, active: number): { scale: number; thre
  * Directions (K, D) of whitened patches as the weights (K, C, R, S) that respond to patches as they are: M · d with its mean
  * taken off, as each patch has.
  */
-export function foldWhitening(directions: Tensor, { matrix }: Pick<Whitening, 'matrix'>, shape: readonly number[]): Tensor {
+export function foldWhitening(
+  directions: Tensor,
+  { matrix }: Pick<Whitening, 'matrix'>,
+  shape: readonly number[],
+): Tensor {
   const folded = scope(() => linear(directions, matrix).data())
   const [K, D] = directions.shape as readonly [number, number]
   for (let k = 0; k < K; k++) {

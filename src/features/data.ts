@@ -80,8 +80,7 @@ export function throughModel(
     const value = until === undefined ? x : (model.run(x, [until], { training: false })[until] as Tensor)
     return { x: value, target: value }
   }
-  if (data instanceof Tensor)
-    return { size: data.shape[0] as number, batch: (indices) => pass(rowsOf(data, indices)) }
+  if (data instanceof Tensor) return { size: data.shape[0] as number, batch: (indices) => pass(rowsOf(data, indices)) }
   if (!('read' in data)) return { size: data.size, batch: (indices, draw) => pass(data.batch(indices, draw).x) }
   return {
     size: data.size,

@@ -23,7 +23,8 @@ export function symmetricEigen(matrix: Float64Array, n: number): Eigen {
   for (const value of a) total += value * value
   for (let round = 0; round < MOST_ROUNDS; round++) {
     let off = 0
-    for (let p = 0; p < n; p++) for (let q = p + 1; q < n; q++) off += (a[p * n + q] as number) * (a[p * n + q] as number)
+    for (let p = 0; p < n; p++)
+      for (let q = p + 1; q < n; q++) off += (a[p * n + q] as number) * (a[p * n + q] as number)
     // What is left beside the diagonal is below the rounding of what is on it.
     if (!(off > 1e-30 * total)) break
     for (let p = 0; p < n - 1; p++) for (let q = p + 1; q < n; q++) rotate(a, v, n, p, q)

@@ -90,14 +90,18 @@ export async function extractFeatures<Target>(
         const own = output.shape.slice(1)
         const count = examples.indices.length
         if (output.shape[0] !== count) {
-          throw new ShapeError(`${name}: a batch of ${count} examples has inputs ${showShape(output.shape)} at '${until}'; give one for each`)
+          throw new ShapeError(
+            `${name}: a batch of ${count} examples has inputs ${showShape(output.shape)} at '${until}'; give one for each`,
+          )
         }
         if (!shape) {
           shape = own
           values = floats(N, own, name)
         }
         if (!sameShape(own, shape))
-          throw new ShapeError(`${name}: layer '${until}' gives ${showShape(shape)} and ${showShape(own)}; inputs must be of one shape`)
+          throw new ShapeError(
+            `${name}: layer '${until}' gives ${showShape(shape)} and ${showShape(own)}; inputs must be of one shape`,
+          )
         values.set(output.view(), done * sizeOf(shape))
         targets.add(target, count, name)
         done += count
@@ -193,12 +197,15 @@ export function headOf(model: Graph, until: string): Graph {
     if (name === until || needed.has(name)) return
     const node = byName.get(name)
     if (!node)
-      throw new ArgumentError(`headOf: layer '${reader}' reads the input '${name}' beside '${until}'; choose a later layer`)
+      throw new ArgumentError(
+        `headOf: layer '${reader}' reads the input '${name}' beside '${until}'; choose a later layer`,
+      )
     needed.add(name)
     for (const read of node.inputs) visit(read, name)
   }
   visit(output, output)
-  if (needed.size === 0) throw new ArgumentError(`headOf: '${until}' is the output of the model; nothing comes behind it`)
+  if (needed.size === 0)
+    throw new ArgumentError(`headOf: '${until}' is the output of the model; nothing comes behind it`)
   // Its weights are made now, as the model makes them, and not as one that begins here would.
   model.namedState()
   const shape = model.shapes()[model.nodes.findIndex(({ name }) => name === until)] as number[]

@@ -67,7 +67,9 @@ export async function extractPatches(data: FeatureData, options: PatchOptions): 
   drawn.dispose()
   const pictureOf = (patch: number): number => Math.floor((places[patch] as number) * N)
   // Every picture is read once: patches are taken in the order of the pictures, and stand in that of the draw.
-  const order = Int32Array.from({ length: count }, (_, patch) => patch).sort((a, b) => pictureOf(a) - pictureOf(b) || a - b)
+  const order = Int32Array.from({ length: count }, (_, patch) => patch).sort(
+    (a, b) => pictureOf(a) - pictureOf(b) || a - b,
+  )
 
   let shape: Shape | undefined
   let rows = new Float32Array(0)
@@ -90,7 +92,9 @@ export async function extractPatches(data: FeatureData, options: PatchOptions): 
       const [, C, H, W] = x.shape as readonly [number, number, number, number]
       if (!shape) {
         if (H < R || W < S)
-          throw new ShapeError(`${name}: pictures of ${H} × ${W} pixels hold no patch of ${R} × ${S}; use a smaller size`)
+          throw new ShapeError(
+            `${name}: pictures of ${H} × ${W} pixels hold no patch of ${R} × ${S}; use a smaller size`,
+          )
         length = C * R * S
         if (!(count * length <= MOST_NUMBERS)) {
           throw new ShapeError(

@@ -136,12 +136,16 @@ export class ConvRBM {
     const C = checkWhole(options.channels ?? 1, 'ConvRBM: channels', 1)
     const [R, S] = perDirection(options.size, 2, 1, 'ConvRBM: size') as [number, number]
     if (!(K * C * R * S <= MOST_WEIGHTS)) {
-      throw new ShapeError(`ConvRBM: ${showShape([K, C, R, S])} are more than ${MOST_WEIGHTS} weights; use fewer or smaller filters`)
+      throw new ShapeError(
+        `ConvRBM: ${showShape([K, C, R, S])} are more than ${MOST_WEIGHTS} weights; use fewer or smaller filters`,
+      )
     }
     if (visible !== 'binary' && visible !== 'gaussian')
       throw new ArgumentError(`ConvRBM: visible must be 'binary' or 'gaussian', given ${inWords(visible)}`)
     if (!(typeof momentum === 'number' && momentum >= 0 && momentum < 1))
-      throw new ArgumentError(`ConvRBM: momentum must be a number from 0 up to, but not including, 1, given ${inWords(momentum)}`)
+      throw new ArgumentError(
+        `ConvRBM: momentum must be a number from 0 up to, but not including, 1, given ${inWords(momentum)}`,
+      )
     checkNumber(weightDecay, 'ConvRBM: weightDecay', 0)
     checkNumber(sparsityRate, 'ConvRBM: sparsityRate', 0)
     this.#rates = {

@@ -238,8 +238,7 @@ class Coding {
 }
 
 /** sign(x) · max(|x| − threshold, 0). */
-const shrink = (x: Tensor, threshold: number): Tensor =>
-  sub(relu(sub(x, threshold)), relu(sub(neg(x), threshold)))
+const shrink = (x: Tensor, threshold: number): Tensor => sub(relu(sub(x, threshold)), relu(sub(neg(x), threshold)))
 
 /** A number a little above the largest eigenvalue of a matrix G that has none below 0: (Σ λ⁸)^(1/8), the norm of G⁴ by roots. */
 function largestEigenvalue(gram: Tensor): number {

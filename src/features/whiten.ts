@@ -51,7 +51,9 @@ export const whiten = withArity('whiten', 2, (x: Tensor, options: WhitenOptions 
     throw new ShapeError(`whiten: x must be (N, D) with two patches or more, given ${showShape(x.shape)}`)
   const [N, D] = x.shape as readonly [number, number]
   if (D > MOST_COMPONENTS)
-    throw new ShapeError(`whiten: patches of ${D} components; at most ${MOST_COMPONENTS} are whitened: use smaller ones`)
+    throw new ShapeError(
+      `whiten: patches of ${D} components; at most ${MOST_COMPONENTS} are whitened: use smaller ones`,
+    )
   const { mean, covariance } = moments(x.data(), N, D)
   // Of a number that is not finite the whole covariance is none.
   if (!covariance.every(Number.isFinite)) throw new ArgumentError('whiten: the patches must be finite numbers')

@@ -103,7 +103,10 @@ describe('bad options', () => {
     [() => randomFilters({ filters: 2 ** 20, size: 99 }), /^randomFilters: \(1048576, 1, 99, 99\) are \d+ weights/],
     [() => randomFilters({ filters: 2, size: 3, sead: 1 } as never), /there is no option 'sead'; did you mean 'seed'/],
     [() => gaborBank({ size: 5, orientations: 1.5 }), /^gaborBank: orientations must be a whole number/],
-    [() => gaborBank({ size: 5, frequencies: [0] }), /^gaborBank: frequencies must be a list of finite numbers above 0/],
+    [
+      () => gaborBank({ size: 5, frequencies: [0] }),
+      /^gaborBank: frequencies must be a list of finite numbers above 0/,
+    ],
     [() => gaborBank({ size: 5, phases: [] }), /^gaborBank: phases must be a list of finite numbers, at least one/],
     [() => gaborBank({ size: 2000 }), /at most 4194304 are made/],
     [() => gaborBank({ size: 3, frequencies: [2 * Math.PI] }), /^gaborBank: filter \d+ is the same at every pixel/],

@@ -39,13 +39,18 @@ describe('k-means', () => {
   const groups = (): Tensor => {
     const noise = scope(() => normal([60, 2], { seed: 2, std: 0.05 }).data())
     const centres = [5, 1, -4, 2, 0, -3]
-    return tensor(noise.map((value, i) => value + centres[(Math.floor(i / 2) % 3) * 2 + (i % 2)]!), [60, 2])
+    return tensor(
+      noise.map((value, i) => value + centres[(Math.floor(i / 2) % 3) * 2 + (i % 2)]!),
+      [60, 2],
+    )
   }
 
   it('finds the means of groups', async () => {
     const x = groups()
     // Of several beginnings the best, since some end with two means in one group.
-    const all = await Promise.all([1, 2, 3, 4, 5, 6].map((seed) => cluster(x, { ...clustering, seed, spherical: false })))
+    const all = await Promise.all(
+      [1, 2, 3, 4, 5, 6].map((seed) => cluster(x, { ...clustering, seed, spherical: false })),
+    )
     const { dictionary, objective } = all.reduce((best, one) =>
       one.objective.at(-1)! < best.objective.at(-1)! ? one : best,
     )
@@ -90,7 +95,10 @@ describe('k-means', () => {
   })
 
   it('gives groups without a patch one to begin anew with', async () => {
-    const x = tensor(new Float32Array(40).map((_, i) => (i < 20 ? 1 : -1)), [20, 2])
+    const x = tensor(
+      new Float32Array(40).map((_, i) => (i < 20 ? 1 : -1)),
+      [20, 2],
+    )
     const { dictionary } = await cluster(x, { ...clustering, filters: 5, spherical: false })
     expect(dictionary.data().every(Number.isFinite)).toBe(true)
     for (const item of [x, dictionary]) item.dispose()
@@ -118,8 +126,7 @@ describe('filters from pictures', () => {
     const plane = 81
     for (let k = 0; k < 6; k++) {
       let active = 0
-      for (let n = 0; n < 60; n++)
-        for (let i = 0; i < plane; i++) if (responses[(n * 6 + k) * plane + i]! > 0) active++
+      for (let n = 0; n < 60; n++) for (let i = 0; i < plane; i++) if (responses[(n * 6 + k) * plane + i]! > 0) active++
       expect(active / (60 * plane)).toBeGreaterThan(0.1)
       expect(active / (60 * plane)).toBeLessThan(0.4)
     }
@@ -148,7 +155,9 @@ describe('filters from pictures', () => {
       await expect(kMeansFilters(x, options as never)).rejects.toThrow(ShapeError)
       await expect(kMeansFilters(x, options as never)).rejects.toThrow(message)
     }
-    await expect(sparseFilters(x, { filters: 4, size: 4, lambda: 0 })).rejects.toThrow(/lambda must be a finite number above 0/)
+    await expect(sparseFilters(x, { filters: 4, size: 4, lambda: 0 })).rejects.toThrow(
+      /lambda must be a finite number above 0/,
+    )
     const signal = AbortSignal.abort(new Error('enough'))
     await expect(kMeansFilters(x, { filters: 4, size: 4, signal })).rejects.toThrow('enough')
     const failing = { filters: 4, size: 4, patches: 100, onRound: () => Promise.reject(new Error('told')) }
@@ -197,7 +206,9 @@ it('calibrated filters have responses of variance 1, and refuse pictures of othe
     expect(Math.abs(share - 0.3)).toBeLessThan(0.06)
   }
   const two = zeros([3, 2, 3, 3])
-  await expect(calibrateFilters(two, x)).rejects.toThrow(/^calibrateFilters: the filters take 2 channels, and the pictures have 1/)
+  await expect(calibrateFilters(two, x)).rejects.toThrow(
+    /^calibrateFilters: the filters take 2 channels, and the pictures have 1/,
+  )
   for (const item of [x, weight, two, found.weight, found.bias]) item.dispose()
 })
 

@@ -112,8 +112,7 @@ describe('a convolutional Boltzmann machine', () => {
           let sum = b[k]!
           for (let c = 0; c < 2; c++)
             for (let r = 0; r < 2; r++)
-              for (let s = 0; s < 3; s++)
-                sum += w[((k * 2 + c) * 2 + r) * 3 + s]! * v[(c * 5 + y + r) * 6 + x + s]!
+              for (let s = 0; s < 3; s++) sum += w[((k * 2 + c) * 2 + r) * 3 + s]! * v[(c * 5 + y + r) * 6 + x + s]!
           all.push(sum)
         }
       }

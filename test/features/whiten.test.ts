@@ -18,7 +18,8 @@ describe('eigenvectors', () => {
   it.each([1, 2, 5, 12, 30])('of a symmetric matrix of order %d give it again', (n) => {
     const matrix = new Float64Array(n * n)
     for (let i = 0; i < n; i++)
-      for (let j = 0; j <= i; j++) matrix[i * n + j] = matrix[j * n + i] = ((i * 7 + j * 13) % 11) - 5 + (i === j ? i : 0)
+      for (let j = 0; j <= i; j++)
+        matrix[i * n + j] = matrix[j * n + i] = ((i * 7 + j * 13) % 11) - 5 + (i === j ? i : 0)
     const { values, vectors } = symmetricEigen(matrix, n)
     expect([...values]).toEqual([...values].sort((a, b) => b - a))
     for (let i = 0; i < n; i++) {
@@ -93,8 +94,12 @@ describe('whitening', () => {
 
   it('refuses what it cannot whiten', () => {
     scope(() => {
-      expect(() => whiten(zeros([1, 4]))).toThrow(/^whiten: x must be \(N, D\) with two patches or more, given \(1, 4\)/)
-      expect(() => whiten(zeros([5, 4]), { epsilon: 0 })).toThrow(/^whiten: the patches do not vary in 4 of 4 directions/)
+      expect(() => whiten(zeros([1, 4]))).toThrow(
+        /^whiten: x must be \(N, D\) with two patches or more, given \(1, 4\)/,
+      )
+      expect(() => whiten(zeros([5, 4]), { epsilon: 0 })).toThrow(
+        /^whiten: the patches do not vary in 4 of 4 directions/,
+      )
       expect(() => whiten(zeros([2, 1025]))).toThrow(/^whiten: patches of 1025 components; at most 1024/)
       expect(() => whiten(tensor([[1, NaN], [2, 3]]))).toThrow(/^whiten: the patches must be finite/) // prettier-ignore
       expect(() => whiten(zeros([5, 4]), { epsilon: -1 })).toThrow(/epsilon must be a finite number from 0 on/)
@@ -157,7 +162,10 @@ describe('patches', () => {
       target: indices,
     })
     const examples = { size: 7, batch }
-    const distant = { size: 7, read: (indices: Int32Array) => Promise.resolve({ indices, batch: () => batch(indices) }) }
+    const distant = {
+      size: 7,
+      read: (indices: Int32Array) => Promise.resolve({ indices, batch: () => batch(indices) }),
+    }
     const all = await Promise.all([x, examples, distant].map((data) => extractPatches(data, { size: 3, count: 20 })))
     expect(all[1]!.data()).toEqual(all[0]!.data())
     expect(all[2]!.data()).toEqual(all[0]!.data())
@@ -172,7 +180,8 @@ describe('patches', () => {
     const fewer = await extractPatches(damaged, { size: 3, count: 20 })
     expect(fewer.shape[0]).toBeLessThan(20)
     const rows = new Set(Array.from({ length: 20 }, (_, n) => String(all[0]!.data().subarray(n * 18, (n + 1) * 18))))
-    for (let n = 0; n < fewer.shape[0]!; n++) expect(rows).toContain(String(fewer.data().subarray(n * 18, (n + 1) * 18)))
+    for (let n = 0; n < fewer.shape[0]!; n++)
+      expect(rows).toContain(String(fewer.data().subarray(n * 18, (n + 1) * 18)))
     for (const item of [x, fewer, ...all]) item.dispose()
   })
 
@@ -193,9 +202,9 @@ describe('patches', () => {
     await wrong({ size: 3 }, { size: 3, count: 3 }, /or examples as fit takes them/)
     const unread = { size: 3, read: () => Promise.resolve({ indices: new Int32Array(), batch: () => undefined }) }
     await wrong(unread, { size: 3, count: 3 }, /^extractPatches: none of the pictures can be read/)
-    await expect(extractPatches(x, { size: 3, count: 3, signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
-      'enough',
-    )
+    await expect(
+      extractPatches(x, { size: 3, count: 3, signal: AbortSignal.abort(new Error('enough')) }),
+    ).rejects.toThrow('enough')
     for (const item of [x, flat]) item.dispose()
   })
 })

@@ -267,11 +267,7 @@ const features: Record<string, Json[][]> = {
   sparseCode: [[of(20, 5), { atoms: 3, lambda: 0.5, steps: 2, rounds: 2, batchSize: 7, seed: 1 }]],
   headOf: [[tag('model'), '0']],
   greedyPretrain: [
-    [
-      tag('model'),
-      of(4, 1, 4, 4),
-      { layers: ['0'], epochs: 1, batchSize: 2, lr: 0.01, pool: 1, noise: 0.5, seed: 1 },
-    ],
+    [tag('model'), of(4, 1, 4, 4), { layers: ['0'], epochs: 1, batchSize: 2, lr: 0.01, pool: 1, noise: 0.5, seed: 1 }],
   ],
   'new ConvRBM': [
     [
