@@ -90,12 +90,7 @@ function settingsOf(options: FeaturesOptions): RunSettings {
 }
 
 /** The model to fill. @throws UsageError when options for another one are typed */
-function modelFor(
-  options: FeaturesOptions,
-  settings: RunSettings,
-  source: ImageSource,
-  own?: OwnModel,
-): Graph {
+function modelFor(options: FeaturesOptions, settings: RunSettings, source: ImageSource, own?: OwnModel): Graph {
   const { shape, classes } = source
   const { method, filters, size, grid, model, seed } = options
   if (model !== singleLayer) {

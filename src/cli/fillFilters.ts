@@ -31,7 +31,7 @@ export function convolutionsOf(model: Graph): GraphNode[] {
       'the model has no two-dimensional convolution, whose filters could be made; choose another one',
     )
   }
-  const grouped = found.find(({ layer }) => ((layer as Conv2d).options.groups ?? 1) > 1)
+  const grouped = found.find(({ layer }) => layer instanceof Conv2d && (layer.options.groups ?? 1) > 1)
   if (grouped) {
     throw new ArgumentError(
       `layer '${grouped.name}' is a convolution in groups, for which no filters are made; choose a model without`,
@@ -42,7 +42,7 @@ export function convolutionsOf(model: Graph): GraphNode[] {
 
 /** The last layer that depends on nothing that is trained: the convolutions and what without weights comes behind them. */
 export function lastFilled(model: Graph): string {
-  const last = convolutionsOf(model).at(-1) as GraphNode
+  const last = convolutionsOf(model).at(-1)
   const shapes = model.shapes()
   let until = last.name
   for (;;) {

@@ -14,7 +14,7 @@ import { mseLoss } from '../ops/loss.js'
 import { maxPool2dWithIndices } from '../ops/pool/max.js'
 import { maxUnpool2d } from '../ops/pool/unpool.js'
 import { Adam } from '../optim/adam.js'
-import { checkCallback, checkModel, checkSignal } from '../runtime/check.js'
+import { checkCallback, checkModel, checkSignal, wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkCount, checkKeys, defined, unknownName, type Names } from '../runtime/options.js'
@@ -124,34 +124,34 @@ export async function greedyPretrain(
   return learned
 }
 
+/** A node that can learn. */
+type Convolution = GraphNode & { readonly layer: Conv2d }
+const isConvolution = (node: GraphNode): node is Convolution => node.layer instanceof Conv2d
+
 /** The nodes that learn, checked. @throws ShapeError */
-function nodesOf(model: Graph, layers: readonly string[] | undefined, name: string): GraphNode[] {
+function nodesOf(model: Graph, layers: readonly string[] | undefined, name: string): Convolution[] {
   if (layers !== undefined && !(Array.isArray(layers) && layers.length > 0))
     throw new ArgumentError(`${name}: layers must be a list of names, given ${inWords(layers)}`)
   const all = model.nodes
   const nodes = layers
     ? layers.map((layer) => {
+        if (typeof layer !== 'string') throw wrongKind(`${name}: a layer`, 'a name', layer)
         const node = all.find((one) => one.name === layer)
         if (node) return node
-        throw new ArgumentError(
-          `${name}: ${unknownName(
-            'layer',
-            String(layer),
-            all.map((one) => one.name),
-          )}`,
-        )
+        const names = all.map((one) => one.name)
+        throw new ArgumentError(`${name}: ${unknownName('layer', layer, names)}`)
       })
-    : all.filter(({ layer }) => layer instanceof Conv2d)
+    : all.filter(isConvolution)
   if (nodes.length === 0) throw new ArgumentError(`${name}: the model has no Conv2d, which could learn`)
-  for (const node of nodes) {
-    if (!(node.layer instanceof Conv2d))
+  return nodes.map((node) => {
+    if (!isConvolution(node))
       throw new ArgumentError(`${name}: layer '${node.name}' is a ${node.layer.type}; only a Conv2d learns by itself`)
     if (!node.layer.trainable) throw new ArgumentError(`${name}: layer '${node.name}' is frozen; unfreeze it first`)
     const { paddingMode = 'zeros' } = node.layer.options
     if (paddingMode !== 'zeros')
       throw new ArgumentError(`${name}: layer '${node.name}' pads by ${paddingMode}; only zeros are learned with`)
-  }
-  return nodes
+    return node
+  })
 }
 
 interface How extends Required<Pick<PretrainOptions, 'epochs' | 'batchSize' | 'lr' | 'pool' | 'noise' | 'seed'>> {
@@ -162,14 +162,14 @@ interface How extends Required<Pick<PretrainOptions, 'epochs' | 'batchSize' | 'l
 /** Trains one convolution as an autoencoder; gives the losses of the epochs. */
 async function learn(
   model: Graph,
-  { name, layer, inputs }: GraphNode,
+  { name, layer, inputs }: Convolution,
   data: FeatureData,
   { epochs, batchSize, lr, pool, noise, seed, onStep, signal }: How,
 ): Promise<number[]> {
   const [read] = inputs as [string]
   const isInput = !model.nodes.some((node) => node.name === read)
   const activation = model.nodes.find((node) => node.inputs[0] === name && activations.includes(node.layer.type))?.layer
-  const autoencoder = new Autoencoder(layer as Conv2d, activation, pool, noise)
+  const autoencoder = new Autoencoder(layer, activation, pool, noise)
   const optimizer = new Adam(autoencoder.parameters(), { lr })
   try {
     const examples = throughModel(model, isInput ? undefined : read, data)

@@ -2,7 +2,7 @@
  * Features of a whole data set, computed once: where the first layers of a model stay as they are, only what comes behind them
  * needs to be trained, and an epoch costs no convolution.
  */
-import { checkCallback, checkModel, checkSignal } from '../runtime/check.js'
+import { checkCallback, checkModel, checkSignal, wrongKind } from '../runtime/check.js'
 import { Graph } from '../nn/graph.js'
 import type { GraphNode } from '../nn/wiring.js'
 import { ArgumentError, isOutOfMemory, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
@@ -37,10 +37,11 @@ export interface FeatureExamples<Target> extends Examples<Target> {
 /** The node of a name. @throws ArgumentError that offers the nearest name */
 function checkNode(model: Graph, until: string, name: string): GraphNode {
   checkModel(model, `${name}: the model`)
+  if (typeof until !== 'string') throw wrongKind(`${name}: until`, 'the name of a layer', until)
   const node = model.nodes.find((one) => one.name === until)
   if (node) return node
   const names = model.nodes.map((one) => one.name)
-  throw new ArgumentError(`${name}: ${unknownName('layer', String(until), names)}`)
+  throw new ArgumentError(`${name}: ${unknownName('layer', until, names)}`)
 }
 
 /**

@@ -100,7 +100,7 @@ it('keep targets of every kind', async () => {
   const { x } = examples()
   const rows = normal([30, 3], { seed: 5 })
   const ofRows = await extractFeatures(model, '2', tensorExamples(x, rows), { batchSize: 8 })
-  scope(() => expect((ofRows.batch(Int32Array.of(11)).target as Tensor).data()).toEqual(rows.data().subarray(33, 36)))
+  scope(() => expect(ofRows.batch(Int32Array.of(11)).target.data()).toEqual(rows.data().subarray(33, 36)))
   const names = Array.from({ length: 30 }, (_, n) => `name ${n}`)
   const ofNames = await extractFeatures(model, '2', tensorExamples(x, names), { batchSize: 8 })
   scope(() => expect(ofNames.batch(Int32Array.of(2, 9)).target).toEqual(['name 2', 'name 9']))

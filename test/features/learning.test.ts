@@ -52,7 +52,7 @@ describe('k-means', () => {
       [1, 2, 3, 4, 5, 6].map((seed) => cluster(x, { ...clustering, seed, spherical: false })),
     )
     const { dictionary, objective } = all.reduce((best, one) =>
-      one.objective.at(-1)! < best.objective.at(-1)! ? one : best,
+      one.objective.at(-1) < best.objective.at(-1) ? one : best,
     )
     const means = dictionary.data()
     const found = [0, 1, 2].map((k) => `${Math.round(means[2 * k]!)} ${Math.round(means[2 * k + 1]!)}`)
