@@ -41,15 +41,23 @@ function trainings() {
   return `${table([header, ...rows], [0, 5])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n\nSHA-256 of the weights:\n\n${hashes.join('\n')}`
 }
 
-/** Features without labels, by data set and then by error. */
+/** Features without labels, by data set and then by error, and networks that were trained whole beside them. */
 function withoutLabels() {
   const header = ['data', 'network', 'filters by', 'filters', 'features', 'test error']
   const times = ['filters, s', 'features, s', 'classifier, s', 'measured on']
-  const sorted = features.toSorted((a, b) => a.data.localeCompare(b.data) || a.test_error - b.test_error)
-  const rows = sorted.map(({ data, model, method, filters, features, test_error, seconds, machine }) => [
-    ...[data, model, method, filters.join(' × '), features.join(' × '), percent(test_error)],
-    ...[seconds.filters, seconds.features, seconds.classifier, where(machine)],
-  ])
+  const dataOf = ({ command }) => /--data (\S+)/.exec(command)[1]
+  const sorted = features.toSorted((a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error)
+  const rows = sorted.map((run) => {
+    const network = /--model (\S+)/.exec(run.command)[1]
+    const [of, last] = [[dataOf(run), network], where(run.machine)]
+    // What was trained whole has one time for all.
+    if (!run.method) return [...of, 'training it whole', '', '', percent(run.test_error), '', '', run.seconds, last]
+    const { method, filters, features, test_error, seconds } = run
+    return [
+      ...[...of, method, filters.join(' × '), features.join(' × '), percent(test_error)],
+      ...[seconds.filters, seconds.features, seconds.classifier, last],
+    ]
+  })
   const commands = sorted.map(({ command }) => command)
   return `${table([[...header, ...times], ...rows], [0, 1, 2, 9])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
 }
