@@ -254,7 +254,7 @@ const vision: Record<string, Json[][]> = {
 
 /** Tensors that no gradient is asked of, since what they are given to goes on after the call. */
 const of = (...shape: number[]): Json => tag('positive', { shape })
-const learning = { size: 3, contrast: 0.01, epsilon: 0.1, active: 0.2, rounds: 2, batchSize: 10, seed: 1 }
+const learning = { size: 3, contrast: 0.01, epsilon: 0.1, active: 0.2, rounds: 2, batchSize: 100, seed: 1 }
 const features: Record<string, Json[][]> = {
   randomFilters: [[{ filters: 3, size: [3, 2], channels: 2, ...random }]],
   gaborBank: [[{ size: 5, channels: 2, orientations: 2, frequencies: [1], phases: [0, 1], bandwidth: 0.5, aspect: 1 }]],
