@@ -335,7 +335,7 @@ async function writeResults(
   await folder.check()
   const paths = {
     weights: await folder.write(names.weights, weights),
-    filters: await folder.write(names.filters, encodePng(filterGrid(filters, { zoom: 4 }))),
+    filters: await folder.write(names.filters, encodePng(filterGrid(filters, { zoom: 4, normalize: 'each' }))),
   }
   const described = { ...describeModel(model, facts), weights: { file: names.weights, sha256 } }
   await folder.write(names.model, encodeModelFile(described))
