@@ -10,7 +10,13 @@ import { checkCount, checkKeys, unknownName, type Names } from '../runtime/optio
 import type { Signal } from '../runtime/platform.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { lend, Tensor } from '../tensor/tensor.js'
-import { tensorExamples, type DistantExamples, type Examples } from '../train/examples.js'
+import {
+  tensorExamples,
+  type Arrays,
+  type DistantExamples,
+  type Examples,
+  type TrainingData,
+} from '../train/examples.js'
 import { turnTaker } from '../train/host.js'
 import { readBatches } from '../train/reading.js'
 import { checkWhole } from './check.js'
@@ -59,7 +65,7 @@ function checkNode(model: Graph, until: string, name: string): GraphNode {
 export async function extractFeatures<Target>(
   model: Graph,
   until: string,
-  data: Examples<Target> | DistantExamples<Target>,
+  data: TrainingData<Target>,
   options: ExtractOptions = {},
 ): Promise<FeatureExamples<Target>> {
   checkCount('extractFeatures', 4, arguments)
@@ -67,9 +73,8 @@ export async function extractFeatures<Target>(
   checkKeys(name, options, { batchSize: 0, onBatch: 0, signal: 0 } satisfies Names<ExtractOptions>)
   const { onBatch, signal } = options
   checkNode(model, until, name)
-  if (data instanceof Tensor)
-    throw new ArgumentError(`${name}: features need targets; give examples, as of tensorExamples(x, labels)`)
-  const N = checkData(data, name)
+  const examples = examplesOf(model, data, name)
+  const N = checkData(examples, name)
   const batchSize = checkWhole(options.batchSize ?? 100, `${name}: batchSize`, 1)
   checkCallback(onBatch, `${name}: onBatch`)
   checkSignal(signal, `${name}: signal`)
@@ -79,17 +84,17 @@ export async function extractFeatures<Target>(
   const targets = new Targets<Target>(N)
   let done = 0
   const turn = turnTaker()
-  for await (const { parts } of readBatches(data, { batchSize })) {
-    for (const { examples } of parts) {
-      if (examples.indices.length === 0) continue
+  for await (const { parts } of readBatches(examples, { batchSize })) {
+    for (const { examples: read } of parts) {
+      if (read.indices.length === 0) continue
       const { value, dispose } = lend(() => {
-        const { x, target } = examples.batch()
+        const { x, target } = read.batch()
         return { output: model.run(x, [until], { training: false })[until] as Tensor, target }
       })
       try {
         const { output, target } = value
         const own = output.shape.slice(1)
-        const count = examples.indices.length
+        const count = read.indices.length
         if (output.shape[0] !== count) {
           throw new ShapeError(
             `${name}: a batch of ${count} examples has inputs ${showShape(output.shape)} at '${until}'; give one for each`,
@@ -119,6 +124,21 @@ export async function extractFeatures<Target>(
   const { size, batch } = tensorExamples(all, targets.all(), shape)
   const { labels } = targets
   return { size, batch, ...(labels ? { labels } : {}), shape, values: all }
+}
+
+/** The examples of what `fit` takes: as they are, or of all inputs and targets. @throws ShapeError where there are no targets */
+function examplesOf<Target>(
+  model: Graph,
+  data: TrainingData<Target>,
+  name: string,
+): Examples<Target> | DistantExamples<Target> {
+  if (data instanceof Tensor)
+    throw new ArgumentError(
+      `${name}: features need targets; give examples, as of tensorExamples(x, labels), or { x, y }`,
+    )
+  const { x, y } = Object(data) as Partial<Arrays<Target>>
+  if (x === undefined || y === undefined) return data as Examples<Target> | DistantExamples<Target>
+  return tensorExamples(x, y as Target, model.input)
 }
 
 /** Floats for the features of N examples. @throws OutOfMemoryError */

@@ -56,6 +56,8 @@ it('are what the layer gives, in the order of the examples, for any batches', as
     expect(batch.data().subarray(36)).toEqual(expected.subarray(29 * 36))
     expect(target).toEqual(Int32Array.of(labels[4]!, labels[29]!))
   })
+  const ofArrays = await extractFeatures(model, '2', { x: x.data(), y: labels })
+  expect(ofArrays.values).toEqual(expected)
   // Maps keep their shape.
   const maps = await extractFeatures(model, '1', tensorExamples(x, labels))
   expect(maps.shape).toEqual([4, 3, 3])
