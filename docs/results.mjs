@@ -41,12 +41,12 @@ function trainings() {
   return `${table([header, ...rows], [0, 5])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n\nSHA-256 of the weights:\n\n${hashes.join('\n')}`
 }
 
-/** Features without labels, by data set and then by error, and networks that were trained whole beside them. */
+/** Features without labels, by data set and then by error, beside the networks that were trained whole. */
 function withoutLabels() {
   const header = ['data', 'network', 'filters by', 'filters', 'features', 'test error']
   const times = ['filters, s', 'features, s', 'classifier, s', 'measured on']
   const dataOf = ({ command }) => /--data (\S+)/.exec(command)[1]
-  const sorted = features.toSorted((a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error)
+  const sorted = [...features, ...runs].toSorted((a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error)
   const rows = sorted.map((run) => {
     const network = /--model (\S+)/.exec(run.command)[1]
     const [of, last] = [[dataOf(run), network], where(run.machine)]
@@ -58,7 +58,7 @@ function withoutLabels() {
       ...[seconds.filters, seconds.features, seconds.classifier, last],
     ]
   })
-  const commands = sorted.map(({ command }) => command)
+  const commands = sorted.filter(({ method }) => method).map(({ command }) => command)
   return `${table([[...header, ...times], ...rows], [0, 1, 2, 9])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
 }
 

@@ -236,7 +236,7 @@ export class ConvRBM {
       const velocity = this.#velocities[which] as Float32Array
       return parameter.data().map((value, i) => {
         velocity[i] = momentum * (velocity[i] as number) + (changes[which]?.(i) as number)
-        return value + (velocity[i])
+        return value + velocity[i]
       })
     })
     if (!values.every((list) => list.every(Number.isFinite))) {

@@ -156,20 +156,23 @@ describe('the classifier', () => {
 })
 
 describe('on a page without a bundler', () => {
-  it.each(['index', 'slim', 'zoo', 'data', 'vision', 'features', 'classifier'])('%s.js imports nothing by name', async (entry) => {
-    const { metafile } = await build({
-      entryPoints: [join(root, `dist/${entry}.js`)],
-      bundle: true,
-      splitting: true,
-      outdir: join(folder, 'out'),
-      format: 'esm',
-      packages: 'external',
-      write: false,
-      metafile: true,
-    })
-    const imports = Object.values(metafile.inputs).flatMap((input) => input.imports)
-    expect(imports.filter(({ external }) => external).map(({ path }) => path)).toEqual([])
-    // The cores that are loaded on demand are files of the package.
-    if (entry === 'index') expect(imports.some(({ kind }) => kind === 'dynamic-import')).toBe(true)
-  })
+  it.each(['index', 'slim', 'zoo', 'data', 'vision', 'features', 'classifier'])(
+    '%s.js imports nothing by name',
+    async (entry) => {
+      const { metafile } = await build({
+        entryPoints: [join(root, `dist/${entry}.js`)],
+        bundle: true,
+        splitting: true,
+        outdir: join(folder, 'out'),
+        format: 'esm',
+        packages: 'external',
+        write: false,
+        metafile: true,
+      })
+      const imports = Object.values(metafile.inputs).flatMap((input) => input.imports)
+      expect(imports.filter(({ external }) => external).map(({ path }) => path)).toEqual([])
+      // The cores that are loaded on demand are files of the package.
+      if (entry === 'index') expect(imports.some(({ kind }) => kind === 'dynamic-import')).toBe(true)
+    },
+  )
 })
