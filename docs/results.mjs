@@ -46,7 +46,9 @@ function withoutLabels() {
   const header = ['data', 'network', 'filters by', 'filters', 'features', 'test error']
   const times = ['filters, s', 'features, s', 'classifier, s', 'measured on']
   const dataOf = ({ command }) => /--data (\S+)/.exec(command)[1]
-  const sorted = [...features, ...runs].toSorted((a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error)
+  const sorted = [...features, ...runs].toSorted(
+    (a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error,
+  )
   const rows = sorted.map((run) => {
     const network = /--model (\S+)/.exec(run.command)[1]
     const [of, last] = [[dataOf(run), network], where(run.machine)]

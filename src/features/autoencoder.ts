@@ -198,7 +198,7 @@ class Autoencoder implements Trainable {
   readonly #activation: Layer | undefined
   readonly #pool: number
   readonly #noise: number
-  /** Weights (K, C/groups, R, S) and bias (C) of the way back, which begins with the weights of the way there. */
+  /** Weights (K, C/groups, R, S) and bias (C) of the way back, which begins with those of the way there, scaled. */
   readonly #weight: Tensor
   readonly #bias: Tensor
 
@@ -209,7 +209,17 @@ class Autoencoder implements Trainable {
     this.#noise = noise
     const weight = conv.parameters().get('weight') as Tensor
     const channels = (weight.shape[1] as number) * (conv.options.groups ?? 1)
-    this.#weight = keep(tensor(weight.data(), weight.shape))
+    const values = weight.data()
+    let squares = 0
+    for (const value of values) squares += value * value
+    // So scaled, the way back of linear units gives a pixel as large as it was, whatever the number of filters.
+    const scale = squares > 0 ? channels / squares : 1
+    this.#weight = keep(
+      tensor(
+        values.map((value) => scale * value),
+        weight.shape,
+      ),
+    )
     this.#bias = keep(zeros([1, channels, 1, 1]))
   }
 

@@ -47,15 +47,15 @@ export interface ConvRBMOptions {
   readonly pool?: number
   /** Kind of the visible units: binary for numbers from 0 to 1, Gaussian for normalized ones. Default 'binary'. */
   readonly visible?: 'binary' | 'gaussian'
-  /** Learning rate. Default 0.05. */
+  /** Learning rate: the more weights a visible unit has, the smaller it must be. Default 0.01. */
   readonly lr?: number
   /** Share of the last update that is kept, from 0 up to 1. Default 0.5. */
   readonly momentum?: number
   /** Pull of the weights towards 0. Default 0.001. */
   readonly weightDecay?: number
-  /** Share of the places at which a hidden unit is to be on. Default 0.05. */
+  /** Share of the places at which a hidden unit is to be on. Default 0.02. */
   readonly sparsity?: number
-  /** How fast the hidden biases are pulled there: 0 leaves them. Default 0.5. */
+  /** How fast the hidden biases are pulled there: 0 leaves them. Default 5. */
   readonly sparsityRate?: number
   /** Standard deviation of the first weights. Default 0.01. */
   readonly std?: number
@@ -131,7 +131,7 @@ export class ConvRBM {
   constructor(options: ConvRBMOptions) {
     checkCount('ConvRBM', 1, arguments)
     needKeys('ConvRBM', options, rbmNames)
-    const { visible = 'binary', momentum = 0.5, weightDecay = 1e-3, sparsityRate = 0.5, seed = 0 } = options
+    const { visible = 'binary', momentum = 0.5, weightDecay = 1e-3, sparsityRate = 5, seed = 0 } = options
     const K = checkWhole(options.filters, 'ConvRBM: filters', 1)
     const C = checkWhole(options.channels ?? 1, 'ConvRBM: channels', 1)
     const [R, S] = perDirection(options.size, 2, 1, 'ConvRBM: size') as [number, number]
@@ -149,8 +149,8 @@ export class ConvRBM {
     checkNumber(weightDecay, 'ConvRBM: weightDecay', 0)
     checkNumber(sparsityRate, 'ConvRBM: sparsityRate', 0)
     this.#rates = {
-      lr: checkPositive(options.lr ?? 0.05, 'ConvRBM: lr'),
-      sparsity: checkShare(options.sparsity ?? 0.05, 'ConvRBM: sparsity'),
+      lr: checkPositive(options.lr ?? 0.01, 'ConvRBM: lr'),
+      sparsity: checkShare(options.sparsity ?? 0.02, 'ConvRBM: sparsity'),
       ...{ momentum, weightDecay, sparsityRate },
     }
     this.#pool = checkWhole(options.pool ?? 2, 'ConvRBM: pool', 1, 64)
