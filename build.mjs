@@ -23,6 +23,7 @@ const entries = {
   data: 'src/data/index.ts',
   io: 'src/io/index.ts',
   zoo: 'src/zoo/index.ts',
+  features: 'src/features/index.ts',
   vision: 'src/vision/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',

@@ -1,6 +1,6 @@
 /**
- * Writes the tables of docs/training.md and docs/networks.md and the curves docs/images/training.svg from the committed results,
- * bench/results/training-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong
+ * Writes the tables of docs/training.md, docs/features.md and docs/networks.md and the curves docs/images/training.svg from the
+ * committed results, bench/results/training-*.json, features-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong
  * usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
@@ -11,8 +11,9 @@ const path = (place) => fileURLToPath(new URL(place, import.meta.url))
 const folder = path('../bench/results/')
 const read = async (name) => JSON.parse(await readFile(`${folder}/${name}`, 'utf8'))
 
-const names = (await readdir(folder)).filter((name) => /^training-.*\.json$/.test(name))
-const runs = await Promise.all(names.sort().map(read))
+const files = (await readdir(folder)).sort()
+const runs = await Promise.all(files.filter((name) => /^training-.*\.json$/.test(name)).map(read))
+const features = await Promise.all(files.filter((name) => /^features-.*\.json$/.test(name)).map(read))
 const networks = await read('networks.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
@@ -38,6 +39,29 @@ function trainings() {
   const commands = runs.map(({ command }) => command)
   const hashes = runs.map(({ name, sha256 }) => `- ${name}: \`${sha256}\``)
   return `${table([header, ...rows], [0, 5])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\`\n\nSHA-256 of the weights:\n\n${hashes.join('\n')}`
+}
+
+/** Features without labels, by data set and then by error, beside the networks that were trained whole. */
+function withoutLabels() {
+  const header = ['data', 'network', 'filters by', 'filters', 'features', 'test error']
+  const times = ['filters, s', 'features, s', 'classifier, s', 'measured on']
+  const dataOf = ({ command }) => /--data (\S+)/.exec(command)[1]
+  const sorted = [...features, ...runs].toSorted(
+    (a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error,
+  )
+  const rows = sorted.map((run) => {
+    const network = /--model (\S+)/.exec(run.command)[1]
+    const [of, last] = [[dataOf(run), network], where(run.machine)]
+    // What was trained whole has one time for all.
+    if (!run.method) return [...of, 'training it whole', '', '', percent(run.test_error), '', '', run.seconds, last]
+    const { method, filters, features, test_error, seconds } = run
+    return [
+      ...[...of, method, filters.join(' × '), features.join(' × '), percent(test_error)],
+      ...[seconds.filters, seconds.features, seconds.classifier, last],
+    ]
+  })
+  const commands = sorted.filter(({ method }) => method).map(({ command }) => command)
+  return `${table([[...header, ...times], ...rows], [0, 1, 2, 9])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
 }
 
 function fullSize() {
@@ -156,9 +180,10 @@ if (rest.length > 0 || (option !== undefined && option !== '--check')) {
   console.error('usage: node docs/results.mjs [--check]')
   process.exit(2)
 }
-const [training, zoo, picture] = ['training.md', 'networks.md', 'images/training.svg'].map(path)
+const [training, learned, zoo, picture] = ['training.md', 'features.md', 'networks.md', 'images/training.svg'].map(path)
 for (const [file, text] of [
   [training, await pageWith(training, 'training', trainings())],
+  [learned, await pageWith(learned, 'features', withoutLabels())],
   [zoo, await pageWith(zoo, 'full size', fullSize())],
   [picture, curves()],
 ]) {

@@ -80,5 +80,35 @@ export interface SearchOptions extends Pick<TrainSettings, SearchSettings | 'see
   readonly images: number
 }
 
+/** How `toeplitz features` comes by the filters of a model. */
+export const featureMethods = ['kmeans', 'random', 'gabor', 'dog', 'autoencoder', 'rbm', 'sparse'] as const
+export type FeatureMethod = (typeof featureMethods)[number]
+
+/** The settings of a run that features are made with; the classifier behind them is trained with Adam. */
+type FeatureSettings =
+  'model' | 'data' | 'imageSize' | 'fit' | 'maxPixels' | 'maxBytes' | 'epochs' | 'batchSize' | 'lr' | 'weightDecay'
+
+/** With `force`, features that are in the folder of `out` are replaced; left out, that is an error. */
+export interface FeaturesOptions extends Pick<
+  TrainSettings,
+  FeatureSettings | 'seed' | 'out' | 'force' | 'dataDir' | 'threads'
+> {
+  readonly method: FeatureMethod
+  /** Filters of the network single-layer; left out, as many as suit the method. */
+  readonly filters?: number
+  /** Their extents in pixels; left out, those of the network. */
+  readonly size?: number
+  /** Parts of the picture in each direction over which their responses are averaged; left out, those of the network. */
+  readonly grid?: number
+  /** Patches that k-means and sparse coding learn from; left out, as many as suit the method. */
+  readonly patches?: number
+  /** Share of the places at which a filter responds. */
+  readonly active: number
+  /** Passes over the data of an autoencoder or a Boltzmann machine. */
+  readonly pretrainEpochs: number
+  /** Training images; 0 for all. */
+  readonly images: number
+}
+
 /** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const

@@ -8,8 +8,10 @@ import { architectures } from '../zoo/registry.js'
 import {
   exitCodes,
   explainPasses,
+  featureMethods,
   type EvaluateOptions,
   type ExplainOptions,
+  type FeaturesOptions,
   type InspectOptions,
   type PredictOptions,
   type RunOptions,
@@ -21,6 +23,7 @@ import type { SearchRange } from '../train/trials.js'
 import { UsageError } from './errors.js'
 import { evaluateCommand } from './evaluate.js'
 import { explainCommand } from './explain.js'
+import { featureDefaults, featuresCommand } from './features.js'
 import {
   choiceOf,
   collect,
@@ -53,6 +56,7 @@ import { trainCommand } from './train.js'
 export const commands = {
   train: trainCommand,
   search: searchCommand,
+  features: featuresCommand,
   predict: predictCommand,
   evaluate: evaluateCommand,
   summary: summaryCommand,
@@ -102,6 +106,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
     })
   addTrain(program, actions)
   addSearch(program, actions)
+  addFeatures(program, actions)
   addPredict(program, actions)
   addEvaluate(program, actions)
   addSummary(program, actions)
@@ -115,6 +120,7 @@ Examples:
   $ toeplitz train --epochs 5 --lr 0.02     longer, in smaller steps
   $ toeplitz train --resume                 go on after an interrupt
   $ toeplitz search --trials 8              look for a learning rate and a weight decay
+  $ toeplitz features --method kmeans       filters without labels, and a classifier on them
   $ toeplitz predict runs/convnet-mnist digit.png
   $ toeplitz evaluate runs/convnet-photos photos/test
   $ toeplitz summary runs/convnet-mnist/model.json
@@ -299,6 +305,68 @@ Examples:
     )
     .action(async (options: SearchOptions) => {
       await actions.search(options)
+    })
+}
+
+function addFeatures(program: Command, actions: CliActions): void {
+  const { method, model, data, epochs, batchSize, lr, weightDecay, active, pretrainEpochs, images, seed } =
+    featureDefaults
+  program
+    .command('features')
+    .description('fill the convolutions of a model without labels, and train only the classifier behind them')
+    .addOption(
+      new Option('--method <name>', `how filters are made: ${featureMethods.join(', ')}`)
+        .argParser(choiceOf(featureMethods))
+        .default(method),
+    )
+    .addOption(
+      new Option('--model <name>', `architecture: ${modelNames.join(', ')}, or a .json file with one`)
+        .argParser(parsers.model)
+        .default(model),
+    )
+    .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder of pictures`, parsers.data, data)
+    .option('--image-size <pixels>', 'size of the pictures of a folder', parsers.imageSize, trainDefaults.imageSize)
+    .addOption(fitOption())
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
+    .option('--images <count>', 'training images, 0 for all', parseNonNegativeInteger, images)
+    .option(
+      '--filters <count>',
+      'filters of single-layer (default: 400; of gabor 96, rbm 64, dog 8)',
+      parsePositiveInteger,
+    )
+    .option('--size <pixels>', 'their height and width (default: 6)', parsePositiveInteger)
+    .option(
+      '--grid <parts>',
+      'parts of a picture by height and width that are averaged (default: 2)',
+      parsePositiveInteger,
+    )
+    .option('--patches <count>', 'patches for kmeans and sparse (default: 100000 and 20000)', parsePositiveInteger)
+    .option('--active <share>', 'share of the places where a filter responds', parsePositiveNumber, active)
+    .option('--pretrain-epochs <count>', 'passes of autoencoder and rbm', parsePositiveInteger, pretrainEpochs)
+    .option('--epochs <count>', 'passes of the classifier over the features', parsers.epochs, epochs)
+    .option('--batch-size <count>', 'images in a step of the classifier', parsers.batchSize, batchSize)
+    .option('--lr <rate>', 'highest learning rate of the classifier, by Adam', parsers.lr, lr)
+    .option('--weight-decay <factor>', 'pull of its weights towards 0', parsers.weightDecay, weightDecay)
+    .option('--seed <number>', 'of filters, patches and order; same seed, same bits', parsers.seed, seed)
+    .option('--out <dir>', 'folder for the results (default: runs/<method>-<model>-<data>)', parsePath)
+    .option('--force', 'replace the features that are in the folder of --out')
+    .option('--threads <count>', 'threads to compute with; any number gives the same bits (default: 1)', parseThreads)
+    .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
+    .addHelpText(
+      'after',
+      `
+kmeans, sparse, rbm and autoencoder learn from the training images, without their labels; random, gabor and dog are
+not learned. Every convolution of the model is filled, and what comes behind the last is trained on its features.
+The folder gets the model, which predict and evaluate take, a picture of the first filters, and features.json.
+
+Examples:
+  $ toeplitz features --method kmeans --data cifar10 --data-dir cifar-10-batches-bin
+  $ toeplitz features --method random --data mnist --size 7 --grid 4
+  $ toeplitz features --method autoencoder --model convnet --data mnist --pretrain-epochs 3`,
+    )
+    .action(async (options: FeaturesOptions) => {
+      await actions.features(options)
     })
 }
 

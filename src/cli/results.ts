@@ -191,13 +191,25 @@ const machine = () => ({
   system: `${platform()} ${arch()}`,
 })
 
+/** The same as a record of results has it, with the versions and the date. */
+export function machineRecord() {
+  const { cpu, cores, system } = machine()
+  return {
+    cpu,
+    cores,
+    threads: runtimeInfo().threads,
+    platform: system,
+    versions: { node: process.versions.node, toeplitz: packageVersion() },
+    date: new Date().toISOString(),
+  }
+}
+
 /** What a run gave, how to repeat it, and where it ran. */
 export function resultOf(
   { settings, extended, seconds, epochs }: Recorded,
   { data }: RunParts,
   { test, sha256 }: Outcome,
 ): string {
-  const { cpu, cores, system } = machine()
   const record = {
     name: nameOf(settings),
     command: commandOf(settings, extended),
@@ -210,14 +222,7 @@ export function resultOf(
     })),
     seconds: Math.round(seconds),
     sha256,
-    machine: {
-      cpu,
-      cores,
-      threads: runtimeInfo().threads,
-      platform: system,
-      versions: { node: process.versions.node, toeplitz: packageVersion() },
-      date: new Date().toISOString(),
-    },
+    machine: machineRecord(),
   }
   return `${JSON.stringify(record, null, 2)}\n`
 }

@@ -4,8 +4,6 @@
  */
 import { roundToFloat16 } from '../io/model-file.js'
 import type { Note } from '../node/resultFolder.js'
-import { runtimeInfo } from '../runtime/core.js'
-import { init } from '../runtime/embedded.js'
 import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { exitCodes, type TrainOptions } from './actions.js'
 import { loadData } from './data.js'
@@ -16,6 +14,7 @@ import { createProgress, type ProgressStream } from './progress.js'
 import { errorLine, testModel } from './results.js'
 import { Run } from './run/run.js'
 import { optionWords } from './shell.js'
+import { startCore } from './startCore.js'
 import { outputTo } from './terminal.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
@@ -86,13 +85,6 @@ export async function trainCommand(
     run?.close()
     interrupt.stop()
   }
-}
-
-/** Loads the core, and says when it cannot have the threads that were asked for. */
-async function startCore(wanted = 1, note: Note): Promise<void> {
-  await init({ threads: wanted })
-  const { threads, threadsOffBecause } = runtimeInfo()
-  if (threadsOffBecause !== undefined) note(`Computing on ${threads} thread: ${threadsOffBecause}`)
 }
 
 interface Fitting {

@@ -4,6 +4,7 @@
  *
  *   0 …                parameters, one each, in the order in which they are made
  *   0x10000 + epoch    the order of the examples
+ *   0x30000000 + place what features are learned from: patches, first dictionaries, units of a Boltzmann machine
  *   0x40000000 + round what a search tries
  *   0x80000000 + step  how pictures of a step are changed
  *   0xc0000000 + place what dropout leaves out: places are counted over the layers of a model and the steps
@@ -14,6 +15,9 @@ const ROUND = 2 ** 30
 
 /** The stream of the order of the examples of an epoch. */
 export const shuffleStream = (epoch: number): number => 0x10000 + epoch
+
+/** The stream of what features are learned from: 2²⁸ places, which steps go round in. */
+export const featureStream = (place: number): number => 0x30000000 + (place % 2 ** 28)
 
 /** The stream of a round of a search. */
 export const searchStream = (round: number): number => 0x40000000 + round

@@ -15,6 +15,7 @@ import { lenet5 } from './lenet5.js'
 import { linearClassifier } from './linear.js'
 import { mobilenetV2 } from './mobilenet.js'
 import { nin } from './nin.js'
+import { singleLayerClassifier } from './singleLayer.js'
 import type { ZooOptions } from './options.js'
 import { resnet18, resnet20, resnet34, resnet50 } from './resnet.js'
 import { squeezenet1_1 } from './squeezenet.js'
@@ -27,6 +28,7 @@ export * from './densenet.js'
 export * from './googlenet.js'
 export * from './lenet5.js'
 export * from './linear.js'
+export * from './singleLayer.js'
 export * from './mobilenet.js'
 export * from './nin.js'
 export * from './resnet.js'
@@ -58,6 +60,10 @@ const networks = {
   'convnet-cifar10': {
     about: 'the lecture’s ConvNet for CIFAR-10',
     make: (options) => convnet({ input: [3, 32, 32], ...options }),
+  },
+  'single-layer': {
+    about: 'one layer of filters under a linear classifier, for features without labels',
+    make: singleLayerClassifier,
   },
   lenet5: { about: 'LeNet-5 as in the lecture', make: lenet5, loss: rbfLoss },
   'lenet5-paper': {

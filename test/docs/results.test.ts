@@ -42,6 +42,29 @@ describe('results', () => {
     expect(run.machine.date).toMatch(/^\d{4}-/)
     expect(run.seconds).toBeGreaterThan(0)
   })
+  it.each([
+    ['kmeans-single-layer-cifar10', 0.35],
+    ['kmeans-single-layer-mnist', 0.015],
+    ['random-single-layer-mnist', 0.03],
+    ['autoencoder-convnet-mnist', 0.015],
+  ])('%s, with features without labels: at most %d wrong of all', (name, most) => {
+    const text = readFileSync(new URL(`bench/results/features-${name}.json`, root), 'utf8')
+    const run = JSON.parse(text) as {
+      command: string
+      test_error: number
+      test: { images: number; errors: number }
+      seconds: Record<string, number>
+      machine: { cores: number; date: string }
+    }
+    expect(run.test_error).toBeLessThanOrEqual(most)
+    expect(run.test.images).toBe(10_000)
+    expect(run.test.errors / run.test.images).toBe(run.test_error)
+    expect(run.command).toMatch(/^toeplitz features .* --seed 1$/)
+    expect(Object.keys(run.seconds)).toEqual(['filters', 'features', 'classifier'])
+    expect(run.machine.cores).toBe(2)
+    expect(run.machine.date).toMatch(/^\d{4}-/)
+  })
+
   it('of the networks at full size: memory as predicted, and images known by heart', () => {
     const text = readFileSync(new URL('bench/results/networks.json', root), 'utf8')
     const networks = JSON.parse(text) as {

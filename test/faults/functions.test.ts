@@ -4,6 +4,7 @@ import * as data from '../../src/data/index.js'
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as operations from '../../src/ops/index.js'
+import * as features from '../../src/features/index.js'
 import * as vision from '../../src/vision/index.js'
 import { cases } from '../operations/index.js'
 import { bars, normalization } from '../helpers/bars.js'
@@ -100,6 +101,22 @@ const functions: Readonly<Record<string, Use>> = {
   labelNumbers: () => [t.labelNumbers(labels)],
   schedule: () => [[t.schedule.cosine({ lr: 1, steps: 10 })(3), t.schedule.step({ lr: 1, every: 2 })(3)]],
   gabor: () => consumed(t.gabor({ size: 5 })),
+  randomFilters: () => consumed(features.randomFilters({ filters: 3, size: 3 })),
+  gaborBank: () => consumed(features.gaborBank({ size: 5, orientations: 2 })),
+  differenceOfGaussians: () => consumed(features.differenceOfGaussians({ size: 5 })),
+  whiten: () => {
+    const { mean, matrix } = features.whiten(x)
+    return consumed(mean, matrix)
+  },
+  'Boltzmann machine': () => {
+    const machine = new features.ConvRBM({ filters: 2, size: 1, channels: picture.shape[1]!, pool: 1 })
+    try {
+      machine.step(picture)
+      return consumed(machine.pool(picture))
+    } finally {
+      machine.dispose()
+    }
+  },
   activations: () => consumed(...vision.activations(model, picture).map(({ output }) => output)),
   occlusionMap: () => [vision.occlusionMap(model, picture, { stride: 4 }).values],
   saliencyMap: () => [vision.saliencyMap(model, picture).values],

@@ -263,6 +263,33 @@ const vision: Record<string, Json[][]> = {
   featureMapGrid: [[t(1, 4, 3, 3), { columns: 2 }]],
 }
 
+/** Tensors that no gradient is asked of, since what they are given to goes on after the call. */
+const of = (...shape: number[]): Json => tag('positive', { shape })
+const learning = { size: 3, contrast: 0.01, epsilon: 0.1, active: 0.2, rounds: 2, batchSize: 100, seed: 1 }
+const features: Record<string, Json[][]> = {
+  randomFilters: [[{ filters: 3, size: [3, 2], channels: 2, ...random }]],
+  gaborBank: [[{ size: 5, channels: 2, orientations: 2, frequencies: [1], phases: [0, 1], bandwidth: 0.5, aspect: 1 }]],
+  differenceOfGaussians: [[{ size: [5, 7], channels: 1, sigmas: [0.8, 1], ratio: 1.6 }]],
+  extractPatches: [[of(4, 1, 6, 6), { size: 3, count: 5, seed: 1, normalize: true, contrast: 0.01 }]],
+  whiten: [[t(6, 4), { epsilon: 0.1 }]],
+  calibrateFilters: [[of(2, 1, 3, 3), of(4, 1, 6, 6), { active: 0.2, patches: 20, seed: 1 }]],
+  kMeansFilters: [[of(4, 1, 6, 6), { ...learning, filters: 2, patches: 20, distance: 'euclidean' }]],
+  sparseFilters: [[of(4, 1, 6, 6), { ...learning, filters: 2, patches: 20, lambda: 0.5, steps: 2 }]],
+  sparseCode: [[of(20, 5), { atoms: 3, lambda: 0.5, steps: 2, rounds: 2, batchSize: 7, seed: 1 }]],
+  headOf: [[tag('model'), '0']],
+  greedyPretrain: [
+    [tag('model'), of(4, 1, 4, 4), { layers: ['0'], epochs: 1, batchSize: 2, lr: 0.01, pool: 1, noise: 0.5, seed: 1 }],
+  ],
+  'new ConvRBM': [
+    [
+      {
+        ...{ filters: 2, size: 3, channels: 1, pool: 2, visible: 'gaussian', lr: 0.1, momentum: 0.5 },
+        ...{ weightDecay: 0.1, sparsity: 0.1, sparsityRate: 1, std: 0.1, seed: 1 },
+      },
+    ],
+  ],
+}
+
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
@@ -276,6 +303,7 @@ const networks: Record<string, Json[][]> = {
   lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
   linearClassifier: [[{ ...plain, input: [1, 28, 28] }]],
   nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
+  singleLayerClassifier: [[{ ...plain, input: [1, 28, 28], filters: 3, kernel: 5, grid: 2 }]],
   twoLayerClassifier: [[{ ...plain, input: [1, 28, 28], hidden: 5 }]],
   resnet18: [[{ ...network, input: [3, 64, 64] }]],
   vgg: [
@@ -303,6 +331,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...training,
   ...files,
   ...vision,
+  ...features,
   ...zoo,
   tensor: [
     [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],
@@ -369,7 +398,7 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
-    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage'].map((name) => [
+    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage', 'extractFeatures'].map((name) => [
       name,
       'asynchronous, over data of the caller',
     ]),

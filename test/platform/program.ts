@@ -1,9 +1,10 @@
 /**
- * What every runtime runs, from one bundle: all operations forward and backward, and the training of small networks on
- * fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
+ * What every runtime runs, from one bundle: all operations forward and backward, the training of small networks and learning
+ * without labels on fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
+import * as features from '../../src/features/index.js'
 import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -138,6 +139,48 @@ function optimized(make: (parameters: Tensor[]) => t.Optimizer): Numbers[] {
   return weights
 }
 
+/** Filters that are made without labels, by each of the ways. */
+async function learned(): Promise<Record<string, Numbers[]>> {
+  const { x } = examples()
+  const seed = 4
+  const options = { filters: 9, size: 4, patches: 500, rounds: 3, seed }
+  const banks = t.scope(() =>
+    [
+      features.randomFilters({ filters: 5, size: 3, channels: 2, seed }),
+      features.gaborBank({ size: 7, orientations: 3 }),
+      features.differenceOfGaussians({ size: 7, sigmas: [0.8, 1.3] }),
+    ].map((bank) => bank.data()),
+  )
+  const patches = await features.extractPatches(x, { size: 4, count: 500, seed })
+  const whitened = t.scope(() => {
+    const { apply, eigenvalues, matrix, mean } = features.whiten(patches)
+    return [eigenvalues, matrix.data(), mean.data(), apply(patches).data()]
+  })
+  const found = [await features.kMeansFilters(x, options), await features.sparseFilters(x, options)]
+  const filters = found.map(({ weight, bias, dictionary, objective }) => {
+    const numbers = [weight, bias, dictionary].map((tensor) => tensor.data())
+    for (const item of [weight, bias, dictionary]) item.dispose()
+    return [...numbers, Float64Array.from(objective)]
+  })
+  const model = network()
+  const losses = await features.greedyPretrain(model, x, { epochs: 1, batchSize: 16, noise: 0.2, seed })
+  const machine = new features.ConvRBM({ filters: 6, size: 3, visible: 'gaussian', seed })
+  await machine.train(x, { epochs: 1, batchSize: 16 })
+  const made = {
+    'features: banks': banks,
+    'features: whitening': whitened,
+    'features: k-means': filters[0]!,
+    'features: sparse coding': filters[1]!,
+    'features: autoencoders': [
+      ...model.parameters().map((parameter) => parameter.data()),
+      Float64Array.from(losses.flatMap((layer) => layer.losses)),
+    ],
+    'features: Boltzmann machine': [machine.filters, machine.hiddenBias, machine.visibleBias].map((w) => w.data()),
+  }
+  for (const item of [x, patches, model, machine]) item.dispose()
+  return made
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -157,6 +200,7 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
+  for (const [name, numbers] of Object.entries(await learned())) hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.
   if (info.threads > 1) await t.init({ threads: 1 })

@@ -4,6 +4,7 @@ import { accuracy, crossEntropy, evaluate, fit, init, Linear, scope, Sequential,
 import { init as initSlim } from 'toeplitz/slim'
 import { loadClassifier } from 'toeplitz/classifier'
 import { readIdx } from 'toeplitz/data'
+import { extractFeatures, kMeansFilters } from 'toeplitz/features'
 import { decodeImage } from 'toeplitz/io'
 import { loadImageFolder, readFileOrExplain } from 'toeplitz/node'
 import { saliencyMap } from 'toeplitz/vision'
@@ -35,6 +36,11 @@ measured.metrics.top.toFixed(2)
 // @ts-expect-error
 measured.metrics.accuracy
 
+const features = await extractFeatures(model, '0', data)
+const learnedLabels: number[] = features.batch(Int32Array.of(0)).target
+// @ts-expect-error
+kMeansFilters(data, { size: 3 })
+
 const network = createModel('lenet5')
 const computed: string = ['vgg16', 'convnet'].join('')
 createModel(computed)
@@ -48,7 +54,7 @@ vgg({ configuration: 'F' })
 // @ts-expect-error
 new Linear({ outFeature: 2 })
 
-export const used: readonly unknown[] = [initSlim, loadClassifier, readIdx, decodeImage, saliencyMap, network, loadImageFolder]
+export const used: readonly unknown[] = [initSlim, learnedLabels, loadClassifier, readIdx, decodeImage, saliencyMap, network, loadImageFolder]
 export const bytes: Promise<Uint8Array> = readFileOrExplain('model.safetensors')
 export const result: Tensor = scope(() => model.forward(tensor([[1, 2, 3]])))
 `

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { Linear } from '../../src/nn/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal } from '../../src/tensor/create.js'
-import { convnet, linearClassifier, twoLayerClassifier } from '../../src/zoo/index.js'
+import { convnet, linearClassifier, singleLayerClassifier, twoLayerClassifier } from '../../src/zoo/index.js'
 
 beforeAll(() => init())
 
@@ -32,9 +32,16 @@ describe('classifiers of the lecture', () => {
     expect(model.parameters().map(({ shape }) => shape)).toEqual([[5, 4], [5], [3, 5], [3]])
   })
 
+  it('the single-layer classifier has filters of the number and size asked for, averaged over parts of the picture', () => {
+    expect(singleLayerClassifier().summary().total.parameters).toBe(400 * 109 + 1600 * 10 + 10)
+    const model = singleLayerClassifier({ input: [1, 12, 12], filters: 7, kernel: 5, grid: 3, classes: 4 })
+    expect(model.shapes()).toEqual([[7, 8, 8], [7, 8, 8], [7, 3, 3], [63], [63], [4]])
+    expect(model.parameters().map(({ shape }) => shape)).toEqual([[7, 1, 5, 5], [7], [4, 63], [4]])
+  })
+
   it('weights are initialized as asked', () => {
     const std = (values: Float32Array): number => Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length)
-    for (const make of [convnet, linearClassifier, twoLayerClassifier]) {
+    for (const make of [convnet, linearClassifier, singleLayerClassifier, twoLayerClassifier]) {
       const model = make({ weightInit: { name: 'normal', std: 0.3 } })
       for (const parameter of model.parameters()) {
         if (parameter.ndim > 1) expect(Math.abs(std(parameter.data()) - 0.3)).toBeLessThan(0.03)

@@ -8,6 +8,7 @@ import * as io from '../../../src/io/index.js'
 import { ToeplitzError } from '../../../src/runtime/errors.js'
 import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
+import * as features from '../../../src/features/index.js'
 import * as vision from '../../../src/vision/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
 import * as tfjs from '../../../src/models/tfjs/index.js'
@@ -24,6 +25,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...data,
   ...io,
   ...vision,
+  ...features,
   ...zoo,
   ...classifier,
   ...onnx,
