@@ -93,7 +93,7 @@ describe('options', () => {
     ],
     [
       'a bias by location',
-      () => new Conv2d({ outChannels: 8, kernel: 3, bias: 'location' as never }),
+      () => new Conv2d({ outChannels: 8, kernel: 3, bias: 'location' }),
       /^Conv2d: bias must be true or false, given 'location'/,
     ],
     [
