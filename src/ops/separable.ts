@@ -13,13 +13,16 @@ import { mul } from './elementwise.js'
 
 /** Options of `separableConv2d`; each takes [rows, columns] or one number for both. */
 export type SeparableOptions = Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'> & {
+  /** Distance between kernels, at least 1; default 1. */
   readonly stride?: number | readonly [number, number]
+  /** As in `conv2d`: a name, a number, or what lies before and behind; default 'valid'. */
   readonly padding?:
     | 'valid'
     | 'same'
     | 'full'
     | number
     | readonly [number | readonly [number, number], number | readonly [number, number]]
+  /** Distance between the taps of a kernel, at least 1; default 1. */
   readonly dilation?: number | readonly [number, number]
 }
 

@@ -61,6 +61,7 @@ const likeliest = (target: Distributions, output: Tensor): Int32Array =>
     return argmax(shares)
   })
 
+/** Options of `accuracy`. */
 export interface AccuracyOptions {
   /** Examples, or pixels, of this label are left out, as `crossEntropy` leaves them out of its mean. */
   readonly ignoreIndex?: number | undefined
