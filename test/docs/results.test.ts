@@ -47,7 +47,7 @@ describe('results', () => {
     ['kmeans-single-layer-mnist', 0.015],
     ['random-single-layer-mnist', 0.03],
     ['autoencoder-convnet-mnist', 0.015],
-  ])('%s, with features without labels: at most %d wrong of all', (name, most) => {
+  ])('%s, with features without labels: at most %d wrong of all, in 15 minutes', (name, most) => {
     const text = readFileSync(new URL(`bench/results/features-${name}.json`, root), 'utf8')
     const run = JSON.parse(text) as {
       command: string
@@ -60,7 +60,7 @@ describe('results', () => {
     expect(run.test.images).toBe(10_000)
     expect(run.test.errors / run.test.images).toBe(run.test_error)
     expect(run.command).toMatch(/^toeplitz features .* --seed 1$/)
-    expect(Object.keys(run.seconds)).toEqual(['filters', 'features', 'classifier'])
+    expect(Object.values(run.seconds).reduce((sum, part) => sum + part)).toBeLessThan(900)
     expect(run.machine.cores).toBe(2)
     expect(run.machine.date).toMatch(/^\d{4}-/)
   })
