@@ -7,7 +7,7 @@ import { sub } from '../ops/elementwise.js'
 import { linear } from '../ops/linear.js'
 import { checkNumber } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { checkKeys, withArity, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, withArity, type Names } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
@@ -42,7 +42,8 @@ const MOST_COMPONENTS = 1024
  * const white = whitening.apply(patches)
  * @throws ShapeError unless there are two patches or more, of at most 1,024 finite components
  */
-export const whiten = withArity('whiten', 2, (x: Tensor, options: WhitenOptions = {}): Whitening => {
+export function whiten(x: Tensor, options: WhitenOptions = {}): Whitening {
+  checkCount('whiten', 2, arguments)
   checkTensor(x, 'whiten', 'x')
   checkKeys('whiten', options, { epsilon: 0 } satisfies Names<WhitenOptions>)
   const { epsilon = 0.1 } = options
@@ -82,7 +83,7 @@ export const whiten = withArity('whiten', 2, (x: Tensor, options: WhitenOptions 
     return scope(() => linear(sub(patches, fitted.mean), fitted.matrix))
   })
   return { mean: fitted.mean, matrix: fitted.matrix, eigenvalues: values, apply }
-})
+}
 
 /** Mean and covariance of rows (N, D), summed in float64 in the order of the rows. */
 function moments(x: Float32Array, N: number, D: number): { mean: Float64Array; covariance: Float64Array } {

@@ -19,7 +19,7 @@ import {
   type ConvTransposeOptions,
 } from '../ops/convTranspose.js'
 import { perDirection } from '../plan/window.js'
-import { checkSwitch } from '../runtime/check.js'
+import { wrongKind } from '../runtime/check.js'
 import { defined, pick } from '../runtime/options.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -117,7 +117,9 @@ abstract class Convolution extends Kernel<Conv1dOptions> {
   constructor(...given: [options: Conv1dOptions]) {
     super(...given)
     const { bias = true } = this.options
-    if (bias !== 'location') checkSwitch(bias, `${new.target.name}: bias`)
+    if (typeof bias !== 'boolean' && bias !== 'location') {
+      throw wrongKind(`${new.target.name}: bias`, "true, false or 'location'", bias)
+    }
   }
 
   protected infer(x: Shape, w: Shape): Conv {

@@ -305,7 +305,7 @@ describe('a bias for each place', () => {
       }
     })
     expect(() => new Conv2d({ outChannels: 2, kernel: 2, bias: 'place' as never })).toThrow(
-      /^Conv2d: bias must be true or false, given 'place'$/,
+      /^Conv2d: bias must be true, false or 'location', given 'place'$/,
     )
   })
 

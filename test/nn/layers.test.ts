@@ -353,7 +353,7 @@ describe('options of layers', () => {
     [
       'a bias that is no flag',
       { type: 'Conv2d', outChannels: 1, kernel: 1, bias: 0 },
-      /bias must be true or false, given 0/,
+      /bias must be true, false or 'location', given 0/,
     ],
     [
       'an initializer that is a number',

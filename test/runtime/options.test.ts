@@ -92,9 +92,9 @@ describe('options', () => {
       /^Conv2d: there is no option 'activation'/,
     ],
     [
-      'a bias by location',
-      () => new Conv2d({ outChannels: 8, kernel: 3, bias: 'location' }),
-      /^Conv2d: bias must be true or false, given 'location'/,
+      'a bias by a word',
+      () => new Conv2d({ outChannels: 8, kernel: 3, bias: 'none' as never }),
+      /^Conv2d: bias must be true, false or 'location', given 'none'$/,
     ],
     [
       'a locally connected bias',
