@@ -93,8 +93,15 @@ export const learningNames = {
   signal: 0,
 } satisfies Names<LearningOptions>
 
+/** Options of learning from pictures with their defaults; a window is a pair of extents. */
+export interface CheckedLearning extends Required<Omit<LearningOptions, 'size' | 'onRound' | 'signal'>> {
+  readonly size: [number, number]
+  readonly onRound: LearningOptions['onRound']
+  readonly signal: Signal | undefined
+}
+
 /** Options of learning from pictures, checked, with their defaults. @throws ShapeError */
-export function checkLearning(options: LearningOptions, name: string) {
+export function checkLearning(options: LearningOptions, name: string): CheckedLearning {
   const { contrast = 0.01, epsilon = 0.1, active = 0.2, seed = 0, onRound, signal } = options
   checkNumber(contrast, `${name}: contrast`, 0)
   checkNumber(epsilon, `${name}: epsilon`, 0)
@@ -115,7 +122,7 @@ export function checkLearning(options: LearningOptions, name: string) {
 /** Learns a dictionary (K, D) of whitened patches by `learn`, and makes filters for the data of it. */
 export async function learnFilters(
   data: FeatureData,
-  options: ReturnType<typeof checkLearning>,
+  options: CheckedLearning,
   learn: (white: Tensor) => Promise<Pick<LearnedFilters, 'dictionary' | 'objective'>>,
 ): Promise<LearnedFilters> {
   const { size, patches: count, contrast, epsilon, active, seed, signal } = options
