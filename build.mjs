@@ -180,16 +180,17 @@ async function buildWasm() {
 /**
  * `sideEffects: false` promises that no module does anything when it is loaded, but bundlers drop whole files by it, and
  * a chunk holds many modules. So that what is not used can go, each call at the top level is said to be pure, and the
- * objects behind `import * as`, which esbuild fills by a call, are written as plain ones.
+ * objects behind `import * as`, which esbuild fills by a call before their module, are plain ones behind it.
  * Imports of a chunk for its effects alone, which esbuild leaves behind, have none.
  */
 const pure = (text) =>
   text
     .replace(/^import "\.{1,2}\/[\w/-]+\.js";\n/gm, '')
-    .replace(/^var (\w+) = \{\};\n__export\(\1, \{\n([\s\S]*?)\n\}\);/gm, (_, name, members) => {
-      const getters = members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  get $1() {\n    return $2;\n  }')
-      return `var ${name} = {\n${getters}\n};`
-    })
+    .replace(
+      /^var (\w+) = \{\};\n__export\(\1, \{\n([\s\S]*?)\n\}\);\n([\s\S]*?)(?=^(?:\/\/ |export \{))/gm,
+      (_, name, members, module) =>
+        `${module}var ${name} = {\n${members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  $1: $2')}\n};\n`,
+    )
     .replace(/^(var [\w$]+ = )(?=(?:new )?(?!function\()[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
 
 /**

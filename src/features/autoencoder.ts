@@ -14,7 +14,8 @@ import { mseLoss } from '../ops/loss.js'
 import { maxPool2dWithIndices } from '../ops/pool/max.js'
 import { maxUnpool2d } from '../ops/pool/unpool.js'
 import { Adam } from '../optim/adam.js'
-import { checkCallback, checkModel, checkSignal, wrongKind } from '../runtime/check.js'
+import { MOST } from '../plan/window.js'
+import { checkCallback, checkModel, checkSignal, wrongKind, checkWhole } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkCount, checkKeys, defined, unknownName, type Names } from '../runtime/options.js'
@@ -29,7 +30,7 @@ import { dropoutStream } from '../tensor/streams.js'
 import { keep, type Tensor } from '../tensor/tensor.js'
 import { fit } from '../train/fit.js'
 import type { Trainable } from '../train/options.js'
-import { checkPositive, checkWhole, MOST_ROUNDS } from './check.js'
+import { checkPositive, MOST_ROUNDS } from './check.js'
 import { checkData, throughModel, type FeatureData } from './data.js'
 
 /** Options of `greedyPretrain`. */
@@ -105,7 +106,7 @@ export async function greedyPretrain(
   const nodes = nodesOf(model, options.layers, name)
   const how = {
     epochs: checkWhole(options.epochs ?? 2, `${name}: epochs`, 1, MOST_ROUNDS),
-    batchSize: checkWhole(options.batchSize ?? 64, `${name}: batchSize`, 1),
+    batchSize: checkWhole(options.batchSize ?? 64, `${name}: batchSize`, 1, MOST),
     lr: checkPositive(options.lr ?? 1e-3, `${name}: lr`),
     pool: checkWhole(options.pool ?? 2, `${name}: pool`, 1, 4096),
     ...{ noise, seed, onStep, signal },

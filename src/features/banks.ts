@@ -7,15 +7,16 @@
  * - Gabor functions, simple cells of the primary visual cortex: equations (9.16) to (9.18).
  * - Differences of Gaussians, ganglion cells of the retina with an on- or an off-centre: Rodieck 1965; Marr & Hildreth 1980.
  */
-import { perDirection } from '../plan/window.js'
+import { perDirection, MOST } from '../plan/window.js'
 import { kernels } from '../runtime/core.js'
+import { checkWhole } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import { checkSeed, checkStream, normal, tensor, type RandomOptions } from '../tensor/create.js'
 import { showShape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { gabor } from '../vision/gabor.js'
-import { checkNumbers, checkPositive, checkWhole } from './check.js'
+import { checkNumbers, checkPositive } from './check.js'
 
 /** What every bank of filters is told. */
 export interface BankOptions {
@@ -72,7 +73,7 @@ function extentsOf(
   name: string,
 ): [number, number, number, number] {
   const [R, S] = perDirection(size, 2, 1, `${name}: size`) as [number, number]
-  const C = checkWhole(channels, `${name}: channels`, 1)
+  const C = checkWhole(channels, `${name}: channels`, 1, MOST)
   if (R * S < 2) throw new ShapeError(`${name}: filters of 1 × 1 pixel have no contrast; use a size of 2 or more`)
   const count = filters * C * R * S
   if (!(count <= most)) {
@@ -119,7 +120,7 @@ export function randomFilters(options: RandomFilterOptions): Tensor {
   checkCount('randomFilters', 1, arguments)
   needKeys('randomFilters', options, bankNames, randomNames)
   const { seed = 0, stream = 0 } = options
-  const K = checkWhole(options.filters, 'randomFilters: filters', 1)
+  const K = checkWhole(options.filters, 'randomFilters: filters', 1, MOST)
   const shape = extentsOf(options, K, MOST_DRAWN, 'randomFilters')
   checkSeed(seed, 'randomFilters')
   checkStream(stream, 'randomFilters')

@@ -7,14 +7,14 @@
  * of the responses is positive: max(0, w·x − α), the soft threshold of Coates & Ng 2011, with a threshold for each filter.
  */
 import { linear } from '../ops/linear.js'
-import { checkSignal } from '../runtime/check.js'
+import { checkSignal, checkWhole } from '../runtime/check.js'
 import { ShapeError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import type { Signal } from '../runtime/platform.js'
 import { checkSeed, tensor } from '../tensor/create.js'
 import { showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
-import { checkShare, checkWhole } from './check.js'
+import { checkShare } from './check.js'
 import { checkData, type FeatureData } from './data.js'
 import { extractPatches } from './patches.js'
 import type { Whitening } from './whiten.js'

@@ -2,7 +2,8 @@
  * Features of a whole data set, computed once: where the first layers of a model stay as they are, only what comes behind them
  * needs to be trained, and an epoch costs no convolution.
  */
-import { checkCallback, checkModel, checkSignal, wrongKind } from '../runtime/check.js'
+import { MOST } from '../plan/window.js'
+import { checkCallback, checkModel, checkSignal, wrongKind, checkWhole } from '../runtime/check.js'
 import { Graph } from '../nn/graph.js'
 import type { GraphNode } from '../nn/wiring.js'
 import { ArgumentError, isOutOfMemory, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
@@ -19,7 +20,6 @@ import {
 } from '../train/examples.js'
 import { turnTaker } from '../train/host.js'
 import { readBatches } from '../train/reading.js'
-import { checkWhole } from './check.js'
 import { checkData } from './data.js'
 
 /** Options of `extractFeatures`. */
@@ -75,7 +75,7 @@ export async function extractFeatures<Target>(
   checkNode(model, until, name)
   const examples = examplesOf(model, data, name)
   const N = checkData(examples, name)
-  const batchSize = checkWhole(options.batchSize ?? 100, `${name}: batchSize`, 1)
+  const batchSize = checkWhole(options.batchSize ?? 100, `${name}: batchSize`, 1, MOST)
   checkCallback(onBatch, `${name}: onBatch`)
   checkSignal(signal, `${name}: signal`)
 

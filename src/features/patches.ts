@@ -3,7 +3,7 @@
  * light that falls on it by taking its mean off and dividing by its standard deviation (Coates, Ng & Lee 2011, section 3.1).
  */
 import { perDirection } from '../plan/window.js'
-import { checkNumber, checkSignal, checkSwitch } from '../runtime/check.js'
+import { checkNumber, checkSignal, checkSwitch, checkWhole } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import type { Signal } from '../runtime/platform.js'
@@ -12,7 +12,6 @@ import { showShape, type Shape } from '../tensor/shape.js'
 import { featureStream } from '../tensor/streams.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { turnTaker } from '../train/host.js'
-import { checkWhole } from './check.js'
 import { checkData, checkMaps, withInputs, type FeatureData } from './data.js'
 
 /** Options of `extractPatches`. */

@@ -12,7 +12,7 @@
  * Contrastive divergence with one step (CD-1, Hinton 2002) moves w along v₀ ⊗ P(h₀) − v₁ ⊗ P(h₁), where v₁ = E[v | h₀] and h₀
  * is drawn. The hidden biases are pulled so that a unit is on at a small share of the places.
  */
-import { perDirection } from '../plan/window.js'
+import { perDirection, MOST } from '../plan/window.js'
 import { conv2d } from '../ops/conv.js'
 import { conv2dInputGrad, conv2dWeightGrad } from '../ops/convGradients.js'
 import { sigmoid } from '../ops/activation.js'
@@ -21,7 +21,7 @@ import { concat, slice, transpose } from '../ops/layout.js'
 import { mseLoss } from '../ops/loss.js'
 import { mean, sum } from '../ops/reduce.js'
 import { softmax } from '../ops/softmax.js'
-import { checkCallback, checkNumber, checkSignal } from '../runtime/check.js'
+import { checkCallback, checkNumber, checkSignal, checkWhole } from '../runtime/check.js'
 import { ArgumentError, DisposedError, DivergedError, ShapeError } from '../runtime/errors.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import type { Signal } from '../runtime/platform.js'
@@ -32,7 +32,7 @@ import { featureStream } from '../tensor/streams.js'
 import { checkTensor, keep, scope, type Tensor } from '../tensor/tensor.js'
 import { permutation } from '../train/examples.js'
 import { turnTaker } from '../train/host.js'
-import { checkPositive, checkShare, checkWhole, MOST_ROUNDS } from './check.js'
+import { checkPositive, checkShare, MOST_ROUNDS } from './check.js'
 import { checkData, checkMaps, withInputs, type FeatureData } from './data.js'
 
 /** Options of `ConvRBM`. */
@@ -132,8 +132,8 @@ export class ConvRBM {
     checkCount('ConvRBM', 1, arguments)
     needKeys('ConvRBM', options, rbmNames)
     const { visible = 'binary', momentum = 0.5, weightDecay = 1e-3, sparsityRate = 5, seed = 0 } = options
-    const K = checkWhole(options.filters, 'ConvRBM: filters', 1)
-    const C = checkWhole(options.channels ?? 1, 'ConvRBM: channels', 1)
+    const K = checkWhole(options.filters, 'ConvRBM: filters', 1, MOST)
+    const C = checkWhole(options.channels ?? 1, 'ConvRBM: channels', 1, MOST)
     const [R, S] = perDirection(options.size, 2, 1, 'ConvRBM: size') as [number, number]
     if (!(K * C * R * S <= MOST_WEIGHTS)) {
       throw new ShapeError(
@@ -264,7 +264,7 @@ export class ConvRBM {
     const { onStep, signal } = options
     const size = checkData(data, name)
     const epochs = checkWhole(options.epochs, `${name}: epochs`, 1, MOST_ROUNDS)
-    const batchSize = checkWhole(options.batchSize ?? 32, `${name}: batchSize`, 1)
+    const batchSize = checkWhole(options.batchSize ?? 32, `${name}: batchSize`, 1, MOST)
     checkCallback(onStep, `${name}: onStep`)
     checkSignal(signal, `${name}: signal`)
     const perEpoch = Math.ceil(size / batchSize)

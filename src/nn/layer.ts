@@ -1,5 +1,6 @@
 /** What a layer is: a rule for shapes without the batch, weights made when the input is known, a forward pass. */
 import type { ConvAlgorithm, ConvProblem } from '../plan/conv.js'
+import { mapLetters } from '../plan/window.js'
 import { wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { sameShape, showShape, type Shape } from '../tensor/shape.js'
@@ -290,12 +291,12 @@ function made(shape: Shape, init: Initializer | Float32Array, source: Source): T
   })
 }
 
-/** Checks that the input is one or more maps. @throws ShapeError */
-export function expectMaps(type: string, directions: number, input: Shape): void {
-  if (input.length !== directions + 1) {
-    const letters = ['C, W', 'C, H, W', 'C, D, H, W'][directions - 1] as string
-    throw new ShapeError(`${type}: the input must be (${letters}), given ${showShape(input)}`)
-  }
+/** Checks that the input is one or more maps, of one of the numbers of `directions`. @throws ShapeError */
+export function expectMaps(type: string, directions: number | readonly number[], input: Shape): void {
+  const allowed = [directions].flat()
+  if (allowed.includes(input.length - 1)) return
+  const shapes = allowed.map((count) => `(C, ${mapLetters(count)})`).join(' or ')
+  throw new ShapeError(`${type}: the input must be ${shapes}, given ${showShape(input)}`)
 }
 
 /** Checks the number of input channels against what the layer was told. @throws ShapeError */

@@ -303,8 +303,7 @@ abstract class Global extends Pooling<object> {
   static override readonly rules: OptionRules = noRules
 
   outputShape(input: Shape): number[] {
-    // The error names images, the usual maps, where there are none.
-    if (input.length !== 2 && input.length !== 4) expectMaps(this.type, 2, input)
+    expectMaps(this.type, [1, 2, 3], input)
     return input.map((extent, axis) => (axis === 0 ? extent : 1))
   }
 

@@ -30,11 +30,13 @@ export interface Windows {
   readonly output: readonly number[]
 }
 
+/** What the axes of maps of one to three directions are called. */
+export const mapLetters = (directions: number): string => ['W', 'H, W', 'D, H, W'][directions - 1] as string
+
 /** Extents of the maps of x (N, C, …) along one to three `directions`. @throws ShapeError where x has other axes */
 export function mapExtents(name: string, directions: number, x: Shape): readonly number[] {
   if (x.length !== directions + 2) {
-    const letters = ['W', 'H, W', 'D, H, W'][directions - 1] as string
-    throw new ShapeError(`${name}: x must be (N, C, ${letters}), given ${showShape(x)}`)
+    throw new ShapeError(`${name}: x must be (N, C, ${mapLetters(directions)}), given ${showShape(x)}`)
   }
   return x.slice(2)
 }

@@ -12,10 +12,10 @@ export function checkNumber(value: unknown, what: string, from = -Infinity): voi
   throw wrongKind(what, `a finite number${from === 0 ? ' from 0 on' : ''}`, value)
 }
 
-/** @throws ShapeError unless it is a whole number, not below `from` */
-export function checkWhole(value: unknown, what: string, from = 1): void {
-  if (Number.isInteger(value) && (value as number) >= from) return
-  throw wrongKind(what, `a whole number from ${from} on`, value)
+/** Gives a whole number back. @throws ShapeError unless it is one, neither below `from` nor above `most` */
+export function checkWhole(value: unknown, what: string, from = 1, most = Infinity): number {
+  if (Number.isInteger(value) && (value as number) >= from && (value as number) <= most) return value as number
+  throw wrongKind(what, `a whole number from ${from} ${most < Infinity ? `to ${most}` : 'on'}`, value)
 }
 
 /** `what` names the function and the argument, as `fit: loss`. @throws ShapeError unless it is a function */

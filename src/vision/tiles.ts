@@ -5,12 +5,15 @@
 import type { PngImage } from '../formats/png.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { type OwnClampedBytes } from '../runtime/platform.js'
-import { checkObject, wrongKind } from '../runtime/check.js'
+import { checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, Tensor } from '../tensor/tensor.js'
 import { diverging, gray, type Palette } from './palette.js'
+
+/** The most columns, and pixels of a gap or of a magnified element. */
+const MOST_COLUMNS = 4096
 
 /** A picture of red, green, blue and alpha, 8 bits each, row by row. */
 export interface Picture extends PngImage {
@@ -95,11 +98,6 @@ interface Tiles {
   readonly zoom: number
 }
 
-function checkWhole(value: number, smallest: number, what: string): number {
-  if (Number.isInteger(value) && value >= smallest && value <= 4096) return value
-  throw new ArgumentError(`${what} must be a whole number from ${smallest} to 4096, given ${inWords(value)}`)
-}
-
 function planesOf(x: Planes, name: string): { readonly shape: Shape; readonly values: ArrayLike<number> } {
   if (x instanceof Tensor) {
     checkTensor(x, name, 'the first argument')
@@ -139,7 +137,7 @@ function tilesOf(x: Planes, options: TileOptions, name: string): Tiles {
     range: (tile) => shared ?? rangeOf(partOf(tile), options.range),
     start: options.range === 'positive' ? 0 : 0.5,
     palette,
-    zoom: checkWhole(zoom, 1, `${name}: zoom`),
+    zoom: checkWhole(zoom, `${name}: zoom`, 1, MOST_COLUMNS),
   }
 }
 
@@ -201,8 +199,8 @@ function gridOf(x: Planes, options: GridOptions, name: string): Picture {
   checkKeys(name, options, tileNames, gridNames)
   const tiles = tilesOf(x, options, name)
   const { count, rows, columns, zoom } = tiles
-  const across = checkWhole(options.columns ?? Math.ceil(Math.sqrt(count)), 1, `${name}: columns`)
-  const gap = checkWhole(options.gap ?? 1, 0, `${name}: gap`)
+  const across = checkWhole(options.columns ?? Math.ceil(Math.sqrt(count)), `${name}: columns`, 1, MOST_COLUMNS)
+  const gap = checkWhole(options.gap ?? 1, `${name}: gap`, 0, MOST_COLUMNS)
   const down = Math.ceil(count / across)
   const picture = blank(Math.min(across, count) * (columns * zoom + gap) - gap, down * (rows * zoom + gap) - gap)
   for (let tile = 0; tile < count; tile++) {

@@ -103,7 +103,11 @@ describe('layers of one and three directions are their operations', () => {
       [new AvgPool3d({ kernel: 2 }), [3, 4, 4], /^AvgPool3d: the input must be \(C, D, H, W\), given \(3, 4, 4\)$/],
       [new BatchNorm3d(), [3, 4, 4], /^BatchNorm3d: the input must be \(C, D, H, W\), given \(3, 4, 4\)$/],
       [new TiledConv1d({ outChannels: 2, kernel: 2, tiles: 2 }), [3, 4, 4], /^TiledConv1d: the input must be \(C, W\)/],
-      [new GlobalAvgPool(), [3], /^GlobalAvgPool: the input must be \(C, H, W\), given \(3\)$/],
+      [
+        new GlobalAvgPool(),
+        [3],
+        /^GlobalAvgPool: the input must be \(C, W\) or \(C, H, W\) or \(C, D, H, W\), given \(3\)$/,
+      ],
     ] as const) {
       expect(() => layer.outputShape([...given])).toThrow(message)
     }
