@@ -15,6 +15,7 @@ export {
 export { calibrateFilters, type CalibrationOptions, type Filters } from './calibrate.js'
 export type { FeatureData } from './data.js'
 export { extractFeatures, headOf, type ExtractOptions, type FeatureExamples } from './extract.js'
+export { factorize, type Change, type Factorized, type FactorizedLayer, type FactorizeOptions } from './factorize.js'
 export {
   kMeansFilters,
   type KMeansOptions,
@@ -33,4 +34,5 @@ export {
   type SparseFilterOptions,
   type SparseOptions,
 } from './sparse.js'
+export { svd } from './svd.js'
 export { whiten, type Whitening, type WhitenOptions } from './whiten.js'

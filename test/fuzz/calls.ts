@@ -277,6 +277,8 @@ const features: Record<string, Json[][]> = {
   sparseFilters: [[of(4, 1, 6, 6), { ...learning, filters: 2, patches: 20, lambda: 0.5, steps: 2 }]],
   sparseCode: [[of(20, 5), { atoms: 3, lambda: 0.5, steps: 2, rounds: 2, batchSize: 7, seed: 1 }]],
   headOf: [[tag('model'), '0']],
+  svd: [[t(4, 3)]],
+  factorize: [[tag('model'), { error: 0.9, layers: ['0'] }]],
   greedyPretrain: [
     [tag('model'), of(4, 1, 4, 4), { layers: ['0'], epochs: 1, batchSize: 2, lr: 0.01, pool: 1, noise: 0.5, seed: 1 }],
   ],
