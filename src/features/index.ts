@@ -27,6 +27,13 @@ export {
 export { extractPatches, type PatchOptions } from './patches.js'
 export { ConvRBM, type ConvRBMOptions, type ConvRBMStep, type ConvRBMTraining } from './rbm.js'
 export {
+  separableConv,
+  separableTerms,
+  type SeparableConvOptions,
+  type SeparableTerm,
+  type SeparableTermsOptions,
+} from './separate.js'
+export {
   sparseCode,
   sparseFilters,
   type SparseCode,

@@ -278,6 +278,11 @@ const features: Record<string, Json[][]> = {
   sparseCode: [[of(20, 5), { atoms: 3, lambda: 0.5, steps: 2, rounds: 2, batchSize: 7, seed: 1 }]],
   headOf: [[tag('model'), '0']],
   svd: [[t(4, 3)]],
+  separableConv: [[t(2, 3, 5, 5), [t(3), t(3, 3)], { padding: 'same', flip: true, paddingMode: 'zeros', bias: t(3) }]],
+  separableTerms: [
+    [of(4, 3), { rank: 2 }],
+    [of(4, 3), { error: 0.1 }],
+  ],
   factorize: [[tag('model'), { error: 0.9, layers: ['0'] }]],
   greedyPretrain: [
     [tag('model'), of(4, 1, 4, 4), { layers: ['0'], epochs: 1, batchSize: 2, lr: 0.01, pool: 1, noise: 0.5, seed: 1 }],
