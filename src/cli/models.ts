@@ -2,10 +2,13 @@
 import type { ImageSource } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
 import { cropped } from '../io/preprocessing.js'
-import type { Graph } from '../nn/graph.js'
+import { PermutePixels } from '../layers/permute.js'
+import { Graph } from '../nn/graph.js'
 import { rbfLoss } from '../nn/rbf.js'
+import { Sequential } from '../nn/sequential.js'
 import { crossEntropy, type Labels } from '../ops/loss.js'
 import type { Optimizer } from '../optim/optimizer.js'
+import type { Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 import { fit } from '../train/fit.js'
 import { accuracy } from '../train/metrics.js'
@@ -25,7 +28,29 @@ export interface RunParts {
 }
 
 /** The model of a run, for pictures as they are or as the augmentation cuts them; `own` is that of a file. */
-export function makeModel(
+export function makeModel(settings: RunSettings, source: ImageSource, own?: OwnModel): Graph {
+  const model = plainModel(settings, source, own)
+  return settings.permutePixels === 'none' ? model : withPermutedPixels(model, settings)
+}
+
+/** The same model behind a layer that shuffles the pixels, so that whoever uses the model shuffles them alike. */
+function withPermutedPixels(model: Graph, { permutePixels, seed }: RunSettings): Graph {
+  const layer = new PermutePixels({ seed: Number(permutePixels) })
+  if (model instanceof Sequential)
+    return new Sequential([layer, ...model.nodes.map((node) => node.layer)], { input: model.input as Shape, seed })
+  const { nodes, inputs, outputs, auxiliary, blocks } = model
+  const [input] = Object.keys(inputs) as [string]
+  const first = 'permute'
+  return new Graph(
+    [
+      { name: first, layer, inputs: input },
+      ...nodes.map((node) => ({ ...node, inputs: node.inputs.map((read) => (read === input ? first : read)) })),
+    ],
+    { inputs, outputs, auxiliary, blocks, seed },
+  )
+}
+
+function plainModel(
   { model, augment, init, seed }: RunSettings,
   { shape, classes }: ImageSource,
   own?: OwnModel,

@@ -216,6 +216,7 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   weightDecay: parseNonNegativeNumber,
   init: parseInitializer,
   augment: parseAugmentation,
+  permutePixels: (text) => (text === 'none' ? text : String(parseSeed(text))),
   clipNorm: parseNonNegativeNumber,
   accumulate: parsePositiveInteger,
   earlyStopping: parseNonNegativeInteger,

@@ -181,7 +181,7 @@ const fitOption = (): Option =>
 
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
-  const { imageSize, clipNorm, accumulate, earlyStopping, seed, dtype, optimizer } = trainDefaults
+  const { imageSize, permutePixels, clipNorm, accumulate, earlyStopping, seed, dtype, optimizer } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
@@ -212,6 +212,15 @@ function addTrain(program: Command, actions: CliActions): void {
     .option('--weight-decay <factor>', 'pull of the weights towards 0', parsers.weightDecay, weightDecay)
     .option('--init <name>', 'initial weights: he, glorot, lecun or gaussian=<sigma>', parsers.init, init)
     .option('--augment <list>', 'random changes of training images, such as flip,shift=4', parsers.augment, augment)
+    .addOption(
+      new Option(
+        '--permute-pixels [seed]',
+        'shuffle the pixels of every picture alike, so that neighbours mean nothing',
+      )
+        .argParser(parsers.permutePixels)
+        .preset('0')
+        .default(permutePixels),
+    )
     .option('--clip-norm <norm>', 'largest norm of the gradients, 0 for any', parsers.clipNorm, clipNorm)
     .option(
       '--accumulate <parts>',

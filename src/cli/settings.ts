@@ -57,6 +57,8 @@ export interface TrainSettings {
   readonly init: string
   /** Random changes of the training images: `none`, or as `parseAugmentation` reads them. */
   readonly augment: string
+  /** `none`, or the seed of the order into which the pixels of every picture are shuffled. */
+  readonly permutePixels: string
   /** Largest L2 norm of the gradients; 0 for any. */
   readonly clipNorm: number
   /** Parts in which a batch passes through the model. */
@@ -104,6 +106,7 @@ export const trainDefaults = {
   weightDecay: optimizerDefaults.sgd.weightDecay,
   init: 'default',
   augment: 'none',
+  permutePixels: 'none',
   clipNorm: 0,
   accumulate: 1,
   earlyStopping: 0,
@@ -176,6 +179,7 @@ function commandOfRun(settings: RunSettings): string {
     ...(hasMomentum(settings.optimizer) ? {} : { momentum: 0 }),
     init: 'default',
     augment: 'none',
+    permutePixels: 'none',
     clipNorm: 0,
     accumulate: 1,
     earlyStopping: 0,

@@ -4,4 +4,6 @@
  */
 export { Reshape, Slice, Split, type ReshapeOptions, type SplitOptions } from './moves.js'
 export { GroupNorm, LayerNorm, type GroupNormOptions, type LayerNormOptions } from './norm.js'
+export { PermutePixels, type PermutePixelsOptions } from './permute.js'
 export { SeparableConv2d, type SeparableConv2dOptions } from './separable.js'
+export { StructuredConv2d, type StructuredConv2dOptions } from './structured.js'

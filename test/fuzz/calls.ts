@@ -71,6 +71,20 @@ const layers = Object.fromEntries(
         ...{ kernel: 2, inChannels: 4, bias: true, weightInit: 'he', biasInit: 'zeros' },
         ...{ stride: 1, padding: 0, dilation: 1, flip: false, paddingMode: 'zeros' },
       },
+      StructuredConv2d: {
+        ...{
+          outChannels: 3,
+          order: 1,
+          sigma: 1,
+          kernel: 3,
+          inChannels: 4,
+          bias: true,
+          weightInit: 'he',
+          biasInit: 'zeros',
+        },
+        ...{ stride: 1, padding: 0, dilation: 1, paddingMode: 'zeros' },
+      },
+      PermutePixels: { seed: 1 },
       LPPool2d: { kernel: 2, p: 2 },
       ConnectedConv2d: { kernel: 2, table: [list(4, true), list(4, true)], padding: 1 },
       LocalResponseNorm: { size: 3, alpha: 1, beta: 0.5, k: 1, normalize: 'none' },
@@ -297,6 +311,13 @@ const features: Record<string, Json[][]> = {
   ],
 }
 
+const dense = { input: [1, 3, 3], kernel: 2, padding: 'same', stride: 1 }
+const priors: Record<string, Json[][]> = {
+  nearestConvolution: [[t(9, 9), dense]],
+  toeplitzPenalty: [[t(9, 9), { ...dense, strength: 0.5 }]],
+  'new MixturePrior': [[{ components: 3, range: 0.5, strength: 0.1 }]],
+}
+
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
@@ -339,6 +360,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...files,
   ...vision,
   ...features,
+  ...priors,
   ...zoo,
   tensor: [
     [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],

@@ -186,6 +186,22 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
           bias: () => random.chance(0.5),
         }),
       }
+    case 'StructuredConv2d':
+      return {
+        outChannels: random.between(1, 4),
+        ...some(random, {
+          order: () => random.between(0, 4),
+          sigma: () => random.pick([0.3, 0.7, 1, 2]),
+          kernel: () => extents(random, 2, 5),
+          stride: () => extents(random, 2, 3),
+          padding: () => padding(random, 2),
+          dilation: () => extents(random, 2, 2),
+          paddingMode: () => random.pick(MODES),
+          bias: () => random.chance(0.5),
+        }),
+      }
+    case 'PermutePixels':
+      return some(random, { seed: () => random.between(0, 9) })
     case 'GroupNorm':
       return {
         groups: random.pick([1, 2, 3, C]),

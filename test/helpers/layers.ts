@@ -73,6 +73,8 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   TiledConv2d: { input: [2, 6, 5], options: { outChannels: 3, kernel: 3, tiles: 2 } },
   TiledConv1d: { input: [2, 9], options: { outChannels: 3, kernel: 3, tiles: 2 } },
   SeparableConv2d: { input: [3, 6, 5], options: { kernel: [3, 5], padding: 'same', stride: 2 } },
+  StructuredConv2d: { input: [2, 8, 7], options: { outChannels: 3, order: 2, sigma: 0.8, kernel: 5, padding: 'same' } },
+  PermutePixels: { input: [2, 4, 5], options: { seed: 3 } },
   ConnectedConv2d: { input: [2, 6, 5], options: { kernel: 3, table: [[true, false], [true, true]] } }, // prettier-ignore
   Dropout: { input: [3, 7, 6], options: { p: 0.4 }, keepsShape: true },
   RBF: { input: [9], options: { units: 4, bias: true } },
@@ -110,6 +112,8 @@ const told: readonly LayerRow[] = [
   { type: 'LocallyConnected1d', input: [4, 120], options: { outChannels: 5, kernel: 3 }, output: [5, 118], parameters: 5 * 118 * 13, name: 'local(3, 5)' }, // prettier-ignore
   { type: 'TiledConv1d', input: [4, 900], options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 900], parameters: 8 * 4 * 6 + 16, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
   { type: 'SeparableConv2d', input: map, options: { kernel: 5, padding: 2 }, output: map, parameters: 16 * 11, name: 'separable(5, p2)' }, // prettier-ignore
+  { type: 'StructuredConv2d', input: map, options: { outChannels: 8, order: 2, stride: 2 }, output: [8, 17, 15], parameters: 8 * (16 * 6 + 1), name: 'structured(7, 8, s2)' }, // prettier-ignore
+  { type: 'PermutePixels', input: map, options: { seed: 2 }, output: map, parameters: 0, name: 'permute' },
   { type: 'Conv2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3, bias: 'location' }, output: [5, 10, 9], parameters: 5 * 36 + 450, name: 'conv(3, 5)' }, // prettier-ignore
   { type: 'TiledConv2d', input: map, options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 40, 36], parameters: 8 * 16 * 36 + 32, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
   { type: 'ConnectedConv2d', input: [4, 40, 40], options: { kernel: 5, table }, output: [3, 36, 36], parameters: 7 * 25 + 3, name: 'conv(5, 3)' }, // prettier-ignore

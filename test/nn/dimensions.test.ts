@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { gradcheck } from '../../src/autodiff/gradcheck.js'
 import * as layers from '../../src/layers/index.js'
+import { gaussianDerivatives } from '../../src/layers/structured.js'
 import { valueAndGrad } from '../../src/autodiff/vjp.js'
 import {
   AvgPool1d,
@@ -44,10 +45,10 @@ import {
 } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
-import { normal } from '../../src/tensor/create.js'
+import { normal, tensor } from '../../src/tensor/create.js'
 import { scope, type Tensor } from '../../src/tensor/tensor.js'
 
-const { GroupNorm, LayerNorm, Reshape, SeparableConv2d, Slice, Split } = layers
+const { GroupNorm, LayerNorm, PermutePixels, Reshape, SeparableConv2d, Slice, Split, StructuredConv2d } = layers
 
 beforeAll(() => init())
 
@@ -332,5 +333,96 @@ describe('SeparableConv2d', () => {
     })
     expect(() => new SeparableConv2d({ kernel: [3] as never })).toThrow(/^SeparableConv2d: kernel must be/)
     expect(() => new SeparableConv2d({ kernel: 3, groups: 2 } as never)).toThrow(/no option 'groups'/)
+  })
+})
+
+describe('StructuredConv2d', () => {
+  it('has derivatives of a Gaussian of norm 1, each the difference of the one before', () => {
+    const [R, S] = [41, 41]
+    const bank = gaussianDerivatives(3, 5, [R, S])
+    expect(bank).toHaveLength(10 * R * S)
+    const kernel = (m: number): Float32Array => bank.subarray(m * R * S, (m + 1) * R * S)
+    for (let m = 0; m < 10; m++) {
+      expect(kernel(m).reduce((sum, value) => sum + value * value, 0)).toBeCloseTo(1, 5)
+    }
+    // In the order of 1, y, x, yy, yx, xx, yyy, …: central differences down and across, up to a factor and the sign.
+    const derived = (from: number, stride: number): number[] =>
+      Array.from(kernel(from), (_, i) => (kernel(from)[i + stride] ?? 0) - (kernel(from)[i - stride] ?? 0))
+    for (const [from, stride, to] of [
+      [0, S, 1],
+      [0, 1, 2],
+      [1, S, 3],
+      [1, 1, 4],
+      [2, 1, 5],
+      [3, S, 6],
+      [5, 1, 9],
+    ] as const) {
+      const [a, b] = [derived(from, stride), kernel(to)]
+      const norm = Math.sqrt(a.reduce((sum, value) => sum + value * value, 0))
+      const cosine = a.reduce((sum, value, i) => sum + value * b[i]!, 0) / norm
+      expect(Math.abs(cosine)).toBeGreaterThan(0.995)
+    }
+  })
+
+  it('is a convolution with their sums, and has gradients', () => {
+    scope(() => {
+      const layer = new StructuredConv2d({
+        outChannels: 3,
+        order: 2,
+        sigma: 0.8,
+        kernel: [5, 3],
+        padding: 'same',
+        stride: 2,
+      })
+      const { x, w } = built(layer, [2, 8, 7])
+      const weight = w('weight')
+      expect(weight.shape).toEqual([3, 2, 6])
+      const [alpha, bank] = [weight.data(), gaussianDerivatives(2, 0.8, [5, 3])]
+      const kernel = Float32Array.from({ length: 3 * 2 * 15 }, (_, i) => {
+        let sum = 0
+        for (let m = 0; m < 6; m++) sum += alpha[Math.floor(i / 15) * 6 + m]! * bank[m * 15 + (i % 15)]!
+        return sum
+      })
+      const y = conv2d(x, tensor(kernel, [3, 2, 5, 3]), { padding: 'same', stride: 2, bias: w('bias') })
+      const [own, other] = [run(layer, x).data(), y.data()]
+      own.forEach((value, i) => expect(value).toBeCloseTo(other[i]!, 5))
+    })
+  })
+
+  it('refuses what is no order and no deviation', () => {
+    for (const [options, message] of [
+      [{ order: 5 }, 'StructuredConv2d: order must be a whole number from 0 to 4, given 5'],
+      [{ sigma: 0.1 }, 'StructuredConv2d: sigma must be from 0.3 to 16 pixels, given 0.1'],
+      [{ sigma: NaN }, /sigma must be a finite number/],
+      [{ kernel: 0 }, /kernel must be/],
+      [{ groups: 2 }, /no option 'groups'/],
+    ] as const)
+      expect(() => new StructuredConv2d({ outChannels: 2, ...(options as object) })).toThrow(message)
+  })
+})
+
+describe('PermutePixels', () => {
+  it('shuffles the places of every channel and example alike, by its seed', () => {
+    scope(() => {
+      const x = tensor(
+        Float32Array.from({ length: 2 * 3 * 20 }, (_, i) => i),
+        [2, 3, 4, 5],
+      )
+      const y = run(new PermutePixels({ seed: 3 }), x).data()
+      const order = y.subarray(0, 20)
+      expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i))
+      expect([...order]).not.toEqual(Array.from({ length: 20 }, (_, i) => i))
+      y.forEach((value, i) => expect(value).toBe(20 * Math.floor(i / 20) + order[i % 20]!))
+      expect([...run(new PermutePixels({ seed: 3 }), x).data()]).toEqual([...y])
+      expect([...run(new PermutePixels({ seed: 4 }), x).data()]).not.toEqual([...y])
+      // Those of one layer on maps of another size are in another order.
+      const layer = new PermutePixels()
+      expect(run(layer, x).shape).toEqual([2, 3, 4, 5])
+      expect(run(layer, tensor(new Float32Array(12), [1, 3, 4])).shape).toEqual([1, 3, 4])
+    })
+    expect(() => new PermutePixels().outputShape([5])).toThrow(
+      'PermutePixels: the input must be maps (C, …), given (5)',
+    )
+    expect(() => new PermutePixels({ seed: -1 })).toThrow(/seed/)
   })
 })
