@@ -24,6 +24,7 @@ const entries = {
   io: 'src/io/index.ts',
   zoo: 'src/zoo/index.ts',
   features: 'src/features/index.ts',
+  segmentation: 'src/segmentation/index.ts',
   vision: 'src/vision/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',

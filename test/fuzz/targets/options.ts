@@ -9,6 +9,7 @@ import { ToeplitzError } from '../../../src/runtime/errors.js'
 import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
 import * as features from '../../../src/features/index.js'
+import * as segmentation from '../../../src/segmentation/index.js'
 import * as vision from '../../../src/vision/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
 import * as tfjs from '../../../src/models/tfjs/index.js'
@@ -26,6 +27,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...io,
   ...vision,
   ...features,
+  ...segmentation,
   ...zoo,
   ...classifier,
   ...onnx,
