@@ -34,7 +34,7 @@ const exampleNames = { factor: 0, ignoreIndex: 0 } satisfies Names<PixelExampleO
 
 /**
  * Labels on a coarser grid, for a network whose maps shrink: each cell of factor × factor pixels has the label that most of them
- * have, the smallest of equals. The first way of section 9.6 out of a shrinking map is to "produce a lower-resolution grid of labels".
+ * have, the smallest of equals. One of the ways of section 9.6 out of a shrinking map is to "emit a lower-resolution grid of labels".
  *
  * @param labels (N, H, W), whole numbers from 0 to 255
  * @param size [H, W], which the factor divides
