@@ -127,8 +127,6 @@ const networks = {
   resnet34: { about: 'ResNet-34, torchvision’s', make: resnet34 },
   resnet50: { about: 'ResNet-50, torchvision’s, of bottlenecks', make: resnet50 },
   resnet20: { about: 'ResNet-20 for CIFAR-10', make: resnet20 },
-  'mobilenet-v2': { about: 'MobileNetV2, torchvision’s', make: mobilenetV2 },
-  squeezenet1_1: { about: 'SqueezeNet 1.1, torchvision’s', make: squeezenet1_1 },
   labelling: { about: 'a plain network that labels every pixel, without pooling', make: labelling, labels: 'pixels' },
   'labelling-coarse': {
     about: 'the same with pooling: one label for 4 × 4 pixels',
@@ -141,6 +139,8 @@ const networks = {
     labels: 'pixels',
   },
   unet: { about: 'a small U-Net, which labels every pixel', make: unet, labels: 'pixels' },
+  'mobilenet-v2': { about: 'MobileNetV2, torchvision’s', make: mobilenetV2 },
+  squeezenet1_1: { about: 'SqueezeNet 1.1, torchvision’s', make: squeezenet1_1 },
   densenet121: { about: 'DenseNet-121, torchvision’s', make: densenet121 },
 } satisfies Record<string, Architecture>
 
