@@ -25,6 +25,7 @@ const entries = {
   zoo: 'src/zoo/index.ts',
   features: 'src/features/index.ts',
   priors: 'src/priors/index.ts',
+  segmentation: 'src/segmentation/index.ts',
   vision: 'src/vision/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',

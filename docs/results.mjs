@@ -1,6 +1,6 @@
 /**
- * Writes the tables of docs/training.md, docs/features.md and docs/networks.md and the curves docs/images/training.svg from the
- * committed results, bench/results/training-*.json, features-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong
+ * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md and docs/networks.md and the curves docs/images/training.svg from
+ * the committed results, bench/results/training-*.json, features-*.json, pixels-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong
  * usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
@@ -14,6 +14,7 @@ const read = async (name) => JSON.parse(await readFile(`${folder}/${name}`, 'utf
 const files = (await readdir(folder)).sort()
 const runs = await Promise.all(files.filter((name) => /^training-.*\.json$/.test(name)).map(read))
 const features = await Promise.all(files.filter((name) => /^features-.*\.json$/.test(name)).map(read))
+const pixels = await Promise.all(files.filter((name) => /^pixels-.*\.json$/.test(name)).map(read))
 const networks = await read('networks.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
@@ -62,6 +63,39 @@ function withoutLabels() {
   })
   const commands = sorted.filter(({ method }) => method).map(({ command }) => command)
   return `${table([[...header, ...times], ...rows], [0, 1, 2, 9])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
+}
+
+/** Networks that label pixels, the steps of the recurrent one apart, and what neighbours add. */
+function labels() {
+  const gain = (own, before) =>
+    before === undefined ? '' : `${own < before ? '−' : '+'}${Math.abs(own - before).toFixed(4)}`
+  const share = (value) => value.toFixed(4)
+  const order = ['plain', 'coarse', 'unit', 'recurrent', 'unet']
+  const sorted = pixels.toSorted((a, b) => order.indexOf(a.network) - order.indexOf(b.network))
+  const [trained, refined] = [sorted.filter(({ about }) => about), sorted.filter(({ potts }) => potts)]
+  const header = ['network', 'mean IoU', 'gain', 'pixels right', 'weights', 'seconds', 'measured on']
+  const rows = trained.flatMap(({ about, test, parameters, seconds, machine }) =>
+    Object.entries(test).map(([what, { mean_iou, pixel_accuracy }], i, all) => [
+      ...[what === 'all' ? about : `${about}: ${what}`, share(mean_iou), gain(mean_iou, all[i - 1]?.[1].mean_iou)],
+      ...[percent(pixel_accuracy), ...(i === 0 ? [parameters, seconds, where(machine)] : ['', '', ''])],
+    ]),
+  )
+  const names = { none: 'none', potts: 'Potts', pseudo_likelihood: 'pseudo-likelihood', learned: 'learned' }
+  const neighbours = refined.flatMap(({ network, test, seconds, machine }) =>
+    Object.entries(test).map(([what, { mean_iou, pixel_accuracy }], i) => [
+      ...[trained.find((one) => one.network === network).about, names[what], share(mean_iou)],
+      ...[i === 0 ? '' : gain(mean_iou, test.none.mean_iou), percent(pixel_accuracy)],
+      ...(i === 0 ? [seconds, where(machine)] : ['', '']),
+    ]),
+  )
+  const second = ['network', 'neighbours', 'mean IoU', 'gain', 'pixels right', 'seconds', 'measured on']
+  const commands = [...[...trained, ...refined].map(({ command }) => command), 'node bench/pixels.mjs picture']
+  return [
+    table([header, ...rows], [0, 6]),
+    'Refinement by neighbours, of the same test scenes; the models of neighbours are fitted on 300 scenes of digits that the networks were not trained on:',
+    table([second, ...neighbours], [0, 1, 6]),
+    `\`\`\`sh\n${commands.join('\n')}\n\`\`\``,
+  ].join('\n\n')
 }
 
 function fullSize() {
@@ -180,10 +214,17 @@ if (rest.length > 0 || (option !== undefined && option !== '--check')) {
   console.error('usage: node docs/results.mjs [--check]')
   process.exit(2)
 }
-const [training, learned, zoo, picture] = ['training.md', 'features.md', 'networks.md', 'images/training.svg'].map(path)
+const [training, learned, labelled, zoo, picture] = [
+  'training.md',
+  'features.md',
+  'pixels.md',
+  'networks.md',
+  'images/training.svg',
+].map(path)
 for (const [file, text] of [
   [training, await pageWith(training, 'training', trainings())],
   [learned, await pageWith(learned, 'features', withoutLabels())],
+  [labelled, await pageWith(labelled, 'pixels', labels())],
   [zoo, await pageWith(zoo, 'full size', fullSize())],
   [picture, curves()],
 ]) {

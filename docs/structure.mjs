@@ -19,7 +19,17 @@ export const floors = [
   ['src/graph'],
   ['src/nn', 'src/optim'],
   ['src/train'],
-  ['src/zoo', 'src/layers', 'src/vision', 'src/features', 'src/io', 'src/data', 'src/models', 'src/node'],
+  [
+    'src/zoo',
+    'src/layers',
+    'src/vision',
+    'src/features',
+    'src/segmentation',
+    'src/io',
+    'src/data',
+    'src/models',
+    'src/node',
+  ],
   ['src/classifier'],
   ['src/cli'],
 ]

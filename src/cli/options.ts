@@ -105,16 +105,22 @@ export function choiceOrFolder(names: readonly string[]): (text: string) => stri
   }
 }
 
+/** The architectures that have one label for a picture, as the data sets have that the commands know. */
+export const modelNames: readonly string[] = Object.entries(architectures)
+  .filter(([, { labels }]) => labels !== 'pixels')
+  .map(([name]) => name)
+
 /** The name of an architecture of the zoo, or a file with one. */
 export function parseModel(text: string): string {
   if (isModelFile(text)) return text
-  if (!Object.hasOwn(architectures, text)) {
-    const near = nearestNames(text)
-    const all = Object.keys(architectures)
+  if (!modelNames.includes(text)) {
+    if (Object.hasOwn(architectures, text))
+      throw new InvalidArgumentError('It labels every pixel, and the data have a label for each picture.')
+    const near = nearestNames(text).filter((name) => modelNames.includes(name))
     throw new InvalidArgumentError(
       near.length > 0
         ? `Did you mean ${near.join(' or ')}?`
-        : `It must be one of ${all.join(', ')}, or a .json file with one.`,
+        : `It must be one of ${modelNames.join(', ')}, or a .json file with one.`,
     )
   }
   return text

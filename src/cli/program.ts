@@ -4,7 +4,6 @@ import { inspect } from 'node:util'
 import { Command, CommanderError, Option } from 'commander'
 import { fits } from '../io/planar.js'
 import { isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
-import { architectures } from '../zoo/registry.js'
 import {
   exitCodes,
   explainPasses,
@@ -28,6 +27,7 @@ import {
   choiceOf,
   collect,
   collectShapes,
+  modelNames,
   parseNonNegativeInteger,
   parseNumbers,
   parsePath,
@@ -70,8 +70,6 @@ export type CliActions = {
     ...given: Parameters<(typeof commands)[name]>
   ) => Promise<number | undefined>
 }
-
-const modelNames: readonly string[] = Object.keys(architectures)
 
 /** What `toeplitz search` tries where nothing else is asked for. */
 const searchDefaults = {

@@ -56,8 +56,8 @@ export function scaler(width = 1, multiple = 1): (maps: number) => number {
 }
 
 /** Checks which variant of a network is asked for. @throws ShapeError when there is none of the name */
-export function checkVariant(network: string, variant: string, names: readonly string[]): void {
-  if (!names.includes(variant)) throw wrongKind(`${network}: variant`, `'${names.join("' or '")}'`, variant)
+export function checkVariant(network: string, variant: string, names: readonly string[], option = 'variant'): void {
+  if (!names.includes(variant)) throw wrongKind(`${network}: ${option}`, `'${names.join("' or '")}'`, variant)
 }
 
 /** Checks that options of one variant of a network are not given for another. @throws ShapeError that names the first */

@@ -11,6 +11,7 @@ import { alexnet, zfnet } from './alexnet.js'
 import { convnet } from './convnet.js'
 import { densenet121 } from './densenet.js'
 import { googlenet } from './googlenet.js'
+import { labelling } from './labelling.js'
 import { lenet5 } from './lenet5.js'
 import { linearClassifier } from './linear.js'
 import { mobilenetV2 } from './mobilenet.js'
@@ -20,12 +21,14 @@ import type { ZooOptions } from './options.js'
 import { resnet18, resnet20, resnet34, resnet50 } from './resnet.js'
 import { squeezenet1_1 } from './squeezenet.js'
 import { twoLayerClassifier } from './twoLayer.js'
+import { unet } from './unet.js'
 import { vgg, type VggConfiguration } from './vgg.js'
 
 export { alexnet, zfnet, type AlexNetOptions, type ZFNetOptions } from './alexnet.js'
 export * from './convnet.js'
 export * from './densenet.js'
 export * from './googlenet.js'
+export * from './labelling.js'
 export * from './lenet5.js'
 export * from './linear.js'
 export * from './singleLayer.js'
@@ -34,6 +37,7 @@ export * from './nin.js'
 export * from './resnet.js'
 export * from './squeezenet.js'
 export * from './twoLayer.js'
+export * from './unet.js'
 export * from './vgg.js'
 
 /** A network that the command knows by name. */
@@ -44,6 +48,8 @@ export interface Architecture {
   make(options?: ZooOptions): Graph
   /** What it is trained by, of its outputs and the labels. Default: crossEntropy. */
   readonly loss?: (outputs: Tensor, labels: Labels) => Tensor
+  /** What has a label: a whole picture, or each of its pixels. Default: 'pictures'. */
+  readonly labels?: 'pictures' | 'pixels'
 }
 
 /** Makes a VGG of torchvision's. */
@@ -121,6 +127,18 @@ const networks = {
   resnet34: { about: 'ResNet-34, torchvision’s', make: resnet34 },
   resnet50: { about: 'ResNet-50, torchvision’s, of bottlenecks', make: resnet50 },
   resnet20: { about: 'ResNet-20 for CIFAR-10', make: resnet20 },
+  labelling: { about: 'a plain network that labels every pixel, without pooling', make: labelling, labels: 'pixels' },
+  'labelling-coarse': {
+    about: 'the same with pooling: one label for 4 × 4 pixels',
+    make: (options) => labelling({ ...options, pooling: 'coarse' }),
+    labels: 'pixels',
+  },
+  'labelling-unit': {
+    about: 'the same with pooling of stride one',
+    make: (options) => labelling({ ...options, pooling: 'unit' }),
+    labels: 'pixels',
+  },
+  unet: { about: 'a small U-Net, which labels every pixel', make: unet, labels: 'pixels' },
   'mobilenet-v2': { about: 'MobileNetV2, torchvision’s', make: mobilenetV2 },
   squeezenet1_1: { about: 'SqueezeNet 1.1, torchvision’s', make: squeezenet1_1 },
   densenet121: { about: 'DenseNet-121, torchvision’s', make: densenet121 },

@@ -282,6 +282,7 @@ describe('wrong usage: exit code 2, one line, nothing started', () => {
     [train('--resume='), "'--resume [dir]' argument ''", 'path of a folder'],
     [train('--data-dir', ' '), "'--data-dir <dir>' argument ' '", 'path of a folder'],
     [train('--lr', 'two\nlines'), "'--lr <rate>' argument 'two lines'"],
+    [train('--model', 'unet'), "argument 'unet'", 'It labels every pixel, and the data have a label for each picture.'],
     [train('--epoch', '3'), "unknown option '--epoch'", 'Did you mean --epochs?'],
     [train('--batchsize', '3'), "unknown option '--batchsize'", 'Did you mean --batch-size?'],
     [train('convnet'), 'too many arguments'],

@@ -65,6 +65,35 @@ describe('results', () => {
     expect(run.machine.date).toMatch(/^\d{4}-/)
   })
 
+  it('of labels for pixels: U-Net above plain, each step not below the one before, refined above not, in 15 minutes', () => {
+    interface Labelled {
+      command: string
+      seconds: number
+      test: Record<string, { mean_iou: number; pixel_accuracy: number; iou: number[] }>
+      test_scenes: number
+      machine: { cores: number }
+    }
+    const labelled = (name: string): Labelled =>
+      JSON.parse(readFileSync(new URL(`bench/results/pixels-${name}.json`, root), 'utf8')) as Labelled
+    const iou = (name: string, of: string): number => labelled(name).test[of]!.mean_iou
+    expect(iou('unet', 'all')).toBeGreaterThan(iou('plain', 'all'))
+    const steps = Object.values(labelled('recurrent').test).map((figures) => figures.mean_iou)
+    expect(steps.length).toBeGreaterThanOrEqual(3)
+    steps.slice(1).forEach((value, t) => expect(value).toBeGreaterThanOrEqual(steps[t]!))
+    for (const name of ['unet-refined', 'plain-refined'])
+      expect(iou(name, 'learned')).toBeGreaterThan(iou(name, 'none'))
+    for (const name of ['plain', 'coarse', 'unit', 'recurrent', 'unet', 'unet-refined', 'plain-refined']) {
+      const { command, seconds, test, test_scenes, machine } = labelled(name)
+      expect(command).toMatch(/^node bench\/pixels\.mjs (train|refine) \w+/)
+      expect(seconds).toBeLessThan(900)
+      expect([machine.cores, test_scenes]).toEqual([2, 500])
+      for (const { iou, mean_iou } of Object.values(test)) {
+        expect(iou).toHaveLength(11)
+        expect(iou.reduce((sum, value) => sum + value, 0) / 11).toBeCloseTo(mean_iou, 4)
+      }
+    }
+  })
+
   it('of the networks at full size: memory as predicted, and images known by heart', () => {
     const text = readFileSync(new URL('bench/results/networks.json', root), 'utf8')
     const networks = JSON.parse(text) as {

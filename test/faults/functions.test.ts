@@ -5,6 +5,7 @@ import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as operations from '../../src/ops/index.js'
 import * as features from '../../src/features/index.js'
+import * as segmentation from '../../src/segmentation/index.js'
 import * as vision from '../../src/vision/index.js'
 import { cases } from '../operations/index.js'
 import { bars, normalization } from '../helpers/bars.js'
@@ -15,12 +16,14 @@ let x: Tensor
 let picture: Tensor
 let pooled: Tensor
 let labels: Tensor
+let scored: Tensor
 let model: t.Sequential
 beforeAll(async () => {
   await initWithFaults()
   x = t.normal([3, 4], { seed: 1 })
   pooled = t.normal([1, 1, 3, 4], { seed: 3 })
   labels = t.tensor([1, 0, 3])
+  scored = t.uniform([1, 3, 4, 4], { low: 0.1, seed: 4 })
   picture = t.normal([1, 1, 8, 8], { seed: 2 })
   model = new t.Sequential(
     [new t.Conv2d({ outChannels: 4, kernel: 3 }), new t.ReLU(), new t.Flatten(), new t.Linear({ outFeatures: 3 })],
@@ -32,13 +35,17 @@ beforeAll(async () => {
 })
 
 afterAll(() => {
-  for (const owned of [x, labels, picture, pooled, model]) owned.dispose()
+  for (const owned of [x, labels, scored, picture, pooled, model]) owned.dispose()
   expect(t.memoryUsage()).toMatchObject({ liveBytes: 0, blocks: 0 })
 })
 
 type Use = () => readonly ArrayLike<number>[]
 
 const pixels = Uint8ClampedArray.from({ length: 4 * 6 }, (_, i) => (i * 37) % 256)
+
+/** What a function makes of a grid model, which is freed. */
+const field = (use: (grid: segmentation.GridModel) => Tensor): Tensor =>
+  t.scope(() => use(segmentation.pottsModel({ classes: 3, strength: 0.5 })))
 
 /** By name, what calls the function once. */
 const functions: Readonly<Record<string, Use>> = {
@@ -108,6 +115,21 @@ const functions: Readonly<Record<string, Use>> = {
     const { mean, matrix } = features.whiten(x)
     return consumed(mean, matrix)
   },
+  digitScenes: () => {
+    const { images, labels } = segmentation.digitScenes(bars(4), { count: 1, size: 16, digitSize: 8, seed: 1 })
+    return [images, labels]
+  },
+  pixelExamples: () => {
+    const scenes = segmentation.digitScenes(bars(4), { count: 2, size: 16, digitSize: 8, seed: 1 })
+    return consumed(segmentation.pixelExamples(scenes, normalization).batch(Int32Array.of(1)).x)
+  },
+  pixelAccuracy: () => [[segmentation.pixelAccuracy(scored, new Uint8Array(16))]],
+  meanIoU: () => [[segmentation.meanIoU(scored, new Uint8Array(16))]],
+  pottsModel: () => consumed(...Object.values(segmentation.pottsModel({ classes: 3 }) as object as Tensor[])),
+  refine: () => consumed(field((grid) => segmentation.refine(scored, grid, { steps: 2, order: 'checkerboard' }))),
+  meanFieldStep: () => consumed(field((grid) => segmentation.meanFieldStep(scored, scored, grid, { part: 'odd' }))),
+  freeEnergy: () => consumed(field((grid) => segmentation.freeEnergy(scored, scored, grid))),
+  pseudoLikelihood: () => consumed(field((grid) => segmentation.pseudoLikelihood(scored, new Uint8Array(16), grid))),
   'Boltzmann machine': () => {
     const machine = new features.ConvRBM({ filters: 2, size: 1, channels: picture.shape[1]!, pool: 1 })
     try {

@@ -318,6 +318,35 @@ const priors: Record<string, Json[][]> = {
   'new MixturePrior': [[{ components: 3, range: 0.5, strength: 0.1 }]],
 }
 
+const grid = { neighbours: t(3, 3), compatibility: t(2, 2) }
+const pixelSet = { images: bytes(96, 9), labels: bytes(96, 1), size: 6, shape: [1, 4, 4], classes: ['ground', 'x'] }
+const scores = t(1, 2, 3, 3)
+const segmentation: Record<string, Json[][]> = {
+  digitScenes: [[dataset, { count: 2, size: 16, digits: [1, 2], digitSize: 8, clutter: 1, seed: 1 }]],
+  pixelExamples: [[pixelSet, normalization, { factor: 2, ignoreIndex: 255 }]],
+  coarseLabels: [[bytes(16), [4, 4], 2]],
+  pixelAccuracy: [[scores, list(9, 1), { ignoreIndex: 255 }]],
+  meanIoU: [[scores, list(9, 1), { ignoreIndex: 255 }]],
+  'new PixelConfusion': [[{ classes: 3, ignoreIndex: 255 }]],
+  regionsOf: [[bytes(12), [3, 4], { connectivity: 4, ignoreIndex: 0 }]],
+  dropSmallRegions: [[bytes(12), [3, 4], { connectivity: 8, smallest: 2 }]],
+  pottsModel: [[{ classes: 2, strength: 0.5, connectivity: 8 }]],
+  meanFieldStep: [[tag('positive', { shape: [1, 2, 3, 3] }), scores, grid, { part: 'even' }]],
+  refine: [[scores, grid, { steps: 2, order: 'parallel' }]],
+  freeEnergy: [[tag('positive', { shape: [1, 2, 3, 3] }), scores, grid]],
+  pseudoLikelihood: [[scores, list(9, 1), grid, { ignoreIndex: 255 }]],
+  recurrentConv: [
+    [
+      {
+        ...{ input: [1, 8, 8], classes: 3, hidden: 2, steps: 2, kernels: [3, 1, 3], auxiliary: 0.5 },
+        ...{ weightInit: 'he', seed: 1, keepPacked: true },
+      },
+    ],
+  ],
+  scoresOf: [[2]],
+  'new MeanField': [[{ steps: 2, size: 3, strength: 0.1 }]],
+}
+
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
@@ -329,11 +358,13 @@ const networks: Record<string, Json[][]> = {
     [{ ...network, input: [3, 64, 64], auxiliary: true, variant: 'torchvision' }],
   ],
   lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
+  labelling: [[{ ...network, input: [1, 16, 16], pooling: 'unit' }]],
   linearClassifier: [[{ ...plain, input: [1, 28, 28] }]],
   nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
   singleLayerClassifier: [[{ ...plain, input: [1, 28, 28], filters: 3, kernel: 5, grid: 2 }]],
   twoLayerClassifier: [[{ ...plain, input: [1, 28, 28], hidden: 5 }]],
   resnet18: [[{ ...network, input: [3, 64, 64] }]],
+  unet: [[{ ...network, input: [1, 16, 16], depth: 2 }]],
   vgg: [
     [{ ...network, input: [3, 64, 64], configuration: 'A' }],
     [{ ...network, input: [3, 64, 64], configuration: 'D', variant: 'torchvision', batchNorm: true }],
@@ -361,6 +392,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...vision,
   ...features,
   ...priors,
+  ...segmentation,
   ...zoo,
   tensor: [
     [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],

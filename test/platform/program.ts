@@ -1,10 +1,12 @@
 /**
- * What every runtime runs, from one bundle: all operations forward and backward, the training of small networks and learning
- * without labels on fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
+ * What every runtime runs, from one bundle: all operations forward and backward, the training of small networks, learning
+ * without labels and labels of pixels on fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as features from '../../src/features/index.js'
+import * as segmentation from '../../src/segmentation/index.js'
+import { unet } from '../../src/zoo/unet.js'
 import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -181,6 +183,46 @@ async function learned(): Promise<Record<string, Numbers[]>> {
   return made
 }
 
+/** Labels of pixels: scenes, networks that are trained on them, and refinement by neighbours. */
+async function labelled(): Promise<Record<string, Numbers[]>> {
+  const glyphs = {
+    images: Uint8Array.from({ length: 600 }, (_, i) => ((i * 7) % 100 > 45 && i % 10 > 2 ? 220 : 0)),
+    ...{ labels: Uint8Array.of(0, 1, 2, 0, 1, 2), size: 6, shape: [1, 10, 10] as const, classes: ['a', 'b', 'c'] },
+  }
+  const scenes = segmentation.digitScenes(glyphs, { count: 12, size: 16, digits: [1, 3], digitSize: [6, 8], seed: 3 })
+  const examples = segmentation.pixelExamples(scenes, { mean: 0.4, std: 0.25 })
+  const shape = [1, 16, 16] as const
+  const trained = async (model: t.Graph): Promise<Float32Array[]> => {
+    const optimizer = new t.Adam(model.parameters(), { lr: 0.01 })
+    await t.fit(model, examples, { epochs: 2, batchSize: 4, seed: 2, optimizer, loss: t.crossEntropy })
+    optimizer.dispose()
+    return [...model.namedState().values()].map((weights) => weights.data())
+  }
+  const recurrent = segmentation.recurrentConv({ input: shape, classes: 4, hidden: 5, kernels: [5, 3, 3], seed: 1 })
+  const network = unet({ input: shape, classes: 4, width: 1 / 4, seed: 1 })
+  const field = new t.Graph([...network.nodes, { name: 'field', layer: new segmentation.MeanField({ steps: 2 }) }], {
+    inputs: { input: shape },
+  })
+  const made = {
+    'labels of pixels: scenes': [scenes.images, scenes.labels].map((bytes) => Int32Array.from(bytes)),
+    'labels of pixels: recurrent convolution': await trained(recurrent),
+    'labels of pixels: U-Net': await trained(network),
+    'labels of pixels: mean field': await trained(field),
+    'labels of pixels: grid model': t.scope(() => {
+      const { x, target } = examples.batch(Int32Array.of(0, 5))
+      const scores = field.forward(x)
+      const grid = segmentation.pottsModel({ classes: 4, strength: 0.3 })
+      const q = segmentation.refine(scores, grid, { order: 'checkerboard' })
+      const losses = [segmentation.freeEnergy(q, scores, grid), segmentation.pseudoLikelihood(scores, target, grid)]
+      const regions = segmentation.dropSmallRegions(t.argmax(q).subarray(0, 256), [16, 16], { smallest: 5 })
+      const measures = Float64Array.of(segmentation.pixelAccuracy(q, target), segmentation.meanIoU(q, target))
+      return [q.data(), ...losses.map((loss) => loss.data()), regions, measures]
+    }),
+  }
+  for (const model of [recurrent, network, field]) model.dispose()
+  return made
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -200,7 +242,8 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
-  for (const [name, numbers] of Object.entries(await learned())) hashes[name] = await sha256(name, numbers)
+  for (const [name, numbers] of Object.entries({ ...(await learned()), ...(await labelled()) }))
+    hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.
   if (info.threads > 1) await t.init({ threads: 1 })

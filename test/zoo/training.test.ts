@@ -4,6 +4,7 @@ import { beforeAll, expect, it } from 'vitest'
 import { SGD } from '../../src/optim/sgd.js'
 import { init } from '../../src/runtime/embedded.js'
 import { uniform } from '../../src/tensor/create.js'
+import { sizeOf } from '../../src/tensor/shape.js'
 import { fit } from '../../src/train/fit.js'
 import { architectures, lossOf } from '../../src/zoo/index.js'
 import { small } from '../helpers/zoo.js'
@@ -13,12 +14,14 @@ beforeAll(() => init())
 /** Losses of some steps on four random images, and the hash of the weights afterwards. */
 async function train(name: string, seed: number, epochs: number): Promise<{ losses: number[]; hash: string }> {
   const model = small(name, { seed, weightInit: 'he' })
+  const places = sizeOf(model.outputShape().slice(1))
   const optimizer = new SGD(model.parameters(), { lr: 0.005, momentum: 0.9, weightDecay: 1e-4 })
   const data = {
     size: 4,
     batch: (indices: Int32Array) => ({
       x: uniform([indices.length, ...model.input!], { low: -1, high: 1, seed: 100 + indices[0]! }),
-      target: [...indices].map((index) => index % 4),
+      // One for each picture, or for each of its pixels.
+      target: [...indices].flatMap((index) => new Array<number>(places).fill(index % 4)),
     }),
   }
   const loss = lossOf(name)

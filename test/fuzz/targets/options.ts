@@ -10,6 +10,7 @@ import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
 import * as features from '../../../src/features/index.js'
 import * as priors from '../../../src/priors/index.js'
+import * as segmentation from '../../../src/segmentation/index.js'
 import * as vision from '../../../src/vision/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
 import * as tfjs from '../../../src/models/tfjs/index.js'
@@ -28,6 +29,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...vision,
   ...features,
   ...priors,
+  ...segmentation,
   ...zoo,
   ...classifier,
   ...onnx,
