@@ -25,6 +25,8 @@ const entries = {
   zoo: 'src/zoo/index.ts',
   features: 'src/features/index.ts',
   vision: 'src/vision/index.ts',
+  audio: 'src/audio/index.ts',
+  volumes: 'src/volumes/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',
   layers: 'src/layers/index.ts',

@@ -106,7 +106,21 @@ describe('models from elsewhere', () => {
 
 describe('a bundle of conv2d alone', () => {
   const used = new Set(['runtime', 'tensor', 'autodiff', 'plan', 'ops'].flatMap((room) => declaredBy(room)))
-  const unused = ['formats', 'graph', 'nn', 'optim', 'train', 'zoo', 'data', 'io', 'vision', 'layers', 'features']
+  const unused = [
+    'formats',
+    'graph',
+    'nn',
+    'optim',
+    'train',
+    'zoo',
+    'data',
+    'io',
+    'vision',
+    'layers',
+    'features',
+    'audio',
+    'volumes',
+  ]
     .flatMap((room) => declaredBy(room, 'export '))
     .filter((name) => !used.has(name))
   // esbuild keeps a file behind `import()` although the function that loads it is dropped (Rollup does not), and with it
@@ -157,7 +171,7 @@ describe('the classifier', () => {
 })
 
 describe('on a page without a bundler', () => {
-  it.each(['index', 'slim', 'zoo', 'data', 'layers', 'vision', 'features', 'classifier'])(
+  it.each(['index', 'slim', 'zoo', 'data', 'layers', 'vision', 'features', 'audio', 'volumes', 'classifier'])(
     '%s.js imports nothing by name',
     async (entry) => {
       const { metafile } = await build({
