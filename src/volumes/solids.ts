@@ -47,8 +47,8 @@ function rotation([a, b, c, d]: readonly [number, number, number, number]): read
 const names = { count: 0, noise: 0, seed: 0, size: 0 } satisfies Names<Required<SolidsOptions>>
 
 /**
- * Volumes (1, D, H, W) with a ball, a cube, a cylinder, a cone or a torus in each, turned in any direction, of any size from a
- * quarter to two fifths of the edge, somewhere within, brighter than the ground by 0.5 to 1, under noise (default 0.3). The same
+ * Volumes (1, D, H, W) with a ball, a cube, a cylinder, a cone or a torus in each, turned in any direction, of a radius from a fifth to
+ * a third of the edge, somewhere within, brighter than the ground by 0.5 to 1, under noise (default 0.3). The same
  * seed gives the same bits everywhere.
  *
  * @example
@@ -61,7 +61,7 @@ export function solids(options: SolidsOptions): MadeExamples {
   needKeys('solids', options, names)
   checkMaker('solids', options)
   const { count, seed = 0, noise = 0.3 } = options
-  const size = checkWhole(options.size ?? 20, 'solids: size', 8, 512)
+  const size = checkWhole(options.size ?? 20, 'solids: size', 10, 512)
   checkSeed(seed, 'solids')
   const draws = drawn(count, 9, seed, 0)
   return made('solids', { count, seed, noise }, [1, size, size, size], classes, (to, label, n) => {
@@ -69,9 +69,9 @@ export function solids(options: SolidsOptions): MadeExamples {
       ...[number, number, number, number, number],
       ...number[],
     ]
-    const radius = size * (0.22 + 0.13 * large)
-    // The solid stays within the volume whichever way it is turned.
-    const room = Math.max(0, size / 2 - 1.35 * radius)
+    const radius = (size - 1) * (0.2 + 0.12 * large)
+    // No point of a solid is farther from its middle than 1.35 radii: it stays within the volume whichever way it is turned.
+    const room = (size - 1) / 2 - 1.35 * radius - 0.5
     const centre = [deep, down, right].map((share) => (size - 1) / 2 + (2 * share - 1) * room) as unknown as Point
     const rows = rotation(turn.map((value) => 2 * value - 1) as unknown as readonly [number, number, number, number])
     const distance = distances[classes[label] as string] as (point: Point) => number

@@ -59,7 +59,9 @@ export function movingPictures(pictures: ImageDataset, options: MovingPicturesOp
   const { count, seed = 0, noise = 0.05, channels = 3 } = options
   const T = checkWhole(options.frames ?? 8, `${name}: frames`, 2, 4096)
   const size = checkWhole(options.size ?? 32, `${name}: size`, 2, 4096)
-  const fastest = checkWhole(options.speed ?? 2, `${name}: speed`, 1, Math.max(1, Math.floor((size - 1) / 2)))
+  // A step of half a frame is the same in both directions.
+  const limit = Math.max(1, Math.floor((size - 1) / 2))
+  const fastest = checkWhole(options.speed ?? Math.min(2, limit), `${name}: speed`, 1, limit)
   if (channels !== 1 && channels !== 3) throw wrongKind(`${name}: channels`, '1 or 3', channels)
   checkSeed(seed, name)
   const [C, H, W] = pictures.shape

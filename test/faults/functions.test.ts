@@ -4,8 +4,10 @@ import * as data from '../../src/data/index.js'
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as operations from '../../src/ops/index.js'
+import * as audio from '../../src/audio/index.js'
 import * as features from '../../src/features/index.js'
 import * as vision from '../../src/vision/index.js'
+import * as volumes from '../../src/volumes/index.js'
 import { cases } from '../operations/index.js'
 import { bars, normalization } from '../helpers/bars.js'
 import { consumed, expectSurvival, initWithFaults } from '../helpers/faults.js'
@@ -104,6 +106,11 @@ const functions: Readonly<Record<string, Use>> = {
   randomFilters: () => consumed(features.randomFilters({ filters: 3, size: 3 })),
   gaborBank: () => consumed(features.gaborBank({ size: 5, orientations: 2 })),
   differenceOfGaussians: () => consumed(features.differenceOfGaussians({ size: 5 })),
+  stft: () => consumed(audio.stft(x, { size: 2, output: 'magnitude' })),
+  melSpectrogram: () => consumed(audio.melSpectrogram(picture.reshape([-1]), { sampleRate: 64, size: 8, bands: 2, output: 'log' })), // prettier-ignore
+  constantQ: () => consumed(audio.constantQ(x, { sampleRate: 64, from: 16, bins: 2, hop: 1 })),
+  solids: () => [volumes.solids({ count: 2, size: 10 }).x],
+  movements: () => [volumes.movements({ count: 2, frames: 4 }).x],
   whiten: () => {
     const { mean, matrix } = features.whiten(x)
     return consumed(mean, matrix)

@@ -1,6 +1,6 @@
 /** What the experiments of table 9.1 share: training, testing and the record of both. */
 import { availableParallelism, cpus } from 'node:os'
-import { accuracy, Adam, crossEntropy, evaluate, fit, init, runtimeInfo, schedule } from 'toeplitz'
+import { accuracy, Adam, crossEntropy, evaluate, fit, init, runtimeInfo, schedule, scope } from 'toeplitz'
 
 /** Loads the core with two threads, or one where there is one core. The bits are the same. */
 export const start = () => init({ threads: Math.min(2, availableParallelism()) })
@@ -17,17 +17,25 @@ export function random(seed) {
 }
 
 /**
- * Trains a model by Adam with a rate that falls to 0, and tests it once, at the end.
+ * Trains a model by Adam with a rate that falls to 0, and tests it once, at the end. `output` makes scores (N, K) of what the model
+ * gives.
  *
  * @returns the record of it, as bench/results keeps them
  */
-export async function trainAndTest(model, { name, data, training, test, classes, epochs, batchSize = 50, lr }) {
+export async function trainAndTest(
+  model,
+  { name, data, training, test, classes, epochs, batchSize = 50, lr, output = (y) => y },
+) {
   const began = performance.now()
   const optimizer = new Adam(model.parameters(), { lr })
-  const steps = epochs * Math.ceil(training.size / batchSize)
-  const measured = { batchSize: 100, loss: crossEntropy, metrics: { accuracy } }
+  // Each group has a last batch, which may not be full.
+  const steps = epochs * (Math.ceil(training.size / batchSize) + new Set(training.groups).size)
+  const measured = {
+    loss: (y, target) => crossEntropy(output(y), target),
+    metrics: { accuracy: (y, target) => accuracy(output(y), target) },
+  }
   const run = fit(model, training, {
-    ...{ epochs, batchSize, optimizer, loss: crossEntropy, metrics: { accuracy }, seed: 1 },
+    ...{ ...measured, epochs, batchSize, optimizer, seed: 1 },
     schedule: schedule.cosine({ lr, steps }),
   })
   const curve = []
@@ -40,9 +48,10 @@ export async function trainAndTest(model, { name, data, training, test, classes,
   const labels = { found: [], due: [] }
   const { loss, metrics } = await evaluate(model, test, {
     ...measured,
-    onBatch(output, target) {
-      const [, K] = output.shape
-      const values = output.data()
+    batchSize: 100,
+    onBatch(y, target) {
+      const values = scope(() => output(y).data())
+      const K = classes.length
       target.forEach((label, n) => {
         const row = values.subarray(n * K, (n + 1) * K)
         labels.found.push(row.indexOf(Math.max(...row)))

@@ -15,7 +15,7 @@ const experiments = {
   movements: async () => (await import('./movements.mjs')).movements(),
   volumes: async () => (await import('./solids.mjs')).volumes(),
   video: async () => (await import('./video.mjs')).video(),
-  sizes: async () => (await import('./sizes.mjs')).sizes(),
+  sizes: async () => (await import('./sizes.mjs')).sizesOf(),
 }
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { save: { type: 'boolean' } } })
 const unknown = positionals.find((name) => !Object.hasOwn(experiments, name))

@@ -203,10 +203,10 @@ export function waveforms() {
   ]
   const model = new Sequential(
     [
-      ...block(32, 80, 8),
-      ...block(64, 3, 1),
-      ...block(128, 3, 1),
-      ...block(128, 3, 1),
+      ...block(24, 80, 10),
+      ...block(48, 3, 1),
+      ...block(96, 3, 1),
+      ...block(96, 3, 1),
       new GlobalAvgPool(),
       new Flatten(),
       new Dropout({ p: 0.3 }),
@@ -214,7 +214,7 @@ export function waveforms() {
     ],
     { input: [1, T], seed: 1 },
   )
-  return trainWords('waveforms', model, waveformExamples, { epochs: 25, lr: 0.003 })
+  return trainWords('waveforms', model, waveformExamples, { epochs: 20, lr: 0.004 })
 }
 
 /** 2-D, one channel: log mel spectrograms (1, 40, 101) of the same sounds. */
