@@ -69,6 +69,12 @@ function trimmed(samples) {
   return first < 0 ? undefined : samples.slice(first, samples.findLastIndex(loud) + 1)
 }
 
+/** One word, said as options of espeak-ng tell, in the middle of a second. */
+export async function say(word, options) {
+  const { samples } = decodeWav(await speech([...options, '--stdout', word]), word)
+  return wave({ samples: trimmed(samples).subarray(0, T) })
+}
+
 /** Every word by every voice, thrice: waveforms, labels, and the number of the voice. */
 export async function speak() {
   const names = await voices()
