@@ -120,7 +120,7 @@ export function sizedExamples(
     labels,
     groups: groupOf,
     async read(indices) {
-      const all = await Promise.all(Array.from(indices, (index) => source.read(index)))
+      const all = await Promise.all(Array.from(indices, async (index) => source.read(index)))
       const sound = indices.filter((_, n) => all[n] !== undefined)
       const pictures = all.filter((picture) => picture !== undefined)
       return {
@@ -140,7 +140,7 @@ export function sizedExamples(
               if (painter.shape[1] !== h || painter.shape[2] !== w)
                 throw new ShapeError(`${name}: a batch has pictures of several sizes; let fit or batches choose them`)
               if (!isBytes(pixels) || pixels.length !== C * H * W) {
-                const given = isBytes(pixels) ? `${(pixels as Uint8Array).length} bytes` : inWords(pixels)
+                const given = isBytes(pixels) ? `${pixels.length} bytes` : inWords(pixels)
                 throw new ShapeError(
                   `${name}: read(${sound[n]}) must give (${C}, ${H}, ${W}) as ${C * H * W} bytes, given ${given}`,
                 )

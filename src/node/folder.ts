@@ -213,7 +213,7 @@ export async function loadImageFolder(
     if (parts.training === undefined) {
       throw new FormatError(`${directory}: there is a folder ${names.join(' and ')}, but none called train to train on`)
     }
-    await tellBeside(directory, names, options as ImageFolderOptions)
+    await tellBeside(directory, names, options)
   }
   const trainingPath = join(directory, parts.training ?? '')
   const all = isAsIs(options) ? await openAsIs(trainingPath, options) : await openImageFolder(trainingPath, options)

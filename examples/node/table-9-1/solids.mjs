@@ -4,8 +4,8 @@ import { solids } from 'toeplitz/volumes'
 import { trainAndTest } from './common.mjs'
 
 export function volumes() {
-  const training = solids({ count: 2000, seed: 1 })
-  const test = solids({ count: 500, seed: 2 })
+  const training = solids({ count: 5000, noise: 0.1, seed: 1 })
+  const test = solids({ count: 500, noise: 0.1, seed: 2 })
   const block = (outChannels) => [
     new Conv3d({ outChannels, kernel: 3, padding: 1, bias: false }),
     new BatchNorm3d(),
@@ -13,12 +13,12 @@ export function volumes() {
     new MaxPool3d({ kernel: 2 }),
   ]
   const model = new Sequential(
-    [...block(12), ...block(24), ...block(48), new GlobalAvgPool(), new Flatten(), new Linear({ outFeatures: 5 })],
+    [...block(8), ...block(24), ...block(48), new GlobalAvgPool(), new Flatten(), new Linear({ outFeatures: 5 })],
     { input: [...training.shape], seed: 1 },
   )
   return trainAndTest(model, {
     name: 'volumes',
-    data: 'solids({ count: 2000, seed: 1 }), noise 0.3, tested with 500 of the seed 2',
-    ...{ training, test, classes: training.classes, epochs: 15, lr: 0.004 },
+    data: 'solids({ count: 5000, noise: 0.1, seed: 1 }), tested with 500 of the seed 2',
+    ...{ training, test, classes: training.classes, epochs: 4, lr: 0.005 },
   })
 }
