@@ -27,6 +27,8 @@ const entries = {
   priors: 'src/priors/index.ts',
   segmentation: 'src/segmentation/index.ts',
   vision: 'src/vision/index.ts',
+  audio: 'src/audio/index.ts',
+  volumes: 'src/volumes/index.ts',
   classifier: 'src/classifier/index.ts',
   onnx: 'src/models/onnx/index.ts',
   layers: 'src/layers/index.ts',

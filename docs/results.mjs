@@ -1,7 +1,7 @@
 /**
- * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md and docs/networks.md and the curves docs/images/training.svg from
- * the committed results, bench/results/training-*.json, features-*.json, pixels-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong
- * usage.
+ * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md and docs/data-types.md and the curves
+ * docs/images/training.svg from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
+ * table-9-1-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath, URL } from 'node:url'
@@ -15,6 +15,7 @@ const files = (await readdir(folder)).sort()
 const runs = await Promise.all(files.filter((name) => /^training-.*\.json$/.test(name)).map(read))
 const features = await Promise.all(files.filter((name) => /^features-.*\.json$/.test(name)).map(read))
 const pixels = await Promise.all(files.filter((name) => /^pixels-.*\.json$/.test(name)).map(read))
+const kinds = await Promise.all(files.filter((name) => /^table-9-1-.*\.json$/.test(name)).map(read))
 const networks = await read('networks.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
@@ -96,6 +97,52 @@ function labels() {
     table([second, ...neighbours], [0, 1, 6]),
     `\`\`\`sh\n${commands.join('\n')}\n\`\`\``,
   ].join('\n\n')
+}
+
+/** Where a result stands in table 9.1, and what its data are, by the names of the results. */
+const places = {
+  waveforms: ['1-D', 'one', 'spoken words, as waveforms'],
+  movements: ['1-D', 'several', 'movements: angles of joints by time'],
+  spectrograms: ['2-D', 'one', 'spoken words, as mel spectrograms'],
+  'convnet-cifar10': ['2-D', 'several', 'colour pictures: CIFAR-10'],
+  volumes: ['3-D', 'one', 'volumes: solids in noise'],
+  video: ['3-D', 'several', 'colour videos: digits that move'],
+  sizes: ['2-D', 'one', 'digits on pictures of seven sizes'],
+}
+
+/** Table 9.1 of the book with the results of each kind of data. */
+function kindsOfData() {
+  const header = [
+    'axes',
+    'channels',
+    'data',
+    'an example',
+    'classes',
+    'test examples',
+    'read right',
+    'time',
+    'measured on',
+  ]
+  const pictures = runs.find(({ name }) => name === 'convnet-cifar10')
+  const all = [
+    ...kinds,
+    {
+      ...pictures,
+      input: [3, 32, 32],
+      classes: { length: 10 },
+      test: { ...pictures.test, examples: pictures.test.images },
+    },
+  ]
+  const sorted = Object.keys(places).flatMap((name) => all.filter((run) => run.name === name))
+  const rows = sorted.map(({ name, input, classes, test, seconds, machine }) => [
+    ...[...places[name], `(${input.join(', ')})`, classes.length, test.examples],
+    ...[percent(1 - test.errors / test.examples), duration(Math.round(seconds)), where(machine)],
+  ])
+  const models = kinds.map(
+    ({ name, data, model, parameters, training }) =>
+      `- ${name}: ${data}. ${model}: ${parameters} parameters; ${training.epochs} epochs of ${training.examples} examples.`,
+  )
+  return `${table([header, ...rows], [0, 1, 2, 3, 8])}\n\n\`\`\`sh\n${sorted.map(({ command }) => command).join('\n')}\n\`\`\`\n\n${models.join('\n')}`
 }
 
 function fullSize() {
@@ -214,18 +261,14 @@ if (rest.length > 0 || (option !== undefined && option !== '--check')) {
   console.error('usage: node docs/results.mjs [--check]')
   process.exit(2)
 }
-const [training, learned, labelled, zoo, picture] = [
-  'training.md',
-  'features.md',
-  'pixels.md',
-  'networks.md',
-  'images/training.svg',
-].map(path)
+const pages = ['training.md', 'features.md', 'pixels.md', 'networks.md', 'data-types.md', 'images/training.svg']
+const [training, learned, labelled, zoo, types, picture] = pages.map(path)
 for (const [file, text] of [
   [training, await pageWith(training, 'training', trainings())],
   [learned, await pageWith(learned, 'features', withoutLabels())],
   [labelled, await pageWith(labelled, 'pixels', labels())],
   [zoo, await pageWith(zoo, 'full size', fullSize())],
+  [types, await pageWith(types, 'table 9.1', kindsOfData())],
   [picture, curves()],
 ]) {
   if (option === undefined) await writeFile(file, text)

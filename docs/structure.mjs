@@ -25,6 +25,8 @@ export const floors = [
     'src/vision',
     'src/features',
     'src/segmentation',
+    'src/audio',
+    'src/volumes',
     'src/io',
     'src/data',
     'src/models',

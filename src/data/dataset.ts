@@ -68,6 +68,15 @@ export function assertSameImages(
         `(${training.shape.join(', ')}); both must have the same channels, height and width`,
     )
   }
+  assertSameClasses(training, test, names)
+}
+
+/** @throws ShapeError when the classes of two data sets differ; `names` are what the error calls them */
+export function assertSameClasses(
+  training: Pick<ImageSource, 'classes'>,
+  test: Pick<ImageSource, 'classes'>,
+  names: { readonly training: string; readonly test: string },
+): void {
   const same = training.classes.length === test.classes.length
   if (!same || training.classes.some((name, i) => name !== test.classes[i])) {
     throw new ShapeError(

@@ -2,7 +2,15 @@
 export type { PictureLimits } from '../formats/limits.js'
 export * from './augment.js'
 export * from './cifar10.js'
-export * from './dataset.js'
+export {
+  assertSameImages,
+  holdOut,
+  imageRange,
+  readImage,
+  type ImageDataset,
+  type ImageFiles,
+  type ImageSource,
+} from './dataset.js'
 export { readIdx, writeIdx, type DataLimits, type IdxArray, type IdxData } from '../formats/idx.js'
 export {
   fitNormalization,
@@ -14,3 +22,4 @@ export {
 } from './images.js'
 export type { Picture, PixelPreprocessing, Preprocessing } from '../io/preprocessing.js'
 export * from './mnist.js'
+export * from './sized.js'

@@ -4,8 +4,7 @@
  * Layout, all big endian: 00 00, one byte for the element type, one byte for the number of dimensions, the sizes as
  * uint32, then the elements in row-major order.
  */
-import { crc32 } from './crc32.js'
-import { Inflator } from './inflate.js'
+import { checkGzipEnd, isGzip, largestExpansion, openGzip } from './gzip.js'
 import {
   allocate,
   checkBytes,
@@ -207,30 +206,9 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-// gzip, RFC 1952: a header of 10 bytes or more, a deflate stream, CRC-32 and size of the content.
-
-/** Deflate makes at most so many bytes of one. */
-const largestExpansion = 1032
-
-function isGzip(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x1f && bytes[1] === 0x8b
-}
-
 /** The content of a gzip file, as far as there is any of what its IDX header promises. */
 function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits, check: CheckHeader): Uint8Array {
-  const damaged = (what: string): FormatError =>
-    new FormatError(`${name}: the gzip data are damaged or cut short: ${what}; fetch the file again`)
-  if (bytes.length < 18) {
-    throw new FormatError(`${name}: the gzip file is cut short: ${bytes.length} bytes are given; fetch it again`)
-  }
-  let rest: Uint8Array | undefined = bytes.subarray(gzipHeaderBytes(bytes, damaged))
-  const compressed = rest.length
-  const next = (): Uint8Array | undefined => {
-    const part = rest
-    rest = undefined
-    return part
-  }
-  const inflator = new Inflator(next, damaged)
+  const { inflator, compressed, damaged } = openGzip(bytes, name)
   // First the number of dimensions, then their sizes.
   const start = new Uint8Array(4 + 4 * 255)
   let filled = inflator.read(start.subarray(0, 4))
@@ -239,7 +217,7 @@ function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits, check: C
   if (filled === 4) filled += inflator.read(start.subarray(4, 4 + 4 * (start[3] as number)))
   const header = parseHeader(start.subarray(0, filled), name)
   if (!header) {
-    checkEnd(inflator, start.subarray(0, filled), name)
+    checkGzipEnd(inflator, start.subarray(0, filled), name, 'an IDX file')
     return start.subarray(0, filled)
   }
   const { shape, totalBytes, headerBytes, elementType } = header
@@ -253,48 +231,6 @@ function gunzipIdx(bytes: Uint8Array, name: string, limits: DataLimits, check: C
   content.set(start.subarray(0, headerBytes))
   const length = headerBytes + inflator.read(content.subarray(headerBytes))
   if (inflator.read(start.subarray(0, 1)) > 0) throw tooLong(header, name, 'more')
-  checkEnd(inflator, content.subarray(0, length), name)
+  checkGzipEnd(inflator, content.subarray(0, length), name, 'an IDX file')
   return content.subarray(0, length)
-}
-
-/** The length of a gzip header. */
-function gzipHeaderBytes(bytes: Uint8Array, damaged: (what: string) => FormatError): number {
-  const [, , method = 0, flags = 0] = bytes
-  if (method !== 8) throw damaged(`compression method ${method} is not known`)
-  if ((flags & 0xe0) !== 0) throw damaged(`header flags ${flags} are not known`)
-  let at = 10
-  if ((flags & 4) !== 0) at += 2 + (bytes[at] ?? 0) + 256 * (bytes[at + 1] ?? 0)
-  // A name and a comment, each up to a byte of 0.
-  for (const flag of [8, 16]) {
-    if ((flags & flag) === 0) continue
-    at = bytes.indexOf(0, at) + 1
-    if (at === 0) throw damaged('the header does not end')
-  }
-  if ((flags & 2) !== 0) {
-    const checksum = (bytes[at] ?? 0) + 256 * (bytes[at + 1] ?? 0)
-    if ((crc32(bytes, 0, at) & 0xffff) !== checksum) throw damaged('the checksum of the header does not match')
-    at += 2
-  }
-  return at
-}
-
-/** Checks what follows the data: CRC-32 and size (modulo 2^32) of the content, and nothing else. */
-function checkEnd(inflator: Inflator, content: Uint8Array, name: string): void {
-  // Numbers of four bytes, the lowest first; NaN where some are missing.
-  const number = (): number => {
-    let value = 0
-    for (let bit = 1; bit < 2 ** 32; bit *= 256) value += bit * (inflator.byte() ?? Number.NaN)
-    return value
-  }
-  const [checksum, size] = [number(), number()]
-  const [more, next] = [inflator.byte(), inflator.byte()]
-  if (more === 0x1f && next === 0x8b) {
-    throw new FormatError(`${name}: is several gzip files in one; an IDX file is one`)
-  }
-  if (checksum !== crc32(content) || size !== content.length % 2 ** 32 || more !== undefined) {
-    throw new FormatError(
-      `${name}: the checksum at the end of the gzip data does not match; the file is damaged or cut short: ` +
-        'fetch it again',
-    )
-  }
 }

@@ -1,12 +1,13 @@
 /** Folders of pictures, one folder in it for each class, read when they are needed. Node only. */
 import { join } from 'node:path'
-import { assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
+import { assertSameClasses, assertSameImages, imageRange, type ImageFiles } from '../data/dataset.js'
+import { sizedRange, type SizedImages } from '../data/sized.js'
 import { listed } from '../data/source.js'
 import { crc32 } from '../formats/crc32.js'
 import { limitNames, type PictureLimits } from '../formats/limits.js'
 import { decodeImage } from '../formats/decode.js'
 import { checkPreprocessing, plainPixels, preparePixels, type PixelPreprocessing } from '../io/preprocessing.js'
-import { FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
+import { ArgumentError, FormatError, isOutOfMemory, OutOfMemoryError, ToeplitzError } from '../runtime/errors.js'
 import { checkCallback, checkList, checkNumber, checkPath, checkSwitch } from '../runtime/check.js'
 import { checkCount, checkKeys, defined, type Names } from '../runtime/options.js'
 import { permutation } from '../train/examples.js'
@@ -58,12 +59,28 @@ const folderNames = {
   cacheBytes: 0,
 } satisfies Names<Omit<ImageFolderOptions, keyof PictureLimits>>
 
+/** Options where every picture keeps its size: `size: 'as is'`. */
+export interface SizedFolderOptions
+  extends
+    PictureLimits,
+    Pick<ImageFolderOptions, 'channels' | 'invert' | 'strict' | 'onSkip' | 'onOther' | 'cacheBytes'> {
+  /** Every picture keeps its height and width. */
+  readonly size: 'as is'
+}
+
+const isAsIs = (options: ImageFolderOptions | SizedFolderOptions): options is SizedFolderOptions =>
+  options?.size === 'as is'
+
 /** What the two functions below are given, so far as no other function checks it. @throws ShapeError */
-function checkFolder(name: string, directory: unknown, options: ImageFolderOptions): void {
+function checkFolder(name: string, directory: unknown, options: ImageFolderOptions | SizedFolderOptions): void {
   checkPath(directory, `${name}: the folder`)
   checkKeys(name, options, limitNames, folderNames)
   const { size, strict, onSkip, onOther, cacheBytes = 0 } = options
-  if (size !== undefined) checkList(size, `${name}: size`, '[height, width]')
+  if (size !== undefined && size !== 'as is') checkList(size, `${name}: size`, "[height, width] or 'as is'")
+  const { fit, interpolation } = options as ImageFolderOptions
+  if (size === 'as is' && (fit ?? interpolation) !== undefined) {
+    throw new ArgumentError(`${name}: pictures as they are have no fit and no interpolation; leave both out`)
+  }
   checkSwitch(strict, `${name}: strict`)
   checkCallback(onSkip, `${name}: onSkip`)
   checkCallback(onOther, `${name}: onOther`)
@@ -91,10 +108,46 @@ async function checkDirectory(path: string): Promise<void> {
  * @throws FormatError when there is no class, one of them is empty, or none of the pictures can be read; ToeplitzError
  *   with code FILE, here or when a picture is read, when the system refuses to read it; OutOfMemoryError
  */
-export async function openImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<ImageFiles> {
+export async function openImageFolder(directory: string, options?: ImageFolderOptions): Promise<ImageFiles>
+/**
+ * The same, with pictures as large as they are, for `sizedExamples`. Each is decoded once when the folder is opened, to know its size;
+ * damaged ones are left out at once.
+ */
+export async function openImageFolder(directory: string, options: SizedFolderOptions): Promise<SizedImages>
+export async function openImageFolder(
+  directory: string,
+  options: ImageFolderOptions | SizedFolderOptions = {},
+): Promise<ImageFiles | SizedImages> {
   checkCount('openImageFolder', 2, arguments)
   checkFolder('openImageFolder', directory, options)
-  return openPictures(directory, options)
+  return isAsIs(options) ? openAsIs(directory, options) : openPictures(directory, options)
+}
+
+/** What `openImageFolder` does for pictures as they are. */
+async function openAsIs(directory: string, { size: _, ...options }: SizedFolderOptions): Promise<SizedImages> {
+  const onSkip = (error: FormatError): void => {
+    if (options.strict === true) throw error
+    options.onSkip?.(error)
+  }
+  const listing = await listPictures(directory, { onSkip, onOther: options.onOther })
+  const order = permutation(listing.names.length, 0, 0)
+  const reader = new FileReader(directory, listing, order, options, undefined)
+  const found = await reader.measure()
+  return {
+    files: found.map(({ index }) => reader.path(index)),
+    labels: Int32Array.from(found, ({ index }) => listing.labels[order[index] as number] as number),
+    size: found.length,
+    channels: reader.channels,
+    sizes: found.map(({ size }) => size),
+    classes: listing.classes,
+    read: (place) => reader.readAsIs((found[place] as Measured).index),
+  }
+}
+
+/** The place of a picture in the order, and its height and width. */
+interface Measured {
+  readonly index: number
+  readonly size: readonly [height: number, width: number]
 }
 
 /** The same, and for a trained model with its preparation and its classes. */
@@ -132,13 +185,25 @@ export interface FolderSplit extends Split<ImageFiles> {
   readonly validation?: ImageFiles
 }
 
+/** Pictures of a folder to train on and to test with, as large as they are. */
+export interface SizedFolderSplit extends Split<SizedImages> {
+  /** As in `FolderSplit`. */
+  readonly validation?: SizedImages
+}
+
 /**
  * Pictures to train on and to test with: of the folders `train`, `val` and `test` in it (or `training`, `valid`,
  * `validation`, `testing`, in either case), or one sixth of those to train on to test with. Call `init()` before.
  *
  * @throws FormatError as `openImageFolder`, or when there is one class alone; ShapeError when the parts have different classes
  */
-export async function loadImageFolder(directory: string, options: ImageFolderOptions = {}): Promise<FolderSplit> {
+export async function loadImageFolder(directory: string, options?: ImageFolderOptions): Promise<FolderSplit>
+/** The same, with pictures as large as they are, for `sizedExamples`. */
+export async function loadImageFolder(directory: string, options: SizedFolderOptions): Promise<SizedFolderSplit>
+export async function loadImageFolder(
+  directory: string,
+  options: ImageFolderOptions | SizedFolderOptions = {},
+): Promise<FolderSplit | SizedFolderSplit> {
   checkCount('loadImageFolder', 2, arguments)
   checkFolder('loadImageFolder', directory, options)
   await checkDirectory(directory)
@@ -151,13 +216,25 @@ export async function loadImageFolder(directory: string, options: ImageFolderOpt
     await tellBeside(directory, names, options)
   }
   const trainingPath = join(directory, parts.training ?? '')
-  const all = await openImageFolder(trainingPath, options)
+  const all = isAsIs(options) ? await openAsIs(trainingPath, options) : await openImageFolder(trainingPath, options)
   const [only] = all.classes
   if (all.classes.length === 1) {
     throw new FormatError(
       `${trainingPath}: there is one class, ${only}; at least two are needed, each a folder with its pictures`,
     )
   }
+  if (isAsIs(options)) return splitAsIs(all as SizedImages, directory, parts, options)
+  return splitPictures(all as ImageFiles, directory, parts, options)
+}
+
+/** What `loadImageFolder` gives of the pictures to train on and of the folders beside them. */
+async function splitPictures(
+  all: ImageFiles,
+  directory: string,
+  parts: Parts,
+  options: ImageFolderOptions,
+): Promise<FolderSplit> {
+  const trainingPath = join(directory, parts.training ?? '')
   const [C, H, W] = all.shape
   const open = async (name: string): Promise<ImageFiles> => {
     const path = join(directory, name)
@@ -167,10 +244,34 @@ export async function loadImageFolder(directory: string, options: ImageFolderOpt
   }
   const beside = parts.validation === undefined ? {} : { validation: await open(parts.validation) }
   if (parts.test !== undefined) return { training: all, test: await open(parts.test), ...beside }
-  if (all.size < 3)
-    throw new FormatError(`${trainingPath}: ${all.size} pictures; at least 3 are needed to train and test`)
-  const count = testCount(all.size)
+  const count = countToTest(all.size, trainingPath)
   return { training: imageRange(all, count, all.size), test: imageRange(all, 0, count), ...beside }
+}
+
+/** The same of pictures as they are. */
+async function splitAsIs(
+  all: SizedImages,
+  directory: string,
+  parts: Parts,
+  options: SizedFolderOptions,
+): Promise<SizedFolderSplit> {
+  const trainingPath = join(directory, parts.training ?? '')
+  const open = async (name: string): Promise<SizedImages> => {
+    const path = join(directory, name)
+    const part = await openAsIs(path, { ...options, channels: all.channels as 1 | 3 })
+    assertSameClasses(all, part, { training: trainingPath, test: path })
+    return part
+  }
+  const beside = parts.validation === undefined ? {} : { validation: await open(parts.validation) }
+  if (parts.test !== undefined) return { training: all, test: await open(parts.test), ...beside }
+  const count = countToTest(all.size, trainingPath)
+  return { training: sizedRange(all, count, all.size), test: sizedRange(all, 0, count), ...beside }
+}
+
+/** Pictures of a training folder that are tested with. @throws FormatError */
+function countToTest(size: number, trainingPath: string): number {
+  if (size < 3) throw new FormatError(`${trainingPath}: ${size} pictures; at least 3 are needed to train and test`)
+  return testCount(size)
 }
 
 /** Pictures that are tested with where the folder does not say. */
@@ -261,6 +362,8 @@ class FileReader {
   readonly #first = new Map<number, string>()
   #preparation: PixelPreprocessing | undefined
   #keeps = false
+  /** Of pictures as they are. */
+  channels: 1 | 3 = 1
 
   constructor(
     directory: string,
@@ -303,6 +406,38 @@ class FileReader {
     const path = this.path(0)
     const why = this.#skipped.get(0)?.replace(`${path}: `, '') ?? ''
     throw new FormatError(`${path}: none of the ${this.#order.length} pictures, such as this one, can be read: ${why}`)
+  }
+
+  /** Decodes every picture once, for its size; those that are damaged are left out. */
+  async measure(): Promise<Measured[]> {
+    const { cacheBytes = CACHE_BYTES, channels } = this.#options
+    this.channels = channels ?? ((await this.#firstReadable()).channels < 3 ? 1 : 3)
+    const found: Measured[] = []
+    let bytes = 0
+    this.#keeps = true
+    for (const index of this.#order.keys()) {
+      const image = await this.#decode(index)
+      if (!image) continue
+      found.push({ index, size: [image.height, image.width] })
+      bytes += image.height * image.width * this.channels
+      this.#keeps &&= bytes <= cacheBytes
+      if (this.#keeps) this.#kept.set(index, this.#whole(image))
+      else this.#kept.clear()
+    }
+    return found
+  }
+
+  /** A picture of the size that it has. */
+  async readAsIs(index: number): Promise<Uint8Array | undefined> {
+    const kept = this.#kept.get(index)
+    if (kept) return kept
+    const image = await this.#decode(index)
+    return image && this.#whole(image)
+  }
+
+  #whole(image: ReturnType<typeof decodeImage>): Uint8Array {
+    const plain = plainPixels([this.channels, image.height, image.width])
+    return preparePixels(image, { ...plain, ...defined({ invert: this.#options.invert }) })
   }
 
   async read(index: number): Promise<Uint8Array | undefined> {

@@ -7,5 +7,7 @@ export {
   type FolderSplit,
   type ImageFolderOptions,
   type OtherFiles,
+  type SizedFolderOptions,
+  type SizedFolderSplit,
 } from './folder.js'
 export * from './mnist.js'

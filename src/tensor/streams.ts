@@ -4,6 +4,7 @@
  *
  *   0 …                parameters, one each, in the order in which they are made
  *   0x10000 + epoch    the order of the examples
+ *   0x28000000 + place what is drawn for data that are made: shapes, moving pictures, movements
  *   0x30000000 + place what features are learned from: patches, first dictionaries, units of a Boltzmann machine
  *   0x40000000 + round what a search tries
  *   0x70000000 + scene what a scene of digits is made of
@@ -16,6 +17,9 @@ const ROUND = 2 ** 30
 
 /** The stream of the order of the examples of an epoch. */
 export const shuffleStream = (epoch: number): number => 0x10000 + epoch
+
+/** The stream of what is drawn for data that are made. */
+export const madeStream = (place: number): number => 0x28000000 + place
 
 /** The stream of what features are learned from: 2²⁸ places, which steps go round in. */
 export const featureStream = (place: number): number => 0x30000000 + (place % 2 ** 28)

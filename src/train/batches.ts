@@ -40,6 +40,26 @@ function checkRead<Target>(read: ReadExamples<Target>): ReadExamples<Target> {
   return { indices: read.indices, batch: (draw) => checkBatch(read.batch(draw)) }
 }
 
+/** An order cut into batches of one group each, which stand in the order of their first examples. */
+function groupedBatches(
+  order: Int32Array,
+  groups: ArrayLike<number>,
+  { batchSize, dropLast = false }: BatchOptions,
+): Int32Array[] {
+  const all: number[][] = []
+  const open = new Map<number | undefined, number[]>()
+  for (const index of order) {
+    let batch = open.get(groups[index])
+    if (!batch || batch.length === batchSize) {
+      batch = []
+      open.set(groups[index], batch)
+      all.push(batch)
+    }
+    batch.push(index)
+  }
+  return all.filter(({ length }) => !dropLast || length === batchSize).map((batch) => Int32Array.from(batch))
+}
+
 /** What `readBatches` does. */
 export async function* readAhead<Target>(
   data: Examples<Target> | DistantExamples<Target>,
@@ -49,10 +69,11 @@ export async function* readAhead<Target>(
   const { batchSize, seed = 0, epoch, first = 0, prefetch = 2, parts = 1 } = options
   const order =
     epoch === undefined ? Int32Array.from({ length: data.size }, (_, i) => i) : permutation(data.size, seed, epoch)
-  const count = batchesOf(data.size, options)
+  const count = batchesOf(data, options)
   const partSize = Math.ceil(batchSize / parts)
+  const grouped = data.groups && groupedBatches(order, data.groups, options)
   const partsOf = (number: number): { draw: Draw | undefined; indices: Int32Array }[] => {
-    const batch = order.subarray(number * batchSize, (number + 1) * batchSize)
+    const batch = grouped?.[number] ?? order.subarray(number * batchSize, (number + 1) * batchSize)
     return Array.from({ length: Math.ceil(batch.length / partSize) }, (_, part) => ({
       draw: epoch === undefined ? undefined : { seed, step: epoch * count + number, first: part * partSize },
       indices: batch.subarray(part * partSize, (part + 1) * partSize),

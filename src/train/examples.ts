@@ -6,7 +6,7 @@ import { checkFunction, checkList, checkObject, checkWhole, wrongKind } from '..
 import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
 import { shuffleStream } from '../tensor/streams.js'
 import { inWords } from '../runtime/text.js'
-import { batchesOf } from './count.js'
+import { batchesOf, type Counted } from './count.js'
 import { checkCount } from '../runtime/options.js'
 
 /** Inputs (N, …) and what is wanted for them. */
@@ -41,6 +41,11 @@ export interface Examples<Target> {
   readonly size: number
   /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
   readonly labels?: ArrayLike<unknown> | undefined
+  /**
+   * The group of each example, where those of a batch must be of one, such as pictures of one size: `fit` and `batches` then put
+   * no others together, so that more batches than the last may not be full.
+   */
+  readonly groups?: ArrayLike<number> | undefined
   /** The examples of these numbers as a batch. `draw` seeds what is done to them at random. */
   batch(indices: Int32Array, draw?: Draw): Batch<Target>
 }
@@ -51,6 +56,11 @@ export interface DistantExamples<Target> {
   readonly size: number
   /** The labels of all examples, in their order, where they are at hand: `fit` checks them before the first step. */
   readonly labels?: ArrayLike<unknown> | undefined
+  /**
+   * The group of each example, where those of a batch must be of one, such as pictures of one size: `fit` and `batches` then put
+   * no others together, so that more batches than the last may not be full.
+   */
+  readonly groups?: ArrayLike<number> | undefined
   /** Reads the examples of these numbers, from a disk or a network. */
   read(indices: Int32Array): Promise<ReadExamples<Target>>
 }
@@ -227,7 +237,7 @@ const lacking = (what: string): ShapeError =>
   new ArgumentError(`batches: a data set has a size, the number of examples, and batch() or read(); ${what}`)
 
 /** @throws ShapeError when there is nothing to make batches of, or an option is out of its range. */
-export function checkBatches(data: { readonly size: number }, options: BatchOptions): void {
+export function checkBatches(data: Counted, options: BatchOptions): void {
   checkCount('checkBatches', 2, arguments)
   if (Array.isArray(data)) throw lacking('of a list of inputs and one of labels, give { x, y }')
   const { size } = Object(data) as { readonly size: unknown }
@@ -243,7 +253,7 @@ export function checkBatches(data: { readonly size: number }, options: BatchOpti
   checkWhole(batchSize, 'batches: batchSize')
   checkWhole(first, 'batches: first', 0)
   checkWhole(prefetch, 'batches: prefetch', 0)
-  if (batchesOf(size, options) === 0) {
+  if (batchesOf(data, options) === 0) {
     throw new ArgumentError(
       `batches: dropLast leaves nothing of ${size} examples in batches of ${batchSize}; use smaller ones`,
     )

@@ -509,7 +509,8 @@ async function* steps<Target, Output>(
   const measuring = options.validation && examplesOf(options.validation, model)
   if (measuring) checkBatches(measuring, { batchSize: options.batchSize })
   trainedParameters(model, options.optimizer)
-  checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
+  // Of groups, each has a last batch: of those the layer tells.
+  if (!data.groups) checkLastBatch(model, data.size, options as unknown as FitOptions<never>)
   const facts = factsOf(model, data.size, options as unknown as FitOptions<never>)
   if (options.start) checkStart(options.start, facts, options.earlyStopping)
   await checkTargets('the data', model, data, options.loss)
@@ -531,7 +532,7 @@ async function* steps<Target, Output>(
   } = options
   const { accumulate: parts = 1, prefetch = 2, earlyStopping } = options
   const names = Object.keys(metrics)
-  const stepsPerEpoch = batchesOf(data.size, options)
+  const stepsPerEpoch = batchesOf(data, options)
   const turn = turnTaker()
   let step = start?.step ?? 0
   let sums = start?.sums

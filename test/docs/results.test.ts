@@ -94,6 +94,32 @@ describe('results', () => {
     }
   })
 
+  it.each([
+    ['spectrograms', 0.95],
+    ['waveforms', 0.95],
+    ['movements', 0.95],
+    ['volumes', 0.95],
+    ['video', 0.95],
+    ['sizes', 0.9],
+  ])('%s, of table 9.1: at least %d right of what was held out, in 15 minutes on two cores', (name, least) => {
+    const text = readFileSync(new URL(`bench/results/table-9-1-${name}.json`, root), 'utf8')
+    const run = JSON.parse(text) as {
+      command: string
+      test: { examples: number; errors: number; accuracy: number }
+      confusion: number[][]
+      seconds: number
+      machine: { cores: number; date: string }
+    }
+    expect(run.command).toBe(`node examples/node/table-9-1/run.mjs ${name} --save`)
+    expect(1 - run.test.errors / run.test.examples).toBeGreaterThanOrEqual(least)
+    expect(run.test.accuracy).toBeCloseTo(1 - run.test.errors / run.test.examples, 10)
+    const wrong = run.confusion.flatMap((row, due) => row.filter((_, found) => found !== due))
+    expect(wrong.reduce((sum, count) => sum + count)).toBe(run.test.errors)
+    expect(run.seconds).toBeLessThan(900)
+    expect(run.machine.cores).toBe(2)
+    expect(run.machine.date).toMatch(/^\d{4}-/)
+  })
+
   it('of the networks at full size: memory as predicted, and images known by heart', () => {
     const text = readFileSync(new URL('bench/results/networks.json', root), 'utf8')
     const networks = JSON.parse(text) as {

@@ -4,9 +4,11 @@ import * as data from '../../src/data/index.js'
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as operations from '../../src/ops/index.js'
+import * as audio from '../../src/audio/index.js'
 import * as features from '../../src/features/index.js'
 import * as segmentation from '../../src/segmentation/index.js'
 import * as vision from '../../src/vision/index.js'
+import * as volumes from '../../src/volumes/index.js'
 import { cases } from '../operations/index.js'
 import { bars, normalization } from '../helpers/bars.js'
 import { consumed, expectSurvival, initWithFaults } from '../helpers/faults.js'
@@ -15,6 +17,7 @@ import { layerCases } from '../helpers/layers.js'
 let x: Tensor
 let picture: Tensor
 let pooled: Tensor
+let sound: Tensor
 let labels: Tensor
 let scored: Tensor
 let model: t.Sequential
@@ -24,6 +27,7 @@ beforeAll(async () => {
   pooled = t.normal([1, 1, 3, 4], { seed: 3 })
   labels = t.tensor([1, 0, 3])
   scored = t.uniform([1, 3, 4, 4], { low: 0.1, seed: 4 })
+  sound = t.normal([64], { seed: 4 })
   picture = t.normal([1, 1, 8, 8], { seed: 2 })
   model = new t.Sequential(
     [new t.Conv2d({ outChannels: 4, kernel: 3 }), new t.ReLU(), new t.Flatten(), new t.Linear({ outFeatures: 3 })],
@@ -35,7 +39,7 @@ beforeAll(async () => {
 })
 
 afterAll(() => {
-  for (const owned of [x, labels, scored, picture, pooled, model]) owned.dispose()
+  for (const owned of [x, labels, scored, picture, pooled, sound, model]) owned.dispose()
   expect(t.memoryUsage()).toMatchObject({ liveBytes: 0, blocks: 0 })
 })
 
@@ -111,6 +115,11 @@ const functions: Readonly<Record<string, Use>> = {
   randomFilters: () => consumed(features.randomFilters({ filters: 3, size: 3 })),
   gaborBank: () => consumed(features.gaborBank({ size: 5, orientations: 2 })),
   differenceOfGaussians: () => consumed(features.differenceOfGaussians({ size: 5 })),
+  stft: () => consumed(audio.stft(x, { size: 2, output: 'magnitude' })),
+  melSpectrogram: () => consumed(audio.melSpectrogram(sound, { sampleRate: 64, size: 8, bands: 2, output: 'log' })),
+  constantQ: () => consumed(audio.constantQ(x, { sampleRate: 64, from: 16, bins: 2, hop: 1 })),
+  solids: () => [volumes.solids({ count: 2, size: 10 }).x],
+  movements: () => [volumes.movements({ count: 2, frames: 4 }).x],
   whiten: () => {
     const { mean, matrix } = features.whiten(x)
     return consumed(mean, matrix)
@@ -176,7 +185,7 @@ const elsewhere: Readonly<Record<string, readonly string[]>> = {
 
 describe('what fails leaves nothing', () => {
   it.each(Object.keys(functions))('%s', (name) => {
-    const kept = (): readonly Tensor[] => [x, labels, picture, pooled, ...model.parameters()]
+    const kept = (): readonly Tensor[] => [x, labels, picture, pooled, sound, ...model.parameters()]
     // A model gets over an allocation that fails while it captures a pass, which activations() runs anew each time.
     expectSurvival({ use: functions[name]!, kept, ...(name === 'activations' ? { forgives: 'allocation' } : {}) })
   })

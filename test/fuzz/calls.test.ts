@@ -33,6 +33,8 @@ const refused = [
   'loadClassifier',
   'Graph.load',
   'readIdx',
+  'decodeWav',
+  'decodeNifti',
   'mnistFromIdx',
 ]
 

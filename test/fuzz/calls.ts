@@ -16,6 +16,13 @@ const image = (channels: number, width = 3, height = 2): Json => ({
   data: bytes(width * height * channels),
 })
 const dataset = { images: bytes(64, 9), labels: bytes(4, 1), size: 4, shape: [1, 4, 4], classes: ['a', 'b', 'c'] }
+const sized = {
+  ...{ size: 2, labels: bytes(2, 1), classes: ['a', 'b'], channels: 1, read: tag('function') },
+  sizes: [
+    [4, 4],
+    [5, 4],
+  ],
+}
 const normalization = { mean: 0.5, std: 0.25 }
 const preprocessing = {
   ...{ channels: 1, order: 'rgb', invert: 'light-background', resize: [5, 6], size: [4, 4], fit: 'contain' },
@@ -252,6 +259,8 @@ const files: Record<string, Json[][]> = {
     [dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }],
   ],
   imageRange: [[dataset, 1, 3]],
+  sizedExamples: [[sized, normalization, { multiple: 2, augmentation: { flip: true } }]],
+  sizedRange: [[sized, 0, 1]],
   holdOut: [[dataset, 1]],
   assertSameImages: [[dataset, dataset, { training: 'a', test: 'b' }]],
   'new Painter': [[[1, 4, 4], normalization, { crop: [2, 2], shift: 1, flip: true }]],
@@ -347,6 +356,27 @@ const segmentation: Record<string, Json[][]> = {
   'new MeanField': [[{ steps: 2, size: 3, strength: 0.1 }]],
 }
 
+const frames = { size: 8, hop: 3, window: 'hann', center: true, paddingMode: 'reflect' }
+const bands = { sampleRate: 100, bands: 3, from: 1, to: 50, scale: 'htk', normalize: 'none' }
+const audio: Record<string, Json[][]> = {
+  decodeWav: [[bytes(60), 'name']],
+  stft: [
+    [t(2, 20), { ...frames, output: 'magnitude' }],
+    [t(1, 2, 20), { size: 4, window: [1, 2, 2, 1] }],
+  ],
+  melFilters: [[{ ...bands, size: 32 }]],
+  melSpectrogram: [[t(2, 40), { ...frames, ...bands, size: 32, output: 'log', floor: 1e-6 }]],
+  constantQ: [
+    [t(2, 30), { sampleRate: 100, from: 10, bins: 6, binsPerOctave: 3, hop: 4, periods: 1, output: 'magnitude' }],
+  ],
+}
+const volumes: Record<string, Json[][]> = {
+  decodeNifti: [[bytes(360), 'name', { maxBytes: 1e6 }]],
+  readRaw: [[bytes(10), 'name', { shape: [2, 1, 2], type: 'int16', order: 'big', offset: 2, slope: 2, intercept: 1 }]],
+  solids: [[{ count: 3, size: 10, noise: 0.1, seed: 1 }]],
+  movements: [[{ count: 3, frames: 5, noise: 0.1, seed: 1 }]],
+  movingPictures: [[dataset, { count: 3, frames: 3, size: 6, channels: 3, speed: 1, noise: 0.1, seed: 1 }]],
+}
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
@@ -393,6 +423,8 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...features,
   ...priors,
   ...segmentation,
+  ...audio,
+  ...volumes,
   ...zoo,
   tensor: [
     [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],
@@ -449,6 +481,7 @@ export const exempt: Readonly<Record<string, string>> = {
       'layerTypes',
       'schedule',
       'fashionClasses',
+      'joints',
       'digitPictures',
       'architectures',
       'digitCodes',

@@ -5,6 +5,7 @@ import cifar10 from './targets/cifar10.js'
 import edge from './targets/edge.js'
 import { convGeometry, convGeometryThreads, operationGeometry, operationGeometryThreads } from './targets/geometry.js'
 import { gzipIdx, idx, mnist } from './targets/idx.js'
+import { nifti, wav } from './targets/recordings.js'
 import jpeg from './targets/jpeg.js'
 import { layers, longModels, modelJson } from './targets/layers.js'
 import { modelFile, modelText } from './targets/model-file.js'
@@ -23,6 +24,8 @@ export const targets: Readonly<Record<string, Target>> = {
   jpeg,
   idx,
   'gzip-idx': gzipIdx,
+  wav,
+  nifti,
   mnist,
   cifar10,
   pictures,

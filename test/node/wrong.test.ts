@@ -63,7 +63,7 @@ describe.each(functions)('%s', (name, call) => {
 
 describe.each(['openImageFolder', 'loadImageFolder'] as const)('%s', (name) => {
   it.each([
-    [{ size: 28 }, /: size must be \[height, width\], given 28$/],
+    [{ size: 28 }, /: size must be \[height, width\] or 'as is', given 28$/],
     [{ size: [0, 3] }, /size must be a height and a width of whole numbers from 1 on/],
     [{ channels: 2 }, /channels must be one of 1, 3; given 2$/],
     [{ fit: 'crop' }, /fit must be one of cover, contain, stretch; given 'crop'$/],

@@ -119,6 +119,9 @@ describe('a bundle of conv2d alone', () => {
     'layers',
     'features',
     'segmentation',
+    'priors',
+    'audio',
+    'volumes',
   ]
     .flatMap((room) => declaredBy(room, 'export '))
     .filter((name) => !used.has(name))
@@ -170,23 +173,33 @@ describe('the classifier', () => {
 })
 
 describe('on a page without a bundler', () => {
-  it.each(['index', 'slim', 'zoo', 'data', 'layers', 'vision', 'features', 'segmentation', 'classifier'])(
-    '%s.js imports nothing by name',
-    async (entry) => {
-      const { metafile } = await build({
-        entryPoints: [join(root, `dist/${entry}.js`)],
-        bundle: true,
-        splitting: true,
-        outdir: join(folder, 'out'),
-        format: 'esm',
-        packages: 'external',
-        write: false,
-        metafile: true,
-      })
-      const imports = Object.values(metafile.inputs).flatMap((input) => input.imports)
-      expect(imports.filter(({ external }) => external).map(({ path }) => path)).toEqual([])
-      // The cores that are loaded on demand are files of the package.
-      if (entry === 'index') expect(imports.some(({ kind }) => kind === 'dynamic-import')).toBe(true)
-    },
-  )
+  it.each([
+    'index',
+    'slim',
+    'zoo',
+    'data',
+    'layers',
+    'vision',
+    'features',
+    'priors',
+    'segmentation',
+    'audio',
+    'volumes',
+    'classifier',
+  ])('%s.js imports nothing by name', async (entry) => {
+    const { metafile } = await build({
+      entryPoints: [join(root, `dist/${entry}.js`)],
+      bundle: true,
+      splitting: true,
+      outdir: join(folder, 'out'),
+      format: 'esm',
+      packages: 'external',
+      write: false,
+      metafile: true,
+    })
+    const imports = Object.values(metafile.inputs).flatMap((input) => input.imports)
+    expect(imports.filter(({ external }) => external).map(({ path }) => path)).toEqual([])
+    // The cores that are loaded on demand are files of the package.
+    if (entry === 'index') expect(imports.some(({ kind }) => kind === 'dynamic-import')).toBe(true)
+  })
 })

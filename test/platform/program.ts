@@ -4,9 +4,11 @@
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
+import * as audio from '../../src/audio/index.js'
 import * as features from '../../src/features/index.js'
 import * as segmentation from '../../src/segmentation/index.js'
 import { unet } from '../../src/zoo/unet.js'
+import * as volumes from '../../src/volumes/index.js'
 import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -223,6 +225,35 @@ async function labelled(): Promise<Record<string, Numbers[]>> {
   return made
 }
 
+/** Spectra of a sound with their gradients, and data that are made by a seed. */
+function heard(): Record<string, Numbers[]> {
+  const bands = { sampleRate: 8000, size: 64, bands: 8, from: 50, to: 4000 }
+  const spectra: Record<string, (x: Tensor) => Tensor> = {
+    stft: (x) => audio.stft(x, { size: 48, hop: 13, window: 'blackman' }),
+    magnitudes: (x) => audio.stft(x, { size: 32, output: 'magnitude' }),
+    mel: (x) => audio.melSpectrogram(x, { ...bands, output: 'log' }),
+    'mel of slaney': (x) =>
+      audio.melSpectrogram(x, { ...bands, scale: 'slaney', normalize: 'slaney', output: 'decibel' }),
+    'constant Q': (x) => audio.constantQ(x, { sampleRate: 8000, from: 220, bins: 24, hop: 40 }),
+  }
+  const { x, target } = examples().batch(Int32Array.from({ length: 6 }, (_, n) => n))
+  const pixels = Uint8Array.from(x.data(), (value) => Math.max(0, Math.min(255, 128 * value)))
+  const shape = [1, extent, extent] as const
+  const pictures = { images: pixels, labels: target, size: 6, shape, classes: Array.from({ length: 10 }, String) }
+  x.dispose()
+  return {
+    ...Object.fromEntries(
+      Object.entries(spectra).map(([name, fn]) => [
+        `audio: ${name}`,
+        results(() => ({ fn, inputs: [t.normal([2, 400], { seed: 9 })] })),
+      ]),
+    ),
+    'volumes: solids': [volumes.solids({ count: 10, size: 12, seed: 3 }).x],
+    'volumes: movements': [volumes.movements({ count: 12, seed: 3 }).x],
+    'volumes: moving pictures': [volumes.movingPictures(pictures, { count: 16, size: 16, seed: 3 }).x],
+  }
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -242,8 +273,8 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
-  for (const [name, numbers] of Object.entries({ ...(await learned()), ...(await labelled()) }))
-    hashes[name] = await sha256(name, numbers)
+  const more = { ...(await learned()), ...(await labelled()), ...heard() }
+  for (const [name, numbers] of Object.entries(more)) hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.
   if (info.threads > 1) await t.init({ threads: 1 })

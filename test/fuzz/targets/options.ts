@@ -8,10 +8,12 @@ import * as io from '../../../src/io/index.js'
 import { ToeplitzError } from '../../../src/runtime/errors.js'
 import { ones } from '../../../src/tensor/create.js'
 import { Tensor } from '../../../src/tensor/tensor.js'
+import * as audio from '../../../src/audio/index.js'
 import * as features from '../../../src/features/index.js'
 import * as priors from '../../../src/priors/index.js'
 import * as segmentation from '../../../src/segmentation/index.js'
 import * as vision from '../../../src/vision/index.js'
+import * as volumes from '../../../src/volumes/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
 import * as tfjs from '../../../src/models/tfjs/index.js'
 import * as zoo from '../../../src/zoo/index.js'
@@ -30,6 +32,8 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...features,
   ...priors,
   ...segmentation,
+  ...audio,
+  ...volumes,
   ...zoo,
   ...classifier,
   ...onnx,

@@ -1,0 +1,83 @@
+/** What data sets that are made by a seed have in common. */
+import { checkNumber, checkWhole } from '../runtime/check.js'
+import { ShapeError } from '../runtime/errors.js'
+import { normal, uniform } from '../tensor/create.js'
+import { showShape, sizeOf } from '../tensor/shape.js'
+import { madeStream } from '../tensor/streams.js'
+import { tensorExamples, type Examples } from '../train/examples.js'
+
+/** Options of every maker. */
+export interface MakerOptions {
+  /** N, how many examples are made. Classes take turns. */
+  readonly count: number
+  /** Standard deviation of the normal noise that is added to every number. */
+  readonly noise?: number
+  /** Seed of all that is drawn. Default 0. */
+  readonly seed?: number
+}
+
+/** Examples that were made, as `fit` takes them. */
+export interface MadeExamples extends Examples<Int32Array> {
+  /** All inputs (N, …), row-major. */
+  readonly x: Float32Array
+  /** N class numbers. */
+  readonly labels: Int32Array
+  /** The shape of one input. */
+  readonly shape: readonly number[]
+  /** Names of the classes. */
+  readonly classes: readonly string[]
+}
+
+/** Numbers of all examples together: 1 GiB of them. */
+const MOST_NUMBERS = 2 ** 28
+
+/** Numbers from 0 to 1 that were drawn for each example: the same for an example, however many there are. */
+export type Drawn = (example: number) => Float32Array
+
+/** Uniform numbers, `each` for an example. */
+export function drawn(count: number, each: number, seed: number, place: number): Drawn {
+  const all = uniform([count, each], { seed, stream: madeStream(place) })
+  const values = all.data()
+  all.dispose()
+  return (example) => values.subarray(example * each, (example + 1) * each)
+}
+
+/**
+ * Makes examples of classes that take turns: `fill` writes one into zeros, and noise is added.
+ * @throws ShapeError when they are more than memory is for
+ */
+export function made(
+  name: string,
+  { count, noise = 0, seed = 0 }: MakerOptions,
+  shape: readonly number[],
+  classes: readonly string[],
+  fill: (to: Float32Array, label: number, example: number) => void,
+): MadeExamples {
+  const size = sizeOf(shape)
+  if (!(count * size <= MOST_NUMBERS)) {
+    throw new ShapeError(
+      `${name}: ${count} examples of ${showShape(shape)} are ${count * size} numbers; at most ${MOST_NUMBERS} are made`,
+    )
+  }
+  const x = new Float32Array(count * size)
+  const labels = Int32Array.from({ length: count }, (_, n) => n % classes.length)
+  for (let n = 0; n < count; n++) {
+    const to = x.subarray(n * size, (n + 1) * size)
+    fill(to, labels[n] as number, n)
+    if (noise === 0) continue
+    const added = normal([size], { std: noise, seed, stream: madeStream(NOISE + n) })
+    const values = added.view()
+    for (let i = 0; i < size; i++) to[i] = (to[i] as number) + (values[i] as number)
+    added.dispose()
+  }
+  return { ...tensorExamples(x, labels, shape), x, labels, shape, classes }
+}
+
+/** Streams from this place on are those of the noise of examples. */
+const NOISE = 16
+
+/** @throws ArgumentError unless count and noise are what they must be */
+export function checkMaker(name: string, { count, noise = 0 }: MakerOptions): void {
+  checkWhole(count, `${name}: count`, 1, 2 ** 24)
+  checkNumber(noise, `${name}: noise`, 0)
+}
