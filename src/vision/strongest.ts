@@ -81,15 +81,15 @@ function along(axis: 0 | 1, place: number, { picture, field }: Places): readonly
   return [(field.offset[axis] as number) + place * (field.stride[axis] as number), size]
 }
 
-/** Cuts the patch of a place out of a picture's pixels. */
-function cut(
+/** Where in a picture a patch lies. */
+type Cut = Pick<StrongPatch, 'begin' | 'shape'>
+
+/** Cuts a patch out of a picture (C, H, W): what lies outside of the picture is NaN. */
+export function cutOut(
   pixels: Float32Array,
-  place: readonly [number, number],
-  places: Places,
-): Pick<StrongPatch, 'begin' | 'shape' | 'values'> {
-  const [C, H, W] = places.picture
-  const [top, R] = along(0, place[0], places)
-  const [left, S] = along(1, place[1], places)
+  [, H, W]: readonly [C: number, H: number, W: number],
+  { begin: [top, left], shape: [C, R, S] }: Cut,
+): Float32Array {
   const values = new Float32Array(C * R * S).fill(Number.NaN)
   const from = Math.max(0, left)
   const end = Math.min(W, left + S)
@@ -99,7 +99,14 @@ function cut(
       values.set(pixels.subarray(start + from, start + end), (c * R + row - top) * S + from - left)
     }
   }
-  return { begin: [top, left], shape: [C, R, S], values }
+  return values
+}
+
+/** The patch that the response at a place sees. */
+function cutAt(place: readonly [number, number], places: Places): Cut {
+  const [top, R] = along(0, place[0], places)
+  const [left, S] = along(1, place[1], places)
+  return { begin: [top, left], shape: [places.picture[0], R, S] }
 }
 
 /**
@@ -154,7 +161,9 @@ export function strongestPatches(model: Graph, pictures: Pictures, options: Stro
         const rank = patches.findIndex((patch) => response > patch.response)
         if ((rank < 0 && patches.length === count) || Number.isNaN(response)) continue
         const place = [Math.floor(at / columns), at % columns] as const
-        const patch = cut(pixels.subarray(n * length, (n + 1) * length), place, places)
+        const cut = cutAt(place, places)
+        const seen = cutOut(pixels.subarray(n * length, (n + 1) * length), places.picture, cut)
+        const patch = { ...cut, values: seen }
         patches.splice(rank < 0 ? patches.length : rank, 0, { picture: before + n, response, place, ...patch })
         if (patches.length > count) patches.pop()
       }

@@ -270,6 +270,7 @@ const vision: Record<string, Json[][]> = {
   ],
   regionPicture: [[{ shape: [2, 2], values: [0, 1, 1, 2], count: 3, units: 2 }, 2]],
   pictureWeights: [[tag('model')]],
+  mapUnits: [[tag('model'), '0']],
   heatMap: [[t(1, 4, 4), t(2, 2), { range: 'extent', opacity: 0.5, zoom: 2 }]],
 }
 

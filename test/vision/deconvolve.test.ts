@@ -272,7 +272,7 @@ describe('other layers', () => {
       const [a, b, unit] = ['a', 'b', 'unit'].map((name) => (state.get(`${name}.weight`) as Tensor).data())
       const { values, place, response } = deconvolve(net, x, { layer: 'unit', map: 2 })
       expect(place).toEqual([0, 0])
-      expect(response).toBeCloseTo((net.forward(x).data())[2] as number, 6)
+      expect(response).toBeCloseTo(net.forward(x).data()[2] as number, 6)
       values.forEach((value, i) => {
         const cell = Math.floor(i / 8) * 2 + Math.floor((i % 4) / 2)
         const slope = [0, 1].reduce((sum, c) => sum + (((unit![16 + c * 4 + cell] as number) / 4) * (a![c]! + b![c]!)), 0) // prettier-ignore

@@ -1,8 +1,9 @@
 /** Filters found again from noise, weights as pictures, and maps over pictures. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import { Conv2d, Flatten, Linear, MaxPool2d, Sequential } from '../../src/nn/index.js'
+import { Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential } from '../../src/nn/index.js'
 import { relu } from '../../src/ops/activation.js'
 import { conv2d } from '../../src/ops/conv.js'
+import { slice } from '../../src/ops/layout.js'
 import { UnsupportedError } from '../../src/runtime/errors.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal, tensor, uniform } from '../../src/tensor/create.js'
@@ -13,6 +14,7 @@ import { gabor } from '../../src/vision/gabor.js'
 import { heatMap } from '../../src/vision/overlay.js'
 import { diverging } from '../../src/vision/palette.js'
 import { reverseCorrelation, type ReverseCorrelationOptions } from '../../src/vision/reverseCorrelation.js'
+import { mapUnits } from '../../src/vision/units.js'
 import { itRefuses } from '../helpers/refusals.js'
 
 beforeAll(() => init())
@@ -91,6 +93,54 @@ describe('reverse correlation', () => {
     ['option', () => call({ shape: [4], sigma: 1 }), /there is no option 'sigma'/],
     ['options', () => reverseCorrelation(same, undefined as never), /the options are missing/],
   ) // prettier-ignore
+})
+
+describe('the units of feature maps', () => {
+  it('respond to patches as the model does at places that see no padding', () => {
+    scope(() => {
+      const net = new Sequential(
+        [
+          new Conv2d({ outChannels: 4, kernel: 5, stride: 2, padding: 2, biasInit: { name: 'normal', std: 0.3 } }),
+          new ReLU(),
+          new MaxPool2d({ kernel: 3, stride: 2, padding: 1 }),
+          new Conv2d({ outChannels: 3, kernel: 3, padding: 'same' }),
+          new Flatten(),
+          new Linear({ outFeatures: 2 }),
+        ],
+        { input: [2, 45, 41], seed: 5 },
+      )
+      const x = uniform([1, 2, 45, 41], { seed: 8, low: -1 })
+      for (const [layer, row, column, size, stride, offset] of [
+        ['0', 5, 7, 5, 2, -2],
+        ['2', 4, 3, 9, 4, -4],
+        ['3', 5, 4, 17, 4, -8],
+      ] as const) {
+        const { shape, respond } = mapUnits(net, layer)
+        const y = net.run(x, [layer])[layer] as Tensor
+        const [, K, P, Q] = y.shape as [number, number, number, number]
+        expect(shape).toEqual([2, size, size])
+        const [top, left] = [offset + row * stride, offset + column * stride]
+        const patch = slice(x, { begin: [0, 0, top, left], end: [1, 2, top + size, left + size] })
+        const found = respond(patch)
+        expect(found.shape).toEqual([1, K])
+        const values = y.data()
+        found.data().forEach((value, k) => expect(value).toBeCloseTo(values[(k * P + row) * Q + column] as number, 5))
+      }
+      net.dispose()
+    })
+  })
+
+  let made: Sequential | undefined
+  const net = (): Sequential =>
+    (made ??= new Sequential([new Conv2d({ outChannels: 1, kernel: 3 })], { input: [1, 5, 5], keepPacked: false }))
+  itRefuses(
+    ['layer', () => mapUnits(net(), 'x'), /mapUnits: there is no layer 'x'/],
+    [
+      'patch',
+      () => mapUnits(net(), '0').respond(uniform([2, 1, 4, 3])),
+      /patches must be \(N, 1, 3, 3\), given \(2, 1, 4, 3\)/,
+    ],
+  )
 })
 
 describe('weights that are pictures', () => {
