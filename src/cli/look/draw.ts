@@ -75,7 +75,7 @@ export function drawMaps(values: Float32Array, shape: readonly number[], name: s
   const columns = Math.min(8, Math.ceil(Math.sqrt(K)))
   return {
     picture: featureMapGrid({ shape, values }, { columns, ...rectified }),
-    zoom: Math.min(6, zoomTo(columns * (Q + 1), 352)),
+    zoom: Math.min(12, zoomTo(columns * (Q + 1), 352)),
     alt: `${name}: values from ${formatWeight(low)} to ${formatWeight(high)}`,
   }
 }

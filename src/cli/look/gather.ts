@@ -209,7 +209,14 @@ export function layerUnits(look: Look, sparse: readonly LayerSparsity[]): LayerU
     const sees = seesAll ? 'A unit sees the whole picture.' : `A unit sees ${field[0]} × ${field[1]} pixels.`
     const silent =
       dead.length === 0 ? '' : ` ${counted(dead.length, 'map')} of ${maps} responds to none of the pictures.`
-    return [{ name, title, about: `${sees} ${counted(units.length, 'map')} of ${formatCount(maps)}.${silent}`, units }]
+    return [
+      {
+        name,
+        title,
+        about: `${sees} ${units.length === maps ? `All ${counted(maps, 'map')}` : `${units.length} of ${counted(maps, 'map')}`} are shown.${silent}`,
+        units,
+      },
+    ]
   })
 }
 
@@ -228,10 +235,16 @@ function reconstruction(look: Look, layer: string, map: number, patch: StrongPat
   }
 }
 
-/** Filters found again from noise: of the first layer that is shown, beside its weights, and of the second. */
+/**
+ * Filters found again from noise: of the first layer that is shown, beside its weights, and of the second. Units of deep layers
+ * are asked before their nonlinearity, since noise hardly makes one rise above a threshold.
+ */
 export function foundFilters(look: Look): FoundLayer[] {
   const { model, layers, preprocessing, seed } = look
-  return layers.slice(0, 2).map(({ name, title, convolution }): FoundLayer => {
+  return layers.slice(0, 2).map((layer, index): FoundLayer => {
+    const { convolution } = layer
+    const bare = index > 0 && convolution ? { name: convolution.name, title: convolution.layer.describe() } : layer
+    const { name, title } = bare
     look.note(`reverse correlation of ${title} with ${formatCount(NOISE)} patches of noise`)
     const { shape, respond } = mapUnits(model, name)
     const found = reverseCorrelation(respond, { shape, count: NOISE, seed })
@@ -247,11 +260,9 @@ export function foundFilters(look: Look): FoundLayer[] {
     const isSame = weight !== undefined && weight.shape.join() === found.shape.join()
     const weights = isSame ? weight.data() : undefined
     const most = shown < K ? `; the first ${shown} are shown` : ''
-    const likeness = weights && meanCorrelation(weights, found.values, size)
-    const alike =
-      likeness === undefined
-        ? 'a unit of a deep layer has no filter over pixels: this is the mean of what it rises with'
-        : `their correlation with the weights is ${likeness.toFixed(3)} on average`
+    const alike = weights
+      ? `their correlation with the weights is ${meanCorrelation(weights, found.values, size).toFixed(3)} on average`
+      : 'a unit of a deep layer has no weights over pixels: this is the mean of what it rises with'
     return {
       ...{ name, title },
       about: `${counted(K, 'filter')} of ${R} × ${S} pixels from ${formatCount(NOISE)} patches of white noise; ${alike}${most}.`,
@@ -312,9 +323,9 @@ export function shownRegions(look: Look): ShownRegions | undefined {
           alt: `${formatCount(regions.count)} linear regions in different colours on a plane through three pictures`,
         },
         about:
-          `The plane through ${names.join(', ')}, which lie at a quarter and three quarters of its sides: where one colour is, the same ` +
-          `units of layer ${last.name}, ${last.layer.describe()}, are active. ${formatCount(regions.count)} regions of its ` +
-          `${counted(regions.units, 'unit')} are met by ${formatCount(POINTS * POINTS)} points.`,
+          `A plane through three pictures: ${names[0]} on the left below, ${names[1]} on the right below, ${names[2]} on the left above, each a ` +
+          `quarter from the sides. In one colour the same units of layer ${last.name}, ${last.layer.describe()}, are active. Its ` +
+          `${counted(regions.units, 'unit')} cut the plane into ${formatCount(regions.count)} regions or more: so many are met by ${formatCount(POINTS * POINTS)} points.`,
       }
     })
   } catch (error) {

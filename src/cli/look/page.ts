@@ -15,7 +15,6 @@ const style = `
 .answers th { font-weight: 400; text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .answers td { width: 5.5em; text-align: right; }
 .answers .right th { font-weight: 650; }
-.answers meter { display: block; width: 100%; height: 8px; margin-top: 2px; }
 .answers i { display: block; height: 6px; margin-top: 2px; background: var(--training); }
 .answers .right i { background: var(--validation); }
 .units { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); gap: 24px 28px; margin: 0; padding: 0; list-style: none; }
@@ -23,12 +22,14 @@ const style = `
 .pair { gap: 20px 36px; }
 .look h3 { margin-top: 28px; }
 .look h3 code { font-size: 13px; font-weight: 400; color: var(--muted); }
-.look details { margin-top: 14px; }
-.look summary { cursor: pointer; font-size: 14px; color: var(--muted); margin-bottom: 8px; overflow-wrap: anywhere; }
+.maps { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 352px), 1fr)); gap: 0 40px; }
+.look details { margin-top: 10px; }
+.look summary { cursor: pointer; font-size: 14px; color: var(--muted); margin-bottom: 6px; overflow-wrap: anywhere; }
 .share { display: inline-block; width: 72px; height: 8px; margin-right: 8px; background: var(--faint); }
 .share i { display: block; height: 100%; background: var(--training); }
 .left { font-size: 14px; padding-left: 20px; overflow-wrap: anywhere; }
 @media (max-width: 560px) {
+  .seen > div { grid-template-columns: 1fr 1fr; gap: 16px; }
   .units { grid-template-columns: 1fr; }
   .share { width: 40px; }
 }
@@ -138,12 +139,12 @@ function renderMaps({ maps, seen }: LookData): string {
     const more = others.map(
       (drawn, n) => `<details><summary>${escapeHtml(seen[n + 1]?.name ?? '')}</summary>${drawn}</details>`,
     )
-    return `${heading(each)}\n<p class="lead">${escapeHtml(each.about)}</p>\n${first ?? ''}\n${more.join('\n')}`
+    return `<div>${heading(each)}\n<p class="lead">${escapeHtml(each.about)}</p>\n${first ?? ''}\n${more.join('\n')}</div>`
   }
   return section(
     'Feature maps',
     `What the layers make of ${escapeHtml(seen[0]?.name ?? 'a picture')}. Maps without negative numbers are black at 0 and white at the largest; others are blue below 0 and red above.`,
-    maps.map(layer).join('\n'),
+    maps.length === 0 ? '' : `<div class="maps">${maps.map(layer).join('\n')}</div>`,
   )
 }
 
