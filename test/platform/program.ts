@@ -1,10 +1,11 @@
 /**
- * What every runtime runs, from one bundle: all operations forward and backward, the training of small networks and learning
- * without labels on fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
+ * What every runtime runs, from one bundle: all operations forward and backward, the training of small networks, learning
+ * without labels and looking into a network on fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as features from '../../src/features/index.js'
+import * as vision from '../../src/vision/index.js'
 import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -181,6 +182,35 @@ async function learned(): Promise<Record<string, Numbers[]>> {
   return made
 }
 
+/** What a network of random weights is seen to respond to. */
+function seen(): Record<string, Numbers[]> {
+  const { x } = examples()
+  const model = network()
+  const found = t.scope(() => {
+    const picture = t.slice(x, { begin: [3], end: [4] })
+    const plane = [0, 1, 2].map((n) => t.slice(x, { begin: [n], end: [n + 1] }).reshape([1, extent, extent]))
+    const { shape, respond } = vision.mapUnits(model, '4')
+    const patches = vision.strongestPatches(model, x, { layer: '4', count: 3 })
+    const regions = vision.linearRegions(model, { plane: plane as [Tensor, Tensor, Tensor], size: 24 })
+    const sparse = vision.sparsity(model, x)
+    return {
+      'vision: deconvolution': [2, 9, 16].map((map) => vision.deconvolve(model, picture, { layer: '4', map }).values),
+      // Beyond the border there is NaN, whose bits differ between engines.
+      'vision: strongest patches': patches.flatMap(({ patches }) =>
+        patches.map(({ values, response, picture }) =>
+          Float64Array.from([picture, response, ...values.map((value) => (Number.isNaN(value) ? 0 : value))]),
+        ),
+      ),
+      'vision: reverse correlation': [vision.reverseCorrelation(respond, { shape, count: 700, seed: 2 }).values],
+      'vision: linear regions': [regions.values],
+      'vision: sparsity': [Float64Array.from(sparse.flatMap(({ zeros, dead }) => [zeros, dead.length]))],
+    }
+  })
+  x.dispose()
+  model.dispose()
+  return found
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -201,6 +231,7 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
   for (const [name, numbers] of Object.entries(await learned())) hashes[name] = await sha256(name, numbers)
+  for (const [name, numbers] of Object.entries(seen())) hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.
   if (info.threads > 1) await t.init({ threads: 1 })

@@ -7,13 +7,16 @@ import type { Drawn, LayerMaps, LayerTitle, LookData, SeenPicture, ShownUnit } f
 /** Rules beside those of all pages. */
 const style = `
 .look img { display: block; max-width: 100%; height: auto; image-rendering: pixelated; }
+.look h3, .look p, .look figcaption { overflow-wrap: anywhere; }
 .seen { margin-top: 28px; }
+.seen > div > * { min-width: 0; }
+.maps > div { min-width: 0; }
 .seen > div { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 168px), 1fr)); gap: 20px 28px; align-items: start; }
 .seen figcaption, .units figcaption, .pair figcaption { margin-top: 6px; font-size: 13px; }
-.answers { width: 100%; font-size: 13px; border-spacing: 0; }
+.answers { width: 100%; table-layout: fixed; font-size: 13px; }
 .answers th, .answers td { padding: 3px 0; border: 0; }
 .answers th { font-weight: 400; text-align: left; white-space: normal; overflow-wrap: anywhere; }
-.answers td { width: 5.5em; text-align: right; }
+.answers td { width: 5.5em; text-align: right; vertical-align: top; }
 .answers .right th { font-weight: 650; }
 .answers i { display: block; height: 6px; margin-top: 2px; background: var(--training); }
 .answers .right i { background: var(--validation); }
