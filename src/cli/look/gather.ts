@@ -5,6 +5,7 @@ import type { Graph } from '../../nn/graph.js'
 import { UnsupportedError } from '../../runtime/errors.js'
 import { softmax } from '../../ops/softmax.js'
 import { tensor } from '../../tensor/create.js'
+import { sizeOf } from '../../tensor/shape.js'
 import { scope, type Tensor } from '../../tensor/tensor.js'
 import { deconvolve } from '../../vision/deconvolve.js'
 import { pictureWeights } from '../../vision/firstWeights.js'
@@ -39,12 +40,15 @@ const SIDE = 168
 const [UNITS, PATCHES] = [8, 9]
 /** Maps of a layer that are shown, and found again from noise. */
 const [MAPS, FOUND] = [64, 32]
-/** Inputs of noise. */
-const NOISE = 8192
-/** Points of the plane along each direction. */
-const POINTS = 96
-/** Places of an occlusion map along each direction, at most. */
-const PLACES = 32
+/** Patches of noise, and the most numbers that one may have: of larger ones, so many patches would show nothing but noise. */
+const [NOISE, NOISY] = [8192, 4096]
+/** Points of the plane, and places of an occlusion map at most, along each direction: each costs a pass through the model. */
+const [POINTS, PLACES] = [96, 32]
+/** From this many pixels on a picture is a large one, of which half as many along each direction are computed. */
+const LARGE = 64 * 64
+
+/** How many of so many are computed along each direction. */
+const alongEach = (count: number, [, H, W]: Look['shape']): number => (H * W > LARGE ? count / 2 : count)
 
 /** What is looked at, and how. */
 export interface Look {
@@ -83,7 +87,7 @@ function seenPicture(look: Look, { name, values, label }: ShownPicture): SeenPic
   const target = label ?? classes.indexOf((top[0] as Prediction).label)
   const explained = classes[target] as string
   const size = [H, W].map((extent) => Math.max(3, Math.round(extent / 5))) as [number, number]
-  const stride = [H, W].map((extent) => Math.ceil(extent / PLACES))
+  const stride = [H, W].map((extent) => Math.ceil(extent / alongEach(PLACES, shape)))
   const covered = occlusionMap(model, x, { target, size, stride })
   const [, drop] = rangeOf(covered.values)
   const zoom = zoomTo(Math.max(H, W), SIDE)
@@ -241,12 +245,18 @@ function reconstruction(look: Look, layer: string, map: number, patch: StrongPat
  */
 export function foundFilters(look: Look): FoundLayer[] {
   const { model, layers, preprocessing, seed } = look
-  return layers.slice(0, 2).map((layer, index): FoundLayer => {
+  return layers.slice(0, 2).flatMap((layer, index): FoundLayer[] => {
     const { convolution } = layer
     const bare = index > 0 && convolution ? { name: convolution.name, title: convolution.layer.describe() } : layer
     const { name, title } = bare
-    look.note(`reverse correlation of ${title} with ${formatCount(NOISE)} patches of noise`)
     const { shape, respond } = mapUnits(model, name)
+    if (sizeOf(shape) > NOISY) {
+      look.leaveOut(
+        `Filters of ${title} found from noise: a unit sees ${shape.join(' × ')} numbers, for which too much noise would be needed.`,
+      )
+      return []
+    }
+    look.note(`reverse correlation of ${title} with ${formatCount(NOISE)} patches of noise`)
     const found = reverseCorrelation(respond, { shape, count: NOISE, seed })
     const [K = 1, C = 1, R = 1, S = 1] = found.shape
     const shown = Math.min(K, C === 1 || C === 3 ? FOUND : 4)
@@ -263,12 +273,16 @@ export function foundFilters(look: Look): FoundLayer[] {
     const alike = weights
       ? `their correlation with the weights is ${meanCorrelation(weights, found.values, size).toFixed(3)} on average`
       : 'a unit of a deep layer has no weights over pixels: this is the mean of what it rises with'
-    return {
-      ...{ name, title },
-      about: `${counted(K, 'filter')} of ${R} × ${S} pixels from ${formatCount(NOISE)} patches of white noise; ${alike}${most}.`,
-      found: drawn(found.values, 'Filters found again from noise'),
-      weights: weights && drawn(weights, 'Weights'),
-    }
+    const about = `${counted(K, 'filter')} of ${R} × ${S} pixels from ${formatCount(NOISE)} patches of white noise; ${alike}${most}.`
+    return [
+      {
+        name,
+        title,
+        about,
+        found: drawn(found.values, 'Filters found again from noise'),
+        weights: weights && drawn(weights, 'Weights'),
+      },
+    ]
   })
 }
 
@@ -310,22 +324,23 @@ export function shownRegions(look: Look): ShownRegions | undefined {
     look.leaveOut('Linear regions: three pictures are needed, through which a plane goes; name more.')
     return undefined
   }
-  look.note(`linear regions at ${POINTS} × ${POINTS} points`)
+  const size = alongEach(POINTS, shape)
+  look.note(`linear regions at ${size} × ${size} points`)
   try {
     return scope(() => {
       const plane = points.slice(0, 3).map(({ values }) => tensor(values, shape)) as [Tensor, Tensor, Tensor]
-      const regions = linearRegions(model, { plane, layers: [last.name], range: [-0.5, 1.5], size: POINTS })
+      const regions = linearRegions(model, { plane, layers: [last.name], range: [-0.5, 1.5], size })
       const names = points.slice(0, 3).map(({ name }) => name)
       return {
         image: {
           picture: regionPicture(regions),
-          zoom: 4,
+          zoom: 384 / size,
           alt: `${formatCount(regions.count)} linear regions in different colours on a plane through three pictures`,
         },
         about:
           `A plane through three pictures: ${names[0]} on the left below, ${names[1]} on the right below, ${names[2]} on the left above, each a ` +
           `quarter from the sides. In one colour the same units of layer ${last.name}, ${last.layer.describe()}, are active. Its ` +
-          `${counted(regions.units, 'unit')} cut the plane into ${formatCount(regions.count)} regions or more: so many are met by ${formatCount(POINTS * POINTS)} points.`,
+          `${counted(regions.units, 'unit')} cut the plane into ${formatCount(regions.count)} regions or more: so many are met by ${formatCount(size * size)} points.`,
       }
     })
   } catch (error) {
