@@ -54,6 +54,21 @@ export interface PredictOptions extends PicturesOptions {
 /** With `strict`, a damaged picture ends the command; left out, it is skipped. */
 export type EvaluateOptions = PicturesOptions & Pick<TrainSettings, 'strict' | 'dataDir'>
 
+/** Options of `toeplitz look`. */
+export interface LookOptions extends Required<PictureLimits>, Pick<TrainSettings, 'strict' | 'dataDir'> {
+  /** The page that is written. */
+  readonly out: string
+  /** Names of layers of feature maps; of none, some convolutions. */
+  readonly layer: readonly string[]
+  /** Name of a data set, or a folder; left out, that of the run. */
+  readonly data?: string
+  /** Pictures of it that are passed through the model. */
+  readonly images: number
+  /** Seed of the noise. */
+  readonly seed: number
+  readonly debug: boolean
+}
+
 /** Which pass `toeplitz explain` is about. */
 export const explainPasses = ['forward', 'input-gradient', 'weight-gradient', 'all'] as const
 

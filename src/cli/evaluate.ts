@@ -1,18 +1,10 @@
 /** `toeplitz evaluate`: the error of a trained model on labelled pictures, as the test after training measures it. */
-import { join } from 'node:path'
-import type { ImageSource } from '../data/dataset.js'
-import { prepareDataset } from '../data/images.js'
-import type { Preprocessing } from '../io/preprocessing.js'
-import { openTestPictures } from '../node/folder.js'
-import { isA } from '../node/files.js'
-import { identityOf } from '../node/reading.js'
 import { init } from '../runtime/embedded.js'
-import { ArgumentError, UnsupportedError } from '../runtime/errors.js'
-import { leftOut, testImagesOf } from './data.js'
+import { UnsupportedError } from '../runtime/errors.js'
 import { readTrainedModel } from './trained.js'
 import { exitCodes, type EvaluateOptions } from './actions.js'
-import { Run } from './run/run.js'
 import { errorLine, measure, type Measured } from './results.js'
+import { testPictures } from './testPictures.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
 
 /** The action behind `toeplitz evaluate`; gives the exit code. */
@@ -37,7 +29,7 @@ export async function evaluateCommand(
       note(`warning: ${message}; skipped`)
       skipped++
     }
-    const images = await testImages(modelPath, data, { classes, preprocessing }, { ...options, onSkip, note })
+    const images = await testPictures(modelPath, data, { classes, preprocessing }, { ...options, onSkip, note })
     const measured = await measure(model, images, preprocessing, options.batchSize)
     const rows = classRows(measured, classes)
     const { images: count, loss, wrong } = measured
@@ -55,51 +47,6 @@ export async function evaluateCommand(
     model.dispose()
   }
   return exitCodes.success
-}
-
-interface Reports {
-  readonly onSkip: (error: Error) => void
-  readonly note: (line: string) => void
-}
-
-/** The pictures that are meant, prepared for the model. */
-async function testImages(
-  modelPath: string,
-  data: string,
-  trained: { readonly classes: readonly string[]; readonly preprocessing: Preprocessing },
-  { strict, maxPixels, maxBytes, dataDir, onSkip, note }: EvaluateOptions & Reports,
-): Promise<ImageSource> {
-  const { classes, preprocessing } = trained
-  const known = await testImagesOf(data, dataDir, { maxBytes })
-  if (known) {
-    const { resize = preprocessing.size } = preprocessing
-    const size = typeof resize === 'number' ? ([resize, resize] as const) : resize
-    const missing = known.classes.find((label, n) => label !== classes[n])
-    if (missing !== undefined || known.classes.length !== classes.length) {
-      throw new ArgumentError(`${data}: its classes are not those of the model (${classes.slice(0, 20).join(', ')})`)
-    }
-    return prepareDataset(known, { ...preprocessing, size })
-  }
-  const onOther = (others: Parameters<typeof leftOut>[0]): void => {
-    note(`note: ${leftOut(others)}`)
-  }
-  const trainedOn = await isSame(await Run.dataOf(modelPath), data)
-  const { pictures, which } = await openTestPictures(
-    data,
-    { classes, preparation: preprocessing },
-    { strict: strict === true, maxPixels, maxBytes, onSkip, onOther },
-    trainedOn,
-  )
-  const absent = classes.filter((_, label) => !pictures.labels.includes(label))
-  if (which !== 'all') note(`note: ${pictures.size} pictures are measured: ${which}`)
-  if (absent.length > 0) note(`note: there is no picture of ${absent.slice(0, 20).join(', ')}`)
-  return pictures
-}
-
-/** Whether the folder is the one that a model was trained on. */
-async function isSame(trainedOn: string | undefined, folder: string): Promise<boolean> {
-  if (trainedOn === undefined || !(await isA('directory', trainedOn)) || !(await isA('directory', folder))) return false
-  return (await identityOf(join(trainedOn, '.'))) === (await identityOf(folder))
 }
 
 /** What was made of the pictures of a class. */

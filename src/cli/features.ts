@@ -25,7 +25,7 @@ import { convolutionsOf, fillFilters, lastFilled } from './fillFilters.js'
 import { Interrupt } from './interrupt.js'
 import { factsOf, lossFor, makeModel } from './models.js'
 import type { OwnModel } from './ownModel.js'
-import { createProgress, type ProgressStream } from './progress.js'
+import { calmly, createProgress, type ProgressStream } from './progress.js'
 import { errorLine, machineRecord, measure } from './results.js'
 import { Run } from './run/run.js'
 import { flagOf, learningRates, nameOf, trainDefaults, type RunSettings } from './settings.js'
@@ -122,19 +122,6 @@ function commandOf(options: FeaturesOptions): string {
     return [optionWords(flagOf(name), value)]
   })
   return `toeplitz features ${words.join(' ')}`
-}
-
-/** Milliseconds between lines that tell how long work goes on. */
-const CALM = 5000
-
-/** Passes on at most one line in a while. */
-function calmly(note: Note): Note {
-  let last = performance.now()
-  return (line) => {
-    if (performance.now() - last < CALM) return
-    last = performance.now()
-    note(line)
-  }
 }
 
 /** The action behind `toeplitz features`; gives the exit code. */

@@ -37,11 +37,13 @@ export interface Page {
   readonly main: string
   /** Version of toeplitz. */
   readonly version: string
+  /** Rules of its own behind those of all pages. */
+  readonly style?: string
   /** What is plotted, if anything: values in an element with this id, and the script that draws them. */
   readonly plots: { readonly id: string; readonly values: object; readonly script: string } | undefined
 }
 
-export function renderPage({ title, kind, header, main, version, plots }: Page): string {
+export function renderPage({ title, kind, header, main, version, style = '', plots }: Page): string {
   const assets = plots ? plotAssets() : { script: '', style: '' }
   const scripts = plots && [
     dataElement(plots.id, plots.values),
@@ -56,7 +58,7 @@ export function renderPage({ title, kind, header, main, version, plots }: Page):
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
 <title>${escapeHtml(title)} – ${kind}</title>
 <link rel="icon" href="data:,">
-<style>${assets.style}${reportStyle}</style>
+<style>${assets.style}${reportStyle}${style}</style>
 </head>
 <body>
 <header>

@@ -12,6 +12,7 @@ import {
   type ExplainOptions,
   type FeaturesOptions,
   type InspectOptions,
+  type LookOptions,
   type PredictOptions,
   type RunOptions,
   type SearchOptions,
@@ -33,10 +34,12 @@ import {
   parsePath,
   parsePositiveInteger,
   parsePositiveNumber,
+  parseSeed,
   parseThreads,
   parseValues,
   settingParsers as parsers,
 } from './options.js'
+import { lookCommand, lookDefaults } from './look.js'
 import { predictCommand } from './predict.js'
 import { runCommand } from './runModel.js'
 import { searchCommand } from './search.js'
@@ -59,6 +62,7 @@ export const commands = {
   features: featuresCommand,
   predict: predictCommand,
   evaluate: evaluateCommand,
+  look: lookCommand,
   summary: summaryCommand,
   explain: explainCommand,
   run: runCommand,
@@ -107,6 +111,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
   addFeatures(program, actions)
   addPredict(program, actions)
   addEvaluate(program, actions)
+  addLook(program, actions)
   addSummary(program, actions)
   addExplain(program, actions)
   addRun(program, actions)
@@ -121,6 +126,7 @@ Examples:
   $ toeplitz features --method kmeans       filters without labels, and a classifier on them
   $ toeplitz predict runs/convnet-mnist digit.png
   $ toeplitz evaluate runs/convnet-photos photos/test
+  $ toeplitz look runs/convnet-mnist         a page of what its layers see
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
   $ toeplitz run model.onnx --input cat.jpg --top 5
@@ -433,6 +439,44 @@ Examples:
     )
     .action(async (model: string, data: string, options: EvaluateOptions, command: Command) => {
       await actions.evaluate(model, data, { ...options, ...flags(command) })
+    })
+}
+
+function addLook(program: Command, actions: CliActions): void {
+  program
+    .command('look')
+    .description('write a page of what a trained model sees, and of what its layers look for')
+    .argument('<model>', trainedModel)
+    .argument('[picture...]', 'PNG and JPEG files; left out, test pictures of the data that the run was trained on')
+    .option('--out <file>', 'the page', parsePath, lookDefaults.out)
+    .option('--layer <name>', 'a layer of feature maps, once for each (default: some convolutions)', collect, [])
+    .option('--data <name>', `where many pictures are: ${dataNames.join(', ')}, or a folder (default: the run's)`)
+    .option(
+      '--images <count>',
+      'how many of them are passed through the model',
+      parsePositiveInteger,
+      lookDefaults.images,
+    )
+    .option('--seed <number>', 'of the noise of which filters are found again', parseSeed, lookDefaults.seed)
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
+    .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
+    .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
+    .addHelpText(
+      'after',
+      `
+The page shows the first weights as pictures, feature maps, the patches that excite a map most and what of them it
+responds to (a deconvolutional network), occlusion and saliency for the right class, filters found again from noise,
+zeros and dead units, linear regions, and the five most probable classes. The right class of a picture is known where
+it comes from the data, or from a folder that is called as the class.
+
+Examples:
+  $ toeplitz look runs/lenet5-mnist
+  $ toeplitz look runs/convnet-cifar10 --data-dir cifar-10-batches-bin --out convnet.html
+  $ toeplitz look runs/convnet-photos cat.jpg dog.jpg --layer 4`,
+    )
+    .action(async (model: string, pictures: string[], options: LookOptions, command: Command) => {
+      await actions.look(model, pictures, { ...options, debug: flags(command).debug })
     })
 }
 

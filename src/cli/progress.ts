@@ -4,6 +4,7 @@
  */
 
 import cliProgress from 'cli-progress'
+import type { Note } from '../node/resultFolder.js'
 import { formatLoss } from './numbers.js'
 import type { EpochRecord, StepRecord } from './records.js'
 import { outputTo } from './terminal.js'
@@ -242,4 +243,17 @@ function formatClock(seconds: number | undefined): string {
   const minutes = Math.floor(whole / 60) % 60
   const tail = `:${String(whole % 60).padStart(2, '0')}`
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}${tail}` : `${minutes}${tail}`
+}
+
+/** Milliseconds between lines that tell how long work goes on. */
+const CALM = 5000
+
+/** Passes on at most one line in a while. */
+export function calmly(note: Note): Note {
+  let last = performance.now()
+  return (line) => {
+    if (performance.now() - last < CALM) return
+    last = performance.now()
+    note(line)
+  }
 }

@@ -1,9 +1,8 @@
 /** What the report of a run shows of its filters, and of the test: confusion matrix and mistakes. */
-import { encodePng, type PngImage } from '../formats/png.js'
-import { diverging } from '../vision/palette.js'
 import { rangeOf, tilePictures } from '../vision/tiles.js'
 import { escapeHtml, scrollable } from './html.js'
-import { counted, formatCount, formatPercent } from './numbers.js'
+import { counted, formatCount } from './numbers.js'
+import { colourScale, formatSure, formatWeight, interleaved, pngSource } from './pictures.js'
 import type { Confused, ReportData } from './records.js'
 
 /** Pairs of classes that are shown of more. */
@@ -41,9 +40,7 @@ export function renderFilters(data: ReportData): string {
     ? 'in red, green and blue, each from its least weight (dark) to its greatest (bright)'
     : 'all on one scale'
   const cut = tiles > largestFilters ? ` The first ${largestFilters} of ${formatCount(tiles)} are shown.` : ''
-  const gradient = Array.from({ length: 11 }, (_, stop) => `rgb(${diverging(stop / 10).join(' ')})`).join(', ')
-  const legend = `<p class="scale"><span>${formatWeight(-limit)}</span><i style="background:linear-gradient(to right, ${gradient})"></i>\
-<span>${formatWeight(limit)}</span></p>\n`
+  const legend = `${colourScale(-limit, limit)}\n`
   return `<section>
 <h2>Filters of the first layer</h2>
 <p class="lead">${counted(filters, 'filter')} of ${rows} × ${columns}${over}, ${scale}.${cut}</p>
@@ -149,24 +146,6 @@ ${pictures.join('\n')}
 </section>`
 }
 
-/** (C, H, W) to (H, W, C). */
-function interleaved(pixels: Uint8Array, channels: number): Uint8Array {
-  const size = pixels.length / channels
-  return Uint8Array.from(pixels, (_, index) => pixels[(index % channels) * size + Math.floor(index / channels)] ?? 0)
-}
-
-const pngSource = (picture: PngImage): string =>
-  `data:image/png;base64,${Buffer.from(encodePng(picture)).toString('base64')}`
-
 const className = (data: ReportData, index: number): string => data.classes[index] ?? String(index)
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
-
-/** A probability, in which no rounding makes a certainty of what is none. */
-function formatSure(probability: number): string {
-  if (probability > 0.999 && probability < 1) return '&gt;\u00a099.9\u00a0%'
-  if (probability > 0 && probability < 0.001) return '&lt;\u00a00.1\u00a0%'
-  return formatPercent(probability, 1)
-}
-
-const formatWeight = (weight: number): string => weight.toFixed(3).replace('-', '\u2212')

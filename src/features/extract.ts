@@ -3,11 +3,10 @@
  * needs to be trained, and an epoch costs no convolution.
  */
 import { MOST } from '../plan/window.js'
-import { checkCallback, checkModel, checkSignal, wrongKind, checkWhole } from '../runtime/check.js'
+import { checkCallback, checkSignal, checkWhole } from '../runtime/check.js'
 import { Graph } from '../nn/graph.js'
-import type { GraphNode } from '../nn/wiring.js'
 import { ArgumentError, isOutOfMemory, OutOfMemoryError, ShapeError } from '../runtime/errors.js'
-import { checkCount, checkKeys, unknownName, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import type { Signal } from '../runtime/platform.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { lend, Tensor } from '../tensor/tensor.js'
@@ -20,6 +19,7 @@ import {
 } from '../train/examples.js'
 import { turnTaker } from '../train/host.js'
 import { readBatches } from '../train/reading.js'
+import { nodeNamed } from '../vision/node.js'
 import { checkData } from './data.js'
 
 /** Options of `extractFeatures`. */
@@ -38,16 +38,6 @@ export interface FeatureExamples<Target> extends Examples<Target> {
   readonly shape: Shape
   /** All features (N, …), in the order of the examples. */
   readonly values: Float32Array
-}
-
-/** The node of a name. @throws ArgumentError that offers the nearest name */
-function checkNode(model: Graph, until: string, name: string): GraphNode {
-  checkModel(model, `${name}: the model`)
-  if (typeof until !== 'string') throw wrongKind(`${name}: until`, 'the name of a layer', until)
-  const node = model.nodes.find((one) => one.name === until)
-  if (node) return node
-  const names = model.nodes.map((one) => one.name)
-  throw new ArgumentError(`${name}: ${unknownName('layer', until, names)}`)
 }
 
 /**
@@ -72,7 +62,7 @@ export async function extractFeatures<Target>(
   const name = 'extractFeatures'
   checkKeys(name, options, { batchSize: 0, onBatch: 0, signal: 0 } satisfies Names<ExtractOptions>)
   const { onBatch, signal } = options
-  checkNode(model, until, name)
+  nodeNamed(model, until, `${name}: until`)
   const examples = examplesOf(model, data, name)
   const N = checkData(examples, name)
   const batchSize = checkWhole(options.batchSize ?? 100, `${name}: batchSize`, 1, MOST)
@@ -210,7 +200,7 @@ class Targets<Target> {
  */
 export function headOf(model: Graph, until: string): Graph {
   checkCount('headOf', 2, arguments)
-  checkNode(model, until, 'headOf')
+  nodeNamed(model, until, 'headOf: until')
   const [output] = model.outputs as [string]
   const byName = new Map(model.nodes.map((node) => [node.name, node]))
   const needed = new Set<string>()

@@ -1,8 +1,17 @@
-/** Pictures: Gabor functions, filters, feature maps, and where a model looks. */
+/** Pictures: Gabor functions, filters, feature maps, where a model looks, and what its units respond to. */
 export * from './activations.js'
+export type { Pictures } from './batches.js'
 export type { Classifier } from './classifier.js'
+export { deconvolve, type DeconvolveOptions, type Reconstruction } from './deconvolve.js'
+export * from './firstWeights.js'
 export * from './gabor.js'
 export * from './occlusion.js'
+export * from './overlay.js'
 export * from './palette.js'
+export * from './regions.js'
+export * from './reverseCorrelation.js'
 export * from './saliency.js'
+export * from './sparsity.js'
+export { strongestPatches, type MapPatches, type StrongestOptions, type StrongPatch } from './strongest.js'
 export * from './tiles.js'
+export * from './units.js'

@@ -2,27 +2,19 @@
  * Numbers as pictures: planes (…, rows, columns) of weights, feature maps or gradients become coloured tiles, one by
  * one or side by side. Pictures are plain bytes: `encodePng` of toeplitz/io writes them, `imageDataOf` fits a canvas.
  */
-import type { PngImage } from '../formats/png.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { type OwnClampedBytes } from '../runtime/platform.js'
 import { checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
-import { checkShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
-import { checkTensor, Tensor } from '../tensor/tensor.js'
+import { showShape } from '../tensor/shape.js'
 import { diverging, gray, type Palette } from './palette.js'
+import { blank, isNumbers, planesOf, type Picture, type Planes } from './planes.js'
+
+export type { Picture, Planes } from './planes.js'
 
 /** The most columns, and pixels of a gap or of a magnified element. */
 const MOST_COLUMNS = 4096
-
-/** A picture of red, green, blue and alpha, 8 bits each, row by row. */
-export interface Picture extends PngImage {
-  /** Red, green, blue and alpha. */
-  readonly channels: 4
-}
-
-/** A tensor, or numbers in row-major order with their shape. */
-export type Planes = Tensor | { readonly shape: Shape; readonly values: ArrayLike<number> }
 
 /**
  * Which numbers lie at the ends of the palette. `symmetric`: −m and m, m the largest magnitude, so that zero has the
@@ -54,8 +46,6 @@ export interface GridOptions extends TileOptions {
 
 const tileNames = { range: 0, normalize: 0, palette: 0, color: 0, zoom: 0 } satisfies Names<TileOptions>
 const gridNames = { columns: 0, gap: 0 } satisfies Names<Omit<GridOptions, keyof TileOptions>>
-
-const isNumbers = (values: unknown): boolean => typeof (Object(values) as ArrayLike<unknown>).length === 'number'
 
 /** What the ends of a palette mean for these numbers; those that are not finite do not count. */
 export function rangeOf(values: ArrayLike<number>, range: Range = 'symmetric'): readonly [low: number, high: number] {
@@ -98,20 +88,6 @@ interface Tiles {
   readonly zoom: number
 }
 
-function planesOf(x: Planes, name: string): { readonly shape: Shape; readonly values: ArrayLike<number> } {
-  if (x instanceof Tensor) {
-    checkTensor(x, name, 'the first argument')
-    return { shape: x.shape, values: x.data() }
-  }
-  checkObject(x, `${name}: the first argument`, 'a Tensor, or { shape, values }', ['shape', 'values'])
-  const shape = checkShape(x.shape, name)
-  if (!isNumbers(x.values)) throw wrongKind(`${name}: values`, 'a list of numbers', x.values)
-  if (sizeOf(shape) === x.values.length) return { shape, values: x.values }
-  throw new ShapeError(
-    `${name}: ${x.values.length} values do not fill shape ${showShape(shape)} (${sizeOf(shape)} elements)`,
-  )
-}
-
 function tilesOf(x: Planes, options: TileOptions, name: string): Tiles {
   const { shape, values } = planesOf(x, name)
   const { normalize = 'all', palette = diverging, color = false, zoom = 1 } = options
@@ -139,18 +115,6 @@ function tilesOf(x: Planes, options: TileOptions, name: string): Tiles {
     palette,
     zoom: checkWhole(zoom, `${name}: zoom`, 1, MOST_COLUMNS),
   }
-}
-
-/** Pixels of the largest picture that is drawn, or of several together: 256 MiB. */
-const MOST_PIXELS = 2 ** 26
-
-function blank(width: number, height: number, count = 1): Picture {
-  if (width * height * count > MOST_PIXELS) {
-    throw new ShapeError(
-      `${count === 1 ? 'a picture' : `${count} pictures`} of ${width} × ${height} pixels would be drawn; at most ${MOST_PIXELS} pixels can be: use a smaller zoom or fewer planes`,
-    )
-  }
-  return { width, height, channels: 4, data: new Uint8Array(width * height * 4) }
 }
 
 /** Draws one tile with its upper left corner at (left, top). What is not finite stays transparent. */

@@ -284,6 +284,17 @@ const vision: Record<string, Json[][]> = {
   tilePictures: [[t(4, 3, 3), { zoom: 2, normalize: 'all', range: 'positive' }]],
   filterGrid: [[t(4, 3, 3, 3), { color: true, zoom: 1 }]],
   featureMapGrid: [[t(1, 4, 3, 3), { columns: 2 }]],
+  deconvolve: [[tag('model'), t(1, 4, 4), { layer: '0', map: 1, place: [1, 0] }]],
+  strongestPatches: [[tag('model'), t(3, 1, 4, 4), { layer: '0', count: 2, maps: [1], batchSize: 2 }]],
+  sparsity: [[tag('model'), t(3, 1, 4, 4), { batchSize: 2 }]],
+  reverseCorrelation: [[tag('identity'), { shape: [3], count: 9, std: 0.5, seed: 1, batchSize: 4 }]],
+  linearRegions: [
+    [tag('model'), { plane: [t(1, 4, 4), t(1, 4, 4), t(1, 4, 4)], range: [-1, 1], size: 3, layers: [], batchSize: 4 }],
+  ],
+  regionPicture: [[{ shape: [2, 2], values: [0, 1, 1, 2], count: 3, units: 2 }, 2]],
+  pictureWeights: [[tag('model')]],
+  mapUnits: [[tag('model'), '0']],
+  heatMap: [[t(1, 4, 4), t(2, 2), { range: 'extent', opacity: 0.5, zoom: 2 }]],
 }
 
 /** Tensors that no gradient is asked of, since what they are given to goes on after the call. */

@@ -1,14 +1,19 @@
 /**
  * What every runtime runs, from one bundle: all operations forward and backward, the training of small networks, learning
- * without labels and labels of pixels on fixed data. The result is one SHA-256 for each part, of the bytes of its numbers.
+ * without labels, labels of pixels, sounds and looking into a network on fixed data. The result is one SHA-256 for each part, of the
+ * bytes of its numbers.
  */
 import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as audio from '../../src/audio/index.js'
+import { factorize, separableConv, svd } from '../../src/features/index.js'
+import { PermutePixels, StructuredConv2d } from '../../src/layers/index.js'
+import * as priors from '../../src/priors/index.js'
 import * as features from '../../src/features/index.js'
 import * as segmentation from '../../src/segmentation/index.js'
 import { unet } from '../../src/zoo/unet.js'
 import * as volumes from '../../src/volumes/index.js'
+import * as vision from '../../src/vision/index.js'
 import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -254,6 +259,72 @@ function heard(): Record<string, Numbers[]> {
   }
 }
 
+/** What a network of random weights is seen to respond to. */
+function seen(): Record<string, Numbers[]> {
+  const { x } = examples()
+  const model = network()
+  const found = t.scope(() => {
+    const picture = t.slice(x, { begin: [3], end: [4] })
+    const plane = [0, 1, 2].map((n) => t.slice(x, { begin: [n], end: [n + 1] }).reshape([1, extent, extent]))
+    const { shape, respond } = vision.mapUnits(model, '4')
+    const patches = vision.strongestPatches(model, x, { layer: '4', count: 3 })
+    const regions = vision.linearRegions(model, { plane: plane as [Tensor, Tensor, Tensor], size: 24 })
+    const sparse = vision.sparsity(model, x)
+    return {
+      'vision: deconvolution': [2, 9, 16].map((map) => vision.deconvolve(model, picture, { layer: '4', map }).values),
+      // Beyond the border there is NaN, whose bits differ between engines.
+      'vision: strongest patches': patches.flatMap(({ patches }) =>
+        patches.map(({ values, response, picture }) =>
+          Float64Array.from([picture, response, ...values.map((value) => (Number.isNaN(value) ? 0 : value))]),
+        ),
+      ),
+      'vision: reverse correlation': [vision.reverseCorrelation(respond, { shape, count: 700, seed: 2 }).values],
+      'vision: linear regions': [regions.values],
+      'vision: sparsity': [Float64Array.from(sparse.flatMap(({ zeros, dead }) => [zeros, dead.length]))],
+    }
+  })
+  x.dispose()
+  model.dispose()
+  return found
+}
+
+/** Layers of low rank, separable kernels and priors on weights. */
+function simplified(): Record<string, Numbers[]> {
+  const model = network()
+  const { model: smaller } = factorize(model, { error: 0.7 })
+  const w = t.normal([16, 16], { seed: 5 })
+  const prior = new priors.MixturePrior({ components: 4 })
+  const penalties: Record<string, (w: Tensor) => Tensor> = {
+    'nearest convolution': (w) => priors.toeplitzPenalty(w, { input: [1, 4, 4], kernel: 3, strength: 0.3 }),
+    'mixture of Gaussians': (w) => prior.penalty([w]),
+  }
+  const structured = new StructuredConv2d({ outChannels: 4, order: 3, sigma: 0.9, padding: 'same' })
+  const made = {
+    'low rank': [...smaller.namedState().values()].map((weights) => weights.data()),
+    'low rank: singular values': t.scope(() => {
+      const { u, s, v } = svd(w)
+      return [u.data(), s.data(), v.data()]
+    }),
+    'low rank: separable kernels': results(() => ({
+      fn: (x: Tensor) =>
+        separableConv(x, [t.tensor([1, 2, 1]), t.tensor([1, -1]), t.tensor([3, 1, 2])], { padding: 'same' }),
+      inputs: [t.normal([2, 3, 5, 6, 7], { seed: 6 })],
+    })),
+    ...Object.fromEntries(
+      Object.entries(penalties).map(([name, fn]) => [
+        `priors: ${name}`,
+        results(() => ({ fn, inputs: [t.normal([16, 16], { seed: 7 })] })),
+      ]),
+    ),
+    'priors: Gaussian derivatives': t.scope(() => {
+      const model = new t.Sequential([new PermutePixels({ seed: 4 }), structured], { input: [2, 9, 8], seed: 3 })
+      return [model.forward(t.normal([2, 2, 9, 8], { seed: 8 })).data()]
+    }),
+  }
+  for (const each of [model, smaller, w, prior, structured]) each.dispose()
+  return made
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -273,7 +344,7 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
-  const more = { ...(await learned()), ...(await labelled()), ...heard() }
+  const more = { ...(await learned()), ...(await labelled()), ...heard(), ...seen(), ...simplified() }
   for (const [name, numbers] of Object.entries(more)) hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.
