@@ -3,7 +3,7 @@ import { checkFunction, checkObject } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { lend } from '../tensor/tensor.js'
-import { batchesOf } from './count.js'
+import { batchesOf, groupedBatches } from './count.js'
 import {
   checkBatches,
   permutation,
@@ -40,26 +40,6 @@ function checkRead<Target>(read: ReadExamples<Target>): ReadExamples<Target> {
   return { indices: read.indices, batch: (draw) => checkBatch(read.batch(draw)) }
 }
 
-/** An order cut into batches of one group each, which stand in the order of their first examples. */
-function groupedBatches(
-  order: Int32Array,
-  groups: ArrayLike<number>,
-  { batchSize, dropLast = false }: BatchOptions,
-): Int32Array[] {
-  const all: number[][] = []
-  const open = new Map<number | undefined, number[]>()
-  for (const index of order) {
-    let batch = open.get(groups[index])
-    if (!batch || batch.length === batchSize) {
-      batch = []
-      open.set(groups[index], batch)
-      all.push(batch)
-    }
-    batch.push(index)
-  }
-  return all.filter(({ length }) => !dropLast || length === batchSize).map((batch) => Int32Array.from(batch))
-}
-
 /** What `readBatches` does. */
 export async function* readAhead<Target>(
   data: Examples<Target> | DistantExamples<Target>,
@@ -73,7 +53,9 @@ export async function* readAhead<Target>(
   const partSize = Math.ceil(batchSize / parts)
   const grouped = data.groups && groupedBatches(order, data.groups, options)
   const partsOf = (number: number): { draw: Draw | undefined; indices: Int32Array }[] => {
-    const batch = grouped?.[number] ?? order.subarray(number * batchSize, (number + 1) * batchSize)
+    const batch = grouped
+      ? Int32Array.from(grouped[number] as number[])
+      : order.subarray(number * batchSize, (number + 1) * batchSize)
     return Array.from({ length: Math.ceil(batch.length / partSize) }, (_, part) => ({
       draw: epoch === undefined ? undefined : { seed, step: epoch * count + number, first: part * partSize },
       indices: batch.subarray(part * partSize, (part + 1) * partSize),
