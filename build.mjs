@@ -195,7 +195,7 @@ const pure = (text) =>
       (_, name, members, module) =>
         `${module}var ${name} = {\n${members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  $1: $2')}\n};\n`,
     )
-    .replace(/^(var [\w$]+ = )(?=(?:new )?(?!function\()[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
+    .replace(/^(var [\w$]+ = | {2}static [\w$]+ = )(?=(?:new )?(?!function\()[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
 
 /**
  * The core's text is a file of its own, which index.js imports before all else, so that it comes first in what a bundler
@@ -210,6 +210,27 @@ const coreApart = {
   },
 }
 const coreFirst = (text) => text.replace(/^([\s\S]*?)(import \w+ from "\.\/chunks\/strict\.js";\n)/, '$2$1')
+
+/**
+ * Entries that work on the models and tensors of the main one. They reach all of it here, so that esbuild keeps what they share
+ * in a few large chunks: with one for each set of entries that use a module, every further entry would make the main one larger.
+ */
+const beside = ['audio', 'features', 'layers', 'onnx', 'priors', 'segmentation', 'tfjs', 'vision', 'volumes', 'zoo']
+const wholeApi = {
+  name: 'whole api',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^beside:/ }, ({ path }) => ({ path: path.slice('beside:'.length), namespace: 'beside' }))
+    onLoad({ filter: /.*/, namespace: 'beside' }, ({ path }) => ({
+      contents: `export * from './${path}'\nexport * as wholeApi from './src/api.ts'`,
+      resolveDir: import.meta.dirname,
+    }))
+  },
+}
+/** What makes an entry reach all, taken away again. */
+const withoutWholeApi = (text) =>
+  text
+    .replace(/^var api_exports = \{[\s\S]*?^\};\n/m, '')
+    .replace(/^ {2}api_exports(?: as wholeApi)?,?\n/gm, '')
 
 async function buildLibrary() {
   const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))
@@ -228,10 +249,13 @@ async function buildLibrary() {
     define: { __VERSION__: JSON.stringify(version) },
     logLevel: 'warning',
   }
-  const shared = await build({ ...options, entryPoints: entries, splitting: true, plugins: [coreApart] })
+  const entryPoints = Object.fromEntries(
+    Object.entries(entries).map(([name, path]) => [name, beside.includes(name) ? `beside:${path}` : path]),
+  )
+  const shared = await build({ ...options, entryPoints, splitting: true, plugins: [coreApart, wholeApi] })
   const alone = await build({ ...options, entryPoints: command })
   for (const [{ outputFiles }, change] of [
-    [shared, (text) => coreFirst(pure(text))],
+    [shared, (text) => coreFirst(withoutWholeApi(pure(text)))],
     [alone, (text) => text],
   ]) {
     for (const { path, text } of outputFiles) {

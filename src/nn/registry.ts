@@ -23,23 +23,28 @@ export type LayerClass = new (options: never) => Layer
 const isLayer = (entry: [string, unknown]): entry is [string, LayerClass] =>
   typeof entry[1] === 'function' && entry[1].prototype instanceof Layer
 
+/** Made by functions without arguments, whose calls bundlers drop where no model is read. */
+const findClasses = (): ReadonlyMap<string, LayerClass> =>
+  new Map(
+    Object.entries({
+      ...convolutions,
+      ...pools,
+      ...activations,
+      ...norms,
+      ...layouts,
+      ...locals,
+      Linear,
+      Dropout,
+      RBF,
+    }).filter(isLayer),
+  )
+const listTypes = (): readonly string[] => [...classes.keys()]
+
 /** Classes by the `type` of the JSON form, which is their name in the public API. */
-const classes = new Map<string, LayerClass>(
-  Object.entries({
-    ...convolutions,
-    ...pools,
-    ...activations,
-    ...norms,
-    ...layouts,
-    ...locals,
-    Linear,
-    Dropout,
-    RBF,
-  }).filter(isLayer),
-)
+const classes = findClasses()
 
 /** The types that a model's JSON form may name. */
-export const layerTypes: readonly string[] = [...classes.keys()]
+export const layerTypes = listTypes()
 
 /** The most layers that a description may have: what has more is refused before any is made. */
 const MOST_LAYERS = 2 ** 17

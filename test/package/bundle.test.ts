@@ -130,13 +130,14 @@ describe('a bundle of conv2d alone', () => {
   const sharedWithTraining = [
     'clipGradNorm',
     'checkOption',
-    'checkFloats',
     'permutation',
     'checkBatches',
     'readBatches',
     'ranked',
     'gradientNorm',
     'batchesOf',
+    'groupedBatches',
+    'checkFloats',
     'tensorExamples',
   ]
   // Their work on tensors is an operation, but none that a convolution needs.
