@@ -228,9 +228,7 @@ const wholeApi = {
 }
 /** What makes an entry reach all, taken away again. */
 const withoutWholeApi = (text) =>
-  text
-    .replace(/^var api_exports = \{[\s\S]*?^\};\n/m, '')
-    .replace(/^ {2}api_exports(?: as wholeApi)?,?\n/gm, '')
+  text.replace(/^var api_exports = \{[\s\S]*?^\};\n/m, '').replace(/^ {2}api_exports(?: as wholeApi)?,?\n/gm, '')
 
 async function buildLibrary() {
   const { version, dependencies, peerDependencies } = JSON.parse(await readFile('package.json', 'utf8'))

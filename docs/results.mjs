@@ -1,7 +1,7 @@
 /**
- * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md and docs/data-types.md and the curves
- * docs/images/training.svg from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
- * table-9-1-*.json and networks.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
+ * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md and
+ * docs/fewer-weights.md and the curves docs/images/training.svg from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
+ * table-9-1-*.json, networks.json, low-rank.json and permuted-pixels.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath, URL } from 'node:url'
@@ -17,6 +17,8 @@ const features = await Promise.all(files.filter((name) => /^features-.*\.json$/.
 const pixels = await Promise.all(files.filter((name) => /^pixels-.*\.json$/.test(name)).map(read))
 const kinds = await Promise.all(files.filter((name) => /^table-9-1-.*\.json$/.test(name)).map(read))
 const networks = await read('networks.json')
+const lowRank = await read('low-rank.json')
+const permuted = await read('permuted-pixels.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
@@ -169,6 +171,35 @@ function fullSize() {
   return `${table([header, ...rows], [0])}\n\n${where(networks[0].machine)}.`
 }
 
+/** A network and what is left of it at each error of its layers. */
+function ranks() {
+  const { rows, command, machine } = lowRank
+  const header = [
+    'error of each layer',
+    'weights',
+    'operations',
+    'ms a picture',
+    'test accuracy',
+    'after one epoch more',
+  ]
+  const cells = rows.map(({ error, parameters, operations, ms, accuracy, accuracy_trained: trained }) => [
+    ...[error === 0 ? 'as it was' : error, parameters, operations, ms, percent(accuracy)],
+    trained === undefined ? '' : percent(trained),
+  ])
+  return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
+}
+
+/** Test errors with the pixels as they are and in a shuffled order. */
+function shuffled() {
+  const { rows, machine } = permuted
+  const cells = rows.map(({ model, plain, permuted }) => [
+    ...[model, percent(plain.test_error), percent(permuted.test_error)],
+  ])
+  const commands = rows.flatMap(({ plain, permuted }) => [plain.command, permuted.command])
+  const header = ['network, MNIST', 'test error', 'pixels shuffled']
+  return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
+}
+
 /** Width and height of a panel, and of the part between its axes. */
 const [W, H] = [300, 220]
 const inner = { left: 44, right: 200, top: 40, bottom: 180 }
@@ -247,13 +278,15 @@ ${panels.join('\n')}
 `
 }
 
-/** A page with another text between `<!-- name -->` and `<!-- /name -->`. */
-async function pageWith(page, name, content) {
-  const text = await readFile(page, 'utf8')
-  const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
-  const head = text.slice(0, text.indexOf(begin) + begin.length)
-  const whole = `${head}\n\n${content}\n\n${text.slice(text.indexOf(end))}`
-  return format(whole, { ...(await resolveConfig(page)), filepath: page })
+/** A page with other texts between `<!-- name -->` and `<!-- /name -->`, by name. */
+async function pageWith(page, sections) {
+  let text = await readFile(page, 'utf8')
+  for (const [name, content] of Object.entries(sections)) {
+    const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`]
+    const head = text.slice(0, text.indexOf(begin) + begin.length)
+    text = `${head}\n\n${content}\n\n${text.slice(text.indexOf(end))}`
+  }
+  return format(text, { ...(await resolveConfig(page)), filepath: page })
 }
 
 const [option, ...rest] = process.argv.slice(2)
@@ -261,14 +294,23 @@ if (rest.length > 0 || (option !== undefined && option !== '--check')) {
   console.error('usage: node docs/results.mjs [--check]')
   process.exit(2)
 }
-const pages = ['training.md', 'features.md', 'pixels.md', 'networks.md', 'data-types.md', 'images/training.svg']
-const [training, learned, labelled, zoo, types, picture] = pages.map(path)
+const pages = [
+  'training.md',
+  'features.md',
+  'pixels.md',
+  'networks.md',
+  'data-types.md',
+  'fewer-weights.md',
+  'images/training.svg',
+]
+const [training, learned, labelled, zoo, types, fewer, picture] = pages.map(path)
 for (const [file, text] of [
-  [training, await pageWith(training, 'training', trainings())],
-  [learned, await pageWith(learned, 'features', withoutLabels())],
-  [labelled, await pageWith(labelled, 'pixels', labels())],
-  [zoo, await pageWith(zoo, 'full size', fullSize())],
-  [types, await pageWith(types, 'table 9.1', kindsOfData())],
+  [training, await pageWith(training, { training: trainings() })],
+  [learned, await pageWith(learned, { features: withoutLabels() })],
+  [labelled, await pageWith(labelled, { pixels: labels() })],
+  [zoo, await pageWith(zoo, { 'full size': fullSize() })],
+  [fewer, await pageWith(fewer, { permuted: shuffled(), 'low rank': ranks() })],
+  [types, await pageWith(types, { 'table 9.1': kindsOfData() })],
   [picture, curves()],
 ]) {
   if (option === undefined) await writeFile(file, text)

@@ -107,12 +107,14 @@ function separable(
   const [strides, dilations] = [stride, dilation].map((option) => perDirection(option, 2, 1, 'Conv2d'))
   const along = (axis: 0 | 1): Omit<Conv1dOptions, 'outChannels'> => {
     const only = <T>(value: T, neutral: T): [T, T] => (axis === 0 ? [value, neutral] : [neutral, value])
+    const steps = (both: readonly number[]): [number, number] | undefined =>
+      both[axis] === 1 ? undefined : only(both[axis] as number, 1)
     const pads =
       typeof padding === 'string' ? padding : only<unknown>(Array.isArray(padding) ? padding[axis] : padding, 0)
     return defined({
       kernel: only([R, S][axis] as number, 1),
-      stride: only((strides as number[])[axis] as number, 1),
-      dilation: only((dilations as number[])[axis] as number, 1),
+      stride: steps(strides as number[]),
+      dilation: steps(dilations as number[]),
       padding: pads as Conv1dOptions['padding'],
       ...{ flip, paddingMode },
     })

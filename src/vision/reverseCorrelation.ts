@@ -34,7 +34,7 @@ const reverseNames = { shape: 0, count: 0, std: 0, seed: 0, batchSize: 0 } satis
 
 /** What `reverseCorrelation` gives. */
 export interface FoundFilters {
-  /** [K, …shape]: one filter for each response. */
+  /** (K, …shape): one filter for each response. */
   readonly shape: readonly number[]
   /** Row-major; in units of the response for one unit of the input. */
   readonly values: Float32Array

@@ -37,7 +37,7 @@ export interface StrongPatch {
   readonly place: readonly [row: number, column: number]
   /** Row and column of the patch's first pixel in the picture; negative where the patch begins in the padding. */
   readonly begin: readonly [row: number, column: number]
-  /** [C, R, S]: the receptive field, or the picture's extent where the field is larger. */
+  /** (C, R, S): the receptive field, or the picture's extent where the field is larger. */
   readonly shape: readonly [C: number, R: number, S: number]
   /** Pixels as the model sees them, row-major; NaN outside of the picture, which pictures of tiles leave transparent. */
   readonly values: Float32Array

@@ -14,7 +14,7 @@ const inUse: ForwardContext = { training: false, seed: 0, step: 0, stream: 0 }
 
 /** Units of a layer, one of each feature map. */
 export interface MapUnits {
-  /** [C, R, S]: what a unit sees. */
+  /** (C, R, S): what a unit sees. */
   readonly shape: readonly [C: number, R: number, S: number]
   /** The responses (N, K) to patches (N, C, R, S). */
   respond(patches: Tensor): Tensor

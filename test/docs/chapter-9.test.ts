@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { format } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as toeplitz from '../../src/index.js'
+import * as features from '../../src/features/index.js'
+import * as priors from '../../src/priors/index.js'
 
 interface Example {
   readonly heading: string
@@ -35,15 +37,23 @@ const { constructor: AsyncFunction } = Object.getPrototypeOf(async () => Promise
   readonly constructor: new (...parametersAndBody: string[]) => Compiled
 }
 
-/** Runs a module whose only import is the library; gives what it printed. */
+/** What the page imports. */
+const entries: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  toeplitz,
+  'toeplitz/features': features,
+  'toeplitz/priors': priors,
+}
+const library: Readonly<Record<string, unknown>> = { ...toeplitz, ...features, ...priors }
+
+/** Runs a module whose only imports are the library's; gives what it printed. */
 async function run(code: string): Promise<string> {
-  const library: Readonly<Record<string, unknown>> = toeplitz
-  const body = code.replace(/^import \{([^}]*)\} from 'toeplitz'$/gm, (_, names: string) => {
+  const body = code.replace(/^import \{([^}]*)\} from '(toeplitz[/\w]*)'$/gm, (_, names: string, entry: string) => {
+    const own = entries[entry] ?? {}
     const missing = names
       .split(',')
       .map((name) => name.trim())
-      .filter((name) => name !== '' && !(name in library))
-    if (missing.length > 0) throw new Error(`the library does not export ${missing.join(', ')}`)
+      .filter((name) => name !== '' && !(name in own))
+    if (missing.length > 0) throw new Error(`${entry} does not export ${missing.join(', ')}`)
     return `const {${names}} = library`
   })
   let printed = ''
@@ -108,7 +118,7 @@ describe('docs/chapter-9.md', () => {
       const mentioned = [...functions!.matchAll(/`([a-z]\w+)`/gi)].map((match) => match[1]!)
       const options = ['flip', 'stride', 'padding', 'bias', 'groups', 'ceil']
       expect(
-        mentioned.filter((word) => !options.includes(word) && !(word in toeplitz)),
+        mentioned.filter((word) => !options.includes(word) && !(word in library)),
         name,
       ).toEqual([])
       const withCode = examples.some(({ heading }) => anchor(heading) === target)

@@ -65,6 +65,26 @@ describe('results', () => {
     expect(run.machine.date).toMatch(/^\d{4}-/)
   })
 
+  it('of shuffled pixels and low ranks: dense layers do not care, and what a rank costs an epoch wins back', () => {
+    const read = (name: string): unknown =>
+      JSON.parse(readFileSync(new URL(`bench/results/${name}.json`, root), 'utf8'))
+    interface Side {
+      test_error: number
+      command: string
+    }
+    const { rows } = read('permuted-pixels') as { rows: { model: string; plain: Side; permuted: Side }[] }
+    expect(rows.map(({ model }) => model)).toEqual(['linear', 'two-layer', 'convnet'])
+    for (const { model, plain, permuted } of rows) {
+      expect(permuted.command).toBe(`${plain.command} --permute-pixels 1`)
+      if (model === 'convnet') expect(permuted.test_error).toBeGreaterThan(4 * plain.test_error)
+      else expect(Math.abs(permuted.test_error - plain.test_error)).toBeLessThan(0.002)
+    }
+    const ranks = (read('low-rank') as { rows: { error: number; accuracy: number; accuracy_trained?: number }[] }).rows
+    expect(ranks.map(({ error }) => error)).toEqual([0, 0.2, 0.3, 0.4, 0.5, 0.6])
+    ranks.slice(1).forEach(({ accuracy }, i) => expect(accuracy).toBeLessThan(ranks[i]!.accuracy))
+    for (const { accuracy, accuracy_trained: trained } of ranks) if (trained) expect(trained).toBeGreaterThan(accuracy)
+  })
+
   it('of labels for pixels: U-Net above plain, each step not below the one before, refined above not, in 15 minutes', () => {
     interface Labelled {
       command: string
