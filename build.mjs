@@ -182,19 +182,34 @@ async function buildWasm() {
 }
 
 /**
+ * The objects behind `import * as`, which esbuild declares before what their module imports and fills by a call, as plain ones
+ * behind the module's last line.
+ */
+function plainNamespaces(text) {
+  const sections = text.split(/^(?=\/\/ (?:src|node_modules)\/|export \{)/m)
+  const fileOf = (section) => section.slice(0, section.indexOf('\n'))
+  for (const [index, section] of sections.entries()) {
+    for (const [whole, name, members] of section.matchAll(
+      /^var (\w+) = \{\};\n__export\(\1, \{\n([\s\S]*?)\n\}\);\n/gm,
+    )) {
+      sections[index] = sections[index].replace(whole, '')
+      const last = sections.findLastIndex((other) => fileOf(other) === fileOf(section))
+      const plain = members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  $1: $2')
+      sections[last] += `var ${name} = {\n${plain}\n};\n`
+    }
+  }
+  return sections.join('')
+}
+
+/**
  * `sideEffects: false` promises that no module does anything when it is loaded, but bundlers drop whole files by it, and
- * a chunk holds many modules. So that what is not used can go, each call at the top level is said to be pure, and the
- * objects behind `import * as`, which esbuild fills by a call before their module, are plain ones behind it.
+ * a chunk holds many modules. So that what is not used can go, each call at the top level is said to be pure, and namespaces
+ * are plain objects.
  * Imports of a chunk for its effects alone, which esbuild leaves behind, have none.
  */
 const pure = (text) =>
-  text
+  plainNamespaces(text)
     .replace(/^import "\.{1,2}\/[\w/-]+\.js";\n/gm, '')
-    .replace(
-      /^var (\w+) = \{\};\n__export\(\1, \{\n([\s\S]*?)\n\}\);\n([\s\S]*?)(?=^(?:\/\/ |export \{))/gm,
-      (_, name, members, module) =>
-        `${module}var ${name} = {\n${members.replace(/^ {2}(\w+): \(\) => ([\w$]+)/gm, '  $1: $2')}\n};\n`,
-    )
     .replace(/^(var [\w$]+ = | {2}static [\w$]+ = )(?=(?:new )?(?!function\()[\w$.]+\()/gm, '$1/* @__PURE__ */ ')
 
 /**

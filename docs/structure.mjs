@@ -24,6 +24,7 @@ export const floors = [
     'src/layers',
     'src/vision',
     'src/features',
+    'src/priors',
     'src/segmentation',
     'src/audio',
     'src/volumes',

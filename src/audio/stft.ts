@@ -69,7 +69,21 @@ export function framesOf(options: FrameOptions, T: number, name: string): Requir
   const hop = checkWhole(options.hop ?? Math.max(1, Math.floor(size / 4)), `${name}: hop`, 1, 2 ** 24)
   const { center = true, paddingMode = 'reflect' } = options
   checkSwitch(center, `${name}: center`)
-  const shortest = !center ? size : paddingMode === 'reflect' ? size / 2 + 1 : 1
+  const padded: Readonly<Record<PaddingMode, number>> = {
+    reflect: size / 2 + 1,
+    circular: size / 2,
+    zeros: 1,
+    replicate: 1,
+  }
+  if (!Object.hasOwn(padded, paddingMode))
+    throw wrongKind(
+      `${name}: paddingMode`,
+      Object.keys(padded)
+        .map((mode) => `'${mode}'`)
+        .join(', '),
+      paddingMode,
+    )
+  const shortest = center ? padded[paddingMode] : size
   if (T < shortest) {
     throw new ShapeError(
       `${name}: x has ${T} samples, and ${shortest} are needed for frames of ${size}${center ? ' that are padded' : ''}; use a smaller size`,

@@ -45,7 +45,7 @@ export function windowOf(window: SoundWindow, N: number, what: string): Float64A
   const given: unknown = window
   const isList = Array.isArray(given) || (ArrayBuffer.isView(given) && !(given instanceof DataView))
   if (!isList) throw wrongKind(what, `a name such as 'hann', or ${N} numbers`, given)
-  const values = Float64Array.from(window)
+  const values = Float64Array.from(window, Number)
   if (values.length !== N)
     throw new ArgumentError(`${what} has ${values.length} numbers, and the size is ${N}; give as many`)
   if (!values.every(Number.isFinite)) throw new ArgumentError(`${what} must have finite numbers`)

@@ -39,8 +39,11 @@ function withPermutedPixels(model: Graph, { permutePixels, seed }: RunSettings):
   if (model instanceof Sequential)
     return new Sequential([layer, ...model.nodes.map((node) => node.layer)], { input: model.input as Shape, seed })
   const { nodes, inputs, outputs, auxiliary, blocks } = model
-  const [input] = Object.keys(inputs) as [string]
-  const first = 'permute'
+  const [input, ...others] = Object.keys(inputs) as [string, ...string[]]
+  if (others.length > 0) throw new UsageError('--permute-pixels: the model has several inputs, and one is shuffled')
+  const names = new Set([input, ...nodes.map(({ name }) => name)])
+  let first = 'permute'
+  while (names.has(first)) first += '-pixels'
   return new Graph(
     [
       { name: first, layer, inputs: input },

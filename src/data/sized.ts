@@ -98,6 +98,8 @@ export function sizedExamples(
   checkKeys(name, options, optionNames)
   const { augmentation } = options
   const multiple = checkWhole(options.multiple ?? 1, `${name}: multiple`, 1, 2 ** 16)
+  if (augmentation !== undefined)
+    checkObject(augmentation, `${name}: augmentation`, 'an object, such as { flip: true }')
   if (augmentation && 'crop' in augmentation)
     throw new ArgumentError(`${name}: pictures as they are have no crop of one size; use imageExamples for that`)
   const { channels: C, sizes, labels } = source

@@ -8,7 +8,7 @@ import { Sequential } from '../nn/sequential.js'
 import type { DecodedTensor } from '../nn/state.js'
 import type { SummaryTotal } from '../nn/summary.js'
 import type { GraphNode } from '../nn/wiring.js'
-import { checkModel, checkNumber, checkWhole, wrongKind } from '../runtime/check.js'
+import { checkModel, checkNumber, checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, needKeys, unknownName, type Names } from '../runtime/options.js'
 import type { Shape } from '../tensor/shape.js'
@@ -72,7 +72,7 @@ interface Pair {
 /**
  * Makes a model whose fully connected layers and convolutions are products of two of low rank, by the singular value
  * decomposition of their weights: W ≈ U·Vᵀ, and a kernel as a sum of separable ones. Nothing is trained; a few epochs of
- * training win back most of what it costs. The model that is given stays as it is.
+ * training win back most of what it costs. The model that is given stays as it is. The time is that of `svd` for each layer.
  *
  * @example
  * const { model: smaller, layers, parameters } = factorize(model, { error: 0.3 })
@@ -91,7 +91,9 @@ export function factorize(model: Graph, options: FactorizeOptions): Factorized {
     checkNumber(error, 'factorize: error', 0)
     if (error >= 1) throw wrongKind('factorize: error', 'below 1, which leaves nothing', error)
   }
-  const ranks = typeof rank === 'object' ? new Map(Object.entries(rank)) : undefined
+  const isByName = typeof rank === 'object' && !Array.isArray(rank)
+  if (isByName) checkObject(rank, 'factorize: rank', 'a number, or ranks by the names of layers')
+  const ranks = isByName ? new Map(Object.entries(rank)) : undefined
   if (ranks && layers) throw new ArgumentError('factorize: give ranks by name, or the names of layers, not both')
   for (const [name, value] of ranks ?? []) checkWhole(value, `factorize: rank of '${name}'`, 1, MOST)
   if (rank !== undefined && !ranks) checkWhole(rank, 'factorize: rank', 1, MOST)
@@ -99,6 +101,7 @@ export function factorize(model: Graph, options: FactorizeOptions): Factorized {
   const named: readonly string[] | undefined = layers ?? (ranks && [...ranks.keys()])
   const byName = new Map(model.nodes.map((node) => [node.name, node]))
   for (const name of named ?? []) {
+    if (typeof name !== 'string') throw wrongKind('factorize: a layer', 'a name', name)
     if (byName.has(name)) continue
     throw new ArgumentError(`factorize: ${unknownName('layer', name, [...byName.keys()])}`)
   }
@@ -163,6 +166,17 @@ function pairOf({ name, layer }: GraphNode, input: Shape, { rank, error, isNamed
   const of = Math.min(...found.extents)
   if (rank !== undefined && rank > of)
     return refused(`the rank must be at most that of its matrix of ${found.extents.join(' × ')}, ${of}, given ${rank}`)
+  const before = costsOf([layer], input)
+  /** Why so many terms are not worth it, where they are not. */
+  const tooDear = (terms: number): string | undefined => {
+    const after = costsOf(found.layers(terms), input)
+    if (after.parameters < before.parameters && after.operations <= before.operations) return undefined
+    return `of rank ${terms} it would have ${after.parameters} parameters in place of ${before.parameters}`
+  }
+  const isAsked = isNamed && rank !== undefined
+  // A decomposition takes long: what no rank, or not this one, is worth is known before it.
+  const early = isAsked ? undefined : tooDear(rank ?? 1)
+  if (early) return refused(early)
   const factors = factorsOf(found)
   const errors = errorsOf(factors)
   const terms =
@@ -171,11 +185,10 @@ function pairOf({ name, layer }: GraphNode, input: Shape, { rank, error, isNamed
       1,
       errors.findIndex((value) => value <= (error as number)),
     )
+  const late = isAsked ? undefined : tooDear(terms)
+  if (late) return refused(late)
   const layers = found.layers(terms)
-  const [before, after] = [costsOf([layer], input), costsOf(layers, input)]
-  const isCheaper = after.parameters < before.parameters && after.operations <= before.operations
-  if (!isCheaper && !(isNamed && rank !== undefined))
-    return refused(`of rank ${terms} it would have ${after.parameters} parameters in place of ${before.parameters}`)
+  const after = costsOf(layers, input)
   const [first, second] = found.weights(factors, terms)
   return {
     layers: [

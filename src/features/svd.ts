@@ -131,7 +131,8 @@ function complete(rows: Float64Array, length: number, row: number): void {
 }
 
 /**
- * The singular value decomposition x = u · diag(s) · vᵀ of a matrix, computed in float64. No gradient flows through it.
+ * The singular value decomposition x = u · diag(s) · vᵀ of a matrix, computed in float64. No gradient flows through it. The time
+ * grows with the square of the shorter side times the longer one: some ten seconds for 256 × 2304.
  *
  * @example
  * const { u, s, v } = svd(tensor([[3, 0], [0, 4]]))   // s: [4, 3]

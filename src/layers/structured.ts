@@ -62,17 +62,18 @@ function derivatives(order: number, sigma: number, taps: number): Float64Array[]
  */
 export function gaussianDerivatives(order: number, sigma: number, [R, S]: readonly [number, number]): Float32Array {
   const [down, across] = [derivatives(order, sigma, R), derivatives(order, sigma, S)]
-  const bank: number[] = []
+  const bank = new Float32Array(((order + 1) * (order + 2) * R * S) / 2)
+  let to = 0
   for (let total = 0; total <= order; total++) {
     for (let i = total; i >= 0; i--) {
       const [column, row] = [down[i] as Float64Array, across[total - i] as Float64Array]
-      const kernel = Array.from(column).flatMap((a) => Array.from(row, (b) => a * b))
-      const norm = Math.sqrt(kernel.reduce((sum, value) => sum + value * value, 0))
+      const squares = (values: Float64Array): number => values.reduce((sum, value) => sum + value * value, 0)
+      const norm = Math.sqrt(squares(column) * squares(row))
       // On too few taps a derivative may vanish.
-      bank.push(...kernel.map((value) => (norm > 0 ? value / norm : 0)))
+      for (const a of column) for (const b of row) bank[to++] = norm > 0 ? (a * b) / norm : 0
     }
   }
-  return Float32Array.from(bank)
+  return bank
 }
 
 /**

@@ -57,7 +57,7 @@ export class MixturePrior {
     const { components = 8, range = 0.5, strength = 1 } = options
     const J = checkWhole(components, 'MixturePrior: components', 1, 256)
     checkNumber(range, 'MixturePrior: range', 0)
-    if (range === 0) throw wrongKind('MixturePrior: range', 'above 0', range)
+    if (range < 1e-6 || range > 1e6) throw wrongKind('MixturePrior: range', 'from 0.000001 to 1000000', range)
     checkNumber(strength, 'MixturePrior: strength')
     if (strength < 0) throw new ArgumentError(`MixturePrior: strength must not be negative, given ${strength}`)
     this.strength = strength
@@ -115,6 +115,8 @@ export class MixturePrior {
       const joint = scope(() => this.#joint(w))
       const values = joint.data()
       joint.dispose()
+      if (!values.every(Number.isFinite))
+        throw new ArgumentError('share: the weights and the mixture must be finite numbers')
       w.assign(
         Float32Array.from({ length: w.size }, (_, i) => {
           const row = values.subarray(i * means.length, (i + 1) * means.length)

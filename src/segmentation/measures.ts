@@ -79,7 +79,8 @@ export class PixelConfusion {
       guesses = argmax(predicted)
       shape = [N, H, W]
     } else {
-      shape = predicted instanceof Tensor ? predicted.shape : [labelList(predicted)?.length ?? 0]
+      const known = [predicted, labels].find((map) => map instanceof Tensor)
+      shape = known?.shape ?? [labelList(predicted)?.length ?? 0]
       guesses = checkLabelMap(`${name}: what was predicted`, predicted, { shape, classes })
     }
     const wanted = checkLabelMap(name, labels, { shape, classes, ignoreIndex: this.#ignoreIndex })

@@ -50,7 +50,10 @@ const recurrentNames = {
 const MOST_STEPS = 1000
 
 /** The node that gives the scores (K, H, W) of a step, counted from 1. */
-export const scoresOf = (step: number): string => `V${checkWhole(step, 'scoresOf: the step', 1, MOST_STEPS)}`
+export function scoresOf(step: number): string {
+  checkCount('scoresOf', 1, arguments)
+  return `V${checkWhole(step, 'scoresOf: the step', 1, MOST_STEPS)}`
+}
 
 /**
  * A model that labels pixels in steps. Its output are the scores of the last step, logits (K, H, W); those of step t are the node

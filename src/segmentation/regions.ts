@@ -69,8 +69,8 @@ function checkMap(name: string, labels: unknown, size: readonly number[]): reado
     throw new ShapeError(
       `${name}: the label map must have H · W labels, at most ${MOST_PIXELS}, for a size [H, W]; given ${length} for ${showShape(size)}`,
     )
-  const wrong = (labels as readonly unknown[]).findIndex((label) => !Number.isInteger(label))
-  if (wrong >= 0) throw wrongKind(`${name}: label ${wrong} of the map`, 'a whole number', labels[wrong])
+  const wrong = (labels as readonly unknown[]).findIndex((label) => (label as number) !== ((label as number) | 0))
+  if (wrong >= 0) throw wrongKind(`${name}: label ${wrong} of the map`, 'a whole number of 32 bits', labels[wrong])
   return [H, W]
 }
 

@@ -45,15 +45,21 @@ export function eachBatch(
     )
   }
   const iterator = pictures[Symbol.iterator]()
-  for (let done = false; !done;) {
-    scope(() => {
-      const next = iterator.next()
-      done = next.done === true
-      if (done) return
-      checkBatch(next.value, name)
-      use(next.value, first)
-      first += next.value.shape[0] as number
-    })
+  try {
+    for (let done = false; !done;) {
+      scope(() => {
+        const next = iterator.next()
+        done = next.done === true
+        if (done) return
+        checkBatch(next.value, name)
+        use(next.value, first)
+        first += next.value.shape[0] as number
+      })
+    }
+  } catch (error) {
+    // A generator closes what it has open.
+    iterator.return?.()
+    throw error
   }
   if (first === 0) throw new ArgumentError(`${name}: there is no picture`)
   return first

@@ -23,6 +23,7 @@ import { tensor } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import { onePicture } from './classifier.js'
+import { choosingLayers, linearLayers } from './kinds.js'
 import { nodeNamed, onlyInput } from './node.js'
 
 /** Options of `deconvolve`. */
@@ -52,23 +53,8 @@ export interface Reconstruction {
   readonly response: number
 }
 
-/** Layers that are linear in their inputs but for a constant, or choose one of them: what carries a gradient back does for a signal. */
-const adjoint: ReadonlySet<string> = new Set([
-  ...['Conv2d', 'ConvTranspose2d', 'ConnectedConv2d', 'LocallyConnected2d', 'TiledConv2d', 'SeparableConv2d', 'Linear'],
-  ...['MaxPool2d', 'AdaptiveMaxPool2d', 'GlobalMaxPool', 'Maxout', 'AvgPool2d', 'AdaptiveAvgPool2d', 'GlobalAvgPool'],
-  ...[
-    'Subsample2d',
-    'BatchNorm1d',
-    'BatchNorm2d',
-    'Dropout',
-    'Flatten',
-    'Reshape',
-    'Slice',
-    'Upsample2d',
-    'Add',
-    'Concat',
-  ],
-])
+/** What carries a gradient back through these does so with a signal: they are linear but for a constant, or choose an input. */
+const adjoint: ReadonlySet<string> = new Set([...linearLayers, ...choosingLayers])
 
 /** Nonlinearities that leave 0 as it is: a signal passes through them again. */
 const nonlinear: ReadonlySet<string> = new Set(['ReLU', 'ReLU6', 'LeakyReLU', 'ELU', 'Tanh', 'ScaledTanh'])

@@ -37,6 +37,10 @@ export function pictureWeights(model: Graph): PictureWeights {
   }
   model.namedState()
   for (const { name, layer } of model.nodes) {
+    if (layer.type === 'PermutePixels')
+      throw new UnsupportedError(
+        `pictureWeights: layer '${name}' shuffles the pixels; the weights behind it are no pictures`,
+      )
     const weight = [...layer.tensors().values()].find(({ ndim }) => ndim > 1)
     if (!weight) continue
     const about = { name, layer: layer.describe(), values: weight.data() }

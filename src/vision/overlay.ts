@@ -1,6 +1,6 @@
 /** A map of numbers over the picture that it is about, as heat over a grey ground. */
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
-import { checkNumber, checkWhole } from '../runtime/check.js'
+import { checkFunction, checkNumber, checkWhole } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import { showShape } from '../tensor/shape.js'
@@ -49,6 +49,7 @@ export function heatMap(picture: Planes, map: Planes, options: HeatOptions = {})
       `heatMap: the map must be (rows, columns), at most ${H} × ${W} as the picture, given ${showShape(heat.shape)}`,
     )
   }
+  checkFunction(palette, 'heatMap: palette', 'a function of a number from 0 to 1')
   checkNumber(opacity, 'heatMap: opacity', 0)
   if (opacity > 1) throw new ArgumentError(`heatMap: opacity must be from 0 to 1, given ${inWords(opacity)}`)
   const zoom = checkWhole(options.zoom ?? 1, 'heatMap: zoom', 1, 4096)
@@ -62,7 +63,9 @@ export function heatMap(picture: Planes, map: Planes, options: HeatOptions = {})
       for (let c = 0; c < C; c++) sum += ground.values[(c * H + row) * W + column] as number
       const grey = most > least ? (255 * (sum / C - least)) / (most - least) : 128
       const at = Math.floor((row * rows) / H) * columns + Math.floor((column * columns) / W)
-      const place = high > low ? ((heat.values[at] as number) - low) / (high - low) : 0.5
+      const value = heat.values[at] as number
+      // Where the map says nothing, the picture is seen.
+      const place = high > low && !Number.isNaN(value) ? (value - low) / (high - low) : 0.5
       const cover = Math.min(1, Math.abs(2 * place - 1)) * opacity
       const colour = palette(place)
       const to = (y * W * zoom + x) * 4

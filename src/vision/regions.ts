@@ -13,6 +13,7 @@ import { inWords } from '../runtime/text.js'
 import { tensor } from '../tensor/create.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
+import { linearLayers } from './kinds.js'
 import { nodeNamed, onlyInput } from './node.js'
 import { paletteOf, type Colour } from './palette.js'
 import { tileGrid, type Picture } from './tiles.js'
@@ -51,13 +52,6 @@ export interface LinearRegions {
 /** Layers that bend at 0, or choose the largest. */
 const bends: ReadonlySet<string> = new Set(['ReLU', 'LeakyReLU', 'ReLU6', 'MaxPool2d'])
 
-/** Layers that are linear but for a constant; a softmax at the end is not looked through. */
-const straight: ReadonlySet<string> = new Set([
-  ...['Conv2d', 'ConvTranspose2d', 'ConnectedConv2d', 'LocallyConnected2d', 'TiledConv2d', 'SeparableConv2d', 'Linear'],
-  ...['AvgPool2d', 'AdaptiveAvgPool2d', 'GlobalAvgPool', 'Subsample2d', 'BatchNorm1d', 'BatchNorm2d', 'Dropout'],
-  ...['Flatten', 'Reshape', 'Slice', 'Upsample2d', 'Add', 'Concat'],
-])
-
 /** The layers that bend, and are looked at. @throws UnsupportedError that names a layer which is not piecewise linear */
 function bendingNodes(model: Graph, layers: readonly string[] | undefined): readonly GraphNode[] {
   checkModel(model, 'linearRegions: the model')
@@ -74,7 +68,7 @@ function bendingNodes(model: Graph, layers: readonly string[] | undefined): read
   const isAnswer = ({ name, layer }: GraphNode): boolean =>
     model.outputs.includes(name) && (layer.type === 'Softmax' || layer.type === 'LogSoftmax')
   const curved = model.nodes.find(
-    (node) => !bends.has(node.layer.type) && !straight.has(node.layer.type) && !isAnswer(node),
+    (node) => !bends.has(node.layer.type) && !linearLayers.has(node.layer.type) && !isAnswer(node),
   )
   if (!curved) return looked
   throw new UnsupportedError(

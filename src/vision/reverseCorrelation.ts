@@ -59,7 +59,7 @@ export function reverseCorrelation(respond: (x: Tensor) => Tensor, options: Reve
   const count = checkWhole(options.count ?? 4096, `${name}: count`, 2, 2 ** 26)
   const batchSize = checkWhole(options.batchSize ?? 256, `${name}: batchSize`, 1, 2 ** 16)
   checkNumber(std, `${name}: std`, 0)
-  if (std === 0) throw wrongKind(`${name}: std`, 'a finite number above 0', std)
+  if (std < 1e-30 || std > 1e30) throw wrongKind(`${name}: std`, 'from 1e-30 to 1e30', std)
   checkSeed(seed, name)
   checkSize([Math.min(batchSize, count), ...shape], name)
   const size = sizeOf(shape)
@@ -75,6 +75,7 @@ export function reverseCorrelation(respond: (x: Tensor) => Tensor, options: Reve
       const x = normal([N, ...shape], { std, seed, stream })
       const [r, K] = responsesTo(respond, x, N)
       if (first === 0) {
+        checkSize([K, ...shape], name)
         products = new Float64Array(K * size)
         responses = new Float64Array(K)
         about = meanRow(r, K)

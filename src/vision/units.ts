@@ -3,12 +3,15 @@ import type { Graph } from '../nn/graph.js'
 import type { ForwardContext } from '../nn/layer.js'
 import { neededFor } from '../nn/wiring.js'
 import { pad, slice } from '../ops/layout.js'
-import { ArgumentError, ShapeError } from '../runtime/errors.js'
+import { ArgumentError, ShapeError, UnsupportedError } from '../runtime/errors.js'
 import { checkCount } from '../runtime/options.js'
 import { showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import { nodeNamed, onlyInput } from './node.js'
 import { fieldOf } from './strongest.js'
+
+/** Layers that are bound to the places or to the size of the picture: over patches they would be others. */
+const bound: ReadonlySet<string> = new Set(['PermutePixels', 'LocallyConnected1d', 'LocallyConnected2d'])
 
 const inUse: ForwardContext = { training: false, seed: 0, step: 0, stream: 0 }
 
@@ -28,7 +31,8 @@ export interface MapUnits {
  * @example
  * const { shape, respond } = mapUnits(model, '1')
  * const filters = reverseCorrelation(respond, { shape, count: 10_000, seed: 1 })
- * @throws ShapeError when there is no such layer; UnsupportedError where its outputs see no window of whole pixels
+ * @throws ShapeError when there is no such layer; UnsupportedError where its outputs see no window of whole pixels, are no feature
+ *   maps, or come from a layer that is bound to the places of a picture
  */
 export function mapUnits(model: Graph, layer: string): MapUnits {
   checkCount('mapUnits', 2, arguments)
@@ -45,6 +49,18 @@ export function mapUnits(model: Graph, layer: string): MapUnits {
   const place = offset.map((first, axis) => Math.max(0, Math.ceil(-first / (stride[axis] as number))))
   const begin = offset.map((first, axis) => first + (place[axis] as number) * (stride[axis] as number))
   const path = neededFor(model.nodes, [layer])
+  const fixed = path.find((node) => bound.has(node.layer.type))
+  if (fixed) {
+    throw new UnsupportedError(
+      `mapUnits: layer '${fixed.name}', ${fixed.layer.describe()}, belongs to the places of a picture and cannot be computed over patches; choose a layer before it`,
+    )
+  }
+  const output = model.shapes()[model.nodes.findIndex((node) => node.name === layer)]
+  if (output?.length !== 3) {
+    throw new UnsupportedError(`mapUnits: layer '${layer}' gives no feature maps; choose a layer before it`)
+  }
+  // Weights are made now, as the model makes them.
+  model.namedState()
   return {
     shape,
     respond: (patches) => {

@@ -1,5 +1,5 @@
 /** What data sets that are made by a seed have in common. */
-import { checkNumber, checkWhole } from '../runtime/check.js'
+import { checkNumber, checkWhole, wrongKind } from '../runtime/check.js'
 import { ShapeError } from '../runtime/errors.js'
 import { normal, uniform } from '../tensor/create.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
@@ -43,22 +43,15 @@ export function drawn(count: number, each: number, seed: number, place: number):
 }
 
 /**
- * Makes examples of classes that take turns: `fill` writes one into zeros, and noise is added.
- * @throws ShapeError when they are more than memory is for
+ * Makes examples of classes that take turns: `fill` writes one into zeros, and noise is added. `checkMaker` comes before.
  */
 export function made(
-  name: string,
   { count, noise = 0, seed = 0 }: MakerOptions,
   shape: readonly number[],
   classes: readonly string[],
   fill: (to: Float32Array, label: number, example: number) => void,
 ): MadeExamples {
   const size = sizeOf(shape)
-  if (!(count * size <= MOST_NUMBERS)) {
-    throw new ShapeError(
-      `${name}: ${count} examples of ${showShape(shape)} are ${count * size} numbers; at most ${MOST_NUMBERS} are made`,
-    )
-  }
   const x = new Float32Array(count * size)
   const labels = Int32Array.from({ length: count }, (_, n) => n % classes.length)
   for (let n = 0; n < count; n++) {
@@ -76,8 +69,21 @@ export function made(
 /** Streams from this place on are those of the noise of examples. */
 const NOISE = 16
 
-/** @throws ArgumentError unless count and noise are what they must be */
-export function checkMaker(name: string, { count, noise = 0 }: MakerOptions): void {
+/** The most noise: what is beyond was not meant, and would leave float32. */
+const MOST_NOISE = 1e6
+
+/**
+ * Checks what every maker is told, before anything is drawn.
+ * @throws ArgumentError unless count and noise are what they must be; ShapeError when the numbers are more than memory is for
+ */
+export function checkMaker(name: string, { count, noise = 0 }: MakerOptions, shape: readonly number[]): void {
   checkWhole(count, `${name}: count`, 1, 2 ** 24)
   checkNumber(noise, `${name}: noise`, 0)
+  if (noise > MOST_NOISE) throw wrongKind(`${name}: noise`, `at most ${MOST_NOISE}`, noise)
+  const numbers = count * sizeOf(shape)
+  if (!(numbers <= MOST_NUMBERS)) {
+    throw new ShapeError(
+      `${name}: ${count} examples of ${showShape(shape)} are ${numbers} numbers; at most ${MOST_NUMBERS} are made`,
+    )
+  }
 }

@@ -52,13 +52,13 @@ const names = { count: 0, noise: 0, seed: 0, frames: 0 } satisfies Names<Require
 export function movements(options: MovementsOptions): MadeExamples {
   checkCount('movements', 1, arguments)
   needKeys('movements', options, names)
-  checkMaker('movements', options)
   const { count, seed = 0, noise = 0.15 } = options
   const T = checkWhole(options.frames ?? 45, 'movements: frames', 2, 2 ** 16)
+  checkMaker('movements', options, [joints.length, T])
   checkSeed(seed, 'movements')
   const { scalar_cos: cos } = kernels('movements')
   const draws = drawn(count, 4 + joints.length, seed, 2)
-  return made('movements', { count, seed, noise }, [joints.length, T], classes, (to, label, n) => {
+  return made({ count, seed, noise }, [joints.length, T], classes, (to, label, n) => {
     const [tempo, begin, vigour, side, ...own] = draws(n) as unknown as number[] as [
       ...[number, number, number, number],
       ...number[],

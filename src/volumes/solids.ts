@@ -59,12 +59,12 @@ const names = { count: 0, noise: 0, seed: 0, size: 0 } satisfies Names<Required<
 export function solids(options: SolidsOptions): MadeExamples {
   checkCount('solids', 1, arguments)
   needKeys('solids', options, names)
-  checkMaker('solids', options)
   const { count, seed = 0, noise = 0.3 } = options
   const size = checkWhole(options.size ?? 20, 'solids: size', 10, 512)
+  checkMaker('solids', options, [1, size, size, size])
   checkSeed(seed, 'solids')
   const draws = drawn(count, 9, seed, 0)
-  return made('solids', { count, seed, noise }, [1, size, size, size], classes, (to, label, n) => {
+  return made({ count, seed, noise }, [1, size, size, size], classes, (to, label, n) => {
     const [large, right, down, deep, bright, ...turn] = draws(n) as unknown as number[] as [
       ...[number, number, number, number, number],
       ...number[],

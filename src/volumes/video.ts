@@ -55,7 +55,6 @@ export function movingPictures(pictures: ImageDataset, options: MovingPicturesOp
   checkSource(pictures, name)
   if (!('images' in pictures)) throw wrongKind(`${name}: the pictures`, 'a data set in memory', pictures)
   needKeys(name, options, names)
-  checkMaker(name, options)
   const { count, seed = 0, noise = 0.05, channels = 3 } = options
   const T = checkWhole(options.frames ?? 8, `${name}: frames`, 2, 4096)
   const size = checkWhole(options.size ?? 32, `${name}: size`, 2, 4096)
@@ -63,6 +62,7 @@ export function movingPictures(pictures: ImageDataset, options: MovingPicturesOp
   const limit = Math.max(1, Math.floor((size - 1) / 2))
   const fastest = checkWhole(options.speed ?? Math.min(2, limit), `${name}: speed`, 1, limit)
   if (channels !== 1 && channels !== 3) throw wrongKind(`${name}: channels`, '1 or 3', channels)
+  checkMaker(name, options, [channels, T, size, size])
   checkSeed(seed, name)
   const [C, H, W] = pictures.shape
   if (C !== 1 || H > size || W > size) {
@@ -73,7 +73,7 @@ export function movingPictures(pictures: ImageDataset, options: MovingPicturesOp
   const draws = drawn(count, 4 + 2 * 3, seed, 1)
   const plane = size * size
   const classes = directions.map(([direction]) => direction)
-  return made(name, { count, seed, noise }, [channels, T, size, size], classes, (to, label, n) => {
+  return made({ count, seed, noise }, [channels, T, size, size], classes, (to, label, n) => {
     const [which, left, top, speed, ...colours] = draws(n) as unknown as number[] as [
       ...[number, number, number, number],
       ...number[],

@@ -272,6 +272,9 @@ describe('a model', () => {
       [{ error: NaN }, /error must be a finite number/],
       [{ error: 1e-9, layers: ['9'] }, /'9' cannot be replaced: of rank 5 it would have/],
       [{ ranks: 3 }, /ranks/],
+      [{ rank: null }, /factorize: rank must be/],
+      [{ rank: [1] }, /factorize: rank must be a whole number/],
+      [{ rank: 1, layers: [null] }, 'factorize: a layer must be a name, given null'],
     ] as const) {
       expect(() => factorize(model, options as never), JSON.stringify(options)).toThrow(message)
     }

@@ -389,6 +389,10 @@ describe('StructuredConv2d', () => {
     })
   })
 
+  it('takes kernels of many pixels', () => {
+    expect(gaussianDerivatives(2, 4, [401, 401])).toHaveLength(6 * 401 * 401)
+  })
+
   it('refuses what is no order and no deviation', () => {
     for (const [options, message] of [
       [{ order: 5 }, 'StructuredConv2d: order must be a whole number from 0 to 4, given 5'],

@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
+import * as source from '../../src/index.js'
 import strict from '../../src/runtime/generated/strict.js'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -81,6 +82,23 @@ describe('the default entry', () => {
     expect(size).toBeLessThanOrEqual(120)
     // A bundle that lost its code would be small as well.
     expect(size).toBeGreaterThan(60)
+  })
+})
+
+describe('the built package', () => {
+  it('knows every layer that the source knows', async () => {
+    const said = (library: Pick<typeof source, 'modelFromJSON'>): string => {
+      try {
+        library.modelFromJSON({ type: 'Sequential', input: null, layers: [{ type: 'Nothing' }] })
+        return ''
+      } catch (error) {
+        return (error as Error).message
+      }
+    }
+    const built = (await import(join(root, 'dist/index.js'))) as typeof source
+    expect(said(built)).toMatch(/there is no layer type 'Nothing'.* Conv2d, .*MaxPool2d, .*ReLU/)
+    const sorted = (message: string): string[] => [...message.matchAll(/\w+/g)].map(([word]) => word).sort()
+    expect(sorted(said(built))).toEqual(sorted(said(source)))
   })
 })
 

@@ -177,8 +177,11 @@ describe('MixturePrior', () => {
       'MixturePrior: components must be a whole number from 1 to 256, given 0',
     )
     expect(() => new MixturePrior({ strength: -2 })).toThrow('MixturePrior: strength must not be negative, given -2')
-    expect(() => new MixturePrior({ range: 0 })).toThrow('MixturePrior: range must be above 0, given 0')
+    expect(() => new MixturePrior({ range: 0 })).toThrow(
+      /^MixturePrior: range must be from 0.000001 to 1000000, given 0$/,
+    )
     const prior = new MixturePrior()
+    expect(() => prior.share([tensor([NaN, 1])])).toThrow('share: the weights and the mixture must be finite numbers')
     expect(() => prior.penalty([])).toThrow('penalty: give at least one tensor of weights')
     expect(() => prior.penalty([3 as never])).toThrow(/weights\[0\]/)
   })

@@ -114,3 +114,14 @@ describe('measures of label maps', () => {
     x.dispose()
   })
 })
+
+it('takes guesses as a list beside labels as a Tensor', () => {
+  const confusion = new PixelConfusion({ classes: 2 })
+  const labels = tensor([0, 1, 1, 0], [1, 2, 2])
+  confusion.add([0, 1, 0, 0], labels)
+  expect(confusion.pixelAccuracy).toBe(0.75)
+  expect(() => {
+    confusion.add([0, 1, 0], labels)
+  }).toThrow(/must be \(1, 2, 2\), 4 labels, given 3/)
+  labels.dispose()
+})

@@ -86,7 +86,7 @@ describe('reverse correlation', () => {
   itRefuses(
     ['count', () => call({ shape: [4], count: 1 }), /count must be a whole number from 2/],
     ['shape', () => call({ shape: [0] }), /reverseCorrelation: shape/],
-    ['deviation', () => call({ shape: [4], std: 0 }), /std must be a finite number above 0, given 0/],
+    ['deviation', () => call({ shape: [4], std: 0 }), /std must be from 1e-30 to 1e30, given 0/],
     ['seed', () => call({ shape: [4], seed: -1 }), /a seed is a whole number/],
     ['response', () => call({ shape: [4] }, () => tensor([1, 2])), /respond must give \(N\) or \(N, K\) for \(256, 4\), it gave \(2\)/],
     ['function', () => call({ shape: [4] }, 3), /respond must be a function from inputs to responses/],

@@ -18,7 +18,7 @@ import { saliencyMap } from '../../vision/saliency.js'
 import { sparsity, type LayerSparsity } from '../../vision/sparsity.js'
 import { cutOut, strongestPatches, type StrongPatch } from '../../vision/strongest.js'
 import { rangeOf, tileGrid } from '../../vision/tiles.js'
-import { mapUnits } from '../../vision/units.js'
+import { mapUnits, type MapUnits } from '../../vision/units.js'
 import { counted, formatCount } from '../numbers.js'
 import { formatWeight } from '../pictures.js'
 import { drawFilters, drawMaps, drawPictures, drawSigned, seenPixels, seenSigns, zoomTo } from './draw.js'
@@ -243,13 +243,28 @@ function reconstruction(look: Look, layer: string, map: number, patch: StrongPat
  * Filters found again from noise: of the first layer that is shown, beside its weights, and of the second. Units of deep layers
  * are asked before their nonlinearity, since noise hardly makes one rise above a threshold.
  */
+/** The units of a layer; or, in words, why it has none. */
+function unitsOf(model: Graph, name: string): MapUnits | string {
+  try {
+    return mapUnits(model, name)
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error
+    return error.message.replace(/^mapUnits: /, '')
+  }
+}
+
 export function foundFilters(look: Look): FoundLayer[] {
   const { model, layers, preprocessing, seed } = look
   return layers.slice(0, 2).flatMap((layer, index): FoundLayer[] => {
     const { convolution } = layer
     const bare = index > 0 && convolution ? { name: convolution.name, title: convolution.layer.describe() } : layer
     const { name, title } = bare
-    const { shape, respond } = mapUnits(model, name)
+    const units = unitsOf(model, name)
+    if (typeof units === 'string') {
+      look.leaveOut(`Filters of ${title} found from noise: ${units}.`)
+      return []
+    }
+    const { shape, respond } = units
     if (sizeOf(shape) > NOISY) {
       look.leaveOut(
         `Filters of ${title} found from noise: a unit sees ${shape.join(' × ')} numbers, for which too much noise would be needed.`,
@@ -296,7 +311,7 @@ function meanCorrelation(a: Float32Array, b: Float32Array, size: number): number
     const extent = Math.sqrt(product(x, x) * product(y, y))
     if (extent > 0) each.push(product(x, y) / extent)
   }
-  return each.reduce((sum, value) => sum + value, 0) / each.length
+  return each.length === 0 ? 0 : each.reduce((sum, value) => sum + value, 0) / each.length
 }
 
 function centred(values: Float32Array): Float64Array {

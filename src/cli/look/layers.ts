@@ -11,7 +11,7 @@ import type { LayerTitle } from './records.js'
 
 /** Layers whose numbers are responses of filters at the places of a picture. */
 const convolutions: ReadonlySet<string> = new Set([
-  ...['Conv2d', 'ConnectedConv2d', 'SeparableConv2d', 'LocallyConnected2d', 'TiledConv2d'],
+  ...['Conv2d', 'ConnectedConv2d', 'SeparableConv2d', 'LocallyConnected2d', 'TiledConv2d', 'StructuredConv2d'],
 ])
 /** What may stand between a convolution and its nonlinearity, and the nonlinearities. */
 const norms: ReadonlySet<string> = new Set(['BatchNorm2d', 'Dropout'])
