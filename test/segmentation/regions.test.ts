@@ -79,7 +79,9 @@ describe('regions', () => {
     expect(() => regionsOf([0, 1, 2], [2, 2])).toThrow(
       'regionsOf: the label map must have H · W labels, at most 268435456, for a size [H, W]; given 3 for (2, 2)',
     )
-    expect(() => regionsOf([0, 1.5], [1, 2])).toThrow('regionsOf: label 1 of the map must be a whole number of 32 bits, given 1.5')
+    expect(() => regionsOf([0, 1.5], [1, 2])).toThrow(
+      'regionsOf: label 1 of the map must be a whole number of 32 bits, given 1.5',
+    )
     expect(() => regionsOf([0, 1], [1, 2], { connectivity: 6 as never })).toThrow(
       'connectivity must be 4 or 8, given 6',
     )
