@@ -39,7 +39,7 @@ const regionNames = { plane: 0, range: 0, size: 0, layers: 0, batchSize: 0 } sat
 
 /** What `linearRegions` gives. */
 export interface LinearRegions {
-  /** [size, size]: rows from the greatest t to the least, columns from the least s to the greatest, as axes are drawn. */
+  /** (size, size): rows from the greatest t to the least, columns from the least s to the greatest, as axes are drawn. */
   readonly shape: readonly [number, number]
   /** The region of each point, row by row, numbered from 0 in the order in which they are met. */
   readonly values: Int32Array
