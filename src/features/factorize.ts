@@ -30,7 +30,9 @@ export interface FactorizeOptions {
 
 /** Before and after. */
 export interface Change {
+  /** Of the layer or model that was given. */
   readonly before: number
+  /** Of what takes its place. */
   readonly after: number
 }
 
@@ -38,8 +40,9 @@ export interface Change {
 export interface FactorizedLayer {
   /** The name of its node. */
   readonly name: string
-  /** Terms that were kept, of as many as there are. */
+  /** Terms that were kept. */
   readonly rank: number
+  /** Terms that there are: the rank of its matrix. */
   readonly of: number
   /** ‖W − Ŵ‖ / ‖W‖. */
   readonly error: number
@@ -49,6 +52,14 @@ export interface FactorizedLayer {
   readonly operations: Change
 }
 
+/** A layer with weights that stayed as it is. */
+export interface KeptLayer {
+  /** The name of its node. */
+  readonly name: string
+  /** Why. */
+  readonly reason: string
+}
+
 /** What `factorize` gives. */
 export interface Factorized {
   /** The new model, with weights of its own. */
@@ -56,7 +67,7 @@ export interface Factorized {
   /** The layers that were replaced, in the order of the model. */
   readonly layers: readonly FactorizedLayer[]
   /** Layers with weights that stayed as they are, and why. */
-  readonly kept: readonly { readonly name: string; readonly reason: string }[]
+  readonly kept: readonly KeptLayer[]
   /** Trained numbers of the whole model. */
   readonly parameters: Change
   /** Operations of the whole model for one input. */

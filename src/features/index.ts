@@ -15,7 +15,14 @@ export {
 export { calibrateFilters, type CalibrationOptions, type Filters } from './calibrate.js'
 export type { FeatureData } from './data.js'
 export { extractFeatures, headOf, type ExtractOptions, type FeatureExamples } from './extract.js'
-export { factorize, type Change, type Factorized, type FactorizedLayer, type FactorizeOptions } from './factorize.js'
+export {
+  factorize,
+  type Change,
+  type Factorized,
+  type FactorizedLayer,
+  type FactorizeOptions,
+  type KeptLayer,
+} from './factorize.js'
 export {
   kMeansFilters,
   type KMeansOptions,

@@ -72,7 +72,9 @@ export function separableConv(x: Tensor, vectors: readonly Tensor[], options: Se
 
 /** One term of a kernel: the outer product of a column (R) and a row (S). */
 export interface SeparableTerm {
+  /** (R), down. */
   readonly column: Tensor
+  /** (S), across. */
   readonly row: Tensor
 }
 
