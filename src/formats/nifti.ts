@@ -2,6 +2,7 @@
  * Volumes of medicine in the format NIfTI-1 (https://nifti.nimh.nih.gov/nifti-1): a header of 348 bytes in either order of bytes, what
  * extends it, and the values, columns first. One file, .nii, plain or compressed with gzip, .nii.gz.
  */
+import { wrongKind } from '../runtime/check.js'
 import { checkGzipEnd, isGzip, largestExpansion, openGzip } from './gzip.js'
 import type { DataLimits } from './idx.js'
 import { allocate, checkBytes, endsWithin, fileBytes, limitNames, type FileBytes } from './limits.js'
@@ -66,6 +67,7 @@ interface Header extends Stored {
 export function decodeNifti(file: FileBytes, name: string, limits: DataLimits = {}): NiftiVolume {
   checkCount('decodeNifti', 3, arguments)
   checkKeys('decodeNifti', limits, limitNames)
+  if (typeof name !== 'string') throw wrongKind('decodeNifti: name', 'a text', name)
   const bytes = fileBytes(file, name)
   if (bytes.length === 0) throw new FormatError(`${name}: the file is empty; a NIfTI file was expected`)
   const isPacked = isGzip(bytes) || endsWithin(bytes, [0x1f, 0x8b])

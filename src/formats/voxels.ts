@@ -82,6 +82,7 @@ const rawNames = { shape: 0, type: 0, order: 0, offset: 0, slope: 0, intercept: 
  */
 export function readRaw(file: FileBytes, name: string, options: RawOptions): Volume {
   checkCount('readRaw', 3, arguments)
+  if (typeof name !== 'string') throw wrongKind('readRaw: name', 'a text', name)
   const bytes = fileBytes(file, name)
   needKeys('readRaw', options, rawNames)
   const { shape, type, order = 'little', offset = 0, slope = 1, intercept = 0 } = options

@@ -3,6 +3,7 @@
  * 1.0", IBM and Microsoft, 1991; extensible headers: Microsoft's WAVEFORMATEXTENSIBLE). Samples are whole numbers of 8, 16, 24 or
  * 32 bits, or floats of 32 or 64; compressed ones are refused by name.
  */
+import { wrongKind } from '../runtime/check.js'
 import { checkCount } from '../runtime/options.js'
 import { FormatError, UnsupportedError } from '../runtime/errors.js'
 import { formatOf } from './formats.js'
@@ -66,6 +67,7 @@ interface Format {
  */
 export function decodeWav(file: FileBytes, name: string): Sound {
   checkCount('decodeWav', 2, arguments)
+  if (typeof name !== 'string') throw wrongKind('decodeWav: name', 'a text', name)
   const bytes = fileBytes(file, name)
   checkBeginning(bytes, name)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
