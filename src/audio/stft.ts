@@ -75,7 +75,7 @@ export function framesOf(options: FrameOptions, T: number, name: string): Requir
     zeros: 1,
     replicate: 1,
   }
-  if (!Object.hasOwn(padded, paddingMode))
+  if (typeof paddingMode !== 'string' || !Object.hasOwn(padded, paddingMode))
     throw wrongKind(
       `${name}: paddingMode`,
       Object.keys(padded)

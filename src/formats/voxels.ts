@@ -88,7 +88,7 @@ export function readRaw(file: FileBytes, name: string, options: RawOptions): Vol
   const { shape, type, order = 'little', offset = 0, slope = 1, intercept = 0 } = options
   checkList(shape, 'readRaw: shape', 'a list of extents')
   for (const extent of shape) checkWhole(extent, 'readRaw: an extent')
-  if (!Object.hasOwn(voxelTypes, type)) {
+  if (typeof type !== 'string' || !Object.hasOwn(voxelTypes, type)) {
     throw wrongKind('readRaw: type', `one of ${Object.keys(voxelTypes).join(', ')}`, type)
   }
   if (order !== 'little' && order !== 'big') throw wrongKind('readRaw: order', "'little' or 'big'", order)
