@@ -115,10 +115,14 @@ function toNearest(labels: Int32Array, rows: Float64Array, centres: Float64Array
   const K = centres.length / width
   let changed = false
   for (let p = 0; p < labels.length; p++) {
-    let [best, least] = [0, distance(rows, p, centres, 0, width)]
+    let best = 0
+    let least = distance(rows, p, centres, 0, width)
     for (let k = 1; k < K; k++) {
       const own = distance(rows, p, centres, k, width)
-      if (own < least) [best, least] = [k, own]
+      if (own < least) {
+        best = k
+        least = own
+      }
     }
     if (best !== labels[p]) changed = true
     labels[p] = best

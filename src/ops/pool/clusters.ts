@@ -16,12 +16,12 @@ import { checkNumber, checkWhole } from '../../runtime/check.js'
 import { ArgumentError, ShapeError } from '../../runtime/errors.js'
 import { checkCount, needKeys, type Names } from '../../runtime/options.js'
 import { inWords } from '../../runtime/text.js'
-import { ones, zeros } from '../../tensor/create.js'
+import { ones } from '../../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { checkTensor, elementsAt, scope, type AnyTensor, type Tensor } from '../../tensor/tensor.js'
 import { clamp, div, mul } from '../elementwise.js'
-import { broadcastTo, transpose } from '../layout.js'
-import { gatherElements, scatterElements } from '../places.js'
+import { transpose } from '../layout.js'
+import { gatherElements } from '../places.js'
 import { assignClusters } from './assign.js'
 
 /** How elements are clustered. */
@@ -116,15 +116,14 @@ const labelled: Op<{ x: Tensor }, Clusters, never, 'int32'> = defineOp('clusters
 })
 
 /** Extents of x (N, D, P), and the clusters. */
-type Maxima = Readonly<Record<'N' | 'D' | 'P' | 'K', number>>
+type Extents = Readonly<Record<'N' | 'D' | 'P' | 'K', number>>
+
+const extentsOf = ([N, D, P]: Shape, K: number): Extents => ({ N, D, P, K }) as Extents
 
 /** Where in each row of x (N, D, P) the largest element of each cluster is: (N, D, K); 0 for clusters of nothing. */
 const largestAt: Op<{ x: Tensor; labels: AnyTensor }, number, never, 'int32'> = defineOp('clusterMaxima', {
   types: { labels: ['int32'] },
-  infer: ({ x }: { x: Tensor; labels: AnyTensor }, K: number): Maxima => {
-    const [N, D, P] = x.shape as readonly [number, number, number]
-    return { N, D, P, K }
-  },
+  infer: ({ x }: { x: Tensor; labels: AnyTensor }, K: number) => extentsOf(x.shape, K),
   output: ({ N, D, K }) => [N, D, K],
   dtype: () => 'int32' as const,
   prepare: (list, { N, D, P, K }) => {
@@ -153,6 +152,63 @@ const largestAt: Op<{ x: Tensor; labels: AnyTensor }, number, never, 'int32'> = 
   keeps: [],
 })
 
+/** The sums of each cluster in each row of x (N, D, P): (N, D, K), in float64, rounded once. */
+const sums: Op<{ x: Tensor; labels: AnyTensor }, number> = defineOp('clusterSums', {
+  types: { labels: ['int32'] },
+  infer: ({ x }: { x: Tensor; labels: AnyTensor }, K: number) => extentsOf(x.shape, K),
+  output: ({ N, D, K }) => [N, D, K],
+  prepare: (list, { N, D, P, K }) => {
+    list.routine(
+      (out, from, at) => {
+        const [x, labels] = [elementsAt(from, N * D * P, 'float32'), elementsAt(at, N * P, 'int32')]
+        const y = elementsAt(out, N * D * K, 'float32')
+        const own = new Float64Array(K)
+        for (let row = 0; row < N * D; row++) {
+          own.fill(0)
+          const first = Math.floor(row / D) * P
+          for (let p = 0; p < P; p++) {
+            const k = labels[first + p] as number
+            own[k] = (own[k] as number) + (x[row * P + p] as number)
+          }
+          y.set(own, row * K)
+        }
+      },
+      list.out,
+      list.operand('x'),
+      list.operand('labels'),
+    )
+  },
+  keeps: ['labels'],
+  gradient: ({ inputs: { labels }, need }, dy, { P }) => ({ x: need.x && spread({ y: dy, labels }, P) }),
+})
+
+/** Each element of y (N, D, K) at all places of its cluster: (N, D, P). The adjoint of the sums. */
+const spread: Op<{ y: Tensor; labels: AnyTensor }, number> = defineOp('clusterSpread', {
+  types: { labels: ['int32'] },
+  infer: ({ y }: { y: Tensor; labels: AnyTensor }, P: number): Extents => {
+    const [N, D, K] = y.shape as readonly [number, number, number]
+    return { N, D, P, K }
+  },
+  output: ({ N, D, P }) => [N, D, P],
+  prepare: (list, { N, D, P, K }) => {
+    list.routine(
+      (out, from, at) => {
+        const [y, labels] = [elementsAt(from, N * D * K, 'float32'), elementsAt(at, N * P, 'int32')]
+        const x = elementsAt(out, N * D * P, 'float32')
+        for (let row = 0; row < N * D; row++) {
+          const first = Math.floor(row / D) * P
+          for (let p = 0; p < P; p++) x[row * P + p] = y[row * K + (labels[first + p] as number)] as number
+        }
+      },
+      list.out,
+      list.operand('y'),
+      list.operand('labels'),
+    )
+  },
+  keeps: ['labels'],
+  gradient: ({ inputs: { labels }, need }, dx, { K }) => ({ y: need.y && sums({ x: dx, labels }, K) }),
+})
+
 /** x (N, D, P) as it is clustered; within a scope. */
 const vectorsOf = (x: Tensor, { of, D, P }: Clusters): Tensor => {
   const N = x.shape[0] as number
@@ -161,16 +217,16 @@ const vectorsOf = (x: Tensor, { of, D, P }: Clusters): Tensor => {
 
 /** The pooled values of x (N, C, …) by clusters that were described for it: (N, …pooled). */
 export function poolClusters(x: Tensor, clusters: Clusters, pool: 'max' | 'mean'): Tensor {
-  const { of, D, P, K, pooled } = clusters
+  const { of, P, K, pooled } = clusters
   const N = x.shape[0] as number
   return scope(() => {
     const vectors = vectorsOf(x, clusters)
     const labels = labelled({ x: vectors }, clusters)
-    const counts = scatterElements(zeros([N, 1, K]), labels, ones([N, 1, P]), 2, 'add')
+    const counts = sums({ x: ones([N, 1, P]), labels }, K)
     const largest = (): Tensor => gatherElements(vectors, largestAt({ x: vectors, labels }, K), 2)
-    const sums = (): Tensor => scatterElements(zeros([N, D, K]), broadcastTo(labels, [N, D, P]), vectors, 2, 'add')
+    const total = (): Tensor => sums({ x: vectors, labels }, K)
     // A cluster of nothing is 0.
-    const y = pool === 'max' ? mul(largest(), clamp(counts, { max: 1 })) : div(sums(), clamp(counts, { min: 1 }))
+    const y = pool === 'max' ? mul(largest(), clamp(counts, { max: 1 })) : div(total(), clamp(counts, { min: 1 }))
     return (of === 'places' ? y : transpose(y, [0, 2, 1])).reshape([N, ...pooled])
   })
 }
