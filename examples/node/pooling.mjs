@@ -5,13 +5,13 @@
  *
  *   node examples/node/pooling.mjs [--part shapes|rotation|compare] [--data-dir DIR] [--epochs 3] [--seeds 2] [--pictures 10000] [--out FILE]
  *
- * --out writes the figures, docs/images/rotation-filters.png and nothing else; `node docs/results.mjs` draws and tables them.
+ * --out writes the figures, and with them docs/images/rotation-filters.png and rotation-digits.png; `node docs/results.mjs` draws and tables them.
  */
 import { parseArgs } from 'node:util'
 import { init } from 'toeplitz'
 import { encodePng } from 'toeplitz/io'
 import { loadMnist, writeFileAtomically } from 'toeplitz/node'
-import { tileGrid } from 'toeplitz/vision'
+import { gray, tileGrid } from 'toeplitz/vision'
 import { machineRecord } from './machine.mjs'
 import { comparePoolings } from './pooling/compare.mjs'
 import { angles, learnRotation } from './pooling/rotation.mjs'
@@ -47,7 +47,7 @@ if (isAsked('rotation')) {
         encodePng(tileGrid({ shape: [count, 28, 28], values: shown }, { zoom, columns: count, gap: 4, ...options })),
       )
     await draw('rotation-filters.png', 3, filters, {})
-    await draw('rotation-digits.png', angles.length, turned, { range: 'positive' })
+    await draw('rotation-digits.png', angles.length, turned, { range: 'positive', palette: gray })
   }
 }
 if (isAsked('compare')) {
