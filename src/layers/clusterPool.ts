@@ -3,14 +3,13 @@ import { LoweredLayer, type OptionRules } from '../nn/layer.js'
 import { notation } from '../nn/notation.js'
 import { wholeWindow, type Window } from '../nn/receptive.js'
 import {
-  checkPool,
+  checkClusters,
   clusterNames,
   describeClusters,
   poolClusters,
   type ClusterPoolOptions,
   type Clusters,
 } from '../ops/pool/clusters.js'
-import { checkNumber, checkWhole } from '../runtime/check.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
 
@@ -29,10 +28,7 @@ export class ClusterPool extends LoweredLayer<ClusterPoolOptions> {
 
   constructor(...given: [options: ClusterPoolOptions]) {
     super(...given)
-    const { pool = 'max', location = 0, rounds = 10 } = this.options
-    checkPool(pool, 'ClusterPool')
-    checkNumber(location, 'ClusterPool: location', 0)
-    checkWhole(rounds, 'ClusterPool: rounds', 1, 100)
+    checkClusters('ClusterPool', this.options)
   }
 
   #describe(input: Shape): Clusters {

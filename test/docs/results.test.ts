@@ -130,6 +130,35 @@ describe('results', () => {
       expect(errors.reduce((a, b) => a + b) / errors.length).toBeCloseTo(test_error, 10)
   })
 
+  it('of priors: strength from dense to convolution, weights that find four values, structured kernels on few pictures', () => {
+    const { toeplitz, mixture, structured, seconds } = JSON.parse(
+      readFileSync(new URL('bench/results/priors.json', root), 'utf8'),
+    ) as {
+      toeplitz: { deviation: number; strength: number; distance: number; error: number }[]
+      mixture: { rows: { strength: number; error: number; shared_error?: number; distinct?: number[] }[] }
+      structured: { pictures: number; kind: string; test_error: number; errors: number[] }[]
+      seconds: number
+    }
+    expect(seconds).toBeLessThan(900)
+    for (const deviation of [0, 0.1]) {
+      const rows = toeplitz.filter((row) => row.deviation === deviation)
+      expect(rows.map(({ strength }) => strength)).toEqual([0, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+      rows.slice(1).forEach(({ distance }, i) => expect(distance).toBeLessThan(rows[i]!.distance))
+      const best = rows.findIndex(({ error }) => error === Math.min(...rows.map(({ error }) => error)))
+      // What is a filter exactly wants the strongest prior; what is one nearly, one that gives way.
+      if (deviation === 0) expect(best).toBe(rows.length - 1)
+      else expect(best).toBeLessThan(rows.length - 1)
+    }
+    const found = mixture.rows.find(({ strength }) => strength === 3e-4)!
+    expect(found.distinct).toEqual([4, 4, 4])
+    expect(found.shared_error).toBeLessThan(0.05 * mixture.rows[0]!.error)
+    expect(structured.map(({ pictures, kind }) => `${pictures} ${kind}`)).toEqual(
+      [100, 300, 1000].flatMap((count) => [`${count} ordinary`, `${count} structured`]),
+    )
+    for (const { test_error, errors } of structured)
+      expect(errors.reduce((a, b) => a + b) / errors.length).toBeCloseTo(test_error, 10)
+  })
+
   it('of labels for pixels: U-Net above plain, each step not below the one before, refined above not, in 15 minutes', () => {
     interface Labelled {
       command: string

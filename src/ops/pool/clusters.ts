@@ -22,7 +22,7 @@ import { checkTensor, elementsAt, scope, type AnyTensor, type Tensor } from '../
 import { clamp, div, mul } from '../elementwise.js'
 import { transpose } from '../layout.js'
 import { gatherElements } from '../places.js'
-import { assignClusters } from './assign.js'
+import { assignClusters, type Clustering } from './assign.js'
 
 /** How elements are clustered. */
 export interface ClusterOptions {
@@ -51,24 +51,22 @@ export interface ClusterPoolOptions extends ClusterOptions {
 /** Names of the options of clusters. */
 export const clusterNames = { clusters: 0, of: 0, location: 0, rounds: 0 } as const satisfies Names<ClusterOptions>
 
-/** Clusters of x (N, rows, vectors): the vectors are clustered. */
-export interface Clusters {
-  /** Whether x is (N, C, …), whose places are clustered, or was transposed, so that its channels are. */
+/** Clusters of x (N, C, …), whose places or channels are the vectors. */
+export interface Clusters extends Clustering {
+  /** Whether places are clustered, or channels: then x is transposed. */
   readonly of: 'places' | 'channels'
-  /** Components of a vector. */
-  readonly D: number
-  /** Vectors of an example. */
-  readonly P: number
-  /** Clusters. */
-  readonly K: number
-  readonly location: number
-  readonly rounds: number
-  /** Extents of the maps. */
-  readonly extents: Shape
-  /** Cells along each direction from which clusters begin. */
-  readonly grid: Shape | undefined
   /** Shape of one pooled example. */
   readonly pooled: Shape
+}
+
+/** Checks the options that no shape is needed for, and gives them with their defaults. @throws ArgumentError */
+export function checkClusters(name: string, options: ClusterPoolOptions) {
+  const { of = 'places', location = 0, rounds = 10, pool = 'max' } = options
+  if (of !== 'places' && of !== 'channels')
+    throw new ArgumentError(`${name}: of must be 'places' or 'channels', given ${inWords(of)}`)
+  checkNumber(location, `${name}: location`, 0)
+  checkWhole(rounds, `${name}: rounds`, 1, 100)
+  return { of, location, rounds, pool: checkPool(pool, name) }
 }
 
 /** Checks the options for inputs (C, …). @throws ArgumentError, or ShapeError where there are fewer elements than clusters */
@@ -76,11 +74,8 @@ export function describeClusters(name: string, input: Shape, options: ClusterOpt
   const [C, ...extents] = input as readonly [number, ...number[]]
   if (extents.length < 1 || extents.length > 3 || sizeOf(input) === 0)
     throw new ShapeError(`${name}: x must be (N, C, …) of one to three directions, given ${showShape(input)} behind N`)
-  const { clusters, of = 'places', location = 0, rounds = 10 } = options
-  if (of !== 'places' && of !== 'channels')
-    throw new ArgumentError(`${name}: of must be 'places' or 'channels', given ${inWords(of)}`)
-  checkNumber(location, `${name}: location`, 0)
-  checkWhole(rounds, `${name}: rounds`, 1, 100)
+  const { clusters } = options
+  const { of, location, rounds } = checkClusters(name, options)
   const isGrid = typeof clusters !== 'number'
   const cells = perDirection(clusters, isGrid ? extents.length : 1, 1, `${name}: clusters`)
   if (of === 'channels' && (isGrid || location > 0))
@@ -252,7 +247,7 @@ export function clusterPool(x: Tensor, options: ClusterPoolOptions): Tensor {
   checkCount(name, 2, arguments)
   checkTensor(x, name, 'x')
   needKeys(name, options, clusterNames, { pool: 0 })
-  const pool = checkPool(options.pool ?? 'max', name)
+  const { pool } = checkClusters(name, options)
   return poolClusters(x, describeClusters(name, x.shape.slice(1), options), pool)
 }
 
