@@ -17,7 +17,7 @@ function signals(count, seed, noise) {
   return { x, y }
 }
 
-/** Trains the layer; the mixture is trained with it, from the second half on. */
+/** Trains the layer, then the mixture, then both. */
 function train(strength, seed) {
   const training = signals(24, seed, 0.3)
   const test = signals(500, seed + 100, 0)
@@ -27,6 +27,13 @@ function train(strength, seed) {
   const both = new Adam([w, ...prior.parameters()], { lr: 0.01 })
   const fitted = (own) => mseLoss(linear(training.x, own), training.y)
   for (let step = 0; step < 500; step++) scope(() => optimizer.step(valueAndGrad(fitted)(w).gradients))
+  // The mixture first fits the weights that the examples alone gave.
+  if (strength > 0) {
+    const first = new Adam(prior.parameters(), { lr: 0.02 })
+    for (let step = 0; step < 300; step++)
+      scope(() => first.step(valueAndGrad(() => prior.penalty([w]))(...prior.parameters()).gradients))
+    first.dispose()
+  }
   const penalized = (own) => (strength === 0 ? fitted(own) : add(fitted(own), mul(prior.penalty([own]), strength)))
   for (let step = 0; step < 2000; step++) {
     const own = strength === 0 ? [w] : [w, ...prior.parameters()]
@@ -54,6 +61,7 @@ export function findShared(seeds) {
     const row = { strength, error: mean(({ error }) => error) }
     if (strength > 0) {
       row.shared_error = mean((run) => run.shared_error)
+      row.shared_errors = runs.map((run) => run.shared_error)
       row.distinct = runs.map(({ distinct }) => distinct)
       row.values = runs[0].values
     }
