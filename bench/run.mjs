@@ -46,6 +46,7 @@ const benches = {
   scaling: () => import('./scaling.mjs'),
   accuracy: () => import('./accuracy.mjs'),
   models: () => import('./models.mjs'),
+  large: () => import('./large.mjs'),
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
