@@ -33,6 +33,7 @@ const otherwise = (/** @type {Case} */ { separable }) => (separable ? 'depthwise
 export const bench = {
   description: 'large kernels by Fourier transforms and as separable ones, beside matrix products and rows of taps',
   peers: ['gemm', 'depthwise'],
+  own: true,
   options: ['threads'],
   async run({ threads = 1, rounds, peers, log }) {
     const { createLarge } = await import('./ours/large.mjs')
