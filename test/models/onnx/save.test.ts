@@ -202,7 +202,9 @@ describe('models', () => {
   it.each(unsavedLayers)('are refused by name where they have a %s', (type) => {
     const { input, options } = layerCases[type]!
     const model = owned(readModel({ type: 'Sequential', input: [...input], layers: [{ ...options, type }] }))
-    expect(() => saveOnnx(model)).toThrow(/^saveOnnx: '0': clusters has no counterpart in ONNX that is written; '0': clusterSums has no/)
+    expect(() => saveOnnx(model)).toThrow(
+      /^saveOnnx: '0': clusters has no counterpart in ONNX that is written; '0': clusterSums has no/,
+    )
   })
 
   it('are refused with wrong options, and leave nothing in memory', () => {
