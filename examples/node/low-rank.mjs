@@ -4,8 +4,6 @@
  *
  *   node examples/node/low-rank.mjs --data-dir DIR [--epochs 4] [--out result.json]
  */
-import { readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import {
   accuracy,
@@ -28,6 +26,7 @@ import { fitNormalization, imageExamples } from 'toeplitz/data'
 import { factorize } from 'toeplitz/features'
 import { plainPreprocessing } from 'toeplitz/io'
 import { loadCifar10, writeFileAtomically } from 'toeplitz/node'
+import { machineRecord } from './machine.mjs'
 
 const { values } = parseArgs({
   options: { 'data-dir': { type: 'string' }, epochs: { type: 'string', default: '4' }, out: { type: 'string' } },
@@ -117,13 +116,9 @@ for (const error of [0.2, 0.3, 0.4, 0.5, 0.6]) {
 console.table(rows, ['error', 'parameters', 'operations', 'accuracy', 'accuracy_trained', 'ms'])
 
 if (values.out) {
-  const { version } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
   const result = {
     command: `node examples/node/low-rank.mjs --data-dir DIR --epochs ${values.epochs}`,
-    machine: {
-      ...{ cpu: cpus()[0].model, threads: 1, versions: { toeplitz: version, node: process.versions.node } },
-      date: new Date().toISOString(),
-    },
+    machine: machineRecord(),
     rows,
   }
   await writeFileAtomically(values.out, `${JSON.stringify(result, null, 2)}\n`)

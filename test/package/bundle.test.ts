@@ -154,7 +154,6 @@ describe('a bundle of conv2d alone', () => {
     'ranked',
     'gradientNorm',
     'batchesOf',
-    'groupedBatches',
     'checkFloats',
     'tensorExamples',
   ]
