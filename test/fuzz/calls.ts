@@ -395,10 +395,20 @@ const networks: Record<string, Json[][]> = {
   convnet: [[{ ...plain, input: [1, 28, 28] }]],
   densenet121: [[{ ...network, input: [3, 64, 64] }]],
   googlenet: [
-    [{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }],
+    [{ ...network, input: [3, 224, 224], auxiliary: true, auxiliaryPadding: 1, normalize: true }],
     [{ ...network, input: [3, 64, 64], auxiliary: true, variant: 'torchvision' }],
   ],
-  lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
+  lenet5: [
+    [{ ...network, input: [1, 28, 28] }],
+    [
+      {
+        classes: 10,
+        width: 1,
+        variant: 'paper',
+        nonlinearities: { convolution: 'tanh', subsampling: 'none', hidden: 'relu' },
+      },
+    ],
+  ],
   labelling: [[{ ...network, input: [1, 16, 16], pooling: 'unit' }]],
   linearClassifier: [[{ ...plain, input: [1, 28, 28] }]],
   nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
