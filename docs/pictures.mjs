@@ -1,6 +1,6 @@
 /**
- * Writes pictures of docs/chapter-9.md and docs/networks.md into docs/images: node docs/pictures.mjs [RUN], where RUN is the
- * folder of `toeplitz train --model convnet --data cifar10 --epochs 3 --seed 1`. Without it the filters of that run stay as they are.
+ * Writes pictures of docs/chapter-9.md and docs/networks.md into docs/images: node docs/pictures.mjs [RUN], where RUN is the folder
+ * of the training that docs/chapter-9.md tells at figure 9.19. Without it the filters of that run stay as they are.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

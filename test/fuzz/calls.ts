@@ -201,6 +201,7 @@ const training: Record<string, Json[][]> = {
   labelNumbers: [[tag('Int32Array', { values: [0, 1] })]],
   argmax: [[t(2, 3)]],
   accuracy: [[t(2, 3), [0, 1], { ignoreIndex: 0 }]],
+  topK: [[t(2, 3), [0, 1], { k: 2, ignoreIndex: 0 }]],
   randomSearch: [
     [tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }],
   ],
