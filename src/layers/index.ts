@@ -2,6 +2,7 @@
  * Layers that fewer models have, as a part of their own: a model that has some is read with
  * `modelFromJSON(json, 'model', { layers })`, where `import * as layers from 'toeplitz/layers'`.
  */
+export { MeanImage } from './meanImage.js'
 export { Reshape, Slice, Split, type ReshapeOptions, type SplitOptions } from './moves.js'
 export { GroupNorm, LayerNorm, type GroupNormOptions, type LayerNormOptions } from './norm.js'
 export { PermutePixels, type PermutePixelsOptions } from './permute.js'

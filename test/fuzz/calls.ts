@@ -514,10 +514,9 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
-    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage', 'extractFeatures'].map((name) => [
-      name,
-      'asynchronous, over data of the caller',
-    ]),
+    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'meanImage', 'readImage', 'extractFeatures'].map(
+      (name) => [name, 'asynchronous, over data of the caller'],
+    ),
   ),
   ...Object.fromEntries(['valueAndGrad'].map((name) => [name, 'as grad'])),
   ...Object.fromEntries(

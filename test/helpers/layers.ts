@@ -74,6 +74,7 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   TiledConv1d: { input: [2, 9], options: { outChannels: 3, kernel: 3, tiles: 2 } },
   SeparableConv2d: { input: [3, 6, 5], options: { kernel: [3, 5], padding: 'same', stride: 2 } },
   StructuredConv2d: { input: [2, 8, 7], options: { outChannels: 3, order: 2, sigma: 0.8, kernel: 5, padding: 'same' } },
+  MeanImage: { input: [2, 4, 5] },
   PermutePixels: { input: [2, 4, 5], options: { seed: 3 } },
   ConnectedConv2d: { input: [2, 6, 5], options: { kernel: 3, table: [[true, false], [true, true]] } }, // prettier-ignore
   Dropout: { input: [3, 7, 6], options: { p: 0.4 }, keepsShape: true },
@@ -113,6 +114,7 @@ const told: readonly LayerRow[] = [
   { type: 'TiledConv1d', input: [4, 900], options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 900], parameters: 8 * 4 * 6 + 16, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
   { type: 'SeparableConv2d', input: map, options: { kernel: 5, padding: 2 }, output: map, parameters: 16 * 11, name: 'separable(5, p2)' }, // prettier-ignore
   { type: 'StructuredConv2d', input: map, options: { outChannels: 8, order: 2, stride: 2 }, output: [8, 17, 15], parameters: 8 * (16 * 6 + 1), name: 'structured(7, 8, s2)' }, // prettier-ignore
+  { type: 'MeanImage', input: map, output: map, parameters: 0, name: 'mean image' },
   { type: 'PermutePixels', input: map, options: { seed: 2 }, output: map, parameters: 0, name: 'permute' },
   { type: 'Conv2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3, bias: 'location' }, output: [5, 10, 9], parameters: 5 * 36 + 450, name: 'conv(3, 5)' }, // prettier-ignore
   { type: 'TiledConv2d', input: map, options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 40, 36], parameters: 8 * 16 * 36 + 32, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
