@@ -14,7 +14,7 @@ import * as segmentation from '../../src/segmentation/index.js'
 import { unet } from '../../src/zoo/unet.js'
 import * as volumes from '../../src/volumes/index.js'
 import * as vision from '../../src/vision/index.js'
-import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
+import { byAlgorithm, byFourier, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
 export type Hashes = Record<string, string>
@@ -334,6 +334,9 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   }
   for (const [name, make] of Object.entries(byAlgorithm)) {
     hashes[`conv2d by ${name}`] = await sha256(name, results(make))
+  }
+  for (const [what, [name, make]] of Object.entries(byFourier)) {
+    hashes[`${name} by fft, ${what}`] = await sha256(what, results(make))
   }
   for (const [name, make] of Object.entries(large)) {
     hashes[`large: ${name}`] = await sha256(name, results(make))
