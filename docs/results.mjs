@@ -1,11 +1,12 @@
 /**
  * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md and
- * docs/fewer-weights.md and the curves docs/images/training.svg from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
- * table-9-1-*.json, networks.json, low-rank.json and permuted-pixels.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
+ * docs/fewer-weights.md and docs/pooling.md, and the pictures training.svg, maxout.svg and rotation.svg of docs/images from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
+ * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json, pooling.json and priors.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath, URL } from 'node:url'
 import { format, resolveConfig } from 'prettier'
+import { maxoutPicture, rotationPicture } from './drawings.mjs'
 
 const path = (place) => fileURLToPath(new URL(place, import.meta.url))
 const folder = path('../bench/results/')
@@ -19,6 +20,8 @@ const kinds = await Promise.all(files.filter((name) => /^table-9-1-.*\.json$/.te
 const networks = await read('networks.json')
 const lowRank = await read('low-rank.json')
 const permuted = await read('permuted-pixels.json')
+const pooling = await read('pooling.json')
+const priors = await read('priors.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
@@ -189,6 +192,45 @@ function ranks() {
   return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
 }
 
+/** From a dense layer to a convolution, where it should become one and where it should nearly. */
+function strengths() {
+  const header = ['strength', 'a filter: distance', 'test error', 'nearly one: distance', 'test error']
+  const [exact, near] = [0, 0.1].map((own) => priors.toeplitz.filter(({ deviation }) => deviation === own))
+  const cells = exact.map(({ strength, distance, error }, i) => [
+    ...[strength, distance.toFixed(3), error.toFixed(4), near[i].distance.toFixed(3), near[i].error.toFixed(4)],
+  ])
+  return table([header, ...cells], [])
+}
+
+/** What weights share, by the strength of the mixture. */
+function shares() {
+  const header = [
+    'strength',
+    'test error',
+    'after sharing',
+    'values left, by seed',
+    'the values of the first seed, and how many weights have them',
+  ]
+  const cells = priors.mixture.rows.map(({ strength, error, shared_error, distinct, values }) => {
+    if (strength === 0) return [0, error.toFixed(4), '', '256 each', '']
+    const own = values.toSorted((a, b) => a.value - b.value)
+    const listed = own.map(
+      ({ value, weights }) => `${value.toFixed(2).replace('-0.00', '0.00').replace('-', '−')} (${weights})`,
+    )
+    return [strength, error.toFixed(4), shared_error.toFixed(4), distinct.join(', '), listed.join(', ')]
+  })
+  return table([header, ...cells], [3, 4])
+}
+
+/** Ordinary and structured kernels on few pictures. */
+function few() {
+  const kinds = ['ordinary', 'structured'].map((own) => priors.structured.filter(({ kind }) => kind === own))
+  const header = ['training pictures', ...kinds.map(([{ kind, parameters }]) => `${kind}, ${parameters} weights`)]
+  const shown = ({ test_error, errors }) => `${percent(test_error)} (${errors.map(percent).join(', ')})`
+  const cells = kinds[0].map((row, i) => [row.pictures, shown(row), shown(kinds[1][i])])
+  return `${table([header, ...cells], [])}\n\n${where(priors.machine)}:\n\n\`\`\`sh\n${priors.command}\n\`\`\``
+}
+
 /** Test errors with the pixels as they are and in a shuffled order. */
 function shuffled() {
   const { rows, machine } = permuted
@@ -198,6 +240,35 @@ function shuffled() {
   const commands = rows.flatMap(({ plain, permuted }) => [plain.command, permuted.command])
   const header = ['network, MNIST', 'test error', 'pixels shuffled']
   return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
+}
+
+/** What units over one and three filters make of turned digits. */
+function rotations() {
+  const { rows } = pooling.rotation
+  const header = [
+    'filters of a unit',
+    'digits turned by up to 60°',
+    'upright digits',
+    'response to fives, least and most by angle',
+  ]
+  const cells = rows.map(({ filters, test_error, test_error_upright, after }) => {
+    const units = after.map(({ unit }) => unit)
+    const range = [Math.min(...units), Math.max(...units)].map((value) => value.toFixed(2)).join(' to ')
+    return [filters, percent(test_error), percent(test_error_upright), range]
+  })
+  return table([header, ...cells], [])
+}
+
+/** Test errors of one network with one pooling or another. */
+function poolings() {
+  const { rows, pictures, epochs } = pooling.compare
+  const header = ['pooling', 'test error', 'of each seed', 'weights', 'seconds for all seeds']
+  const sorted = rows.toSorted((a, b) => a.test_error - b.test_error)
+  const cells = sorted.map(({ name, test_error, errors, parameters, seconds }) => [
+    ...[name, percent(test_error), errors.map(percent).join(', '), parameters, seconds],
+  ])
+  const about = `${pictures} pictures, ${epochs} epochs; ${where(pooling.machine)}:`
+  return `${table([header, ...cells], [0])}\n\n${about}\n\n\`\`\`sh\n${pooling.command}\n\`\`\``
 }
 
 /** Width and height of a panel, and of the part between its axes. */
@@ -301,17 +372,32 @@ const pages = [
   'networks.md',
   'data-types.md',
   'fewer-weights.md',
+  'pooling.md',
   'images/training.svg',
+  'images/maxout.svg',
+  'images/rotation.svg',
 ]
-const [training, learned, labelled, zoo, types, fewer, picture] = pages.map(path)
+const [training, learned, labelled, zoo, types, fewer, pooled, picture, units, turned] = pages.map(path)
 for (const [file, text] of [
   [training, await pageWith(training, { training: trainings() })],
   [learned, await pageWith(learned, { features: withoutLabels() })],
   [labelled, await pageWith(labelled, { pixels: labels() })],
   [zoo, await pageWith(zoo, { 'full size': fullSize() })],
-  [fewer, await pageWith(fewer, { permuted: shuffled(), 'low rank': ranks() })],
+  [
+    fewer,
+    await pageWith(fewer, {
+      strengths: strengths(),
+      shares: shares(),
+      'few pictures': few(),
+      permuted: shuffled(),
+      'low rank': ranks(),
+    }),
+  ],
   [types, await pageWith(types, { 'table 9.1': kindsOfData() })],
+  [pooled, await pageWith(pooled, { rotation: rotations(), poolings: poolings() })],
   [picture, curves()],
+  [units, maxoutPicture(pooling.shapes)],
+  [turned, rotationPicture(pooling.rotation)],
 ]) {
   if (option === undefined) await writeFile(file, text)
   else if ((await readFile(file, 'utf8').catch(() => '')) !== text) {

@@ -13,6 +13,7 @@ export {
   type RandomFilterOptions,
 } from './banks.js'
 export { calibrateFilters, type CalibrationOptions, type Filters } from './calibrate.js'
+export { clusterPool, clusterRegions, type ClusterOptions, type ClusterPoolOptions } from '../ops/pool/clusters.js'
 export type { FeatureData } from './data.js'
 export { extractFeatures, headOf, type ExtractOptions, type FeatureExamples } from './extract.js'
 export {

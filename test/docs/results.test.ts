@@ -106,6 +106,80 @@ describe('results', () => {
     for (const { accuracy, accuracy_trained: trained } of ranks) if (trained) expect(trained).toBeGreaterThan(accuracy)
   })
 
+  it('of pooling: maxout units fit their shapes, three filters are less wrong of turned digits and fives look alike at all angles', () => {
+    interface Responses {
+      angle: number
+      filters: number[]
+      wins: number[]
+      unit: number
+    }
+    const { shapes, rotation, compare, seconds, machine } = JSON.parse(
+      readFileSync(new URL('bench/results/pooling.json', root), 'utf8'),
+    ) as {
+      shapes: { name: string; rms: number; lines: [number, number][][]; factors: number[]; shift: number }[]
+      rotation: { rows: { filters: number; test_error: number; before: Responses[]; after: Responses[] }[] }
+      compare: { rows: { name: string; test_error: number; errors: number[] }[] }
+      seconds: number
+      machine: { cores: number }
+    }
+    expect(seconds).toBeLessThan(900)
+    expect(machine.cores).toBe(2)
+    const targets = [Math.abs, (x: number) => x * x, (x: number) => Number(x > 0)]
+    expect(shapes.map(({ name }) => name)).toEqual(['|x|', 'x²', 'a step'])
+    shapes.forEach(({ rms, lines, factors, shift }, n) => {
+      // The lines that are kept make the error that is kept.
+      const squares = Array.from({ length: 200 }, (_, i) => {
+        const x = (i - 99.5) / 100
+        const units = lines.map((unit) => Math.max(...unit.map(([slope, offset]) => slope * x + offset)))
+        return (shift + units.reduce((sum, value, u) => sum + factors[u]! * value, 0) - targets[n]!(x)) ** 2
+      })
+      expect(Math.sqrt(squares.reduce((a, b) => a + b) / 200)).toBeCloseTo(rms, 4)
+      expect(rms).toBeLessThan([1e-3, 0.03, 0.1][n]!)
+    })
+    const [one, three] = rotation.rows
+    expect([one!.filters, three!.filters]).toEqual([1, 3])
+    expect(three!.test_error).toBeLessThan(0.7 * one!.test_error)
+    const least = (of: (at: Responses) => number): number => Math.min(...three!.after.map(of))
+    // The unit answers at every angle, each filter falls silent at some, and at least two of them win somewhere.
+    expect(least(({ unit }) => unit)).toBeGreaterThan(4)
+    for (const filter of [0, 1, 2]) expect(least(({ filters }) => filters[filter]!)).toBeLessThan(0)
+    const winners = new Set(three!.after.map(({ wins }) => wins.indexOf(Math.max(...wins))))
+    expect(winners.size).toBeGreaterThanOrEqual(2)
+    for (const { unit } of three!.before) expect(Math.abs(unit)).toBeLessThan(1)
+    expect(compare.rows).toHaveLength(7)
+    for (const { test_error, errors } of compare.rows)
+      expect(errors.reduce((a, b) => a + b) / errors.length).toBeCloseTo(test_error, 10)
+  })
+
+  it('of priors: strength from dense to convolution, weights that find four values, structured kernels on few pictures', () => {
+    const { toeplitz, mixture, structured, seconds } = JSON.parse(
+      readFileSync(new URL('bench/results/priors.json', root), 'utf8'),
+    ) as {
+      toeplitz: { deviation: number; strength: number; distance: number; error: number }[]
+      mixture: { rows: { strength: number; error: number; shared_error?: number; distinct?: number[] }[] }
+      structured: { pictures: number; kind: string; test_error: number; errors: number[] }[]
+      seconds: number
+    }
+    expect(seconds).toBeLessThan(900)
+    for (const deviation of [0, 0.1]) {
+      const rows = toeplitz.filter((row) => row.deviation === deviation)
+      expect(rows.map(({ strength }) => strength)).toEqual([0, 1e-4, 1e-3, 1e-2, 1e-1, 1])
+      rows.slice(1).forEach(({ distance }, i) => expect(distance).toBeLessThan(rows[i]!.distance))
+      const best = rows.findIndex(({ error }) => error === Math.min(...rows.map(({ error }) => error)))
+      // What is a filter exactly wants the strongest prior; what is one nearly, one that gives way.
+      if (deviation === 0) expect(best).toBe(rows.length - 1)
+      else expect(best).toBeLessThan(rows.length - 1)
+    }
+    const found = mixture.rows.find(({ strength }) => strength === 3e-4)!
+    expect(found.distinct).toEqual([4, 4, 4])
+    expect(found.shared_error).toBeLessThan(0.05 * mixture.rows[0]!.error)
+    expect(structured.map(({ pictures, kind }) => `${pictures} ${kind}`)).toEqual(
+      [100, 300, 1000].flatMap((count) => [`${count} ordinary`, `${count} structured`]),
+    )
+    for (const { test_error, errors } of structured)
+      expect(errors.reduce((a, b) => a + b) / errors.length).toBeCloseTo(test_error, 10)
+  })
+
   it('of labels for pixels: U-Net above plain, each step not below the one before, refined above not, in 15 minutes', () => {
     interface Labelled {
       command: string

@@ -120,6 +120,14 @@ const functions: Readonly<Record<string, Use>> = {
   constantQ: () => consumed(audio.constantQ(x, { sampleRate: 64, from: 16, bins: 2, hop: 1 })),
   solids: () => [volumes.solids({ count: 2, size: 10 }).x],
   movements: () => [volumes.movements({ count: 2, frames: 4 }).x],
+  clusterPool: () => consumed(features.clusterPool(scored, { clusters: [2, 2], location: 1, pool: 'mean' })),
+  'clusterPool of channels': () => consumed(features.clusterPool(scored, { clusters: 2, of: 'channels' })),
+  clusterRegions: () => {
+    const regions = features.clusterRegions(scored, { clusters: 3 })
+    const labels = regions.data()
+    regions.dispose()
+    return [labels]
+  },
   whiten: () => {
     const { mean, matrix } = features.whiten(x)
     return consumed(mean, matrix)

@@ -92,6 +92,9 @@ const layers = Object.fromEntries(
         ...{ stride: 1, padding: 0, dilation: 1, paddingMode: 'zeros' },
       },
       PermutePixels: { seed: 1 },
+      ChannelPool: { groups: [[0, 2], [3]], pool: 'mean' }, // prettier-ignore
+      ClusterPool: { clusters: [2, 3], of: 'places', location: 1, rounds: 3, pool: 'mean' },
+      LearnedPool2d: { kernel: 2, stride: 1, padding: 1, weights: 'free', shared: true, weightInit: 'he' },
       LPPool2d: { kernel: 2, p: 2 },
       ConnectedConv2d: { kernel: 2, table: [list(4, true), list(4, true)], padding: 1 },
       LocalResponseNorm: { size: 3, alpha: 1, beta: 0.5, k: 1, normalize: 'none' },
@@ -311,6 +314,11 @@ const features: Record<string, Json[][]> = {
   kMeansFilters: [[of(4, 1, 6, 6), { ...learning, filters: 2, patches: 20, distance: 'euclidean' }]],
   sparseFilters: [[of(4, 1, 6, 6), { ...learning, filters: 2, patches: 20, lambda: 0.5, steps: 2 }]],
   sparseCode: [[of(20, 5), { atoms: 3, lambda: 0.5, steps: 2, rounds: 2, batchSize: 7, seed: 1 }]],
+  clusterPool: [
+    [t(2, 3, 4, 5), { clusters: [2, 2], of: 'places', location: 0.5, rounds: 3, pool: 'mean' }],
+    [t(2, 3, 6), { clusters: 2, of: 'channels' }],
+  ],
+  clusterRegions: [[of(2, 3, 4, 5), { clusters: 3, of: 'places', location: 0.5, rounds: 3 }]],
   headOf: [[tag('model'), '0']],
   svd: [[t(4, 3)]],
   separableConv: [[t(2, 3, 5, 5), [t(3), t(3, 3)], { padding: 'same', flip: true, paddingMode: 'zeros', bias: t(3) }]],

@@ -200,6 +200,32 @@ function optionsOf(type: string, input: Shape, random: Random): Options {
           bias: () => random.chance(0.5),
         }),
       }
+    case 'ClusterPool':
+      return {
+        clusters: random.chance(0.5) ? random.between(1, 5) : random.list(input.length - 1, () => random.between(1, 3)),
+        ...some(random, {
+          of: () => random.pick(['places', 'channels']),
+          location: () => random.pick([0, 1, 10]),
+          rounds: () => random.between(1, 5),
+          pool: () => random.pick(['max', 'mean']),
+        }),
+      }
+    case 'LearnedPool2d':
+      return {
+        kernel: extents(random, 2, 4),
+        ...some(random, {
+          stride: () => extents(random, 2, 3),
+          padding: () => padding(random, 2),
+          weights: () => random.pick(['softmax', 'free']),
+          shared: () => random.chance(0.5),
+          weightInit: () => random.pick(INITIALIZERS),
+        }),
+      }
+    case 'ChannelPool':
+      return {
+        groups: C > 2 ? [[C - 1, 0], [1]] : [[0]], // prettier-ignore
+        ...some(random, { pool: () => random.pick(['max', 'mean']) }),
+      }
     case 'PermutePixels':
       return some(random, { seed: () => random.between(0, 9) })
     case 'GroupNorm':
@@ -256,10 +282,10 @@ function typesFor(input: Shape, random: Random): string {
   if (random.chance(0.04)) return random.pick(layerTypes)
   const pointwise = layerTypes.filter((type) => layerCases[type]?.keepsShape)
   const own = layerTypes.filter((type) => {
-    if (/^(GroupNorm|LayerNorm|Reshape|Slice|Split)$/.test(type)) return true
+    if (/^(GroupNorm|LayerNorm|Reshape|Slice|Split|ChannelPool)$/.test(type)) return true
     if (input.length === 1) return ['Linear', 'BatchNorm1d', 'RBF', 'Maxout'].includes(type)
     if (type === 'RBF') return input.length === 3
-    if (type === 'Flatten') return true
+    if (type === 'Flatten' || type === 'ClusterPool') return true
     return (
       /\dd$|^Global|^Maxout|^LocalResponseNorm|^Linear$/.test(type) &&
       (directionsOf(type) === input.length - 1 || /^Global|^Maxout/.test(type))

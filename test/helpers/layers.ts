@@ -75,6 +75,9 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   SeparableConv2d: { input: [3, 6, 5], options: { kernel: [3, 5], padding: 'same', stride: 2 } },
   StructuredConv2d: { input: [2, 8, 7], options: { outChannels: 3, order: 2, sigma: 0.8, kernel: 5, padding: 'same' } },
   MeanImage: { input: [2, 4, 5] },
+  ChannelPool: { input: [5, 4, 3], options: { groups: [[4, 1], [0]] } },
+  ClusterPool: { input: [3, 6, 5], options: { clusters: [2, 3], location: 1, pool: 'mean' } },
+  LearnedPool2d: { input: [3, 7, 6], options: { kernel: 3, stride: 2, padding: 1 } },
   PermutePixels: { input: [2, 4, 5], options: { seed: 3 } },
   ConnectedConv2d: { input: [2, 6, 5], options: { kernel: 3, table: [[true, false], [true, true]] } }, // prettier-ignore
   Dropout: { input: [3, 7, 6], options: { p: 0.4 }, keepsShape: true },
@@ -116,6 +119,12 @@ const told: readonly LayerRow[] = [
   { type: 'StructuredConv2d', input: map, options: { outChannels: 8, order: 2, stride: 2 }, output: [8, 17, 15], parameters: 8 * (16 * 6 + 1), name: 'structured(7, 8, s2)' }, // prettier-ignore
   { type: 'MeanImage', input: map, output: map, parameters: 0, name: 'mean image' },
   { type: 'PermutePixels', input: map, options: { seed: 2 }, output: map, parameters: 0, name: 'permute' },
+  { type: 'ChannelPool', input: map, options: { groups: [[0, 1, 2], [5, 7]] }, output: [13, 40, 36], parameters: 0, name: 'pool(2 of channels)' }, // prettier-ignore
+  { type: 'ClusterPool', input: map, options: { clusters: 4 }, output: [16, 4], parameters: 0, name: 'clusters(4)' },
+  { type: 'ClusterPool', input: map, options: { clusters: [3, 4], location: 2 }, output: [16, 3, 4], parameters: 0, name: 'clusters(3×4)' }, // prettier-ignore
+  { type: 'ClusterPool', input: map, options: { clusters: 4, of: 'channels' }, output: [4, 40, 36], parameters: 0, name: 'clusters(4)' }, // prettier-ignore
+  { type: 'LearnedPool2d', input: map, options: { kernel: 3, stride: 2 }, output: [16, 19, 17], parameters: 16 * 9, name: 'learned(3, 2)' }, // prettier-ignore
+  { type: 'LearnedPool2d', input: map, options: { kernel: 2, shared: true }, output: [16, 20, 18], parameters: 4, name: 'learned(2)' }, // prettier-ignore
   { type: 'Conv2d', input: [4, 12, 11], options: { outChannels: 5, kernel: 3, bias: 'location' }, output: [5, 10, 9], parameters: 5 * 36 + 450, name: 'conv(3, 5)' }, // prettier-ignore
   { type: 'TiledConv2d', input: map, options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 40, 36], parameters: 8 * 16 * 36 + 32, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
   { type: 'ConnectedConv2d', input: [4, 40, 40], options: { kernel: 5, table }, output: [3, 36, 36], parameters: 7 * 25 + 3, name: 'conv(5, 3)' }, // prettier-ignore

@@ -7,7 +7,7 @@ import * as t from '../../src/index.js'
 import type { Tensor } from '../../src/index.js'
 import * as audio from '../../src/audio/index.js'
 import { factorize, separableConv, svd } from '../../src/features/index.js'
-import { PermutePixels, StructuredConv2d } from '../../src/layers/index.js'
+import { ChannelPool, LearnedPool2d, PermutePixels, StructuredConv2d } from '../../src/layers/index.js'
 import * as priors from '../../src/priors/index.js'
 import * as features from '../../src/features/index.js'
 import * as segmentation from '../../src/segmentation/index.js'
@@ -325,6 +325,30 @@ function simplified(): Record<string, Numbers[]> {
   return made
 }
 
+/** Pooling over clusters of responses, with learned weights, and over some channels. */
+function pooled(): Record<string, Numbers[]> {
+  const clustered =
+    (options: features.ClusterPoolOptions): MakeCase =>
+    () => ({
+      fn: (x: Tensor) => features.clusterPool(x, options),
+      inputs: [t.normal([3, 5, 8, 7], { seed: 4 })],
+    })
+  const model = new t.Sequential(
+    [new ChannelPool({ groups: [[4, 1, 2], [0]], pool: 'mean' }), new LearnedPool2d({ kernel: 3, weightInit: 'normal' })], // prettier-ignore
+    { input: [5, 8, 7], seed: 2 },
+  )
+  const made = {
+    'pooling: clusters of places': results(clustered({ clusters: 4 })),
+    'pooling: clusters from a grid': results(clustered({ clusters: [3, 2], location: 2, pool: 'mean' })),
+    'pooling: clusters of channels': results(clustered({ clusters: 2, of: 'channels' })),
+    'pooling: some channels, learned weights': t.scope(() => [
+      model.forward(t.normal([2, 5, 8, 7], { seed: 5 })).data(),
+    ]),
+  }
+  model.dispose()
+  return made
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -347,7 +371,7 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
-  const more = { ...(await learned()), ...(await labelled()), ...heard(), ...seen(), ...simplified() }
+  const more = { ...(await learned()), ...(await labelled()), ...heard(), ...seen(), ...simplified(), ...pooled() }
   for (const [name, numbers] of Object.entries(more)) hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.

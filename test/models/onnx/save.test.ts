@@ -15,7 +15,8 @@ import { ArgumentError, UnsupportedError } from '../../../src/runtime/errors.js'
 import { full, normal, tensor } from '../../../src/tensor/create.js'
 import { scope, type Tensor } from '../../../src/tensor/tensor.js'
 import { constant, node, onnx, value } from '../../helpers/onnx.js'
-import { savedCases } from '../../onnx/savedCases.js'
+import { layerCases, readModel } from '../../helpers/layers.js'
+import { savedCases, unsavedLayers } from '../../onnx/savedCases.js'
 
 beforeAll(() => init())
 
@@ -196,6 +197,14 @@ describe('models', () => {
     expect(() => saveOnnx(model)).toThrow(UnsupportedError)
     expect(() => saveOnnx(model)).toThrow(/saveOnnx: 'first': dropout has no counterpart.*; 'second': dropout/)
     expect(memoryUsage().liveBytes).toBe(before)
+  })
+
+  it.each(unsavedLayers)('are refused by name where they have a %s', (type) => {
+    const { input, options } = layerCases[type]!
+    const model = owned(readModel({ type: 'Sequential', input: [...input], layers: [{ ...options, type }] }))
+    expect(() => saveOnnx(model)).toThrow(
+      /^saveOnnx: '0': clusters has no counterpart in ONNX that is written; '0': clusterSums has no/,
+    )
   })
 
   it('are refused with wrong options, and leave nothing in memory', () => {
