@@ -3,7 +3,7 @@ import { init } from '../runtime/embedded.js'
 import { UnsupportedError } from '../runtime/errors.js'
 import { readTrainedModel } from './trained.js'
 import { exitCodes, type EvaluateOptions } from './actions.js'
-import { errorLine, measure, type Measured } from './results.js'
+import { errorLines, measure, top5Record, type Measured } from './results.js'
 import { testPictures } from './testPictures.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
 
@@ -32,15 +32,26 @@ export async function evaluateCommand(
     const images = await testPictures(modelPath, data, { classes, preprocessing }, { ...options, onSkip, note })
     const measured = await measure(model, images, preprocessing, options.batchSize)
     const rows = classRows(measured, classes)
-    const { images: count, loss, wrong } = measured
+    const { images: count, loss, wrong, top5Errors } = measured
     if (options.json) {
       const errors = wrong.length
-      out.json({ model: name, data, images: count, skipped, errors, test_error: errors / count, loss, classes: rows })
+      const of5 = top5Record(count, top5Errors)
+      out.json({
+        model: name,
+        data,
+        images: count,
+        skipped,
+        errors,
+        test_error: errors / count,
+        ...of5,
+        loss,
+        classes: rows,
+      })
       return exitCodes.success
     }
     out.text(table(rows))
     out.line()
-    out.line(errorLine(count, wrong.length))
+    out.text(errorLines(count, wrong.length, top5Errors))
     out.line(`test loss    ${loss.toPrecision(4)}`)
     if (skipped > 0) out.line(`skipped      ${skipped} picture${skipped === 1 ? '' : 's'}`)
   } finally {

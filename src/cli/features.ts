@@ -26,7 +26,7 @@ import { Interrupt } from './interrupt.js'
 import { factsOf, lossFor, makeModel } from './models.js'
 import type { OwnModel } from './ownModel.js'
 import { calmly, createProgress, type ProgressStream } from './progress.js'
-import { errorLine, machineRecord, measure } from './results.js'
+import { errorLines, machineRecord, measure, top5Record } from './results.js'
 import { Run } from './run/run.js'
 import { flagOf, learningRates, nameOf, trainDefaults, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
@@ -291,7 +291,7 @@ async function writeResults(
   { data, settings, options, made, note }: Results,
 ): Promise<void> {
   const facts = factsOf(settings, data)
-  const { images, loss, wrong } = await measure(model, data.test, facts.preprocessing)
+  const { images, loss, wrong, top5Errors } = await measure(model, data.test, facts.preprocessing)
   const weights = encodeModel(model, facts)
   const sha256 = createHash('sha256').update(weights).digest('hex')
   const [first] = convolutionsOf(model)
@@ -306,6 +306,7 @@ async function writeResults(
     filters: filters.shape,
     features: made.features,
     test_error: wrong.length / images,
+    ...top5Record(images, top5Errors),
     test: { images, errors: wrong.length, loss },
     training_images: data.training.size,
     epochs: made.epochs.map(({ epoch, training, validation }) => ({
@@ -328,7 +329,7 @@ async function writeResults(
   await folder.write(names.model, encodeModelFile(described))
   await folder.write(names.record, `${JSON.stringify(record, null, 2)}\n`)
   const { filters: learning, features: extraction, classifier } = made.seconds
-  note(errorLine(images, wrong.length))
+  errorLines(images, wrong.length, top5Errors).forEach(note)
   note(
     `time         ${learning} s for the filters, ${extraction} s for the features, ${classifier} s for the classifier`,
   )

@@ -71,7 +71,13 @@ export interface ReportData {
   /** An interrupted run has no test result. */
   readonly status: 'finished' | 'interrupted'
   /** Result on the test images, null where they were not used. */
-  readonly test: { readonly images: number; readonly errors: number; readonly loss: number } | null
+  readonly test: {
+    readonly images: number
+    readonly errors: number
+    /** Images whose class is none of the five most probable ones; undefined where classes are few. */
+    readonly top5Errors?: number | undefined
+    readonly loss: number
+  } | null
   /** Duration of the training, validation included. */
   readonly seconds: number
   /** Training images a second over the whole run, validation left out. */

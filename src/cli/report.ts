@@ -58,6 +58,11 @@ function renderHeader(data: ReportData): string {
   if (data.test !== null && Number.isFinite(data.test.loss)) {
     facts.splice(1, 0, ['Test loss', `${lossOrDash(data.test.loss)} (mean over the test images)`])
   }
+  if (data.test?.top5Errors !== undefined) {
+    const { images, top5Errors } = data.test
+    const counts = `${formatCount(top5Errors)} of ${formatCount(images)} whose class is none of the five most probable`
+    facts.splice(1, 0, ['Top-5 error', `${formatPercent(top5Errors / images)} (${counts})`])
+  }
   facts.push(
     ['Machine', escapeHtml(data.machine)],
     ['Ran in', escapeHtml(data.environment)],

@@ -9,6 +9,7 @@ import { runtimeInfo } from '../runtime/core.js'
 import { DivergedError } from '../runtime/errors.js'
 import { evaluate } from '../train/fit.js'
 import { argmax } from '../train/metrics.js'
+import { ranksOf } from '../train/topK.js'
 import { packageVersion } from './assets.js'
 import { factsOf, lossFor, stepsPerEpoch, type RunParts } from './models.js'
 import { largestMatrix, type Confusion, type EpochRecord, type Mistake, type StepRecord } from './records.js'
@@ -23,6 +24,8 @@ export interface TestResult {
   readonly images: number
   readonly loss: number
   readonly errors: number
+  /** Images whose class is none of the five most probable ones; undefined where classes are few. */
+  readonly top5Errors: number | undefined
   readonly confusion: Confusion
   readonly mistakes: Mistake[]
 }
@@ -91,7 +94,12 @@ export interface Measured {
   readonly right: Int32Array
   /** Those that were not, the worst first. */
   readonly wrong: readonly Wrong[]
+  /** How many had their class not among the five most probable ones; undefined where classes are few. */
+  readonly top5Errors: number | undefined
 }
+
+/** Classes from which on the five best are asked for: of fewer, five are half of all or more. */
+const LEAST_CLASSES_FOR_TOP5 = 10
 
 /** Measures a model on labelled pictures, so many at a time. */
 export async function measure(
@@ -104,12 +112,14 @@ export async function measure(
   const right = new Int32Array(classes)
   const wrong: Wrong[] = []
   let measured = 0
+  let top5Errors = classes >= LEAST_CLASSES_FOR_TOP5 ? 0 : undefined
   const { loss } = await evaluate(model, imageExamples(images, preprocessing), {
     batchSize,
     loss: lossFor(model),
     onBatch(output, labels, indices) {
       const probabilities = softmax(output).data()
       measured += indices.length
+      if (top5Errors !== undefined) top5Errors += ranksOf(output, labels).filter((rank) => rank >= 5).length
       argmax(output).forEach((predicted, n) => {
         const label = labels[n] as number
         if (predicted < 0) {
@@ -131,22 +141,31 @@ export async function measure(
     },
   })
   wrong.sort((a, b) => a.ofLabel - b.ofLabel || a.index - b.index)
-  return { images: measured, loss, right, wrong }
+  return { images: measured, loss, right, wrong, top5Errors }
 }
 
-/** The test error as training and `toeplitz evaluate` print it. */
-export const errorLine = (images: number, errors: number): string =>
-  `test error   ${((100 * errors) / images).toFixed(2)} %  (${errors} of ${images} wrong)`
+/** The test error as training and `toeplitz evaluate` print it, and that of the five best classes where there are many. */
+export function errorLines(images: number, errors: number, top5Errors: number | undefined): string[] {
+  const percent = (count: number): string => `${((100 * count) / images).toFixed(2)} %`
+  const lines = [`test error   ${percent(errors)}  (${errors} of ${images} wrong)`]
+  if (top5Errors === undefined) return lines
+  return [...lines, `top-5 error  ${percent(top5Errors)}  (${top5Errors} of ${images} not among the five best)`]
+}
+
+/** The same in a record of results. */
+export const top5Record = (images: number, top5Errors: number | undefined): { readonly top5_error?: number } =>
+  top5Errors === undefined ? {} : { top5_error: top5Errors / images }
 
 /** Measures the model of a run on its test images. */
 export async function testModel(settings: RunSettings, { model, data }: RunParts): Promise<TestResult> {
-  const { images, loss, right, wrong } = await measure(model, data.test, factsOf(settings, data).preprocessing)
+  const { preprocessing } = factsOf(settings, data)
+  const { images, loss, right, wrong, top5Errors } = await measure(model, data.test, preprocessing)
   const mistakes: Mistake[] = []
   for (const { index, label, predicted, probability, ofLabel } of wrong.slice(0, MISTAKES)) {
     const pixels = await readImage(data.test, index)
     if (pixels) mistakes.push({ pixels, shape: data.test.shape, label, predicted, probability, ofLabel })
   }
-  return { images, loss, errors: wrong.length, confusion: confusionOf(right, wrong), mistakes }
+  return { images, loss, errors: wrong.length, top5Errors, confusion: confusionOf(right, wrong), mistakes }
 }
 
 /** The page of a run. Without an outcome, it is that of one that was interrupted. */
@@ -163,7 +182,7 @@ export function reportOf(recorded: Recorded, { data, model }: RunParts, outcome?
     dataset: settings.data,
     classes: data.test.classes,
     status: test ? 'finished' : 'interrupted',
-    test: test ? { images: test.images, errors: test.errors, loss: test.loss } : null,
+    test: test ? { images: test.images, errors: test.errors, top5Errors: test.top5Errors, loss: test.loss } : null,
     seconds,
     imagesPerSecond: trainingSeconds > 0 ? images / trainingSeconds : 0,
     command: commandOf(settings, extended),
@@ -215,6 +234,7 @@ export function resultOf(
     command: commandOf(settings, extended),
     seed: settings.seed,
     test_error: test.errors / test.images,
+    ...top5Record(test.images, test.top5Errors),
     test: { images: test.images, errors: test.errors, loss: test.loss },
     training_images: data.training.size,
     epochs: epochs.map(({ epoch, trainingLoss, trainingAccuracy, validationLoss, validationAccuracy }) => ({

@@ -10,10 +10,11 @@ import { packageVersion } from './assets.js'
 import { assertOutside, loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
 import { Interrupt } from './interrupt.js'
-import { makeModel, trainModel } from './models.js'
+import { makeModel, stepsPerEpoch, trainModel } from './models.js'
 import { makeOptimizer } from './optimizers.js'
 import type { Values } from './options.js'
 import type { OwnModel } from './ownModel.js'
+import { LossCurves } from './searchCurves.js'
 import { renderSearch } from './searchReport.js'
 import { commandOf, flagOf, nameOf, trainDefaults, withRecipe, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
@@ -36,14 +37,21 @@ const settingsOf = (options: SearchOptions): RunSettings => {
 }
 
 /** The validation accuracy after a short training. */
-function trialOf(all: RunSettings, data: Data, own: OwnModel | undefined, signal: AbortSignal): TrialFunction {
-  return async (values, { round }) => {
+function trialOf(
+  all: RunSettings,
+  data: Data,
+  own: OwnModel | undefined,
+  curves: LossCurves,
+  signal: AbortSignal,
+): TrialFunction {
+  return async (values, { number, round }) => {
     // Later rounds look more closely: they train for longer.
     const settings = { ...all, ...values, epochs: all.epochs * round }
     const model = makeModel(settings, data.training, own)
     const optimizer = makeOptimizer(model, settings)
+    const onStep = curves.begin(number)
     try {
-      const { epochs } = await trainModel(settings, { data, model, optimizer }, { signal })
+      const { epochs } = await trainModel(settings, { data, model, optimizer }, { signal, callbacks: { onStep } })
       return epochs.at(-1)?.validation?.metrics['accuracy'] ?? Number.NaN
     } finally {
       model.dispose()
@@ -140,12 +148,23 @@ export async function searchCommand(
     )
 
     const began = performance.now()
-    const found = await runSearch(options, (signal) => trialOf(trial, data, own, signal), out)
+    const curves = new LossCurves(trial.epochs * stepsPerEpoch(trial, data))
+    const found = await runSearch(options, (signal) => trialOf(trial, data, own, curves, signal), out)
     const seconds = (performance.now() - began) / 1000
 
     const { trials, best, stopped } = found
     const command = best ? commandOf({ ...trial, ...best.values, epochs: settings.epochs }) : undefined
-    const record = { model, data: name, images: training.size, seed, seconds, best, command, trials }
+    const record = {
+      model,
+      data: name,
+      images: training.size,
+      seed,
+      seconds,
+      best,
+      command,
+      trials,
+      curves: curves.all,
+    }
     await folder.check()
     await folder.write(names.record, `${JSON.stringify(record, null, 2)}\n`)
     const page = renderSearch({ ...record, command: command ?? 'no trial gave a result', version: packageVersion() })

@@ -11,7 +11,7 @@ import { Interrupt } from './interrupt.js'
 import { makeModel, stepsPerEpoch, trainModel, type RunParts } from './models.js'
 import { makeOptimizer } from './optimizers.js'
 import { createProgress, type ProgressStream } from './progress.js'
-import { errorLine, testModel } from './results.js'
+import { errorLines, testModel } from './results.js'
 import { Run } from './run/run.js'
 import { optionWords } from './shell.js'
 import { startCore } from './startCore.js'
@@ -69,7 +69,7 @@ export async function trainCommand(
     if (settings.dtype === 'float16') roundToFloat16(model)
     const tested = await testModel(settings, parts)
     const { weights, report, sha256, seconds } = await run.finish(tested)
-    note(errorLine(tested.images, tested.errors))
+    errorLines(tested.images, tested.errors, tested.top5Errors).forEach(note)
     if (skipped.length > 0)
       note(`skipped      ${skipped.length} picture${skipped.length === 1 ? '' : 's'}, as told above`)
     note(`time         ${seconds.toFixed(1)} s`)

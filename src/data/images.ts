@@ -91,15 +91,22 @@ export async function fitNormalizationOf(source: ImageSource): Promise<Normaliza
   checkSource(source, 'fitNormalization')
   if ('images' in source) return fitNormalization(source)
   const moments = new Moments(source.shape)
+  await readSome(source, 'fitNormalization', (pixels) => {
+    moments.add(pixels)
+  })
+  return moments.normalization()
+}
+
+/** Gives the pictures of files that are read for their means, those that can be. @throws ArgumentError when none can */
+export async function readSome(source: ImageFiles, name: string, take: (pixels: Uint8Array) => void): Promise<void> {
   let read = 0
   for (const index of permutation(source.size, 0, 0).subarray(0, FITTED_FILES)) {
     const pixels = await source.read(index)
     if (!pixels) continue
-    moments.add(pixels)
+    take(pixels)
     read++
   }
-  if (read === 0) throw new ArgumentError('fitNormalization: none of the pictures can be read')
-  return moments.normalization()
+  if (read === 0) throw new ArgumentError(`${name}: none of the pictures can be read`)
 }
 
 /** Pictures (count, C, H, W) from bytes, normalized, as a tensor. */

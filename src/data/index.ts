@@ -21,5 +21,6 @@ export {
   type Normalization,
 } from './images.js'
 export type { Picture, PixelPreprocessing, Preprocessing } from '../io/preprocessing.js'
+export { meanImage } from './meanImage.js'
 export * from './mnist.js'
 export * from './sized.js'

@@ -2,6 +2,7 @@
  * Layers that fewer models have, as a part of their own: a model that has some is read with
  * `modelFromJSON(json, 'model', { layers })`, where `import * as layers from 'toeplitz/layers'`.
  */
+export { MeanImage } from './meanImage.js'
 export { ChannelPool, type ChannelPoolOptions } from './channelPool.js'
 export { ClusterPool, type ClusterOptions, type ClusterPoolOptions } from './clusterPool.js'
 export { LearnedPool2d, type LearnedPool2dOptions } from './learnedPool.js'

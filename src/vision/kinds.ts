@@ -5,6 +5,7 @@ export const linearLayers: ReadonlySet<string> = new Set([
   ...['Conv2d', 'ConvTranspose2d', 'ConnectedConv2d', 'LocallyConnected2d', 'TiledConv2d', 'SeparableConv2d'],
   ...['StructuredConv2d', 'Linear', 'AvgPool2d', 'AdaptiveAvgPool2d', 'GlobalAvgPool', 'Subsample2d', 'BatchNorm1d'],
   ...['BatchNorm2d', 'Dropout', 'Flatten', 'Reshape', 'Slice', 'Split', 'Upsample2d', 'PermutePixels', 'Add', 'Concat'],
+  'MeanImage',
 ])
 
 /** Layers that give one of their inputs, the largest. */

@@ -11,7 +11,7 @@ import { nodeNamed, onlyInput } from './node.js'
 import { fieldOf } from './strongest.js'
 
 /** Layers that are bound to the places or to the size of the picture: over patches they would be others. */
-const bound: ReadonlySet<string> = new Set(['PermutePixels', 'LocallyConnected1d', 'LocallyConnected2d'])
+const bound: ReadonlySet<string> = new Set(['PermutePixels', 'MeanImage', 'LocallyConnected1d', 'LocallyConnected2d'])
 
 const inUse: ForwardContext = { training: false, seed: 0, step: 0, stream: 0 }
 

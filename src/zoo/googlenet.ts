@@ -12,6 +12,7 @@ import { Concat, Flatten } from '../nn/layout.js'
 import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
+import { checkWhole } from '../runtime/check.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import {
   chain,
@@ -35,6 +36,12 @@ export interface GoogLeNetOptions extends ZooOptions {
   readonly variant?: 'lecture' | 'torchvision'
   /** Whether training has the two auxiliary classifiers, their losses weighted by 0.3; default true. */
   readonly auxiliary?: boolean
+  /**
+   * Zeros on each side of the maps whose averages over 5 × 5, stride 3, each auxiliary classifier reads. Default 0, as in the
+   * paper. The lecture's table has padding there: with 1 there are 4 × 4 averages of maps of 14 × 14, too, so that the weights
+   * are as many, and the windows begin one pixel outside.
+   */
+  readonly auxiliaryPadding?: 0 | 1 | 2
   /**
    * true: local response normalization after the first pooling and before the second, and poolings whose last window is
    * partial, as in the paper. Default false: poolings with padding and no normalization, as in the lecture.
@@ -79,7 +86,7 @@ const blocksOf = (of: (maps: number) => number, prefix = ''): Record<string, str
 
 /** GoogLeNet with torchvision's names and numbers. Weights are normal with a deviation of 0.01. */
 function torchvisionGooglenet(options: GoogLeNetOptions): Graph {
-  refuseOptions('googlenet', 'torchvision', options, ['normalize'])
+  refuseOptions('googlenet', 'torchvision', options, ['normalize', 'auxiliaryPadding'])
   const { input = [3, 224, 224], classes = 1000, width, auxiliary = true, weightInit = gaussian(0.01) } = options
   const of = scaler(width)
   /** Convolution, normalization and rectifier; the last has the name of all. */
@@ -163,14 +170,18 @@ function torchvisionGooglenet(options: GoogLeNetOptions): Graph {
  */
 export function googlenet(options: GoogLeNetOptions = {}): Graph {
   checkCount('googlenet', 1, arguments)
-  checkKeys('googlenet', options, zooNames, { variant: 0, auxiliary: 0, normalize: 0 } satisfies Names<
-    Omit<GoogLeNetOptions, keyof ZooOptions>
-  >)
+  checkKeys('googlenet', options, zooNames, {
+    variant: 0,
+    auxiliary: 0,
+    auxiliaryPadding: 0,
+    normalize: 0,
+  } satisfies Names<Omit<GoogLeNetOptions, keyof ZooOptions>>)
   const { variant = 'lecture' } = options
   checkVariant('googlenet', variant, ['lecture', 'torchvision'])
   if (variant === 'torchvision') return torchvisionGooglenet(options)
   const { input = [3, 224, 224], classes = 1000, width, auxiliary = true, normalize = false } = options
   const { weightInit = 'glorot' } = options
+  const padding = checkWhole(options.auxiliaryPadding ?? 0, 'googlenet: auxiliaryPadding', 0, 2)
   const of = scaler(width)
   const conv = (name: string, inputs: string, outChannels: number, kernel: Partial<Conv2dOptions>): NodeOptions[] => [
     { name, inputs, layer: new Conv2d({ kernel: 1, ...kernel, outChannels: of(outChannels), weightInit }) },
@@ -199,6 +210,7 @@ export function googlenet(options: GoogLeNetOptions = {}): Graph {
   const extents = (factor: number): number[] => [H, W].map((extent) => Math.ceil(extent / factor))
   const auxiliaryHead = (name: string, from: string): NodeOptions[] => {
     const kernel = extents(16).map((extent) => Math.min(5, extent))
+    const averages = new AvgPool2d({ kernel, stride: 3, ...(padding > 0 ? { padding } : {}) })
     const rest = chain({
       [`${name}/flatten`]: new Flatten(),
       [`${name}/fc1`]: new Linear({ outFeatures: of(1024), weightInit }),
@@ -207,7 +219,7 @@ export function googlenet(options: GoogLeNetOptions = {}): Graph {
       [`${name}/fc2`]: new Linear({ outFeatures: classes, weightInit }),
     })
     return [
-      { name: `${name}/pool`, inputs: from, layer: new AvgPool2d({ kernel, stride: 3 }) },
+      { name: `${name}/pool`, inputs: from, layer: averages },
       ...conv(`${name}/conv`, `${name}/pool`, 128, {}),
       ...rest,
     ]

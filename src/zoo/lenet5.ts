@@ -2,7 +2,7 @@
  * LeNet-5, the network of LeCun, Bottou, Bengio & Haffner, "Gradient-based learning applied to document recognition", 1998,
  * section II.B.
  */
-import { ScaledTanh, Softmax } from '../nn/activation.js'
+import { ReLU, ScaledTanh, Sigmoid, Softmax, Tanh } from '../nn/activation.js'
 import { Conv2d } from '../nn/conv.js'
 import { Graph } from '../nn/graph.js'
 import type { Initializer } from '../nn/initialize.js'
@@ -15,7 +15,20 @@ import { RBF } from '../nn/rbf.js'
 import { ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
-import { chain, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
+import { chain, checkVariant, modelOptions, scaler, type ZooOptions, zooNames, imageShape } from './options.js'
+
+/** A function of one number behind a layer of LeNet-5. 'scaledTanh' is the paper's 1.7159 · tanh(2x / 3). */
+export type LeNet5Nonlinearity = 'scaledTanh' | 'tanh' | 'sigmoid' | 'relu' | 'none'
+
+/** What stands behind the layers of LeNet-5, kind by kind; each is 'scaledTanh' where it is left out. */
+export interface LeNet5Nonlinearities {
+  /** Behind the convolutions C1, C3 and C5. */
+  readonly convolution?: LeNet5Nonlinearity
+  /** Behind the subsampling S2 and S4. */
+  readonly subsampling?: LeNet5Nonlinearity
+  /** Behind the fully connected F6. */
+  readonly hidden?: LeNet5Nonlinearity
+}
 
 /** Options of `lenet5`. */
 export interface LeNet5Options extends ZooOptions {
@@ -24,6 +37,32 @@ export interface LeNet5Options extends ZooOptions {
    * subsampling, the connections of table I, fixed codes.
    */
   readonly variant?: 'lecture' | 'paper'
+  /** Other functions than the paper's behind its layers, such as `{ convolution: 'tanh', subsampling: 'sigmoid' }`. */
+  readonly nonlinearities?: LeNet5Nonlinearities
+}
+
+const nonlinearities: Readonly<Record<Exclude<LeNet5Nonlinearity, 'none'>, () => Layer>> = {
+  scaledTanh: () => new ScaledTanh(),
+  tanh: () => new Tanh(),
+  sigmoid: () => new Sigmoid(),
+  relu: () => new ReLU(),
+}
+
+/** Makes what stands behind a layer of some kind, by its name: `c1_tanh`. @throws ShapeError when there is no such function */
+function behindLayers(
+  options: LeNet5Nonlinearities,
+): (of: keyof LeNet5Nonlinearities, name: string) => Record<string, Layer> {
+  const kinds = { convolution: 0, subsampling: 0, hidden: 0 } satisfies Names<LeNet5Nonlinearities>
+  checkKeys('lenet5: nonlinearities', options, kinds)
+  const names = [...Object.keys(nonlinearities), 'none']
+  for (const [of, name] of Object.entries(options)) {
+    if (name !== undefined) checkVariant('lenet5', name as string, names, `nonlinearities.${of}`)
+  }
+  return (of, layer) => {
+    const { [of]: name = 'scaledTanh' } = options
+    // Both kinds of tanh have the name that files of trained models have.
+    return name === 'none' ? {} : { [`${layer}_${name === 'scaledTanh' ? 'tanh' : name}`]: nonlinearities[name]() }
+  }
 }
 
 /** Table I: the maps of S2 that each map of C3 sees. */
@@ -62,8 +101,11 @@ const within = (fanIn: number): Initializer => ({ name: 'uniform', low: -2.4 / f
  */
 export function lenet5(options: LeNet5Options = {}): Graph {
   checkCount('lenet5', 1, arguments)
-  checkKeys('lenet5', options, zooNames, { variant: 0 } satisfies Names<Omit<LeNet5Options, keyof ZooOptions>>)
+  checkKeys('lenet5', options, zooNames, { variant: 0, nonlinearities: 0 } satisfies Names<
+    Omit<LeNet5Options, keyof ZooOptions>
+  >)
   const { input = [1, 32, 32], classes = 10, width, variant = 'lecture', weightInit } = options
+  const behind = behindLayers(options.nonlinearities ?? {})
   const paper = variant === 'paper'
   const of = scaler(width)
   if (paper && of(16) !== 16) {
@@ -83,20 +125,20 @@ export function lenet5(options: LeNet5Options = {}): Graph {
   const codes = classes === digitCodes.length && of(84) === 84 ? { codes: digitCodes } : {}
   const layers = {
     c1: new Conv2d({ outChannels: of(6), kernel, ...padding, ...init(25) }),
-    c1_tanh: new ScaledTanh(),
+    ...behind('convolution', 'c1'),
     s2: subsample(),
-    s2_tanh: new ScaledTanh(),
+    ...behind('subsampling', 's2'),
     c3: paper
       ? new ConnectedConv2d({ table: lenet5Table, kernel, ...init(100) })
       : new Conv2d({ outChannels: of(16), kernel, ...init(25 * of(6)) }),
-    c3_tanh: new ScaledTanh(),
+    ...behind('convolution', 'c3'),
     s4: subsample(),
-    s4_tanh: new ScaledTanh(),
+    ...behind('subsampling', 's4'),
     c5: new Conv2d({ outChannels: of(120), kernel, ...init(25 * of(16)) }),
-    c5_tanh: new ScaledTanh(),
+    ...behind('convolution', 'c5'),
     ...(everyPlace ? {} : { flatten: new Flatten() }),
     f6: new Linear({ outFeatures: of(84), ...(everyPlace ? { everyPlace } : {}), ...init(of(120)) }),
-    f6_tanh: new ScaledTanh(),
+    ...behind('hidden', 'f6'),
     output: new RBF({ units: classes, ...codes, trained: !paper, bias: !paper }),
     softmax: new Softmax(),
   }

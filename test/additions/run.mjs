@@ -2,8 +2,8 @@
  * Adds one of each kind to a copy of the repository, runs the tests that must notice what is forgotten, and counts the files that
  * each addition touches. The additions are the patches beside this file. `npm run test:additions`, about six minutes.
  *
- * What is generated does not count: README.md and docs/variants.md, which their scripts write, and the build. Exit codes: 0 good;
- * 1 an addition touches too many files, or a check fails.
+ * What is generated does not count: README.md, docs/variants.md and the table and chart of the zoo, which their scripts write, and
+ * the build. Exit codes: 0 good; 1 an addition touches too many files, or a check fails.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
@@ -80,6 +80,7 @@ try {
   check('build', 'npm', 'run', 'build')
   check('pages', 'node', 'docs/variants.mjs')
   check('README', 'node', 'docs/readme.mjs')
+  check('zoo', 'node', 'docs/zoo.mjs')
   check('format', 'npx', 'prettier', '--check', '.')
   check('lint', 'npx', 'eslint', '.')
   check('types', 'npx', 'tsc', '--noEmit')

@@ -116,6 +116,40 @@ describe('toeplitz evaluate', () => {
     expect(errorIn(other.out)).toContain('of 33 wrong')
   })
 
+  it('tells the top-5 error too where there are ten classes, as training did', async () => {
+    const dataDir = join(root, 'tiny')
+    writeTinyData(dataDir)
+    const out = join(root, 'run-tiny')
+    // One epoch at a low rate: some of the pictures are not even among the five best.
+    const text = await train({
+      ...options,
+      data: 'mnist',
+      dataDir,
+      out,
+      imageSize: 0,
+      epochs: 1,
+      lr: 1e-4,
+      batchSize: 64,
+    })
+    const line = /^top-5 error .*$/m.exec(text)?.[0]
+    const { code, out: told } = await evaluate(out, 'mnist', { dataDir })
+    expect(code).toBe(0)
+    expect(/^top-5 error .*$/m.exec(told)?.[0]).toBe(line)
+    const [, percent, errors] = /^top-5 error +(\d+\.\d\d) % {2}\((\d+) of 20 not among the five best\)$/.exec(line!)!
+    expect(Number(percent)).toBe(Number(errors) * 5)
+    const of = (text: string): { test_error: number; top5_error: number } =>
+      JSON.parse(text) as { test_error: number; top5_error: number }
+    const record = of(readFileSync(join(out, 'result.json'), 'utf8'))
+    expect(record.top5_error).toBe(Number(errors) / 20)
+    expect(record.top5_error).toBeGreaterThan(0)
+    expect(record.top5_error).toBeLessThan(record.test_error)
+    expect(of((await evaluate(out, 'mnist', { dataDir, json: true })).out).top5_error).toBe(record.top5_error)
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain(`${errors} of 20 whose class is none of the five`)
+    // Three classes have no five best.
+    expect(printed.split).not.toContain('top-5')
+    expect(readFileSync(join(runs.split, 'result.json'), 'utf8')).not.toContain('top5')
+  })
+
   it('says of each class what was made of it, as predict does of each picture', async () => {
     const { classes, errors } = await answer(runs.split, join(split, 'test'))
     let text = ''

@@ -256,7 +256,9 @@ describe('toeplitz search', () => {
     expect(found.best.score).toBe(Math.max(...found.trials.map(({ score }) => score)))
     expect(out).toContain(`best    ${found.command}`)
     expect(found.command).toMatch(/^toeplitz train --model linear --data mnist --epochs 2 /)
-    expect(readFileSync(join(directory, 'search.html'), 'utf8')).toContain('id="search-chart-1"')
+    const page = readFileSync(join(directory, 'search.html'), 'utf8')
+    expect(page).toContain('id="search-chart-1"')
+    expect(page).toContain('id="search-curves"')
   })
 
   it('tries every combination of lists, and refuses a mixture', () => {

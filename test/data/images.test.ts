@@ -1,6 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { ImageDataset, ImageFiles } from '../../src/data/dataset.js'
 import { fitNormalization, fitNormalizationOf, imageExamples, imageTensor } from '../../src/data/images.js'
+import { meanImage } from '../../src/data/meanImage.js'
+import { MeanImage } from '../../src/layers/index.js'
+import { Flatten, Sequential } from '../../src/nn/index.js'
+import { scope } from '../../src/tensor/tensor.js'
 import { init } from '../../src/runtime/embedded.js'
 import { ShapeError } from '../../src/runtime/errors.js'
 import { batches } from '../../src/train/index.js'
@@ -54,6 +58,50 @@ describe('fitNormalization', () => {
     expect(await fitNormalizationOf(colours)).toEqual({ mean, std })
     expect(await fitNormalizationOf(files([0, 5]))).not.toEqual({ mean, std })
     await expect(fitNormalizationOf(files(Array.from({ length: size }, (_, n) => n)))).rejects.toThrow(ShapeError)
+  })
+})
+
+describe('meanImage', () => {
+  it('is the mean of the normalized pictures, pixel by pixel, of bytes and of files', async () => {
+    const normalization = fitNormalization(colours)
+    const mean = await meanImage(colours, normalization)
+    expect(mean.shape).toEqual(colours.shape)
+    const all = imageTensor(colours.images, colours.shape, normalization).data()
+    const means = Float64Array.from({ length: 60 }, (_, i) => {
+      let sum = 0
+      for (let n = 0; n < size; n++) sum += all[n * 60 + i]!
+      return sum / size
+    })
+    mean.data().forEach((value, i) => expect(value).toBeCloseTo(means[i]!, 5))
+    expect((await meanImage(files(), normalization)).data()).toEqual(mean.data())
+    expect((await meanImage(files([0, 5]), normalization)).data()).not.toEqual(mean.data())
+    const none = files(Array.from({ length: size }, (_, n) => n))
+    await expect(meanImage(none, normalization)).rejects.toThrow('meanImage: none of the pictures can be read')
+    await expect(meanImage(colours, { mean: [0, 0], std: 1 })).rejects.toThrow(ShapeError)
+  })
+
+  it('is subtracted by a layer of the model, which keeps it in its files', async () => {
+    const normalization = fitNormalization(colours)
+    const mean = await meanImage(colours, normalization)
+    const make = (): Sequential => new Sequential([new MeanImage(), new Flatten()], { input: colours.shape })
+    const [model, copy] = [make(), make()]
+    scope(() => {
+      const x = imageTensor(colours.images, colours.shape, normalization)
+      // Nothing is subtracted before there is a mean.
+      expect(model.forward(x).data()).toEqual(x.data())
+      model.namedState().get('0.mean')!.assign(mean.data())
+      const y = model.forward(x).data()
+      const m = mean.data()
+      x.data().forEach((value, i) => expect(y[i]).toBe(Math.fround(value - m[i % 60]!)))
+      for (let i = 0; i < 60; i++) {
+        let sum = 0
+        for (let n = 0; n < size; n++) sum += y[n * 60 + i]!
+        expect(sum / size).toBeCloseTo(0, 5)
+      }
+      expect(model.parameters()).toEqual([])
+      copy.load(model.save())
+      expect(copy.forward(x).data()).toEqual(y)
+    })
   })
 })
 

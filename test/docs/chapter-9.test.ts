@@ -1,11 +1,16 @@
 /** Every example of docs/chapter-9.md runs against the source and prints what the page says it prints. */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { format } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
 import * as toeplitz from '../../src/index.js'
+import * as audio from '../../src/audio/index.js'
+import * as data from '../../src/data/index.js'
 import * as features from '../../src/features/index.js'
+import * as node from '../../src/node/index.js'
 import * as priors from '../../src/priors/index.js'
+import * as vision from '../../src/vision/index.js'
+import * as zoo from '../../src/zoo/index.js'
 
 interface Example {
   readonly heading: string
@@ -40,10 +45,15 @@ const { constructor: AsyncFunction } = Object.getPrototypeOf(async () => Promise
 /** What the page imports. */
 const entries: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   toeplitz,
+  'toeplitz/audio': audio,
+  'toeplitz/data': data,
   'toeplitz/features': features,
+  'toeplitz/node': node,
   'toeplitz/priors': priors,
+  'toeplitz/vision': vision,
+  'toeplitz/zoo': zoo,
 }
-const library: Readonly<Record<string, unknown>> = { ...toeplitz, ...features, ...priors }
+const library = Object.assign({}, ...Object.values(entries)) as Readonly<Record<string, unknown>>
 
 /** Runs a module whose only imports are the library's; gives what it printed. */
 async function run(code: string): Promise<string> {
@@ -71,7 +81,8 @@ async function check({ code, output }: Example): Promise<void> {
   expect(await run(code)).toBe(output)
 }
 
-const page = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'chapter-9.md'), 'utf8')
+const docs = join(import.meta.dirname, '..', '..', 'docs')
+const page = readFileSync(join(docs, 'chapter-9.md'), 'utf8')
 
 /** The anchor that a heading gets: lower case, without punctuation, hyphens for spaces. */
 const anchor = (heading: string): string =>
@@ -94,7 +105,7 @@ describe('docs/chapter-9.md', () => {
 
   const rows = [...page.matchAll(/^\| ((?:Equation|Figure|Table|Section)s? .*?) +\|(.*)\|(.*)\| \[↓\]\(#(.*)\) +\|$/gm)]
 
-  it('has every numbered equation, figure and table in its contents', () => {
+  it('has every numbered equation, figure and table, and every section in its contents', () => {
     const numbers = (word: string): string[] =>
       rows.flatMap(([, name]) => {
         const [, first, , last] = new RegExp(`^${word}s? 9\\.(\\d+)((?:–| and )9\\.(\\d+))?$`).exec(name!) ?? []
@@ -106,6 +117,19 @@ describe('docs/chapter-9.md', () => {
     expect(numbers('Equation')).toEqual(upTo(19))
     expect(numbers('Figure')).toEqual(upTo(19))
     expect(numbers('Table')).toEqual(upTo(1))
+    expect([...new Set(numbers('Section'))]).toEqual(upTo(11))
+    const bySection = [...page.matchAll(/^\| (9\.\d+) [A-Z]/gm)].map((match) => match[1])
+    expect(bySection).toEqual(upTo(11))
+  })
+
+  it('has text under each heading, and links between its parts that lead somewhere', () => {
+    const headings = [...page.matchAll(/^#{1,3} (.*)\n\n(.*)$/gm)]
+    expect(headings.filter((match) => /^(#|$)/.test(match[2]!)).map((match) => match[1])).toEqual([])
+    const anchors = new Set(headings.map((match) => anchor(match[1]!)))
+    const links = [...page.matchAll(/\]\(#(.*?)\)/g)].map((match) => match[1]!)
+    expect(links.filter((link) => !anchors.has(link))).toEqual([])
+    const files = [...page.matchAll(/\]\(([^#)]+\.md)[^)]*\)|src="(.*?)"/g)].map((match) => match[1] ?? match[2]!)
+    expect(files.filter((file) => !file.startsWith('http') && !existsSync(join(docs, file)))).toEqual([])
   })
 
   it('links each row of the contents to a part, and each part from a row', () => {

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { architectures } from '../../src/zoo/index.js'
 
 const root = new URL('../../', import.meta.url)
 
@@ -16,10 +17,30 @@ describe('results', () => {
     expect([wrong.status, wrong.stderr]).toEqual([2, 'usage: node docs/results.mjs [--check]\n'])
   })
 
+  it('of the zoo stand in docs/networks.md and its chart as docs/zoo.mjs writes them, each published error with its source', () => {
+    const script = fileURLToPath(new URL('docs/zoo.mjs', root))
+    const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    expect(status).toBe(0)
+    const wrong = spawnSync(process.execPath, [script, 'check'], { encoding: 'utf8' })
+    expect([wrong.status, wrong.stderr]).toEqual([2, 'usage: node docs/zoo.mjs [--check]\n'])
+    const page = readFileSync(new URL('docs/networks.md', root), 'utf8')
+    const part = page.slice(page.indexOf('<!-- zoo -->'), page.indexOf('<!-- /zoo -->'))
+    const rows = [...part.matchAll(/^\| `(.*?)` .*$/gm)].map(([line, name]) => {
+      const [source, top1, top5] = line.split('|').slice(1, -1).reverse()
+      return { name, hasError: `${top5}${top1}`.includes('%'), hasSource: /\]\(https:/.test(source!) }
+    })
+    const names = Object.keys(architectures).filter((name) => name !== 'convnet')
+    expect(rows.map(({ name }) => name).sort()).toEqual(names.sort())
+    expect(rows.filter(({ hasError, hasSource }) => hasError !== hasSource)).toEqual([])
+    expect(rows.filter(({ hasError }) => hasError).length).toBeGreaterThan(25)
+  })
+
   it.each([
     ['linear-cifar10', 0.62],
     ['two-layer-cifar10', 0.49],
     ['convnet-cifar10', 0.28],
+    ['convnet-mnist', 0.012],
     ['lenet5-mnist', 0.012],
     ['lenet5-paper-mnist', 0.012],
   ])('%s: at most %d wrong of all, with command, seed, machine and time', (name, most) => {

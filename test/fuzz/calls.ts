@@ -204,6 +204,7 @@ const training: Record<string, Json[][]> = {
   labelNumbers: [[tag('Int32Array', { values: [0, 1] })]],
   argmax: [[t(2, 3)]],
   accuracy: [[t(2, 3), [0, 1], { ignoreIndex: 0 }]],
+  topK: [[t(2, 3), [0, 1], { k: 2, ignoreIndex: 0 }]],
   randomSearch: [
     [tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }],
   ],
@@ -403,10 +404,20 @@ const networks: Record<string, Json[][]> = {
   convnet: [[{ ...plain, input: [1, 28, 28] }]],
   densenet121: [[{ ...network, input: [3, 64, 64] }]],
   googlenet: [
-    [{ ...network, input: [3, 224, 224], auxiliary: true, normalize: true }],
+    [{ ...network, input: [3, 224, 224], auxiliary: true, auxiliaryPadding: 1, normalize: true }],
     [{ ...network, input: [3, 64, 64], auxiliary: true, variant: 'torchvision' }],
   ],
-  lenet5: [[{ ...network, input: [1, 28, 28] }], [{ classes: 10, width: 1, variant: 'paper' }]],
+  lenet5: [
+    [{ ...network, input: [1, 28, 28] }],
+    [
+      {
+        classes: 10,
+        width: 1,
+        variant: 'paper',
+        nonlinearities: { convolution: 'tanh', subsampling: 'none', hidden: 'relu' },
+      },
+    ],
+  ],
   labelling: [[{ ...network, input: [1, 16, 16], pooling: 'unit' }]],
   linearClassifier: [[{ ...plain, input: [1, 28, 28] }]],
   nin: [[{ ...network, input: [3, 32, 32], variant: 'cifar10' }]],
@@ -511,10 +522,9 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
-    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage', 'extractFeatures'].map((name) => [
-      name,
-      'asynchronous, over data of the caller',
-    ]),
+    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'meanImage', 'readImage', 'extractFeatures'].map(
+      (name) => [name, 'asynchronous, over data of the caller'],
+    ),
   ),
   ...Object.fromEntries(['valueAndGrad'].map((name) => [name, 'as grad'])),
   ...Object.fromEntries(

@@ -74,6 +74,7 @@ export const layerCases: Readonly<Record<string, LayerCase>> = {
   TiledConv1d: { input: [2, 9], options: { outChannels: 3, kernel: 3, tiles: 2 } },
   SeparableConv2d: { input: [3, 6, 5], options: { kernel: [3, 5], padding: 'same', stride: 2 } },
   StructuredConv2d: { input: [2, 8, 7], options: { outChannels: 3, order: 2, sigma: 0.8, kernel: 5, padding: 'same' } },
+  MeanImage: { input: [2, 4, 5] },
   ChannelPool: { input: [5, 4, 3], options: { groups: [[4, 1], [0]] } },
   ClusterPool: { input: [3, 6, 5], options: { clusters: [2, 3], location: 1, pool: 'mean' } },
   LearnedPool2d: { input: [3, 7, 6], options: { kernel: 3, stride: 2, padding: 1 } },
@@ -116,6 +117,7 @@ const told: readonly LayerRow[] = [
   { type: 'TiledConv1d', input: [4, 900], options: { outChannels: 8, kernel: 3, padding: 1, tiles: 2 }, output: [8, 900], parameters: 8 * 4 * 6 + 16, name: 'tiled(3, 8, 2, p1)' }, // prettier-ignore
   { type: 'SeparableConv2d', input: map, options: { kernel: 5, padding: 2 }, output: map, parameters: 16 * 11, name: 'separable(5, p2)' }, // prettier-ignore
   { type: 'StructuredConv2d', input: map, options: { outChannels: 8, order: 2, stride: 2 }, output: [8, 17, 15], parameters: 8 * (16 * 6 + 1), name: 'structured(7, 8, s2)' }, // prettier-ignore
+  { type: 'MeanImage', input: map, output: map, parameters: 0, name: 'mean image' },
   { type: 'PermutePixels', input: map, options: { seed: 2 }, output: map, parameters: 0, name: 'permute' },
   { type: 'ChannelPool', input: map, options: { groups: [[0, 1, 2], [5, 7]] }, output: [13, 40, 36], parameters: 0, name: 'pool(2 of channels)' }, // prettier-ignore
   { type: 'ClusterPool', input: map, options: { clusters: 4 }, output: [16, 4], parameters: 0, name: 'clusters(4)' },

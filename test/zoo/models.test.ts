@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { modelFromJSON, rbfLoss, type Graph } from '../../src/nn/index.js'
+import { modelFromJSON, rbfLoss, type Graph, type SummaryRow } from '../../src/nn/index.js'
 import { decodeSafetensors, encodeSafetensors } from '../../src/formats/safetensors.js'
 import { crossEntropy } from '../../src/ops/loss.js'
 import { SGD } from '../../src/optim/sgd.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
 import { FormatError, ShapeError } from '../../src/runtime/errors.js'
-import { uniform, zeros } from '../../src/tensor/create.js'
+import { full, uniform, zeros } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { fit } from '../../src/train/fit.js'
 import { accuracy } from '../../src/train/metrics.js'
@@ -20,6 +20,7 @@ import {
   lenet5Table,
   lossOf,
   vgg,
+  type GoogLeNetOptions,
 } from '../../src/zoo/index.js'
 import { peakOf } from '../helpers/memory.js'
 import { small } from '../helpers/zoo.js'
@@ -143,6 +144,35 @@ describe('LeNet-5', () => {
     expect(() => lenet5({ variant: 'paper', width: 2 })).toThrow(/the connections of the paper are for 6 and 16 maps/)
   })
 
+  it('has other functions behind its layers where they are asked for, with the same weights', () => {
+    const of = (model: Graph): string[] =>
+      model.nodes
+        .filter(({ layer }) => /tanh|sigmoid|relu/i.test(layer.describe()))
+        .map(({ name, layer }) => `${name} ${layer.type}`)
+    const [plain, other] = [
+      lenet5({ seed: 3 }),
+      lenet5({ seed: 3, nonlinearities: { convolution: 'tanh', subsampling: 'none', hidden: 'sigmoid' } }),
+    ]
+    expect(of(plain)).toEqual(['c1', 's2', 'c3', 's4', 'c5', 'f6'].map((name) => `${name}_tanh ScaledTanh`))
+    expect(of(other)).toEqual(['c1_tanh Tanh', 'c3_tanh Tanh', 'c5_tanh Tanh', 'f6_sigmoid Sigmoid'])
+    const weights = (model: Graph): [string, Float32Array][] =>
+      [...model.namedParameters()].map(([name, tensor]) => [name, tensor.data()])
+    expect(weights(other)).toEqual(weights(plain))
+    // Without any, all that stands before the codes is affine: steps of one size change F6 by the same amount.
+    const nothing = { convolution: 'none', subsampling: 'none', hidden: 'none' } as const
+    const affine = lenet5({ seed: 3, nonlinearities: nothing })
+    scope(() => {
+      const at = (value: number): Float32Array => affine.run(full([1, 1, 32, 32], value), ['f6'])['f6']!.data()
+      const [a, b, c] = [at(0), at(1), at(2)]
+      expect(c.every((value, i) => Math.abs(value - 2 * b[i]! + a[i]!) < 1e-5)).toBe(true)
+    })
+    expect(() => lenet5({ nonlinearities: { hidden: 'tan' } as never })).toThrow(
+      /^lenet5: nonlinearities.hidden must be 'scaledTanh' or 'tanh' or 'sigmoid' or 'relu' or 'none', given 'tan'$/,
+    )
+    expect(() => lenet5({ nonlinearities: { conv: 'tanh' } as never })).toThrow(/there is no option 'conv'/)
+    for (const model of [plain, other, affine]) model.dispose()
+  })
+
   it('learns by the paper’s loss', async () => {
     const model = lenet5({ variant: 'paper', seed: 1 })
     // The codes themselves as images: 7 × 12 marks, doubled, in the middle of 32 × 32, in the paper's grey levels.
@@ -217,6 +247,25 @@ describe('GoogLeNet', () => {
     expect(await lossOf(without)).toBeLessThan(expected - 0.5)
     with2.dispose()
     without.dispose()
+  })
+})
+
+describe('the auxiliary classifiers of GoogLeNet', () => {
+  it('average padded maps where that is asked for, over as many windows', () => {
+    const headOf = (options: GoogLeNetOptions): readonly SummaryRow[] => {
+      const model = googlenet({ width: 1 / 16, classes: 4, ...options })
+      const { layers } = model.summary(undefined, { training: true })
+      model.dispose()
+      return layers.filter(({ name }) => name.startsWith('aux1/'))
+    }
+    const [plain, padded] = [headOf({}), headOf({ auxiliaryPadding: 1 })]
+    expect([plain[0]!.layer, padded[0]!.layer]).toEqual(['avg(5, 3)', 'avg(5, 3, p1)'])
+    expect(padded.map(({ output, parameters }) => [output, parameters])).toEqual(
+      plain.map(({ output, parameters }) => [output, parameters]),
+    )
+    expect(headOf({ auxiliaryPadding: 2 })[0]!.output.slice(1)).toEqual([5, 5])
+    expect(() => headOf({ auxiliaryPadding: 3 as never })).toThrow(/^googlenet: auxiliaryPadding must be .*2, given 3$/)
+    expect(() => headOf({ variant: 'torchvision', auxiliaryPadding: 1 })).toThrow(/has no option 'auxiliaryPadding'/)
   })
 })
 
