@@ -388,6 +388,35 @@ const volumes: Record<string, Json[][]> = {
   movements: [[{ count: 3, frames: 5, noise: 0.1, seed: 1 }]],
   movingPictures: [[dataset, { count: 3, frames: 3, size: 6, channels: 3, speed: 1, noise: 0.1, seed: 1 }]],
 }
+const scoring = { classes: 3, ignoreIndex: 255 }
+const around: Record<string, Json[][]> = {
+  confusionMatrix: [[t(2, 3), [0, 1], scoring]],
+  'new ConfusionMatrix': [[scoring]],
+  ...Object.fromEntries(
+    ['precision', 'recall', 'f1'].map((name): [string, Json[][]] => [
+      name,
+      [
+        [t(2, 3), [0, 1], { ...scoring, average: 'micro' }],
+        [t(2, 3), [0, 1], { ...scoring, positive: 1 }],
+      ],
+    ]),
+  ),
+  topK: [[t(2, 3), [0, 1], { k: 2, ignoreIndex: 255 }]],
+  reduceOnPlateau: [
+    [
+      {
+        ...{ optimizer: tag('sgd'), factor: 0.5, patience: 2, minLr: 1e-5, monitor: 'accuracy' },
+        ...{ minimumChange: 0.1, cooldown: 1 },
+      },
+    ],
+  ],
+  ema: [[tag('model'), { decay: 0.9 }]],
+  combineCallbacks: [[{ onStep: tag('function'), onEpoch: tag('function') }]],
+  progress: [[{ epochs: 2, onProgress: tag('function'), stepsPerEpoch: 3 }]],
+  replaceHead: [[tag('model'), { classes: 2, seed: 1, layers: {} }]],
+  parameterGroups: [[tag('model'), [{ layers: '0', lr: 0.1 }]]],
+}
+
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
@@ -436,6 +465,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...segmentation,
   ...audio,
   ...volumes,
+  ...around,
   ...zoo,
   tensor: [
     [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],
@@ -483,7 +513,9 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'made by the library']),
   ),
   ...Object.fromEntries(['Layer', 'LoweredLayer', 'Optimizer'].map((name) => [name, 'abstract'])),
-  ...Object.fromEntries(['Tensor', 'Summary', 'FitRun'].map((name) => [name, 'made by functions'])),
+  ...Object.fromEntries(
+    ['Tensor', 'Summary', 'FitRun', 'Plateau', 'WeightAverage'].map((name) => [name, 'made by functions']),
+  ),
   ...Object.fromEntries(
     ['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole']),
   ),
@@ -503,10 +535,9 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
-    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage', 'extractFeatures'].map((name) => [
-      name,
-      'asynchronous, over data of the caller',
-    ]),
+    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage', 'extractFeatures', 'predictBatches'].map(
+      (name) => [name, 'asynchronous, over data of the caller'],
+    ),
   ),
   ...Object.fromEntries(['valueAndGrad'].map((name) => [name, 'as grad'])),
   ...Object.fromEntries(
