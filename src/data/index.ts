@@ -23,3 +23,4 @@ export {
 export type { Picture, PixelPreprocessing, Preprocessing } from '../io/preprocessing.js'
 export * from './mnist.js'
 export * from './sized.js'
+export type { WarpOptions } from './warp.js'
