@@ -23,6 +23,9 @@ const sized = {
     [5, 4],
   ],
 }
+const { images: _, ...unread } = { ...dataset, classes: ['b'], labels: bytes(4, 0) }
+const one = { ...dataset, classes: ['b'], labels: bytes(4, 0) }
+const pixelOptions = { order: 'rgb', invert: 'never', resize: 5, fit: 'cover', interpolation: 'area' }
 const normalization = { mean: 0.5, std: 0.25 }
 const preprocessing = {
   ...{ channels: 1, order: 'rgb', invert: 'light-background', resize: [5, 6], size: [4, 4], fit: 'contain' },
@@ -259,6 +262,26 @@ const files: Record<string, Json[][]> = {
     [dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }],
   ],
   imageRange: [[dataset, 1, 3]],
+  subset: [[dataset, [2, 0, 2]]],
+  shuffled: [[dataset, 3]],
+  stratifiedSplit: [[one, { share: 0.5, seed: 1 }]],
+  balanceClasses: [[one, { perClass: 5, seed: 1 }]],
+  mixup: [
+    [
+      { size: 4, batch: tag('function') },
+      { classes: 3, alpha: 0.5 },
+    ],
+  ],
+  imageDataset: [
+    [
+      [
+        { image: image(3), label: 'a' },
+        { image: image(4), label: 'b' },
+      ],
+      { ...pixelOptions, size: [4, 4], channels: 1, classes: ['a', 'b'] },
+    ],
+  ],
+  cached: [[{ ...unread, read: tag('function') }, { maxBytes: 1e6 }]],
   sizedExamples: [[sized, normalization, { multiple: 2, augmentation: { flip: true } }]],
   sizedRange: [[sized, 0, 1]],
   holdOut: [[dataset, 1]],
@@ -535,9 +558,16 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
-    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'readImage', 'extractFeatures', 'predictBatches'].map(
-      (name) => [name, 'asynchronous, over data of the caller'],
-    ),
+    [
+      'evaluate',
+      'batches',
+      'readBatches',
+      'fitNormalizationOf',
+      'readImage',
+      'extractFeatures',
+      'predictBatches',
+      'collectExamples',
+    ].map((name) => [name, 'asynchronous, over data of the caller']),
   ),
   ...Object.fromEntries(['valueAndGrad'].map((name) => [name, 'as grad'])),
   ...Object.fromEntries(
