@@ -218,6 +218,25 @@ const checked =
     return text
   }
 
+/** @throws InvalidArgumentError when a text is no pattern */
+function checkPattern(text: string): void {
+  try {
+    new RegExp(text)
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `It must be a pattern of names of layers, such as '^conv' (${(error as Error).message}).`,
+    )
+  }
+  if (text === '') throw new InvalidArgumentError('It must be a pattern of names of layers, such as "^conv".')
+}
+
+/** A switch, as a checkpoint says it. */
+function parseSwitch(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('It must be true or false.')
+}
+
+export const parsePattern = checked(checkPattern)
 export const parseAugmentation = checked(augmentationOf)
 export const parseInitializer = checked(initializerOf)
 
@@ -225,6 +244,10 @@ export const parseInitializer = checked(initializerOf)
 export const settingParsers: { readonly [Name in keyof RunSettings]: (text: string) => RunSettings[Name] } = {
   model: parseModel,
   data: choiceOrFolder(dataNames),
+  from: parsePath,
+  freeze: parsePattern,
+  headOnly: parseSwitch,
+  lrHead: parseNonNegativeNumber,
   imageSize: integers(0, Math.sqrt(largestInput)),
   fit: choiceOf(fits),
   maxPixels: parseCount,

@@ -17,4 +17,11 @@ export {
   type ScoreOptions,
   type TopKOptions,
 } from './scores.js'
-export { parameterGroups, replaceHead, type LayerGroup, type ReplaceHeadOptions, type Retargeted } from './tuning.js'
+export {
+  parameterGroups,
+  replaceHead,
+  type GroupOptions,
+  type LayerGroup,
+  type ReplaceHeadOptions,
+  type Retargeted,
+} from './tuning.js'

@@ -3,7 +3,11 @@ import { Graph, type LayerSelection } from '../nn/graph.js'
 import { modelFromJSON, type LayerClass } from '../nn/registry.js'
 import { Sequential } from '../nn/sequential.js'
 import { meantBy, neededFor, type GraphNode } from '../nn/wiring.js'
+import type { AdagradOptions } from '../optim/adagrad.js'
+import type { AdamOptions } from '../optim/adam.js'
 import type { ParameterGroup } from '../optim/optimizer.js'
+import type { RMSpropOptions } from '../optim/rmsprop.js'
+import type { SGDOptions } from '../optim/sgd.js'
 import { checkList, checkModel, checkObject, checkWhole } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
@@ -39,7 +43,7 @@ const widths: Readonly<Record<string, string>> = {
 }
 
 /** The last layer with weights before the first output. @throws ArgumentError where it cannot be replaced */
-function headNode(model: Graph): GraphNode {
+export function headNode(model: Graph): GraphNode {
   const byName = new Map(model.nodes.map((node) => [node.name, node]))
   const name = 'replaceHead'
   let node = byName.get(model.outputs[0] as string) as GraphNode
@@ -126,8 +130,14 @@ export function replaceHead(model: Graph, options: ReplaceHeadOptions): Retarget
   return { model: made, head: node.name }
 }
 
+/** Options of the optimizer for some parameters: those that it takes. */
+export type GroupOptions = Partial<SGDOptions & AdamOptions & RMSpropOptions & AdagradOptions>
+
 /** Some layers, and the options of the optimizer for them. */
-export type LayerGroup<Options extends object> = { readonly layers: LayerSelection } & Partial<Options>
+export interface LayerGroup extends GroupOptions {
+  /** A name, a pattern of names, or a function of a layer, as `freeze` takes them. */
+  readonly layers: LayerSelection
+}
 
 /**
  * Parameters by layers, as groups for an optimizer: those of each selection with its options, and those of all other layers last,
@@ -137,16 +147,13 @@ export type LayerGroup<Options extends object> = { readonly layers: LayerSelecti
  *
  * @throws ArgumentError when a selection means no layer that is trained
  */
-export function parameterGroups<Options extends object = { readonly lr?: number; readonly weightDecay?: number }>(
-  model: Graph,
-  groups: readonly LayerGroup<NoInfer<Options>>[],
-): ParameterGroup<Options>[] {
+export function parameterGroups(model: Graph, groups: readonly LayerGroup[]): ParameterGroup<GroupOptions>[] {
   const name = 'parameterGroups'
   checkCount(name, 2, arguments)
   checkModel(model, `${name}: the model`)
   checkList(groups, `${name}: the groups`, "a list, such as [{ layers: 'head', lr: 0.1 }]")
   const left = new Map([...model.namedParameters()].map(([key, tensor]) => [tensor, key]))
-  const made = groups.map((group, index): ParameterGroup<Options> => {
+  const made = groups.map((group, index): ParameterGroup<GroupOptions> => {
     checkObject(group, `${name}: group ${index}`, "{ layers, … }, such as { layers: 'head', lr: 0.1 }", ['layers'])
     const { layers, ...options } = group
     if (!['string', 'function'].includes(typeof layers) && !(layers instanceof RegExp))
@@ -160,8 +167,8 @@ export function parameterGroups<Options extends object = { readonly lr?: number;
         `${name}: group ${index} means no layer that is trained and in no group before; the layers are ${model.nodes.map((node) => node.name).join(', ')}`,
       )
     }
-    return { parameters, ...(options as unknown as Partial<Options>) }
+    return { parameters, ...options }
   })
   const rest = [...left.keys()]
-  return rest.length === 0 ? made : [...made, { parameters: rest } as unknown as ParameterGroup<Options>]
+  return rest.length === 0 ? made : [...made, { parameters: rest }]
 }

@@ -68,7 +68,7 @@ describe('a subset', () => {
   })
 
   it('passes on what the batch is drawn from', () => {
-    const batch = vi.fn(() => ({ x: t.zeros([1]), target: [0] }))
+    const batch = vi.fn((_indices: Int32Array, _draw?: t.Draw) => ({ x: t.zeros([1]), target: [0] }))
     const draw = { seed: 1, step: 2, first: 3 }
     t.scope(() => subset({ size: 4, batch }, [3, 1]).batch(Int32Array.of(1), draw))
     expect(batch).toHaveBeenCalledWith(Int32Array.of(1), draw)
