@@ -7,7 +7,7 @@ import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { showShape } from '../tensor/shape.js'
 import { layers } from './layers.js'
-import type { Described } from './run/described.js'
+import type { Described } from './described.js'
 
 /** Bytes of a file that holds no weights: room for some million layers. */
 export const largestDescription = 2 ** 28

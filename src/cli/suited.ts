@@ -6,7 +6,7 @@ import { channelsFor, lookAt, type DataOptions, type FolderFacts } from './data.
 import { augmentationOf } from './options.js'
 import { makeOwnModel, ownModel, readOwnModel, type OwnModel } from './ownModel.js'
 import { UsageError } from './errors.js'
-import type { Described } from './run/described.js'
+import type { Described } from './described.js'
 import { isModelFile, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
 import { isTuned, tunedSettings } from './tuning.js'
@@ -73,10 +73,10 @@ async function chooseTuned(
     ? { name: from, architecture, input: trained.model.input, trained }
     : ownModel(architecture, from)
   const pictures = { channels, size: [...size] as [number, number] }
-  if (resumed) return { settings: typed, lines: {}, own, pictures, trained: preprocessing }
+  if (!trained) return { settings: typed, lines: {}, own, pictures, trained: preprocessing }
   const facts = await lookAt(typed.data, typed)
   const suiting = facts ? suited(typed, given, facts, own) : { settings: typed, lines: {} }
-  const { settings, line } = tunedSettings({ ...suiting.settings, lr: typed.lr }, given)
+  const { settings, line } = tunedSettings({ ...suiting.settings, lr: typed.lr }, given, trained.model)
   return { settings, lines: { ...suiting.lines, lr: line }, own, pictures, trained: preprocessing }
 }
 

@@ -12,7 +12,7 @@ import { FormatError } from '../runtime/errors.js'
 import { architectures, createModel } from '../zoo/registry.js'
 import { layers } from './layers.js'
 import { largestDescription } from './ownModel.js'
-import type { Described } from './run/described.js'
+import type { Described } from './described.js'
 import { Run } from './run/run.js'
 
 /** Whether a file holds the weights with the architecture: a whole model, or the checkpoint of a run. */

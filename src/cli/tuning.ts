@@ -7,7 +7,7 @@ import { checkInput, checkOutput } from './ownModel.js'
 import { UsageError } from './errors.js'
 import { flagOf, type RunSettings, type TrainSettings } from './settings.js'
 import { optionWords } from './shell.js'
-import type { Described } from './run/described.js'
+import type { Described } from './described.js'
 
 /** Rates of a trained model: one at which it keeps what it has learned, and ten times that for a new last layer. */
 const RATES = {
@@ -51,15 +51,28 @@ export function checkTuning(settings: RunSettings, given: ReadonlySet<keyof Trai
 export function tunedSettings(
   settings: RunSettings,
   given: ReadonlySet<string>,
+  model: Graph,
 ): { readonly settings: RunSettings; readonly line: string } {
   const { lr, lrHead } = RATES[settings.optimizer]
   const { headOnly } = settings
   const own = given.has('lr') ? settings.lr : headOnly ? lrHead : lr
-  const head = headOnly ? 0 : given.has('lrHead') ? settings.lrHead : own * (lrHead / lr)
+  const apart = learnsApart(model, settings) ? own * (lrHead / lr) : 0
+  const head = headOnly ? 0 : given.has('lrHead') ? settings.lrHead : apart
   const told = headOnly
     ? `the last layer alone learns, at ${own} (--lr)`
     : `learning rate ${own} (--lr), of the last layer ${head > 0 ? head : own} (--lr-head)`
   return { settings: { ...settings, lr: own, lrHead: Number(head.toPrecision(6)) }, line: told }
+}
+
+/** Whether a model has a last layer that can learn at a rate of its own. */
+function learnsApart(model: Graph, { freeze }: RunSettings): boolean {
+  try {
+    const { name } = headNode(model)
+    return freeze === 'none' || !new RegExp(freeze).test(name)
+  } catch (error) {
+    if (error instanceof ArgumentError) return false
+    throw error
+  }
 }
 
 /** The last layer with weights. @throws UsageError where the model has none that can learn at a rate of its own */

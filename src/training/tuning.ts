@@ -47,7 +47,8 @@ export function headNode(model: Graph): GraphNode {
   const byName = new Map(model.nodes.map((node) => [node.name, node]))
   const name = 'replaceHead'
   let node = byName.get(model.outputs[0] as string) as GraphNode
-  // Weights have been made, so that layers without any can be told.
+  // Once weights have been made, layers without any can be told.
+  model.namedState()
   while (node.layer.tensors().size === 0) {
     const before = node.inputs.length === 1 ? byName.get(node.inputs[0] as string) : undefined
     if (!before)

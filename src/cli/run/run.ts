@@ -35,7 +35,7 @@ import {
   type Checkpoint,
   type Weights,
 } from './checkpoint.js'
-import type { Described } from './described.js'
+import type { Described } from '../described.js'
 import { existing, removed, runFiles } from './files.js'
 import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.js'
 import { MetricsFile } from './metrics.js'

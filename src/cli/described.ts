@@ -1,6 +1,6 @@
 /** A model with what its file says of it. */
-import type { ModelDescription } from '../../io/model-file.js'
-import type { Graph } from '../../nn/graph.js'
+import type { ModelDescription } from '../io/model-file.js'
+import type { Graph } from '../nn/graph.js'
 
 export interface Described {
   readonly file: ModelDescription
