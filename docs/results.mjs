@@ -1,7 +1,8 @@
 /**
- * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md and
- * docs/fewer-weights.md and the curves docs/images/training.svg from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
- * table-9-1-*.json, networks.json, low-rank.json and permuted-pixels.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
+ * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md,
+ * docs/fewer-weights.md and docs/fine-tuning.md and the curves docs/images/training.svg from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
+ * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json and
+ * fine-tuning.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath, URL } from 'node:url'
@@ -19,6 +20,7 @@ const kinds = await Promise.all(files.filter((name) => /^table-9-1-.*\.json$/.te
 const networks = await read('networks.json')
 const lowRank = await read('low-rank.json')
 const permuted = await read('permuted-pixels.json')
+const tuning = await read('fine-tuning.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
@@ -200,6 +202,23 @@ function shuffled() {
   return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
 }
 
+/** What a trained network brings to few pictures, beside training from scratch. */
+function tuned() {
+  const { rows, command, machine, seconds, unseen, shots, base } = tuning
+  const header = [
+    `${shots} pictures each of ${unseen.join(' and ')}`,
+    'test accuracy',
+    'deviation',
+    'worst draw',
+    'rate',
+  ]
+  const cells = rows.map(({ way, accuracy, deviation, draws, lr }) => [
+    ...[way, percent(accuracy), percent(deviation), percent(Math.min(...draws)), lr],
+  ])
+  const of = `Means of ${rows[0].draws.length} draws and their standard deviation. The network has ${percent(base.accuracy)} of the test pictures of its own ${base.classes} classes right.`
+  return `${table([header, ...cells], [0])}\n\n${of} ${where(machine)}, ${duration(seconds)}:\n\n\`\`\`sh\n${command}\n\`\`\``
+}
+
 /** Width and height of a panel, and of the part between its axes. */
 const [W, H] = [300, 220]
 const inner = { left: 44, right: 200, top: 40, bottom: 180 }
@@ -301,15 +320,17 @@ const pages = [
   'networks.md',
   'data-types.md',
   'fewer-weights.md',
+  'fine-tuning.md',
   'images/training.svg',
 ]
-const [training, learned, labelled, zoo, types, fewer, picture] = pages.map(path)
+const [training, learned, labelled, zoo, types, fewer, few, picture] = pages.map(path)
 for (const [file, text] of [
   [training, await pageWith(training, { training: trainings() })],
   [learned, await pageWith(learned, { features: withoutLabels() })],
   [labelled, await pageWith(labelled, { pixels: labels() })],
   [zoo, await pageWith(zoo, { 'full size': fullSize() })],
   [fewer, await pageWith(fewer, { permuted: shuffled(), 'low rank': ranks() })],
+  [few, await pageWith(few, { 'fine-tuning': tuned() })],
   [types, await pageWith(types, { 'table 9.1': kindsOfData() })],
   [picture, curves()],
 ]) {
