@@ -150,7 +150,7 @@ function membersOf(data: Choosable, name: string): { readonly label: string; rea
     if (members) members.push(index)
     else byLabel.set(label, [index])
   }
-  const classes = pictures ? (data as ImageSource).classes : undefined
+  const classes = pictures ? data.classes : undefined
   const wrong = classes && [...byLabel.keys()].find((label) => classes[label as number] === undefined)
   if (classes && wrong !== undefined)
     throw new ArgumentError(`${name}: there is label ${inWords(wrong)}, and only ${classes.length} classes`)
@@ -159,7 +159,7 @@ function membersOf(data: Choosable, name: string): { readonly label: string; rea
     : [...byLabel.keys()].sort((a, b) => ((a as number) < (b as number) ? -1 : 1))
   return all.map((label) => {
     const members = byLabel.get(label)
-    const word = classes ? `${String(label)} (${named(classes[label as number] as string)})` : inWords(label)
+    const word = classes ? `${String(label)} (${named(classes[label as number])})` : inWords(label)
     if (!members) throw new ArgumentError(`${name}: class ${word} has no example; leave it out of the classes`)
     return { label: word, members: Int32Array.from(members) }
   })

@@ -190,7 +190,9 @@ export class Warp {
     const [C, H, W] = this.#shape
     const radius = Math.max(1, Math.ceil(3 * sigma))
     const { scalar_exp: exp } = kernels('augmentation')
-    const raw = Float64Array.from({ length: 2 * radius + 1 }, (_, i) => exp(-((i - radius) ** 2) / (2 * sigma * sigma)))
+    const raw = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
+      exp(-((i - radius) * (i - radius)) / (2 * sigma * sigma)),
+    )
     const total = raw.reduce((sum, value) => sum + value, 0)
     const weights = raw.map((value) => value / total)
     const inside = (place: number, extent: number): number => (place < 0 ? 0 : place >= extent ? extent - 1 : place)

@@ -3,11 +3,7 @@ import { Graph, type LayerSelection } from '../nn/graph.js'
 import { modelFromJSON, type LayerClass } from '../nn/registry.js'
 import { Sequential } from '../nn/sequential.js'
 import { meantBy, neededFor, type GraphNode } from '../nn/wiring.js'
-import type { AdagradOptions } from '../optim/adagrad.js'
-import type { AdamOptions } from '../optim/adam.js'
 import type { ParameterGroup } from '../optim/optimizer.js'
-import type { RMSpropOptions } from '../optim/rmsprop.js'
-import type { SGDOptions } from '../optim/sgd.js'
 import { checkList, checkModel, checkObject, checkWhole } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
@@ -131,8 +127,21 @@ export function replaceHead(model: Graph, options: ReplaceHeadOptions): Retarget
   return { model: made, head: node.name }
 }
 
-/** Options of the optimizer for some parameters: those that it takes. */
-export type GroupOptions = Partial<SGDOptions & AdamOptions & RMSpropOptions & AdagradOptions>
+/** Options of an optimizer for some parameters. Each optimizer takes those that it has, and refuses others. */
+export interface GroupOptions {
+  /** Learning rate of the layers. */
+  readonly lr?: number
+  /** Pull of their weights towards 0. */
+  readonly weightDecay?: number
+  /** Share of the last update that is kept, of SGD and RMSprop. */
+  readonly momentum?: number
+  /** Nesterov's momentum, of SGD. */
+  readonly nesterov?: boolean
+  /** What the first moments of the gradient keep and the second, of Adam and AdamW. */
+  readonly betas?: readonly [number, number]
+  /** What a root is kept above, of the adaptive optimizers. */
+  readonly eps?: number
+}
 
 /** Some layers, and the options of the optimizer for them. */
 export interface LayerGroup extends GroupOptions {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { TrainOptions } from '../../src/cli/actions.js'
+import type { TrainSettings } from '../../src/cli/settings.js'
 import { readTrainedModel } from '../../src/cli/trained.js'
 import { encodePng } from '../../src/formats/png.js'
 import { init } from '../../src/runtime/embedded.js'
@@ -34,7 +35,7 @@ const run = (typed: Partial<TrainOptions> = {}): Promise<string> =>
     ...tinyOptions,
     ...{ model: 'convnet', dataDir: data, out, epochs: 1, batchSize: 8, earlyStopping: 0, lr: 0.04 },
     ...typed,
-    given: new Set(Object.keys(typed) as (keyof TrainOptions)[]),
+    given: new Set(Object.keys(typed) as (keyof TrainSettings)[]),
   })
 const tuned = (typed: Partial<TrainOptions> = {}): Promise<string> => run({ from: base, ...typed })
 
