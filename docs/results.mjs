@@ -204,7 +204,7 @@ function shuffled() {
 
 /** What a trained network brings to few pictures, beside training from scratch. */
 function tuned() {
-  const { rows, command, machine, seconds, unseen, shots, base } = tuning
+  const { rows, command, machine, unseen, shots, base } = tuning
   const header = [
     `${shots} pictures each of ${unseen.join(' and ')}`,
     'test accuracy',
@@ -216,7 +216,7 @@ function tuned() {
     ...[way, percent(accuracy), percent(deviation), percent(Math.min(...draws)), lr],
   ])
   const of = `Means of ${rows[0].draws.length} draws and their standard deviation. The network has ${percent(base.accuracy)} of the test pictures of its own ${base.classes} classes right.`
-  return `${table([header, ...cells], [0])}\n\n${of} ${where(machine)}, ${duration(seconds)}:\n\n\`\`\`sh\n${command}\n\`\`\``
+  return `${table([header, ...cells], [0])}\n\n${of} ${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
 }
 
 /** Width and height of a panel, and of the part between its axes. */
