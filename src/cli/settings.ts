@@ -167,6 +167,10 @@ function folderName(path: string): string {
   return ['', '.', '..'].includes(name) ? basename(resolve(path)) : name
 }
 
+/** What the model of a run comes from: an architecture, a file with one, or a trained model that goes on. */
+export const sourceOf = ({ model, from }: Pick<RunSettings, 'model' | 'from'>): string =>
+  from === 'none' ? model : from
+
 /** Whether a model is a file's. */
 export const isModelFile = (model: string): boolean => /.\.json$/i.test(model)
 

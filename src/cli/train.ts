@@ -17,7 +17,7 @@ import { optionWords } from './shell.js'
 import { startCore } from './startCore.js'
 import { outputTo } from './terminal.js'
 import { readTrainedModel } from './trained.js'
-import { isTuned } from './tuning.js'
+import { sourceOf } from './settings.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
 const CHECKPOINT_STEPS = 100
@@ -51,7 +51,7 @@ export async function trainCommand(
     const { training, validation, test } = data
     out.text(`${model.summary().toString()}\n`)
     note(
-      `${isTuned(settings) ? settings.from : settings.model} on ${settings.data}: ${training.size} training, ${validation.size} validation, ${test.size} test images; results in ${path}`,
+      `${sourceOf(settings)} on ${settings.data}: ${training.size} training, ${validation.size} validation, ${test.size} test images; results in ${path}`,
     )
 
     const history = await fitRun(run, parts, start, { stdout, interrupt, skipped })

@@ -85,6 +85,7 @@ describe('a trained model that goes on', () => {
     expect(result.command).toContain(`--from ${base} --lr-head 0.03`)
     expect(result.command).not.toContain('--model')
     expect(result.test_error).toBeLessThanOrEqual(0.2)
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).not.toContain('convnet')
     // Pictures are normalized as those that the model was trained on.
     const normalizationOf = (folder: string): unknown =>
       (JSON.parse(readFileSync(join(folder, 'model.json'), 'utf8')) as { normalization: unknown }).normalization
