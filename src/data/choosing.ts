@@ -3,7 +3,6 @@ import { checkNumber, checkWhole, wrongKind } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords, named } from '../runtime/text.js'
-import { checkSeed } from '../tensor/create.js'
 import { permutation, type DistantExamples, type Examples } from '../train/examples.js'
 import type { ImageSource } from './dataset.js'
 import { checkSource } from './source.js'
@@ -29,6 +28,8 @@ export interface BalanceOptions {
 
 /** The most examples that data can be made of: their numbers are 32-bit integers. */
 const MOST = 2 ** 29
+
+const MOST_SEED = 2 ** 32 - 1
 
 /** Whether data are labelled pictures; checks what they are of. @throws ArgumentError unless they are data */
 function isPictures(data: unknown, name: string): data is ImageSource {
@@ -128,7 +129,7 @@ export function subset<Data extends Choosable>(data: Data, indices: ArrayLike<nu
 export function shuffled<Data extends Choosable>(data: Data, seed = 0): Data {
   checkCount('shuffled', 2, arguments)
   isPictures(data, 'shuffled')
-  checkSeed(seed, 'shuffled')
+  checkWhole(seed, 'shuffled: seed', 0, MOST_SEED)
   return chosen(data, permutation(data.size, seed, 0), 'shuffled')
 }
 
@@ -188,7 +189,7 @@ export function stratifiedSplit<Data extends Choosable>(
   const { share = 0.2, seed = 0 } = options
   checkNumber(share, `${name}: share`)
   if (share <= 0 || share >= 1) throw wrongKind(`${name}: share`, 'a number above 0 and below 1', share)
-  checkSeed(seed, name)
+  checkWhole(seed, `${name}: seed`, 0, MOST_SEED)
   const held = new Uint8Array(data?.size ?? 0)
   membersOf(data, name).forEach(({ label, members }, k) => {
     const { length } = members
@@ -227,7 +228,7 @@ export function balanceClasses<Data extends Choosable>(data: Data, options: Bala
   checkCount(name, 2, arguments)
   checkKeys(name, options, { perClass: 0, seed: 0 } satisfies Names<BalanceOptions>)
   const { seed = 0 } = options
-  checkSeed(seed, name)
+  checkWhole(seed, `${name}: seed`, 0, MOST_SEED)
   const classes = membersOf(data, name)
   if (classes.length === 0) throw new ArgumentError(`${name}: there is no example`)
   const most = Math.floor(MOST / classes.length)

@@ -7,7 +7,6 @@ import { inWords } from '../runtime/text.js'
 import type { Labels } from '../ops/loss.js'
 import { filled, Tensor } from '../tensor/tensor.js'
 import { mixingStream } from '../tensor/streams.js'
-import { labelNumbers } from '../train/metrics.js'
 import type { Batch, DistantExamples, Draw, Examples } from '../train/examples.js'
 
 /** Options of `mixup`. */
@@ -57,10 +56,13 @@ function mixed(
   { classes, alpha }: Required<MixupOptions>,
 ): Batch<Tensor> {
   const N = x.shape[0] as number
-  const labels = labelNumbers(target)
+  const list: unknown = target instanceof Tensor ? target.data() : target
+  if (!Array.isArray(list) && !ArrayBuffer.isView(list))
+    throw wrongKind('mixup: the labels of a batch', 'a list or a Tensor', list)
+  const labels = Array.from(list as ArrayLike<number | bigint>, Number)
   if (labels.length !== N)
     throw new ArgumentError(`mixup: a batch of ${N} inputs needs as many labels, given ${labels.length}`)
-  Array.from(labels).forEach((label, n) => {
+  labels.forEach((label, n) => {
     if (!Number.isInteger(label) || label < 0 || label >= classes)
       throw new ArgumentError(
         `mixup: label ${n} of a batch is ${inWords(label)}; with ${classes} classes it is from 0 to ${classes - 1}`,
