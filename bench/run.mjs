@@ -12,9 +12,11 @@ import { BenchError, UsageError } from './lib/errors.mjs'
  * One bench: what it can be run with, and how. A bench imports its peers and the library inside `run`. `options` are
  * those of the command line that not every bench has; `checkLayers` throws a UsageError when one is unknown. `networks` can be
  * asked for by name, and so can `networksIn` folders that are given. A case that cannot be measured is told to `refuse`.
+ * `own`: its peers are other ways of the library itself.
  * @typedef {{
  *   description: string,
  *   peers: readonly string[],
+ *   own?: boolean,
  *   options: readonly ('batch' | 'layer' | 'light' | 'models' | 'network' | 'threads')[],
  *   networks?: readonly string[],
  *   networksIn?: (folders: import('./models/list.mjs').Folders) => readonly string[],
@@ -46,6 +48,7 @@ const benches = {
   scaling: () => import('./scaling.mjs'),
   accuracy: () => import('./accuracy.mjs'),
   models: () => import('./models.mjs'),
+  large: () => import('./large.mjs'),
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -218,7 +221,7 @@ async function main(args) {
   const { formatTable } = await import('./lib/table.mjs')
   const { formatJson, saveResults } = await import('./lib/results.mjs')
   const log = (/** @type {string} */ line) => void process.stderr.write(`${line}\n`)
-  const machine = describeMachine([...new Set(chosen.flatMap(({ peers }) => peers))])
+  const machine = describeMachine([...new Set(chosen.flatMap(({ bench, peers }) => (bench.own ? [] : peers)))])
   const rows = []
   /** @type {string[]} */
   const refused = []

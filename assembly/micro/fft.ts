@@ -1,5 +1,5 @@
 /**
- * Two-dimensional Fourier transforms of real tiles (n, n), n = 16 or 32, four tiles at a time, one in each lane:
+ * Two-dimensional Fourier transforms of real tiles (n, n), n = 16, 32 or 64, four tiles at a time, one in each lane:
  *
  *   X[u, v] = 4 · Σ x[i, j] · ω^(u·i + v·j) / 2,  ω = e^(−2πi/n),  0 ≤ u < n,  0 ≤ v ≤ n/2
  *
@@ -113,8 +113,12 @@ function transform(
     radix4(to, toStep, toIm, line, PAIR, 16, 4, 4, twiddles)
     return
   }
-  const next = line + 32 * PAIR
-  radix4(next, PAIR, 16, line, PAIR, 16, 8, 4, twiddles)
+  const next = line + <usize>n * PAIR
+  radix4(next, PAIR, 16, line, PAIR, 16, n >> 2, 4, twiddles)
+  if (n == 64) {
+    radix4(to, toStep, toIm, next, PAIR, 16, 4, 16, twiddles)
+    return
+  }
   const half = toStep << 4
   for (let q: usize = 0; q < 16; q++) {
     const a = next + q * PAIR
@@ -211,7 +215,7 @@ export function fftTiles(
 }
 
 /**
- * The first (m, m) numbers of four windows from products of two transforms: frequency f's real part at from + 2·f·stride,
+ * The first (m, l) numbers of four windows from products of two transforms: frequency f's real part at from + 2·f·stride,
  * its imaginary part `stride` bytes behind it. Rows of `pitch` bytes at t0 … t3, with the vector at `bias` added; the
  * third one there becomes NaN where one of them is NaN or infinite, or their sum is.
  */
@@ -228,6 +232,7 @@ export function inverseFftTiles(
   stride: usize,
   bias: usize,
   m: i32,
+  l: i32,
 ): void {
   const half = n / 2 + 1
   const rowBytes = <usize>half * PAIR
@@ -261,7 +266,7 @@ export function inverseFftTiles(
     transform(line + 16, PAIR, back, line + 16, PAIR, back, work, n, twiddles)
     const count = min(2, m - i)
     for (let row: usize = 0; row < <usize>count; row++) {
-      for (let j = 0; j < m; j += 4) {
+      for (let j = 0; j < l; j += 4) {
         const at = line + <usize>j * PAIR + (row << 4)
         const y0 = f32x4.add(f32x4.mul(v128.load(at), scale), start)
         const y1 = f32x4.add(f32x4.mul(v128.load(at + PAIR), scale), start)
@@ -270,10 +275,10 @@ export function inverseFftTiles(
         total = f32x4.add(total, f32x4.add(f32x4.add(y0, y1), f32x4.add(y2, y3)))
         storeTransposed(work, 16, y0, y1, y2, y3)
         const offset = (<usize>j) << 2
-        storeSome(t0 + offset, v128.load(work), m - j)
-        storeSome(t1 + offset, v128.load(work, 16), m - j)
-        storeSome(t2 + offset, v128.load(work, 32), m - j)
-        storeSome(t3 + offset, v128.load(work, 48), m - j)
+        storeSome(t0 + offset, v128.load(work), l - j)
+        storeSome(t1 + offset, v128.load(work, 16), l - j)
+        storeSome(t2 + offset, v128.load(work, 32), l - j)
+        storeSome(t3 + offset, v128.load(work, 48), l - j)
       }
       t0 += pitch
       t1 += pitch

@@ -22,16 +22,13 @@ import { busy } from './errors.mjs'
  * A later round of the event loop, in which what has arrived was let in. Node calls timers that became due during a long
  * turn without a look at its connections; what setImmediate is given comes after one.
  */
-const nextRound = (milliseconds) =>
-  new Promise((wake) => setTimeout(() => globalThis.setImmediate?.(wake) ?? wake(), milliseconds))
+const nextRound = () => new Promise((wake) => setTimeout(() => globalThis.setImmediate?.(wake) ?? wake(), 0))
 
 export class Queue {
   #limits
   /** All that are open, in order of arrival, and those of them whose turn is to come. */
   #tickets = new Set()
   #waiting = new Set()
-  /** How many requests came. */
-  #count = 0
   /** What all tickets hold and wait with. */
   #totals = { bytes: 0, work: 0 }
   /** By client: the work done for it, as far as it counts. */
@@ -52,7 +49,7 @@ export class Queue {
     // Requests that the runtime ended did not leave.
     for (const ticket of this.#tickets) if (ticket.until < now) this.leave(ticket)
     const { arrival, patience } = this.#limits
-    const ticket = { number: ++this.#count, client, bytes: 0, work: 0, until: now + 2 * (arrival + patience.small) }
+    const ticket = { client, bytes: 0, work: 0, until: now + 2 * (arrival + patience.small) }
     this.#tickets.add(ticket)
     this.hold(ticket, 0)
     return ticket
@@ -83,7 +80,7 @@ export class Queue {
     while (!ticket.outcome) {
       if (!this.#tickets.has(ticket) || Date.now() > until) throw busy()
       const turns = this.#turns
-      await nextRound(this.#pause(ticket))
+      await nextRound()
       // Of those who wake in a round only the first works. Then what has arrived meanwhile is let in.
       if (turns === this.#turns) this.#takeTurn()
     }
@@ -99,15 +96,6 @@ export class Queue {
     this.#waiting.delete(ticket)
     for (const { client } of this.#tickets) if (client === ticket.client) return
     this.#clocks.delete(ticket.client)
-  }
-
-  /**
-   * Milliseconds until a request that waits looks again. In a crowd the last ones look more rarely, since each look has a
-   * cost, and one that works in each round is enough.
-   */
-  #pause(ticket) {
-    const [first = ticket] = this.#waiting
-    return Math.min(64, Math.floor(Math.min(ticket.number - first.number, this.#waiting.size) / 4))
   }
 
   #weigh(ticket, what, value) {

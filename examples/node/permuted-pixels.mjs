@@ -6,11 +6,13 @@
  */
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
+import { init } from 'toeplitz'
 import { writeFileAtomically } from 'toeplitz/node'
+import { machineRecord } from './machine.mjs'
 
 const { values } = parseArgs({ options: { epochs: { type: 'string', default: '3' }, out: { type: 'string' } } })
 const root = new URL('../../', import.meta.url)
@@ -32,10 +34,6 @@ for (const model of ['linear', 'two-layer', 'convnet']) {
 }
 await rm(folder, { recursive: true })
 if (values.out) {
-  const { version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
-  const machine = {
-    ...{ cpu: cpus()[0].model, threads: 1, versions: { toeplitz: version, node: process.versions.node } },
-    date: new Date().toISOString(),
-  }
-  await writeFileAtomically(values.out, `${JSON.stringify({ rows, machine }, null, 2)}\n`)
+  await init()
+  await writeFileAtomically(values.out, `${JSON.stringify({ rows, machine: machineRecord() }, null, 2)}\n`)
 }

@@ -128,6 +128,7 @@ export function sizedExamples(
       return {
         indices: sound,
         batch(draw) {
+          if (sound.length === 0) throw new ArgumentError(`${name}: none of the pictures of the batch can be read`)
           const painterOf = (n: number): Painter => {
             const [H, W] = sizes[sound[n] as number] as readonly [number, number]
             return painters.get(`${H} ${W}`) as Painter

@@ -13,7 +13,7 @@ import { Linear } from '../nn/linear.js'
 import { perDirection } from '../plan/window.js'
 import { defined } from '../runtime/options.js'
 import type { Shape } from '../tensor/shape.js'
-import { decompose, MOST_ROTATED, type Factors } from './svd.js'
+import { decompose, DECOMPOSED, isDecomposed, type Factors } from './svd.js'
 
 /** A layer and the values of its weights by name. */
 export interface Filled {
@@ -25,8 +25,8 @@ export interface Filled {
 export interface Factorable {
   /** Rows and columns. */
   readonly extents: readonly [number, number]
-  /** The weights as that matrix, row by row. */
-  readonly matrix: Float64Array
+  /** Makes that matrix of the weights, row by row. */
+  readonly matrix: () => Float64Array
   /** The two layers of a rank, each without its weights. */
   readonly layers: (rank: number) => [Layer, Layer]
   /** Weights of the two layers from the factors: √σ of each term goes to either. */
@@ -37,10 +37,8 @@ export interface Factorable {
 export function factorable(layer: Layer, input: Shape, w: ArrayLike<number>): Factorable | string {
   const found = matrixOf(layer, input, w)
   if (typeof found === 'string') return found
-  const smaller = Math.min(...found.extents)
-  if (smaller > MOST_ROTATED)
-    return `its matrix is ${found.extents.join(' × ')}, and at most ${MOST_ROTATED} rows or columns are decomposed`
-  return found.matrix.every(Number.isFinite) ? found : 'its weights are not finite'
+  if (!isDecomposed(...found.extents)) return `its matrix is ${found.extents.join(' × ')}, and ${DECOMPOSED}`
+  return Array.prototype.every.call(w, Number.isFinite) ? found : 'its weights are not finite'
 }
 
 function matrixOf(layer: Layer, input: Shape, w: ArrayLike<number>): Factorable | string {
@@ -76,7 +74,7 @@ function byOutput(K: number, w: ArrayLike<number>, layers: Factorable['layers'])
   const columns = w.length / K
   return {
     extents: [K, columns],
-    matrix: Float64Array.from(w),
+    matrix: () => Float64Array.from(w),
     layers,
     weights: ({ u, values, v }, rank) => {
       const first = new Float32Array(rank * columns)
@@ -99,11 +97,14 @@ function separable(
   w: ArrayLike<number>,
 ): Factorable {
   const { outChannels: K, bias, stride = 1, padding = 0, dilation = 1, flip, paddingMode } = options
-  const matrix = new Float64Array(C * R * K * S)
-  for (let k = 0; k < K; k++)
-    for (let c = 0; c < C; c++)
-      for (let r = 0; r < R; r++)
-        for (let s = 0; s < S; s++) matrix[((c * R + r) * K + k) * S + s] = w[((k * C + c) * R + r) * S + s] as number
+  const matrix = (): Float64Array => {
+    const values = new Float64Array(C * R * K * S)
+    for (let k = 0; k < K; k++)
+      for (let c = 0; c < C; c++)
+        for (let r = 0; r < R; r++)
+          for (let s = 0; s < S; s++) values[((c * R + r) * K + k) * S + s] = w[((k * C + c) * R + r) * S + s] as number
+    return values
+  }
   const [strides, dilations] = [stride, dilation].map((option) => perDirection(option, 2, 1, 'Conv2d'))
   const along = (axis: 0 | 1): Omit<Conv1dOptions, 'outChannels'> => {
     const only = <T>(value: T, neutral: T): [T, T] => (axis === 0 ? [value, neutral] : [neutral, value])
@@ -167,4 +168,4 @@ export function errorsOf({ values }: Factors): Float64Array {
 }
 
 /** The decomposition of a layer's weights. */
-export const factorsOf = ({ matrix, extents: [m, n] }: Factorable): Factors => decompose(matrix, m, n)
+export const factorsOf = ({ matrix, extents: [m, n] }: Factorable): Factors => decompose(matrix(), m, n)

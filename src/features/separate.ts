@@ -12,7 +12,7 @@ import { tensor } from '../tensor/create.js'
 import { showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
 import { errorsOf } from './factors.js'
-import { decompose, MOST_ROTATED } from './svd.js'
+import { decompose, DECOMPOSED, isDecomposed } from './svd.js'
 
 /** Options of `separableConv`. */
 export interface SeparableConvOptions extends Pick<ConvOptions, 'bias' | 'flip' | 'paddingMode'> {
@@ -101,10 +101,9 @@ export function separableTerms(w: Tensor, options: SeparableTermsOptions): Separ
   checkConstant(w, 'separableTerms', 'w')
   needKeys('separableTerms', options, { rank: 0, error: 0 } satisfies Names<SeparableTermsOptions>)
   const [R, S] = w.shape as readonly [number, number]
-  if (w.ndim !== 2 || R < 1 || S < 1 || Math.min(R, S) > MOST_ROTATED)
-    throw new ShapeError(
-      `separableTerms: w must be (R, S), with a side of at most ${MOST_ROTATED}, given ${showShape(w.shape)}`,
-    )
+  if (w.ndim !== 2 || R < 1 || S < 1)
+    throw new ShapeError(`separableTerms: w must be (R, S), given ${showShape(w.shape)}`)
+  if (!isDecomposed(R, S)) throw new ShapeError(`separableTerms: w is ${showShape(w.shape)}, and ${DECOMPOSED}`)
   const { rank, error } = options
   if ((rank === undefined) === (error === undefined))
     throw new ArgumentError('separableTerms: give a rank or an error: { rank: 2 } or { error: 0.01 }')

@@ -20,7 +20,15 @@ export interface Factors {
 }
 
 /** Rows or columns that are rotated, at most: the work grows with their square, times the longer side, times some ten rounds. */
-export const MOST_ROTATED = 1024
+const MOST_ROTATED = 1024
+/** Elements of a matrix, at most: each takes eight bytes, twice. */
+const MOST_ELEMENTS = 2 ** 24
+/** What is decomposed, for messages. */
+export const DECOMPOSED = `what is decomposed has at most ${MOST_ROTATED} rows or columns, and ${MOST_ELEMENTS} elements`
+
+/** Whether a matrix of these extents is decomposed. */
+export const isDecomposed = (m: number, n: number): boolean => Math.min(m, n) <= MOST_ROTATED && m * n <= MOST_ELEMENTS
+
 /** The convergence is quadratic: ten rounds are usual, and rounding ends every one of them. */
 const MOST_ROUNDS = 60
 /** Rows whose cosine is below this count as orthogonal: half of the rounding of float64. */
@@ -137,7 +145,7 @@ function complete(rows: Float64Array, length: number, row: number): void {
  * @example
  * const { u, s, v } = svd(tensor([[3, 0], [0, 4]]))   // s: [4, 3]
  * @returns u (m, r) and v (n, r) with orthonormal columns, s (r) with the largest first, r = min(m, n)
- * @throws ShapeError unless x is (m, n) with a side of at most 1,024; ArgumentError when it is not finite
+ * @throws ShapeError unless x is (m, n) with a side of at most 1,024 and at most 2^24 elements; ArgumentError when it is not finite
  */
 export function svd(x: Tensor): { readonly u: Tensor; readonly s: Tensor; readonly v: Tensor } {
   checkCount('svd', 1, arguments)
@@ -145,10 +153,7 @@ export function svd(x: Tensor): { readonly u: Tensor; readonly s: Tensor; readon
   const [m, n] = x.shape as readonly [number, number]
   if (x.ndim !== 2 || m < 1 || n < 1)
     throw new ShapeError(`svd: x must be a matrix (m, n), given ${showShape(x.shape)}`)
-  if (Math.min(m, n) > MOST_ROTATED)
-    throw new ShapeError(
-      `svd: the shorter side of a matrix may have ${MOST_ROTATED} elements at most, given ${showShape(x.shape)}`,
-    )
+  if (!isDecomposed(m, n)) throw new ShapeError(`svd: x is ${showShape(x.shape)}, and ${DECOMPOSED}`)
   const values = x.data()
   if (!values.every(Number.isFinite)) throw new ArgumentError('svd: the matrix must be finite numbers')
   const { u, values: s, v } = decompose(values, m, n)

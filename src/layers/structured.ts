@@ -12,6 +12,7 @@ import { matmul } from '../ops/linear.js'
 import { perDirection, type PerDirection } from '../plan/window.js'
 import { checkNumber, checkWhole, wrongKind } from '../runtime/check.js'
 import { kernels } from '../runtime/core.js'
+import { ShapeError } from '../runtime/errors.js'
 import { defined, pick } from '../runtime/options.js'
 import { tensor } from '../tensor/create.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
@@ -36,6 +37,9 @@ export interface StructuredConv2dOptions extends Pick<ConvOptions, 'stride' | 'p
   /** Default 'zeros'. */
   readonly biasInit?: Initializer
 }
+
+/** An exponential is computed for each row and column, and a product for each pixel. */
+const MOST_PIXELS = 2 ** 22
 
 const windowNames = { stride: 0, padding: 0, dilation: 0, paddingMode: 0 } as const
 
@@ -99,7 +103,11 @@ export class StructuredConv2d extends LoweredLayer<StructuredConv2dOptions> {
     checkWhole(order, 'StructuredConv2d: order', 0, 4)
     checkNumber(sigma, 'StructuredConv2d: sigma', 0)
     if (sigma < 0.3 || sigma > 16) throw wrongKind('StructuredConv2d: sigma', 'from 0.3 to 16 pixels', sigma)
-    this.#kernel()
+    const [R, S] = this.#kernel()
+    if (!(R * S <= MOST_PIXELS))
+      throw new ShapeError(
+        `StructuredConv2d: a kernel of ${R} × ${S} has ${R * S} pixels; at most ${MOST_PIXELS} are computed`,
+      )
   }
 
   #kernel(): [number, number] {

@@ -71,7 +71,7 @@ export interface ConvOptions {
    * definition, are. 'direct', 'gemm' and 'depthwise' add the products of the definition, so small whole numbers are exact
    * and shifted inputs give shifted bits. 'winograd', which 'auto' takes from 16 channels on, errs about 2.5 times as much,
    * relative to the largest input of a tile. 'winograd2' (3 × 3) is slower and errs no more than the definition; 'fft' is
-   * for large kernels. Asked for by name, these three spread NaN and ∞ over a tile, and overflow from about 1e36 on.
+   * for large kernels of any extents, up to 61 a side, of one direction 1,952, of three by planes. Asked for by name, these three spread NaN and ∞ over a tile, and overflow from about 1e36 on.
    */
   readonly algorithm?: ConvAlgorithm | 'auto'
 }

@@ -8,6 +8,7 @@ import {
   encodeConv,
   fftExtent,
   phasesOf,
+  planarOf,
   variantOf,
   type ConvAlgorithm,
   type ConvPass,
@@ -18,6 +19,7 @@ import { after, type CallList, type Place } from '../runtime/calls.js'
 import { alarm, kernels, withIntegers } from '../runtime/core.js'
 import { LIGHT } from '../runtime/work.js'
 import { sizeOf } from '../tensor/shape.js'
+import { fromPlanes, outputsIn, planesIn, toPlanes, weightsIn } from './convPlanes.js'
 import { multiply } from './matmulKernels.js'
 
 /** Which bias a convolution has. */
@@ -107,13 +109,20 @@ function listTiles(pass: Pass, x: Place, weights: Place, shape: Place, extent: n
 const packedTiles = (problem: ConvProblem, extent: number): number =>
   asked(problem, (shape) => kernels().conv_transformed_packed(shape, extent))
 
-function transformed(pass: Pass, shape: Place, extent: number, transposed: 0 | 1, work: number): void {
-  const { problem } = pass
+/** Lists y of x by tiles: of one direction and of three those of the convolution of two that it is. */
+function transformed(pass: Pass, extent: number, transposed: boolean, work: number): void {
+  const { list, problem, out, left, biasKind, relu } = pass
+  const planar = planarOf(problem, extent)
   const name = `${transposed ? 'transformed dx' : 'transformed'} ${extent}`
-  const weights = packed(pass, name, packedTiles(problem, extent), (list, to, w) => {
-    packTransformed(list, problem, to, w, extent, transposed)
+  const weights = packed(pass, name, packedTiles(planar, extent), (packing, to, w) => {
+    const planes = toPlanes(packing, weightsIn(problem, planar, transposed), w)
+    packTransformed(packing, planar, to, planes, extent, Number(transposed) as 0 | 1)
   })
-  listTiles(pass, pass.left, weights, shape, extent, work)
+  const x = planesIn(list, problem, planar, left)
+  const shape = list.integers(encodeConv(planar, biasKind, relu))
+  fromPlanes(list, outputsIn(problem, planar), out, (y) => {
+    listTiles({ ...pass, problem: planar, out: y }, x, weights, shape, extent, work)
+  })
 }
 
 /** Lists dw of dy and x. */
@@ -140,15 +149,23 @@ function transformedFilters(
 
 function transformedPasses(extentOf: Extent): { readonly [pass in ConvPass]: Lister } {
   return {
-    fwd(pass, shape, work) {
-      transformed(pass, shape, extentOf(pass.problem), 0, work)
+    fwd(pass, _, work) {
+      transformed(pass, extentOf(pass.problem), false, work)
     },
     dx(pass, _, work) {
       const problem = adjointProblem(pass.problem)
-      transformed({ ...pass, problem }, pass.list.integers(encodeConv(problem, 'none')), extentOf(problem), 1, work)
+      transformed({ ...pass, problem }, extentOf(problem), true, work)
     },
-    dw(pass, shape, work) {
-      transformedFilters(pass, pass.out, pass.left, pass.right, shape, extentOf(pass.problem), work)
+    dw(pass, _, work) {
+      const { list, problem, out, left, right } = pass
+      const extent = extentOf(problem)
+      const planar = planarOf(problem, extent)
+      const shape = list.integers(encodeConv(planar, 'none'))
+      const dy = toPlanes(list, outputsIn(problem, planar), left)
+      const x = planesIn(list, problem, planar, right)
+      fromPlanes(list, weightsIn(problem, planar), out, (dw) => {
+        transformedFilters({ ...pass, problem: planar }, dw, dy, x, shape, extent, work)
+      })
     },
   }
 }

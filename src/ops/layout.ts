@@ -25,19 +25,23 @@ import { bytesOf, checkElement, dtypes, type ElementArrays, type DType } from '.
 import { checkTensor, elementsAt, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { sum, sumTo } from './reduce.js'
 
-/** Elements of one type between places with strides in elements. */
+/** Elements of one type, float32 where it is left out, between places with strides in elements. */
 interface Copy {
-  readonly dtype: DType
+  readonly dtype?: DType | undefined
   readonly extents: readonly number[]
-  readonly yStrides: readonly number[]
-  readonly xStrides: readonly number[]
+  /** Where they are left out, the elements lie side by side. */
+  readonly yStrides?: readonly number[] | undefined
+  readonly xStrides?: readonly number[] | undefined
 }
 
 /** Copies along the axes from `axis` on, in JavaScript. */
 function copyAlong(
   y: ElementArrays[DType],
   x: ElementArrays[DType],
-  copy: Copy,
+  copy: Omit<Copy, 'yStrides' | 'xStrides'> & {
+    readonly yStrides: readonly number[]
+    readonly xStrides: readonly number[]
+  },
   yAt: number,
   xAt: number,
   axis: number,
@@ -52,16 +56,19 @@ function copyAlong(
 }
 
 /** Lists a copy. Kernels move four bytes at a time; elements of another width are moved in JavaScript. */
-function copyStrided(list: CallList, copy: Copy, y: Place, x: Place): void {
-  const { dtype, extents, yStrides, xStrides } = copy
+export function copyStrided(list: CallList, copy: Copy, y: Place, x: Place): void {
+  const { dtype = 'float32', extents } = copy
+  const strides = stridesOf(extents)
+  const { yStrides = strides, xStrides = strides } = copy
   if (sizeOf(extents) === 0) return
   if (bytesOf(dtype) !== 4) {
-    const span = (strides: readonly number[]): number =>
-      extents.reduce((last, extent, axis) => last + (extent - 1) * (strides[axis] as number), 1)
+    const span = (steps: readonly number[]): number =>
+      extents.reduce((last, extent, axis) => last + (extent - 1) * (steps[axis] as number), 1)
     const [ySpan, xSpan] = [span(yStrides), span(xStrides)]
     list.routine(
       (to, from) => {
-        copyAlong(elementsAt(to, ySpan, dtype), elementsAt(from, xSpan, dtype), copy, 0, 0, 0)
+        const along = { dtype, extents, yStrides, xStrides }
+        copyAlong(elementsAt(to, ySpan, dtype), elementsAt(from, xSpan, dtype), along, 0, 0, 0)
       },
       y,
       x,
@@ -101,21 +108,14 @@ const corner = (place: Place, { outer, begin, dtype = 'float32' }: Box): Place =
 
 /** Lists the cutting of a box out of x. */
 export function listCut(list: CallList, box: Box, y: Place, x: Place): void {
-  const { inner, outer, dtype = 'float32' } = box
-  const copy = { dtype, extents: inner, yStrides: stridesOf(inner), xStrides: stridesOf(outer) }
-  copyStrided(list, copy, y, corner(x, box))
+  copyStrided(list, { dtype: box.dtype, extents: box.inner, xStrides: stridesOf(box.outer) }, y, corner(x, box))
 }
 
 /** Lists the setting of x into a larger box filled with `value`. */
 export function listEmbed(list: CallList, box: Box, y: Place, x: Place, value: number): void {
   const { inner, outer, dtype = 'float32' } = box
   fill(list, y, sizeOf(outer), value, dtype)
-  copyStrided(
-    list,
-    { dtype, extents: inner, yStrides: stridesOf(outer), xStrides: stridesOf(inner) },
-    corner(y, box),
-    x,
-  )
+  copyStrided(list, { dtype, extents: inner, yStrides: stridesOf(outer) }, corner(y, box), x)
 }
 
 /** Lists the setting of all elements of a type. */
@@ -275,9 +275,7 @@ const join: Op<Record<string, AnyTensor>, number, never, DType> = defineOp('conc
   prepare: (list, { dtype, names, yShape, boxes }) => {
     boxes.forEach((box, index) => {
       const x = list.operand(names[index] as string)
-      const { inner } = box
-      const copy = { dtype, extents: inner, yStrides: stridesOf(yShape), xStrides: stridesOf(inner) }
-      copyStrided(list, copy, corner(list.out, box), x)
+      copyStrided(list, { dtype, extents: box.inner, yStrides: stridesOf(yShape) }, corner(list.out, box), x)
     })
   },
   keeps: [],
@@ -329,8 +327,7 @@ const permute: Op<{ x: AnyTensor }, readonly number[] | undefined, never, DType>
   output: ({ yShape }) => yShape,
   dtype: ({ dtype }): DType => dtype,
   prepare: (list, { dtype, yShape, xStrides }) => {
-    const copy = { dtype, extents: yShape, yStrides: stridesOf(yShape), xStrides }
-    copyStrided(list, copy, list.out, list.operand('x'))
+    copyStrided(list, { dtype, extents: yShape, xStrides }, list.out, list.operand('x'))
   },
   keeps: [],
   gradient: (_, dy, { axes }) => ({
@@ -359,7 +356,7 @@ const repeated: Op<{ x: AnyTensor }, Shape, never, DType> = defineOp('broadcastT
   dtype: ({ dtype }): DType => dtype,
   prepare: (list, { dtype, xShape, yShape }) => {
     const xStrides = broadcastStrides(xShape, yShape)
-    copyStrided(list, { dtype, extents: yShape, yStrides: stridesOf(yShape), xStrides }, list.out, list.operand('x'))
+    copyStrided(list, { dtype, extents: yShape, xStrides }, list.out, list.operand('x'))
   },
   keeps: [],
   gradient: (_, dy, { xShape }) => ({ x: sumTo(dy, xShape) }),

@@ -8,13 +8,21 @@ import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { gatheringOf, gatherings, type Gathering, type Variant } from './gather.js'
-import { adjointProblem, phasesOf, product, type ConvPass, type ConvProblem } from './problem.js'
+import { adjointProblem, fftExtent, phasesOf, planarOf, product, type ConvPass, type ConvProblem } from './problem.js'
 import { copiesPlanes, skipsPadding } from './reach.js'
 import { recordOf } from './record.js'
 import { threeDirections } from './window.js'
 
 export { gatherings, type Gathering } from './gather.js'
-export { adjointProblem, fftExtent, multiplyAdds, phasesOf, type ConvPass, type ConvProblem } from './problem.js'
+export {
+  adjointProblem,
+  fftExtent,
+  multiplyAdds,
+  phasesOf,
+  planarOf,
+  type ConvPass,
+  type ConvProblem,
+} from './problem.js'
 
 interface Algorithm {
   /** Why the algorithm cannot do this, or undefined if it can. */
@@ -36,20 +44,33 @@ const tooWide = 'the windows reach over far more padding than input'
 /** The most elements of an image whose sides are rounded up to whole transform tiles: kernels address them by 32-bit integers. */
 const MOST_ROUNDED = 2 ** 29
 /** What rounding adds to a side at most: the points of the largest transform. */
-const ROUNDING = 32
+const ROUNDING = 64
 
-/** Why transformed tiles cannot do this, or undefined: kernels must have one of `sizes`. */
+/** Why transformed tiles cannot do this, or undefined. */
 function untransformed(
   { kernel, stride, dilation, lo, input, output }: ConvProblem,
   pass: ConvPass,
-  sizes: string,
 ): string | undefined {
-  const r = kernel[0] as number
-  if (kernel.length !== 2 || r !== kernel[1]) return `the kernel must be ${sizes}`
   if ([...stride, ...dilation].some((value) => value !== 1)) return 'stride and dilation must be 1'
-  if (pass === 'dx' && lo.some((zeros) => zeros > r - 1)) return 'padding must be below the kernel'
-  const rounded = (extents: readonly number[]): number => product(extents.map((extent) => extent + r + ROUNDING))
+  if (pass === 'dx' && lo.some((zeros, axis) => zeros >= (kernel[axis] as number)))
+    return 'padding must be below the kernel'
+  const rounded = (extents: readonly number[]): number =>
+    product(extents.map((extent, axis) => extent + (kernel[axis] as number) + ROUNDING))
   return Math.max(rounded(output), rounded(input)) > MOST_ROUNDED ? 'its sides are too long' : undefined
+}
+
+/** Why Fourier transforms cannot do this, or undefined. */
+function unfit(problem: ConvProblem, pass: ConvPass): string | undefined {
+  const extent = fftExtent(problem)
+  if (extent === 0 || product(problem.kernel) < 2)
+    return 'the kernel must have 2 taps or more, and at most 61 a side, 1952 in a line'
+  const reason = untransformed(problem, pass)
+  if (reason !== undefined || problem.kernel.length === 2) return reason
+  const { input, output, kernel, lo } = pass === 'dx' ? adjointProblem(problem) : problem
+  const [n, m, r, zeros] = [input, output, kernel, lo].map(([extent]) => extent) as [number, number, number, number]
+  if (zeros + n > m + r - 1) return 'padding must be below the kernel'
+  const planar = planarOf(problem, extent)
+  return planar.N * planar.C * product(planar.input) > MOST_ROUNDED ? 'its sides are too long' : undefined
 }
 
 /**
@@ -74,9 +95,11 @@ function minimalFiltering(counts: Algorithm['counts'], sizes: readonly number[])
     .replace(/, ([^,]*)$/, ' or $1')
   return {
     transformed: true,
-    unsupported: (problem, pass) =>
-      untransformed(problem, pass, wanted) ??
-      (sizes.includes(problem.kernel[0] as number) ? undefined : `the kernel must be ${wanted}`),
+    unsupported: (problem, pass) => {
+      const [r, s, ...others] = problem.kernel as [number, ...number[]]
+      const fits = r === s && others.length === 0 && sizes.includes(r)
+      return fits ? untransformed(problem, pass) : `the kernel must be ${wanted}`
+    },
     reserved: (problem) => fewChannels(problem) ?? oneRow(problem),
     counts,
   }
@@ -143,16 +166,15 @@ export const algorithms = {
   },
   /** F(2×2, 3×3): as accurate as the definition, for maps of two or three rows, and where it is asked for. */
   winograd2: minimalFiltering(winograd2, [3]),
-  /** Products of Fourier transforms of 16 or 32 points, for large kernels. */
+  /** Products of Fourier transforms of 16, 32 or 64 points, for large kernels. */
   fft: {
     transformed: true,
-    unsupported: (problem, pass) =>
-      untransformed(problem, pass, 'square, 2 × 2 to 29 × 29') ??
-      ((problem.kernel[0] as number) >= 2 && (problem.kernel[0] as number) <= 29
-        ? undefined
-        : 'the kernel must be square, 2 × 2 to 29 × 29'),
+    unsupported: unfit,
     reserved: (problem) =>
-      fewChannels(problem) ?? ((problem.kernel[0] as number) >= 5 ? undefined : 'kept for kernels of 5 × 5 and more'),
+      fewChannels(problem) ??
+      (product(problem.kernel) >= (problem.kernel.length === 1 ? 16 : 25)
+        ? undefined
+        : 'kept for kernels of 25 taps, 16 in a line, and more'),
     counts: fft,
   },
 } as const satisfies Record<string, Algorithm>

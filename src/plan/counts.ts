@@ -9,6 +9,7 @@ import {
   multiplyAdds,
   numbersOf,
   phasesOf,
+  planarOf,
   product,
   tilesOf,
   type ConvProblem,
@@ -201,24 +202,30 @@ export const depthwise = {
 /** Real products for each filter and tile: complex numbers, of which there are half as many, take four. */
 const productsOf = (extent: number): number => (extent > 6 ? 2 : 1) * numbersOf(extent)
 
-/** Fourier transforms of 32 points take longer for each number than those of 16. */
+/** Fourier transforms of 32 points and more take longer for each number than those of 16. */
 const transforms = (extent: number, counts: Counts): Counts =>
-  extent === 32 ? Object.fromEntries(Object.entries(counts).map(([what, count]) => [`${what}32`, count])) : counts
+  extent >= 32 ? Object.fromEntries(Object.entries(counts).map(([what, count]) => [`${what}32`, count])) : counts
 
 /** The gradient of a filter of 5 × 5 on tiles of six is that of four filters of 3 × 3, as of four channels. */
 const quarters = (problem: ConvProblem): ConvProblem =>
   problem.kernel[0] === 5 ? { ...problem, C: 4 * problem.C, kernel: [3, 3] } : problem
+
+/** Numbers that are copied where a convolution of one or three directions is made one of two: input and output, there and back. */
+function copied({ kernel }: ConvProblem, planar: ConvProblem): number {
+  return kernel.length === 2 ? 0 : planar.N * (2 * planar.C * product(planar.input) + planar.K * product(planar.output))
+}
 
 /** Transformed tiles of the extent that `extentOf` tells, assembly/ops/conv/transformed.ts and transformedFilter.ts. */
 export function transformed(extentOf: (problem: ConvProblem) => number): {
   readonly [pass in 'fwd' | 'dx' | 'dw']: (problem: ConvProblem) => Counts
 } {
   function fwd(problem: ConvProblem): Counts {
-    const { N, C, K, groups } = problem
     const extent = extentOf(problem)
+    const planar = planarOf(problem, extent)
+    const { N, C, K, groups } = planar
     const complex = extent > 6 ? 2 : 1
     const numbers = numbersOf(extent)
-    const tiles = tilesOf(problem, extent)
+    const tiles = tilesOf(planar, extent)
     const [inputs, rows] = [C / groups, K / groups]
     const { FEWEST, MOST, WHOLE, BLOCK_BYTES } = transformedBlocks
     const wanted = Math.max(FEWEST, Math.min(MOST, Math.floor(BLOCK_BYTES / (4 * numbers * (inputs + rows)))))
@@ -235,7 +242,7 @@ export function transformed(extentOf: (problem: ConvProblem) => number): {
         outputs: groups * numbers * rows * counted,
       }),
       streamed: sets * blocks * packed,
-      padded: N * C * paddedPixels(problem),
+      padded: N * C * paddedPixels(planar) + copied(problem, planar),
       packed,
       // What a second-level cache does not hold takes longer.
       packedFar: Math.max(0, packed - 2 ** 18),
@@ -243,15 +250,16 @@ export function transformed(extentOf: (problem: ConvProblem) => number): {
   }
   function dw(problem: ConvProblem): Counts {
     const extent = extentOf(problem)
-    const { N, C, K, groups, kernel, output } = extent === 6 ? quarters(problem) : problem
+    const planar = planarOf(problem, extent)
+    const { N, C, K, groups, kernel, output } = extent === 6 ? quarters(planar) : planar
     const complex = extent > 6 ? 2 : 1
     const numbers = numbersOf(extent)
-    const block = complex === 2 ? 32 : 64
+    const block = extent > 32 ? 8 : complex === 2 ? 32 : 64
     const tiles = tilesOf({ kernel, output }, extent)
     const [columns, rows] = [up(C / groups, COLUMNS), K / groups]
     const shares = parts(C / groups, transformedFilter.CHANNELS_C)
     const images = Math.max(1, Math.min(N, Math.floor(block / tiles)))
-    const least = kernel === problem.kernel ? 1 : Math.min(2, N, Math.floor((N * tiles) / 32))
+    const least = kernel === planar.kernel ? 1 : Math.min(2, N, Math.floor((N * tiles) / 32))
     const runs = Math.min(Math.max(least, parts(N, images)), parts(transformedFilter.ITEMS, groups * shares))
     const blocks = parts(N, images) * parts(images * tiles, block)
     return {
@@ -262,7 +270,7 @@ export function transformed(extentOf: (problem: ConvProblem) => number): {
       }),
       sums: groups * runs * numbers * rows * columns,
       filters: groups * runs * rows * columns * product(kernel),
-      padded: N * (problem.C * paddedPixels(problem) + K * shares * product(output)),
+      padded: N * (planar.C * paddedPixels(planar) + K * shares * product(output)) + copied(problem, planar),
     }
   }
   return { fwd, dx: (problem) => fwd(adjointProblem(problem)), dw }
@@ -272,7 +280,7 @@ export function transformed(extentOf: (problem: ConvProblem) => number): {
 export const winograd = transformed(() => 6)
 /** Minimal filtering on tiles of 4 × 4. */
 export const winograd2 = transformed(() => 4)
-/** Fourier transforms of tiles of 16 × 16 or 32 × 32. */
+/** Fourier transforms of tiles of 16 × 16, 32 × 32 or 64 × 64. */
 export const fft = transformed(fftExtent)
 
 /** The same with the phases of the input as channels, which are copied: assembly/ops/conv/phases.ts. */

@@ -62,16 +62,57 @@ export function phasesOf(problem: ConvProblem, extent = 6): ConvProblem {
   }
 }
 
+/**
+ * The convolution of two directions that one of one or three directions, of stride and dilation 1, is. Of one direction: a line of
+ * L = extent / 2 outputs for each row, whose kernel is cut into rows of L taps, and whose input is rows of 2·L − 1 numbers that begin
+ * L apart,
+ *
+ *   y[a·L + b] = Σ_cd w[c·L + d] · x[(a + c)·L + (b + d)],   0 ≤ b, d < L
+ *
+ * so that one tile of `extent` columns holds every row. Of three: each plane of the output is an image, and the T planes that it
+ * reads are its channels. What the input and the output are then is copied (src/ops/convPlanes.ts).
+ */
+export function planarOf(problem: ConvProblem, extent: number): ConvProblem {
+  const { N, C, kernel, input, output, lo, hi } = problem
+  const [first, ...others] = kernel as [number, ...number[]]
+  if (others.length === 1) return problem
+  const steps = { stride: [1, 1], dilation: [1, 1] }
+  if (others.length > 0) {
+    const [planes, ...map] = output as [number, ...number[]]
+    const inner = { input: input.slice(1), output: map, lo: lo.slice(1), hi: hi.slice(1) }
+    return { ...problem, ...steps, ...inner, N: N * planes, C: C * first, kernel: others }
+  }
+  const columns = extent / 2
+  const [rows, taps] = [output[0] as number, first].map((length) => Math.ceil(length / columns)) as [number, number]
+  return {
+    ...problem,
+    ...steps,
+    kernel: [taps, columns],
+    input: [rows + taps - 1, 2 * columns - 1],
+    output: [rows, columns],
+    lo: [0, 0],
+    hi: [0, 0],
+  }
+}
+
 /** Tiles of `extent` × `extent` that cover the output. */
 export const tilesOf = ({ kernel, output }: Pick<ConvProblem, 'kernel' | 'output'>, extent: number): number =>
-  product(output.map((total) => Math.ceil(total / (extent + 1 - (kernel[0] as number)))))
+  product(output.map((total, axis) => Math.ceil(total / (extent + 1 - (kernel[axis] as number)))))
 
 /** Real numbers in a transformed tile: a Fourier transform has extent · (extent / 2 + 1) complex ones. */
 export const numbersOf = (extent: number): number => (extent > 6 ? extent * (extent + 2) : extent * extent)
 
-/** Points of the Fourier transforms: the cheaper number for the products. At least four outputs of a tile must be new. */
+/**
+ * Points of the Fourier transforms: the number with the cheapest products; 0 where none will do, since at least four rows and columns
+ * of a tile must be new.
+ */
 export function fftExtent(problem: ConvProblem): number {
-  // Every tile is multiplied by all filters, which are read once: that takes as long as some eight tiles.
-  const products = (extent: number): number => (tilesOf(problem, extent) * problem.N + 8) * numbersOf(extent)
-  return (problem.kernel[0] as number) <= 13 && products(16) <= products(32) ? 16 : 32
+  let [best, least] = [0, Infinity]
+  for (const extent of [16, 32, 64]) {
+    const planar = planarOf(problem, extent)
+    // Every tile is multiplied by all filters, which are read once: that takes as long as some eight tiles.
+    const products = (tilesOf(planar, extent) * planar.N + 8) * numbersOf(extent)
+    if (Math.max(...planar.kernel) <= extent - 3 && products < least) [best, least] = [extent, products]
+  }
+  return best
 }

@@ -77,6 +77,7 @@ export interface PseudoLikelihoodOptions {
   readonly ignoreIndex?: number | undefined
 }
 
+const gridNames = { neighbours: 0, compatibility: 0 } satisfies Names<GridModel>
 const pottsNames = { classes: 0, strength: 0, connectivity: 0 } satisfies Names<PottsOptions>
 const stepNames = { part: 0 } satisfies Names<MeanFieldStepOptions>
 const refineNames = { steps: 0, order: 0 } satisfies Names<RefineOptions>
@@ -114,7 +115,8 @@ export function pottsModel(options: PottsOptions): GridModel {
 
 /** Checks that a model goes with maps of K labels. @throws ShapeError */
 function checkGrid(name: string, grid: GridModel, K: number): void {
-  checkObject(grid, `${name}: the grid model`, '{ neighbours, compatibility }', ['neighbours', 'compatibility'])
+  checkObject(grid, `${name}: the grid model`, '{ neighbours, compatibility }', Object.keys(gridNames))
+  checkKeys(`${name}: the grid model`, grid, gridNames)
   const { neighbours, compatibility } = grid
   checkTensor(neighbours, name, 'neighbours')
   checkTensor(compatibility, name, 'compatibility')

@@ -3,7 +3,7 @@ import { checkFunction, checkObject } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { lend } from '../tensor/tensor.js'
-import { batchesOf, groupedBatches } from './count.js'
+import { batchesOf } from './count.js'
 import {
   checkBatches,
   permutation,
@@ -38,6 +38,22 @@ function checkRead<Target>(read: ReadExamples<Target>): ReadExamples<Target> {
   checkObject(read, 'batches: what read() gives', '{ indices, batch }', ['indices', 'batch'])
   checkFunction(read.batch, 'batches: batch of what read() gives')
   return { indices: read.indices, batch: (draw) => checkBatch(read.batch(draw)) }
+}
+
+/** An order cut into batches of one group each, which stand in the order of their first examples. */
+function groupedBatches(
+  order: Int32Array,
+  groups: ArrayLike<number>,
+  { batchSize, dropLast = false }: BatchOptions,
+): number[][] {
+  const open = new Map<number | undefined, number[]>()
+  const all: number[][] = []
+  for (const index of order) {
+    const batch = open.get(groups[index])
+    if (batch && batch.length < batchSize) batch.push(index)
+    else open.set(groups[index], (all[all.length] = [index]))
+  }
+  return dropLast ? all.filter(({ length }) => length === batchSize) : all
 }
 
 /** What `readBatches` does. */

@@ -6,6 +6,7 @@ import {
   algorithmsFor,
   encodeConv,
   fftExtent,
+  planarOf,
   type ConvProblem,
 } from '../../src/plan/conv.js'
 import { gatheringOf } from '../../src/plan/gather.js'
@@ -88,11 +89,11 @@ export function countsAgree(): void {
       if (possible.length === 0) continue
       compared++
       const { fwd, dw } = algorithms[name].counts
-      const { K, C, groups, kernel } = problem
       for (const read of possible.includes('dx') ? [problem, adjointProblem(problem)] : [problem]) {
         const extent = extentOf(read)
+        const { groups } = read
         const { streamed = 0, packed = 0 } = fwd(read)
-        const [items, bytes] = ask(read, (shape) => [
+        const [items, bytes] = ask(planarOf(read, extent), (shape) => [
           k.conv_transformed_fwd_items(shape, extent),
           k.conv_transformed_packed(shape, extent),
         ])
@@ -104,9 +105,12 @@ export function countsAgree(): void {
         expect(Math.abs(bytes / 4 - packed)).toBeLessThanOrEqual(32 * groups * extent * extent)
       }
       if (!possible.includes('dw')) continue
-      const runs = ask(problem, (shape) => k.conv_transformed_dw_runs(shape, extentOf(problem)))
-      const columns = Math.ceil(((extentOf(problem) === 6 && kernel[0] === 5 ? 4 : 1) * C) / groups / 8) * 8
-      const taps = extentOf(problem) === 6 && kernel[0] === 5 ? 9 : (kernel[0] as number) ** 2
+      const extent = extentOf(problem)
+      const planar = planarOf(problem, extent)
+      const { K, C, groups, kernel } = planar
+      const runs = ask(planar, (shape) => k.conv_transformed_dw_runs(shape, extent))
+      const columns = Math.ceil(((extent === 6 && kernel[0] === 5 ? 4 : 1) * C) / groups / 8) * 8
+      const taps = extent === 6 && kernel[0] === 5 ? 9 : kernel.reduce((a, b) => a * b)
       expect(dw(problem)['filters']).toBe(groups * runs * (K / groups) * columns * taps)
     }
     expect(compared).toBeGreaterThan(20)

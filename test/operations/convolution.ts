@@ -834,3 +834,77 @@ export const byName = ([shapes, options]: Small, algorithm: ConvAlgorithm): Make
 export const byAlgorithm = Object.fromEntries(
   names.map((name) => [name, byName(hashed[name] ?? (problems['3 × 3'] as Small), name)]),
 ) as Readonly<Record<ConvAlgorithm, MakeCase>>
+
+/** Fourier transforms of other shapes than square ones: of 16, 32 and 64 points, of one direction and of three. */
+export const byFourier: Readonly<Record<string, readonly [name: string, make: MakeCase]>> = Object.fromEntries(
+  (
+    [
+      [
+        '40 taps',
+        1,
+        ops.conv1d,
+        [
+          [2, 3, 75],
+          [5, 3, 40],
+        ],
+        { padding: 'same' },
+      ],
+      [
+        '290 taps, flipped, in groups',
+        1,
+        ops.conv1d,
+        [
+          [1, 4, 300],
+          [6, 2, 290],
+        ],
+        { groups: 2, flip: true, padding: [[7, 3]] },
+      ],
+      [
+        '5 × 9',
+        2,
+        ops.conv2d,
+        [
+          [2, 3, 12, 14],
+          [5, 3, 5, 9],
+        ],
+        { padding: [2, 4] },
+      ],
+      [
+        '31 × 30',
+        2,
+        ops.conv2d,
+        [
+          [1, 2, 33, 32],
+          [3, 2, 31, 30],
+        ],
+        { padding: 'same' },
+      ],
+      [
+        '3 × 5 × 4',
+        3,
+        ops.conv3d,
+        [
+          [2, 3, 5, 7, 6],
+          [4, 3, 3, 5, 4],
+        ],
+        { padding: 'same' },
+      ],
+      [
+        '2 × 3 × 5, flipped, in groups',
+        3,
+        ops.conv3d,
+        [
+          [1, 4, 4, 7, 8],
+          [6, 2, 2, 3, 5],
+        ],
+        { groups: 2, flip: true, padding: [0, 2, 1] },
+      ],
+    ] as readonly [string, number, Convolution, readonly [readonly number[], readonly number[]], Given][]
+  ).map(([what, directions, conv, shapes, options]) => [
+    what,
+    [
+      `conv${directions}d`,
+      small(convolution(directions, conv), [shapes, { ...options, algorithm: 'fft' }])[0] as MakeCase,
+    ],
+  ]),
+)

@@ -11,7 +11,7 @@
  * - test/ops/elementwise.test.ts: functions of one number and arithmetic over every remainder of the loops.
  */
 import * as ops from '../../src/ops/index.js'
-import { byAlgorithm, convolutions } from './convolution.js'
+import { byAlgorithm, byFourier, convolutions } from './convolution.js'
 import { elementwise } from './elementwise.js'
 import { layout } from './layout.js'
 import { losses } from './losses.js'
@@ -19,7 +19,7 @@ import { of, type Definition, type MakeCase, type Rows } from './operation.js'
 import { pooling } from './pooling.js'
 import { sums } from './sums.js'
 
-export { byAlgorithm } from './convolution.js'
+export { byAlgorithm, byFourier } from './convolution.js'
 export { functions, operators, type Pointwise } from './elementwise.js'
 export type { Case, Definition, MakeCase, Operation } from './operation.js'
 
@@ -41,13 +41,16 @@ export const definitions: Readonly<Record<string, Definition>> = Object.fromEntr
 export const everyCase: readonly (readonly [label: string, name: string, make: MakeCase])[] = [
   ...entries.flatMap(([name, row]) => row.cases.map((make, index) => [`${name} ${index}`, name, make] as const)),
   ...Object.entries(byAlgorithm).map(([name, make]) => [`conv2d by ${name}`, 'conv2d', make] as const),
+  ...Object.entries(byFourier).map(([what, [name, make]]) => [`${name} by fft, ${what}`, name, make] as const),
 ]
 
 /** What has more items to divide among threads. */
-export const dividedCases: readonly (readonly [label: string, make: MakeCase])[] = entries.flatMap(
-  ([name, { divided = {} }]) =>
+export const dividedCases: readonly (readonly [label: string, make: MakeCase])[] = [
+  ...entries.flatMap(([name, { divided = {} }]) =>
     Object.entries(divided).map(([what, make]) => [`${name} ${what}`.trim(), make] as const),
-)
+  ),
+  ...Object.entries(byFourier).map(([what, [, make]]) => [`fft of ${what}`, make] as const),
+]
 
 const maps = [16, 32, 24, 24]
 

@@ -45,6 +45,13 @@ const problem = (
   return { ...merged, output }
 }
 
+/** The same of so many equal directions. */
+const along = (directions: number, n: number, r: number, C = 8, K = 8): ConvProblem => {
+  const all = (value: number): number[] => new Array<number>(directions).fill(value)
+  const windows = { stride: all(1), dilation: all(1), lo: all(0), hi: all(0) }
+  return problem(1, C, n, K, r, { input: all(n), kernel: all(r), ...windows })
+}
+
 const same = { lo: [1, 1], hi: [1, 1] }
 
 describe('the choice of an algorithm', () => {
@@ -56,6 +63,10 @@ describe('the choice of an algorithm', () => {
     ['AlexNet 3 × 227², 11 × 11 s4', { ...problem(1, 3, 227, 96, 11), stride: [4, 4], output: [55, 55] }, 'phases'],
     ['64 × 3²', problem(1, 64, 3, 64, 3, same), 'winograd2'],
     ['64 × 56², 11 × 11', problem(1, 64, 56, 64, 11), 'fft'],
+    ['64 × 56², 31 × 31', problem(1, 64, 56, 64, 31), 'fft'],
+    ['64 × 56², 11 × 15', problem(1, 64, 56, 64, 11, { kernel: [11, 15] }), 'fft'],
+    ['64 × 4096, 128', along(1, 4096, 128, 64, 64), 'fft'],
+    ['16 × 24³, 9 × 9 × 9', along(3, 24, 9, 16, 16), 'fft'],
     ['MNIST 1 × 28², 5 × 5', problem(128, 1, 28, 32, 5), 'gemm'],
     ['1 × 1', problem(1, 64, 56, 64, 1), 'gemm'],
     ['depthwise', problem(1, 128, 56, 128, 3, { ...same, groups: 128 }), 'depthwise'],
@@ -105,14 +116,11 @@ describe('the choice of an algorithm', () => {
     ['phases', problem(1, 8, 9, 8, 3, { stride: [2, 2] }), 'three to five times as wide as the stride'],
     ['winograd2', problem(1, 8, 8, 8, 5), 'the kernel must be 3 × 3'],
     ['winograd2', problem(1, 8, 8, 8, 3, { dilation: [2, 2] }), 'stride and dilation must be 1'],
-    ['fft', problem(1, 8, 40, 8, 30), 'the kernel must be square, 2 × 2 to 29 × 29'],
-    ['fft', problem(1, 8, 40, 8, 1), 'the kernel must be square, 2 × 2 to 29 × 29'],
+    ['fft', problem(1, 8, 80, 8, 62), 'the kernel must have 2 taps or more, and at most 61 a side, 1952 in a line'],
+    ['fft', problem(1, 8, 40, 8, 1), 'the kernel must have 2 taps or more, and at most 61 a side, 1952 in a line'],
     ['fft', problem(1, 8, 40, 8, 7, { stride: [2, 2] }), 'stride and dilation must be 1'],
-    [
-      'fft',
-      problem(1, 8, 40, 8, 7, { input: [40], kernel: [7], stride: [1], dilation: [1], lo: [0], hi: [0] }),
-      'square',
-    ],
+    ['fft', along(1, 4000, 1953), 'the kernel must have 2 taps or more, and at most 61 a side, 1952 in a line'],
+    ['fft', along(3, 80, 62), 'the kernel must have 2 taps or more, and at most 61 a side, 1952 in a line'],
   ])('refuses %s for what it cannot do, and lists what can', (algorithm, given, reason) => {
     const possible = algorithmsFor(given, 'fwd')
     expect(possible).toEqual(expect.arrayContaining(['direct', 'gemm']))

@@ -17,7 +17,7 @@ import * as vision from '../../src/vision/index.js'
 import * as data from '../../src/data/index.js'
 import { balanceClasses, collectExamples, mixup, stratifiedSplit } from '../../src/data/index.js'
 import { confusionMatrix, ema, parameterGroups, predictBatches, replaceHead } from '../../src/training/index.js'
-import { byAlgorithm, cases, large, type MakeCase } from '../operations/index.js'
+import { byAlgorithm, byFourier, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
 export type Hashes = Record<string, string>
@@ -386,6 +386,9 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   }
   for (const [name, make] of Object.entries(byAlgorithm)) {
     hashes[`conv2d by ${name}`] = await sha256(name, results(make))
+  }
+  for (const [what, [name, make]] of Object.entries(byFourier)) {
+    hashes[`${name} by fft, ${what}`] = await sha256(what, results(make))
   }
   for (const [name, make] of Object.entries(large)) {
     hashes[`large: ${name}`] = await sha256(name, results(make))

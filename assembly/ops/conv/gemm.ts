@@ -64,13 +64,11 @@ function relu(y: usize, pitch: usize, rows: i32, columns: i32): void {
  * of the output are R rows of them, one behind the other, and each is gathered once instead of R times. src/plan/gather.ts says
  * where that is done; weights are packed by taps (r, c, s) then, instead of (c, r, s).
  */
-@inline
 function isRowwise(d: ConvShape): bool {
   return d.rowwise != 0
 }
 
 /** Bytes of one row of the image in all panels of a row-wise block. */
-@inline
 function rowPanelBytes(d: ConvShape): i32 {
   return panelCount(d.Q, COLUMNS) * d.groupC * d.S * <i32>B_STEP
 }
@@ -131,19 +129,16 @@ function pixelBlocks(d: ConvShape): i32 {
 }
 
 /** Blocks of panels of output channels of one group: several only where a map has few pixels. */
-@inline
 function channelBlocks(d: ConvShape): i32 {
   return min(panelCount(SHARES, pixelBlocks(d)), panelCount(d.groupK, 8 * ROWS))
 }
 
 /** Rows of the output in the largest row-wise block. */
-@inline
 function blockRows(d: ConvShape): i32 {
   return panelCount(d.P, pixelBlocks(d))
 }
 
 /** Panels of pixels of the largest block. */
-@inline
 function blockPanels(d: ConvShape): i32 {
   return panelCount(panelCount(d.pixels, COLUMNS), pixelBlocks(d))
 }
@@ -156,14 +151,12 @@ function blockLines(d: ConvShape): i32 {
 }
 
 /** Bytes of a plane and of a channel of the padded region that one item reads. */
-@inline
 function regionPlane(d: ConvShape): usize {
   const rows = d.O > 1 ? d.reachH : (blockLines(d) - 1) * d.strideH + (d.R - 1) * d.dilationH + 1
   return <usize>(rows * d.reachW) * F32
 }
 
 
-@inline
 function regionPlanes(d: ConvShape): i32 {
   return d.O > 1 ? (blockLines(d) - 1) * d.strideD + (d.T - 1) * d.dilationD + 1 : d.reachD
 }
@@ -322,7 +315,6 @@ function fillStart(start: usize, bias: usize, rows: i32): void {
 // ---- gradient with respect to the input -------------------------------------------------------------------
 
 /** Input channels of one item: about TAP_SHARE taps. */
-@inline
 function channelShare(d: ConvShape): i32 {
   return min(d.groupC, panelCount(TAP_SHARE, d.T * d.R * d.S))
 }
@@ -420,25 +412,21 @@ export function conv_gemm_dx(dx: usize, dy: usize, packed: usize, ws: usize, sha
 // ---- gradient with respect to the weights -----------------------------------------------------------------
 
 /** Images in one block of pixels: several where maps are small. */
-@inline
 function imageBlock(d: ConvShape): i32 {
   return max(1, min(d.N, PIXEL_BLOCK / d.pixels))
 }
 
 /** Blocks of panels of eight taps of one group. */
-@inline
 function tapBlocks(d: ConvShape): i32 {
   return panelCount(d.taps, TAP_SHARE)
 }
 
 /** Runs of images whose sums are added up in the end: several only where there are few taps. */
-@inline
 function imageRuns(d: ConvShape): i32 {
   return min(panelCount(d.N, imageBlock(d)), panelCount(2 * SHARES, d.G * tapBlocks(d)))
 }
 
 /** Most channels that a block of taps can touch. */
-@inline
 function touchedChannels(d: ConvShape): i32 {
   const panels = panelCount(panelCount(d.taps, COLUMNS), tapBlocks(d))
   return min(d.groupC, panelCount(panels * COLUMNS - 1, d.T * d.R * d.S) + 1)
@@ -452,7 +440,6 @@ export function conv_gemm_dw_sums(shape: usize): f64 {
 }
 
 /** Bytes of the sums over one run of pixels, of the taps of one item; 0 if a map is one run. */
-@inline
 function partBytes(d: ConvShape): u64 {
   const panels = panelCount(panelCount(d.taps, COLUMNS), tapBlocks(d))
   return d.pixels > LONG_SUM ? <u64>d.groupK * <u64>panels * B_STEP : 0

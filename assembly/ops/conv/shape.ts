@@ -85,47 +85,39 @@ export class ConvShape {
     return this.D * this.H * this.W
   }
   /** Extents of the input that the windows reach, padding included. */
-  @inline
   get reachD(): i32 {
     return (this.O - 1) * this.strideD + (this.T - 1) * this.dilationD + 1
   }
 
 
-  @inline
   get reachH(): i32 {
     return (this.P - 1) * this.strideH + (this.R - 1) * this.dilationH + 1
   }
 
 
-  @inline
   get reachW(): i32 {
     return (this.Q - 1) * this.strideW + (this.S - 1) * this.dilationW + 1
   }
   /** Whether windows leave the input, so that it must be copied into a padded one. */
-  @inline
   get padded(): bool {
     return (
       (this.padD | this.padH | this.padW) > 0 || this.reachD > this.D || this.reachH > this.H || this.reachW > this.W
     )
   }
   /** Extents of the array that the tables address: the input itself, or its padded copy. */
-  @inline
   get arrayH(): i32 {
     return this.padded ? this.reachH : this.H
   }
 
 
-  @inline
   get arrayW(): i32 {
     return this.padded ? this.reachW : this.W
   }
   /** Elements of one channel of that array. */
-  @inline
   get arrayPixels(): i32 {
     return (this.padded ? this.reachD : this.D) * this.arrayH * this.arrayW
   }
   /** Bytes of the padded copy of one image; 0 if none is needed. */
-  @inline
   get paddedBytes(): usize {
     return this.padded ? <usize>this.C * <usize>this.arrayPixels * F32 : 0
   }

@@ -1,8 +1,8 @@
 /**
  * Convolution on transformed tiles of e × e: by Winograd's minimal filtering, F(4×4, 3×3) on 6 × 6 with a quarter of the
  * multiplications of the definition, F(2×2, 5×5) on 6 × 6 with 9/25 and F(2×2, 3×3) on 4 × 4 with 4/9 of them; and by
- * Fourier transforms of 16 or 32 points, overlap and discard, for large kernels. Two directions, square kernels, stride 1,
- * dilation 1, any padding and groups. For Winograd:
+ * Fourier transforms of 16, 32 or 64 points, overlap and discard, for large kernels. Two directions, stride 1, dilation 1, any
+ * padding and groups; Winograd's kernels are square. For Winograd:
  *
  *   U[f][k, c] = (G g Gᵀ)[f]      V[f][c, tile] = (Bᵀ d B)[f]      M[f] = U[f] · V[f]      y = Aᵀ M A
  *
@@ -43,17 +43,21 @@ const PACKED_TOGETHER: i32 = 8
 /** Work items that there should be at least. */
 const SHARES: i32 = 4
 
-/** Outputs of one tile along each direction. */
+/** Rows of outputs of one tile. */
 @inline
-function outputsOf(d: ConvShape, e: i32): i32 {
+function tileRows(d: ConvShape, e: i32): i32 {
   return e + 1 - d.R
 }
 
-
+/** Columns of outputs of one tile. */
 @inline
+function tileColumns(d: ConvShape, e: i32): i32 {
+  return e + 1 - d.S
+}
+
+
 function tilesOf(d: ConvShape, e: i32): i32 {
-  const m = outputsOf(d, e)
-  return panelCount(d.P, m) * panelCount(d.Q, m)
+  return panelCount(d.P, tileRows(d, e)) * panelCount(d.Q, tileColumns(d, e))
 }
 
 /** Bytes of one frequency of U. */
@@ -71,12 +75,12 @@ export function conv_transformed_packed(shape: usize, e: i32): f64 {
 /** Bytes that conv_transformed_pack works in: for Fourier transforms also four filters and where they go. */
 export function conv_transformed_pack_workspace(shape: usize, e: i32): usize {
   if (!complexOf(e)) return 2048
-  const R = changetype<ConvShape>(shape).R
-  return 64 + align(<usize>(4 * R * R) * F32) + align(tableBytes(e)) + scratchBytes(e) + lanesBytes(e)
+  const d = changetype<ConvShape>(shape)
+  return 64 + align(<usize>(4 * d.R * d.S) * F32) + align(tableBytes(e)) + scratchBytes(e) + lanesBytes(e)
 }
 
 /**
- * Transforms the weights: (K, C/G, R, R), or with `transposed` (C, K/G, R, R), those of the convolution whose input
+ * Transforms the weights: (K, C/G, R, S), or with `transposed` (C, K/G, R, S), those of the convolution whose input
  * gradient this one computes. Flipping is done here. Winograd's in float64, rounded once. Items are panels of output
  * channels.
  */
@@ -97,8 +101,8 @@ export function conv_transformed_pack(
   const complex = complexOf(e)
   const stride = <usize>filterStride(d, e)
   const groupBytes = <usize>(frequenciesOf(e) << complex) * stride
-  if (complex) fillTables(ws + 64 + align(<usize>(4 * d.R * d.R) * F32), e)
-  const filterBytes = <usize>(d.R * d.R) * F32
+  if (complex) fillTables(ws + 64 + align(<usize>(4 * d.R * d.S) * F32), e)
+  const filterBytes = <usize>(d.R * d.S) * F32
   // Bytes from one filter to the next along k and along c.
   const alongK = transposed ? filterBytes : <usize>groupC * filterBytes
   const alongC = transposed ? <usize>groupK * filterBytes : filterBytes
@@ -113,7 +117,7 @@ export function conv_transformed_pack(
         const height = panelRows(groupK - k)
         const to = packed + <usize>g * groupBytes + ((<usize>(k * groupC + height * c) * F32) << complex)
         const filter = from + <usize>k * alongK
-        if (complex) fourierFilters(to, stride, filter, alongK, height, ws, d.R, d.flip, e)
+        if (complex) fourierFilters(to, stride, filter, alongK, height, ws, d.R, d.S, d.flip, e)
         for (let pair = complex ? height : 0; pair < height; pair += 2) {
           const at = to + <usize>pair * F32
           winogradFilters(at, stride, filter + <usize>pair * alongK, alongK, height - pair, ws, d.R, d.flip, e)
@@ -141,10 +145,11 @@ function fourierFilters(
   count: i32,
   ws: usize,
   R: i32,
+  S: i32,
   flip: i32,
   e: i32,
 ): void {
-  const taps = R * R
+  const taps = R * S
   const bytes = <usize>taps * F32
   const copies = ws + 64
   const tables = copies + align(4 * bytes)
@@ -162,7 +167,7 @@ function fourierFilters(
       store<u32>(ws + ((<usize>lane) << 4), <u32>(<usize>count * F32), 4)
     }
     const last = copies + 3 * bytes
-    fftTiles(lanes, 32, 16, scratch, tables, e, copies, copies + bytes, copies + 2 * bytes, last, <usize>R * F32, R, R)
+    fftTiles(lanes, 32, 16, scratch, tables, e, copies, copies + bytes, copies + 2 * bytes, last, <usize>S * F32, R, S)
     scatterLanes(ws, lanes, stride, e)
   }
 }
@@ -225,13 +230,11 @@ function tileBlock(d: ConvShape, e: i32, total: i32): i32 {
 }
 
 /** Tiles in each block of the images that are taken together. */
-@inline
 function largestBlock(d: ConvShape, e: i32): i32 {
   return tileBlock(d, e, imageBlock(d, e) * tilesOf(d, e))
 }
 
 /** Blocks of tiles in the images that are taken together. */
-@inline
 function blocksOf(d: ConvShape, e: i32): i32 {
   return panelCount(imageBlock(d, e) * tilesOf(d, e), largestBlock(d, e))
 }
@@ -244,16 +247,16 @@ function channelShares(d: ConvShape, e: i32): i32 {
 
 /** Rows of the padded input that a block of tiles reads. */
 function regionRows(d: ConvShape, e: i32): i32 {
-  const m = outputsOf(d, e)
-  const tilesH = panelCount(d.P, m)
-  const lines = blocksOf(d, e) == 1 ? tilesH : min(tilesH, panelCount(largestBlock(d, e) - 1, panelCount(d.Q, m)) + 1)
-  return (lines - 1) * m + e
+  const tilesH = panelCount(d.P, tileRows(d, e))
+  const tilesW = panelCount(d.Q, tileColumns(d, e))
+  const lines = blocksOf(d, e) == 1 ? tilesH : min(tilesH, panelCount(largestBlock(d, e) - 1, tilesW) + 1)
+  return (lines - 1) * tileRows(d, e) + e
 }
 
 /** Bytes of that part of the channels of a group of one image. */
 function regionBytes(d: ConvShape, e: i32): u64 {
-  const m = outputsOf(d, e)
-  const columns = panelCount(d.Q, m) * m + d.R - 1
+  const l = tileColumns(d, e)
+  const columns = panelCount(d.Q, l) * l + d.S - 1
   return align64(<u64>d.groupC * <u64>(regionRows(d, e) * columns) * F32 + 64)
 }
 
@@ -265,8 +268,8 @@ function blockStride(tiles: i32, depth: i32): u64 {
 
 /** Scratch of a transform and its tables, four tiles of which a part is written, a bias in all lanes, and zeros. */
 function workBytes(d: ConvShape, e: i32): usize {
-  const m = outputsOf(d, e)
-  return scratchBytes(e) + align(tableBytes(e)) + align(<usize>(4 * m) * partPitch(m)) + 64 + TILE_BYTES
+  const parts = align(<usize>(4 * tileRows(d, e)) * partPitch(tileColumns(d, e)))
+  return scratchBytes(e) + align(tableBytes(e)) + parts + 64 + TILE_BYTES
 }
 
 export function conv_transformed_fwd_workspace(shape: usize, e: i32): f64 {
@@ -306,10 +309,11 @@ export function conv_transformed_fwd(
   end: i32,
 ): void {
   const d = changetype<ConvShape>(shape)
-  const m = outputsOf(d, e)
-  const rounded = roundUp(ws, shape, m)
+  const m = tileRows(d, e)
+  const l = tileColumns(d, e)
+  const rounded = roundUp(ws, shape, m, l)
   const tiles = tilesOf(d, e)
-  const tilesW = rounded.Q / m
+  const tilesW = rounded.Q / l
   const images = imageBlock(d, e)
   const block = largestBlock(d, e)
   const blocks = blocksOf(d, e)
@@ -365,7 +369,7 @@ export function conv_transformed_fwd(
         }
         channels = region
       }
-      fillTiles(table, d, pitch, step, tiles, tilesW, m, first, held, top)
+      fillTiles(table, d, pitch, step, tiles, tilesW, m, l, first, held, top)
       transformBlock(V, strideV, scratch, tables, channels, pitch, channelBytes, groupC, table, held, e)
     }
     const firstPanel = partEnd(filterPanels, shares, share)
@@ -431,7 +435,7 @@ class Tile {
 const ENTRY_BYTES: usize = 16
 
 /**
- * Tiles first ≤ tile < first + count, counted through images `step` bytes apart whose rows begin with row `top`; the last
+ * Tiles (m, l) of outputs, first ≤ tile < first + count, counted through images `step` bytes apart whose rows begin with row `top`; the last
  * is repeated to fill a panel.
  */
 function fillTiles(
@@ -442,6 +446,7 @@ function fillTiles(
   tiles: i32,
   tilesW: i32,
   m: i32,
+  l: i32,
   first: i32,
   count: i32,
   top: i32,
@@ -451,12 +456,12 @@ function fillTiles(
     const tile = first + min(i, count - 1)
     const image = tile / tiles
     const p = ((tile % tiles) / tilesW) * m
-    const q = ((tile % tiles) % tilesW) * m
+    const q = ((tile % tiles) % tilesW) * l
     const entry = changetype<Tile>(table)
     entry.input = <u32>(<usize>image * step + <usize>(p - top) * pitch + <usize>q * F32)
     entry.output = <u32>((<usize>(image * d.K) * <usize>d.pixels + <usize>(p * d.Q + q)) * F32)
     entry.rows = min(m, d.P - p)
-    entry.pixels = entry.rows * min(m, d.Q - q)
+    entry.pixels = entry.rows * min(l, d.Q - q)
     table += ENTRY_BYTES
   }
 }
@@ -509,19 +514,21 @@ function writeBlock(
   count: i32,
   e: i32,
 ): void {
-  const m = outputsOf(d, e)
+  const m = tileRows(d, e)
+  const l = tileColumns(d, e)
   const pitch = <usize>d.Q * F32
-  const part = <usize>m * partPitch(m)
+  const partRow = partPitch(l)
+  const part = <usize>m * partRow
   for (let first = 0; first < count; first += 4) {
     const from = M + <usize>(first / COLUMNS) * panel + ((<usize>(first & 4)) << 2)
     const lanes = min(4, count - first)
     const pixels = load<i32>(table, 12) + load<i32>(table, 28) + load<i32>(table, 44) + load<i32>(table, 60)
-    const whole = lanes == 4 && pixels == 4 * m * m
+    const whole = lanes == 4 && pixels == 4 * m * l
     const t0 = whole ? map + <usize>load<u32>(table, 4) : parts
     const t1 = whole ? map + <usize>load<u32>(table, 20) : parts + part
     const t2 = whole ? map + <usize>load<u32>(table, 36) : parts + 2 * part
     const t3 = whole ? map + <usize>load<u32>(table, 52) : parts + 3 * part
-    inverseOutput(e, t0, t1, t2, t3, whole ? pitch : partPitch(m), scratch, tables, from, stride, bias, m)
+    inverseOutput(e, t0, t1, t2, t3, whole ? pitch : partRow, scratch, tables, from, stride, bias, m, l)
     const parted = whole ? 0 : lanes
     for (let lane = 0; lane < parted; lane++) {
       const tile = changetype<Tile>(table + <usize>lane * ENTRY_BYTES)
@@ -530,7 +537,7 @@ function writeBlock(
       for (let r = 0; r < tile.rows; r++) {
         copyRow(row, source, tile.pixels / tile.rows)
         row += pitch
-        source += partPitch(m)
+        source += partRow
       }
     }
     table += 4 * ENTRY_BYTES

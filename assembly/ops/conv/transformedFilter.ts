@@ -1,7 +1,7 @@
 /**
  * The filter gradient on transformed tiles of e × e: by Winograd's minimal filtering, F(3×3, 4×4) on 6 × 6 with a quarter
  * of the multiplications of the definition, F(4×4, 3×3) with as many and, on 4 × 4, F(3×3, 2×2) with 4/9 of them; and by
- * Fourier transforms of 16 or 32 points. It correlates tiles (t, t) of dy, as if they were filters, with the tiles of x
+ * Fourier transforms of 16, 32 or 64 points. It correlates tiles (t, u) of dy, as if they were filters, with the tiles of x
  * that the forward pass transforms too, and adds all tiles and images up before the one inverse. For Winograd:
  *
  *   E[f][k, tile] = (G dy Gᵀ)[f]   V[f][c, tile] = (Bᵀ x B)[f]   M[f][k, c] = Σ_tile E[f] · V[f]   dw = Aᵀ M A
@@ -38,10 +38,13 @@ const CHANNELS_K: i32 = 60
 /** Work items that there should be, if the batch has as many images. */
 const ITEMS: i32 = 8
 
-/** Tiles in one block: with these channels, V and E of one of Winograd's frequencies fill the first-level cache. */
+/**
+ * Tiles in one block: with these channels, V and E of one of Winograd's frequencies fill the first-level cache. Those of 64 × 64
+ * points are few, since all frequencies of a block are held: 17 kB for each tile and channel.
+ */
 @inline
 function blockTiles(e: i32): i32 {
-  return complexOf(e) ? 32 : 64
+  return e > 32 ? 8 : complexOf(e) ? 32 : 64
 }
 
 /** Bytes of a panel of E. */
@@ -69,49 +72,48 @@ function eachOf(d: ConvShape, e: i32): i32 {
 }
 
 /** Channels of a group. */
-@inline
 function channelsOf(d: ConvShape, e: i32): i32 {
   return d.groupC * eachOf(d, e)
 }
 
 /** Input channels of one work item, rounded up to panels. */
-@inline
 function blockC(d: ConvShape, e: i32): i32 {
   return panelCount(min(CHANNELS_C, channelsOf(d, e)), COLUMNS) * COLUMNS
 }
 
-/** Rows and columns of a tile of dy. */
+/** Rows of a tile of dy. */
 @inline
-function tileOf(d: ConvShape, e: i32): i32 {
+function tileRows(d: ConvShape, e: i32): i32 {
   return e + 1 - tapsOf(d, e)
 }
 
-
+/** Columns of a tile of dy: as many where the kernel is square. */
 @inline
+function tileColumns(d: ConvShape, e: i32): i32 {
+  return tileRows(d, e) + d.R - d.S
+}
+
+
 function tilesOf(d: ConvShape, e: i32): i32 {
-  return panelCount(d.P, tileOf(d, e)) * panelCount(d.Q, tileOf(d, e))
+  return panelCount(d.P, tileRows(d, e)) * panelCount(d.Q, tileColumns(d, e))
 }
 
 /** Images whose tiles are taken together: several where maps are small. */
-@inline
 function imageBlock(d: ConvShape, e: i32): i32 {
   return max(1, min(d.N, blockTiles(e) / tilesOf(d, e)))
 }
 
 /** Bytes of one frequency in a block of tiles of V and of E, and of M. */
-@inline
 function inputStride(d: ConvShape, e: i32): usize {
   return ((<usize>(blockC(d, e) * blockTiles(e)) * F32) << complexOf(e)) + 64
 }
 
 
-@inline
 function gradientStride(d: ConvShape, e: i32): usize {
   return <usize>panelCount(min(CHANNELS_K, d.groupK), ROWS) * panelBytes(e) + 64
 }
 
 
-@inline
 function sumStride(d: ConvShape, e: i32): u64 {
   return <u64>d.groupK * <u64>blockC(d, e) * F32 + 64
 }
@@ -122,7 +124,7 @@ function sumStride(d: ConvShape, e: i32): u64 {
  */
 @inline
 function partsBytes(d: ConvShape): usize {
-  return align(<usize>(4 * d.R) * partPitch(d.R) + <usize>(d.R * (d.R + 6)) * 16)
+  return align(<usize>(4 * d.R) * partPitch(d.S) + <usize>(d.R * (d.R + 6)) * 16)
 }
 
 function workBytes(d: ConvShape, e: i32): usize {
@@ -131,15 +133,16 @@ function workBytes(d: ConvShape, e: i32): usize {
 
 /** Bytes of the rounded copy of one image of x (one block of channels), and of dy. */
 function inputBytes(d: ConvShape, e: i32): u64 {
-  const t = tileOf(d, e)
+  const t = tileRows(d, e)
+  const u = tileColumns(d, e)
   const rows = panelCount(d.P, t) * t + d.R - 1
-  const columns = panelCount(d.Q, t) * t + d.R - 1
+  const columns = panelCount(d.Q, u) * u + d.S - 1
   return align64(<u64>(blockC(d, e) / eachOf(d, e)) * <u64>(rows * columns) * F32 + 64)
 }
 
 function outputBytes(d: ConvShape, e: i32): u64 {
-  const t = tileOf(d, e)
-  return align64(<u64>d.groupK * <u64>(tilesOf(d, e) * t * t) * F32 + 64)
+  const pixels = tilesOf(d, e) * tileRows(d, e) * tileColumns(d, e)
+  return align64(<u64>d.groupK * <u64>pixels * F32 + 64)
 }
 
 export function conv_transformed_dw_workspace(shape: usize, e: i32): f64 {
@@ -176,7 +179,7 @@ export function conv_transformed_dw_runs(shape: usize, e: i32): i32 {
 }
 
 /**
- * Items begin ≤ item < end of dw (runs, K, C/G, R, R). Each scans its images and all tiles in rising order, so the sum
+ * Items begin ≤ item < end of dw (runs, K, C/G, R, S). Each scans its images and all tiles in rising order, so the sum
  * does not depend on how the items are divided.
  */
 export function conv_transformed_dw(
@@ -193,17 +196,18 @@ export function conv_transformed_dw(
   const complex = complexOf(e)
   const frequencies = <usize>frequenciesOf(e)
   const products = frequencies << complex
-  const t = tileOf(d, e)
+  const t = tileRows(d, e)
+  const u = tileColumns(d, e)
   const groupC = d.groupC
   const groupK = d.groupK
   const tiles = tilesOf(d, e)
-  const tilesW = panelCount(d.Q, t)
+  const tilesW = panelCount(d.Q, u)
   const images = imageBlock(d, e)
   const runs = runsOf(d, e)
   const blocks = panelCount(channelsOf(d, e), CHANNELS_C)
   const each = eachOf(d, e)
-  const input = roundUp(ws, shape, t)
-  const output = roundUpOutput(ws + ROUNDED_BYTES, shape, t, groupK)
+  const input = roundUp(ws, shape, t, u)
+  const output = roundUpOutput(ws + ROUNDED_BYTES, shape, t, u, groupK)
   const scratch = ws + 2 * ROUNDED_BYTES
   const inputs = scratch + workBytes(d, e)
   const origins = inputs - 256
@@ -220,7 +224,7 @@ export function conv_transformed_dw(
   const imageBytes = <usize>d.C * <usize>d.inputPixels * F32
   const mapBytes = <usize>d.pixels * F32
   const mapOut = <usize>output.arrayPixels * F32
-  const filterBytes = <usize>(d.R * d.R) * F32
+  const filterBytes = <usize>(d.R * d.S) * F32
   fillTables(scratch + scratchBytes(e), e)
   for (let item = begin; item < end; item++) {
     const run = item / (d.G * blocks)
@@ -255,19 +259,19 @@ export function conv_transformed_dw(
       const block = panelCount(total, panelCount(total, blockTiles(e)))
       for (let first = 0; first < total; first += block) {
         const depth = min(block, total - first)
-        if (d.pixels > LONG_SUM && summed > SUM_RUN / (t * t)) {
+        if (d.pixels > LONG_SUM && summed > SUM_RUN / (t * u)) {
           writeAll(filters, joins, M, strideM, scratch, channels, d, e)
           memory.fill(M, 0, products * strideM)
           joins = true
           summed = 0
         }
         summed += depth
-        fillOrigins(origins, x0, stepX, input, tiles, tilesW, t, first, depth)
+        fillOrigins(origins, x0, stepX, input, tiles, tilesW, t, u, first, depth)
         transformInputs(V, strideV, scratch, origins, input, channels, depth, e)
-        fillOrigins(origins, dy0, stepDy, output, tiles, tilesW, t, first, depth)
+        fillOrigins(origins, dy0, stepDy, output, tiles, tilesW, t, u, first, depth)
         for (let k = 0; k < groupK; k += CHANNELS_K) {
           const maps = min(CHANNELS_K, groupK - k)
-          transformOutputs(E, strideE, scratch, origins, <usize>k * mapOut, output, maps, depth, t, e)
+          transformOutputs(E, strideE, scratch, origins, <usize>k * mapOut, output, maps, depth, t, u, e)
           for (let f: usize = 0; f < products; f++) {
             for (let panel = 0; panel < panelsC; panel++) {
               let a = E + f * strideE
@@ -300,7 +304,7 @@ function writeAll(
   d: ConvShape,
   e: i32,
 ): void {
-  const pitch = <usize>(d.groupC * d.R * d.R) * F32
+  const pitch = <usize>(d.groupC * d.R * d.S) * F32
   for (let k = 0; k < d.groupK; k++) {
     writeFilters(to, joins, M + <usize>k * B_STEP, stride, scratch, channels, d, e)
     to += pitch
@@ -329,12 +333,13 @@ function fillOrigins(
   tiles: i32,
   tilesW: i32,
   t: i32,
+  u: i32,
   first: i32,
   count: i32,
 ): void {
   for (let i = first; i < first + count; i++) {
     const tile = i % tiles
-    const pixel = (tile / tilesW) * t * d.arrayW + (tile % tilesW) * t
+    const pixel = (tile / tilesW) * t * d.arrayW + (tile % tilesW) * u
     store<u32>(table, <u32>(from + <usize>(i / tiles) * step + <usize>pixel * F32))
     table += 4
   }
@@ -385,6 +390,7 @@ function transformOutputs(
   maps: i32,
   count: i32,
   t: i32,
+  u: i32,
   e: i32,
 ): void {
   const map = <usize>d.arrayPixels * F32
@@ -402,7 +408,7 @@ function transformOutputs(
       store<u32>(at, <u32>step, 4)
       store<u32>(at, <u32>(offset + <usize>(k + row) * map), 8)
       if (++waiting == 4) {
-        transformOthers(queue, 4, stride, scratch, origins, d, count, t, e)
+        transformOthers(queue, 4, stride, scratch, origins, d, count, t, u, e)
         waiting = 0
       }
     }
@@ -415,14 +421,14 @@ function transformOutputs(
       let to = E
       for (let i = 0; i < count; i++) {
         const at = <usize>load<u32>(origins + ((<usize>i) << 2))
-        transformOutput(e, to, stride, 0, scratch, tables, at + o0, at + o1, at + o2, at + o3, pitch, t)
+        transformOutput(e, to, stride, 0, scratch, tables, at + o0, at + o1, at + o2, at + o3, pitch, t, u)
         to += step
       }
     }
     E += panelBytes(e)
     k += height
   }
-  if (waiting) transformOthers(queue, waiting, stride, scratch, origins, d, count, t, e)
+  if (waiting) transformOthers(queue, waiting, stride, scratch, origins, d, count, t, u, e)
 }
 
 /** E of one to four channels: `queue` has 16 bytes for each, where to write, how far apart, and its offset. */
@@ -435,6 +441,7 @@ function transformOthers(
   d: ConvShape,
   count: i32,
   t: i32,
+  u: i32,
   e: i32,
 ): void {
   for (let lane = waiting; lane < 4; lane++) memory.copy(queue + ((<usize>lane) << 4), queue, 16)
@@ -448,7 +455,7 @@ function transformOthers(
   const apart: usize = 16 << complexOf(e)
   for (let i = 0; i < count; i++) {
     const at = <usize>load<u32>(origins + ((<usize>i) << 2))
-    transformOutput(e, lanes, apart, 16, scratch, tables, at + o0, at + o1, at + o2, at + o3, pitch, t)
+    transformOutput(e, lanes, apart, 16, scratch, tables, at + o0, at + o1, at + o2, at + o3, pitch, t, u)
     scatterLanes(queue, lanes, stride, e)
   }
 }
@@ -465,13 +472,14 @@ function writeFilters(
   e: i32,
 ): void {
   const R = d.R
+  const S = d.S
   const taps = tapsOf(d, e)
   const tables = scratch + scratchBytes(e)
   const filters = tables + align(tableBytes(e))
   const complex = complexOf(e)
   // Bytes from tap to tap along a row, from row to row, and from channel to channel of what an inverse leaves.
   const column: usize = complex ? F32 : 16
-  const pitch = complex ? partPitch(R) : <usize>taps * 16
+  const pitch = complex ? partPitch(S) : <usize>taps * 16
   const along = complex ? <usize>R * pitch : F32
   for (let c = 0; c < channels; c += 4) {
     const from = sums + <usize>((c / COLUMNS) * d.groupK) * B_STEP + ((<usize>(c & 4)) << 2)
@@ -479,7 +487,7 @@ function writeFilters(
       const none = tables - 64
       v128.store(none, f32x4.splat(0))
       const f1 = filters + along
-      inverseOutput(e, filters, f1, f1 + along, f1 + 2 * along, pitch, scratch, tables, from, stride, none, R)
+      inverseOutput(e, filters, f1, f1 + along, f1 + 2 * along, pitch, scratch, tables, from, stride, none, R, S)
     } else inverseFilter(e, filters, from, stride, taps)
     const count = quartered(d, e) ? 1 : min(4, channels - c)
     for (let lane = 0; lane < count; lane++) {
@@ -488,9 +496,9 @@ function writeFilters(
         const r = d.flip ? R - 1 - row : row
         // Rows and columns beyond the third are the last two of another quarter.
         const from = filter + (r < taps ? <usize>r * pitch : 2 * along + <usize>(r - 2) * pitch)
-        for (let tap = 0; tap < R; tap++) {
-          const s = d.flip ? R - 1 - tap : tap
-          const value = load<f32>(from + (s < taps ? <usize>s * column : along + <usize>(s - 2) * column))
+        for (let tap = 0; tap < S; tap++) {
+          const s = d.flip ? S - 1 - tap : tap
+          const value = load<f32>(from + (complex || s < taps ? <usize>s * column : along + <usize>(s - 2) * column))
           store<f32>(to, joins ? load<f32>(to) + value : value)
           to += F32
         }

@@ -1,5 +1,5 @@
 /**
- * The transforms of the algorithms on transformed tiles by the extent e of a tile: Winograd's for 4 and 6, Fourier's for 16 and 32. A
+ * The transforms of the algorithms on transformed tiles by the extent e of a tile: Winograd's for 4 and 6, Fourier's for 16, 32 and 64. A
  * Fourier transform of real numbers has (e/2 + 1)·e complex frequencies; products of complex numbers are real products
  * of twice the depth and twice the frequencies:
  *
@@ -71,7 +71,7 @@ export function transformInput(
   else fftTiles(to, stride, im, scratch, tables, e, p0, p1, p2, p3, pitch, e, e)
 }
 
-/** The same of four windows (t, t) of the output's gradient. */
+/** The same of four windows (t, u) of the output's gradient; Winograd's are square. */
 @inline
 export function transformOutput(
   e: i32,
@@ -86,13 +86,14 @@ export function transformOutput(
   p3: usize,
   pitch: usize,
   t: i32,
+  u: i32,
 ): void {
   if (e == 6) transformGradients(to, stride, scratch, p0, p1, p2, p3, pitch, t)
   else if (e == 4) transformGradients4(to, stride, scratch, p0, p1, p2, p3, pitch)
-  else fftTiles(to, stride, im, scratch, tables, e, p0, p1, p2, p3, pitch, t, t)
+  else fftTiles(to, stride, im, scratch, tables, e, p0, p1, p2, p3, pitch, t, u)
 }
 
-/** Outputs (m, m) of four windows from products f at from + f·stride, with a vector added, to t0 … t3. */
+/** Outputs (m, l) of four windows, Winograd's (m, m), from products f at from + f·stride, with a vector added, to t0 … t3. */
 @inline
 export function inverseOutput(
   e: i32,
@@ -107,10 +108,11 @@ export function inverseOutput(
   stride: usize,
   bias: usize,
   m: i32,
+  l: i32,
 ): void {
   if (e == 6) inverseTiles(t0, t1, t2, t3, pitch, scratch, from, stride, bias, m)
   else if (e == 4) inverseTiles4(t0, t1, t2, t3, pitch, scratch, from, stride, bias)
-  else inverseFftTiles(t0, t1, t2, t3, pitch, scratch, tables, e, from, stride, bias, m)
+  else inverseFftTiles(t0, t1, t2, t3, pitch, scratch, tables, e, from, stride, bias, m, l)
 }
 
 /** Filter gradients (R, R) of four channels from sums f at from + f·stride: tap (r, s) at to + r·pitch + s·step + 4·lane. */

@@ -1,6 +1,7 @@
 /** What the experiments of table 9.1 share: training, testing and the record of both. */
-import { availableParallelism, cpus } from 'node:os'
-import { accuracy, Adam, crossEntropy, evaluate, fit, init, runtimeInfo, schedule, scope } from 'toeplitz'
+import { availableParallelism } from 'node:os'
+import { accuracy, Adam, crossEntropy, evaluate, fit, init, schedule, scope } from 'toeplitz'
+import { machineRecord } from '../machine.mjs'
 
 /** Loads the core with two threads, or one where there is one core. The bits are the same. */
 export const start = () => init({ threads: Math.min(2, availableParallelism()) })
@@ -87,14 +88,3 @@ function confusionOf({ found, due }, K) {
 }
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
-
-function machineRecord() {
-  return {
-    cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
-    cores: availableParallelism(),
-    threads: runtimeInfo().threads,
-    platform: `${process.platform} ${process.arch}`,
-    versions: { node: process.versions.node, toeplitz: runtimeInfo().version },
-    date: new Date().toISOString(),
-  }
-}

@@ -31,28 +31,31 @@ export function seenSigns(values: Float32Array, { channels, order }: Preprocessi
   })
 }
 
-/** One or more pictures (N, C, H, W) with pixels from 0 to 1, side by side. */
-export function drawPictures(
-  values: ArrayLike<number>,
-  shape: readonly number[],
-  { zoom, alt, columns }: { readonly zoom: number; readonly alt: string; readonly columns?: number },
-): Drawn {
-  const colour: GridOptions = shape[1] === 3 ? { color: true } : { palette: gray }
-  const grid = columns === undefined ? {} : { columns }
-  return { picture: tileGrid({ shape, values }, { ...colour, ...grid, range: [0, 1] }), zoom, alt }
+/** How pictures are drawn. */
+interface Drawing {
+  readonly zoom: number
+  readonly alt: string
+  readonly columns?: number
 }
 
-/** The same of signed numbers, each picture with its own scale, where 0 is grey. */
-export function drawSigned(
+function drawTiles(
   values: ArrayLike<number>,
   shape: readonly number[],
-  { zoom, alt, columns }: { readonly zoom: number; readonly alt: string; readonly columns?: number },
+  { zoom, alt, columns }: Drawing,
+  scale: GridOptions,
 ): Drawn {
   const colour: GridOptions = shape[1] === 3 ? { color: true } : { palette: gray }
   const grid = columns === undefined ? {} : { columns }
-  const options: GridOptions = { ...colour, ...grid, range: 'symmetric', normalize: 'each' }
-  return { picture: tileGrid({ shape, values }, options), zoom, alt }
+  return { picture: tileGrid({ shape, values }, { ...colour, ...grid, ...scale }), zoom, alt }
 }
+
+/** One or more pictures (N, C, H, W) with pixels from 0 to 1, side by side. */
+export const drawPictures = (values: ArrayLike<number>, shape: readonly number[], drawing: Drawing): Drawn =>
+  drawTiles(values, shape, drawing, { range: [0, 1] })
+
+/** The same of signed numbers, each picture with its own scale, where 0 is grey. */
+export const drawSigned = (values: ArrayLike<number>, shape: readonly number[], drawing: Drawing): Drawn =>
+  drawTiles(values, shape, drawing, { range: 'symmetric', normalize: 'each' })
 
 /** Filters (K, C, R, S): in colour where C is 3, else a tile for each channel. */
 export function drawFilters(

@@ -239,10 +239,6 @@ function reconstruction(look: Look, layer: string, map: number, patch: StrongPat
   }
 }
 
-/**
- * Filters found again from noise: of the first layer that is shown, beside its weights, and of the second. Units of deep layers
- * are asked before their nonlinearity, since noise hardly makes one rise above a threshold.
- */
 /** The units of a layer; or, in words, why it has none. */
 function unitsOf(model: Graph, name: string): MapUnits | string {
   try {
@@ -253,6 +249,10 @@ function unitsOf(model: Graph, name: string): MapUnits | string {
   }
 }
 
+/**
+ * Filters found again from noise: of the first layer that is shown, beside its weights, and of the second. Units of deep layers
+ * are asked before their nonlinearity, since noise hardly makes one rise above a threshold.
+ */
 export function foundFilters(look: Look): FoundLayer[] {
   const { model, layers, preprocessing, seed } = look
   return layers.slice(0, 2).flatMap((layer, index): FoundLayer[] => {

@@ -1,6 +1,6 @@
 /** examples/edge as strangers meet it: started by its one command, asked over HTTP, well and badly. */
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { Agent, request } from 'node:http'
 import { join } from 'node:path'
 import { crc32, deflateSync } from 'node:zlib'
 import { findWorkerd } from './runtimes.mjs'
@@ -52,88 +52,38 @@ export async function startEdge(runtime) {
  */
 export function send(address, { body, parts, pause = 0, declared, type = 'image/png', client = 'one', query = '' }) {
   const began = performance.now()
-  const { hostname, port, host, pathname } = new URL(address)
-  const length = declared ?? body?.length
-  const head = [
-    `POST ${pathname}${query} HTTP/1.1`,
-    `Host: ${host}`,
-    `Content-Type: ${type}`,
-    `X-Client: ${client}`,
-    length === undefined ? 'Transfer-Encoding: chunked' : `Content-Length: ${length}`,
-    'Connection: close',
-  ]
+  const headers = { 'Content-Type': type, 'X-Client': client }
+  if (declared ?? body) headers['Content-Length'] = declared ?? body.length
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: hostname, port: Number(port) })
-    const received = []
-    const look = (isEnd) => {
-      const answer = answerIn(Buffer.concat(received), isEnd)
-      if (!answer) return
-      // What has not been sent by now never is.
-      socket.destroy()
-      resolve({ ...answer, ms: performance.now() - began })
-    }
-    socket.on('error', reject)
-    socket.on('data', (part) => {
-      received.push(part)
-      try {
-        look(false)
-      } catch (error) {
-        socket.destroy(error)
-      }
+    const sent = request(address + query, { method: 'POST', headers, agent: new Agent() })
+    sent.on('error', reject)
+    sent.on('response', (response) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (part) => (text += part))
+      response.on('error', reject)
+      response.on('end', () => {
+        // What has not been sent by now never is.
+        sent.destroy()
+        const ms = performance.now() - began
+        try {
+          resolve({ status: response.statusCode, headers: response.headers, answer: JSON.parse(text), ms })
+        } catch (error) {
+          reject(error)
+        }
+      })
     })
-    socket.on('end', () => {
-      try {
-        look(true)
-        socket.destroy(new Error('the connection ended before the answer did'))
-      } catch (error) {
-        socket.destroy(error)
-      }
-    })
-    socket.write(`${head.join('\r\n')}\r\n\r\n`)
-    if (body) socket.write(body)
+    if (body) sent.write(body)
+    if (body && declared === undefined) sent.end()
     if (parts) {
       const next = ([part, ...rest]) => {
-        if (socket.destroyed) return
-        if (part === undefined) socket.write('0\r\n\r\n')
-        else {
-          socket.write(`${part.length.toString(16)}\r\n`)
-          socket.write(part)
-          socket.write('\r\n', () => setTimeout(next, pause, rest))
-        }
+        if (sent.destroyed) return
+        if (part === undefined) sent.end()
+        else sent.write(part, () => setTimeout(next, pause, rest))
       }
       next(parts)
     }
   })
-}
-
-/** Status, headers and JSON of an answer, or nothing while it is not complete. @throws SyntaxError where it is no JSON */
-function answerIn(bytes, isEnd) {
-  const text = bytes.toString('latin1')
-  const end = text.indexOf('\r\n\r\n')
-  if (end < 0) return undefined
-  const [first, ...lines] = text.slice(0, end).split('\r\n')
-  const headers = Object.fromEntries(
-    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
-  )
-  const body = bytes.subarray(end + 4)
-  const length = headers['content-length']
-  const whole = headers['transfer-encoding'] === 'chunked' ? dechunked(body) : body
-  if (length === undefined && !isEnd && headers['transfer-encoding'] !== 'chunked') return undefined
-  if (!whole || whole.length < Number(length ?? 0)) return undefined
-  return { status: Number(first.split(' ')[1]), headers, answer: JSON.parse(whole.toString()) }
-}
-
-/** What was sent in chunks, or nothing while the last one is missing. */
-function dechunked(bytes) {
-  const parts = []
-  for (let at = 0; ;) {
-    const line = bytes.indexOf('\r\n', at)
-    if (line < 0) return undefined
-    const size = Number.parseInt(bytes.toString('latin1', at, line), 16)
-    if (size === 0) return Buffer.concat(parts)
-    parts.push(bytes.subarray(line + 2, line + 2 + size))
-    at = line + 2 + size + 2
-  }
 }
 
 /** A PNG with these compressed pixels, whatever they are. */
