@@ -26,6 +26,7 @@ const entries = {
   features: 'src/features/index.ts',
   priors: 'src/priors/index.ts',
   segmentation: 'src/segmentation/index.ts',
+  train: 'src/training/index.ts',
   vision: 'src/vision/index.ts',
   audio: 'src/audio/index.ts',
   volumes: 'src/volumes/index.ts',
@@ -230,7 +231,19 @@ const coreFirst = (text) => text.replace(/^([\s\S]*?)(import \w+ from "\.\/chunk
  * Entries that work on the models and tensors of the main one. They reach all of it here, so that esbuild keeps what they share
  * in a few large chunks: with one for each set of entries that use a module, every further entry would make the main one larger.
  */
-const beside = ['audio', 'features', 'layers', 'onnx', 'priors', 'segmentation', 'tfjs', 'vision', 'volumes', 'zoo']
+const beside = [
+  'audio',
+  'features',
+  'layers',
+  'onnx',
+  'priors',
+  'segmentation',
+  'tfjs',
+  'train',
+  'vision',
+  'volumes',
+  'zoo',
+]
 const wholeApi = {
   name: 'whole api',
   setup({ onResolve, onLoad }) {

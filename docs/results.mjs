@@ -1,7 +1,9 @@
 /**
- * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md and
- * docs/fewer-weights.md and docs/pooling.md, and the pictures training.svg, maxout.svg and rotation.svg of docs/images from the committed results, bench/results/training-*.json, features-*.json, pixels-*.json,
- * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json, pooling.json and priors.json. `--check` compares instead. Exit codes: 0 good; 1 something differs; 2 wrong usage.
+ * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md, docs/fewer-weights.md,
+ * docs/pooling.md and docs/fine-tuning.md, and the pictures training.svg, maxout.svg and rotation.svg of docs/images from the committed
+ * results, bench/results/training-*.json, features-*.json, pixels-*.json, table-9-1-*.json, networks.json, low-rank.json,
+ * permuted-pixels.json, pooling.json, priors.json and fine-tuning.json. `--check` compares instead. Exit codes: 0 good; 1 something
+ * differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath, URL } from 'node:url'
@@ -22,6 +24,7 @@ const lowRank = await read('low-rank.json')
 const permuted = await read('permuted-pixels.json')
 const pooling = await read('pooling.json')
 const priors = await read('priors.json')
+const tuning = await read('fine-tuning.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
@@ -271,6 +274,23 @@ function poolings() {
   return `${table([header, ...cells], [0])}\n\n${about}\n\n\`\`\`sh\n${pooling.command}\n\`\`\``
 }
 
+/** What a trained network brings to few pictures, beside training from scratch. */
+function tuned() {
+  const { rows, command, machine, unseen, shots, base } = tuning
+  const header = [
+    `${shots} pictures each of ${unseen.join(' and ')}`,
+    'test accuracy',
+    'deviation',
+    'worst draw',
+    'rate',
+  ]
+  const cells = rows.map(({ way, accuracy, deviation, draws, lr }) => [
+    ...[way, percent(accuracy), percent(deviation), percent(Math.min(...draws)), lr],
+  ])
+  const of = `Means of ${rows[0].draws.length} draws and their standard deviation. The network has ${percent(base.accuracy)} of the test pictures of its own ${base.classes} classes right.`
+  return `${table([header, ...cells], [0])}\n\n${of} ${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
+}
+
 /** Width and height of a panel, and of the part between its axes. */
 const [W, H] = [300, 220]
 const inner = { left: 44, right: 200, top: 40, bottom: 180 }
@@ -373,11 +393,12 @@ const pages = [
   'data-types.md',
   'fewer-weights.md',
   'pooling.md',
+  'fine-tuning.md',
   'images/training.svg',
   'images/maxout.svg',
   'images/rotation.svg',
 ]
-const [training, learned, labelled, zoo, types, fewer, pooled, picture, units, turned] = pages.map(path)
+const [training, learned, labelled, zoo, types, fewer, pooled, tunings, picture, units, turned] = pages.map(path)
 for (const [file, text] of [
   [training, await pageWith(training, { training: trainings() })],
   [learned, await pageWith(learned, { features: withoutLabels() })],
@@ -393,6 +414,7 @@ for (const [file, text] of [
       'low rank': ranks(),
     }),
   ],
+  [tunings, await pageWith(tunings, { 'fine-tuning': tuned() })],
   [types, await pageWith(types, { 'table 9.1': kindsOfData() })],
   [pooled, await pageWith(pooled, { rotation: rotations(), poolings: poolings() })],
   [picture, curves()],

@@ -26,6 +26,7 @@ export const floors = [
     'src/features',
     'src/priors',
     'src/segmentation',
+    'src/training',
     'src/audio',
     'src/volumes',
     'src/io',

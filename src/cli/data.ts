@@ -57,6 +57,8 @@ export interface DataOptions extends Required<PictureLimits> {
   readonly channels?: 1 | 3 | undefined
   /** Height and width of the pictures of a folder where `imageSize` is 0; left out, those of the first. */
   readonly size?: readonly [height: number, width: number]
+  /** What is done to the pictures of a trained model, and is to be done to these; left out, it follows from them. */
+  readonly trained?: Preprocessing | undefined
   readonly strict?: boolean | undefined
   /** Told of each damaged picture that is skipped. */
   readonly onSkip: (error: Error) => void
@@ -90,7 +92,7 @@ interface Prepared {
 
 async function loadFolder(
   path: string,
-  { imageSize, fit, channels, size: own, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
+  { imageSize, fit, channels, size: own, trained, maxPixels, maxBytes, strict, onSkip, note }: DataOptions,
 ): Promise<Prepared> {
   const facts = channels === undefined ? await lookAt(path, { maxPixels, maxBytes }) : undefined
   const size = defined({
@@ -98,20 +100,21 @@ async function loadFolder(
     channels: facts ? channelsFor(facts) : channels,
   })
   const onOther = (others: OtherFiles): void => note?.(`note: ${leftOut(others)}`)
-  const options = { ...size, fit, maxPixels, maxBytes, strict: strict === true, onSkip, onOther }
+  const how = trained ? { fit: trained.fit, interpolation: trained.interpolation, invert: trained.invert } : { fit }
+  const options = { ...size, ...how, maxPixels, maxBytes, strict: strict === true, onSkip, onOther }
   const split = await loadImageFolder(path, options)
   return { split, preparation: split.training.preparation ?? plainPixels(shapeOf(split.training)) }
 }
 
 async function loadSet({ load, pictures }: KnownSet, options: DataOptions): Promise<Prepared> {
-  const { dataDir, imageSize, fit, maxBytes } = options
+  const { dataDir, imageSize, fit, maxBytes, trained } = options
   const given = [
     ...(imageSize > 0 ? [`--image-size ${imageSize}`] : []),
     ...(fit === trainDefaults.fit ? [] : [`--fit ${fit}`]),
   ]
   if (given.length > 0) throw new UsageError(`${given.join(' ')}: only the pictures of a folder can be resized`)
   const { training, test } = await load(dataDir, { maxBytes })
-  const preparation = { ...plainPixels(shapeOf(training)), ...pictures }
+  const preparation = { ...plainPixels(shapeOf(training)), ...pictures, ...(trained ? { invert: trained.invert } : {}) }
   return {
     split: { training: prepareDataset(training, preparation), test: prepareDataset(test, preparation) },
     preparation,
@@ -253,6 +256,9 @@ export async function loadData(name: string, options: DataOptions): Promise<Data
     ? { training: all, validation: split.validation }
     : holdOut(all, (set ? twelfth : heldOut)(all.size))
   if (!set && options.note) checkCounts(name, { training, validation, test }, options.note)
-  const normalization = await fitNormalizationOf(training)
-  return { training, validation, test, preprocessing: { ...preparation, scale: 1 / 255, normalization } }
+  const { scale, normalization } = options.trained ?? {
+    scale: 1 / 255,
+    normalization: await fitNormalizationOf(training),
+  }
+  return { training, validation, test, preprocessing: { ...preparation, scale, normalization } }
 }

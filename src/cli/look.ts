@@ -23,7 +23,7 @@ import type { LookData, ShownWeights } from './look/records.js'
 import { optionWords, quoted } from './shell.js'
 import { outputTo, type CliStreams } from './terminal.js'
 import { readTrainedModel } from './trained.js'
-import type { Described } from './run/run.js'
+import type { Described } from './described.js'
 
 /** What is taken where nothing is typed. */
 export const lookDefaults = { out: 'look.html', images: 1000, seed: 1 } as const

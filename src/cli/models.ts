@@ -19,6 +19,7 @@ import { UsageError } from './errors.js'
 import { augmentationOf, initializerOf } from './options.js'
 import { makeOwnModel, type OwnModel } from './ownModel.js'
 import { learningRates, nameOf, type RunSettings } from './settings.js'
+import { makeTuned } from './tuning.js'
 
 /** What a run computes with. */
 export interface RunParts {
@@ -53,17 +54,15 @@ function withPermutedPixels(model: Graph, { permutePixels, seed }: RunSettings):
   )
 }
 
-function plainModel(
-  { model, augment, init, seed }: RunSettings,
-  { shape, classes }: ImageSource,
-  own?: OwnModel,
-): Graph {
+function plainModel(settings: RunSettings, { shape, classes }: ImageSource, own?: OwnModel): Graph {
+  const { model, augment, init, seed } = settings
   const [C, H, W] = shape
   const [h, w] = augmentationOf(augment)?.crop ?? [H, W]
   if (h > H || w > W) {
     throw new UsageError(`--augment ${augment}: the pictures have ${W} × ${H} pixels, of which no more can be cut out`)
   }
   const weightInit = initializerOf(init)
+  if (own?.trained) return makeTuned(own.trained, [C, h, w], classes, settings)
   if (own) {
     if (weightInit)
       throw new UsageError(`--init ${init}: the layers of ${own.name} say what they begin with (weightInit)`)

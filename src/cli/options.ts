@@ -61,6 +61,15 @@ export function parseFraction(text: string): number {
   return value
 }
 
+/** A parser that takes the numbers from 0 to `most`. */
+const numbersTo =
+  (most: number) =>
+  (text: string): number => {
+    const value = parseFloat32(text)
+    if (value >= 0 && value <= most) return value
+    throw new InvalidArgumentError(`It must be a number from 0 to ${most}.`)
+  }
+
 /** Adds to a list what an option is given each time that it is typed. */
 export const collect = (text: string, before: readonly string[]): string[] => {
   if (text === '') throw new InvalidArgumentError('It must not be empty.')
@@ -161,6 +170,13 @@ const augmentations = {
   brightness: { parse: parseFraction, example: 'brightness=0.2' },
   contrast: { parse: parseFraction, example: 'contrast=0.2' },
   saturation: { parse: parseFraction, example: 'saturation=0.2' },
+  hue: { parse: numbersTo(0.5), example: 'hue=0.05' },
+  grey: { parse: numbersTo(1), example: 'grey=0.1' },
+  rotate: { parse: numbersTo(180), example: 'rotate=15' },
+  zoom: { parse: parseFraction, example: 'zoom=0.1' },
+  shear: { parse: numbersTo(60), example: 'shear=10' },
+  blur: { parse: numbersTo(16), example: 'blur=1' },
+  cutout: { parse: parsePositiveInteger, example: 'cutout=8' },
 } as const
 
 /** The augmentation that a text such as `flip,shift=4` stands for; undefined for `none`. */
@@ -202,6 +218,25 @@ const checked =
     return text
   }
 
+/** @throws InvalidArgumentError when a text is no pattern */
+function checkPattern(text: string): void {
+  try {
+    new RegExp(text)
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `It must be a pattern of names of layers, such as '^conv' (${(error as Error).message}).`,
+    )
+  }
+  if (text === '') throw new InvalidArgumentError('It must be a pattern of names of layers, such as "^conv".')
+}
+
+/** A switch, as a checkpoint says it. */
+function parseSwitch(text: string): boolean {
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw new InvalidArgumentError('It must be true or false.')
+}
+
+export const parsePattern = checked(checkPattern)
 export const parseAugmentation = checked(augmentationOf)
 export const parseInitializer = checked(initializerOf)
 
@@ -209,6 +244,10 @@ export const parseInitializer = checked(initializerOf)
 export const settingParsers: { readonly [Name in keyof RunSettings]: (text: string) => RunSettings[Name] } = {
   model: parseModel,
   data: choiceOrFolder(dataNames),
+  from: parsePath,
+  freeze: parsePattern,
+  headOnly: parseSwitch,
+  lrHead: parseNonNegativeNumber,
   imageSize: integers(0, Math.sqrt(largestInput)),
   fit: choiceOf(fits),
   maxPixels: parseCount,

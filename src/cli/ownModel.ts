@@ -1,12 +1,13 @@
 /** Models of a file: `--model net.json`, with what `toJSON` of a model gave, or the model.json of a run. */
 import { parseJson } from '../formats/json.js'
-import * as layers from '../layers/index.js'
 import { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
 import { Sequential } from '../nn/sequential.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { showShape } from '../tensor/shape.js'
+import { layers } from './layers.js'
+import type { Described } from './described.js'
 
 /** Bytes of a file that holds no weights: room for some million layers. */
 export const largestDescription = 2 ** 28
@@ -16,6 +17,8 @@ export interface OwnModel {
   readonly name: string
   readonly architecture: unknown
   readonly input: readonly number[] | undefined
+  /** The trained model, where its weights are those that training begins with. */
+  readonly trained?: Described
 }
 
 /**
@@ -53,12 +56,7 @@ export function makeOwnModel(
   const inputs = Object.keys((read.toJSON() as { inputs?: object }).inputs ?? { input: 0 })
   if (inputs.length !== 1) throw wrong(`the model has ${inputs.length} inputs; pictures are one`)
   const given = read.input ?? shape
-  if (given.join() !== shape.join()) {
-    throw wrong(
-      `the model takes pictures of ${showShape(given)}, and those of the data are ${showShape(shape)}; ` +
-        'change its input (null takes any), or --image-size',
-    )
-  }
+  checkInput(given, shape, name)
   // The same layers, with the shape of the pictures and the seed of the run.
   const model =
     read instanceof Sequential
@@ -67,6 +65,23 @@ export function makeOwnModel(
           { input: shape, seed },
         )
       : new Graph(nodes, { inputs: { [inputs[0] as string]: shape }, outputs, auxiliary, blocks, seed })
+  checkOutput(model, classes, name)
+  return model
+}
+
+/** @throws FormatError when a model takes other pictures than those of the data */
+export function checkInput(input: readonly number[] | undefined, shape: readonly number[], name: string): void {
+  if (input?.join() === shape.join()) return
+  throw new FormatError(
+    `${name}: the model takes pictures of ${input ? showShape(input) : 'no known size'}, and those of the data are ${showShape(shape)}; ` +
+      'change its input (null takes any), or --image-size',
+  )
+}
+
+/** @throws FormatError when a model does not end in one number for each class, as the loss takes them */
+export function checkOutput(model: Graph, classes: number, name: string): void {
+  const wrong = (what: string): FormatError => new FormatError(`${name}: ${what}`)
+  const { nodes, outputs } = model
   const found = model.outputShape()
   if (found.length !== 1 || found[0] !== classes) {
     throw wrong(`the model gives ${showShape(found)} for a picture, and the data has ${classes} classes`)
@@ -76,5 +91,4 @@ export function makeOwnModel(
   if (type === 'Softmax' && !inLoss) {
     throw wrong('the model ends in a Softmax, which is part of the loss; leave it out, or give it "inLoss": true')
   }
-  return model
 }

@@ -186,6 +186,7 @@ const fitOption = (): Option =>
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
   const { imageSize, permutePixels, clipNorm, accumulate, earlyStopping, seed, dtype, optimizer } = trainDefaults
+  const { from, freeze, headOnly, lrHead } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
@@ -195,6 +196,25 @@ function addTrain(program: Command, actions: CliActions): void {
         .default(model),
     )
     .option('--data <name>', `data set: ${dataNames.join(', ')}, or a folder of pictures`, parsers.data, data)
+    .option(
+      '--from <model>',
+      'a trained model that goes on: the folder of a run, or its model file',
+      parsers.from,
+      from,
+    )
+    .option(
+      '--freeze <pattern>',
+      'with --from: names of layers that stay as they are, such as ^conv',
+      parsers.freeze,
+      freeze,
+    )
+    .option('--head-only', 'with --from: train the last layer alone', headOnly)
+    .option(
+      '--lr-head <rate>',
+      'with --from: learning rate of the last layer, 0 for that of the others',
+      parsers.lrHead,
+      lrHead,
+    )
     .option('--image-size <pixels>', 'size of the pictures of a folder, 0 for the first', parsers.imageSize, imageSize)
     .addOption(fitOption())
     .addOption(limits.maxPixels())
@@ -268,7 +288,8 @@ Examples:
   $ toeplitz train --resume runs/longer --epochs 10
   $ toeplitz train --model net.json --data photos --optimizer adam
   $ toeplitz train --model convnet --data cifar10 --data-dir cifar-10-batches-bin
-  $ toeplitz train --data photos --image-size 64 --augment flip`,
+  $ toeplitz train --data photos --image-size 64 --augment flip
+  $ toeplitz train --from runs/convnet-cifar10 --data photos --head-only`,
     )
     .action(async (settings: TrainSettings, command: Command) => {
       const names = Object.keys(settings) as (keyof TrainSettings)[]

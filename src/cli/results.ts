@@ -14,7 +14,7 @@ import { packageVersion } from './assets.js'
 import { factsOf, lossFor, stepsPerEpoch, type RunParts } from './models.js'
 import { largestMatrix, type Confusion, type EpochRecord, type Mistake, type StepRecord } from './records.js'
 import { renderReport } from './report.js'
-import { commandOf, evaluationBatch, nameOf, type RunSettings } from './settings.js'
+import { commandOf, evaluationBatch, nameOf, sourceOf, type RunSettings } from './settings.js'
 
 /** Wrongly classified images in the report. */
 const MISTAKES = 36
@@ -178,7 +178,7 @@ export function reportOf(recorded: Recorded, { data, model }: RunParts, outcome?
   const { simd, threads } = runtimeInfo()
   const first = [...model.namedState().values()].find((tensor) => tensor.ndim === 4)
   return renderReport({
-    model: settings.model,
+    model: sourceOf(settings),
     dataset: settings.data,
     classes: data.test.classes,
     status: test ? 'finished' : 'interrupted',

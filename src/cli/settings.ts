@@ -38,6 +38,14 @@ export interface TrainSettings {
   readonly model: string
   /** Name of a data set, or a folder with one of pictures. */
   readonly data: string
+  /** `none`, or a trained model that goes on: a run's folder, its model.json or its model.safetensors. */
+  readonly from: string
+  /** `none`, or a pattern of the names of layers that stay as they are. */
+  readonly freeze: string
+  /** Whether the last layer alone is trained. */
+  readonly headOnly: boolean
+  /** Highest learning rate of the last layer; 0 for that of the others. */
+  readonly lrHead: number
   /** Height and width to which the pictures of a folder are brought; 0 for those of the first. */
   readonly imageSize: number
   /** How the pictures of a folder are brought to this size. */
@@ -94,6 +102,10 @@ export type RunSettings = Omit<
 export const trainDefaults = {
   model: 'convnet',
   data: 'mnist',
+  from: 'none',
+  freeze: 'none',
+  headOnly: false,
+  lrHead: 0,
   imageSize: 0,
   fit: 'cover',
   ...defaultLimits,
@@ -131,7 +143,7 @@ export function withRecipe<Settings extends RunSettings>(
   given: ReadonlySet<keyof TrainSettings>,
 ): Settings {
   const { optimizer, model, data } = settings
-  const recipe = recipes[`${model}/${data}`] ?? {}
+  const recipe = settings.from === 'none' ? (recipes[`${model}/${data}`] ?? {}) : {}
   // Recipes were found with SGD: another optimizer takes other rates.
   const rates = { momentum: 0, ...optimizerDefaults[optimizer] }
   const better = optimizer === 'sgd' ? { ...rates, ...recipe } : { ...recipe, ...rates }
@@ -142,14 +154,22 @@ export function withRecipe<Settings extends RunSettings>(
 }
 
 /** A run's name, as `convnet-mnist`. */
-export const nameOf = ({ model, data }: Pick<RunSettings, 'model' | 'data'>): string =>
-  `${isModelFile(model) ? basename(model).slice(0, -5) : model}-${folderName(data)}`
+export const nameOf = ({
+  model,
+  data,
+  from,
+}: Pick<RunSettings, 'model' | 'data'> & Partial<Pick<RunSettings, 'from'>>): string =>
+  `${(from ?? 'none') !== 'none' ? 'tuned' : isModelFile(model) ? basename(model).slice(0, -5) : model}-${folderName(data)}`
 
 /** The last name of a path; of one that has none of its own, such as `..`, that of the folder it means. */
 function folderName(path: string): string {
   const name = basename(path)
   return ['', '.', '..'].includes(name) ? basename(resolve(path)) : name
 }
+
+/** What the model of a run comes from: an architecture, a file with one, or a trained model that goes on. */
+export const sourceOf = ({ model, from }: Pick<RunSettings, 'model' | 'from'>): string =>
+  from === 'none' ? model : from
 
 /** Whether a model is a file's. */
 export const isModelFile = (model: string): boolean => /.\.json$/i.test(model)
@@ -163,15 +183,22 @@ export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (let
  */
 export function commandOf(settings: RunSettings, extended: readonly number[] = []): string {
   const [first, ...later] = [...extended, settings.epochs]
-  const { model, data } = settings
+  const { model, data, from } = settings
   // Which run it is follows from its model and its data.
-  const run = [optionWords('--model', model), optionWords('--data', data)].join(' ')
+  const begins = from === 'none' ? optionWords('--model', model) : optionWords('--from', from)
+  const run = [begins, optionWords('--data', data)].join(' ')
   const more = later.map((epochs) => `toeplitz train ${run} --resume --epochs ${epochs}`)
   return [commandOfRun({ ...settings, epochs: first }), ...more].join(' && ')
 }
 
+/** A setting as it is typed: what is switched on needs no value. */
+export const wordsOf = (name: string, value: string | number | boolean): string =>
+  typeof value === 'boolean' ? flagOf(name) : optionWords(flagOf(name), value)
+
 function commandOfRun(settings: RunSettings): string {
   const off: Partial<RunSettings> = {
+    ...(settings.from === 'none' ? {} : { model: settings.model }),
+    ...{ from: 'none', freeze: 'none', headOnly: false, lrHead: 0 },
     imageSize: 0,
     fit: 'cover',
     ...defaultLimits,
@@ -186,7 +213,7 @@ function commandOfRun(settings: RunSettings): string {
     dtype: 'float32',
   }
   const shown = settingNames.filter((name) => settings[name] !== off[name])
-  return `toeplitz train ${shown.map((name) => optionWords(flagOf(name), settings[name])).join(' ')}`
+  return `toeplitz train ${shown.map((name) => wordsOf(name, settings[name])).join(' ')}`
 }
 
 /** A rise from 0, since the first weights are far from any good ones, and then the schedule by name. */

@@ -1,9 +1,15 @@
 /** Settings of a run on a folder of pictures that follow from what is there, where none is typed. */
+import type { ModelDescription } from '../io/model-file.js'
+import type { Preprocessing } from '../io/preprocessing.js'
 import { createModel } from '../zoo/registry.js'
 import { channelsFor, lookAt, type DataOptions, type FolderFacts } from './data.js'
 import { augmentationOf } from './options.js'
 import { makeOwnModel, ownModel, readOwnModel, type OwnModel } from './ownModel.js'
+import { UsageError } from './errors.js'
+import type { Described } from './described.js'
 import { isModelFile, type RunSettings } from './settings.js'
+import { optionWords } from './shell.js'
+import { isTuned, tunedSettings } from './tuning.js'
 
 export interface Suited {
   readonly settings: RunSettings
@@ -17,6 +23,8 @@ export interface Chosen extends Suited {
   readonly own: OwnModel | undefined
   /** Channels and size of the pictures of a folder, as far as they are known. */
   readonly pictures: Pick<DataOptions, 'channels' | 'size'>
+  /** What is done to the pictures of a trained model that goes on. */
+  readonly trained?: Preprocessing
 }
 
 /**
@@ -27,8 +35,10 @@ export interface Chosen extends Suited {
 export async function choose(
   typed: RunSettings,
   given: ReadonlySet<string>,
-  resumed?: { readonly architecture: unknown },
+  resumed?: Pick<ModelDescription, 'architecture' | 'preprocessing'>,
+  read?: (name: string) => Promise<Described>,
 ): Promise<Chosen> {
+  if (isTuned(typed)) return chooseTuned(typed, given, resumed, read)
   const { model, data, augment } = typed
   const isFile = isModelFile(model)
   const known = resumed ? ownModel(resumed.architecture, model) : isFile ? await readOwnModel(model) : undefined
@@ -40,6 +50,34 @@ export async function choose(
   // The pictures have the size that the model of a file takes, unless that is cut out of them.
   const isSized = own !== undefined && H !== undefined && W !== undefined && !augmentationOf(augment)?.crop
   return { settings, lines, own, pictures: { channels, ...(isSized ? { size: [H, W] as const } : {}) } }
+}
+
+/** The same of a run that goes on with a trained model, whose pictures the data must be. */
+async function chooseTuned(
+  typed: RunSettings,
+  given: ReadonlySet<string>,
+  resumed?: Pick<ModelDescription, 'architecture' | 'preprocessing'>,
+  read?: (name: string) => Promise<Described>,
+): Promise<Chosen> {
+  const { from } = typed
+  const trained = resumed ? undefined : await read?.(from)
+  const { architecture, preprocessing } = (resumed ?? trained?.file) as ModelDescription
+  if (!preprocessing)
+    throw new UsageError(`${optionWords('--from', from)}: the model takes no pictures of 1 or 3 channels`)
+  const { channels, size, order, resize } = preprocessing
+  if (order !== 'rgb' || resize !== undefined)
+    throw new UsageError(
+      `${optionWords('--from', from)}: its pictures are ${resize === undefined ? `in the order ${order}` : 'resized first, and then cut'}, which training does not do`,
+    )
+  const own: OwnModel = trained
+    ? { name: from, architecture, input: trained.model.input, trained }
+    : ownModel(architecture, from)
+  const pictures = { channels, size: [...size] as [number, number] }
+  if (!trained) return { settings: typed, lines: {}, own, pictures, trained: preprocessing }
+  const facts = await lookAt(typed.data, typed)
+  const suiting = facts ? suited(typed, given, facts, own) : { settings: typed, lines: {} }
+  const { settings, line } = tunedSettings({ ...suiting.settings, lr: typed.lr }, given, trained.model)
+  return { settings, lines: { ...suiting.lines, lr: line }, own, pictures, trained: preprocessing }
 }
 
 /** Steps that a run is to have, as far as it takes no more epochs, and no fewer, than these. */

@@ -16,6 +16,8 @@ import { Run } from './run/run.js'
 import { optionWords } from './shell.js'
 import { startCore } from './startCore.js'
 import { outputTo } from './terminal.js'
+import { readTrainedModel } from './trained.js'
+import { sourceOf } from './settings.js'
 
 /** Steps between checkpoints: a few seconds of work that a crash can cost. */
 const CHECKPOINT_STEPS = 100
@@ -34,12 +36,12 @@ export async function trainCommand(
     // The settings are those that were typed, or those of the run that goes on: its folder comes first.
     run = await Run.open(options, note)
     await startCore(threads, note)
-    const { settings, lines, own, pictures } = await run.choose()
+    const { settings, lines, own, pictures, trained } = await run.choose(readTrainedModel)
     Object.values(lines).forEach(note)
 
     const skipped: string[] = []
     const onSkip = ({ message }: Error) => skipped.push(message)
-    const data = await loadData(settings.data, { ...settings, ...pictures, dataDir, strict, onSkip, note })
+    const data = await loadData(settings.data, { ...settings, ...pictures, trained, dataDir, strict, onSkip, note })
 
     const model = makeModel(settings, data.training, own)
     const parts = { data, model, optimizer: makeOptimizer(model, settings) }
@@ -49,7 +51,7 @@ export async function trainCommand(
     const { training, validation, test } = data
     out.text(`${model.summary().toString()}\n`)
     note(
-      `${settings.model} on ${settings.data}: ${training.size} training, ${validation.size} validation, ${test.size} test images; results in ${path}`,
+      `${sourceOf(settings)} on ${settings.data}: ${training.size} training, ${validation.size} validation, ${test.size} test images; results in ${path}`,
     )
 
     const history = await fitRun(run, parts, start, { stdout, interrupt, skipped })

@@ -3,8 +3,6 @@ import { createHash } from 'node:crypto'
 import { lstat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { decodeModel, decodeModelFile } from '../io/model-file.js'
-import * as layers from '../layers/index.js'
-import { Imported } from '../models/onnx/index.js'
 import { checkModelBytes } from '../formats/formats.js'
 import { parseJson } from '../formats/json.js'
 import type { Graph } from '../nn/graph.js'
@@ -12,8 +10,10 @@ import { modelFromJSON } from '../nn/registry.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { architectures, createModel } from '../zoo/registry.js'
+import { layers } from './layers.js'
 import { largestDescription } from './ownModel.js'
-import { Run, type Described } from './run/run.js'
+import type { Described } from './described.js'
+import { Run } from './run/run.js'
 
 /** Whether a file holds the weights with the architecture: a whole model, or the checkpoint of a run. */
 const isWhole = (path: string): boolean => path.endsWith('.safetensors')
@@ -22,7 +22,7 @@ const isWhole = (path: string): boolean => path.endsWith('.safetensors')
 async function readWhole(path: string): Promise<Described> {
   const bytes = await readFileOrExplain(path)
   checkModelBytes(bytes, path, due)
-  return Run.modelAt(bytes, path) ?? decodeModel(bytes, path, { layers: { ...layers, Imported } })
+  return Run.modelAt(bytes, path) ?? decodeModel(bytes, path, { layers })
 }
 
 /** What a model is given as; pictures and data come after it. */

@@ -1,6 +1,7 @@
 /**
  * Pictures on their way into a batch: normalized and, in training, changed at random. The random numbers are words of
- * the core's generator, eight for each picture of a step, so that they depend on (seed, step, place in the batch) alone.
+ * the core's generator, eight for each picture of a step, and sixteen where it is turned, blurred and so on (`warp.ts`), so that they
+ * depend on (seed, step, place in the batch) alone.
  */
 import { guarded, integersAt, kernels, withWorkspace } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
@@ -11,9 +12,10 @@ import { checkShape, checkSize, showShape } from '../tensor/shape.js'
 import { augmentationStream } from '../tensor/streams.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from '../io/preprocessing.js'
+import { checkWarp, LUMA, Warp, WARP_WORDS, warpNames, type WarpOptions } from './warp.js'
 
 /** What may happen to a picture in training. Without training only the crop remains, from the middle. */
-export interface Augmentation {
+export interface Augmentation extends WarpOptions {
   /** Height and width of a window to cut out, at random (Krizhevsky et al. 2012: 224 of 256); default: all of it. */
   readonly crop?: readonly [height: number, width: number]
   /** Moves the picture by up to this many pixels along each axis; what comes into sight has the mean. Default 0. */
@@ -35,7 +37,7 @@ const augmentationNames = {
   brightness: 0,
   contrast: 0,
   saturation: 0,
-} satisfies Names<Augmentation>
+} satisfies Names<Omit<Augmentation, keyof WarpOptions>>
 
 /** Words of a picture, by use. */
 const word = {
@@ -50,9 +52,6 @@ const word = {
 }
 const WORDS = 8
 const MOST_CHANNELS = 4096
-
-/** Luma of red, green and blue (ITU-R BT.601). */
-const LUMA = [0.299, 0.587, 0.114] as const
 
 /** A whole number from 0 to count − 1 out of a random word. */
 const below = (bits: number, count: number): number => Math.floor((bits / 2 ** 32) * count)
@@ -69,7 +68,7 @@ interface Change {
 }
 
 function checkAugmentation([C, H, W]: readonly [number, number, number], given: Augmentation): Required<Augmentation> {
-  checkKeys('augmentation', given, augmentationNames)
+  checkKeys('augmentation', given, augmentationNames, warpNames)
   const { crop = [H, W], shift = 0, flip = false, brightness = 0, contrast = 0, saturation = 0 } = given
   const [h, w] = Array.isArray(crop) ? (crop as readonly [number, number]) : [Number.NaN, Number.NaN]
   if (![h, w].every((extent) => Number.isInteger(extent) && extent > 0) || h > H || w > W) {
@@ -90,7 +89,7 @@ function checkAugmentation([C, H, W]: readonly [number, number, number], given: 
   if (saturation > 0 && C !== 3) {
     throw new ShapeError(`augmentation: saturation needs pictures of 3 channels, these have ${C}`)
   }
-  return { crop, shift, flip, brightness, contrast, saturation }
+  return { crop, shift, flip, brightness, contrast, saturation, ...checkWarp([C, h, w], given) }
 }
 
 /** Writes pictures of one size into batches. */
@@ -104,6 +103,8 @@ export class Painter {
   /** The normalized value of each of the 256 pixels, for each channel. */
   readonly #tables: readonly Float32Array[]
   readonly #line: Float64Array
+  /** What happens to whole pictures; undefined where nothing does. */
+  readonly #warp: Warp | undefined
 
   /** @throws ShapeError when the augmentation or the normalization does not fit pictures of `shape`. */
   constructor(shape: readonly [number, number, number], normalization: Normalization, augmentation: Augmentation = {}) {
@@ -140,17 +141,25 @@ export class Painter {
       Float32Array.from({ length: 256 }, (_, pixel) => (pixel / 255 - center) / (this.#scale[c] as number)),
     )
     this.#line = new Float64Array(3 * shape[2])
+    if (Warp.isNeeded(checkWarp(this.shape, augmentation)))
+      this.#warp = new Warp(shape, checkWarp(this.shape, augmentation), this.#mean)
   }
 
   /** Random words of `count` pictures from place `first` of the step's batch on; none where nothing is random. */
   words(count: number, draw: Draw | undefined): Uint32Array | undefined {
     if (!draw) return undefined
     const { seed, step, first } = draw
-    const needed = (first + count) * WORDS
+    const each = this.#wordsOfOne
+    const needed = (first + count) * each
     return withWorkspace(needed * 4, (pointer) => {
       guarded('augmentation', () => kernels().random_bits(pointer, needed, seed, augmentationStream(step)))
-      return new Uint32Array(integersAt(pointer, needed).slice(first * WORDS).buffer)
+      return new Uint32Array(integersAt(pointer, needed).slice(first * each).buffer)
     })
+  }
+
+  /** Random words of a picture: its own, and those of what happens to it as a whole. */
+  get #wordsOfOne(): number {
+    return this.#warp ? WORDS + WARP_WORDS : WORDS
   }
 
   /**
@@ -158,6 +167,30 @@ export class Painter {
    * place n.
    */
   paint(
+    to: Float32Array,
+    at: number,
+    pixels: Uint8Array,
+    from: number,
+    words: Uint32Array | undefined,
+    n: number,
+  ): void {
+    const warp = words && this.#warp
+    if (!warp) {
+      this.#place(to, at, pixels, from, words, n)
+      return
+    }
+    const place = n * this.#wordsOfOne + WORDS
+    this.#place(to, at, warp.apply(pixels, from, words, place), 0, words, n)
+    const [C, h, w] = this.shape
+    const hole = warp.hole(words, place, h, w)
+    if (!hole) return
+    for (let row = at; row < at + C * h * w; row += h * w) {
+      for (let p = hole.top; p < hole.bottom; p++) to.fill(0, row + p * w + hole.left, row + p * w + hole.right)
+    }
+  }
+
+  /** Writes a picture as `paint` does, cut out, moved, mirrored and with other colours. */
+  #place(
     to: Float32Array,
     at: number,
     pixels: Uint8Array,
@@ -205,7 +238,7 @@ export class Painter {
     const [, h, w] = this.shape
     if (!words) return { top: (H - h) >> 1, left: (W - w) >> 1, flip: false, colour: undefined }
     const { shift, flip, brightness, contrast, saturation } = this.#augmentation
-    const bits = (use: number): number => words[n * WORDS + use] as number
+    const bits = (use: number): number => words[n * this.#wordsOfOne + use] as number
     const change = {
       top: below(bits(word.cropRow), H - h + 1) + below(bits(word.shiftRow), 2 * shift + 1) - shift,
       left: below(bits(word.cropColumn), W - w + 1) + below(bits(word.shiftColumn), 2 * shift + 1) - shift,

@@ -1,7 +1,17 @@
 /** Datasets: formats, splitting, batches. */
 export type { PictureLimits } from '../formats/limits.js'
 export * from './augment.js'
+export {
+  balanceClasses,
+  shuffled,
+  stratifiedSplit,
+  subset,
+  type BalanceOptions,
+  type Choosable,
+  type StratifiedSplitOptions,
+} from './choosing.js'
 export * from './cifar10.js'
+export * from './collecting.js'
 export {
   assertSameImages,
   holdOut,
@@ -22,5 +32,7 @@ export {
 } from './images.js'
 export type { Picture, PixelPreprocessing, Preprocessing } from '../io/preprocessing.js'
 export { meanImage } from './meanImage.js'
+export * from './mixup.js'
 export * from './mnist.js'
 export * from './sized.js'
+export type { WarpOptions } from './warp.js'

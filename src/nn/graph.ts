@@ -23,9 +23,10 @@ import { disposePlan, lower, runLayers, type Lowering } from './lowering.js'
 import { assertFits, inferShapes, planSteps, splitBatch, weightBytes, type Shapes } from './schedule.js'
 import { checkState, type DecodedTensor } from './state.js'
 import { summarize, type Summary } from './summary.js'
-import { checkNodes, checkWiring, neededFor, quoted, type GraphNode } from './wiring.js'
+import { checkNodes, checkWiring, meantBy, neededFor, quoted, type GraphNode, type LayerSelection } from './wiring.js'
 
 export type { ModelOptions } from './options.js'
+export type { LayerSelection } from './wiring.js'
 
 /** Options of `Graph`. */
 export interface GraphOptions extends ModelOptions {
@@ -91,9 +92,6 @@ export interface TrainingOutputs {
   /** Outputs whose losses are added to that of the first, each times its weight. */
   readonly auxiliary: readonly { readonly output: Tensor; readonly weight: number }[]
 }
-
-/** Layers of a model: by the name of a node, by a pattern of such names, or by a function of the layer. */
-export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
 
 /** A forward pass for inputs of certain shapes. */
 interface Pass {
@@ -459,14 +457,7 @@ export class Graph {
   }
 
   #setTrainable(what: string, which: LayerSelection, trainable: boolean): this {
-    const isMeant =
-      typeof which === 'function'
-        ? ({ layer }: GraphNode) => which(layer)
-        : which instanceof RegExp
-          ? // Unlike test, search begins at the start whatever the flags are.
-            ({ name }: GraphNode) => name.search(which) >= 0
-          : ({ name }: GraphNode) => name === which
-    const meant = this.#declared.filter(isMeant)
+    const meant = this.#declared.filter(meantBy(which))
     if (meant.length === 0) {
       const names = [...this.#names]
       throw new ArgumentError(

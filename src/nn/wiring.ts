@@ -16,6 +16,18 @@ export interface GraphNode {
   readonly block?: string
 }
 
+/** Layers of a model: by the name of a node, by a pattern of such names, or by a function of the layer. */
+export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
+
+/** Whether a selection means a node. */
+export const meantBy = (which: LayerSelection): ((node: GraphNode) => boolean) =>
+  typeof which === 'function'
+    ? ({ layer }) => which(layer)
+    : which instanceof RegExp
+      ? // Unlike test, search begins at the start whatever the flags are.
+        ({ name }) => name.search(which) >= 0
+      : ({ name }) => name === which
+
 /** Names that a message lists before it gives their number. */
 const LISTED = 20
 

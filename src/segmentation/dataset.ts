@@ -6,7 +6,8 @@ import { ShapeError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { checkShape, showShape, sizeOf } from '../tensor/shape.js'
 import type { Examples } from '../train/examples.js'
-import { checkLabelMap, MOST_CLASSES } from './labelMap.js'
+import { MOST_CLASSES } from '../training/confusion.js'
+import { checkLabelMap } from './labelMap.js'
 
 /** Pictures in memory with a label for every pixel. */
 export interface PixelDataset {

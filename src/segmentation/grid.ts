@@ -30,7 +30,8 @@ import { checkCount, checkKeys, needKeys, type Names } from '../runtime/options.
 import { tensor } from '../tensor/create.js'
 import { sameShape, showShape } from '../tensor/shape.js'
 import { checkTensor, scope, type Tensor } from '../tensor/tensor.js'
-import { checkLabelMap, MOST_CLASSES, scoreExtents } from './labelMap.js'
+import { MOST_CLASSES } from '../training/confusion.js'
+import { checkLabelMap, scoreExtents } from './labelMap.js'
 
 /** How neighbouring labels go together. */
 export interface GridModel {

@@ -6,9 +6,6 @@ import { inWords } from '../runtime/text.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { Tensor } from '../tensor/tensor.js'
 
-/** Classes of the largest label map: numbers of classes are indices of a table of pairs. */
-export const MOST_CLASSES = 4096
-
 /** What a label map must be. */
 export interface LabelMapRules {
   /** Extents of the map, (N, H, W) or (H, W). */

@@ -2,14 +2,14 @@
  * How well a map of labels was predicted: the confusion of classes over any number of pictures, of which pixel accuracy and mean
  * intersection over union follow.
  */
-import { checkIgnored, labelList, type Labels } from '../ops/loss.js'
-import { checkWhole } from '../runtime/check.js'
+import { labelList, type Labels } from '../ops/loss.js'
 import { ShapeError } from '../runtime/errors.js'
-import { checkCount, checkKeys, needKeys, type Names } from '../runtime/options.js'
+import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { showShape } from '../tensor/shape.js'
 import { checkTensor, Tensor } from '../tensor/tensor.js'
 import { argmax } from '../train/metrics.js'
-import { checkLabelMap, MOST_CLASSES, scoreExtents } from './labelMap.js'
+import { ConfusionMatrix } from '../training/confusion.js'
+import { checkLabelMap, scoreExtents } from './labelMap.js'
 
 /** Options of `pixelAccuracy` and `meanIoU`. */
 export interface PixelOptions {
@@ -24,7 +24,6 @@ export interface PixelConfusionOptions extends PixelOptions {
 }
 
 const pixelNames = { ignoreIndex: 0 } satisfies Names<PixelOptions>
-const confusionNames = { classes: 0 } satisfies Names<Omit<PixelConfusionOptions, keyof PixelOptions>>
 
 /**
  * Counts of pixels by their label and by what was predicted, summed over a data set. Means over batches would weigh a class by the
@@ -35,34 +34,14 @@ const confusionNames = { classes: 0 } satisfies Names<Omit<PixelConfusionOptions
  * for (const { x, labels } of pictures) confusion.add(model.forward(x), labels)
  * console.log(confusion.pixelAccuracy, confusion.meanIoU)
  */
-export class PixelConfusion {
-  /** K, the number of classes. */
-  readonly classes: number
-  /** K × K counts: row l and column k is the number of pixels with the label l of which k was predicted. */
-  readonly counts: Float64Array
-  /** Pixels of which no class was predicted, because a score is NaN: K counts, by label. */
-  readonly unknown: Float64Array
-  readonly #ignoreIndex: number | undefined
-
-  /** @throws ArgumentError when an option does not fit */
-  constructor(options: PixelConfusionOptions) {
-    checkCount('PixelConfusion', 1, arguments)
-    needKeys('PixelConfusion', options, confusionNames, pixelNames)
-    const { classes, ignoreIndex } = options
-    this.classes = checkWhole(classes, 'PixelConfusion: classes', 1, MOST_CLASSES)
-    if (ignoreIndex !== undefined) checkIgnored('PixelConfusion', ignoreIndex)
-    this.#ignoreIndex = ignoreIndex
-    this.counts = new Float64Array(this.classes * this.classes)
-    this.unknown = new Float64Array(this.classes)
-  }
-
+export class PixelConfusion extends ConfusionMatrix {
   /**
    * Counts the pixels of one or more pictures. Nothing is counted where an error is thrown.
    * @param predicted scores (N, K, H, W), of which the largest at each pixel decides, or a label for each pixel
    * @param labels what was wanted, (N, H, W), as a list or a Tensor
    * @throws ShapeError when the maps are not of one size, or there are not K scores; ArgumentError when a label is no class
    */
-  add(predicted: Tensor | Labels, labels: Labels): void {
+  override add(predicted: Tensor | Labels, labels: Labels): void {
     checkCount('add', 2, arguments)
     const name = 'PixelConfusion: add'
     const { classes } = this
@@ -83,25 +62,13 @@ export class PixelConfusion {
       shape = known?.shape ?? [labelList(predicted)?.length ?? 0]
       guesses = checkLabelMap(`${name}: what was predicted`, predicted, { shape, classes })
     }
-    const wanted = checkLabelMap(name, labels, { shape, classes, ignoreIndex: this.#ignoreIndex })
-    for (let i = 0; i < wanted.length; i++) {
-      const label = wanted[i] as number
-      if (label === this.#ignoreIndex) continue
-      const guess = guesses[i] as number
-      if (guess < 0) (this.unknown[label] as number)++
-      else (this.counts[label * classes + guess] as number)++
-    }
+    const wanted = checkLabelMap(name, labels, { shape, classes, ignoreIndex: this.ignoreIndex })
+    this.count(wanted, guesses)
   }
 
   /** Share of the pixels whose label was predicted, 0 to 1; NaN where there are none. */
   get pixelAccuracy(): number {
-    let right = 0
-    let all = 0
-    for (let label = 0; label < this.classes; label++) {
-      right += this.#at(label, label)
-      all += this.#labelled(label)
-    }
-    return right / all
+    return this.accuracy
   }
 
   /**
@@ -110,9 +77,8 @@ export class PixelConfusion {
    */
   get iou(): number[] {
     return Array.from({ length: this.classes }, (_, k) => {
-      let predicted = 0
-      for (let label = 0; label < this.classes; label++) predicted += this.#at(label, k)
-      return this.#at(k, k) / (this.#labelled(k) + predicted - this.#at(k, k))
+      const { right, predicted, labelled } = this.tally(k)
+      return right / (labelled + predicted - right)
     })
   }
 
@@ -120,16 +86,6 @@ export class PixelConfusion {
   get meanIoU(): number {
     const there = this.iou.filter((value) => !Number.isNaN(value))
     return there.reduce((sum, value) => sum + value, 0) / there.length
-  }
-
-  #at(label: number, predicted: number): number {
-    return this.counts[label * this.classes + predicted] as number
-  }
-
-  #labelled(label: number): number {
-    let all = this.unknown[label] as number
-    for (let k = 0; k < this.classes; k++) all += this.#at(label, k)
-    return all
   }
 }
 

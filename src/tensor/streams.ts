@@ -7,6 +7,7 @@
  *   0x28000000 + place what is drawn for data that are made: shapes, moving pictures, movements
  *   0x30000000 + place what features are learned from: patches, first dictionaries, units of a Boltzmann machine
  *   0x40000000 + round what a search tries
+ *   0x60000000 + step  how much of another example each one of a step is mixed with
  *   0x70000000 + scene what a scene of digits is made of
  *   0x80000000 + step  how pictures of a step are changed
  *   0xc0000000 + place what dropout leaves out: places are counted over the layers of a model and the steps
@@ -26,6 +27,9 @@ export const featureStream = (place: number): number => 0x30000000 + (place % 2 
 
 /** The stream of a round of a search. */
 export const searchStream = (round: number): number => 0x40000000 + round
+
+/** The stream of how the examples of a step are mixed: 2²⁸ steps, after which they go round. */
+export const mixingStream = (step: number): number => 0x60000000 + (step % 2 ** 28)
 
 /** The stream of a scene of digits: 2²⁸ of them, after which they go round. */
 export const sceneStream = (scene: number): number => 0x70000000 + (scene % 2 ** 28)

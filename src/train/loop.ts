@@ -35,6 +35,7 @@ import {
   type TrainingData,
 } from './examples.js'
 import { turnTaker } from './host.js'
+import { judge } from './judge.js'
 import { checkFirst, checkTargets } from './labels.js'
 import type { Metric } from './metrics.js'
 import type {
@@ -460,20 +461,6 @@ function diverged(what: string, step: number, learningRate: number): DivergedErr
     `${what} at step ${step} with learning rate ${Number(learningRate.toPrecision(6))}; the weights are those before the step; ` +
       `try ${Number((learningRate / 10).toPrecision(3))}, or clip gradients, and check the inputs for NaN`,
   )
-}
-
-/** What the monitored value of an epoch makes of the best one so far. */
-function judge(
-  best: FitState['best'],
-  epoch: number,
-  measured: Averages,
-  { monitor = 'loss', minimumChange = 0 }: EarlyStopping,
-): { readonly best: FitState['best']; readonly improved: boolean } {
-  const value = monitor === 'loss' ? measured.loss : (measured.metrics[monitor] as number)
-  const change = best === undefined ? Infinity : monitor === 'loss' ? best.value - value : value - best.value
-  return Number.isFinite(value) && change > minimumChange
-    ? { best: { epoch, value }, improved: true }
-    : { best, improved: false }
 }
 
 const buffersOf = ({ layers = [] }: Trainable<unknown>): Tensor[] =>

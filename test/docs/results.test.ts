@@ -209,6 +209,32 @@ describe('results', () => {
     }
   })
 
+  it('of fine-tuning: ten draws of twenty pictures, of which a trained network makes more than training from scratch', () => {
+    const text = readFileSync(new URL('bench/results/fine-tuning.json', root), 'utf8')
+    const { rows, unseen, shots, test_pictures, base, command } = JSON.parse(text) as {
+      rows: { way: string; lr: number; accuracy: number; deviation: number; draws: number[] }[]
+      unseen: string[]
+      shots: number
+      test_pictures: number
+      base: { classes: number; accuracy: number }
+      command: string
+    }
+    expect(command).toMatch(/^node examples\/node\/fine-tuning\.mjs --data-dir DIR /)
+    expect([unseen.length, shots, test_pictures, base.classes]).toEqual([2, 20, 2000, 8])
+    for (const { accuracy, deviation, draws } of rows) {
+      expect(draws).toHaveLength(10)
+      expect(draws.reduce((sum, share) => sum + share, 0) / 10).toBeCloseTo(accuracy, 10)
+      const squares = draws.reduce((sum, share) => sum + (share - accuracy) ** 2, 0)
+      expect(Math.sqrt(squares / 9)).toBeCloseTo(deviation, 10)
+      // Whole pictures of all that are tested.
+      for (const share of draws)
+        expect(Math.abs(share * test_pictures - Math.round(share * test_pictures))).toBeLessThan(1e-6)
+    }
+    const [scratch, head, all] = rows as [(typeof rows)[0], (typeof rows)[0], (typeof rows)[0]]
+    expect(scratch.way).toBe('from scratch')
+    for (const { accuracy } of [head, all]) expect(accuracy).toBeGreaterThan(scratch.accuracy)
+  })
+
   it.each([
     ['spectrograms', 0.95],
     ['waveforms', 0.95],

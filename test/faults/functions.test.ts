@@ -7,6 +7,7 @@ import * as operations from '../../src/ops/index.js'
 import * as audio from '../../src/audio/index.js'
 import * as features from '../../src/features/index.js'
 import * as segmentation from '../../src/segmentation/index.js'
+import * as training from '../../src/training/index.js'
 import * as vision from '../../src/vision/index.js'
 import * as volumes from '../../src/volumes/index.js'
 import { cases } from '../operations/index.js'
@@ -128,6 +129,14 @@ const functions: Readonly<Record<string, Use>> = {
     regions.dispose()
     return [labels]
   },
+  topK: () => [[training.topK(x, labels, { k: 2 })]],
+  f1: () => [[training.f1(x, labels)]],
+  ema: () => {
+    const average = training.ema(model)
+    average.update()
+    return Object.values(average.state().tensors).map(({ data }) => data)
+  },
+  replaceHead: () => consumed(...training.replaceHead(model, { classes: 2 }).model.namedState().values()),
   whiten: () => {
     const { mean, matrix } = features.whiten(x)
     return consumed(mean, matrix)

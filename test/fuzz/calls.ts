@@ -23,6 +23,9 @@ const sized = {
     [5, 4],
   ],
 }
+const { images: _, ...unread } = { ...dataset, classes: ['b'], labels: bytes(4, 0) }
+const one = { ...dataset, classes: ['b'], labels: bytes(4, 0) }
+const pixelOptions = { order: 'rgb', invert: 'never', resize: 5, fit: 'cover', interpolation: 'area' }
 const normalization = { mean: 0.5, std: 0.25 }
 const preprocessing = {
   ...{ channels: 1, order: 'rgb', invert: 'light-background', resize: [5, 6], size: [4, 4], fit: 'contain' },
@@ -263,6 +266,26 @@ const files: Record<string, Json[][]> = {
     [dataset, normalization, { crop: [3, 3], shift: 1, flip: true, brightness: 0.1, contrast: 0.1, saturation: 0 }],
   ],
   imageRange: [[dataset, 1, 3]],
+  subset: [[dataset, [2, 0, 2]]],
+  shuffled: [[dataset, 3]],
+  stratifiedSplit: [[one, { share: 0.5, seed: 1 }]],
+  balanceClasses: [[one, { perClass: 5, seed: 1 }]],
+  mixup: [
+    [
+      { size: 4, batch: tag('function') },
+      { classes: 3, alpha: 0.5 },
+    ],
+  ],
+  imageDataset: [
+    [
+      [
+        { image: image(3), label: 'a' },
+        { image: image(4), label: 'b' },
+      ],
+      { ...pixelOptions, size: [4, 4], channels: 1, classes: ['a', 'b'] },
+    ],
+  ],
+  cached: [[{ ...unread, read: tag('function') }, { maxBytes: 1e6 }]],
   sizedExamples: [[sized, normalization, { multiple: 2, augmentation: { flip: true } }]],
   sizedRange: [[sized, 0, 1]],
   holdOut: [[dataset, 1]],
@@ -397,6 +420,35 @@ const volumes: Record<string, Json[][]> = {
   movements: [[{ count: 3, frames: 5, noise: 0.1, seed: 1 }]],
   movingPictures: [[dataset, { count: 3, frames: 3, size: 6, channels: 3, speed: 1, noise: 0.1, seed: 1 }]],
 }
+const scoring = { classes: 3, ignoreIndex: 255 }
+const around: Record<string, Json[][]> = {
+  confusionMatrix: [[t(2, 3), [0, 1], scoring]],
+  'new ConfusionMatrix': [[scoring]],
+  ...Object.fromEntries(
+    ['precision', 'recall', 'f1'].map((name): [string, Json[][]] => [
+      name,
+      [
+        [t(2, 3), [0, 1], { ...scoring, average: 'micro' }],
+        [t(2, 3), [0, 1], { ...scoring, positive: 1 }],
+      ],
+    ]),
+  ),
+  topK: [[t(2, 3), [0, 1], { k: 2, ignoreIndex: 255 }]],
+  reduceOnPlateau: [
+    [
+      {
+        ...{ optimizer: tag('sgd'), factor: 0.5, patience: 2, minLr: 1e-5, monitor: 'accuracy' },
+        ...{ minimumChange: 0.1, cooldown: 1 },
+      },
+    ],
+  ],
+  ema: [[tag('model'), { decay: 0.9 }]],
+  combineCallbacks: [[{ onStep: tag('function'), onEpoch: tag('function') }]],
+  progress: [[{ epochs: 2, onProgress: tag('function'), stepsPerEpoch: 3 }]],
+  replaceHead: [[tag('model'), { classes: 2, seed: 1, layers: {} }]],
+  parameterGroups: [[tag('model'), [{ layers: '0', lr: 0.1 }]]],
+}
+
 const plain = { classes: 5, seed: 1, weightInit: 'he', keepPacked: true }
 const network = { ...plain, width: 0.1 }
 const networks: Record<string, Json[][]> = {
@@ -455,6 +507,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...segmentation,
   ...audio,
   ...volumes,
+  ...around,
   ...zoo,
   tensor: [
     [[1, 2, 3, 4], [2, 2], { dtype: 'float32' }],
@@ -502,7 +555,9 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'made by the library']),
   ),
   ...Object.fromEntries(['Layer', 'LoweredLayer', 'Optimizer'].map((name) => [name, 'abstract'])),
-  ...Object.fromEntries(['Tensor', 'Summary', 'FitRun'].map((name) => [name, 'made by functions'])),
+  ...Object.fromEntries(
+    ['Tensor', 'Summary', 'FitRun', 'Plateau', 'WeightAverage'].map((name) => [name, 'made by functions']),
+  ),
   ...Object.fromEntries(
     ['init', 'initSync', 'runtimeInfo', 'memoryUsage'].map((name) => [name, 'of the process as a whole']),
   ),
@@ -522,9 +577,17 @@ export const exempt: Readonly<Record<string, string>> = {
     ].map((name) => [name, 'no function']),
   ),
   ...Object.fromEntries(
-    ['evaluate', 'batches', 'readBatches', 'fitNormalizationOf', 'meanImage', 'readImage', 'extractFeatures'].map(
-      (name) => [name, 'asynchronous, over data of the caller'],
-    ),
+    [
+      'evaluate',
+      'batches',
+      'readBatches',
+      'fitNormalizationOf',
+      'meanImage',
+      'readImage',
+      'extractFeatures',
+      'predictBatches',
+      'collectExamples',
+    ].map((name) => [name, 'asynchronous, over data of the caller']),
   ),
   ...Object.fromEntries(['valueAndGrad'].map((name) => [name, 'as grad'])),
   ...Object.fromEntries(

@@ -14,6 +14,9 @@ import * as segmentation from '../../src/segmentation/index.js'
 import { unet } from '../../src/zoo/unet.js'
 import * as volumes from '../../src/volumes/index.js'
 import * as vision from '../../src/vision/index.js'
+import * as data from '../../src/data/index.js'
+import { balanceClasses, collectExamples, mixup, stratifiedSplit } from '../../src/data/index.js'
+import { confusionMatrix, ema, parameterGroups, predictBatches, replaceHead } from '../../src/training/index.js'
 import { byAlgorithm, byFourier, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -349,6 +352,55 @@ function pooled(): Record<string, Numbers[]> {
   return made
 }
 
+/** Pictures changed at random, examples mixed, chosen and collected, averages of weights, and a network for other classes. */
+async function around(): Promise<Record<string, Numbers[]>> {
+  const labels = Int32Array.from({ length: 12 }, (_, n) => (n < 7 ? 0 : n % 3))
+  const images = Uint8Array.from({ length: 12 * 3 * 9 * 8 }, (_, i) => (i * i * 7 + i * 31) % 256)
+  const dataset = { images, labels, size: 12, shape: [3, 9, 8] as const, classes: ['a', 'b', 'c'] }
+  const normalization = { mean: [0.4, 0.5, 0.6], std: 0.25 }
+  const draw = { seed: 3, step: 9, first: 0 }
+  const all = Int32Array.from({ length: 12 }, (_, i) => i)
+  const changes: Record<string, data.Augmentation> = {
+    'turned, zoomed and sheared': { rotate: 40, zoom: 0.3, shear: 20 },
+    blurred: { blur: 2 },
+    'in other colours': { hue: 0.3, grey: 0.3, brightness: 0.2, contrast: 0.2, saturation: 0.3 },
+    'changed in every way': { rotate: 15, blur: 1, hue: 0.1, grey: 0.1, cutout: 3, flip: true, shift: 2, crop: [7, 7] },
+  }
+  const pictures = Object.entries(changes).map(([name, change]): [string, Numbers[]] => [
+    `pictures: ${name}`,
+    t.scope(() => [data.imageExamples(dataset, normalization, change).batch(all, draw).x.data()]),
+  ])
+  const mixed = t.scope(() => {
+    const { x, target } = mixup(data.imageExamples(dataset, normalization), { classes: 3, alpha: 0.4 }).batch(all, draw)
+    return [x.data(), target.data()]
+  })
+  const { training, validation } = stratifiedSplit(dataset, { share: 0.3, seed: 2 })
+  const balanced = balanceClasses(training, { seed: 2 })
+  const model = network()
+  const average = ema(model, { decay: 0.9 })
+  const optimizer = new t.Adam(model.parameters(), { lr: 0.01 })
+  const { x, ...bars } = examples()
+  await t.fit(model, bars, { epochs: 2, batchSize: 32, loss: t.crossEntropy, optimizer, callbacks: average })
+  const { model: other, head } = replaceHead(model, { classes: 3, seed: 7 })
+  const tuned = new t.SGD(parameterGroups(other, [{ layers: head, lr: 0.1 }]), { lr: 0.01 })
+  const collected = await collectExamples(
+    (function* () {
+      for (let n = 0; n < 9; n++) yield { x: t.normal([1, extent, extent], { seed: 40 + n }), y: n % 3 }
+    })(),
+  )
+  await t.fit(other, collected, { epochs: 2, batchSize: 4, loss: t.crossEntropy, optimizer: tuned })
+  const scores = await predictBatches(other, collected, { batchSize: 4 })
+  const made = {
+    ...Object.fromEntries(pictures),
+    'examples: mixed': mixed,
+    'examples: split and balanced': [validation, balanced].map((part) => Float32Array.from(part.images)),
+    'weights: averaged': Object.values(average.state().tensors).map(({ data }) => data),
+    'weights: for other classes': [scores.data(), confusionMatrix(scores, collected.labels as number[]).counts],
+  }
+  for (const each of [x, scores, model, other, optimizer, tuned]) each.dispose()
+  return made
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -371,7 +423,15 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
-  const more = { ...(await learned()), ...(await labelled()), ...heard(), ...seen(), ...simplified(), ...pooled() }
+  const more = {
+    ...(await learned()),
+    ...(await labelled()),
+    ...heard(),
+    ...seen(),
+    ...simplified(),
+    ...pooled(),
+    ...(await around()),
+  }
   for (const [name, numbers] of Object.entries(more)) hashes[name] = await sha256(name, numbers)
   const info = t.runtimeInfo()
   // Ends the workers, which would keep a process alive.

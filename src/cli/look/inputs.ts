@@ -16,7 +16,7 @@ import type { LookOptions } from '../actions.js'
 import { UsageError } from '../errors.js'
 import { Run } from '../run/run.js'
 import { testPictures } from '../testPictures.js'
-import type { Described } from '../run/run.js'
+import type { Described } from '../described.js'
 
 /** Pictures whose answers are shown, where none are named: of different classes. */
 const SHOWN = 3

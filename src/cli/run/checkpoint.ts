@@ -189,9 +189,16 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
     )
   const progress = parseJson(metadata['progress'] ?? 'null', `${path}: progress in its header`)
   if (!isProgress(progress)) throw new FormatError(`${path}: the header does not tell where the run stood; ${advice}`)
-  // Older checkpoints do not say how weights are stored.
-  const { dtype = trainDefaults.dtype } = progress.settings as Partial<RunSettings>
-  const settings = { ...progress.settings, dtype }
+  // Older checkpoints do not say how weights are stored, and what a trained model goes on with.
+  const { dtype, from, freeze, headOnly, lrHead } = trainDefaults
+  const settings = {
+    dtype,
+    from,
+    freeze,
+    headOnly,
+    lrHead,
+    ...(progress.settings as Partial<RunSettings>),
+  } as RunSettings
   const wrong = wrongSetting(settings)
   if (wrong !== undefined) throw new FormatError(`${path}: ${wrong} ${advice}`)
   return { ...progress, settings, path, tensors }

@@ -5,8 +5,9 @@ import { Folder, numberedFolders, type Note } from '../../node/resultFolder.js'
 import type { TrainOptions } from '../actions.js'
 import { assertOutside } from '../data.js'
 import { UsageError } from '../errors.js'
-import { flagOf, hasMomentum, nameOf, optimizerNames, settingNames, type RunSettings } from '../settings.js'
+import { hasMomentum, nameOf, optimizerNames, settingNames, wordsOf, type RunSettings } from '../settings.js'
 import { optionWords } from '../shell.js'
+import { checkTuning } from '../tuning.js'
 import { readCheckpoint, type Checkpoint } from './checkpoint.js'
 import { existing, results, runFiles, written } from './files.js'
 
@@ -40,6 +41,7 @@ async function openNew(options: TrainOptions, note: Note): Promise<Opened> {
       `--momentum ${momentum}: ${optimizer} has none; it is for ${optimizerNames.filter(hasMomentum).join(' and ')}`,
     )
   }
+  checkTuning(options, given)
   const base = baseOf(options)
   await assertOutside(options.data, out ?? base, out !== undefined)
   const folder = await Folder.takeNew({ out, base }, written, note, async (taken) => {
@@ -83,7 +85,7 @@ async function resumeIn(folder: Folder, options: TrainOptions): Promise<Opened> 
     if ((isOver && name === 'epochs') || name === 'dtype') continue
     if (options.given.has(name) && options[name] !== before[name]) {
       throw new UsageError(
-        `${optionWords(flagOf(name), options[name])}: the run was started with ${before[name]}; leave the option out, or start a new run`,
+        `${wordsOf(name, options[name])}: the run was started with ${before[name]}; leave the option out, or start a new run`,
       )
     }
   }

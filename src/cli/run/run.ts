@@ -10,8 +10,7 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describeModel, encodeModel, encodeModelFile, type ModelDescription } from '../../io/model-file.js'
-import type { Graph } from '../../nn/graph.js'
+import { describeModel, encodeModel, encodeModelFile } from '../../io/model-file.js'
 import { shown } from '../../node/files.js'
 import { InUseError } from '../../node/lock.js'
 import type { Folder, Note } from '../../node/resultFolder.js'
@@ -36,18 +35,11 @@ import {
   type Checkpoint,
   type Weights,
 } from './checkpoint.js'
+import type { Described } from '../described.js'
 import { existing, removed, runFiles } from './files.js'
 import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.js'
 import { MetricsFile } from './metrics.js'
 import { openFolder, type Opened } from './opening.js'
-
-/** A model as a file describes it. */
-export interface Described {
-  readonly file: ModelDescription
-  readonly model: Graph
-  /** What a user should know of where it comes from. */
-  readonly note?: string
-}
 
 export class Run {
   #settings: RunSettings
@@ -117,9 +109,12 @@ export class Run {
     return this.#settings
   }
 
-  /** Chooses the settings of a new run that follow from its data, and tells what model and pictures the run is to have. */
-  async choose(): Promise<Chosen> {
-    const chosen = await choose(this.settings, this.#given, this.#resumed?.description)
+  /**
+   * Chooses the settings of a new run that follow from its data, and tells what model and pictures the run is to have. `read` gives the
+   * trained model that a new run goes on with.
+   */
+  async choose(read?: (name: string) => Promise<Described>): Promise<Chosen> {
+    const chosen = await choose(this.settings, this.#given, this.#resumed?.description, read)
     this.#settings = chosen.settings
     return chosen
   }

@@ -12,6 +12,7 @@ import * as audio from '../../../src/audio/index.js'
 import * as features from '../../../src/features/index.js'
 import * as priors from '../../../src/priors/index.js'
 import * as segmentation from '../../../src/segmentation/index.js'
+import * as training from '../../../src/training/index.js'
 import * as vision from '../../../src/vision/index.js'
 import * as volumes from '../../../src/volumes/index.js'
 import * as onnx from '../../../src/models/onnx/index.js'
@@ -32,6 +33,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...features,
   ...priors,
   ...segmentation,
+  ...training,
   ...audio,
   ...volumes,
   ...zoo,
