@@ -5,6 +5,7 @@ import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkCount, checkKeys, pick, type Names } from '../runtime/options.js'
 import { showShape, sizeOf } from '../tensor/shape.js'
 import { checkTensor, Tensor } from '../tensor/tensor.js'
+import { ranksOf } from '../train/ranks.js'
 import { averageNames, classNumbers, ConfusionMatrix, refuseSoft, type AverageOptions } from './confusion.js'
 
 /** Options of `confusionMatrix`. */
@@ -115,7 +116,8 @@ export function f1(output: Tensor | Labels, target: Labels, options: ScoreOption
 }
 
 /**
- * Share of the examples whose label is among the k classes of the largest scores, 0 to 1. Of equal scores the first class counts as
+ * Share of the examples whose label is among the k classes of the largest scores, 0 to 1: 1 minus the top-k error, the measure of
+ * ImageNet's competition, whose pictures often show several things (k = 5). Of equal scores the first class counts as
  * the larger one, as in `argmax`; an example with a NaN among its scores is wrong. NaN where `ignoreIndex` leaves out all there are.
  *
  *     topK(tensor([[1, 3, 2], [5, 0, 4]]), [2, 1], { k: 2 })                    // 0.5
@@ -137,29 +139,9 @@ export function topK(output: Tensor, target: Labels, options: TopKOptions = {}):
   if (ignoreIndex !== undefined) checkIgnored('topK', ignoreIndex)
   refuseSoft('topK', target, output)
   const labels = classNumbers('topK', target, { classes: K, ignoreIndex })
-  const P = sizeOf(places)
-  if (labels.length !== N * P)
-    throw new ArgumentError(`topK: ${N * P} outputs need as many labels, given ${labels.length}`)
-  const scores = output.data()
-  let counted = 0
-  let right = 0
-  for (let row = 0; row < N * P; row++) {
-    const label = labels[row] as number
-    if (label === ignoreIndex) continue
-    counted++
-    if (rankOf(scores, (row - (row % P)) * K + (row % P), P, K, label) < k) right++
-  }
-  return right / counted
-}
-
-/** How many classes come before one in the order of their scores; Infinity where one of the scores is NaN. */
-function rankOf(scores: Float32Array, at: number, step: number, K: number, label: number): number {
-  const own = scores[at + label * step] as number
-  let before = 0
-  for (let j = 0; j < K; j++) {
-    const score = scores[at + j * step] as number
-    if (Number.isNaN(score)) return Infinity
-    if (score > own || (score === own && j < label)) before++
-  }
-  return before
+  const rows = N * sizeOf(places)
+  if (labels.length !== rows)
+    throw new ArgumentError(`topK: ${rows} outputs need as many labels, given ${labels.length}`)
+  const ranks = ranksOf(output, labels).filter((_, row) => labels[row] !== ignoreIndex)
+  return ranks.filter((rank) => rank >= 0 && rank < k).length / ranks.length
 }

@@ -433,7 +433,6 @@ const around: Record<string, Json[][]> = {
       ],
     ]),
   ),
-  topK: [[t(2, 3), [0, 1], { k: 2, ignoreIndex: 255 }]],
   reduceOnPlateau: [
     [
       {
