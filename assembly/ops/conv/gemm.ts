@@ -156,7 +156,6 @@ function regionPlane(d: ConvShape): usize {
   return <usize>(rows * d.reachW) * F32
 }
 
-
 function regionPlanes(d: ConvShape): i32 {
   return d.O > 1 ? (blockLines(d) - 1) * d.strideD + (d.T - 1) * d.dilationD + 1 : d.reachD
 }

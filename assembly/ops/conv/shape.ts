@@ -84,16 +84,17 @@ export class ConvShape {
   get inputPixels(): i32 {
     return this.D * this.H * this.W
   }
-  /** Extents of the input that the windows reach, padding included. */
+  /**
+   * Extents of the input that the windows reach, padding included. These and what follows are not inlined: kernels ask for them outside of
+   * their loops, and copies of them took 16 kB of the module.
+   */
   get reachD(): i32 {
     return (this.O - 1) * this.strideD + (this.T - 1) * this.dilationD + 1
   }
 
-
   get reachH(): i32 {
     return (this.P - 1) * this.strideH + (this.R - 1) * this.dilationH + 1
   }
-
 
   get reachW(): i32 {
     return (this.Q - 1) * this.strideW + (this.S - 1) * this.dilationW + 1
@@ -108,7 +109,6 @@ export class ConvShape {
   get arrayH(): i32 {
     return this.padded ? this.reachH : this.H
   }
-
 
   get arrayW(): i32 {
     return this.padded ? this.reachW : this.W

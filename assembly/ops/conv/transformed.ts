@@ -55,7 +55,6 @@ function tileColumns(d: ConvShape, e: i32): i32 {
   return e + 1 - d.S
 }
 
-
 function tilesOf(d: ConvShape, e: i32): i32 {
   return panelCount(d.P, tileRows(d, e)) * panelCount(d.Q, tileColumns(d, e))
 }

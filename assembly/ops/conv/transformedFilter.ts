@@ -93,7 +93,6 @@ function tileColumns(d: ConvShape, e: i32): i32 {
   return tileRows(d, e) + d.R - d.S
 }
 
-
 function tilesOf(d: ConvShape, e: i32): i32 {
   return panelCount(d.P, tileRows(d, e)) * panelCount(d.Q, tileColumns(d, e))
 }
@@ -108,11 +107,9 @@ function inputStride(d: ConvShape, e: i32): usize {
   return ((<usize>(blockC(d, e) * blockTiles(e)) * F32) << complexOf(e)) + 64
 }
 
-
 function gradientStride(d: ConvShape, e: i32): usize {
   return <usize>panelCount(min(CHANNELS_K, d.groupK), ROWS) * panelBytes(e) + 64
 }
-
 
 function sumStride(d: ConvShape, e: i32): u64 {
   return <u64>d.groupK * <u64>blockC(d, e) * F32 + 64
