@@ -1,5 +1,5 @@
 /** Labelled pictures to test a trained model with, as commands are given them. */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { ImageSource } from '../data/dataset.js'
 import { prepareDataset } from '../data/images.js'
 import type { Preprocessing } from '../io/preprocessing.js'
@@ -8,7 +8,7 @@ import { isA } from '../node/files.js'
 import { identityOf } from '../node/reading.js'
 import { ArgumentError } from '../runtime/errors.js'
 import type { EvaluateOptions } from './actions.js'
-import { leftOut, testImagesOf } from './data.js'
+import { leftOut, loadData, testImagesOf } from './data.js'
 import { Run } from './run/run.js'
 
 interface Reports {
@@ -45,7 +45,19 @@ export async function testPictures(
   const onOther = (others: Parameters<typeof leftOut>[0]): void => {
     note(`note: ${leftOut(others)}`)
   }
-  const trainedOn = await isSame(await Run.dataOf(modelPath), data)
+  const run = (await isA('directory', modelPath)) ? modelPath : dirname(modelPath)
+  const settings = await Run.settingsOf(run)
+  const trainedOn = await isSame(settings?.data, data)
+  if (settings && trainedOn) {
+    const { channels, size } = preprocessing
+    const reading = { strict, maxPixels, maxBytes, channels, size, trained: preprocessing, onSkip: () => undefined }
+    const changed = await Run.changedSince(run, await loadData(data, { ...settings, ...reading }), data)
+    if (changed !== undefined) {
+      throw new ArgumentError(
+        `${data}: is not as it was when the model was trained on it: ${changed}; which pictures training held out cannot be told. Bring it back as it was, or give pictures in another folder`,
+      )
+    }
+  }
   const { pictures, which } = await openTestPictures(
     data,
     { classes, preparation: preprocessing },

@@ -52,7 +52,7 @@ async function readArchitecture(name: string): Promise<Graph> {
   const value = parseJson(text, path)
   // What a training takes as --model can be looked at before it.
   const isFile = !('type' in Object(value))
-  if (isFile) return decodeModelFile(text, path).model
+  if (isFile) return decodeModelFile(text, path, { layers }).model
   const model = modelFromJSON(value, path, { layers })
   const { input, inputs = { input } } = value as { readonly input?: unknown; readonly inputs?: object }
   const unknown = Object.entries(inputs).find(([, shape]) => !Array.isArray(shape))
@@ -77,7 +77,7 @@ export async function modelNamed(name: string): Promise<Graph> {
 export async function readTrainedModel(name: string): Promise<Described> {
   const path = (await fileIn(name)) ?? name
   if (isWhole(path)) return readWhole(path)
-  const { file, model } = decodeModelFile(await readDescription(path), path)
+  const { file, model } = decodeModelFile(await readDescription(path), path, { layers })
   const weightsPath = join(dirname(path), file.weights.file)
   try {
     const bytes = await readFileOrExplain(weightsPath)

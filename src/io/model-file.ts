@@ -225,17 +225,25 @@ export function decodeModel(
 export function modelOfDescription(
   description: unknown,
   name: string,
+  options: ReadOptions = {},
 ): { readonly file: ModelDescription; readonly model: Graph } {
   const { sealed: _, ...checked } = checkDescription(description, name)
-  return makeModel(checked, name)
+  return makeModel(checked, name, options)
 }
 
 /**
  * Reads a model.json and makes its model, with initial weights.
+ *
+ * @param options `layers` are classes besides those of the package
  * @throws FormatError that names the file and the part that does not fit.
  */
-export function decodeModelFile(text: string, name: string): { readonly file: ModelFile; readonly model: Graph } {
-  checkCount('decodeModelFile', 2, arguments)
+export function decodeModelFile(
+  text: string,
+  name: string,
+  options: ReadOptions = {},
+): { readonly file: ModelFile; readonly model: Graph } {
+  checkCount('decodeModelFile', 3, arguments)
+  checkKeys('decodeModelFile', options, { layers: 0 })
   const description = checkDescription(decodeSealedJson(text, name), name) as Partial<ModelFile> & ModelDescription
   const { weights } = description
   if (
@@ -247,7 +255,7 @@ export function decodeModelFile(text: string, name: string): { readonly file: Mo
     throw new FormatError(`${name}: weights.file must be the name of a file beside this one`)
   }
   if (typeof weights.sha256 !== 'string') throw new FormatError(`${name}: weights.sha256 must be a text`)
-  return makeModel({ ...description, weights }, name)
+  return makeModel({ ...description, weights }, name, options)
 }
 
 /** A description as it stands in a file: `sealed` says that the file was written with a checksum. */

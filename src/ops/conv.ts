@@ -10,6 +10,7 @@
  */
 import { defineOp, type GradientContext, type Op } from '../autodiff/op.js'
 import {
+  adjointProblem,
   isTransformed,
   planConv,
   type ConvAlgorithm,
@@ -302,7 +303,12 @@ const isUnpadded = ({ input, output, kernel, stride, dilation, lo }: ConvProblem
 
 /** Whether the result may have to be computed by another algorithm. */
 const mayBeWrong = (algorithm: ConvAlgorithm, problem: ConvProblem, pass: ConvPass): boolean =>
-  algorithm !== 'direct' && (!inOrder(algorithm, problem, pass) || (pass === 'dx' && !isUnpadded(problem)))
+  algorithm !== 'direct' &&
+  (!inOrder(algorithm, problem, pass) || (pass === 'dx' && !isUnpadded(windowsOf(algorithm, problem))))
+
+/** What an algorithm slides its windows over in the input gradient: rows of a channel are convolved with zeros around dy. */
+const windowsOf = (algorithm: ConvAlgorithm, problem: ConvProblem): ConvProblem =>
+  algorithm === 'depthwise' ? adjointProblem(problem) : problem
 
 /**
  * Whether weights, times zeros beyond the output's gradient, can make a number NaN that the definition does not: it adds
@@ -321,7 +327,7 @@ function isRight(
   look: Look,
   isFinite: () => boolean,
 ): boolean {
-  if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(problem, look)
+  if (inOrder(algorithm, problem, pass)) return pass !== 'dx' || !addsZeros(windowsOf(algorithm, problem), look)
   return (pass !== 'dw' && isTransformed(algorithm) && quiet()) || isFinite()
 }
 

@@ -66,6 +66,13 @@ export const cases: readonly Case[] = [
     taken: { fwd: 'gemm' },
   },
   { name: 'panels, 1 × 1', x: [2, 20, 7, 7], w: [24, 20, 1, 1], taken: { fwd: 'gemm' } },
+  {
+    name: 'depthwise without padding',
+    x: [1, 8, 24, 24],
+    w: [8, 1, 3, 3],
+    options: { groups: 8 },
+    taken: { dx: 'depthwise' },
+  },
   { name: 'groups', x: [1, 8, 9, 9], w: [8, 4, 3, 3], options: { padding: 1, groups: 2, dilation: 2 } },
   {
     name: 'depthwise',

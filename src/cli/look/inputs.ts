@@ -137,7 +137,7 @@ function different({ labels }: ImageDataset): number[] {
 
 /** What the model of a path was trained on, where that is known: of the folder of a run, or of a file in it. */
 const trainedOn = async (path: string): Promise<string | undefined> =>
-  Run.dataOf((await isA('directory', path)) ? path : dirname(path))
+  (await Run.settingsOf((await isA('directory', path)) ? path : dirname(path)))?.data
 
 /**
  * Reads what a model is to be looked at with.

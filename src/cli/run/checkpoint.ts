@@ -3,6 +3,7 @@
  * checksum over all of it. Together with the data they hold everything that the rest of the run depends on.
  */
 import { parseJson } from '../../formats/json.js'
+import { layers } from '../layers.js'
 import { modelOfDescription, type ModelDescription } from '../../io/model-file.js'
 import {
   decodeSafetensors,
@@ -247,7 +248,7 @@ export function restore(checkpoint: Checkpoint, model: Graph, optimizer: Optimiz
 export function modelOf(checkpoint: Checkpoint): { readonly file: ModelDescription; readonly model: Graph } {
   const { path, description } = checkpoint
   const best = part(checkpoint, kinds.best)
-  const described = modelOfDescription(description, `${path}: description in its header`)
+  const described = modelOfDescription(description, `${path}: description in its header`, { layers })
   try {
     described.model.assign(best.size > 0 ? best : part(checkpoint, kinds.model), path)
   } catch (error) {

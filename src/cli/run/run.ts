@@ -8,7 +8,7 @@
  * finds a checkpoint goes on from it, whatever else is there, and the results that a folder without one holds are complete.
  */
 import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describeModel, encodeModel, encodeModelFile } from '../../io/model-file.js'
 import { shown } from '../../node/files.js'
@@ -17,6 +17,7 @@ import type { Folder, Note } from '../../node/resultFolder.js'
 import { ToeplitzError } from '../../runtime/errors.js'
 import type { FitState } from '../../train/options.js'
 import type { TrainOptions } from '../actions.js'
+import type { Data } from '../data.js'
 import { factsOf, type RunParts } from '../models.js'
 import type { EpochRecord, StepRecord } from '../records.js'
 import { reportOf, resultOf, type Recorded, type TestResult } from '../results.js'
@@ -99,10 +100,18 @@ export class Run {
     return { ...modelOf(checkpoint), note: `${path}: the run stands at step ${step}; its model${at} is used` }
   }
 
-  /** The data that the run in a folder was trained on, as it was named; undefined where the path is no folder of a run. */
-  static async dataOf(path: string): Promise<string | undefined> {
-    const file = (await existing(path, 'checkpoint')) ?? (await existing(path, 'state'))
-    return file === undefined ? undefined : (await readCheckpoint(file)).settings.data
+  /** The settings of the run in a folder; undefined where the path is no folder of a run. */
+  static async settingsOf(path: string): Promise<RunSettings | undefined> {
+    return (await checkpointIn(path))?.settings
+  }
+
+  /** What has changed in the data since the run in a folder, in words; undefined where nothing has. */
+  static async changedSince(path: string, data: Data, directory: string): Promise<string | undefined> {
+    const then = (await checkpointIn(path))?.data
+    const now = await fingerprintOf(data, directory)
+    if (then === undefined || then.digest === now.digest) return undefined
+    const list = await existing(path, 'data')
+    return changes(list === undefined ? '' : await readFile(list, 'utf8'), then.digest, now)
   }
 
   get settings(): RunSettings {
@@ -275,10 +284,21 @@ export class Run {
     const list = (await this.#folder.has(runFiles.data))
       ? new TextDecoder().decode(await this.#folder.read(runFiles.data))
       : ''
-    const before = decodeFingerprint(list, data.digest)
-    const told = before ? differences(before, begun(this.#fingerprint)) : ''
-    return told === '' ? `what has changed cannot be told, as ${runFiles.data} is missing or too short` : told
+    return changes(list, data.digest, begun(this.#fingerprint))
   }
+}
+
+/** The checkpoint of an unfinished run, or the state in which one ended. */
+async function checkpointIn(path: string): Promise<Checkpoint | undefined> {
+  const file = (await existing(path, 'checkpoint')) ?? (await existing(path, 'state'))
+  return file === undefined ? undefined : readCheckpoint(file)
+}
+
+/** What has changed since a list of this digest was written, in words. */
+function changes(list: string, digest: string, now: Fingerprint): string {
+  const before = decodeFingerprint(list, digest)
+  const told = before ? differences(before, now) : ''
+  return told === '' ? `what has changed cannot be told, as ${runFiles.data} is missing or too short` : told
 }
 
 const noSums = { examples: 0, loss: 0, metrics: {} }
