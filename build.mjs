@@ -34,6 +34,8 @@ const entries = {
   layers: 'src/layers/index.ts',
   tfjs: 'src/models/tfjs/index.ts',
   node: 'src/node/index.ts',
+  distributed: 'src/distributed/index.ts',
+  'distributed-thread': 'src/distributed/thread.ts',
 }
 /** The command is one file: parts of its own would be loaded all at once, and make those that the entries share smaller and more. */
 const command = { 'cli/main': 'src/cli/main.ts' }
@@ -230,7 +232,20 @@ const coreFirst = (text) => text.replace(/^([\s\S]*?)(import \w+ from "\.\/chunk
  * Entries that work on the models and tensors of the main one. They reach all of it here, so that esbuild keeps what they share
  * in a few large chunks: with one for each set of entries that use a module, every further entry would make the main one larger.
  */
-const beside = ['audio', 'features', 'layers', 'onnx', 'priors', 'segmentation', 'tfjs', 'vision', 'volumes', 'zoo']
+const beside = [
+  'audio',
+  'distributed',
+  'distributed-thread',
+  'features',
+  'layers',
+  'onnx',
+  'priors',
+  'segmentation',
+  'tfjs',
+  'vision',
+  'volumes',
+  'zoo',
+]
 const wholeApi = {
   name: 'whole api',
   setup({ onResolve, onLoad }) {

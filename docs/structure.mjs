@@ -34,6 +34,7 @@ export const floors = [
     'src/node',
   ],
   ['src/classifier'],
+  ['src/distributed'],
   ['src/cli'],
 ]
 
