@@ -2,19 +2,23 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { Worker as Thread } from 'node:worker_threads'
 import { ToeplitzError } from '../runtime/errors.js'
 import type { Job, JobResult } from './jobs.js'
 import type { Store } from './store.js'
 import type { FromThread, ThreadData, ToThread } from './threadMessages.js'
 
-/** The file of the thread in the package, wherever this text stands: in dist, in the command or in the sources. */
+/** What the thread begins with. The file is imported, because a bundler takes what only has effects for nothing. */
+const BOOT = `import(require('node:worker_threads').workerData.file).then(({ serve }) => serve())`
+
+/** The address of the file of the thread in the package, wherever this text stands: in dist, in the command or in the sources. */
 function threadFile(): string {
   const file = join(
     dirname(createRequire(import.meta.url).resolve('toeplitz/package.json')),
     'dist/distributed-thread.js',
   )
-  if (existsSync(file)) return file
+  if (existsSync(file)) return pathToFileURL(file).href
   throw new ToeplitzError('FILE', `${file}: the worker's thread is not in the package; install toeplitz again`)
 }
 
@@ -25,13 +29,13 @@ interface Pending {
 }
 
 export class ComputeThread {
-  readonly #data: Omit<ThreadData, 'toeplitz'>
+  readonly #data: Omit<ThreadData, 'file'>
   readonly #store: Store
   #thread: Thread | undefined
   #pending: Pending | undefined
   #ready: Promise<void> | undefined
 
-  constructor(data: Omit<ThreadData, 'toeplitz'>, store: Store) {
+  constructor(data: Omit<ThreadData, 'file'>, store: Store) {
     this.#data = data
     this.#store = store
   }
@@ -39,7 +43,10 @@ export class ComputeThread {
   /** Starts the thread, if it does not run. @throws what its core or its module cannot be loaded for */
   start(): Promise<void> {
     this.#ready ??= new Promise((resolve, reject) => {
-      const thread = new Thread(threadFile(), { workerData: { toeplitz: true, ...this.#data } satisfies ThreadData })
+      const thread = new Thread(BOOT, {
+        eval: true,
+        workerData: { file: threadFile(), ...this.#data } satisfies ThreadData,
+      })
       this.#thread = thread
       const lost = (error: Error): void => {
         if (this.#thread !== thread) return

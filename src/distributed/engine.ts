@@ -1,8 +1,8 @@
 /** Where jobs run: in this process one after another, or on a queue whose workers may be anywhere. */
-import { runtimeInfo } from '../runtime/core.js'
 import { Computer } from './compute.js'
 import type { Functions } from './functions.js'
 import { checkJob, type Job, type JobResult } from './jobs.js'
+import { ownRelease } from './release.js'
 import { memoryStore, type Store } from './store.js'
 
 /** A job, whose values are in the store. */
@@ -25,12 +25,6 @@ export interface Engine {
   forget(job: Job): Promise<void>
   /** Gives jobs up that run, and disconnects. */
   close(): Promise<void>
-}
-
-/** What jobs of this process say of it. @throws NotInitializedError before `init` */
-export const ownRelease = (): Pick<Job, 'version' | 'simd'> => {
-  const { version, simd } = runtimeInfo()
-  return { version, simd }
 }
 
 /** Jobs in this process, one after another. */

@@ -8,11 +8,12 @@ import { gridSearch, randomSearch } from '../train/search.js'
 import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialPlace } from '../train/trials.js'
 import { SECONDS, type TrialDescription } from './compute.js'
 import { checkUrl } from './connection.js'
-import { engineHere, ownRelease, type Engine } from './engine.js'
+import { engineHere, type Engine } from './engine.js'
 import { exchangeOn } from './exchange.js'
-import { functionsOf, nameOfFunction, type AnyFunction, type Functions } from './functions.js'
+import { functionsOf, nameOfFunction, type Functions } from './functions.js'
 import { predictLists, type PredictListsOptions, type PredictReport } from './predictLists.js'
 import { queueEngine } from './queueEngine.js'
+import { ownRelease } from './release.js'
 import type { StoreOption } from './storeOption.js'
 
 /** Options of `remote`. */
@@ -155,7 +156,6 @@ export async function remote(options: RemoteOptions = {}): Promise<Pool> {
   checkWhole(tries, 'remote: tries')
   checkCallback(onNote, 'remote: onNote')
   if (module !== undefined) checkPath(module, 'remote: module')
-  ownRelease()
   const functions = await functionsOf(module)
   if (redis !== undefined) {
     return new Pool(await queueEngine({ url: checkUrl(redis), store, tries, onNote }), functions, false)

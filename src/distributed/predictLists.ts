@@ -7,8 +7,9 @@ import { checkCallback, checkList, checkPath, checkWhole } from '../runtime/chec
 import { FormatError, ToeplitzError } from '../runtime/errors.js'
 import { needKeys, type Names } from '../runtime/options.js'
 import { SECONDS } from './compute.js'
-import { ownRelease, type Engine } from './engine.js'
+import type { Engine } from './engine.js'
 import type { PredictJob } from './jobs.js'
+import { ownRelease } from './release.js'
 import { encodePictures, type SentPicture } from './wire.js'
 
 /** Options of a pool's `predict`. */

@@ -6,9 +6,10 @@ import type { Queue, QueueEvents } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { ToeplitzError } from '../runtime/errors.js'
 import { connect, packages, PREFIX, queueName, shownUrl } from './connection.js'
-import { ownRelease, type Engine, type Submission } from './engine.js'
+import type { Engine, Submission } from './engine.js'
 import type { Job, JobResult } from './jobs.js'
 import { workersOf } from './registry.js'
+import { ownRelease } from './release.js'
 import { hashOf } from './store.js'
 import { storeOf, type StoreOption } from './storeOption.js'
 
@@ -94,7 +95,7 @@ class QueueEngine implements Engine {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown): void => {
         this.#pending.delete(id)
-        reject(error)
+        reject(error instanceof Error ? error : new Error(String(error)))
       }
       if (this.#pending.size === 0) this.#lastOutcome = performance.now()
       this.#pending.set(id, { submission, resolve, reject, tries: 1 })

@@ -3,7 +3,7 @@
  * thread that started it for values, and gives it those that it makes.
  */
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
-import { init } from '../runtime/embedded.js'
+import type { InitOptions } from '../runtime/core.js'
 import { ToeplitzError } from '../runtime/errors.js'
 import { Computer } from './compute.js'
 import { functionsOf } from './functions.js'
@@ -36,8 +36,14 @@ function storeBehind(port: MessagePort): { readonly store: Store; readonly answe
   }
 }
 
-async function serve(port: MessagePort): Promise<void> {
+/** Serves the thread that started this one. */
+export async function serve(): Promise<void> {
+  if (!parentPort) throw new ToeplitzError('THREAD', 'worker: this file is for threads, and runs in none')
+  const port = parentPort
   const { threads, module, simd } = workerData as ThreadData
+  // The main entry brings the core, and its address stands in a variable so that no bundler puts the core in here once more.
+  const entry: string = 'toeplitz'
+  const { init } = (await import(entry)) as { readonly init: (options: InitOptions) => Promise<void> }
   await init({ threads, simd })
   const { store, answer } = storeBehind(port)
   const computer = new Computer(store, await functionsOf(module))
@@ -60,5 +66,3 @@ async function serve(port: MessagePort): Promise<void> {
   })
   port.postMessage({ kind: 'ready' } satisfies FromThread)
 }
-
-if (parentPort && Object(workerData) === workerData && 'toeplitz' in (workerData as object)) void serve(parentPort)

@@ -4,8 +4,8 @@ import type { JobResult } from './jobs.js'
 
 /** What a thread is started with. */
 export interface ThreadData {
-  /** Tells a computing thread from others. */
-  readonly toeplitz: true
+  /** Address of the file that serves in the thread. */
+  readonly file: string
   /** Threads of the core. */
   readonly threads: number
   readonly simd: Simd

@@ -3,7 +3,7 @@ import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../
 import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { tensor } from '../tensor/create.js'
-import { Tensor, type AnyTensor } from '../tensor/tensor.js'
+import { Tensor } from '../tensor/tensor.js'
 import type { ExchangePart, PartOutcome } from '../train/options.js'
 
 /** Arrays that targets are given as, by the names of their constructors. */

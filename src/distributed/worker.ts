@@ -3,13 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Job as QueueJob, Worker as QueueWorker } from 'bullmq'
 import { checkCallback, checkNumber, checkWhole } from '../runtime/check.js'
-import { runtimeInfo } from '../runtime/core.js'
-import { init } from '../runtime/embedded.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import { ComputeThread } from './computeThread.js'
 import { checkUrl, connect, packages, PREFIX, queueName } from './connection.js'
 import { checkJob, type JobResult } from './jobs.js'
 import { BEAT, forgetWorker, tellWorker } from './registry.js'
+import { ownRelease } from './release.js'
 import { keeping } from './store.js'
 import { storeOf, type StoreOption } from './storeOption.js'
 
@@ -76,9 +75,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   checkCallback(onLog, 'startWorker: onLog')
   const url = checkUrl(options.redis)
   const { bullmq } = await packages()
-  await init()
-  const { version } = runtimeInfo()
-  const simd = 'strict'
+  const { version, simd } = ownRelease()
   const client = await connect(url)
   const blocking = client.duplicate()
   blocking.on('error', () => undefined)
