@@ -13,7 +13,8 @@ import { DivergedError, FormatError, ToeplitzError, CoreError, isOutOfMemory } f
 import { scope, type Tensor } from '../tensor/tensor.js'
 import type { Metric } from '../train/metrics.js'
 import type { Loss } from '../train/options.js'
-import { outcomeOf, type PassOptions } from '../train/part.js'
+import { loadWork } from '../train/later.js'
+import type { PassOptions } from '../train/part.js'
 import { functionOf, type Functions } from './functions.js'
 import type { GradientsJob, Job, JobResult, PredictJob, TrialJob } from './jobs.js'
 import type { Store } from './store.js'
@@ -88,6 +89,7 @@ export class Computer {
       run.weights = weights
     }
     const bytes = await this.#store.get(part)
+    const { outcomeOf } = await loadWork()
     const outcome = scope(() =>
       outcomeOf(run.model, run.parameters, { ...decodePart(bytes), examples, step }, run.pass),
     )

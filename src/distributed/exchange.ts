@@ -4,7 +4,7 @@ import type { Graph } from '../nn/graph.js'
 import { checkModel } from '../runtime/check.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { ExchangePart, ExchangeRun, ExchangeSession, PartOutcome } from '../train/options.js'
-import { buffersOf } from '../train/part.js'
+import { loadWork } from '../train/later.js'
 import { SECONDS, type RunDescription } from './compute.js'
 import type { Engine } from './engine.js'
 import { nameOfFunction, type Functions } from './functions.js'
@@ -36,7 +36,8 @@ function descriptionOf(
 }
 
 /** Begins a run whose parts the engine computes. */
-export function exchangeOn(engine: Engine, known: Functions, run: ExchangeRun): ExchangeSession {
+export async function exchangeOn(engine: Engine, known: Functions, run: ExchangeRun): Promise<ExchangeSession> {
+  const { buffersOf } = await loadWork()
   checkModel(run.model, 'exchange: the model')
   const model = run.model as unknown as Graph
   const { store } = engine

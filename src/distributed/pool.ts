@@ -64,9 +64,7 @@ export class Pool implements Exchange {
 
   /** Begins a training whose parts are computed by the pool: `fit` calls this for its option `exchange`. */
   openExchange(run: ExchangeRun): Promise<ExchangeSession> {
-    return new Promise((resolve) => {
-      resolve(exchangeOn(this.#engine, this.#functions, run))
-    })
+    return exchangeOn(this.#engine, this.#functions, run)
   }
 
   /**
