@@ -147,7 +147,7 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
       ...{ channels: 1, order: 'rgb', resize: size, size, fit: 'contain', interpolation: 'bilinear' },
       ...{ invert: 'never', scale: 1 / 255, normalization: { mean: [0.5], std: [0.25] } },
     }
-    const saved = encodeModel(model as never, { name: 'two', classes: ['a', 'b'], preprocessing } as never)
+    const saved = encodeModel(model, { name: 'two', classes: ['a', 'b'], preprocessing } as never)
     const paths = Array.from({ length: 10 }, (_, n) => join(folder, `${n}.png`))
     paths.forEach((path, n) => {
       const data = Uint8Array.from({ length: 16 }, (__, i) => (i * 16 * (n + 1)) % 256)
@@ -204,7 +204,7 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
     let over = false
     void poisoned.catch(() => (over = true))
     while (!over) {
-      await Promise.race([workers.at(-1)!.ended, poisoned.catch(() => undefined)])
+      await Promise.race([workers.at(-1).ended, poisoned.catch(() => undefined)])
       if (!over) await Promise.race([worker(...own).catch(() => undefined), poisoned.catch(() => undefined)])
       await pause(200)
     }

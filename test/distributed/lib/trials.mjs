@@ -11,7 +11,7 @@ export async function score({ lr }, { seed, shared }) {
 export const poison = () => process.kill(process.pid, 'SIGKILL')
 
 /** A job that never ends. */
-export const endless = () => new Promise((resolve) => setTimeout(resolve, 1e9))
+export const endless = () => pause(1e9)
 
 /** A job that throws. */
 export function broken() {
