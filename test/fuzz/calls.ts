@@ -188,6 +188,7 @@ const training: Record<string, Json[][]> = {
         earlyStopping: { patience: 1, monitor: 'loss', minimumChange: 0 },
       },
     ],
+    [{ epochs: 1, batchSize: 2, parts: 2 }],
   ],
   permutation: [[5, 1, 2]],
   tensorExamples: [
@@ -202,7 +203,17 @@ const training: Record<string, Json[][]> = {
   argmax: [[t(2, 3)]],
   accuracy: [[t(2, 3), [0, 1], { ignoreIndex: 0 }]],
   randomSearch: [
-    [tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }],
+    [
+      tag('score'),
+      {
+        space: { lr: { low: 0.1, high: 1, scale: 'linear' } },
+        trials: 2,
+        rounds: 2,
+        keep: 0.5,
+        seed: 1,
+        concurrency: 2,
+      },
+    ],
   ],
   gridSearch: [[tag('score'), { values: { lr: [0.1, 1] } }]],
   clipGradNorm: [[[t(2, 3), t(3)], 1]],
