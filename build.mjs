@@ -35,6 +35,8 @@ const entries = {
   layers: 'src/layers/index.ts',
   tfjs: 'src/models/tfjs/index.ts',
   node: 'src/node/index.ts',
+  distributed: 'src/distributed/index.ts',
+  'distributed-thread': 'src/distributed/thread.ts',
 }
 /** The command is one file: parts of its own would be loaded all at once, and make those that the entries share smaller and more. */
 const command = { 'cli/main': 'src/cli/main.ts' }
@@ -233,6 +235,8 @@ const coreFirst = (text) => text.replace(/^([\s\S]*?)(import \w+ from "\.\/chunk
  */
 const beside = [
   'audio',
+  'distributed',
+  'distributed-thread',
   'features',
   'layers',
   'onnx',

@@ -35,6 +35,7 @@ export const floors = [
     'src/node',
   ],
   ['src/classifier'],
+  ['src/distributed'],
   ['src/cli'],
 ]
 

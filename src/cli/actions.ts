@@ -125,5 +125,27 @@ export interface FeaturesOptions extends Pick<
   readonly images: number
 }
 
+/** Options of `toeplitz worker`. */
+export interface WorkerCommandOptions {
+  /** Address of Redis. */
+  readonly redis: string
+  /** Folder with the values of jobs; left out, Redis holds them. */
+  readonly store?: string
+  readonly threads: number
+  readonly concurrency: number
+  readonly module?: string
+  readonly tries: number
+  /** Seconds that a job may take. */
+  readonly timeout: number
+  /** Seconds after which a job of a worker that is gone is given to another. */
+  readonly lock: number
+}
+
+/** Options of `toeplitz jobs`. */
+export interface JobsOptions extends SummaryOptions {
+  /** Address of Redis. */
+  readonly redis: string
+}
+
 /** What a process ends with; `unread` is what shells tell of one that wrote where nobody reads: 128 and SIGPIPE's number. */
 export const exitCodes = { success: 0, failure: 1, usage: 2, interrupted: 130, unread: 141 } as const

@@ -16,10 +16,12 @@ import {
   type PredictOptions,
   type RunOptions,
   type SearchOptions,
+  type WorkerCommandOptions,
 } from './actions.js'
 import { packageVersion } from './assets.js'
 import { dataNames } from './data.js'
 import type { SearchRange } from '../train/trials.js'
+import { jobsCommand, workerCommand } from './distributed.js'
 import { UsageError } from './errors.js'
 import { evaluateCommand } from './evaluate.js'
 import { explainCommand } from './explain.js'
@@ -66,6 +68,8 @@ export const commands = {
   summary: summaryCommand,
   explain: explainCommand,
   run: runCommand,
+  worker: workerCommand,
+  jobs: jobsCommand,
 } as const
 
 /** What takes the place of the commands. A returned number is the exit code (130 after an interrupt); undefined means 0. */
@@ -115,6 +119,8 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
   addSummary(program, actions)
   addExplain(program, actions)
   addRun(program, actions)
+  addWorker(program, actions)
+  addJobs(program, actions)
   program.addHelpText(
     'after',
     `
@@ -130,6 +136,7 @@ Examples:
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
   $ toeplitz run model.onnx --input cat.jpg --top 5
+  $ toeplitz worker --redis redis://127.0.0.1:6379
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 141 output no longer read.`,
   )
@@ -598,6 +605,61 @@ Examples:
     )
     .action(async (model: string, options: RunOptions, command: Command) => {
       await actions.run(model, { ...options, ...flags(command) })
+    })
+}
+
+/** What a worker does where nothing else is asked for. */
+const workerDefaults = { threads: 1, concurrency: 1, tries: 3, timeout: 3600, lock: 15 } as const
+
+const redisOption = (): Option =>
+  new Option('--redis <url>', 'address of Redis or Valkey, redis:// or rediss:// with TLS').makeOptionMandatory()
+
+function addWorker(program: Command, actions: CliActions): void {
+  const { threads, concurrency, tries, timeout, lock } = workerDefaults
+  program
+    .command('worker')
+    .description('take jobs of searches, predictions and trainings from a queue, until it is interrupted')
+    .addOption(redisOption())
+    .option('--threads <count>', 'threads that compute a job; any number gives the same bits', parseThreads, threads)
+    .option('--concurrency <count>', 'jobs that are computed at the same time', parsePositiveInteger, concurrency)
+    .option('--store <dir>', 'shared folder with the values of jobs (default: Redis holds them)', parsePath)
+    .option('--module <file>', 'JavaScript whose functions jobs may name: losses, metrics, trials', parsePath)
+    .option(
+      '--tries <count>',
+      'workers that a job may take with it before it fails for good',
+      parsePositiveInteger,
+      tries,
+    )
+    .option('--timeout <seconds>', 'time that a job may take', parsePositiveInteger, timeout)
+    .option(
+      '--lock <seconds>',
+      'time after which the jobs of a worker that is gone are given to others',
+      parsePositiveInteger,
+      lock,
+    )
+    .addHelpText(
+      'after',
+      `
+It needs two packages more: npm install bullmq ioredis. Each job that ends is a line of JSON on stdout.
+
+Examples:
+  $ toeplitz worker --redis redis://127.0.0.1:6379 --concurrency 2
+  $ toeplitz worker --redis rediss://name:password@queue.example.org --module trials.js`,
+    )
+    .action(async (options: WorkerCommandOptions) => {
+      await actions.worker(options)
+    })
+}
+
+function addJobs(program: Command, actions: CliActions): void {
+  program
+    .command('jobs')
+    .description('show the jobs of a queue, its workers, their rates and the last failures')
+    .addOption(redisOption())
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExamples:\n  $ toeplitz jobs --redis redis://127.0.0.1:6379 --json')
+    .action(async ({ redis }: { readonly redis: string }, command: Command) => {
+      await actions.jobs({ redis, ...flags(command) })
     })
 }
 

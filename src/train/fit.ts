@@ -16,6 +16,7 @@ import type {
   Trainable,
 } from './options.js'
 import { checkCount } from '../runtime/options.js'
+import { loadWork } from './later.js'
 
 /**
  * Averages of the loss and the metrics over examples, without training.
@@ -30,7 +31,7 @@ export async function evaluate<Target, Output = Tensor, Name extends string = ne
   options: EvaluateOptions<Target, Output, Name>,
 ): Promise<Averages<Name>> {
   checkCount('evaluate', 3, arguments)
-  const { evaluateAll } = await import('./work.js')
+  const { evaluateAll } = await loadWork()
   const measured = await evaluateAll(model, examples, options as EvaluateOptions<Target, Output>)
   if (measured) return measured
   throw options.signal?.reason
@@ -107,7 +108,7 @@ export function fit<Target, Output = Tensor, Name extends string = never>(
 ): FitRun<Name> {
   checkCount('fit', 3, arguments)
   return new FitRun<Name>(async function* (report) {
-    const { run } = await import('./work.js')
+    const { run } = await loadWork()
     const events = run(model, data, options as FitOptions<Target, Output>, report)
     return yield* events as AsyncGenerator<FitEvent<Name>, History<Name>>
   })

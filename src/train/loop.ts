@@ -2,7 +2,6 @@
  * The steps of training and measuring. `fit` and `evaluate` load this file when they run, so that a page that only uses a
  * model does not carry it.
  */
-import { valueAndGrad } from '../autodiff/vjp.js'
 import { crc32 } from '../formats/crc32.js'
 import type { FileBytes } from '../formats/safetensors.js'
 import type { GraphNode } from '../nn/wiring.js'
@@ -21,6 +20,7 @@ import {
   wrongKind,
 } from '../runtime/check.js'
 import { checkKeys, needKeys, unknownName, type Names } from '../runtime/options.js'
+import { tensor } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, restoring, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { batchesOf } from './count.js'
@@ -37,17 +37,19 @@ import {
 import { turnTaker } from './host.js'
 import { judge } from './judge.js'
 import { checkFirst, checkTargets } from './labels.js'
-import type { Metric } from './metrics.js'
+import { buffersOf, measure, movedBuffers, pairwiseMean, partsHere, passPart } from './part.js'
 import type {
   Averages,
   EarlyStopping,
   EpochEvent,
   EvaluateOptions,
+  ExchangeSession,
   FitCallbacks,
   FitEvent,
   FitOptions,
   FitState,
   History,
+  PartOutcome,
   RunFacts,
   Stopped,
   Trainable,
@@ -94,20 +96,6 @@ class Running {
     const [examples, counted] = [this.#examples, this.#counted]
     return { examples, loss: this.#loss, metrics: { ...this.#metrics }, ...(counted === examples ? {} : { counted }) }
   }
-}
-
-function measure<Target, Output>(
-  metrics: Readonly<Record<string, Metric<Target, Output>>>,
-  output: Output,
-  target: Target,
-): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(metrics).map(([name, metric]) => {
-      const value: unknown = metric(output, target)
-      if (typeof value !== 'number') throw wrongKind(`what the metric ${name} gives`, 'a number', value)
-      return [name, value]
-    }),
-  )
 }
 
 /** What a loss gives, as a number. @throws ShapeError unless it is a Tensor of one element */
@@ -184,6 +172,8 @@ const fitNames = {
   schedule: 0,
   clipNorm: 0,
   accumulate: 0,
+  parts: 0,
+  exchange: 0,
   metrics: 0,
   validation: 0,
   earlyStopping: 0,
@@ -225,7 +215,17 @@ function checkLoss(
 function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   checkKeys('fit: earlyStopping', options.earlyStopping, stoppingNames)
   checkKeys('fit: callbacks', options.callbacks, { onStep: 0, onEpoch: 0 } satisfies Names<FitCallbacks>)
-  const { epochs, accumulate = 1, clipNorm, earlyStopping, validation, metrics = {}, optimizer } = options
+  const {
+    epochs,
+    accumulate = 1,
+    parts,
+    exchange,
+    clipNorm,
+    earlyStopping,
+    validation,
+    metrics = {},
+    optimizer,
+  } = options
   checkLoss(options, 'fit')
   checkCallback(options.callbacks?.onStep, 'fit: callbacks.onStep')
   checkCallback(options.callbacks?.onEpoch, 'fit: callbacks.onEpoch')
@@ -241,6 +241,12 @@ function checkFit<Target, Output>(options: FitOptions<Target, Output>): void {
   }
   check(epochs, 'epochs')
   check(accumulate, 'accumulate')
+  if (parts !== undefined) check(parts, 'parts')
+  if (exchange !== undefined)
+    checkObject(exchange, 'fit: exchange', 'what remote() of toeplitz/distributed gives', ['openExchange'])
+  if (options.accumulate !== undefined && (parts ?? exchange) !== undefined) {
+    throw new ArgumentError('fit: accumulate and parts both divide a batch; give accumulate to save memory, or parts')
+  }
   if (clipNorm !== undefined && !(typeof clipNorm === 'number' && clipNorm > 0))
     throw wrongKind('fit: clipNorm', 'a number above 0', clipNorm)
   if (!earlyStopping) return
@@ -280,7 +286,7 @@ function trainedParameters(model: Trainable<unknown>, { parameters }: Optimizer)
 function checkLastBatch(
   model: Trainable<unknown>,
   size: number,
-  { batchSize, accumulate = 1, dropLast = false }: FitOptions<never>,
+  { batchSize, accumulate = 1, exchange, parts = exchange ? PARTS : accumulate, dropLast = false }: FitOptions<never>,
 ): void {
   const { nodes } = model as { readonly nodes?: readonly GraphNode[] }
   if (!nodes) return
@@ -289,14 +295,14 @@ function checkLastBatch(
   const isSingle = ({ layer }: GraphNode, index: number): boolean =>
     /^BatchNorm/.test(layer.type) && layer.trainable && sizeOf((shapes[index] as number[]).slice(1)) === 1
   if (!nodes.some(isSingle)) return
-  const part = Math.ceil(batchSize / accumulate)
+  const part = Math.ceil(batchSize / parts)
   for (const [what, examples] of [
     ['a', Math.min(size, batchSize)],
     ['the last', dropLast ? batchSize : size % batchSize || batchSize],
   ] as const) {
     const smallest = examples % part || part
     if (smallest > 1) continue
-    const of = accumulate > 1 ? `a part of ${smallest} of its ${examples}` : String(examples)
+    const of = parts > 1 ? `a part of ${smallest} of its ${examples}` : String(examples)
     throw new ArgumentError(
       `fit: ${what} batch has ${of} example${examples === 1 ? '' : 's'}, and batch normalization needs 2 in training; ` +
         `use ${what === 'a' ? 'larger batches' : 'dropLast, or another batch size'}`,
@@ -398,7 +404,7 @@ function trainStep<Target, Output>(
   { parts }: ReadBatch<Target>,
   context: { readonly seed: number; readonly step: number; readonly isFirst: boolean },
 ): StepResult {
-  const { loss, optimizer, metrics = {}, clipNorm, accumulate = 1 } = options
+  const { loss, optimizer, metrics = {}, accumulate = 1 } = options
   const { seed, step, isFirst } = context
   const parameters = trainedParameters(model, optimizer)
   const read = parts.filter(({ examples }) => examples.indices.length > 0)
@@ -411,21 +417,9 @@ function trainStep<Target, Output>(
     gradients = scope(() => {
       const { x, target } = batch(draw)
       if (accumulate > 1 && isFirst && part === 0) scope(() => checkMean(model, loss, x, target))
-      let measured: Record<string, number> = {}
-      let weight: number | undefined
-      const lossAndGradients = valueAndGrad(() => {
-        // Each part draws numbers of its own.
-        const options = { training: true, seed, step: step * accumulate + part }
-        const { output, auxiliary } = model.forwardTraining?.(x, options) ?? {
-          output: model.forward(x, options),
-          auxiliary: [],
-        }
-        measured = measure(metrics, output, target)
-        const main = loss(output, target)
-        weight = (main as Partial<Tensor> | undefined)?.storage?.counted
-        return auxiliary.reduce((total, head) => add(total, mul(loss(head.output, target), head.weight)), main)
-      })
-      const { value, gradients: own } = lossAndGradients(...parameters)
+      // Each part draws numbers of its own.
+      const pass = passPart(model, parameters, { x, target }, { loss, metrics, seed }, step * accumulate + part)
+      const { value, gradients: own, measured, weight } = pass
       sums.add(indices.length, value.item(), measured, weight)
       // Nothing of this part counts: its mean and the gradients of it are no numbers.
       if (weight === 0) return gradients
@@ -440,6 +434,24 @@ function trainStep<Target, Output>(
       return added
     })
   })
+  return update(model, options, { sums, examples, gradients, step })
+}
+
+/** The sums over the parts of a step and its gradients. */
+interface Computed {
+  readonly sums: Running
+  readonly examples: number
+  readonly gradients: readonly Tensor[]
+  readonly step: number
+}
+
+/** The end of a step: the update. @throws DivergedError before it when the loss or a gradient is not finite */
+function update<Target, Output>(
+  model: Trainable<Output>,
+  { optimizer, clipNorm }: FitOptions<Target, Output>,
+  { sums, examples, gradients, step }: Computed,
+): StepResult {
+  const parameters = optimizer.parameters
   const { counted: total = examples } = sums.sums()
   // Nothing of the batch could be read, or counts.
   if (total === 0) return { examples: 0, loss: 0, metrics: {}, counted: 0, ignored: examples }
@@ -456,15 +468,60 @@ function trainStep<Target, Output>(
   return clipped ? { ...result, gradientNorm: norm } : result
 }
 
+/** The parts of a batch are sent to where they are computed: the tensors last as long as the scope. */
+function sendParts<Target, Output>(
+  session: ExchangeSession,
+  model: Trainable<Output>,
+  { loss }: FitOptions<Target, Output>,
+  { parts }: ReadBatch<Target>,
+  { count, step, isFirst }: { readonly count: number; readonly step: number; readonly isFirst: boolean },
+): Promise<readonly PartOutcome[]> {
+  let sent: Promise<readonly PartOutcome[]> = Promise.resolve([])
+  scope(() => {
+    const read = parts.filter(({ examples }) => examples.indices.length > 0)
+    if (read.length === 0) return
+    const given = read.map(({ draw, examples: { indices, batch } }, part) => {
+      const { x, target } = batch(draw)
+      if (count > 1 && isFirst && part === 0) scope(() => checkMean(model, loss, x, target))
+      return { x, target, examples: indices.length, step: step * count + part }
+    })
+    sent = session.step(given)
+  })
+  return sent
+}
+
+/** The step of what its parts gave: the update by the mean of their gradients, and their statistics. */
+function joinParts<Target, Output>(
+  model: Trainable<Output>,
+  options: FitOptions<Target, Output>,
+  outcomes: readonly PartOutcome[],
+  step: number,
+): StepResult {
+  const sums = new Running(Object.keys(options.metrics ?? {}))
+  for (const { examples, loss, metrics, weight } of outcomes) sums.add(examples, loss, metrics, weight)
+  // Of a part in which nothing counts the gradients are no numbers.
+  const counting = outcomes.filter(({ weight }) => weight !== 0)
+  const means = pairwiseMean(
+    counting.map(({ examples, weight = examples, gradients }) => ({ weight, values: gradients })),
+  )
+  const gradients = means.map((values, index) => tensor(values, (options.optimizer.parameters[index] as Tensor).shape))
+  const buffers = buffersOf(model)
+  const moved = movedBuffers(
+    buffers.map((buffer) => buffer.data()),
+    outcomes,
+  )
+  const examples = outcomes.reduce((total, part) => total + part.examples, 0)
+  const result = update(model, options, { sums, examples, gradients, step })
+  buffers.forEach((buffer, index) => buffer.assign(moved[index] as Float32Array))
+  return result
+}
+
 function diverged(what: string, step: number, learningRate: number): DivergedError {
   return new DivergedError(
     `${what} at step ${step} with learning rate ${Number(learningRate.toPrecision(6))}; the weights are those before the step; ` +
       `try ${Number((learningRate / 10).toPrecision(3))}, or clip gradients, and check the inputs for NaN`,
   )
 }
-
-const buffersOf = ({ layers = [] }: Trainable<unknown>): Tensor[] =>
-  layers.flatMap((layer) => [...layer.buffers().values()])
 
 /** Copies of all that a step changes in a model; gives what brings them back. */
 function copyOf(model: Trainable<unknown>): () => void {
@@ -517,7 +574,8 @@ async function* steps<Target, Output>(
     seed = 0,
     start,
   } = options
-  const { accumulate: parts = 1, prefetch = 2, earlyStopping } = options
+  const { accumulate = 1, exchange, parts: divided = exchange && PARTS, prefetch = 2, earlyStopping } = options
+  const parts = divided ?? accumulate
   const names = Object.keys(metrics)
   const stepsPerEpoch = batchesOf(data, options)
   const turn = turnTaker()
@@ -539,69 +597,95 @@ async function* steps<Target, Output>(
     const epoch = Math.floor((step - 1) / stepsPerEpoch) + 1
     return { stopped: 'aborted', epoch, kept: epoch }
   }
-  for (;;) {
-    // The steps of an epoch were made, and its validation was not.
-    const pending = sums !== undefined && sums.examples > 0 && step % stepsPerEpoch === 0
-    if (step >= epochs * stepsPerEpoch && !pending) return ended('finished')
-    const epoch = Math.floor(step / stepsPerEpoch) - (pending ? 1 : 0)
-    if (!pending && earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return ended('early')
-    const running = new Running(names, sums)
-    let seconds = 0
-    let examples = 0
-    let ignored = 0
-    const first = pending ? stepsPerEpoch : step % stepsPerEpoch
-    const batches = readAhead(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
-    for await (const batch of batches) {
-      if (signal?.aborted) return aborted()
-      const began = performance.now()
-      const learningRate = schedule ? schedule(step) : optimizer.lr
-      optimizer.lr = learningRate
-      // Of a step that is refused no statistics of its batch stay.
-      const result = restoring(buffersOf(model), () =>
-        scope(() => trainStep(model, options, batch, { seed, step, isFirst })),
-      )
-      step++
-      ignored += result.ignored
-      // Nothing of the batch could be read, or counts: there is no step to tell of.
-      if (result.examples === 0) continue
-      isFirst = false
-      running.add(result.examples, result.loss, result.metrics, result.counted)
-      seconds += (performance.now() - began) / 1000
-      examples += result.examples
-      yield {
-        type: 'step',
-        step,
-        epoch: epoch + 1,
-        loss: result.loss,
-        learningRate,
-        ...(result.gradientNorm === undefined ? {} : { gradientNorm: result.gradientNorm }),
-        running: running.averages(),
-        state: state(running),
+  const session = await sessionOf(model, options)
+  try {
+    for (;;) {
+      // The steps of an epoch were made, and its validation was not.
+      const pending = sums !== undefined && sums.examples > 0 && step % stepsPerEpoch === 0
+      if (step >= epochs * stepsPerEpoch && !pending) return ended('finished')
+      const epoch = Math.floor(step / stepsPerEpoch) - (pending ? 1 : 0)
+      if (!pending && earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return ended('early')
+      const running = new Running(names, sums)
+      let seconds = 0
+      let examples = 0
+      let ignored = 0
+      const first = pending ? stepsPerEpoch : step % stepsPerEpoch
+      const batches = readAhead(data, { batchSize, dropLast, seed, epoch, first, parts, prefetch })
+      for await (const batch of batches) {
+        if (signal?.aborted) return aborted()
+        const began = performance.now()
+        const learningRate = schedule ? schedule(step) : optimizer.lr
+        optimizer.lr = learningRate
+        // Of a step that is refused no statistics of its batch stay.
+        const outcomes = session && (await sendParts(session, model, options, batch, { count: parts, step, isFirst }))
+        const result = restoring(buffersOf(model), () =>
+          scope(() =>
+            outcomes
+              ? joinParts(model, options, outcomes, step)
+              : trainStep(model, options, batch, { seed, step, isFirst }),
+          ),
+        )
+        step++
+        ignored += result.ignored
+        // Nothing of the batch could be read, or counts: there is no step to tell of.
+        if (result.examples === 0) continue
+        isFirst = false
+        running.add(result.examples, result.loss, result.metrics, result.counted)
+        seconds += (performance.now() - began) / 1000
+        examples += result.examples
+        yield {
+          type: 'step',
+          step,
+          epoch: epoch + 1,
+          loss: result.loss,
+          learningRate,
+          ...(result.gradientNorm === undefined ? {} : { gradientNorm: result.gradientNorm }),
+          running: running.averages(),
+          state: state(running),
+        }
+        await turn()
       }
-      await turn()
+      if (ignored > 0 && running.sums().examples === 0) {
+        throw new ArgumentError(
+          `fit: the loss ignores the labels of all ${ignored} examples of epoch ${epoch + 1}; check ignoreIndex and the weights of classes`,
+        )
+      }
+      const measured = validation && (await measureAll(model, validation, options))
+      if (validation && !measured) return aborted()
+      const judged = earlyStopping && measured && judge(best, epoch + 1, measured, earlyStopping)
+      if (judged) best = judged.best
+      if (judged?.improved && restoreBest) toBest = copyOf(model)
+      yield {
+        type: 'epoch',
+        epoch: epoch + 1,
+        training: running.averages(),
+        ...(measured ? { validation: measured } : {}),
+        ...(judged ? { improved: judged.improved } : {}),
+        seconds,
+        examplesPerSecond: seconds > 0 ? examples / seconds : 0,
+        state: state(new Running(names)),
+      }
+      sums = undefined
     }
-    if (ignored > 0 && running.sums().examples === 0) {
-      throw new ArgumentError(
-        `fit: the loss ignores the labels of all ${ignored} examples of epoch ${epoch + 1}; check ignoreIndex and the weights of classes`,
-      )
-    }
-    const measured = validation && (await measureAll(model, validation, options))
-    if (validation && !measured) return aborted()
-    const judged = earlyStopping && measured && judge(best, epoch + 1, measured, earlyStopping)
-    if (judged) best = judged.best
-    if (judged?.improved && restoreBest) toBest = copyOf(model)
-    yield {
-      type: 'epoch',
-      epoch: epoch + 1,
-      training: running.averages(),
-      ...(measured ? { validation: measured } : {}),
-      ...(judged ? { improved: judged.improved } : {}),
-      seconds,
-      examplesPerSecond: seconds > 0 ? examples / seconds : 0,
-      state: state(new Running(names)),
-    }
-    sums = undefined
+  } finally {
+    await session?.close()
   }
+}
+
+/** Parts of a step's batch where they are computed elsewhere and nothing else is said. */
+const PARTS = 8
+
+/** What computes the parts of a run's steps, where they are told apart. */
+async function sessionOf<Target, Output>(
+  model: Trainable<Output>,
+  { parts, exchange, optimizer, loss, metrics = {}, seed = 0 }: FitOptions<Target, Output>,
+): Promise<ExchangeSession | undefined> {
+  const parameters = trainedParameters(model, optimizer)
+  if (exchange) {
+    const names = parameters.map((parameter) => nameOf(model, parameter))
+    return exchange.openExchange({ model: model as Trainable<never>, parameters: names, loss, metrics, seed })
+  }
+  return parts === undefined ? undefined : partsHere(model, parameters, { loss, metrics, seed })
 }
 
 /** How a run ended. */

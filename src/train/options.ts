@@ -172,6 +172,62 @@ export interface EarlyStopping<Name extends string = string> {
   readonly bestWeights?: FileBytes
 }
 
+/** A part of a step's batch, as what computes it gets it. */
+export interface ExchangePart {
+  /** The inputs, (examples, …). Tensors last until the call that they are given to returns. */
+  readonly x: Tensor
+  /** What is wanted for them, as the loss takes it. */
+  readonly target: unknown
+  /** How many examples the part has. */
+  readonly examples: number
+  /** Number of the pass: what is random in it depends on the seed and on this number alone. */
+  readonly step: number
+}
+
+/** What a part of a step's batch gave. */
+export interface PartOutcome {
+  /** How many examples the part has. */
+  readonly examples: number
+  /** The mean loss of the part. */
+  readonly loss: number
+  /** What the loss is a mean over, where it weighs or ignores labels; left out: the examples. */
+  readonly weight?: number
+  /** Metrics of the part, by name. */
+  readonly metrics: Readonly<Record<string, number>>
+  /** The gradient of the part's loss by each parameter, in the order of the run's parameters. */
+  readonly gradients: readonly Float32Array[]
+  /** The model's statistics of batches after the part, each from where they stood before the step. */
+  readonly buffers: readonly Float32Array[]
+}
+
+/** What is computed in every step of a run. */
+export interface ExchangeRun {
+  /** The model, whose weights are those of the step whenever `step` is called. */
+  readonly model: Trainable<never>
+  /** Names of the parameters whose gradients are wanted, in this order. */
+  readonly parameters: readonly string[]
+  /** The loss of the run. */
+  readonly loss: unknown
+  /** The metrics of the run, by name. */
+  readonly metrics: Readonly<Record<string, unknown>>
+  /** Seed of what is random in a pass. */
+  readonly seed: number
+}
+
+/** A run whose parts are computed elsewhere. */
+export interface ExchangeSession {
+  /** What each part gives, in their order, with the weights that the model has now. The tensors are read before it returns. */
+  step(parts: readonly ExchangePart[]): Promise<readonly PartOutcome[]>
+  /** Ends the run, and frees what it holds. */
+  close(): Promise<void>
+}
+
+/** What computes the parts of training steps elsewhere: what `remote` of `toeplitz/distributed` gives. */
+export interface Exchange {
+  /** Begins a run. @throws ShapeError when its model, its loss or a metric cannot be computed elsewhere */
+  openExchange(run: ExchangeRun): Promise<ExchangeSession>
+}
+
 /** Options of `fit`. */
 export interface FitOptions<Target, Output = Tensor, Name extends string = string> {
   /** How often every example is used. */
@@ -195,6 +251,16 @@ export interface FitOptions<Target, Output = Tensor, Name extends string = strin
    * it has the classes' `weight` or `ignoreIndex`. Default 1.
    */
   readonly accumulate?: number
+  /**
+   * Number of parts of a step's batch whose gradients are computed apart and added pairwise, in an order that depends on this number
+   * alone: the weights are the same to the bit wherever the parts are computed. Each has ⌈batchSize / parts⌉ examples, the last
+   * fewer, and a last batch of an epoch has as few parts as it fills. What is random in a pass is drawn for each part. Batch
+   * normalization takes the statistics of each part, and its running ones move by the mean over the parts. The loss must be as for
+   * `accumulate`, which cannot be given beside it. Default: 8 with `exchange`, else the batch is not divided.
+   */
+  readonly parts?: number
+  /** Where the parts are computed: what `remote` of `toeplitz/distributed` gives. Default: here, with the same bits for the same parts. */
+  readonly exchange?: Exchange
   /** What else to measure of every batch, by name. */
   readonly metrics?: Readonly<Record<Name, Metric<Target, Output>>>
   /** Examples to measure after each epoch. */

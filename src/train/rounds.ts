@@ -108,23 +108,37 @@ async function attempt(values: Record<string, number>, place: TrialPlace, evalua
   return { ...place, values, score: score !== null && Number.isFinite(score) ? score : null, seconds }
 }
 
-/** Makes the trials of a round one after another; false when the signal ended it. */
+/** Makes the trials of a round, some at a time, and lists them in their order; false when the signal ended it. */
 async function makeTrials(
   points: readonly Record<string, number>[],
   round: number,
   trials: Trial[],
   evaluate: TrialFunction,
-  { onTrial, signal }: SearchCallbacks,
+  { onTrial, signal, concurrency = 1 }: SearchCallbacks,
 ): Promise<boolean> {
-  for (const values of points) {
-    if (signal?.aborted) return false
-    const trial = await attempt(values, { number: trials.length + 1, round }, evaluate)
-    // An interrupted trial has no result.
-    if (signal?.aborted) return false
-    trials.push(trial)
-    await onTrial?.(trial)
+  const before = trials.length
+  const running: Promise<Trial>[] = []
+  let next = 0
+  try {
+    for (let done = 0; done < points.length; done++) {
+      for (; next < points.length && running.length < concurrency && !signal?.aborted; next++) {
+        const trial = attempt(points[next] as Record<string, number>, { number: before + next + 1, round }, evaluate)
+        // What fails while an earlier one runs is told when its turn comes.
+        trial.catch(() => undefined)
+        running.push(trial)
+      }
+      if (signal?.aborted) return false
+      const trial = await (running[0] as Promise<Trial>)
+      void running.shift()
+      // An interrupted trial has no result.
+      if (signal?.aborted) return false
+      trials.push(trial)
+      await onTrial?.(trial)
+    }
+    return true
+  } finally {
+    await Promise.allSettled(running)
   }
-  return true
 }
 
 const resultOf = (trials: readonly Trial[], finished: boolean): SearchResult => ({
@@ -133,13 +147,14 @@ const resultOf = (trials: readonly Trial[], finished: boolean): SearchResult => 
   stopped: finished ? 'finished' : 'aborted',
 })
 
-function checkCallbacks(evaluate: TrialFunction, { onTrial, signal }: SearchCallbacks): void {
+function checkCallbacks(evaluate: TrialFunction, { onTrial, signal, concurrency = 1 }: SearchCallbacks): void {
   checkFunction(evaluate, 'search: the first argument', 'a function of the values that gives a score')
   checkCallback(onTrial, 'search: onTrial')
   checkSignal(signal, 'search: signal')
+  checkWhole(concurrency, 'search: concurrency')
 }
 
-const callbackNames = { onTrial: 0, signal: 0 } satisfies Names<SearchCallbacks>
+const callbackNames = { onTrial: 0, signal: 0, concurrency: 0 } satisfies Names<SearchCallbacks>
 const randomNames = {
   space: 0,
   trials: 0,

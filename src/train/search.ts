@@ -4,6 +4,7 @@
  */
 import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialFunction } from './trials.js'
 import { checkCount } from '../runtime/options.js'
+import { loadWork } from './later.js'
 
 /**
  * Random search, coarse to fine. Each round draws its trials from a Latin hypercube: with n trials, every n-th of a range
@@ -15,7 +16,7 @@ import { checkCount } from '../runtime/options.js'
  */
 export async function randomSearch(evaluate: TrialFunction, options: RandomSearchOptions): Promise<SearchResult> {
   checkCount('randomSearch', 2, arguments)
-  return (await import('./work.js')).searchAtRandom(evaluate, options)
+  return (await loadWork()).searchAtRandom(evaluate, options)
 }
 
 /**
@@ -27,5 +28,5 @@ export async function randomSearch(evaluate: TrialFunction, options: RandomSearc
  */
 export async function gridSearch(evaluate: TrialFunction, options: GridSearchOptions): Promise<SearchResult> {
   checkCount('gridSearch', 2, arguments)
-  return (await import('./work.js')).searchGrid(evaluate, options)
+  return (await loadWork()).searchGrid(evaluate, options)
 }

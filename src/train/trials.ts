@@ -54,6 +54,11 @@ export interface SearchCallbacks {
   onTrial?(trial: Trial): void | Promise<void>
   /** Ends the search after the trial in progress. */
   readonly signal?: Signal
+  /**
+   * Trials of a round that are made at the same time, where the function waits for something else than this process, such as another
+   * machine. Results are told and listed in the order of their numbers. Default 1.
+   */
+  readonly concurrency?: number
 }
 
 /** Options of `randomSearch`. */

@@ -194,6 +194,7 @@ const training: Record<string, Json[][]> = {
         earlyStopping: { patience: 1, monitor: 'loss', minimumChange: 0 },
       },
     ],
+    [{ epochs: 1, batchSize: 2, parts: 2 }],
   ],
   permutation: [[5, 1, 2]],
   tensorExamples: [
@@ -209,7 +210,17 @@ const training: Record<string, Json[][]> = {
   accuracy: [[t(2, 3), [0, 1], { ignoreIndex: 0 }]],
   topK: [[t(2, 3), [0, 1], { k: 2, ignoreIndex: 0 }]],
   randomSearch: [
-    [tag('score'), { space: { lr: { low: 0.1, high: 1, scale: 'linear' } }, trials: 2, rounds: 2, keep: 0.5, seed: 1 }],
+    [
+      tag('score'),
+      {
+        space: { lr: { low: 0.1, high: 1, scale: 'linear' } },
+        trials: 2,
+        rounds: 2,
+        keep: 0.5,
+        seed: 1,
+        concurrency: 2,
+      },
+    ],
   ],
   gridSearch: [[tag('score'), { values: { lr: [0.1, 1] } }]],
   clipGradNorm: [[[t(2, 3), t(3)], 1]],

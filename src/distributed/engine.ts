@@ -1,0 +1,49 @@
+/** Where jobs run: in this process one after another, or on a queue whose workers may be anywhere. */
+import { Computer } from './compute.js'
+import type { Functions } from './functions.js'
+import { checkJob, type Job, type JobResult } from './jobs.js'
+import { ownRelease } from './release.js'
+import { memoryStore, type Store } from './store.js'
+
+/** A job, whose values are in the store. */
+export interface Submission {
+  readonly job: Job
+  /** Puts all values that the job refers to once more: for when the store has lost them. */
+  readonly put: () => Promise<unknown>
+  /** Whether the outcome is kept for a day, so that whoever asks again gets it at once. */
+  readonly keep: boolean
+}
+
+/** What runs jobs. */
+export interface Engine {
+  readonly store: Store
+  /** Jobs that are worth having in flight. */
+  readonly width: number
+  /** Gives what a job gave. @throws ToeplitzError when it failed for good */
+  submit(submission: Submission): Promise<JobResult>
+  /** Forgets a kept outcome whose value is gone. */
+  forget(job: Job): Promise<void>
+  /** Gives jobs up that run, and disconnects. */
+  close(): Promise<void>
+}
+
+/** Jobs in this process, one after another. */
+export function engineHere(functions: Functions): Engine {
+  const store = memoryStore()
+  const computer = new Computer(store, functions)
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    store,
+    width: 1,
+    submit({ job }) {
+      const run = last.then(() => computer.run(checkJob(job, ownRelease())))
+      last = run.catch(() => undefined)
+      return run
+    },
+    forget: () => Promise.resolve(),
+    async close() {
+      await last
+      computer.close()
+    },
+  }
+}

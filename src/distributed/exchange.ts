@@ -1,0 +1,102 @@
+/** Steps of a training whose parts are jobs: weights travel once for each step and worker, parts and gradients once. */
+import { randomUUID } from 'node:crypto'
+import type { Graph } from '../nn/graph.js'
+import { checkModel } from '../runtime/check.js'
+import type { Tensor } from '../tensor/tensor.js'
+import type { ExchangePart, ExchangeRun, ExchangeSession, PartOutcome } from '../train/options.js'
+import { loadWork } from '../train/later.js'
+import { SECONDS, type RunDescription } from './compute.js'
+import type { Engine } from './engine.js'
+import { nameOfFunction, type Functions } from './functions.js'
+import { ownRelease } from './release.js'
+import { hashOf } from './store.js'
+import { decodeOutcome, encodePart } from './wire.js'
+
+const encoded = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
+
+/** What a run's jobs have in common. @throws ArgumentError when its loss or a metric has no name elsewhere */
+function descriptionOf(
+  { loss, metrics, parameters, seed }: ExchangeRun,
+  model: Graph,
+  known: Functions,
+): RunDescription {
+  return {
+    model: model.toJSON(),
+    parameters,
+    loss: nameOfFunction(known, loss, 'exchange: the loss'),
+    metrics: Object.fromEntries(
+      Object.entries(metrics).map(([name, metric]) => [
+        name,
+        nameOfFunction(known, metric, `exchange: metrics.${name}`),
+      ]),
+    ),
+    seed,
+    ...(known.module === undefined ? {} : { module: known.module }),
+  }
+}
+
+/** Begins a run whose parts the engine computes. */
+export async function exchangeOn(engine: Engine, known: Functions, run: ExchangeRun): Promise<ExchangeSession> {
+  const { buffersOf } = await loadWork()
+  checkModel(run.model, 'exchange: the model')
+  const model = run.model as unknown as Graph
+  const { store } = engine
+  const session = randomUUID()
+  const description = encoded(descriptionOf(run, model, known))
+  const names = { run: hashOf(description) }
+  const named = model.namedParameters()
+  const sizes = {
+    gradients: run.parameters.map((name) => (named.get(name) as Tensor).size),
+    buffers: buffersOf(model as never).map((buffer) => buffer.size),
+  }
+
+  async function step(
+    parts: readonly { readonly bytes: Uint8Array; readonly examples: number; readonly step: number }[],
+    weights: Uint8Array,
+  ): Promise<PartOutcome[]> {
+    const release = ownRelease()
+    const used = new Set<string>()
+    const put = async (bytes: Uint8Array): Promise<string> => {
+      const name = await store.put(bytes, SECONDS.step)
+      used.add(name)
+      return name
+    }
+    // One transfer, however many parts wait for it.
+    const common = Promise.all([store.put(description, SECONDS.answer), put(weights)])
+    const outcomes = parts.map(async ({ bytes, examples, step: number }) => {
+      const [part] = await Promise.all([put(bytes), common])
+      const job = {
+        type: 'gradients',
+        ...release,
+        ...names,
+        weights: hashOf(weights),
+        part,
+        examples,
+        step: number,
+      } as const
+      const again = async (): Promise<void> => {
+        await Promise.all([store.put(description, SECONDS.answer), put(weights), put(bytes)])
+      }
+      const { result = '' } = await engine.submit({ job, put: again, keep: false })
+      used.add(result)
+      return decodeOutcome(await store.get(result), sizes)
+    })
+    try {
+      return await Promise.all(outcomes)
+    } finally {
+      void Promise.allSettled([...used].map((name) => store.delete(name)))
+    }
+  }
+
+  return {
+    // What is read of tensors is read before the first await: they last no longer.
+    step: (parts: readonly ExchangePart[]) =>
+      step(
+        parts.map(({ x, target, examples, step: number }) => ({
+          ...{ bytes: encodePart({ x, target }, session), examples, step: number },
+        })),
+        model.save({ session }),
+      ),
+    close: () => Promise.resolve(),
+  }
+}

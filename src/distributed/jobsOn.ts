@@ -1,0 +1,42 @@
+/** What a queue holds, and who works on it. */
+import { checkUrl, connect, packages, PREFIX, queueName } from './connection.js'
+import { workersOf, type WorkerFacts } from './registry.js'
+import { ownRelease } from './release.js'
+
+/** States of jobs that are counted. */
+const states = ['waiting', 'active', 'delayed', 'completed', 'failed'] as const
+
+/** Failures that are listed, the newest first. */
+const LISTED = 20
+
+/** A queue at one moment. */
+export interface QueueFacts {
+  /** The release whose queue it is. */
+  readonly version: string
+  /** Jobs by their state. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Workers of all releases. */
+  readonly workers: readonly WorkerFacts[]
+  /** The last jobs that failed for good. */
+  readonly failures: readonly { readonly id: string; readonly type: string; readonly reason: string }[]
+}
+
+/** Looks at the queue of this release. @throws as `startWorker` */
+export async function jobsOn(redis: string): Promise<QueueFacts> {
+  const url = checkUrl(redis)
+  const { bullmq } = await packages()
+  const client = await connect(url)
+  const connection = client.duplicate()
+  const { version } = ownRelease()
+  const queue = new bullmq.Queue(queueName(version), { connection, prefix: PREFIX })
+  try {
+    const counts = await queue.getJobCounts(...states)
+    const failed = await queue.getFailed(0, LISTED - 1)
+    const failures = failed.map(({ id = '', name, failedReason }) => ({ id, type: name, reason: failedReason }))
+    return { version, counts, workers: await workersOf(client), failures }
+  } finally {
+    await queue.close()
+    client.disconnect()
+    connection.disconnect()
+  }
+}

@@ -1,0 +1,142 @@
+/** Predictions for lists of pictures: ordered, one line for each, in a file that can be gone on with. */
+import { readFile } from 'node:fs/promises'
+import { codeOf, readFileOrExplain } from '../node/files.js'
+import { appendToFile, truncateFile, writeFileAtomically } from '../node/files.js'
+import { largestPicture } from '../node/folder.js'
+import { checkCallback, checkList, checkPath, checkWhole } from '../runtime/check.js'
+import { FormatError, ToeplitzError } from '../runtime/errors.js'
+import { needKeys, type Names } from '../runtime/options.js'
+import { SECONDS } from './compute.js'
+import type { Engine } from './engine.js'
+import type { PredictJob } from './jobs.js'
+import { ownRelease } from './release.js'
+import { encodePictures, type SentPicture } from './wire.js'
+
+/** Options of a pool's `predict`. */
+export interface PredictListsOptions {
+  /** The model: path of a model.safetensors, or its bytes. */
+  readonly model: string | Uint8Array
+  /** Path of the file that gets the lines. */
+  readonly output: string
+  /** Classes for each picture, the most probable first. Default 5. */
+  readonly top?: number
+  /** Pictures in a job. Default 32. */
+  readonly shard?: number
+  /** Told after each job whose lines are written. */
+  readonly onProgress?: (done: number, inputs: number) => void
+}
+
+/** What was written. */
+export interface PredictReport {
+  /** Lines in the file: one for each input. */
+  readonly lines: number
+  /** Those that were there already. */
+  readonly resumed: number
+  /** Those of this call that tell of a picture that could not be read. */
+  readonly failed: number
+}
+
+const names = { model: 0, output: 0, top: 0, shard: 0, onProgress: 0 } satisfies Names<PredictListsOptions>
+
+/** Jobs in flight: with more, pictures would pile up in the store. */
+const AHEAD = 16
+
+/** Whole lines of a file that a call before this one left; what follows the last is cut off. */
+async function linesOf(path: string, inputs: readonly string[]): Promise<number> {
+  let bytes: Buffer
+  try {
+    bytes = await readFile(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw new ToeplitzError('FILE', `${path}: cannot be read`, { cause: error })
+    await writeFileAtomically(path, new Uint8Array())
+    return 0
+  }
+  const end = bytes.lastIndexOf(0x0a) + 1
+  const lines = end === 0 ? [] : bytes.toString('utf8', 0, end - 1).split('\n')
+  lines.forEach((line, n) => {
+    if (line.startsWith(`{"image":${JSON.stringify(inputs[n])},`)) return
+    throw new FormatError(`${path}: line ${n + 1} is not that of input ${n + 1}; name another output, or remove it`)
+  })
+  if (end < bytes.length) await truncateFile(path, end)
+  return lines.length
+}
+
+async function pictureAt(name: string): Promise<SentPicture> {
+  try {
+    return { name, bytes: await readFileOrExplain(name, { maxBytes: largestPicture }) }
+  } catch (error) {
+    if (!(error instanceof ToeplitzError)) throw error
+    return { name, error: error.message }
+  }
+}
+
+/** The lines of a shard. */
+async function linesFor(
+  engine: Engine,
+  inputs: readonly string[],
+  model: Uint8Array,
+  top: number,
+): Promise<Uint8Array> {
+  const { store } = engine
+  const pictures = encodePictures(await Promise.all(inputs.map(pictureAt)))
+  const put = (bytes: Uint8Array): Promise<string> => store.put(bytes, SECONDS.answer)
+  for (let tried = 0; ; tried++) {
+    const [modelName, picturesName] = await Promise.all([put(model), put(pictures)])
+    const job: PredictJob = { type: 'predict', ...ownRelease(), model: modelName, pictures: picturesName, top }
+    const again = (): Promise<unknown> => Promise.all([put(model), put(pictures)])
+    const { result = '' } = await engine.submit({ job, put: again, keep: true })
+    try {
+      const lines = await store.get(result)
+      await store.delete(picturesName)
+      return lines
+    } catch (error) {
+      // The queue keeps an outcome whose value has expired.
+      if (tried > 0 || !(error instanceof ToeplitzError && error.code === 'ABSENT')) throw error
+      await engine.forget(job)
+    }
+  }
+}
+
+/** What `Pool.predict` does. */
+export async function predictLists(
+  engine: Engine,
+  inputs: readonly string[],
+  options: PredictListsOptions,
+): Promise<PredictReport> {
+  checkList(inputs, 'predict: the inputs', 'a list of paths')
+  inputs.forEach((input, n) => {
+    checkPath(input, `predict: input ${n}`)
+  })
+  needKeys('predict', options, names)
+  const { model, output, top = 5, shard = 32, onProgress } = options
+  checkWhole(top, 'predict: top')
+  checkWhole(shard, 'predict: shard')
+  checkPath(output, 'predict: output')
+  checkCallback(onProgress, 'predict: onProgress')
+  if (!(model instanceof Uint8Array)) checkPath(model, 'predict: model')
+  const bytes = model instanceof Uint8Array ? model : await readFileOrExplain(model)
+  const resumed = await linesOf(output, inputs)
+  const running: Promise<Uint8Array>[] = []
+  let failed = 0
+  try {
+    for (let next = resumed, written = resumed; written < inputs.length;) {
+      for (; next < inputs.length && running.length < AHEAD; next += shard) {
+        const lines = linesFor(engine, inputs.slice(next, next + shard), bytes, top)
+        lines.catch(() => undefined)
+        running.push(lines)
+      }
+      const text = await (running[0] as Promise<Uint8Array>)
+      void running.shift()
+      const lines = new TextDecoder().decode(text).split('\n').slice(0, -1)
+      const due = Math.min(shard, inputs.length - written)
+      if (lines.length !== due) throw new FormatError(`predict: a job gave ${lines.length} lines for ${due} pictures`)
+      failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
+      await appendToFile(output, text)
+      written += due
+      onProgress?.(written, inputs.length)
+    }
+  } finally {
+    await Promise.allSettled(running)
+  }
+  return { lines: inputs.length, resumed, failed }
+}

@@ -1,0 +1,235 @@
+/**
+ * Jobs on BullMQ. A job is a function of the values that it names, so it may be computed twice: what was lost with a worker or with
+ * Redis is added again, and outcomes are told apart by the jobs' names, so that none counts twice.
+ */
+import type { Queue, QueueEvents } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { ToeplitzError } from '../runtime/errors.js'
+import { connect, packages, PREFIX, queueName, shownUrl } from './connection.js'
+import type { Engine, Submission } from './engine.js'
+import type { Job, JobResult } from './jobs.js'
+import { workersOf } from './registry.js'
+import { ownRelease } from './release.js'
+import { hashOf } from './store.js'
+import { storeOf, type StoreOption } from './storeOption.js'
+
+/** How often pending jobs are looked at, besides the events, and how many of them. */
+const POLL = { milliseconds: 1000, jobs: 64 } as const
+/** Seconds without an outcome after which it is said that nobody works. */
+const IDLE = 5
+/** Seconds for which jobs are kept in the queue: outcomes of searches and predictions, and failures. */
+const KEPT = { answer: 86_400, failure: 604_800 } as const
+
+interface Pending {
+  readonly submission: Submission
+  readonly resolve: (result: JobResult) => void
+  readonly reject: (error: Error) => void
+  tries: number
+}
+
+export interface QueueOptions {
+  readonly url: string
+  readonly store: StoreOption | undefined
+  /** Times that a job is tried. */
+  readonly tries: number
+  readonly onNote: (line: string) => void
+}
+
+/** The name of a job in the queue: what it says, hashed. */
+const idOf = (job: Job): string => hashOf(JSON.stringify(job))
+
+/** The error of a failed job: a worker writes its code first. */
+function failureOf(reason: string): ToeplitzError {
+  const [, code = 'FAILED', message = reason] = /^([A-Z_]+): ([\s\S]*)$/.exec(reason) ?? []
+  if (!/stalled more than/.test(message)) return new ToeplitzError(code, message)
+  return new ToeplitzError('FAILED', 'job: each worker that took it ended or fell silent; it is in the failed set')
+}
+
+class QueueEngine implements Engine {
+  readonly store
+  readonly width = 64
+  readonly #queue: Queue
+  readonly #events: QueueEvents
+  readonly #clients: readonly Redis[]
+  readonly #options: QueueOptions
+  readonly #pending = new Map<string, Pending>()
+  readonly #timer: NodeJS.Timeout
+  #lastOutcome = performance.now()
+  #saidIdle = false
+  #polling = false
+  #closed = false
+
+  constructor(
+    queue: Queue,
+    events: QueueEvents,
+    { clients, store, options }: { clients: readonly Redis[]; store: Engine['store']; options: QueueOptions },
+  ) {
+    this.store = store
+    this.#queue = queue
+    this.#events = events
+    this.#clients = clients
+    this.#options = options
+    // The connection is lost and comes back without anything to do: what was missed is found by looking.
+    queue.on('error', () => undefined)
+    events.on('error', () => undefined)
+    events.on('completed', ({ jobId, returnvalue }) => {
+      this.#completed(jobId, returnvalue)
+    })
+    events.on('failed', ({ jobId, failedReason }) => void this.#failed(jobId, failedReason))
+    this.#timer = setInterval(() => void this.#poll(), POLL.milliseconds)
+    let lost = false
+    clients[0]?.on('close', () => {
+      if (lost || this.#closed) return
+      lost = true
+      options.onNote(`${shownUrl(options.url)}: the connection is lost; waiting for it`)
+    })
+    clients[0]?.on('ready', () => {
+      if (lost) options.onNote(`${shownUrl(options.url)}: the connection is back`)
+      lost = false
+    })
+  }
+
+  submit(submission: Submission): Promise<JobResult> {
+    if (this.#closed) return Promise.reject(closedError())
+    const id = idOf(submission.job)
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown): void => {
+        this.#pending.delete(id)
+        reject(error instanceof Error ? error : new Error(String(error)))
+      }
+      if (this.#pending.size === 0) this.#lastOutcome = performance.now()
+      this.#pending.set(id, { submission, resolve, reject, tries: 1 })
+      void this.#begin(id, submission).catch(fail)
+    })
+  }
+
+  async forget(job: Job): Promise<void> {
+    await this.#queue.remove(idOf(job))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearInterval(this.#timer)
+    const left = [...this.#pending]
+    this.#pending.clear()
+    for (const [, { reject }] of left) reject(closedError())
+    if (this.#clients[0]?.status === 'ready') {
+      await Promise.all(left.map(([id]) => this.#queue.remove(id).catch(() => 0)))
+    }
+    await Promise.all([this.#queue.close(), this.#events.close()])
+    for (const client of this.#clients) client.disconnect()
+  }
+
+  async #begin(id: string, submission: Submission): Promise<void> {
+    if (submission.keep) {
+      const known = await this.#queue.getJob(id)
+      if (known?.finishedOn !== undefined && known.failedReason) await this.#queue.remove(id)
+      else if (known?.finishedOn !== undefined) {
+        this.#completed(id, known.returnvalue)
+        return
+      } else if (known) return
+    }
+    await this.#add(id, submission)
+  }
+
+  /** Adds a job again that was lost, with the values that may be lost as well. */
+  async #again(id: string, submission: Submission): Promise<void> {
+    await submission.put()
+    await this.#add(id, submission)
+  }
+
+  async #add(id: string, { job, keep }: Submission): Promise<void> {
+    await this.#queue.add(job.type, job, {
+      jobId: id,
+      attempts: this.#options.tries,
+      backoff: { type: 'fixed', delay: 500 },
+      removeOnComplete: { age: KEPT.answer, ...(keep ? {} : { count: 1000 }) },
+      removeOnFail: { age: KEPT.failure },
+    })
+  }
+
+  #take(id: string): Pending | undefined {
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    this.#lastOutcome = performance.now()
+    this.#saidIdle = false
+    return pending
+  }
+
+  #completed(id: string, value: unknown): void {
+    const pending = this.#take(id)
+    if (!pending) return
+    pending.resolve((typeof value === 'string' ? JSON.parse(value) : value) as JobResult)
+    if (!pending.submission.keep) this.#queue.remove(id).catch(() => undefined)
+  }
+
+  async #failed(id: string, reason: string): Promise<void> {
+    const pending = this.#pending.get(id)
+    if (!pending) return
+    const error = failureOf(reason)
+    if (error.code === 'ABSENT' && pending.tries < this.#options.tries) {
+      pending.tries++
+      await this.#queue.remove(id)
+      await this.#again(id, pending.submission).catch((cause: unknown) => this.#take(id)?.reject(cause as Error))
+    } else this.#take(id)?.reject(error)
+  }
+
+  /** Looks at the jobs that wait longest: an event may be lost with a connection, and a job with Redis. */
+  async #poll(): Promise<void> {
+    if (this.#polling || this.#closed || this.#pending.size === 0 || this.#clients[0]?.status !== 'ready') return
+    this.#polling = true
+    try {
+      for (const [id, pending] of [...this.#pending].slice(0, POLL.jobs)) {
+        const job = await this.#queue.getJob(id)
+        if (!this.#pending.has(id)) continue
+        if (!job) await this.#again(id, pending.submission)
+        else if (job.finishedOn === undefined) {
+          // The next look begins with others.
+          this.#pending.delete(id)
+          this.#pending.set(id, pending)
+        } else if (job.failedReason) await this.#failed(id, job.failedReason)
+        else this.#completed(id, job.returnvalue)
+      }
+      await this.#tellIdle()
+    } catch {
+      // The connection was lost meanwhile: the next look finds what this one did not.
+    } finally {
+      this.#polling = false
+    }
+  }
+
+  async #tellIdle(): Promise<void> {
+    if (this.#saidIdle || performance.now() - this.#lastOutcome < IDLE * 1000) return
+    const workers = await workersOf(this.#clients[0] as Redis)
+    const { version } = ownRelease()
+    if (workers.some((worker) => worker.version === version)) return
+    this.#saidIdle = true
+    const others = [...new Set(workers.map((worker) => worker.version))].sort()
+    const found =
+      others.length > 0 ? `; workers of ${others.join(', ')} are there, and compute for their own release` : ''
+    const url = shownUrl(this.#options.url)
+    this.#options.onNote(
+      `${url}: no worker of toeplitz ${version} is there${found}; start one: toeplitz worker --redis ${url}`,
+    )
+  }
+}
+
+const closedError = (): ToeplitzError => new ToeplitzError('CLOSED', 'the pool: it was closed while jobs ran')
+
+/** Connects to a queue. @throws as `startWorker` */
+export async function queueEngine(options: QueueOptions): Promise<Engine> {
+  const { bullmq } = await packages()
+  const { version } = ownRelease()
+  const client = await connect(options.url)
+  const others = [client.duplicate(), client.duplicate()] as const
+  for (const other of others) other.on('error', () => undefined)
+  const [connection, events] = others
+  const name = queueName(version)
+  const engine = new QueueEngine(
+    new bullmq.Queue(name, { connection, prefix: PREFIX }),
+    new bullmq.QueueEvents(name, { connection: events, prefix: PREFIX }),
+    { clients: [client, ...others], store: await storeOf(options.store, client), options },
+  )
+  return engine
+}

@@ -1,0 +1,129 @@
+/** Parts and outcomes as bytes: safetensors files, whose reader is hardened against files from strangers. */
+import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../formats/safetensors.js'
+import { ArgumentError, FormatError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
+import { tensor } from '../tensor/create.js'
+import { Tensor } from '../tensor/tensor.js'
+import type { ExchangePart, PartOutcome } from '../train/options.js'
+
+/** Arrays that targets are given as, by the names of their constructors. */
+const arrays = { Float32Array, Float64Array, Int32Array, Uint8Array, BigInt64Array } as const
+type ArrayName = keyof typeof arrays
+
+const isArrayName = (name: string): name is ArrayName => Object.hasOwn(arrays, name)
+
+/** What a target is, and its numbers. @throws ArgumentError where it is nothing that can be sent */
+function targetOf(target: unknown): readonly [kind: string, input: SafetensorsInput] {
+  if (target instanceof Tensor) {
+    const { shape, dtype } = target
+    if (dtype === 'float32') return ['tensor', { shape, data: (target as Tensor).data() }]
+    const data: ArrayLike<number | bigint> = target.data()
+    return [`tensor ${dtype}`, { shape, data: BigInt64Array.from(data, BigInt) }]
+  }
+  if (Array.isArray(target) && target.every((value) => typeof value === 'number')) {
+    return ['list', { shape: [target.length], data: Float64Array.from(target) }]
+  }
+  const kind = (Object(target) as { constructor: { name: string } }).constructor.name
+  if (ArrayBuffer.isView(target) && isArrayName(kind)) {
+    const data = target as InstanceType<(typeof arrays)[ArrayName]>
+    return [kind, { shape: [data.length], data }]
+  }
+  throw new ArgumentError(`exchange: targets that travel are labels, typed arrays or tensors, given ${inWords(target)}`)
+}
+
+/** The inputs and targets of a part. `session` keeps the values of runs apart, so that each run may delete its own. */
+export function encodePart({ x, target }: Pick<ExchangePart, 'x' | 'target'>, session: string): Uint8Array {
+  const [kind, input] = targetOf(target)
+  return encodeSafetensors({ x: { shape: x.shape, data: x.data() }, target: input }, { target: kind, session })
+}
+
+/** The same again: tensors that belong to the scope around the call. @throws FormatError where it is no part */
+export function decodePart(bytes: Uint8Array): { readonly x: Tensor; readonly target: unknown } {
+  const { tensors, metadata } = decodeSafetensors(bytes, 'part')
+  const [x, given] = [tensors.get('x'), tensors.get('target')]
+  const kind = metadata['target'] ?? ''
+  if (!(x?.data instanceof Float32Array) || !given) throw new FormatError('part: x and target are missing')
+  const input = tensor(x.data, x.shape)
+  if (kind === 'list') return { x: input, target: Array.from(given.data as Float64Array) }
+  if (kind === 'tensor') return { x: input, target: tensor(given.data as Float32Array, given.shape) }
+  if (kind.startsWith('tensor ')) {
+    const dtype = kind.slice('tensor '.length) as 'int32'
+    return { x: input, target: tensor(given.data as BigInt64Array, given.shape, { dtype }) }
+  }
+  if (!isArrayName(kind) || !(given.data instanceof arrays[kind])) {
+    throw new FormatError(`part: the target is ${inWords(kind)}, which no part has`)
+  }
+  return { x: input, target: given.data }
+}
+
+const flat = (data: Float32Array): SafetensorsInput => ({ shape: [data.length], data })
+
+/** What a part gave. Numbers stand as text: JSON has no NaN. */
+export function encodeOutcome(
+  { examples, loss, weight, metrics, gradients, buffers }: PartOutcome,
+  of: string,
+): Uint8Array {
+  const tensors = Object.fromEntries([
+    ...gradients.map((data, n) => [`gradient.${n}`, flat(data)] as const),
+    ...buffers.map((data, n) => [`buffer.${n}`, flat(data)] as const),
+  ])
+  const numbers = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`metric.${name}`, String(value)]))
+  const weights: Record<string, string> = weight === undefined ? {} : { weight: String(weight) }
+  // The part's name keeps two outcomes with the same numbers apart, of which one may be deleted before the other is read.
+  return encodeSafetensors(tensors, { ...numbers, ...weights, examples: String(examples), loss: String(loss), of })
+}
+
+/** The same again. @throws FormatError unless it has the gradients and the statistics of such sizes */
+export function decodeOutcome(
+  bytes: Uint8Array,
+  sizes: { readonly gradients: readonly number[]; readonly buffers: readonly number[] },
+): PartOutcome {
+  const { tensors, metadata } = decodeSafetensors(bytes, 'outcome of a part')
+  const numberOf = (name: string): number => Number(metadata[name])
+  const listOf = (kind: string, lengths: readonly number[]): Float32Array[] =>
+    lengths.map((length, n) => {
+      const data = tensors.get(`${kind}.${n}`)?.data
+      if (data instanceof Float32Array && data.length === length) return data
+      throw new FormatError(`outcome of a part: ${kind} ${n} must have ${length} numbers, and has ${data?.length ?? 0}`)
+    })
+  const names = Object.keys(metadata).filter((name) => name.startsWith('metric.'))
+  return {
+    examples: numberOf('examples'),
+    loss: numberOf('loss'),
+    ...('weight' in metadata ? { weight: numberOf('weight') } : {}),
+    metrics: Object.fromEntries(names.map((name) => [name.slice('metric.'.length), numberOf(name)])),
+    gradients: listOf('gradient', sizes.gradients),
+    buffers: listOf('buffer', sizes.buffers),
+  }
+}
+
+/** Pictures as they lie in files, by name; of one that could not be read, why. */
+export interface SentPicture {
+  readonly name: string
+  readonly bytes?: Uint8Array
+  readonly error?: string
+}
+
+/** Pictures in one value. */
+export function encodePictures(pictures: readonly SentPicture[]): Uint8Array {
+  const tensors = Object.fromEntries(
+    pictures.map(
+      ({ bytes = new Uint8Array() }, n) => [`picture.${n}`, { shape: [bytes.length], data: bytes }] as const,
+    ),
+  )
+  const facts = pictures.map(({ name, error }) => (error === undefined ? { name } : { name, error }))
+  return encodeSafetensors(tensors, { pictures: JSON.stringify(facts) })
+}
+
+/** The same again. @throws FormatError where it is no such value */
+export function decodePictures(bytes: Uint8Array): SentPicture[] {
+  const { tensors, metadata } = decodeSafetensors(bytes, 'pictures')
+  const facts: unknown = JSON.parse(metadata['pictures'] ?? 'null')
+  if (!Array.isArray(facts)) throw new FormatError('pictures: their names are missing')
+  return facts.map((fact: unknown, n) => {
+    const { name, error } = Object(fact) as Record<string, unknown>
+    const data = tensors.get(`picture.${n}`)?.data
+    if (typeof name !== 'string' || !(data instanceof Uint8Array)) throw new FormatError(`pictures: ${n} is missing`)
+    return typeof error === 'string' ? { name, error } : { name, bytes: data }
+  })
+}
