@@ -8,7 +8,7 @@
  */
 import { panelCount, partEnd } from '../../micro/gemm'
 import { align } from '../conv/shape'
-import { byteAt, bytesOf, rounding, scaled, storeBytes, widened } from './requantize'
+import { byteAt, bytesOf, reduced, rounding, scaled, storeBytes, widened } from './requantize'
 import { IntegerShape } from './shape'
 import { integerTile, PAIR_BYTES, TILE_ROWS, tileRows } from './tile'
 import { widenPlane } from './widen'
@@ -21,8 +21,6 @@ const MOST_PANELS: i32 = 16
 /** As many items as a call should have at least, and the fewest filters of one item. */
 const ITEMS: i32 = 16
 const FILTERS: i32 = 64
-/** Bytes of the sums of one tile. */
-const SUMS: usize = 192
 
 /** Bytes of the widened input of all images, with room for what vectors read behind it. */
 export function integer_widen_bytes(shape: usize): f64 {
@@ -91,12 +89,18 @@ export function integer_conv_items(shape: usize): i32 {
   return d.N * d.G * blocksOf(d) * sharesOf(d)
 }
 
+/** Bytes of the sums of a panel of filters at all pixels of an item. */
+@inline
+function sumBytes(d: IntegerShape): usize {
+  return <usize>(TILE_ROWS * panelsOf(d)) * PAIR_BYTES
+}
+
 /** Bytes of workspace of each thread. */
 export function integer_conv_workspace(shape: usize): f64 {
   const d = changetype<IntegerShape>(shape)
   const taps = align((<usize>(d.pairs * 2)) << 2)
   return (
-    <f64>(taps + align((<usize>(panelsOf(d) * COLUMNS)) << 2) + SUMS) +
+    <f64>(taps + align((<usize>(panelsOf(d) * COLUMNS)) << 2) + sumBytes(d)) +
     <f64>panelsOf(d) * <f64>d.pairs * <f64>PAIR_BYTES
   )
 }
@@ -265,6 +269,32 @@ function packSome(to: usize, x: usize, plane: usize, channels: i32, pairs: i32, 
   }
 }
 
+/** Bytes of `count` sums of one filter. */
+function storeRow(to: usize, sums: usize, count: i32, factor: i32, s: i32, zero: v128, low: v128, high: v128): void {
+  const m = i32x4.splat(factor)
+  const round = i64x2.splat(rounding(s))
+  let i = 0
+  if (s < 0) {
+    for (; i < count; i += COLUMNS) {
+      const v0 = scaled(v128.load(sums), m, round, s)
+      const v1 = scaled(v128.load(sums, 16), m, round, s)
+      storeBytes(to + <usize>i, bytesOf(v0, v1, zero, low, high), min(COLUMNS, count - i))
+      sums += 32
+    }
+    return
+  }
+  for (; i + COLUMNS <= count; i += COLUMNS) {
+    const v0 = reduced(v128.load(sums), m, round, s)
+    const v1 = reduced(v128.load(sums, 16), m, round, s)
+    v128.store64_lane(to + <usize>i, bytesOf(v0, v1, zero, low, high), 0)
+    sums += 32
+  }
+  if (i == count) return
+  const v0 = reduced(v128.load(sums), m, round, s)
+  const v1 = reduced(v128.load(sums, 16), m, round, s)
+  storeBytes(to + <usize>i, bytesOf(v0, v1, zero, low, high), count - i)
+}
+
 /**
  * Items begin ≤ item < end of y (N, K, P, Q). `x` are bytes where the shape is pointwise, else what integer_widen_fwd made; `packed`
  * from integer_conv_pack; bias, factors m and shifts s are K int32 each.
@@ -292,8 +322,9 @@ export function integer_conv_fwd(
   const taps = ws
   const table = taps + align((<usize>(pairs * 2)) << 2)
   const sums = table + align((<usize>(panels * COLUMNS)) << 2)
-  const columns = sums + SUMS
+  const columns = sums + sumBytes(d)
   const panelBytes = <usize>pairs * PAIR_BYTES
+  const pitch = <usize>panels * PAIR_BYTES
   const plane: usize = pointwise ? <usize>pixels : (<usize>(d.reachH * d.reachW)) << 1
   const zero = i16x8.splat(<i16>d.yZero)
   const low = i16x8.splat(<i16>d.low)
@@ -326,21 +357,16 @@ export function integer_conv_fwd(
       const a = packed + channel * <usize>pairs * 4
       let b = columns
       for (let i = 0; i < count; i += COLUMNS) {
-        integerTile(sums, rows, bias + (channel << 2), a, b, pairs)
-        const inPanel = min(COLUMNS, count - i)
-        let target = y + (<usize>n * <usize>d.K + channel) * <usize>pixels + <usize>(first + i)
-        for (let row = 0; row < rows; row++) {
-          const at = (channel + <usize>row) << 2
-          const m = v128.load32_splat(factors + at)
-          const s = load<i32>(shifts + at)
-          const round = i64x2.splat(rounding(s))
-          const from = sums + <usize>row * 32
-          const v0 = scaled(v128.load(from), m, round, s)
-          const v1 = scaled(v128.load(from, 16), m, round, s)
-          storeBytes(target, bytesOf(v0, v1, zero, low, high), inPanel)
-          target += <usize>pixels
-        }
+        integerTile(sums + ((<usize>i) << 2), pitch, rows, bias + (channel << 2), a, b, pairs)
         b += panelBytes
+      }
+      let target = y + (<usize>n * <usize>d.K + channel) * <usize>pixels + <usize>first
+      let from = sums
+      for (let row = 0; row < rows; row++) {
+        const at = (channel + <usize>row) << 2
+        storeRow(target, from, count, load<i32>(factors + at), load<i32>(shifts + at), zero, low, high)
+        from += pitch
+        target += <usize>pixels
       }
       k += rows
     }

@@ -7,18 +7,20 @@
  * left by −s first. src/quant/fixed.ts makes m and s, and refuses s outside of −16 … 31.
  */
 
-/** Four sums times M, rounded; `round` is 2^(31 + s) in both lanes, `limit` is 2^(30 + s) where s < 0. */
+/** Four sums times M, rounded, where s is not below 0; `round` is 2^(31 + s) in both lanes. */
 @inline
-export function scaled(v: v128, m: v128, round: v128, s: i32): v128 {
-  let shift = s
-  if (s < 0) {
-    const limit = i32x4.splat(1 << (30 + s))
-    v = i32x4.shl(i32x4.min_s(i32x4.max_s(v, i32x4.neg(limit)), limit), -s)
-    shift = 0
-  }
+export function reduced(v: v128, m: v128, round: v128, s: i32): v128 {
   const low = i64x2.add(i64x2.extmul_low_i32x4_s(v, m), round)
   const high = i64x2.add(i64x2.extmul_high_i32x4_s(v, m), round)
-  return i32x4.shr_s(i8x16.shuffle(low, high, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31), shift)
+  return i32x4.shr_s(i8x16.shuffle(low, high, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31), s)
+}
+
+/** The same for any s; `round` is 2^31 in both lanes where s is below 0. */
+@inline
+export function scaled(v: v128, m: v128, round: v128, s: i32): v128 {
+  if (s >= 0) return reduced(v, m, round, s)
+  const limit = i32x4.splat(1 << (30 + s))
+  return reduced(i32x4.shl(i32x4.min_s(i32x4.max_s(v, i32x4.neg(limit)), limit), -s), m, round, 0)
 }
 
 /** What is added before the shift: half of 2^(32 + s). */
