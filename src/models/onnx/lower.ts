@@ -7,7 +7,7 @@ import type { ImportedNode, NodeContext } from '../imported.js'
 import { Refusals } from '../refusals.js'
 import { inlined, isOwn } from './inline.js'
 import { NodeReader } from './node.js'
-import { operators } from './operators/index.js'
+import { contributed, CONTRIBUTED, operators } from './operators/index.js'
 import type { Meaning, Subgraph } from './row.js'
 
 /** A node, what its operator means, and what it computes. */
@@ -134,9 +134,9 @@ function computeInto(node: ImportedNode, values: Map<string, AnyTensor>, context
 
 /** What the operator of a node means in an opset. */
 function meaningOf(node: OnnxNode, opset: number): Meaning {
-  if (!isOwn(node.domain))
-    throw new UnsupportedError(`the operator is of the set ${inWords(node.domain)}, which is not supported`)
-  const meanings = Object.hasOwn(operators, node.opType) ? operators[node.opType] : undefined
+  const rows = isOwn(node.domain) ? operators : node.domain === CONTRIBUTED ? contributed : undefined
+  if (!rows) throw new UnsupportedError(`the operator is of the set ${inWords(node.domain)}, which is not supported`)
+  const meanings = Object.hasOwn(rows, node.opType) ? rows[node.opType] : undefined
   const meaning = meanings?.findLast(({ since }) => since <= opset)
   if (!meaning) {
     throw new UnsupportedError(

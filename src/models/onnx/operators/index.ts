@@ -6,6 +6,7 @@ import { elementwise } from './elementwise.js'
 import { functions } from './functions.js'
 import { layout } from './layout.js'
 import { places } from './places.js'
+import { quantized } from './quantized.js'
 import { recurrent } from './recurrent.js'
 import { reductions } from './reductions.js'
 import { resampling } from './resampling.js'
@@ -24,4 +25,7 @@ export const operators: Rows = {
   ...resampling,
   ...detection,
   ...recurrent,
+  ...quantized,
 }
+
+export { contributed, CONTRIBUTED } from './contributed.js'

@@ -10,6 +10,9 @@ import {
 } from '../../../ops/pool/adaptive.js'
 import { maxPool2dWithIndices, placesOfMaxima } from '../../../ops/pool/max.js'
 import { cast } from '../../../ops/cast.js'
+import { limitsOf } from '../../../ops/integers/bytes.js'
+import type { Bytes, ByteWindows } from '../../../ops/integers/conv.js'
+import { byteMaxPool } from '../../../ops/integers/pool.js'
 import { showShape } from '../../../tensor/shape.js'
 import { scope } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
@@ -28,7 +31,7 @@ import {
 import { always, floats, need, type Meaning, type Rows } from '../row.js'
 
 /** The attributes that convolution and pooling have in common. */
-interface Windows {
+export interface Windows {
   readonly kernel: number[] | undefined
   readonly stride: number[] | undefined
   readonly dilation: number[] | undefined
@@ -36,7 +39,7 @@ interface Windows {
   readonly pads: number[] | undefined
 }
 
-const readWindows = (node: NodeReader): Windows => ({
+export const readWindows = (node: NodeReader): Windows => ({
   kernel: node.ints('kernel_shape'),
   stride: node.ints('strides'),
   dilation: node.ints('dilations'),
@@ -45,7 +48,7 @@ const readWindows = (node: NodeReader): Windows => ({
 })
 
 /** The same of a pool, which tells its kernel. */
-function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
+export function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
   const windows = readWindows(node)
   const { kernel } = windows
   if (!kernel) throw new FormatError("attribute 'kernel_shape' is missing")
@@ -53,7 +56,7 @@ function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
 }
 
 /** A list with one number for each direction. */
-function perDirection(values: readonly number[] | undefined, directions: number, what: string): number[] {
+export function perDirection(values: readonly number[] | undefined, directions: number, what: string): number[] {
   if (values === undefined) return new Array<number>(directions).fill(1)
   if (values.length !== directions)
     throw new ShapeError(`${what} must have ${directions} numbers, one for each direction, and has ${values.length}`)
@@ -61,7 +64,7 @@ function perDirection(values: readonly number[] | undefined, directions: number,
 }
 
 /** Zeros before and behind in each direction: as given, or so that there are ⌈n / stride⌉ windows. */
-function paddingOf(
+export function paddingOf(
   { automatic, pads }: Windows,
   input: readonly number[],
   kernel: readonly number[],
@@ -162,8 +165,12 @@ const MaxPool: Meaning = {
     return (inputs) => {
       const given = need(inputs, 0)
       return scope(() => {
-        // Bytes are float32 without a loss.
         const isByte = given.dtype === 'uint8' || given.dtype === 'int8'
+        if (isByte && given.ndim === 4 && !node.gives(1)) {
+          const sizes = windowSizes(windows, given.shape.slice(2))
+          if (isNarrow(sizes.padding, sizes.kernel, sizes.dilation)) return largestBytes(given as Bytes, sizes, ceil)
+        }
+        // Bytes are float32 without a loss.
         const x = isByte ? cast(given, 'float32') : floats(inputs, 0)
         const input = spatial(x)
         const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
@@ -190,6 +197,24 @@ const MaxPool: Meaning = {
       })
     }
   },
+}
+
+/** The windows of a node over maps of two directions. */
+export function windowSizes(windows: Windows & { readonly kernel: number[] }, input: readonly number[]): ByteWindows {
+  const kernel = perDirection(windows.kernel, 2, 'kernel_shape')
+  const stride = perDirection(windows.stride, 2, 'strides')
+  const dilation = perDirection(windows.dilation, 2, 'dilations')
+  return {
+    kernel,
+    stride,
+    dilation,
+    padding: paddingOf(windows, input, kernel, stride, dilation),
+  } as unknown as ByteWindows
+}
+
+function largestBytes(x: Bytes, sizes: ByteWindows, ceil: boolean): Bytes {
+  const [low, high] = limitsOf(x.dtype)
+  return byteMaxPool(x, { ...sizes, ceil, xZero: 0, yZero: 0, type: x.dtype, low, high })
 }
 
 /** Options of one direction as those of two. */
