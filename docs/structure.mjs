@@ -33,7 +33,7 @@ export const floors = [
     'src/models',
     'src/node',
   ],
-  ['src/classifier'],
+  ['src/classifier', 'src/quant'],
   ['src/cli'],
 ]
 
