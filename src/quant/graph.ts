@@ -87,7 +87,7 @@ export function foldNormalization(graph: OnnxGraph): OnnxInput<OnnxGraph> {
       for (let i = k * each; i < (k + 1) * each; i++) weights[i] = (w.values[i] as number) * by
       shift[k] = ((bias?.[k] ?? 0) - (mean[k] as number)) * by + (beta[k] as number)
     }
-    const [name, shiftName] = [`${next.outputs[0] ?? ''}/weights`, `${next.outputs[0] ?? ''}/bias`]
+    const [name, shiftName] = [`${next.outputs[0] ?? ''}#folded/weights`, `${next.outputs[0] ?? ''}#folded/bias`]
     added.push(constant(name, w.dims, weights), constant(shiftName, [K], shift))
     changed.set(node, {
       ...node,

@@ -101,7 +101,7 @@ export class Rewriter {
 
   /** Names of constants for a scale and a zero point. */
   #scale(bytes: string, { scale, zero, type }: Quantization): [string, string] {
-    const names: [string, string] = [`${bytes}/scale`, `${bytes}/zero`]
+    const names: [string, string] = [`${bytes}#quantized/scale`, `${bytes}#quantized/zero`]
     if (!this.#there.has(names[0])) {
       this.constants.push(constant(names[0], [], Float32Array.of(scale)))
       this.constants.push(constant(names[1], [], type === 'int8' ? Int8Array.of(zero) : Uint8Array.of(zero)))
@@ -114,9 +114,9 @@ export class Rewriter {
   #asBytes(value: string): { readonly name: string; readonly how: Quantization } {
     let found = this.#bytes.get(value)
     if (!found) {
-      const name = `${value}/bytes`
+      const name = `${value}#quantized/bytes`
       found = { name, how: this.#options.quantizationOf(value) }
-      this.#node('QuantizeLinear', `${value}/quantize`, [value, ...this.#scale(name, found.how)], name)
+      this.#node('QuantizeLinear', `${value}#quantized/quantize`, [value, ...this.#scale(name, found.how)], name)
       this.#bytes.set(value, found)
     }
     return found
@@ -126,7 +126,12 @@ export class Rewriter {
   #asFloats(value: string): void {
     const bytes = this.#bytes.get(value)
     if (this.#there.has(value) || !bytes) return
-    this.#node('DequantizeLinear', `${value}/dequantize`, [bytes.name, ...this.#scale(bytes.name, bytes.how)], value)
+    this.#node(
+      'DequantizeLinear',
+      `${value}#quantized/dequantize`,
+      [bytes.name, ...this.#scale(bytes.name, bytes.how)],
+      value,
+    )
     this.#there.add(value)
   }
 
@@ -147,7 +152,7 @@ export class Rewriter {
 
   /** Notes bytes that a layer gives. */
   #gives(node: OnnxNode, value: string, how: Quantization): string {
-    const bytes = `${value}/bytes`
+    const bytes = `${value}#quantized/bytes`
     this.#bytes.set(value, { name: bytes, how })
     this.layers.push({ node, value, bytes, quantization: how })
     return bytes
@@ -183,20 +188,24 @@ export class Rewriter {
     const K = made.bias.length
     const scales = made.scales.length === 1 ? [] : [K]
     this.constants.push(
-      constant(`${name}/w`, weights.dims, made.w),
-      constant(`${name}/w/scale`, scales, made.scales),
-      constant(`${name}/w/zero`, scales, new Int8Array(made.scales.length)),
-      constant(`${name}/bias`, [K], made.bias),
+      constant(`${name}#quantized/w`, weights.dims, made.w),
+      constant(`${name}#quantized/w/scale`, scales, made.scales),
+      constant(`${name}#quantized/w/zero`, scales, new Int8Array(made.scales.length)),
+      constant(`${name}#quantized/bias`, [K], made.bias),
     )
     const isConv = node.opType === 'Conv'
     const bytes = this.#gives(node, value, how)
-    const [from, to] = isConv ? [x.name, bytes] : [`${name}/pixels`, `${name}/maps`]
-    if (!isConv) this.#node('Unsqueeze', `${name}/pixels`, [x.name, this.#axes()], from)
-    const inputs = [from, ...this.#scale(x.name, x.how), ...['/w', '/w/scale', '/w/zero'].map((part) => name + part)]
-    this.#node('QLinearConv', node.name, [...inputs, ...this.#scale(bytes, how), `${name}/bias`], to, {
+    const [from, to] = isConv ? [x.name, bytes] : [`${name}#quantized/pixels`, `${name}#quantized/maps`]
+    if (!isConv) this.#node('Unsqueeze', `${name}#quantized/pixels`, [x.name, this.#axes()], from)
+    const inputs = [
+      from,
+      ...this.#scale(x.name, x.how),
+      ...['#quantized/w', '#quantized/w/scale', '#quantized/w/zero'].map((part) => name + part),
+    ]
+    this.#node('QLinearConv', node.name, [...inputs, ...this.#scale(bytes, how), `${name}#quantized/bias`], to, {
       attributes: isConv ? node.attributes : [],
     })
-    if (!isConv) this.#node('Flatten', `${name}/flat`, [to], bytes)
+    if (!isConv) this.#node('Flatten', `${name}#quantized/flat`, [to], bytes)
     return true
   }
 
@@ -214,7 +223,7 @@ export class Rewriter {
     if (!x || !movers.has(node.opType) || node.outputs.slice(1).some((name) => name !== '')) return false
     if (node.opType === 'MaxPool' && this.#options.shapeOf(node.inputs[0] as string)?.length !== 4) return false
     const value = node.outputs[0] as string
-    const name = `${value}/bytes`
+    const name = `${value}#quantized/bytes`
     this.#node(
       node.opType === 'Dropout' ? 'Identity' : node.opType,
       node.name,
