@@ -138,6 +138,7 @@ describe('a bundle of conv2d alone', () => {
     'features',
     'segmentation',
     'priors',
+    'quant',
     'audio',
     'volumes',
   ]
@@ -186,6 +187,7 @@ describe('on a page without a bundler', () => {
     'vision',
     'features',
     'priors',
+    'quant',
     'segmentation',
     'audio',
     'volumes',

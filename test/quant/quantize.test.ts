@@ -142,7 +142,7 @@ describe('quantize', () => {
       [t.normal([1, 2, 12, 11]), /^quantize: calibration must be a list of tensors, each a batch of inputs/],
       [['a'], /^quantize: calibration\[0\] must be a Tensor/],
     ] as const) {
-      expect(() => quantize(model, calibration as t.Tensor[])).toThrow(message)
+      expect(() => quantize(model, calibration as unknown as t.Tensor[])).toThrow(message)
     }
     for (const [options, message] of [
       [{ weights: 'some' }, /^quantize: weights must be 'per-channel' or 'per-tensor'/],
