@@ -344,7 +344,7 @@ const quantizing = {
   range: 'mse',
   percentile: 99.9,
   skip: [],
-  report: undefined,
+  report: tag('function'),
 }
 const quant: Record<string, Json[][]> = {
   initIntegers: [[{}]],

@@ -5,7 +5,7 @@ import { limitsOf, type ByteType, type Quantization } from '../../../src/ops/int
 import type { Bytes } from '../../../src/ops/integers/conv.js'
 import { byteAdd, byteDequantize, byteLookup, byteQuantize } from '../../../src/ops/integers/elementwise.js'
 import { fixedOf } from '../../../src/ops/integers/fixed.js'
-import { initIntegers } from '../../../src/ops/integers/load.js'
+import { initIntegers } from '../../../src/quant/index.js'
 import { byteAvgPool, byteMaxPool } from '../../../src/ops/integers/pool.js'
 import { forceChunks } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'

@@ -14,7 +14,8 @@ import { showShape } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { always, type Meaning, type Rows } from '../row.js'
 import { bytesAt, quantizationAt, refuseTraining } from './bytes.js'
-import { readPool, windowSizes } from './windows.js'
+import { windowSizes } from './quantized.js'
+import { readPool } from './windows.js'
 
 /** The name of the set. */
 export const CONTRIBUTED = 'com.microsoft'

@@ -1,6 +1,8 @@
 /** Operators of 8-bit integers: quantization, convolutions and products of bytes. */
 import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
-import type { Quantization } from '../../../ops/integers/bytes.js'
+import { limitsOf, type Quantization } from '../../../ops/integers/bytes.js'
+import { byteMaxPool } from '../../../ops/integers/pool.js'
+import { isNarrow } from '../../windows.js'
 import type { Bytes, ByteWindows } from '../../../ops/integers/conv.js'
 import { byteDequantize, byteQuantize } from '../../../ops/integers/elementwise.js'
 import {
@@ -18,7 +20,7 @@ import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import { always, constantsOf, floats, need, type Meaning, type Rows } from '../row.js'
 import { bytesAt, numberAt, quantizationAt, quantizedConv, refuseTraining, scalesAt } from './bytes.js'
-import { paddingOf, perDirection, readWindows, type Windows } from './windows.js'
+import { paddingOf, perDirection, readPool, readWindows, windows as plainWindows, type Windows } from './windows.js'
 
 type Inputs = readonly (AnyTensor | undefined)[]
 
@@ -195,7 +197,38 @@ const QLinearMatMul = always([8, 8], () => (inputs, { training }) => {
   })
 })
 
+/** The windows of a node over maps of two directions. */
+export function windowSizes(windows: Windows & { readonly kernel: number[] }, input: readonly number[]): ByteWindows {
+  const two = (values: readonly number[]): [number, number] => values as [number, number]
+  const kernel = perDirection(windows.kernel, 2, 'kernel_shape')
+  const stride = perDirection(windows.stride, 2, 'strides')
+  const dilation = perDirection(windows.dilation, 2, 'dilations')
+  const [rows, columns] = paddingOf(windows, input, kernel, stride, dilation) as [[number, number], [number, number]]
+  return { kernel: two(kernel), stride: two(stride), dilation: two(dilation), padding: [rows, columns] }
+}
+
+/** The largest of windows: of bytes by their kernel, of all else as before. */
+const MaxPool: Meaning = {
+  since: 1,
+  inputs: [1, 1],
+  lower(node, subgraph) {
+    const others = (plainWindows['MaxPool']?.[0] as Meaning).lower(node, subgraph)
+    const windows = readPool(node)
+    const ceil = node.flag('ceil_mode')
+    return (inputs, context, outer) => {
+      const x = need(inputs, 0)
+      if ((x.dtype !== 'uint8' && x.dtype !== 'int8') || x.ndim !== 4 || node.gives(1))
+        return others(inputs, context, outer)
+      const sizes = windowSizes(windows, x.shape.slice(2))
+      if (!isNarrow(sizes.padding, sizes.kernel, sizes.dilation)) return others(inputs, context, outer)
+      const [low, high] = limitsOf(x.dtype)
+      return byteMaxPool(x as Bytes, { ...sizes, ceil, xZero: 0, yZero: 0, type: x.dtype, low, high })
+    }
+  },
+}
+
 export const quantized: Rows = {
+  MaxPool: [MaxPool],
   QuantizeLinear: [QuantizeLinear],
   DequantizeLinear: [DequantizeLinear],
   DynamicQuantizeLinear: [DynamicQuantizeLinear],

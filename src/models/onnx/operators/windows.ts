@@ -10,9 +10,6 @@ import {
 } from '../../../ops/pool/adaptive.js'
 import { maxPool2dWithIndices, placesOfMaxima } from '../../../ops/pool/max.js'
 import { cast } from '../../../ops/cast.js'
-import { limitsOf } from '../../../ops/integers/bytes.js'
-import type { Bytes, ByteWindows } from '../../../ops/integers/conv.js'
-import { byteMaxPool } from '../../../ops/integers/pool.js'
 import { showShape } from '../../../tensor/shape.js'
 import { scope } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
@@ -165,12 +162,8 @@ const MaxPool: Meaning = {
     return (inputs) => {
       const given = need(inputs, 0)
       return scope(() => {
-        const isByte = given.dtype === 'uint8' || given.dtype === 'int8'
-        if (isByte && given.ndim === 4 && !node.gives(1)) {
-          const sizes = windowSizes(windows, given.shape.slice(2))
-          if (isNarrow(sizes.padding, sizes.kernel, sizes.dilation)) return largestBytes(given as Bytes, sizes, ceil)
-        }
         // Bytes are float32 without a loss.
+        const isByte = given.dtype === 'uint8' || given.dtype === 'int8'
         const x = isByte ? cast(given, 'float32') : floats(inputs, 0)
         const input = spatial(x)
         const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
@@ -197,24 +190,6 @@ const MaxPool: Meaning = {
       })
     }
   },
-}
-
-/** The windows of a node over maps of two directions. */
-export function windowSizes(windows: Windows & { readonly kernel: number[] }, input: readonly number[]): ByteWindows {
-  const kernel = perDirection(windows.kernel, 2, 'kernel_shape')
-  const stride = perDirection(windows.stride, 2, 'strides')
-  const dilation = perDirection(windows.dilation, 2, 'dilations')
-  return {
-    kernel,
-    stride,
-    dilation,
-    padding: paddingOf(windows, input, kernel, stride, dilation),
-  } as unknown as ByteWindows
-}
-
-function largestBytes(x: Bytes, sizes: ByteWindows, ceil: boolean): Bytes {
-  const [low, high] = limitsOf(x.dtype)
-  return byteMaxPool(x, { ...sizes, ceil, xZero: 0, yZero: 0, type: x.dtype, low, high })
 }
 
 /** Options of one direction as those of two. */
