@@ -34,50 +34,61 @@ const entries = {
   onnx: 'src/models/onnx/index.ts',
   layers: 'src/layers/index.ts',
   tfjs: 'src/models/tfjs/index.ts',
+  quant: 'src/quant/index.ts',
   node: 'src/node/index.ts',
   distributed: 'src/distributed/index.ts',
   'distributed-thread': 'src/distributed/thread.ts',
 }
 /** The command is one file: parts of its own would be loaded all at once, and make those that the entries share smaller and more. */
 const command = { 'cli/main': 'src/cli/main.ts' }
-/** Targets of asconfig.json, and the files that they are in the package. */
+/** Targets of asconfig.json and of asconfig.integers.json, and the files that they are in the package. */
 const variants = {
   strict: 'core.wasm',
   relaxed: 'relaxed.wasm',
   threads: 'threads.wasm',
   'relaxed-threads': 'relaxed-threads.wasm',
+  integers: 'integers.wasm',
+  'integers-threads': 'integers-threads.wasm',
 }
+/** The configuration of the module that a target is of. */
+const configOf = (target) => (target.startsWith('integers') ? 'asconfig.integers.json' : 'asconfig.json')
 
-/** A hash of all that the compiler reads: its version, its configuration, and assembly/. */
+/** A hash of all that the compiler reads: its version, its configurations, and assembly/. */
 async function sourcesHash() {
   const entries = await readdir('assembly', { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => `${entry.parentPath}/${entry.name}`)
   const hash = createHash('sha256')
-  for (const file of ['node_modules/assemblyscript/package.json', 'asconfig.json', ...files.sort()]) {
+  const read = ['node_modules/assemblyscript/package.json', 'asconfig.json', 'asconfig.integers.json', ...files.sort()]
+  for (const file of read) {
     hash.update(`${file}\n`).update(await readFile(file))
   }
   return hash.digest('hex')
 }
 
-/** Compiles one target of asconfig.json to build/<target>.wasm and build/<target>.d.ts, unless they are up to date. */
+/** Compiles one target to build/<target>.wasm and build/<target>.d.ts, unless they are up to date. */
 async function compile(target, hash) {
   const stamp = `build/${target}.sha256`
   const known = await readFile(stamp, 'utf8').catch(() => '')
   if (known === hash && existsSync(`build/${target}.wasm`) && existsSync(`build/${target}.d.ts`)) return
-  const { stderr } = await run(process.execPath, ['node_modules/assemblyscript/bin/asc.js', '--target', target])
+  const compiler = ['node_modules/assemblyscript/bin/asc.js', '--config', configOf(target), '--target', target]
+  const { stderr } = await run(process.execPath, compiler)
   if (stderr.trim()) process.stderr.write(stderr)
   await writeFile(stamp, hash)
 }
 
-/** The TypeScript type of the exports, taken from the declarations that the compiler writes. */
-async function kernelTypes() {
-  const declarations = await readFile('build/strict.d.ts', 'utf8')
+/** The TypeScript type of a module's exports, taken from the declarations that the compiler writes. */
+async function kernelType(target, name, what) {
+  const declarations = await readFile(`build/${target}.d.ts`, 'utf8')
   const members = [
     ...declarations.matchAll(/( {2}\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\s+export function (\w+)(\(.*\): \w+);/g),
-  ].map(([, comment, name, signature]) => `${comment}\n  ${name}${signature}`)
-  if (members.length === 0) throw new Error('build/strict.d.ts: no exported kernels found')
-  return `/** Written by build.mjs from assembly/: pointers, sizes and ranges. */\nexport interface Kernels {\n${members.join('\n')}\n}\n`
+  ].map(([, comment, kernel, signature]) => `${comment}\n  ${kernel}${signature}`)
+  if (members.length === 0) throw new Error(`build/${target}.d.ts: no exported kernels found`)
+  return `/** ${what}: pointers, sizes and ranges. */\nexport interface ${name} {\n${members.join('\n')}\n}\n`
 }
+
+/** The types of the exports of both modules. */
+const kernelTypes = async () =>
+  `/* Written by build.mjs from assembly/. */\n${await kernelType('strict', 'Kernels', 'Kernels of the core')}${await kernelType('integers', 'IntegerKernels', 'Kernels of integers, which are loaded beside the core')}`
 
 /** Files of assembly/ whose constants and records src/plan and src/ops read, by the names that they get there. */
 const told = {
@@ -88,6 +99,8 @@ const told = {
   convShape: 'ops/conv/shape.ts',
   localShape: 'ops/conv/local.ts',
   poolShape: 'ops/pool/shape.ts',
+  integerShape: 'ops/integers/shape.ts',
+  integerSum: 'ops/integers/elementwise.ts',
 }
 
 /** The value of a constant that is a literal or a power of two; those of both cores where it depends on them. */
@@ -241,6 +254,7 @@ const beside = [
   'layers',
   'onnx',
   'priors',
+  'quant',
   'segmentation',
   'tfjs',
   'train',

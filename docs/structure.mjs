@@ -34,7 +34,7 @@ export const floors = [
     'src/models',
     'src/node',
   ],
-  ['src/classifier'],
+  ['src/classifier', 'src/quant'],
   ['src/distributed'],
   ['src/cli'],
 ]

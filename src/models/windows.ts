@@ -60,7 +60,11 @@ export const maxPools = [maxPool1d, maxPool2d, maxPool3d] as const
 export const avgPools = [avgPool1d, avgPool2d, avgPool3d] as const
 
 /** Whether pooling takes the padding: at most half of what a window reaches over. */
-export const isNarrow = (padding: Pairs, kernel: readonly number[], dilation: readonly number[]): boolean =>
+export const isNarrow = (
+  padding: readonly (readonly [lo: number, hi: number])[],
+  kernel: readonly number[],
+  dilation: readonly number[],
+): boolean =>
   padding.every(([lo, hi], axis) => {
     const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
     return Math.max(lo, hi) <= reach / 2 && Math.min(lo, hi) >= 0

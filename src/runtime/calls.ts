@@ -17,9 +17,9 @@ import {
   putIntegers,
   release,
   rewind,
+  type AnyKernels,
   type RangeKernel,
 } from './core.js'
-import type { Kernels } from './generated/kernels.js'
 
 /** Memory that calls name: an entry of the table, and bytes from its beginning. */
 export interface Place {
@@ -99,7 +99,9 @@ export interface Call {
 }
 
 /** Kernels that return nothing. */
-type Procedure = { [name in keyof Kernels]: ReturnType<Kernels[name]> extends void ? name : never }[keyof Kernels]
+type Procedure = {
+  [name in keyof AnyKernels]: ReturnType<AnyKernels[name]> extends void ? name : never
+}[keyof AnyKernels]
 /** An argument of a call. */
 type Argument = number | boolean | Place
 type Arguments<T extends unknown[]> = { [i in keyof T]: Argument }
@@ -185,12 +187,12 @@ export class CallList {
   }
 
   /** A kernel that is called over its items, 0 to `items`; `work` is the time that one takes, in ns. */
-  call<Name extends RangeKernel>(name: Name, items: number, work: number, ...args: Leading<Kernels[Name]>): void {
+  call<Name extends RangeKernel>(name: Name, items: number, work: number, ...args: Leading<AnyKernels[Name]>): void {
     this.#call(name, items, work, args)
   }
 
   /** A kernel that is called once. */
-  once<Name extends Procedure>(name: Name, ...args: Arguments<Parameters<Kernels[Name]>>): void {
+  once<Name extends Procedure>(name: Name, ...args: Arguments<Parameters<AnyKernels[Name]>>): void {
     this.#call(name, undefined, 0, args)
   }
 

@@ -1,7 +1,7 @@
 /** The one loaded core: its kernels, its memory, its threads, and how it was started. */
 import { type WasmBytes, type WasmModule } from './platform.js'
 import { CoreError, NotInitializedError, UnsupportedError } from './errors.js'
-import type { Kernels } from './generated/kernels.js'
+import type { IntegerKernels, Kernels } from './generated/kernels.js'
 import {
   checkRuntime,
   compileCore,
@@ -386,14 +386,17 @@ let views: Views | undefined
 
 // ---- threads ------------------------------------------------------------------------------------------------
 
+/** Kernels of the core, and those that may be loaded beside it. */
+export type AnyKernels = Kernels & IntegerKernels
+
 /** Kernels over a range of independent items: their last two arguments are `begin, end`. */
 export type RangeKernel = {
-  [name in keyof Kernels]: ReturnType<Kernels[name]> extends void
-    ? Parameters<Kernels[name]> extends [...unknown[], number, number]
+  [name in keyof AnyKernels]: ReturnType<AnyKernels[name]> extends void
+    ? Parameters<AnyKernels[name]> extends [...unknown[], number, number]
       ? name
       : never
     : never
-}[keyof Kernels]
+}[keyof AnyKernels]
 
 /** Its other arguments. */
 type Leading<F extends (...args: never[]) => unknown> =
@@ -430,7 +433,7 @@ export function parallel<Name extends RangeKernel>(
   name: Name,
   items: number,
   work: number,
-  ...args: Leading<Kernels[Name]>
+  ...args: Leading<AnyKernels[Name]>
 ): void {
   callKernel(
     name,

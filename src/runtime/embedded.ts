@@ -1,19 +1,7 @@
 /** Starting with the core that travels inside the package, as text: nothing to serve, nothing to configure. */
 import { initFrom, initSyncFrom, type InitOptions, type InitSyncOptions, type Origin } from './core.js'
 import strict from './generated/strict.js'
-import { unpackCore } from './unpack.js'
-
-function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64
-  if (native) return native.call(Uint8Array, text)
-  const binary = atob(text)
-  const bytes = new Uint8Array(binary.length)
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
-  return bytes
-}
-
-/** The module in a text: compressed before it became base64, which alone would take nearly twice as much on the way. */
-const unpack = (text: string): Uint8Array<ArrayBuffer> => unpackCore(decodeBase64(text))
+import { unpack } from './base64.js'
 
 const embedded: Origin = {
   preferred: 'relaxed',

@@ -381,6 +381,20 @@ const priors: Record<string, Json[][]> = {
   'new MixturePrior': [[{ components: 3, range: 0.5, strength: 0.1 }]],
 }
 
+const quantizing = {
+  weights: 'per-channel',
+  activations: 'per-tensor',
+  range: 'mse',
+  percentile: 99.9,
+  skip: [],
+  report: tag('function'),
+}
+const quant: Record<string, Json[][]> = {
+  initIntegers: [[{}]],
+  quantize: [[tag('model'), [t(1, 1, 4, 4)], quantizing]],
+  quantizeToOnnx: [[tag('model'), [t(1, 1, 4, 4)], quantizing]],
+}
+
 const grid = { neighbours: t(3, 3), compatibility: t(2, 2) }
 const pixelSet = { images: bytes(96, 9), labels: bytes(96, 1), size: 6, shape: [1, 4, 4], classes: ['ground', 'x'] }
 const scores = t(1, 2, 3, 3)
@@ -514,6 +528,7 @@ export const calls: Readonly<Record<string, readonly (readonly Json[])[]>> = {
   ...vision,
   ...features,
   ...priors,
+  ...quant,
   ...segmentation,
   ...audio,
   ...volumes,

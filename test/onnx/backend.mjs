@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { init, memoryUsage, tensor, UnsupportedError, OutOfMemoryError } from '../../dist/index.js'
 import { loadOnnx, readTensorFile } from '../../dist/onnx.js'
+import { initIntegers } from '../../dist/quant.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -25,6 +26,7 @@ if (!existsSync(options.data)) {
 }
 
 await init()
+await initIntegers()
 
 /** What stands between two lists of numbers; undefined where they agree. */
 function difference(given, due) {

@@ -139,6 +139,7 @@ describe('a bundle of conv2d alone', () => {
     'segmentation',
     'training',
     'priors',
+    'quant',
     'audio',
     'volumes',
   ]
@@ -187,6 +188,7 @@ describe('on a page without a bundler', () => {
     'vision',
     'features',
     'priors',
+    'quant',
     'segmentation',
     'train',
     'audio',

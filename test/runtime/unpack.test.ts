@@ -7,11 +7,14 @@ import { unpackCore } from '../../src/runtime/unpack.js'
 
 const packed = (bytes: Uint8Array): Uint8Array => Uint8Array.from(lzma.compress(bytes, 9))
 
-it.each(['strict', 'relaxed', 'threads', 'relaxed-threads'])('gives the %s core', async (variant) => {
-  const { default: text } = (await import(`../../src/runtime/generated/${variant}.ts`)) as { default: string }
-  const found = unpackCore(Buffer.from(text, 'base64'))
-  expect(Buffer.compare(found, readFileSync(`build/${variant}.wasm`))).toBe(0)
-})
+it.each(['strict', 'relaxed', 'threads', 'relaxed-threads', 'integers', 'integers-threads'])(
+  'gives the %s core',
+  async (variant) => {
+    const { default: text } = (await import(`../../src/runtime/generated/${variant}.ts`)) as { default: string }
+    const found = unpackCore(Buffer.from(text, 'base64'))
+    expect(Buffer.compare(found, readFileSync(`build/${variant}.wasm`))).toBe(0)
+  },
+)
 
 /** Bytes of which pieces come again, near and far: what matches, repeated matches and literals are made of. */
 const repetitive = fc

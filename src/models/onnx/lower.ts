@@ -7,7 +7,7 @@ import type { ImportedNode, NodeContext } from '../imported.js'
 import { Refusals } from '../refusals.js'
 import { inlined, isOwn } from './inline.js'
 import { NodeReader } from './node.js'
-import { operators } from './operators/index.js'
+import { isKnownSet, meaningsOf } from './operators/index.js'
 import type { Meaning, Subgraph } from './row.js'
 
 /** A node, what its operator means, and what it computes. */
@@ -134,15 +134,16 @@ function computeInto(node: ImportedNode, values: Map<string, AnyTensor>, context
 
 /** What the operator of a node means in an opset. */
 function meaningOf(node: OnnxNode, opset: number): Meaning {
-  if (!isOwn(node.domain))
+  const set = isOwn(node.domain) ? '' : node.domain
+  if (!isKnownSet(set))
     throw new UnsupportedError(`the operator is of the set ${inWords(node.domain)}, which is not supported`)
-  const meanings = Object.hasOwn(operators, node.opType) ? operators[node.opType] : undefined
+  const meanings = meaningsOf(set, node.opType)
   const meaning = meanings?.findLast(({ since }) => since <= opset)
   if (!meaning) {
     throw new UnsupportedError(
       meanings
         ? `the operator is there from opset ${meanings[0]?.since} on, and the model is of ${opset}`
-        : 'the operator is not supported',
+        : `the operator is not supported${/Quantize|QLinear|Integer$/.test(node.opType) ? '; those of integers are after initIntegers() of toeplitz/quant' : ''}`,
     )
   }
   const [least, most] = meaning.inputs

@@ -11,6 +11,7 @@ import { Tensor } from '../../../src/tensor/tensor.js'
 import * as audio from '../../../src/audio/index.js'
 import * as features from '../../../src/features/index.js'
 import * as priors from '../../../src/priors/index.js'
+import * as quant from '../../../src/quant/index.js'
 import * as segmentation from '../../../src/segmentation/index.js'
 import * as training from '../../../src/training/index.js'
 import * as vision from '../../../src/vision/index.js'
@@ -32,6 +33,7 @@ export const exported: Readonly<Record<string, unknown>> = {
   ...vision,
   ...features,
   ...priors,
+  ...quant,
   ...segmentation,
   ...training,
   ...audio,

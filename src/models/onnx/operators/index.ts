@@ -25,3 +25,21 @@ export const operators: Rows = {
   ...detection,
   ...recurrent,
 }
+
+/** Rows that are added to those of the table, by the set that they are of; '' is ONNX's own. */
+const added = new Map<string, Rows>()
+
+/** Adds rows that few models need, in place of those of the same names: those of integers are 7 kB, and initIntegers adds them. */
+export function addOperators(set: string, rows: Rows): void {
+  added.set(set, rows)
+}
+
+/** The meanings of an operator of a set; undefined where there are none. */
+export function meaningsOf(set: string, name: string): Rows[string] | undefined {
+  for (const rows of [added.get(set), set === '' ? operators : undefined])
+    if (rows && Object.hasOwn(rows, name)) return rows[name]
+  return undefined
+}
+
+/** Whether a set of operators is known. */
+export const isKnownSet = (set: string): boolean => set === '' || added.has(set)

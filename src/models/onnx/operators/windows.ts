@@ -28,7 +28,7 @@ import {
 import { always, floats, need, type Meaning, type Rows } from '../row.js'
 
 /** The attributes that convolution and pooling have in common. */
-interface Windows {
+export interface Windows {
   readonly kernel: number[] | undefined
   readonly stride: number[] | undefined
   readonly dilation: number[] | undefined
@@ -36,7 +36,7 @@ interface Windows {
   readonly pads: number[] | undefined
 }
 
-const readWindows = (node: NodeReader): Windows => ({
+export const readWindows = (node: NodeReader): Windows => ({
   kernel: node.ints('kernel_shape'),
   stride: node.ints('strides'),
   dilation: node.ints('dilations'),
@@ -45,7 +45,7 @@ const readWindows = (node: NodeReader): Windows => ({
 })
 
 /** The same of a pool, which tells its kernel. */
-function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
+export function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
   const windows = readWindows(node)
   const { kernel } = windows
   if (!kernel) throw new FormatError("attribute 'kernel_shape' is missing")
@@ -53,7 +53,7 @@ function readPool(node: NodeReader): Windows & { readonly kernel: number[] } {
 }
 
 /** A list with one number for each direction. */
-function perDirection(values: readonly number[] | undefined, directions: number, what: string): number[] {
+export function perDirection(values: readonly number[] | undefined, directions: number, what: string): number[] {
   if (values === undefined) return new Array<number>(directions).fill(1)
   if (values.length !== directions)
     throw new ShapeError(`${what} must have ${directions} numbers, one for each direction, and has ${values.length}`)
@@ -61,7 +61,7 @@ function perDirection(values: readonly number[] | undefined, directions: number,
 }
 
 /** Zeros before and behind in each direction: as given, or so that there are ⌈n / stride⌉ windows. */
-function paddingOf(
+export function paddingOf(
   { automatic, pads }: Windows,
   input: readonly number[],
   kernel: readonly number[],

@@ -1,0 +1,157 @@
+/** Quantized models: near those of float32, with the same bytes by loops and kernels, and errors that say what is wrong. */
+import { beforeAll, describe, expect, it } from 'vitest'
+import * as t from '../../src/api.js'
+import { init } from '../../src/runtime/embedded.js'
+import { loadOnnx, saveOnnx, type Program } from '../../src/models/onnx/index.js'
+import { initIntegers, quantize, quantizeToOnnx, type QuantizedLayer } from '../../src/quant/index.js'
+import { readOnnx } from '../../src/formats/onnx.js'
+
+beforeAll(() => init())
+
+const batches = (shape: readonly number[], count = 3): t.Tensor[] =>
+  Array.from({ length: count }, (_, seed) => t.normal([4, ...shape], { seed: seed + 1 }))
+
+/** A network with all that is computed in bytes: convolutions with batch norm, of groups and strides, pools, a sum, linear layers. */
+function network(): t.Sequential {
+  const model = new t.Sequential(
+    [
+      new t.Conv2d({ outChannels: 16, kernel: 3, padding: 1 }),
+      new t.BatchNorm2d({}),
+      new t.ReLU(),
+      new t.MaxPool2d({ kernel: 2 }),
+      new t.Conv2d({ outChannels: 16, kernel: 3, padding: 1, groups: 16 }),
+      new t.ReLU(),
+      new t.Conv2d({ outChannels: 32, kernel: 1, stride: 2 }),
+      new t.ReLU(),
+      new t.Flatten(),
+      new t.Linear({ outFeatures: 20 }),
+      new t.ReLU(),
+      new t.Linear({ outFeatures: 5 }),
+    ],
+    { input: [2, 12, 11], seed: 3 },
+  )
+  return model
+}
+
+/** The squares of `due` over those of the difference. */
+function ratio(due: Float32Array, given: Float32Array): number {
+  const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value * value, 0)
+  return sum(due) / sum(due.map((value, i) => value - given[i]!))
+}
+
+const operatorsOf = (bytes: Uint8Array): string[] => readOnnx(bytes, 'test').graph.nodes.map(({ opType }) => opType)
+
+describe('quantize', () => {
+  it('asks for its kernels', () => {
+    expect(() => quantize(network(), batches([2, 12, 11]))).toThrow(
+      new t.UnsupportedError('quantize: the kernels of integers are not loaded; call await initIntegers() first'),
+    )
+  })
+
+  it('gives a program near the model, which converts at its borders alone', async () => {
+    const model = network()
+    const x = t.normal([4, 2, 12, 11], { seed: 99 })
+    const examples = batches([2, 12, 11], 16)
+    await initIntegers()
+    const bytes = quantizeToOnnx(model, examples)
+    const operators = operatorsOf(bytes)
+    expect(operators.filter((name) => name === 'QuantizeLinear')).toHaveLength(1)
+    expect(operators.filter((name) => name === 'DequantizeLinear')).toHaveLength(1)
+    expect(operators.filter((name) => name === 'QLinearConv')).toHaveLength(5)
+    expect(operators).not.toContain('Relu')
+    expect(operators).not.toContain('BatchNormalization')
+    for (const range of ['min-max', 'percentile', 'mse'] as const) {
+      for (const weights of ['per-channel', 'per-tensor'] as const) {
+        let layers: readonly QuantizedLayer[] = []
+        const program = quantize(model, examples, { range, weights, report: (given) => (layers = given) })
+        expect(layers.map(({ operator }) => operator)).toEqual(['Conv', 'Conv', 'Conv', 'Gemm', 'Gemm'])
+        for (const { signalToNoise } of layers) expect(signalToNoise).toBeGreaterThan(150)
+        const due = t.scope(() => model.forward(x).data())
+        const given = t.scope(() => program.forward(x).data())
+        expect(ratio(due, given)).toBeGreaterThan(150)
+        program.dispose()
+      }
+    }
+    model.dispose()
+  })
+
+  it('takes a program, sums, concatenations and means', () => {
+    const graph = new t.Graph(
+      [
+        { name: 'a', layer: new t.Conv2d({ outChannels: 8, kernel: 3, padding: 1 }), inputs: 'x' },
+        { name: 'b', layer: new t.Conv2d({ outChannels: 8, kernel: 1 }), inputs: 'x' },
+        { name: 'sum', layer: new t.Add(), inputs: ['a', 'b'] },
+        { name: 'both', layer: new t.Concat(), inputs: ['sum', 'a'] },
+        { name: 'mean', layer: new t.GlobalAvgPool() },
+        { name: 'flat', layer: new t.Flatten() },
+        { name: 'out', layer: new t.Linear({ outFeatures: 3 }) },
+      ],
+      { inputs: { x: [3, 8, 8] }, seed: 1 },
+    )
+    const program = loadOnnx(saveOnnx(graph))
+    const examples = batches([3, 8, 8])
+    const x = t.normal([2, 3, 8, 8], { seed: 5 })
+    const operators = operatorsOf(quantizeToOnnx(program, examples))
+    expect(operators).toEqual(expect.arrayContaining(['QLinearAdd', 'QLinearConcat']))
+    const small: Program = quantize(program, examples)
+    expect(
+      ratio(
+        t.scope(() => program.forward(x).data()),
+        t.scope(() => small.forward(x).data()),
+      ),
+    ).toBeGreaterThan(150)
+  })
+
+  it('takes a quarter of the bytes', () => {
+    const model = new t.Sequential(
+      [new t.Flatten(), new t.Linear({ outFeatures: 300 }), new t.ReLU(), new t.Linear({ outFeatures: 10 })],
+      {
+        input: [1, 16, 16],
+      },
+    )
+    expect(quantizeToOnnx(model, batches([1, 16, 16])).length).toBeLessThan(0.27 * saveOnnx(model).length)
+  })
+
+  it('leaves layers that are skipped in float32, and computes them there', () => {
+    const model = network()
+    const examples = batches([2, 12, 11])
+    let names: string[] = []
+    quantize(model, examples, { report: (layers) => (names = layers.map(({ name }) => name)) }).dispose()
+    const operators = operatorsOf(quantizeToOnnx(model, examples, { skip: [names[1]!] }))
+    expect(operators.filter((name) => name === 'QLinearConv')).toHaveLength(4)
+    expect(operators).toContain('Conv')
+    expect(() => quantize(model, examples, { skip: ['nothing'] })).toThrow(
+      /^quantize: skip: there is no node 'nothing'; there are /,
+    )
+  })
+
+  it('refuses to be trained, by the name of the node', () => {
+    const program = quantize(network(), batches([2, 12, 11]))
+    expect(() => program.forward(t.normal([1, 2, 12, 11]), { training: true })).toThrow(
+      /^the quantized model: node '.*' \(QLinearConv\): a quantized layer cannot be trained; train the model that it was made of/,
+    )
+  })
+
+  it('refuses calibration that is none', () => {
+    const model = network()
+    for (const [calibration, message] of [
+      [[], /^quantize: calibration is empty; give some batches of inputs/],
+      [[t.zeros([1, 2, 12, 11])], /^quantize: calibration has the same number everywhere in '.*'; give real inputs/],
+      [[t.full([1, 2, 12, 11], NaN)], /^quantize: calibration\[0\] has a number that is not finite/],
+      [[t.normal([1, 2, 12, 12])], /must be \(.*, 2, 12, 11\), given \(1, 2, 12, 12\)/],
+      [t.normal([1, 2, 12, 11]), /^quantize: calibration must be a list of tensors, each a batch of inputs/],
+      [['a'], /^quantize: calibration\[0\] must be a Tensor/],
+    ] as const) {
+      expect(() => quantize(model, calibration as unknown as t.Tensor[])).toThrow(message)
+    }
+    for (const [options, message] of [
+      [{ weights: 'some' }, /^quantize: weights must be 'per-channel' or 'per-tensor'/],
+      [{ range: 'all' }, /^quantize: range must be 'min-max' or 'percentile' or 'mse'/],
+      [{ percentile: 101 }, /^quantize: percentile must be above 50, and at most 100, given 101/],
+      [{ skip: 'a' }, /^quantize: skip must be a list of names of nodes/],
+      [{ wieghts: 1 }, /wieghts/],
+    ] as const) {
+      expect(() => quantize(model, batches([2, 12, 11]), options as object)).toThrow(message)
+    }
+  })
+})
