@@ -1,30 +1,19 @@
-/** Pools, sums, tables and conversions of bytes are those of their definitions, by loops and by kernels. */
+/** Sums, tables and conversions of bytes are those of their definitions, by loops and by kernels. */
 import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { limitsOf, type ByteType, type Quantization } from '../../../src/ops/integers/bytes.js'
-import type { Bytes } from '../../../src/ops/integers/conv.js'
 import { byteAdd, byteDequantize, byteLookup, byteQuantize } from '../../../src/ops/integers/elementwise.js'
-import { fixedOf } from '../../../src/ops/integers/fixed.js'
 import { initIntegers } from '../../../src/quant/index.js'
-import { byteAvgPool, byteMaxPool } from '../../../src/ops/integers/pool.js'
 import { forceChunks } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { tensor } from '../../../src/tensor/create.js'
 import { scope } from '../../../src/tensor/tensor.js'
-import { scaledExactly, windowsOf, within } from './reference.js'
+import { bytesOf, byteType, listed, listOf } from './bytes.js'
 
 beforeAll(() => init())
 afterEach(() => {
   forceChunks(undefined)
 })
-
-const byteType = fc.constantFrom<ByteType>('uint8', 'int8')
-
-/** Bytes of a type. */
-const listOf = (type: ByteType, length: number) => {
-  const [min, max] = limitsOf(type)
-  return fc.array(fc.integer({ min, max }), { minLength: length, maxLength: length })
-}
 
 const quantization = (type: ByteType): fc.Arbitrary<Quantization> => {
   const [min, max] = limitsOf(type)
@@ -32,70 +21,6 @@ const quantization = (type: ByteType): fc.Arbitrary<Quantization> => {
     .record({ scale: fc.integer({ min: 1, max: 5000 }), zero: fc.integer({ min, max }) })
     .map(({ scale, zero }) => ({ scale: Math.fround(scale / 1000), zero, type }))
 }
-
-const bytesOf = (values: readonly number[], shape: readonly number[], type: ByteType): Bytes =>
-  tensor([...values], [...shape], { dtype: type }) as Bytes
-const listed = (y: Bytes): number[] => [...(y.data() as Uint8Array)]
-
-const axis = fc
-  .record({
-    kernel: fc.integer({ min: 1, max: 4 }),
-    stride: fc.integer({ min: 1, max: 3 }),
-    dilation: fc.integer({ min: 1, max: 2 }),
-    n: fc.integer({ min: 1, max: 9 }),
-    lo: fc.integer({ min: 0, max: 2 }),
-    hi: fc.integer({ min: 0, max: 2 }),
-  })
-  .filter(({ kernel, dilation, n, lo, hi }) => {
-    const reach = dilation * (kernel - 1) + 1
-    return n + lo + hi >= reach && Math.max(lo, hi) <= reach / 2
-  })
-
-const pools = fc
-  .record({ h: axis, w: axis, C: fc.integer({ min: 1, max: 5 }), type: byteType, ceil: fc.boolean() })
-  .chain((given) =>
-    fc.record({
-      given: fc.constant(given),
-      x: listOf(given.type, given.C * given.h.n * given.w.n),
-      zero: fc.integer({ min: limitsOf(given.type)[0], max: limitsOf(given.type)[1] }),
-      factor: fc.integer({ min: 1, max: 3000 }).map((value) => value / 1000),
-      all: fc.boolean(),
-    }),
-  )
-
-/** Checks both pools against their definitions. */
-const checkPools = fc.property(pools, ({ given: { h, w, C, type, ceil }, x, zero, factor, all }) => {
-  scope(() => {
-    const [low, high] = limitsOf(type)
-    const pairs = [h, w] as const
-    const windows = {
-      kernel: pairs.map(({ kernel }) => kernel) as [number, number],
-      stride: pairs.map(({ stride }) => stride) as [number, number],
-      dilation: pairs.map(({ dilation }) => dilation) as [number, number],
-      padding: pairs.map(({ lo, hi }): [number, number] => [lo, hi]) as [[number, number], [number, number]],
-    }
-    const outputs = pairs.map(({ kernel, stride, dilation, n, lo, hi }) => {
-      const steps = (n + lo + hi - dilation * (kernel - 1) - 1) / stride
-      return (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1
-    }) as [number, number]
-    const limits = { xZero: zero, yZero: zero, type, low, high, ceil }
-    const shape = [1, C, h.n, w.n] as const
-    const input = bytesOf(x, shape, type)
-    const largest: number[] = []
-    const means: number[] = []
-    for (let c = 0; c < C; c++) {
-      windowsOf(shape, windows, outputs, (places) => {
-        const values = places.filter((place) => place >= 0).map((place) => x[c * h.n * w.n + place]!)
-        largest.push(Math.max(low, ...values))
-        const { m, s } = fixedOf(factor / Math.max(1, all ? places.length : values.length), 'factor')
-        const sum = values.reduce((total, value) => total + value - zero, 0)
-        means.push(within(scaledExactly(BigInt(sum), m, s) + BigInt(zero), low, high))
-      })
-    }
-    expect(listed(byteMaxPool(input, { ...windows, ...limits }))).toEqual(largest)
-    expect(listed(byteAvgPool(input, { ...windows, ...limits, factor, countIncludePad: all }))).toEqual(means)
-  })
-})
 
 const sums = fc
   .record({ a: byteType, b: byteType, y: byteType, size: fc.integer({ min: 1, max: 40 }) })
@@ -174,7 +99,6 @@ const checkTables = fc.property(
 
 /** Runs of a property by loops, then by kernels, then by kernels in pieces. */
 const properties = [
-  ['pools', checkPools],
   ['sums', checkSums],
   ['conversions', checkConversions],
   ['tables', checkTables],
