@@ -250,7 +250,7 @@ const files: Record<string, Json[][]> = {
   decodeImage: [[bytes(60), 'name']],
   decodeSafetensors: [[bytes(60), 'name']],
   decodeModel: [[bytes(60), 'name', { layers: {} }]],
-  decodeModelFile: [['{}', 'name']],
+  decodeModelFile: [['{}', 'name', { layers: {} }]],
   loadStateDict: [[tag('model'), bytes(60), { strict: false, name: 'weights' }]],
   loadOnnx: [[bytes(60), { name: 'model.onnx', externalData: {} }]],
   saveOnnx: [[tag('model'), { opset: 17 }]],

@@ -143,7 +143,7 @@ function meaningOf(node: OnnxNode, opset: number): Meaning {
     throw new UnsupportedError(
       meanings
         ? `the operator is there from opset ${meanings[0]?.since} on, and the model is of ${opset}`
-        : `the operator is not supported${/Quantize|QLinear|Integer$/.test(node.opType) ? '; those of integers are after initIntegers() of toeplitz/quant' : ''}`,
+        : `the operator is not supported${/quantize|QLinear|Integer$/i.test(node.opType) ? '; those of integers are after initIntegers() of toeplitz/quant' : ''}`,
     )
   }
   const [least, most] = meaning.inputs

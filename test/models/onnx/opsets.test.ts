@@ -72,7 +72,7 @@ describe('what opsets 18 to 22 brought and is not supported', () => {
       (operator) => [operator, 18] as const,
     ),
     ...['OptionalGetElement', 'OptionalHasElement', 'OptionalHasElement'].map((operator) => [operator, 18] as const),
-    ...['DeformConv', 'QuantizeLinear', 'DequantizeLinear'].map((operator) => [operator, 19] as const),
+    ['DeformConv', 19] as const,
     ...['AffineGrid', 'DFT', 'ImageDecoder', 'RegexFullMatch', 'StringConcat', 'StringSplit'].map(
       (operator) => [operator, 20] as const,
     ),
@@ -85,6 +85,16 @@ describe('what opsets 18 to 22 brought and is not supported', () => {
       new UnsupportedError(`new.onnx: node 'y' (${operator}): the operator is not supported`),
     )
   })
+
+  it.each(['QuantizeLinear', 'DequantizeLinear', 'QLinearConv', 'ConvInteger'])(
+    '%s is refused with what makes it readable',
+    (operator) => {
+      const given = { inputs: [value('x', [2, 3])], outputs: [value('y')], nodes: [node(operator, ['x'], ['y'])] }
+      expect(() => loadOnnx(onnx(given, 19), { name: 'new.onnx' })).toThrow(
+        `new.onnx: node 'y' (${operator}): the operator is not supported; those of integers are after initIntegers() of toeplitz/quant`,
+      )
+    },
+  )
 
   it.each([
     ['float8e4m3fn', 17n, 19],
