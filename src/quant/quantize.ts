@@ -11,7 +11,7 @@ import { ArgumentError, UnsupportedError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { hasIntegers } from '../ops/integers/bytes.js'
 import { inWords } from '../runtime/text.js'
-import { scope, Tensor } from '../tensor/tensor.js'
+import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
 import { Observer, type Calibration } from './calibrate.js'
 import { foldNormalization } from './graph.js'
 import { Rewriter, type IntegerNode } from './rewrite.js'
@@ -97,8 +97,7 @@ function checkOptions(options: QuantizeOptions): Chosen {
 /** Examples as they were given: tensors that the caller owns. */
 function examplesOf(calibration: Iterable<Tensor>): Tensor[] {
   if (
-    calibration === null ||
-    typeof (calibration as Partial<Iterable<Tensor>>)[Symbol.iterator] !== 'function' ||
+    typeof (calibration as Partial<Iterable<Tensor>> | null | undefined)?.[Symbol.iterator] !== 'function' ||
     calibration instanceof Tensor
   )
     throw wrongKind('quantize: calibration', 'a list of tensors, each a batch of inputs', calibration)
@@ -106,7 +105,7 @@ function examplesOf(calibration: Iterable<Tensor>): Tensor[] {
   if (examples.length === 0)
     throw new ArgumentError('quantize: calibration is empty; give some batches of inputs, about a hundred examples')
   examples.forEach((x, index) => {
-    if (!(x instanceof Tensor)) throw wrongKind(`quantize: calibration[${index}]`, 'a Tensor', x)
+    checkTensor(x, 'quantize', `calibration[${index}]`)
     const values = x.data()
     if (values.some((value) => !Number.isFinite(value)))
       throw new ArgumentError(`quantize: calibration[${index}] has a number that is not finite; leave that example out`)
@@ -199,11 +198,11 @@ export function quantizeToOnnx(
   options: QuantizeOptions = {},
 ): Uint8Array {
   checkCount('quantizeToOnnx', 3, arguments)
-  checkObject(model, 'quantize: the model', 'a Graph, a Sequential or a Program')
+  checkObject(model, 'quantize: the model', 'a Graph, a Sequential or a Program', ['inputs', 'outputs', 'run'])
   const { weights, range, percentile, skip, report } = checkOptions(options)
+  const examples = examplesOf(calibration)
   if (!hasIntegers())
     throw new UnsupportedError('quantize: the kernels of integers are not loaded; call await initIntegers() first')
-  const examples = examplesOf(calibration)
   const [first] = examples as [Tensor]
   const isProgram = Array.isArray(model.inputs)
   const known = isProgram ? undefined : Object.values((model as SavableModel).inputs)
