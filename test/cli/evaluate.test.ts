@@ -1,5 +1,5 @@
 /** `toeplitz evaluate` measures what the test after training measures, to the bit. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -114,6 +114,22 @@ describe('toeplitz evaluate', () => {
     const other = await evaluate(join(runs.flat, 'model.safetensors'), join(split, 'test'))
     expect(other.error).toBe('')
     expect(errorIn(other.out)).toContain('of 33 wrong')
+  })
+
+  it('refuses the folder that a run was trained on when a picture of it is gone', async () => {
+    const label = readdirSync(flat).find((name) => statSync(join(flat, name)).isDirectory())!
+    const picture = readdirSync(join(flat, label))[0]!
+    const path = join(flat, label, picture)
+    const bytes = readFileSync(path)
+    rmSync(path)
+    try {
+      await expect(evaluate(runs.flat, flat)).rejects.toThrow(
+        `is not as it was when the model was trained on it: 1 missing (${label}/${picture}); which pictures training held out cannot be told`,
+      )
+    } finally {
+      writeFileSync(path, bytes)
+    }
+    expect((await evaluate(runs.flat, flat)).code).toBe(0)
   })
 
   it('tells the top-5 error too where there are ten classes, as training did', async () => {
