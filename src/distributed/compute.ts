@@ -5,8 +5,7 @@
 import { PictureClassifier, type Prediction } from '../classifier/index.js'
 import { decodeImage } from '../formats/decode.js'
 import { decodeModel } from '../io/model-file.js'
-import * as layers from '../layers/index.js'
-import { Imported } from '../models/onnx/index.js'
+import { knownLayers as layers } from '../models/knownLayers.js'
 import type { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
 import { DivergedError, FormatError, ToeplitzError, CoreError, isOutOfMemory } from '../runtime/errors.js'
@@ -146,7 +145,7 @@ export class Computer {
 
   async #classifierOf(name: string): Promise<PictureClassifier> {
     if (this.#classifier?.name === name) return this.#classifier.classifier
-    const decoded = decodeModel(await this.#store.get(name), 'model', { layers: { ...layers, Imported } })
+    const decoded = decodeModel(await this.#store.get(name), 'model', { layers })
     this.#classifier?.classifier.dispose()
     const classifier = new PictureClassifier(decoded)
     this.#classifier = { name, classifier }
