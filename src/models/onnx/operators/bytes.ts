@@ -92,8 +92,8 @@ export interface QuantizedConv {
   readonly windows: Omit<ByteWindows, 'kernel'>
 }
 
-/** Whether the kernels take it: weights of int8 around 0, few enough products in a sum, a bias and factors within their limits. */
-function isForKernels({ w, zeros, bias }: QuantizedConv, factors: readonly number[]): boolean {
+/** Whether the kernels compute it: weights of int8 around 0, few enough products in a sum, a bias and factors within their limits. */
+function fitsKernels({ w, zeros, bias }: QuantizedConv, factors: readonly number[]): boolean {
   if (w.dtype !== 'int8' || zeros.some((zero) => zero !== 0)) return false
   if ((w.size / (w.shape[0] as number)) * MOST_PRODUCT > MOST_SUM) return false
   if (factors.some((factor) => factor >= 8192)) return false
@@ -109,7 +109,7 @@ export function quantizedConv(given: QuantizedConv): Bytes {
   const factors = scales.map((scale) => (of.scale * scale) / to.scale)
   const [low, high] = limitsOf(to.type)
   return scope(() => {
-    if (isForKernels(given, factors)) {
+    if (fitsKernels(given, factors)) {
       const fixed = factors.map((factor) => fixedOf(factor, 'the factor of its scales'))
       const whole = (key: 'm' | 's'): Tensor<'int32'> => {
         const values = Int32Array.from({ length: K }, (_, k) => (fixed[k] ?? fixed[0])?.[key] as number)

@@ -68,6 +68,7 @@ const QuantizeLinear: Meaning = {
       throw new UnsupportedError(`output_dtype ${code} is not supported; uint8 (2) and int8 (3) are`)
     return (inputs) => {
       const type = inputs[2]?.dtype ?? (code === 3 ? 'int8' : 'uint8')
+      if (code !== 0) checkZeroType(inputs, 2, code === 3 ? 'int8' : 'uint8')
       if (type !== 'uint8' && type !== 'int8') throw new UnsupportedError(`zero points of ${type} are not supported`)
       const x = need(inputs, 0)
       const given = scalesOf(inputs, axis, block)
