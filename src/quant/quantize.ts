@@ -11,6 +11,7 @@ import { ArgumentError, UnsupportedError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { hasIntegers } from '../ops/integers/bytes.js'
 import { inWords } from '../runtime/text.js'
+import type { Shape } from '../tensor/shape.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
 import { Observer, type Calibration } from './calibrate.js'
 import { foldNormalization } from './graph.js'
@@ -116,30 +117,37 @@ function examplesOf(calibration: Iterable<Tensor>): Tensor[] {
 /** What a float32 program took and gave on examples. */
 interface Observed {
   readonly observers: ReadonlyMap<string, Observer>
-  readonly shapes: ReadonlyMap<string, readonly number[]>
+  /** The shapes of each value, one for each example. */
+  readonly shapes: ReadonlyMap<string, readonly Shape[]>
 }
 
 function observe(program: Program, graph: OnnxGraph, examples: readonly Tensor[], range: Calibration): Observed {
   const made = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => name !== '')
   const [input] = graph.inputs.map(({ name }) => name) as [string]
   const observers = new Map<string, Observer>()
-  const shapes = new Map<string, readonly number[]>()
-  const pass = (each: (observer: Observer, values: Float32Array) => void): void => {
+  const shapes = new Map<string, Shape[]>()
+  const pass = (each: (observer: Observer, values: Float32Array, name: string, shape: Shape) => void): void => {
     for (const x of examples) {
       scope(() => {
         const values = { [input]: x, ...program.run(x, made) }
         for (const [name, y] of Object.entries(values)) {
-          shapes.set(name, y.shape)
           if (y.dtype !== 'float32') continue
           const observer = observers.get(name) ?? new Observer()
           observers.set(name, observer)
-          each(observer, y.data() as Float32Array)
+          each(observer, y.data() as Float32Array, name, y.shape)
         }
       })
     }
   }
-  pass((observer, values) => {
+  pass((observer, values, name, shape) => {
     observer.see(values)
+    if (!observer.isFinite)
+      throw new ArgumentError(
+        `quantize: the value '${name}' within the model has a number that is not finite; leave out the example that makes it`,
+      )
+    const known = shapes.get(name)
+    if (known) known.push(shape)
+    else shapes.set(name, [shape])
   })
   if (observers.get(input)?.isConstant)
     throw new ArgumentError(`quantize: calibration has the same number everywhere in '${input}'; give real inputs`)
@@ -228,7 +236,7 @@ export function quantizeToOnnx(
       perChannel: weights === 'per-channel',
       skip: new Set(skip),
       quantizationOf: (value) => (observers.get(value) as Observer).quantization(range, percentile),
-      shapeOf: (value) => shapes.get(value),
+      shapesOf: (value) => shapes.get(value) ?? [],
     })
     const result = write(rewriter.run())
     if (rewriter.layers.length === 0)

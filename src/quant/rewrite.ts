@@ -5,7 +5,8 @@
  */
 import type { OnnxGraph, OnnxInput, OnnxNode } from '../formats/onnx.js'
 import type { Quantization } from '../ops/integers/bytes.js'
-import { MOST_SUM } from '../ops/integers/bytes.js'
+import { MOST_PRODUCT, MOST_SUM } from '../ops/integers/bytes.js'
+import type { Shape } from '../tensor/shape.js'
 import { constant, floatsOf, intsOf, numberOf, readersIn, type NewNode, type NewTensor } from './graph.js'
 
 /** What a graph is rewritten by. */
@@ -16,8 +17,8 @@ export interface RewriteOptions {
   readonly skip: ReadonlySet<string>
   /** Scale and zero point of a value. */
   quantizationOf(value: string): Quantization
-  /** The shape of a value in the calibration; undefined where it was not computed. */
-  shapeOf(value: string): readonly number[] | undefined
+  /** The shapes of a value in the calibration, one for each example; none where it was not computed in float32. */
+  shapesOf(value: string): readonly Shape[]
 }
 
 /** A layer that computes in integers. */
@@ -31,6 +32,9 @@ export interface IntegerNode {
 
 /** Operators that move elements, or choose among them, and keep scale and zero point. */
 const movers = new Set(['Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout', 'MaxPool'])
+
+/** Scales of operands are below so many times that of the result: the limit of `fixedOf`, and within that of sums. */
+const MOST_RATIO = 2 ** 15
 
 type Weights = { readonly dims: readonly number[]; readonly values: Float32Array }
 
@@ -141,13 +145,15 @@ export class Rewriter {
     for (const name of node.outputs) this.#there.add(name)
   }
 
-  /** The value that a relu behind a node gives, which the limits of bytes are then: that of the node where there is none. */
-  #limited(node: OnnxNode): string {
-    const output = node.outputs[0] as string
-    const [next, ...more] = this.#readers.get(output) ?? []
-    if (next?.opType !== 'Relu' || more.length > 0 || this.#options.skip.has(next.name)) return output
-    this.#absorbed.add(next)
-    return next.outputs[0] as string
+  /** How many axes a value has; undefined where it was not computed in float32. */
+  #rankOf(value: string | undefined): number | undefined {
+    return this.#options.shapesOf(value ?? '')[0]?.length
+  }
+
+  /** The relu behind a node, which the limits of bytes are where nothing else reads the node. */
+  #reluBehind(node: OnnxNode): OnnxNode | undefined {
+    const [next, ...more] = this.#readers.get(node.outputs[0] as string) ?? []
+    return next?.opType === 'Relu' && more.length === 0 && !this.#options.skip.has(next.name) ? next : undefined
   }
 
   /** Notes bytes that a layer gives. */
@@ -161,7 +167,7 @@ export class Rewriter {
   /** Weights (K, C/groups, …) of a convolution, or of a matrix product, where they are constants. */
   #weightsOf(node: OnnxNode): Weights | undefined {
     const found = this.#floats.get(node.inputs[1] ?? '')
-    const rank = this.#options.shapeOf(node.inputs[0] ?? '')?.length
+    const rank = this.#rankOf(node.inputs[0])
     if (!found) return undefined
     if (node.opType === 'Conv') return rank === 3 || rank === 4 ? found : undefined
     const isProduct = node.opType === 'MatMul' || (node.opType === 'Gemm' && isPlain(node))
@@ -179,9 +185,11 @@ export class Rewriter {
     const weights = this.#weightsOf(node)
     const bias = node.inputs[2] ? this.#floats.get(node.inputs[2]) : undefined
     if (!weights || (node.inputs[2] && bias?.values.length !== weights.dims[0])) return false
-    if ((weights.values.length / (weights.dims[0] as number)) * 255 * 128 > MOST_SUM) return false
+    if ((weights.values.length / (weights.dims[0] as number)) * MOST_PRODUCT > MOST_SUM) return false
     const x = this.#asBytes(node.inputs[0] as string)
-    const value = this.#limited(node)
+    const relu = this.#reluBehind(node)
+    if (relu) this.#absorbed.add(relu)
+    const value = (relu ?? node).outputs[0] as string
     const how = this.#options.quantizationOf(value)
     const made = quantizedWeights(weights, bias?.values, x.how, this.#options.perChannel)
     const name = node.outputs[0] as string
@@ -221,7 +229,7 @@ export class Rewriter {
   #moved(node: OnnxNode): boolean {
     const x = this.#bytes.get(node.inputs[0] ?? '')
     if (!x || !movers.has(node.opType) || node.outputs.slice(1).some((name) => name !== '')) return false
-    if (node.opType === 'MaxPool' && this.#options.shapeOf(node.inputs[0] as string)?.length !== 4) return false
+    if (node.opType === 'MaxPool' && this.#rankOf(node.inputs[0]) !== 4) return false
     const value = node.outputs[0] as string
     const name = `${value}#quantized/bytes`
     this.#node(
@@ -242,7 +250,8 @@ export class Rewriter {
     const given = node.inputs.map((name) => this.#bytes.get(name))
     if (given.length === 0 || given.some((each) => !each)) return false
     const parts = given as { readonly name: string; readonly how: Quantization }[]
-    const shapes = node.inputs.map((name) => this.#options.shapeOf(name)?.join())
+    // Shapes that differ in one example are broadcast there, which sums of bytes are not.
+    const shapes = node.inputs.map((name) => this.#options.shapesOf(name).join(' '))
     const kinds: Record<string, string | undefined> = {
       Add: shapes[0] === shapes[1] ? 'QLinearAdd' : undefined,
       Concat: 'QLinearConcat',
@@ -251,9 +260,12 @@ export class Rewriter {
     }
     const operator = kinds[node.opType]
     const isMean = node.opType.endsWith('Pool')
-    if (!operator || (isMean && this.#options.shapeOf(node.inputs[0] as string)?.length !== 4)) return false
-    const value = node.opType === 'Add' ? this.#limited(node) : (node.outputs[0] as string)
+    if (!operator || (isMean && this.#rankOf(node.inputs[0]) !== 4)) return false
+    const relu = node.opType === 'Add' ? this.#reluBehind(node) : undefined
+    const value = (relu ?? node).outputs[0] as string
     const how = this.#options.quantizationOf(value)
+    if (parts.some((part) => part.how.scale / how.scale >= MOST_RATIO)) return false
+    if (relu) this.#absorbed.add(relu)
     const bytes = this.#gives(node, value, how)
     const read = parts.flatMap((part) => [part.name, ...this.#scale(part.name, part.how)])
     const to = this.#scale(bytes, how)
