@@ -26,7 +26,8 @@ const layer = (family, [C, extent], K, kernel, { stride = 1, groups = 1 } = {}) 
 const depthwise = (/** @type {number} */ C, /** @type {number} */ extent, stride = 1) =>
   layer('depthwise', [C, extent], C, 3, { stride, groups: C })
 
-const cases = [
+/** The layers that are measured. */
+export const cases = [
   layer('first', [3, 224], 32, 3, { stride: 2 }),
   layer('first', [3, 224], 64, 7, { stride: 2 }),
   ...[layer('1×1', [24, 56], 144, 1), layer('1×1', [144, 28], 32, 1), layer('1×1', [64, 14], 384, 1)],

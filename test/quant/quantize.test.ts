@@ -149,11 +149,65 @@ describe('quantize', () => {
       [{ weights: 'some' }, /^quantize: weights must be 'per-channel' or 'per-tensor'/],
       [{ range: 'all' }, /^quantize: range must be 'min-max' or 'percentile' or 'mse'/],
       [{ percentile: 101 }, /^quantize: percentile must be above 50, and at most 100, given 101/],
+      [{ layers: 'some' }, /^quantize: layers must be 'fastest' or 'all'/],
       [{ skip: 'a' }, /^quantize: skip must be a list of names of nodes/],
       [{ wieghts: 1 }, /wieghts/],
     ] as const) {
       expect(() => quantize(model, batches([2, 12, 11]), options as object)).toThrow(message)
     }
+  })
+
+  it('leaves layers in float32 that are slower in integers, with weights of int8, and tells the estimates', () => {
+    const conv = (options: { outChannels: number; kernel: number; padding?: number; groups?: number }) => [
+      new t.Conv2d(options),
+      new t.ReLU(),
+    ]
+    const model = new t.Sequential(
+      [
+        ...conv({ outChannels: 64, kernel: 1 }),
+        ...conv({ outChannels: 64, kernel: 3, padding: 1 }),
+        ...conv({ outChannels: 64, kernel: 3, padding: 1 }),
+        ...conv({ outChannels: 96, kernel: 1 }),
+        ...conv({ outChannels: 96, kernel: 3, padding: 1, groups: 96 }),
+        ...[new t.GlobalAvgPool(), new t.Flatten(), new t.Linear({ outFeatures: 10 })],
+      ],
+      { input: [48, 28, 28], seed: 4 },
+    )
+    const examples = [t.normal([2, 48, 28, 28], { seed: 1 })]
+    let layers: readonly QuantizedLayer[] = []
+    const bytes = quantizeToOnnx(model, examples, { report: (given) => (layers = given) })
+    // Of 3 × 3 kernels minimal filtering has fewer products; the depthwise layer would be faster in float32, too, but for its conversions.
+    expect(layers.map(({ operator, computes }) => `${operator} ${computes}`)).toEqual([
+      'Conv integers',
+      'Conv float32',
+      'Conv float32',
+      'Conv integers',
+      'Conv integers',
+      'GlobalAveragePool integers',
+      'Gemm integers',
+    ])
+    for (const { operator, computes, estimates, signalToNoise } of layers) {
+      expect(signalToNoise).toBeGreaterThan(150)
+      if (operator !== 'Conv') continue
+      const { integers, float32 } = estimates!
+      expect(Math.min(integers, float32)).toBeGreaterThan(0)
+      expect(computes).toBe(float32 < integers ? 'float32' : 'integers')
+    }
+    expect(operatorsOf(bytes).filter((name) => name === 'Conv')).toHaveLength(2)
+    const all = quantizeToOnnx(model, examples, { layers: 'all' })
+    // Names and scales are a fiftieth of so small a file; the weights of either are int8.
+    expect(bytes.length).toBeLessThan(1.01 * all.length)
+    expect(bytes.length).toBeLessThan(0.28 * saveOnnx(model).length)
+    const forced = operatorsOf(all)
+    expect(forced).not.toContain('Conv')
+    expect(forced.filter((name) => name === 'QLinearConv')).toHaveLength(6)
+
+    // The weights are made of int8 once, before the first pass.
+    const program = quantize(model, examples)
+    const [due, given] = [model, program].map((each) => t.scope(() => each.forward(examples[0]!).data()))
+    expect(ratio(due!, given!)).toBeGreaterThan(150)
+    expect(program.explain().layers.map(({ passes }) => passes[0]!.chosen)).toEqual(['winograd', 'winograd'])
+    program.dispose()
   })
 
   it('takes layers that give the same number everywhere', () => {
@@ -214,15 +268,15 @@ describe('quantize', () => {
     )
     const many = t.normal([8, 2, 3, 4], { seed: 1 })
     const one = t.normal([1, 2, 3, 4], { seed: 2 })
-    expect(operatorsOf(quantizeToOnnx(program, [one]))).toContain('QLinearAdd')
+    expect(operatorsOf(quantizeToOnnx(program, [one], { layers: 'all' }))).toContain('QLinearAdd')
     for (const calibration of [
       [many, one],
       [one, many],
     ]) {
-      const operators = operatorsOf(quantizeToOnnx(program, calibration))
+      const operators = operatorsOf(quantizeToOnnx(program, calibration, { layers: 'all' }))
       expect(operators).toContain('Add')
       expect(operators).not.toContain('QLinearAdd')
-      const small = quantize(program, calibration)
+      const small = quantize(program, calibration, { layers: 'all' })
       const [due, given] = [program, small].map((each) => t.scope(() => each.forward(many).data()))
       expect(ratio(due!, given!)).toBeGreaterThan(150)
       small.dispose()
@@ -235,8 +289,8 @@ describe('quantize', () => {
       [filters('w', 2 ** 30), filters('v', -(2 ** 30))],
     )
     const x = t.normal([4, 2, 3, 4], { seed: 1 })
-    expect(operatorsOf(quantizeToOnnx(program, [x]))).not.toContain('QLinearAdd')
-    const small = quantize(program, [x])
+    expect(operatorsOf(quantizeToOnnx(program, [x], { layers: 'all' }))).not.toContain('QLinearAdd')
+    const small = quantize(program, [x], { layers: 'all' })
     expect(t.scope(() => [...small.forward(x).data()])).toEqual(new Array<number>(4 * 3 * 12).fill(0))
     small.dispose()
   })
@@ -259,8 +313,8 @@ describe('quantize', () => {
       { ceil_mode: 1n, count_include_pad: 1n, pads: [1n, 1n, 0n, 0n] },
     ]) {
       const program = pool(more)
-      expect(operatorsOf(quantizeToOnnx(program, [x]))).toContain('QLinearAveragePool')
-      const small = quantize(program, [x])
+      expect(operatorsOf(quantizeToOnnx(program, [x], { layers: 'all' }))).toContain('QLinearAveragePool')
+      const small = quantize(program, [x], { layers: 'all' })
       const [due, given] = [program, small].map((each) => t.scope(() => each.forward(x).data()))
       expect(ratio(due!, given!)).toBeGreaterThan(150)
       small.dispose()
