@@ -70,7 +70,18 @@ describe('npm run bench', () => {
 
   it('explains itself before anything is built or installed', () => {
     const { status, stdout } = bench('--help')
-    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'growth', 'accuracy', 'models', 'large', 'integers'])
+    for (const name of [
+      'train-step',
+      'layers',
+      'forward',
+      'start',
+      'gemm',
+      'growth',
+      'accuracy',
+      'models',
+      'large',
+      'integers',
+    ])
       expect(stdout).toContain(name)
     expect(status).toBe(0)
   })
