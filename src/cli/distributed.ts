@@ -24,14 +24,14 @@ export async function workerCommand(
   return exitCodes.success
 }
 
-const shown = ({ counts, workers, failures, version }: QueueFacts): string[] => {
+const shown = ({ counts, workers, failures, version, simd }: QueueFacts): string[] => {
   const rows = workers.map(({ id, host, pid, version: own, threads, concurrency, done, failed, busySeconds }) => [
     ...[id.slice(0, 8), host, String(pid), own, `${concurrency} × ${threads}`, String(done), String(failed)],
     busySeconds > 0 ? (done / busySeconds).toFixed(2) : '',
   ])
   const head = ['worker', 'host', 'process', 'release', 'jobs × threads', 'done', 'failed', 'jobs a busy second']
   return [
-    `jobs of toeplitz ${version}: ${Object.entries(counts)
+    `jobs of toeplitz ${version} with the ${simd} core: ${Object.entries(counts)
       .map(([state, count]) => `${count} ${state}`)
       .join(', ')}`,
     ...(rows.length === 0 ? ['no worker is there'] : columns([head, ...rows], (column) => column > 3)),

@@ -10,36 +10,20 @@ import { Imported } from '../models/onnx/index.js'
 import type { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
 import { DivergedError, FormatError, ToeplitzError, CoreError, isOutOfMemory } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import type { Metric } from '../train/metrics.js'
 import type { Loss } from '../train/options.js'
 import { loadWork } from '../train/later.js'
 import type { PassOptions } from '../train/part.js'
+import { decodeRun, decodeTrial } from './descriptions.js'
 import { functionOf, type Functions } from './functions.js'
 import type { GradientsJob, Job, JobResult, PredictJob, TrialJob } from './jobs.js'
 import type { Store } from './store.js'
-import { decodePart, decodePictures, encodeOutcome, type SentPicture } from './wire.js'
+import { decodePart, decodePictures, encodeLines, encodeOutcome, type SentPicture } from './wire.js'
 
 /** How long outcomes are kept: parts of a step for ten minutes, answers for a day. */
 export const SECONDS = { step: 600, answer: 86_400 } as const
-
-/** The description of a training run, as JSON in the store. */
-export interface RunDescription {
-  readonly model: { readonly type: string }
-  readonly parameters: readonly string[]
-  readonly loss: string
-  readonly metrics: Readonly<Record<string, string>>
-  readonly seed: number
-  readonly module?: string
-}
-
-/** The description of a trial, as JSON in the store. */
-export interface TrialDescription {
-  readonly trial: string
-  readonly module?: string
-  /** Values that all trials have. */
-  readonly shared?: unknown
-}
 
 interface OpenRun {
   readonly name: string
@@ -98,7 +82,7 @@ export class Computer {
 
   async #open(name: string): Promise<OpenRun> {
     if (this.#run?.name === name) return this.#run
-    const given = parse(await this.#store.get(name), 'run') as unknown as RunDescription
+    const given = decodeRun(await this.#store.get(name))
     this.#run?.model.dispose()
     this.#run = undefined
     const find = (what: unknown) => functionOf(this.#functions, what, given.module)
@@ -115,14 +99,15 @@ export class Computer {
     const parameters = given.parameters.map((key) => {
       const found = named.get(key)
       if (found) return found
-      throw new FormatError(`run: the model has no parameter ${JSON.stringify(key)}`)
+      model.dispose()
+      throw new FormatError(`run: the model has no parameter ${inWords(key)}`)
     })
     this.#run = { name, model, parameters, pass, weights: undefined }
     return this.#run
   }
 
   async #trial({ trial, values, number, round, seed }: TrialJob): Promise<{ readonly score: number | null }> {
-    const given = parse(await this.#store.get(trial), 'trial') as unknown as TrialDescription
+    const given = decodeTrial(await this.#store.get(trial))
     const evaluate = functionOf(this.#functions, given.trial, given.module) as unknown as (
       values: object,
       place: object,
@@ -140,25 +125,23 @@ export class Computer {
   async #predict({ model, pictures, top }: PredictJob): Promise<{ readonly result: string }> {
     const classifier = await this.#classifierOf(model)
     const lines = predictLines(classifier, decodePictures(await this.#store.get(pictures)), top)
-    const text = lines.map((line) => `${line}\n`).join('')
-    return { result: await this.#store.put(new TextEncoder().encode(text), SECONDS.answer) }
+    return { result: await this.#store.put(encodeLines(lines, pictures), SECONDS.answer) }
   }
 
   async #classifierOf(name: string): Promise<PictureClassifier> {
     if (this.#classifier?.name === name) return this.#classifier.classifier
-    const decoded = decodeModel(await this.#store.get(name), 'model', { layers: { ...layers, Imported } })
+    const bytes = await this.#store.get(name)
     this.#classifier?.classifier.dispose()
-    const classifier = new PictureClassifier(decoded)
-    this.#classifier = { name, classifier }
-    return classifier
-  }
-}
-
-function parse(bytes: Uint8Array, what: string): Record<string, unknown> {
-  try {
-    return Object(JSON.parse(new TextDecoder().decode(bytes))) as Record<string, unknown>
-  } catch {
-    throw new FormatError(`${what}: the description is no JSON`)
+    this.#classifier = undefined
+    const decoded = decodeModel(bytes, 'model', { layers: { ...layers, Imported } })
+    try {
+      const classifier = new PictureClassifier(decoded)
+      this.#classifier = { name, classifier }
+      return classifier
+    } catch (error) {
+      decoded.model.dispose()
+      throw error
+    }
   }
 }
 

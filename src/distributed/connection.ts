@@ -6,8 +6,9 @@ import { inWords } from '../runtime/text.js'
 /** Keys of this library in Redis begin so: what a user of its ACL may reach. */
 export const PREFIX = 'toeplitz'
 
-/** Workers of another release compute other bits, perhaps: each release has a queue of its own. */
-export const queueName = (version: string): string => `jobs-${version}`
+/** Workers of another release, or with another core, may compute other bits: each release and core has a queue of its own. */
+export const queueName = ({ version, simd }: { readonly version: string; readonly simd: string }): string =>
+  `jobs-${version}-${simd}`
 
 /** Seconds in which a server must answer at the start. */
 const PATIENCE = 5
@@ -27,18 +28,37 @@ export async function packages(): Promise<{
   }
 }
 
-/** An address without its password, for messages. */
+/** Parameters of an address whose values are secret: ioredis takes its options from them, as `password`. */
+const secretParameters = ({ searchParams }: URL): string[] =>
+  [...searchParams.keys()].filter((key) => /password|secret|token/i.test(key))
+
+/** An address without its passwords, for messages. */
 export function shownUrl(url: string): string {
   const shown = new URL(url)
   if (shown.password !== '') shown.password = '***'
+  for (const key of secretParameters(shown)) shown.searchParams.set(key, '***')
   return shown.href
 }
 
-/** @throws ArgumentError unless it is an address of Redis */
+/** A text that a server or a package made, without the passwords of an address: a server quotes a command that it does not know. */
+export function withoutPasswords(url: string, text: string): string {
+  const parsed = new URL(url)
+  const written = [parsed.password, ...secretParameters(parsed).flatMap((key) => parsed.searchParams.getAll(key))]
+  const secrets = written.flatMap((secret) => {
+    try {
+      return [secret, decodeURIComponent(secret)]
+    } catch {
+      return [secret]
+    }
+  })
+  return secrets.reduce((shown, secret) => (secret === '' ? shown : shown.replaceAll(secret, '***')), text)
+}
+
+/** @throws ArgumentError unless it is an address of Redis; the address is not quoted, because it may hold a password */
 export function checkUrl(url: unknown): string {
   if (typeof url === 'string' && URL.canParse(url) && ['redis:', 'rediss:'].includes(new URL(url).protocol)) return url
   throw new ArgumentError(
-    `redis: expected an address such as redis://127.0.0.1:6379 or rediss://…, given ${inWords(url)}`,
+    `redis: expected an address such as redis://127.0.0.1:6379 or rediss://…, given ${typeof url === 'string' ? 'another text' : inWords(url)}`,
   )
 }
 
@@ -53,11 +73,15 @@ const reasons: readonly (readonly [RegExp, string])[] = [
   ],
 ]
 
-/** What is wrong with a server, in a line. */
+/**
+ * What is wrong with a server, in a line. The cause has the message and the code of the first error, and nothing else: an error of
+ * ioredis keeps the command that was refused, and the password is an argument of `AUTH`.
+ */
 export function redisError(url: string, cause: unknown): ToeplitzError {
   const { message = String(cause), code = '' } = Object(cause) as { message?: string; code?: string }
   const why = reasons.find(([pattern]) => pattern.test(`${code} ${message}`))?.[1] ?? message
-  return new ToeplitzError('REDIS', `${shownUrl(url)}: ${why}`, { cause })
+  const reason = Object.assign(new Error(withoutPasswords(url, message)), code === '' ? {} : { code })
+  return new ToeplitzError('REDIS', `${shownUrl(url)}: ${withoutPasswords(url, why)}`, { cause: reason })
 }
 
 /**

@@ -17,6 +17,8 @@ export interface Submission {
 /** What runs jobs. */
 export interface Engine {
   readonly store: Store
+  /** Whether outcomes are kept for those who ask again; where they are not, who has read a value deletes it. */
+  readonly keeps: boolean
   /** Jobs that are worth having in flight. */
   readonly width: number
   /** Gives what a job gave. @throws ToeplitzError when it failed for good */
@@ -34,6 +36,7 @@ export function engineHere(functions: Functions): Engine {
   let last: Promise<unknown> = Promise.resolve()
   return {
     store,
+    keeps: false,
     width: 1,
     submit({ job }) {
       const run = last.then(() => computer.run(checkJob(job, ownRelease())))

@@ -5,14 +5,14 @@ import { checkModel } from '../runtime/check.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { ExchangePart, ExchangeRun, ExchangeSession, PartOutcome } from '../train/options.js'
 import { loadWork } from '../train/later.js'
-import { SECONDS, type RunDescription } from './compute.js'
+import { answerOf } from './answer.js'
+import { SECONDS } from './compute.js'
+import { encodeDescription, type RunDescription } from './descriptions.js'
 import type { Engine } from './engine.js'
 import { nameOfFunction, type Functions } from './functions.js'
 import { ownRelease } from './release.js'
 import { hashOf } from './store.js'
 import { decodeOutcome, encodePart } from './wire.js'
-
-const encoded = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
 
 /** What a run's jobs have in common. @throws ArgumentError when its loss or a metric has no name elsewhere */
 function descriptionOf(
@@ -42,7 +42,7 @@ export async function exchangeOn(engine: Engine, known: Functions, run: Exchange
   const model = run.model as unknown as Graph
   const { store } = engine
   const session = randomUUID()
-  const description = encoded(descriptionOf(run, model, known))
+  const description = encodeDescription(descriptionOf(run, model, known))
   const names = { run: hashOf(description) }
   const named = model.namedParameters()
   const sizes = {
@@ -77,9 +77,10 @@ export async function exchangeOn(engine: Engine, known: Functions, run: Exchange
       const again = async (): Promise<void> => {
         await Promise.all([store.put(description, SECONDS.answer), put(weights), put(bytes)])
       }
-      const { result = '' } = await engine.submit({ job, put: again, keep: false })
+      const { result, bytes: outcome } = await answerOf(engine, { job, put: again, keep: false })
       used.add(result)
-      return decodeOutcome(await store.get(result), sizes)
+      // How many examples a part has weighs its gradients: it is what was sent, not what came back.
+      return { ...decodeOutcome(outcome, sizes), examples }
     })
     try {
       return await Promise.all(outcomes)

@@ -60,6 +60,7 @@ export interface JobResult {
 type Check = (value: unknown) => boolean
 
 const whole: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0
+const positive: Check = (value) => whole(value) && value !== 0
 const numbers: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(Number.isFinite)
 const common: Readonly<Record<keyof Common | 'type', Check>> = {
@@ -70,7 +71,16 @@ const common: Readonly<Record<keyof Common | 'type', Check>> = {
 const fields: Readonly<Record<Job['type'], Readonly<Record<string, Check>>>> = {
   gradients: { ...common, run: isName, weights: isName, part: isName, examples: whole, step: whole },
   trial: { ...common, trial: isName, values: numbers, number: whole, round: whole, seed: whole },
-  predict: { ...common, model: isName, pictures: isName, top: whole },
+  predict: { ...common, model: isName, pictures: isName, top: positive },
+}
+
+/** What a job gave, as it came back. @throws FormatError unless it has what jobs of this type give */
+export function checkResult(type: Job['type'], value: unknown): JobResult {
+  const { result, score, seconds } = Object(value) as Record<string, unknown>
+  const isAnswer = type === 'trial' ? score === null || Number.isFinite(score) : isName(result)
+  if (isAnswer && Number.isFinite(seconds)) return value as JobResult
+  const due = type === 'trial' ? 'a score' : 'the name of a value'
+  throw new FormatError(`job: ${type} gives ${due} and seconds, and came back with ${inWords(value)}`)
 }
 
 /** Bytes of a job's data: what it refers to lies in the store. */

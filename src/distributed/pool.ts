@@ -6,8 +6,10 @@ import { checkSeed } from '../tensor/create.js'
 import type { Exchange, ExchangeRun, ExchangeSession } from '../train/options.js'
 import { gridSearch, randomSearch } from '../train/search.js'
 import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialPlace } from '../train/trials.js'
-import { SECONDS, type TrialDescription } from './compute.js'
+import { jsonOf, parseJson } from '../formats/json.js'
+import { SECONDS } from './compute.js'
 import { checkUrl } from './connection.js'
+import { encodeDescription } from './descriptions.js'
 import { engineHere, type Engine } from './engine.js'
 import { exchangeOn } from './exchange.js'
 import { functionsOf, nameOfFunction, type Functions } from './functions.js'
@@ -114,12 +116,8 @@ export class Pool implements Exchange {
     const { store } = this.#engine
     const { module } = this.#functions
     const name = nameOfFunction(this.#functions, trial, 'search: the trial')
-    const text = JSON.stringify({
-      trial: name,
-      ...(module === undefined ? {} : { module }),
-      shared,
-    } satisfies TrialDescription)
-    const put = (): Promise<string> => store.put(new TextEncoder().encode(text), SECONDS.answer)
+    const encoded = encodeDescription({ trial: name, ...(module === undefined ? {} : { module }), shared })
+    const put = (): Promise<string> => store.put(encoded, SECONDS.answer)
     const description = await put()
     return async (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> => {
       const place = { values, number, round, seed: seed + number }
@@ -130,11 +128,19 @@ export class Pool implements Exchange {
   }
 }
 
-/** Trials of this process need no names. */
-const trialHere =
-  (trial: RemoteTrial, seed: number, shared: unknown) =>
-  (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> | number =>
-    trial(values, { number, round, seed: seed + number, shared })
+/**
+ * Trials of this process need no names. What they get and give passes through JSON nevertheless, as it does on its way to a worker: JSON
+ * has no −0, no undefined and no dates, and each trial has values of its own.
+ */
+function trialHere(trial: RemoteTrial, seed: number, shared: unknown) {
+  const text = jsonOf({ shared })
+  return async (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> => {
+    const given = parseJson(text, 'search: shared') as { readonly shared: unknown }
+    const sent = parseJson(jsonOf(values), 'search: the values') as typeof values
+    const score = await trial(sent, { number, round, seed: seed + number, shared: given.shared })
+    return score === 0 ? 0 : score
+  }
+}
 
 /**
  * Begins to work on many machines: on the workers of a queue, which `startWorker` or `toeplitz worker` starts; without `redis` in this

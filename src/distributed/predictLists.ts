@@ -6,11 +6,12 @@ import { largestPicture } from '../node/folder.js'
 import { checkCallback, checkList, checkPath, checkWhole } from '../runtime/check.js'
 import { FormatError, ToeplitzError } from '../runtime/errors.js'
 import { needKeys, type Names } from '../runtime/options.js'
+import { answerOf } from './answer.js'
 import { SECONDS } from './compute.js'
 import type { Engine } from './engine.js'
 import type { PredictJob } from './jobs.js'
 import { ownRelease } from './release.js'
-import { encodePictures, type SentPicture } from './wire.js'
+import { decodeLines, encodePictures, type SentPicture } from './wire.js'
 
 /** Options of a pool's `predict`. */
 export interface PredictListsOptions {
@@ -70,31 +71,23 @@ async function pictureAt(name: string): Promise<SentPicture> {
   }
 }
 
-/** The lines of a shard. */
+/** The lines of a shard, whose first input has the place `first` in the list. */
 async function linesFor(
   engine: Engine,
   inputs: readonly string[],
-  model: Uint8Array,
-  top: number,
-): Promise<Uint8Array> {
+  first: number,
+  { model, top }: { readonly model: Uint8Array; readonly top: number },
+): Promise<string[]> {
   const { store } = engine
-  const pictures = encodePictures(await Promise.all(inputs.map(pictureAt)))
+  const pictures = encodePictures(await Promise.all(inputs.map(pictureAt)), first)
   const put = (bytes: Uint8Array): Promise<string> => store.put(bytes, SECONDS.answer)
-  for (let tried = 0; ; tried++) {
-    const [modelName, picturesName] = await Promise.all([put(model), put(pictures)])
-    const job: PredictJob = { type: 'predict', ...ownRelease(), model: modelName, pictures: picturesName, top }
-    const again = (): Promise<unknown> => Promise.all([put(model), put(pictures)])
-    const { result = '' } = await engine.submit({ job, put: again, keep: true })
-    try {
-      const lines = await store.get(result)
-      await store.delete(picturesName)
-      return lines
-    } catch (error) {
-      // The queue keeps an outcome whose value has expired.
-      if (tried > 0 || !(error instanceof ToeplitzError && error.code === 'ABSENT')) throw error
-      await engine.forget(job)
-    }
-  }
+  const again = (): Promise<[string, string]> => Promise.all([put(model), put(pictures)])
+  const [modelName, picturesName] = await again()
+  const job: PredictJob = { type: 'predict', ...ownRelease(), model: modelName, pictures: picturesName, top }
+  const { result, bytes } = await answerOf(engine, { job, put: again, keep: true })
+  await store.delete(picturesName)
+  if (!engine.keeps) await store.delete(result)
+  return decodeLines(bytes, picturesName, inputs.length)
 }
 
 /** What `Pool.predict` does. */
@@ -116,27 +109,21 @@ export async function predictLists(
   if (!(model instanceof Uint8Array)) checkPath(model, 'predict: model')
   const bytes = model instanceof Uint8Array ? model : await readFileOrExplain(model)
   const resumed = await linesOf(output, inputs)
-  const running: Promise<Uint8Array>[] = []
+  const running: Promise<string[]>[] = []
   let failed = 0
-  try {
-    for (let next = resumed, written = resumed; written < inputs.length;) {
-      for (; next < inputs.length && running.length < AHEAD; next += shard) {
-        const lines = linesFor(engine, inputs.slice(next, next + shard), bytes, top)
-        lines.catch(() => undefined)
-        running.push(lines)
-      }
-      const text = await (running[0] as Promise<Uint8Array>)
-      void running.shift()
-      const lines = new TextDecoder().decode(text).split('\n').slice(0, -1)
-      const due = Math.min(shard, inputs.length - written)
-      if (lines.length !== due) throw new FormatError(`predict: a job gave ${lines.length} lines for ${due} pictures`)
-      failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
-      await appendToFile(output, text)
-      written += due
-      onProgress?.(written, inputs.length)
+  for (let next = resumed, written = resumed; written < inputs.length;) {
+    for (; next < inputs.length && running.length < AHEAD; next += shard) {
+      const lines = linesFor(engine, inputs.slice(next, next + shard), next, { model: bytes, top })
+      // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
+      lines.catch(() => undefined)
+      running.push(lines)
     }
-  } finally {
-    await Promise.allSettled(running)
+    const lines = await (running[0] as Promise<string[]>)
+    void running.shift()
+    failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
+    await appendToFile(output, new TextEncoder().encode(lines.map((line) => `${line}\n`).join('')))
+    written += lines.length
+    onProgress?.(written, inputs.length)
   }
   return { lines: inputs.length, resumed, failed }
 }

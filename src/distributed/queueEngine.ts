@@ -5,13 +5,13 @@
 import type { Queue, QueueEvents } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { ToeplitzError } from '../runtime/errors.js'
-import { connect, packages, PREFIX, queueName, shownUrl } from './connection.js'
+import { packages, PREFIX, queueName, shownUrl } from './connection.js'
 import type { Engine, Submission } from './engine.js'
-import type { Job, JobResult } from './jobs.js'
+import { checkResult, type Job, type JobResult } from './jobs.js'
 import { workersOf } from './registry.js'
 import { ownRelease } from './release.js'
 import { hashOf } from './store.js'
-import { storeOf, type StoreOption } from './storeOption.js'
+import { connectWithStore, type StoreOption } from './storeOption.js'
 
 /** How often pending jobs are looked at, besides the events, and how many of them. */
 const POLL = { milliseconds: 1000, jobs: 64 } as const
@@ -22,6 +22,8 @@ const KEPT = { answer: 86_400, failure: 604_800 } as const
 
 interface Pending {
   readonly submission: Submission
+  /** What all who submitted this job wait for. */
+  readonly promise: Promise<JobResult>
   readonly resolve: (result: JobResult) => void
   readonly reject: (error: Error) => void
   tries: number
@@ -47,6 +49,7 @@ function failureOf(reason: string): ToeplitzError {
 
 class QueueEngine implements Engine {
   readonly store
+  readonly keeps = true
   readonly width = 64
   readonly #queue: Queue
   readonly #events: QueueEvents
@@ -75,7 +78,9 @@ class QueueEngine implements Engine {
     events.on('completed', ({ jobId, returnvalue }) => {
       this.#completed(jobId, returnvalue)
     })
-    events.on('failed', ({ jobId, failedReason }) => void this.#failed(jobId, failedReason))
+    events.on('failed', ({ jobId, failedReason }) => {
+      void this.#failed(jobId, failedReason)
+    })
     this.#timer = setInterval(() => void this.#poll(), POLL.milliseconds)
     let lost = false
     clients[0]?.on('close', () => {
@@ -92,15 +97,16 @@ class QueueEngine implements Engine {
   submit(submission: Submission): Promise<JobResult> {
     if (this.#closed) return Promise.reject(closedError())
     const id = idOf(submission.job)
-    return new Promise((resolve, reject) => {
-      const fail = (error: unknown): void => {
-        this.#pending.delete(id)
-        reject(error instanceof Error ? error : new Error(String(error)))
-      }
-      if (this.#pending.size === 0) this.#lastOutcome = performance.now()
-      this.#pending.set(id, { submission, resolve, reject, tries: 1 })
-      void this.#begin(id, submission).catch(fail)
+    // Of two equal jobs in flight there is one in the queue.
+    const known = this.#pending.get(id)
+    if (known) return known.promise
+    const { promise, resolve, reject } = promiseOf<JobResult>()
+    if (this.#pending.size === 0) this.#lastOutcome = performance.now()
+    this.#pending.set(id, { submission, promise, resolve, reject, tries: 1 })
+    void this.#begin(id, submission).catch((error: unknown) => {
+      this.#reject(id, error)
     })
+    return promise
   }
 
   async forget(job: Job): Promise<void> {
@@ -115,10 +121,16 @@ class QueueEngine implements Engine {
     this.#pending.clear()
     for (const [, { reject }] of left) reject(closedError())
     if (this.#clients[0]?.status === 'ready') {
-      await Promise.all(left.map(([id]) => this.#queue.remove(id).catch(() => 0)))
+      await Promise.all(left.map(([id, { submission }]) => this.#giveUp(id, submission).catch(() => undefined)))
     }
     await Promise.all([this.#queue.close(), this.#events.close()])
     for (const client of this.#clients) client.disconnect()
+  }
+
+  /** Takes a job out of the queue, unless a worker has it or its outcome is kept for whoever asks again. */
+  async #giveUp(id: string, { keep }: Submission): Promise<void> {
+    if (keep && (await this.#queue.getJob(id))?.finishedOn !== undefined) return
+    await this.#queue.remove(id)
   }
 
   async #begin(id: string, submission: Submission): Promise<void> {
@@ -160,19 +172,36 @@ class QueueEngine implements Engine {
   #completed(id: string, value: unknown): void {
     const pending = this.#take(id)
     if (!pending) return
-    pending.resolve((typeof value === 'string' ? JSON.parse(value) : value) as JobResult)
-    if (!pending.submission.keep) this.#queue.remove(id).catch(() => undefined)
+    let { keep } = pending.submission
+    try {
+      pending.resolve(checkResult(pending.submission.job.type, value))
+    } catch (error) {
+      keep = false
+      pending.reject(error as Error)
+    }
+    if (!keep) this.#queue.remove(id).catch(() => undefined)
   }
 
+  #reject(id: string, error: unknown): void {
+    this.#take(id)?.reject(error instanceof Error ? error : new Error(String(error)))
+  }
+
+  /** It does not throw: what goes wrong here is told to who waits for the job. */
   async #failed(id: string, reason: string): Promise<void> {
     const pending = this.#pending.get(id)
     if (!pending) return
     const error = failureOf(reason)
-    if (error.code === 'ABSENT' && pending.tries < this.#options.tries) {
-      pending.tries++
+    if (error.code !== 'ABSENT' || pending.tries >= this.#options.tries) {
+      this.#reject(id, error)
+      return
+    }
+    pending.tries++
+    try {
       await this.#queue.remove(id)
-      await this.#again(id, pending.submission).catch((cause: unknown) => this.#take(id)?.reject(cause as Error))
-    } else this.#take(id)?.reject(error)
+      await this.#again(id, pending.submission)
+    } catch (cause) {
+      this.#reject(id, cause)
+    }
   }
 
   /** Looks at the jobs that wait longest: an event may be lost with a connection, and a job with Redis. */
@@ -202,12 +231,14 @@ class QueueEngine implements Engine {
   async #tellIdle(): Promise<void> {
     if (this.#saidIdle || performance.now() - this.#lastOutcome < IDLE * 1000) return
     const workers = await workersOf(this.#clients[0] as Redis)
-    const { version } = ownRelease()
-    if (workers.some((worker) => worker.version === version)) return
+    const { version, simd } = ownRelease()
+    if (workers.some((worker) => worker.version === version && worker.simd === simd)) return
     this.#saidIdle = true
-    const others = [...new Set(workers.map((worker) => worker.version))].sort()
+    const nameOf = (worker: { readonly version: string; readonly simd: string }): string =>
+      worker.version === version ? `${version} with the ${worker.simd} core` : worker.version
+    const others = [...new Set(workers.map(nameOf))].sort()
     const found =
-      others.length > 0 ? `; workers of ${others.join(', ')} are there, and compute for their own release` : ''
+      others.length > 0 ? `; workers of ${others.join(', ')} are there, and compute for their own release and core` : ''
     const url = shownUrl(this.#options.url)
     this.#options.onNote(
       `${url}: no worker of toeplitz ${version} is there${found}; start one: toeplitz worker --redis ${url}`,
@@ -215,21 +246,30 @@ class QueueEngine implements Engine {
   }
 }
 
+/** A promise, and what settles it. */
+function promiseOf<T>() {
+  let resolve!: (value: T) => void
+  let reject!: (error: Error) => void
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}
+
 const closedError = (): ToeplitzError => new ToeplitzError('CLOSED', 'the pool: it was closed while jobs ran')
 
 /** Connects to a queue. @throws as `startWorker` */
 export async function queueEngine(options: QueueOptions): Promise<Engine> {
   const { bullmq } = await packages()
-  const { version } = ownRelease()
-  const client = await connect(options.url)
+  const { client, store } = await connectWithStore(options.url, options.store)
   const others = [client.duplicate(), client.duplicate()] as const
   for (const other of others) other.on('error', () => undefined)
   const [connection, events] = others
-  const name = queueName(version)
-  const engine = new QueueEngine(
+  const name = queueName(ownRelease())
+  return new QueueEngine(
     new bullmq.Queue(name, { connection, prefix: PREFIX }),
     new bullmq.QueueEvents(name, { connection: events, prefix: PREFIX }),
-    { clients: [client, ...others], store: await storeOf(options.store, client), options },
+    { clients: [client, ...others], store, options },
   )
-  return engine
 }

@@ -1,4 +1,5 @@
 /** Parts and outcomes as bytes: safetensors files, whose reader is hardened against files from strangers. */
+import { parseJson } from '../formats/json.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../formats/safetensors.js'
 import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
@@ -33,6 +34,10 @@ function targetOf(target: unknown): readonly [kind: string, input: SafetensorsIn
 
 /** The inputs and targets of a part. `session` keeps the values of runs apart, so that each run may delete its own. */
 export function encodePart({ x, target }: Pick<ExchangePart, 'x' | 'target'>, session: string): Uint8Array {
+  const { dtype } = x as { readonly dtype: string }
+  if (dtype !== 'float32') {
+    throw new ArgumentError(`exchange: the inputs of a part are float32, given a tensor of ${dtype}; cast them before`)
+  }
   const [kind, input] = targetOf(target)
   return encodeSafetensors({ x: { shape: x.shape, data: x.data() }, target: input }, { target: kind, session })
 }
@@ -104,21 +109,24 @@ export interface SentPicture {
   readonly error?: string
 }
 
-/** Pictures in one value. */
-export function encodePictures(pictures: readonly SentPicture[]): Uint8Array {
+/**
+ * Pictures in one value. `first` is the place of the first one in its list: jobs with the same pictures at different places are
+ * different jobs, each with an outcome of its own.
+ */
+export function encodePictures(pictures: readonly SentPicture[], first = 0): Uint8Array {
   const tensors = Object.fromEntries(
     pictures.map(
       ({ bytes = new Uint8Array() }, n) => [`picture.${n}`, { shape: [bytes.length], data: bytes }] as const,
     ),
   )
   const facts = pictures.map(({ name, error }) => (error === undefined ? { name } : { name, error }))
-  return encodeSafetensors(tensors, { pictures: JSON.stringify(facts) })
+  return encodeSafetensors(tensors, { pictures: JSON.stringify(facts), first: String(first) })
 }
 
 /** The same again. @throws FormatError where it is no such value */
 export function decodePictures(bytes: Uint8Array): SentPicture[] {
   const { tensors, metadata } = decodeSafetensors(bytes, 'pictures')
-  const facts: unknown = JSON.parse(metadata['pictures'] ?? 'null')
+  const facts = parseJson(metadata['pictures'] ?? 'null', 'pictures')
   if (!Array.isArray(facts)) throw new FormatError('pictures: their names are missing')
   return facts.map((fact: unknown, n) => {
     const { name, error } = Object(fact) as Record<string, unknown>
@@ -126,4 +134,23 @@ export function decodePictures(bytes: Uint8Array): SentPicture[] {
     if (typeof name !== 'string' || !(data instanceof Uint8Array)) throw new FormatError(`pictures: ${n} is missing`)
     return typeof error === 'string' ? { name, error } : { name, bytes: data }
   })
+}
+
+/**
+ * The lines of some pictures in one value. The name of the pictures stands in a line before them, so that the outcomes of two jobs are
+ * two values, of which one may be deleted before the other is read.
+ */
+export const encodeLines = (lines: readonly string[], of: string): Uint8Array =>
+  new TextEncoder().encode([of, ...lines].map((line) => `${line}\n`).join(''))
+
+/** The same again. @throws FormatError unless they are as many lines of JSON objects, of these pictures */
+export function decodeLines(bytes: Uint8Array, of: string, count: number): string[] {
+  const [head, ...lines] = new TextDecoder().decode(bytes).split('\n').slice(0, -1)
+  if (head !== of) throw new FormatError('predict: a job gave the lines of other pictures')
+  if (lines.length !== count) throw new FormatError(`predict: a job gave ${lines.length} lines for ${count} pictures`)
+  for (const line of lines) {
+    const found = parseJson(line, 'predict: a line')
+    if (Object(found) !== found) throw new FormatError(`predict: a line must be an object, given ${inWords(found)}`)
+  }
+  return lines
 }
