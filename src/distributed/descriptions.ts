@@ -54,4 +54,5 @@ export const encodeDescription = (description: RunDescription | TrialDescription
 export const decodeRun = (bytes: Uint8Array): RunDescription => read(bytes, 'run', runFields) as RunDescription
 
 /** @throws FormatError unless the bytes are the description of a trial */
-export const decodeTrial = (bytes: Uint8Array): TrialDescription => read(bytes, 'trial', trialFields) as TrialDescription
+export const decodeTrial = (bytes: Uint8Array): TrialDescription =>
+  read(bytes, 'trial', trialFields) as TrialDescription

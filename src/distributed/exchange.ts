@@ -8,8 +8,9 @@ import { loadWork } from '../train/later.js'
 import { answerOf } from './answer.js'
 import { SECONDS } from './compute.js'
 import { encodeDescription, type RunDescription } from './descriptions.js'
-import type { Engine } from './engine.js'
+import { withdrawnError, type Engine } from './engine.js'
 import { nameOfFunction, type Functions } from './functions.js'
+import type { Job } from './jobs.js'
 import { ownRelease } from './release.js'
 import { hashOf } from './store.js'
 import { decodeOutcome, encodePart } from './wire.js'
@@ -45,9 +46,18 @@ export async function exchangeOn(engine: Engine, known: Functions, run: Exchange
   const description = encodeDescription(descriptionOf(run, model, known))
   const names = { run: hashOf(description) }
   const named = model.namedParameters()
+  const open = new Set<Job>()
+  let isOver = false
   const sizes = {
     gradients: run.parameters.map((name) => (named.get(name) as Tensor).size),
     buffers: buffersOf(model as never).map((buffer) => buffer.size),
+  }
+
+  async function withdrawAll(): Promise<void> {
+    isOver = true
+    const left = [...open]
+    open.clear()
+    await Promise.all(left.map((job) => engine.withdraw(job)))
   }
 
   async function step(
@@ -77,13 +87,20 @@ export async function exchangeOn(engine: Engine, known: Functions, run: Exchange
       const again = async (): Promise<void> => {
         await Promise.all([store.put(description, SECONDS.answer), put(weights), put(bytes)])
       }
+      if (isOver) throw withdrawnError()
+      open.add(job)
       const { result, bytes: outcome } = await answerOf(engine, { job, put: again, keep: false })
+      open.delete(job)
       used.add(result)
       // How many examples a part has weighs its gradients: it is what was sent, not what came back.
       return { ...decodeOutcome(outcome, sizes), examples }
     })
     try {
       return await Promise.all(outcomes)
+    } catch (error) {
+      // A step without one of its parts is none: the others need not be computed.
+      await withdrawAll()
+      throw error
     } finally {
       void Promise.allSettled([...used].map((name) => store.delete(name)))
     }
@@ -98,6 +115,6 @@ export async function exchangeOn(engine: Engine, known: Functions, run: Exchange
         })),
         model.save({ session }),
       ),
-    close: () => Promise.resolve(),
+    close: withdrawAll,
   }
 }

@@ -1,12 +1,14 @@
 /** What `remote` gives: one interface for work in this process and on many machines. */
+import { jsonOf, parseJson } from '../formats/json.js'
 import { checkCallback, checkFunction, checkPath, checkWhole } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
+import type { Signal } from '../runtime/platform.js'
 import { checkSeed } from '../tensor/create.js'
+import { unlessAborted } from '../train/aborted.js'
 import type { Exchange, ExchangeRun, ExchangeSession } from '../train/options.js'
 import { gridSearch, randomSearch } from '../train/search.js'
 import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialPlace } from '../train/trials.js'
-import { jsonOf, parseJson } from '../formats/json.js'
 import { SECONDS } from './compute.js'
 import { checkUrl } from './connection.js'
 import { encodeDescription } from './descriptions.js'
@@ -72,7 +74,8 @@ export class Pool implements Exchange {
   /**
    * Searches hyperparameters: each trial is a job. The result is the same table, in the same order, whatever the number of workers;
    * only the seconds differ, in which a trial's waiting counts. Finished trials are kept for a day, so that a search that was
-   * killed goes on where it was.
+   * killed goes on where it was. Its signal ends it at once, though trials wait for a worker: on a queue those that no worker has
+   * taken are removed.
    *
    *     const { best } = await pool.search(trial, { space: { lr: { low: 1e-4, high: 1 } }, trials: 8 })
    *
@@ -84,7 +87,9 @@ export class Pool implements Exchange {
     checkFunction(trial, 'search: the first argument', 'a function of the values that gives a score')
     const { shared = null, ...own } = options
     const seed = checkSeed(options.seed ?? 0, 'search')
-    const evaluate = this.#isHere ? trialHere(trial, seed, shared) : await this.#trialThere(trial, seed, shared)
+    const evaluate = this.#isHere
+      ? trialHere(trial, seed, shared)
+      : await this.#trialThere(trial, seed, { shared, signal: own.signal })
     const concurrency = own.concurrency ?? this.#engine.width
     if ('space' in own) return randomSearch(evaluate, { ...own, concurrency })
     const { seed: _, ...grid } = own
@@ -112,7 +117,11 @@ export class Pool implements Exchange {
     await this.#engine.close()
   }
 
-  async #trialThere(trial: RemoteTrial, seed: number, shared: unknown) {
+  async #trialThere(
+    trial: RemoteTrial,
+    seed: number,
+    { shared, signal }: { readonly shared: unknown; readonly signal: Signal | undefined },
+  ) {
     const { store } = this.#engine
     const { module } = this.#functions
     const name = nameOfFunction(this.#functions, trial, 'search: the trial')
@@ -122,8 +131,10 @@ export class Pool implements Exchange {
     return async (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> => {
       const place = { values, number, round, seed: seed + number }
       const job = { type: 'trial', ...ownRelease(), trial: description, ...place } as const
-      const { score } = await this.#engine.submit({ job, put, keep: true })
-      return score ?? Number.NaN
+      const result = await unlessAborted(this.#engine.submit({ job, put, keep: true }), signal)
+      // A search that its signal has ended drops what its last trials gave.
+      if (!result) await this.#engine.withdraw(job)
+      return result?.score ?? Number.NaN
     }
   }
 }

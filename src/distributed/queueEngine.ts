@@ -6,7 +6,7 @@ import type { Queue, QueueEvents } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { ToeplitzError } from '../runtime/errors.js'
 import { packages, PREFIX, queueName, shownUrl } from './connection.js'
-import type { Engine, Submission } from './engine.js'
+import { withdrawnError, type Engine, type Submission } from './engine.js'
 import { checkResult, type Job, type JobResult } from './jobs.js'
 import { workersOf } from './registry.js'
 import { ownRelease } from './release.js'
@@ -27,6 +27,8 @@ interface Pending {
   readonly resolve: (result: JobResult) => void
   readonly reject: (error: Error) => void
   tries: number
+  /** How many wait for it. */
+  waiting: number
 }
 
 export interface QueueOptions {
@@ -99,10 +101,13 @@ class QueueEngine implements Engine {
     const id = idOf(submission.job)
     // Of two equal jobs in flight there is one in the queue.
     const known = this.#pending.get(id)
-    if (known) return known.promise
+    if (known) {
+      known.waiting++
+      return known.promise
+    }
     const { promise, resolve, reject } = promiseOf<JobResult>()
     if (this.#pending.size === 0) this.#lastOutcome = performance.now()
-    this.#pending.set(id, { submission, promise, resolve, reject, tries: 1 })
+    this.#pending.set(id, { submission, promise, resolve, reject, tries: 1, waiting: 1 })
     void this.#begin(id, submission).catch((error: unknown) => {
       this.#reject(id, error)
     })
@@ -111,6 +116,15 @@ class QueueEngine implements Engine {
 
   async forget(job: Job): Promise<void> {
     await this.#queue.remove(idOf(job))
+  }
+
+  async withdraw(job: Job): Promise<void> {
+    const id = idOf(job)
+    const pending = this.#pending.get(id)
+    if (!pending || --pending.waiting > 0) return
+    this.#pending.delete(id)
+    pending.reject(withdrawnError())
+    if (this.#clients[0]?.status === 'ready') await this.#giveUp(id, pending.submission).catch(() => undefined)
   }
 
   async close(): Promise<void> {

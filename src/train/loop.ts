@@ -23,6 +23,7 @@ import { checkKeys, needKeys, unknownName, type Names } from '../runtime/options
 import { tensor } from '../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkTensor, restoring, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
+import { unlessAborted } from './aborted.js'
 import { batchesOf } from './count.js'
 import { readAhead } from './batches.js'
 import {
@@ -617,7 +618,9 @@ async function* steps<Target, Output>(
         const learningRate = schedule ? schedule(step) : optimizer.lr
         optimizer.lr = learningRate
         // Of a step that is refused no statistics of its batch stay.
-        const outcomes = session && (await sendParts(session, model, options, batch, { count: parts, step, isFirst }))
+        const place = { count: parts, step, isFirst }
+        const outcomes = session && (await unlessAborted(sendParts(session, model, options, batch, place), signal))
+        if (session && !outcomes) return aborted()
         const result = restoring(buffersOf(model), () =>
           scope(() =>
             outcomes

@@ -113,8 +113,8 @@ export function partsHere<Target, Output>(
 
 /**
  * Σ wₚ · gₚ / Σ wₚ over parts p, element by element. The products are added pairwise: the sum of n parts is that of the first 2ᵏ,
- * the largest power of two below n, and that of the others. The order depends on the number of parts alone. One part is given
- * as it is.
+ * the largest power of two below n, and that of the others. The order depends on the number of parts alone. Parts whose weight is 0
+ * must have been left out before. One part is given as it is.
  */
 export function pairwiseMean(
   parts: readonly { readonly weight: number; readonly values: readonly Float32Array[] }[],
