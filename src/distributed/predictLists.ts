@@ -39,8 +39,8 @@ export interface PredictReport {
 
 const names = { model: 0, output: 0, top: 0, shard: 0, onProgress: 0 } satisfies Names<PredictListsOptions>
 
-/** Jobs in flight: with more, pictures would pile up in the store. */
-const AHEAD = 16
+/** Jobs in flight, and the bytes of their pictures: with more, pictures would pile up in memory and in the store. */
+const AHEAD = { jobs: 16, bytes: 2 ** 28 } as const
 
 /** Whole lines of a file that a call before this one left; what follows the last is cut off. */
 async function linesOf(path: string, inputs: readonly string[]): Promise<number> {
@@ -71,15 +71,13 @@ async function pictureAt(name: string): Promise<SentPicture> {
   }
 }
 
-/** The lines of a shard, whose first input has the place `first` in the list. */
+/** The lines of a shard, whose pictures are encoded already. */
 async function linesFor(
   engine: Engine,
-  inputs: readonly string[],
-  first: number,
-  { model, top }: { readonly model: Uint8Array; readonly top: number },
+  pictures: Uint8Array,
+  { count, model, top }: { readonly count: number; readonly model: Uint8Array; readonly top: number },
 ): Promise<string[]> {
   const { store } = engine
-  const pictures = encodePictures(await Promise.all(inputs.map(pictureAt)), first)
   const put = (bytes: Uint8Array): Promise<string> => store.put(bytes, SECONDS.answer)
   const again = (): Promise<[string, string]> => Promise.all([put(model), put(pictures)])
   const [modelName, picturesName] = await again()
@@ -87,7 +85,7 @@ async function linesFor(
   const { result, bytes } = await answerOf(engine, { job, put: again, keep: true })
   await store.delete(picturesName)
   if (!engine.keeps) await store.delete(result)
-  return decodeLines(bytes, picturesName, inputs.length)
+  return decodeLines(bytes, picturesName, count)
 }
 
 /** What `Pool.predict` does. */
@@ -109,21 +107,28 @@ export async function predictLists(
   if (!(model instanceof Uint8Array)) checkPath(model, 'predict: model')
   const bytes = model instanceof Uint8Array ? model : await readFileOrExplain(model)
   const resumed = await linesOf(output, inputs)
-  const running: Promise<string[]>[] = []
+  const running: { readonly lines: Promise<string[]>; readonly bytes: number }[] = []
   let failed = 0
-  for (let next = resumed, written = resumed; written < inputs.length;) {
-    for (; next < inputs.length && running.length < AHEAD; next += shard) {
-      const lines = linesFor(engine, inputs.slice(next, next + shard), next, { model: bytes, top })
-      // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
-      lines.catch(() => undefined)
-      running.push(lines)
-    }
-    const lines = await (running[0] as Promise<string[]>)
+  let written = resumed
+  /** Waits for the job that was begun first, and writes its lines. */
+  const writeFirst = async (): Promise<void> => {
+    const lines = await (running[0] as (typeof running)[number]).lines
     void running.shift()
     failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
     await appendToFile(output, new TextEncoder().encode(lines.map((line) => `${line}\n`).join('')))
     written += lines.length
     onProgress?.(written, inputs.length)
   }
+  for (let next = resumed; next < inputs.length; next += shard) {
+    const own = inputs.slice(next, next + shard)
+    const pictures = encodePictures(await Promise.all(own.map(pictureAt)), next)
+    const inFlight = (): number => running.reduce((sum, { bytes: size }) => sum + size, pictures.length)
+    while (running.length === AHEAD.jobs || (running.length > 0 && inFlight() > AHEAD.bytes)) await writeFirst()
+    const lines = linesFor(engine, pictures, { count: own.length, model: bytes, top })
+    // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
+    lines.catch(() => undefined)
+    running.push({ lines, bytes: pictures.length })
+  }
+  while (running.length > 0) await writeFirst()
   return { lines: inputs.length, resumed, failed }
 }
