@@ -3,25 +3,32 @@ import { jobsOn, type QueueFacts } from '../distributed/jobsOn.js'
 import { startWorker } from '../distributed/worker.js'
 import type { JobsOptions, WorkerCommandOptions } from './actions.js'
 import { exitCodes } from './actions.js'
+import { Interrupt } from './interrupt.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
 
-/** The action behind `toeplitz worker`: it ends at a signal, when the jobs that run are done. */
+/** The action behind `toeplitz worker`: it ends at a signal, when the jobs that run are done, and at a second one at once. */
 export async function workerCommand(
   { redis, store, threads, concurrency, module, tries, timeout, lock }: WorkerCommandOptions,
   { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<number> {
   const out = outputTo(stdout)
-  const worker = await startWorker({
-    ...{ redis, threads, concurrency, tries, timeout, lock, onLog: out.line },
-    ...(store === undefined ? {} : { store: { folder: store } }),
-    ...(module === undefined ? {} : { module }),
-  })
-  out.line(`worker ${worker.id} takes jobs; Ctrl-C ends it after those that run`)
-  await new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve())
-  })
-  await worker.close()
-  return exitCodes.success
+  const interrupt = new Interrupt('SIGINT', 'SIGTERM')
+  try {
+    const worker = await startWorker({
+      ...{ redis, threads, concurrency, tries, timeout, lock, onLog: out.line },
+      ...(store === undefined ? {} : { store: { folder: store } }),
+      ...(module === undefined ? {} : { module }),
+    })
+    out.line(`worker ${worker.id} takes jobs; Ctrl-C ends it after those that run`)
+    await new Promise<void>((resolve) => {
+      interrupt.onFinishing = resolve
+    })
+    out.line('the worker takes no more jobs, and ends when those that run are done; once more ends it at once')
+    await worker.close()
+    return exitCodes.success
+  } finally {
+    interrupt.stop()
+  }
 }
 
 const shown = ({ counts, workers, failures, version, simd }: QueueFacts): string[] => {

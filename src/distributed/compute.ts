@@ -2,14 +2,15 @@
  * What a job computes. A worker's threads run this, and so does a pool without Redis: the same bits come out wherever it runs,
  * because a job names all that its outcome depends on.
  */
-import { PictureClassifier, type Prediction } from '../classifier/index.js'
+import { answersOf, pictureError, type PreparedPicture } from '../classifier/answers.js'
+import { PictureClassifier } from '../classifier/index.js'
 import { decodeImage } from '../formats/decode.js'
 import { decodeModel } from '../io/model-file.js'
 import * as layers from '../layers/index.js'
 import { Imported } from '../models/onnx/index.js'
 import type { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
-import { DivergedError, FormatError, ToeplitzError, CoreError, isOutOfMemory } from '../runtime/errors.js'
+import { DivergedError, FormatError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import type { Metric } from '../train/metrics.js'
@@ -147,26 +148,18 @@ export class Computer {
 
 /** One line of JSON for each picture, in their order: the classes, or what was wrong with the picture. */
 function predictLines(classifier: PictureClassifier, pictures: readonly SentPicture[], top: number): string[] {
-  const prepared: { readonly n: number; readonly pixels: Uint8Array }[] = []
+  const prepared: (PreparedPicture & { readonly n: number })[] = []
   const lines = pictures.map(({ name, bytes, error }, n) => {
     if (!bytes) return JSON.stringify({ image: name, error: error ?? 'it could not be read' })
     try {
-      prepared.push({ n, pixels: classifier.prepare(decodeImage(bytes, name)) })
+      prepared.push({ n, image: name, pixels: classifier.prepare(decodeImage(bytes, name)) })
       return ''
     } catch (reason) {
-      // What is wrong with one picture does not take the answers for the others.
-      if (!(reason instanceof ToeplitzError) || reason instanceof CoreError || isOutOfMemory(reason)) throw reason
-      return JSON.stringify({ image: name, error: reason.message })
+      return JSON.stringify({ image: name, error: pictureError(reason).message })
     }
   })
-  const found = classifier.predictPrepared(
-    prepared.map(({ pixels }) => pixels),
-    { top },
-  )
-  prepared.forEach(({ n }, index) => {
-    const best = found[index] as Prediction[]
-    const [{ label, probability }] = best as [Prediction]
-    lines[n] = JSON.stringify({ image: (pictures[n] as SentPicture).name, label, probability, top: best })
+  answersOf(classifier, prepared, top).forEach((answer, index) => {
+    lines[(prepared[index] as (typeof prepared)[number]).n] = JSON.stringify(answer)
   })
   return lines
 }
