@@ -159,3 +159,6 @@ export function movedBuffers(
   )
   return before.map((values, index) => values.map((value, i) => value + (moves[index]?.[i] as number)))
 }
+
+/** Parts of a step's batch where they are computed elsewhere and nothing else is said. */
+export const PARTS = 8
