@@ -1,4 +1,5 @@
 /** Redis and the queue on it. The packages are optional: whoever has one machine needs neither. */
+import type { Job, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { ArgumentError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
@@ -46,9 +47,9 @@ export function withoutPasswords(url: string, text: string): string {
   const written = [parsed.password, ...secretParameters(parsed).flatMap((key) => parsed.searchParams.getAll(key))]
   const secrets = written.flatMap((secret) => {
     try {
-      return [secret, decodeURIComponent(secret)]
+      return [secret, encodeURIComponent(secret), decodeURIComponent(secret)]
     } catch {
-      return [secret]
+      return [secret, encodeURIComponent(secret)]
     }
   })
   return secrets.reduce((shown, secret) => (secret === '' ? shown : shown.replaceAll(secret, '***')), text)
@@ -66,6 +67,10 @@ const reasons: readonly (readonly [RegExp, string])[] = [
   [/ECONNREFUSED/, 'nothing answers there; start redis-server, or give another address'],
   [/ENOTFOUND|EAI_AGAIN/, 'there is no such host; check the address'],
   [/WRONGPASS|invalid password|NOAUTH/i, 'the name or the password is wrong; give redis://name:password@host'],
+  [
+    /^OOM|used memory > 'maxmemory'/,
+    'its memory is full; give it more (maxmemory), or let a folder hold values: store: { folder }, and toeplitz worker --store',
+  ],
   [/ETIMEDOUT|timed out/i, 'no answer; check the address and the firewall'],
   [
     /NOPERM/,
@@ -79,9 +84,17 @@ const reasons: readonly (readonly [RegExp, string])[] = [
  */
 export function redisError(url: string, cause: unknown): ToeplitzError {
   const { message = String(cause), code = '' } = Object(cause) as { message?: string; code?: string }
-  const why = reasons.find(([pattern]) => pattern.test(`${code} ${message}`))?.[1] ?? message
+  const why =
+    reasons.find(([pattern]) => pattern.test(`${code} ${message}`.trim()))?.[1] ?? withoutPasswords(url, message)
   const reason = Object.assign(new Error(withoutPasswords(url, message)), code === '' ? {} : { code })
-  return new ToeplitzError('REDIS', `${shownUrl(url)}: ${withoutPasswords(url, why)}`, { cause: reason })
+  return new ToeplitzError('REDIS', `${shownUrl(url)}: ${why}`, { cause: reason })
+}
+
+/** Whether waiting does not help: the server refuses what it is asked, or what is wrong is not the server at all. */
+export function isLasting(error: unknown): boolean {
+  if (error instanceof ToeplitzError && error.code !== 'REDIS') return true
+  const { cause = error } = Object(error) as { cause?: unknown }
+  return /^(OOM|NOPERM|WRONGTYPE|MISCONF)\b/.test((Object(cause) as { message?: string }).message ?? '')
 }
 
 /**
@@ -116,5 +129,15 @@ export async function connect(url: string): Promise<Redis> {
   } catch (error) {
     client.disconnect()
     throw error instanceof ToeplitzError ? error : redisError(url, last ?? error)
+  }
+}
+
+/** A job of a queue; undefined where there is none, or where what others wrote in its place cannot be read. */
+export async function jobIn(queue: Queue, id: string): Promise<Job | undefined> {
+  try {
+    return await queue.getJob(id)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
   }
 }

@@ -1,5 +1,5 @@
 /** What a queue holds, and who works on it. */
-import { checkUrl, connect, packages, PREFIX, queueName } from './connection.js'
+import { checkUrl, connect, jobIn, packages, PREFIX, queueName } from './connection.js'
 import { workersOf, type WorkerFacts } from './registry.js'
 import { ownRelease } from './release.js'
 
@@ -33,8 +33,14 @@ export async function jobsOn(redis: string): Promise<QueueFacts> {
   const queue = new bullmq.Queue(queueName(release), { connection, prefix: PREFIX })
   try {
     const counts = await queue.getJobCounts(...states)
-    const failed = await queue.getFailed(0, LISTED - 1)
-    const failures = failed.map(({ id = '', name, failedReason }) => ({ id, type: name, reason: failedReason }))
+    const ids = await queue.getRanges(['failed'], 0, LISTED - 1)
+    const failures = await Promise.all(
+      ids.map(async (id) => {
+        const { name: type = 'unknown', failedReason: reason = 'the job cannot be read' } =
+          (await jobIn(queue, id)) ?? {}
+        return { id, type, reason }
+      }),
+    )
     return { ...release, counts, workers: await workersOf(client), failures }
   } finally {
     await queue.close()

@@ -93,6 +93,7 @@ export async function predictLists(
   engine: Engine,
   inputs: readonly string[],
   options: PredictListsOptions,
+  ahead: { readonly jobs: number; readonly bytes: number } = AHEAD,
 ): Promise<PredictReport> {
   checkList(inputs, 'predict: the inputs', 'a list of paths')
   inputs.forEach((input, n) => {
@@ -123,7 +124,7 @@ export async function predictLists(
     const own = inputs.slice(next, next + shard)
     const pictures = encodePictures(await Promise.all(own.map(pictureAt)), next)
     const inFlight = (): number => running.reduce((sum, { bytes: size }) => sum + size, pictures.length)
-    while (running.length === AHEAD.jobs || (running.length > 0 && inFlight() > AHEAD.bytes)) await writeFirst()
+    while (running.length === ahead.jobs || (running.length > 0 && inFlight() > ahead.bytes)) await writeFirst()
     const lines = linesFor(engine, pictures, { count: own.length, model: bytes, top })
     // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
     lines.catch(() => undefined)

@@ -5,7 +5,7 @@
 import type { Queue, QueueEvents } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { ToeplitzError } from '../runtime/errors.js'
-import { packages, PREFIX, queueName, shownUrl } from './connection.js'
+import { isLasting, jobIn, packages, PREFIX, queueName, redisError, shownUrl } from './connection.js'
 import { withdrawnError, type Engine, type Submission } from './engine.js'
 import { checkResult, type Job, type JobResult } from './jobs.js'
 import { workersOf } from './registry.js'
@@ -143,13 +143,13 @@ class QueueEngine implements Engine {
 
   /** Takes a job out of the queue, unless a worker has it or its outcome is kept for whoever asks again. */
   async #giveUp(id: string, { keep }: Submission): Promise<void> {
-    if (keep && (await this.#queue.getJob(id))?.finishedOn !== undefined) return
+    if (keep && (await jobIn(this.#queue, id))?.finishedOn !== undefined) return
     await this.#queue.remove(id)
   }
 
   async #begin(id: string, submission: Submission): Promise<void> {
     if (submission.keep) {
-      const known = await this.#queue.getJob(id)
+      const known = await jobIn(this.#queue, id)
       if (known?.finishedOn !== undefined && known.failedReason) await this.#queue.remove(id)
       else if (known?.finishedOn !== undefined) {
         this.#completed(id, known.returnvalue)
@@ -197,7 +197,7 @@ class QueueEngine implements Engine {
   }
 
   #reject(id: string, error: unknown): void {
-    this.#take(id)?.reject(error instanceof Error ? error : new Error(String(error)))
+    this.#take(id)?.reject(error instanceof ToeplitzError ? error : redisError(this.#options.url, error))
   }
 
   /** It does not throw: what goes wrong here is told to who waits for the job. */
@@ -223,22 +223,31 @@ class QueueEngine implements Engine {
     if (this.#polling || this.#closed || this.#pending.size === 0 || this.#clients[0]?.status !== 'ready') return
     this.#polling = true
     try {
-      for (const [id, pending] of [...this.#pending].slice(0, POLL.jobs)) {
-        const job = await this.#queue.getJob(id)
-        if (!this.#pending.has(id)) continue
-        if (!job) await this.#again(id, pending.submission)
-        else if (job.finishedOn === undefined) {
-          // The next look begins with others.
-          this.#pending.delete(id)
-          this.#pending.set(id, pending)
-        } else if (job.failedReason) await this.#failed(id, job.failedReason)
-        else this.#completed(id, job.returnvalue)
-      }
+      for (const [id, pending] of [...this.#pending].slice(0, POLL.jobs)) await this.#look(id, pending)
       await this.#tellIdle()
     } catch {
-      // The connection was lost meanwhile: the next look finds what this one did not.
+      // The connection was lost meanwhile: who works is told by the next look.
     } finally {
       this.#polling = false
+    }
+  }
+
+  async #look(id: string, pending: Pending): Promise<void> {
+    try {
+      const job = await jobIn(this.#queue, id)
+      if (!this.#pending.has(id)) return
+      if (!job) {
+        await this.#queue.remove(id)
+        await this.#again(id, pending.submission)
+      } else if (job.finishedOn === undefined) {
+        // The next look begins with others.
+        this.#pending.delete(id)
+        this.#pending.set(id, pending)
+      } else if (job.failedReason) await this.#failed(id, job.failedReason)
+      else this.#completed(id, job.returnvalue)
+    } catch (error) {
+      // Where the connection was lost meanwhile, the next look finds what this one did not.
+      if (isLasting(error)) this.#reject(id, error)
     }
   }
 

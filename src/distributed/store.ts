@@ -66,8 +66,19 @@ export function memoryStore(): Store {
 /** Bytes that a value of Redis can have: its `proto-max-bulk-len`, unless a server is configured otherwise. */
 const LARGEST_IN_REDIS = 2 ** 29
 
-/** Binary values of Redis, with an expiry, under keys that begin with `prefix`. */
-export function redisStore(client: BinaryClient, prefix: string): Store {
+/**
+ * Binary values of Redis, with an expiry, under keys that begin with `prefix`. What the client throws is passed through `explained`: an
+ * error of ioredis has the whole command in it, and with it the value.
+ */
+export function redisStore(
+  client: BinaryClient,
+  prefix: string,
+  explained: (error: unknown) => ToeplitzError = (error) => new ToeplitzError('REDIS', `the store: ${String(error)}`),
+): Store {
+  const ask = <T>(answer: Promise<T>): Promise<T> =>
+    answer.catch((error: unknown) => {
+      throw explained(error)
+    })
   const keyOf = (name: string): string => `${prefix}:value:${checkedName(name)}`
   return {
     async put(bytes, seconds) {
@@ -78,12 +89,13 @@ export function redisStore(client: BinaryClient, prefix: string): Store {
         )
       }
       const name = hashOf(bytes)
-      await client.set(keyOf(name), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 'EX', seconds)
+      const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      await ask(client.set(keyOf(name), value, 'EX', seconds))
       return name
     },
-    get: async (name) => checked(name, await client.getBuffer(keyOf(name))),
+    get: async (name) => checked(name, await ask(client.getBuffer(keyOf(name)))),
     async delete(name) {
-      await client.del(keyOf(name))
+      await ask(client.del(keyOf(name)))
     },
   }
 }

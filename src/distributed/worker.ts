@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Job as QueueJob, Worker as QueueWorker } from 'bullmq'
-import { checkCallback, checkNumber, checkWhole, wrongKind } from '../runtime/check.js'
+import { checkCallback, checkNumber, checkPath, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import { ComputeThread } from './computeThread.js'
 import { checkUrl, packages, PREFIX, queueName, withoutPasswords } from './connection.js'
@@ -81,6 +81,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   for (const [name, value] of Object.entries({ threads, concurrency, tries })) checkWhole(value, `startWorker: ${name}`)
   for (const [name, value] of Object.entries({ timeout, lock })) checkSeconds(value, `startWorker: ${name}`)
   checkCallback(onLog, 'startWorker: onLog')
+  if (module !== undefined) checkPath(module, 'startWorker: module')
   const url = checkUrl(options.redis)
   const { bullmq } = await packages()
   const { version, simd } = ownRelease()
