@@ -121,17 +121,22 @@ export class ComputeThread {
   ): Promise<void> {
     const call = message.call ?? 0
     let answer: ToThread
+    const moved: ArrayBuffer[] = []
     try {
       let value: unknown
-      if (message.kind === 'get') value = await this.#store.get(message.name)
-      else if (message.kind === 'put') value = await this.#store.put(message.bytes, message.seconds)
+      if (message.kind === 'get') {
+        // The store may keep what it gave for other threads: this thread gets a copy of its own, which is moved.
+        const copy = new Uint8Array(await this.#store.get(message.name))
+        moved.push(copy.buffer)
+        value = copy
+      } else if (message.kind === 'put') value = await this.#store.put(message.bytes, message.seconds)
       else await this.#store.delete(message.name)
       answer = { kind: 'answer', call, value }
     } catch (error) {
       const { code, message: text } = Object(error) as { readonly code?: string; readonly message?: string }
       answer = { kind: 'answer', call, error: { code: code ?? 'STORE', message: text ?? String(error) } }
     }
-    thread.postMessage(answer)
+    thread.postMessage(answer, moved)
   }
 }
 

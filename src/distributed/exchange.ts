@@ -71,15 +71,15 @@ export async function exchangeOn(engine: Engine, known: Functions, run: Exchange
       used.add(name)
       return name
     }
-    // One transfer, however many parts wait for it.
-    const common = Promise.all([store.put(description, SECONDS.answer), put(weights)])
+    // One transfer and one name, however many parts wait for them.
+    const common = Promise.all([put(weights), store.put(description, SECONDS.answer)])
     const outcomes = parts.map(async ({ bytes, examples, step: number }) => {
-      const [part] = await Promise.all([put(bytes), common])
+      const [part, [weightsName]] = await Promise.all([put(bytes), common])
       const job = {
         type: 'gradients',
         ...release,
         ...names,
-        weights: hashOf(weights),
+        weights: weightsName,
         part,
         examples,
         step: number,

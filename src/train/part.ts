@@ -124,21 +124,44 @@ export function pairwiseMean(
   if (parts.length === 1) return [...first.values]
   const total = parts.reduce((sum, { weight }) => sum + weight, 0)
   return first.values.map((_, index) => {
-    const sumOf = (from: number, to: number): Float32Array => {
-      const count = to - from
-      const { weight, values } = parts[from] as (typeof parts)[number]
-      if (count === 1) return (values[index] as Float32Array).map((value) => value * weight)
-      let half = 1
-      while (2 * half < count) half *= 2
-      const sum = sumOf(from, from + half)
-      const other = sumOf(from + half, to)
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (other[i] as number)
-      return sum
-    }
-    const mean = sumOf(0, parts.length)
+    const mean = pairwiseSum(
+      parts.map(({ weight, values }) => ({ weight, values: values[index] as Float32Array })),
+      0,
+      parts.length,
+    )
     for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] as number) / total
     return mean
   })
+}
+
+/**
+ * Σ wₚ · vₚ over the parts from `from` to before `to`, in the order of `pairwiseMean`. Products and sums are rounded to float32 one by one.
+ * Two parts are multiplied and added in one loop: with a list for each product, a step of 8 parts of 155,000 weights took 25 ms longer.
+ */
+function pairwiseSum(
+  parts: readonly { readonly weight: number; readonly values: Float32Array }[],
+  from: number,
+  to: number,
+): Float32Array {
+  const [{ weight, values }, second] = parts.slice(from, to) as [(typeof parts)[number], (typeof parts)[number]?]
+  const sum = new Float32Array(values.length)
+  if (!second) {
+    for (let i = 0; i < sum.length; i++) sum[i] = (values[i] as number) * weight
+    return sum
+  }
+  if (to - from === 2) {
+    const { weight: otherWeight, values: others } = second
+    for (let i = 0; i < sum.length; i++) {
+      sum[i] = Math.fround((values[i] as number) * weight) + Math.fround((others[i] as number) * otherWeight)
+    }
+    return sum
+  }
+  let half = 1
+  while (2 * half < to - from) half *= 2
+  const low = pairwiseSum(parts, from, from + half)
+  const high = pairwiseSum(parts, from + half, to)
+  for (let i = 0; i < low.length; i++) low[i] = (low[i] as number) + (high[i] as number)
+  return low
 }
 
 /**

@@ -18,7 +18,7 @@ import { crossEntropy } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal } from '../../src/tensor/create.js'
-import { fit, type FitOptions } from '../../src/train/index.js'
+import { fit, type Exchange, type FitOptions } from '../../src/train/index.js'
 
 let folder: string
 let functions: Functions
@@ -69,7 +69,7 @@ function losing(count: number): { readonly engine: Engine; readonly submitted: J
   return { engine, submitted, forgotten }
 }
 
-const exchangeOf = (engine: Engine): FitOptions<number[]>['exchange'] => ({
+const exchangeOf = (engine: Engine): Exchange => ({
   openExchange: (run) => exchangeOn(engine, functions, run),
 })
 
