@@ -23,8 +23,8 @@ export interface PredictListsOptions {
   readonly top?: number
   /** Pictures in a job. Default 32. */
   readonly shard?: number
-  /** Told after each job whose lines are written. */
-  readonly onProgress?: (done: number, inputs: number) => void
+  /** Told after each job whose lines are written, and waited for. */
+  readonly onProgress?: (done: number, inputs: number) => void | Promise<void>
 }
 
 /** What was written. */
@@ -118,7 +118,7 @@ export async function predictLists(
     failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
     await appendToFile(output, new TextEncoder().encode(lines.map((line) => `${line}\n`).join('')))
     written += lines.length
-    onProgress?.(written, inputs.length)
+    await onProgress?.(written, inputs.length)
   }
   for (let next = resumed; next < inputs.length; next += shard) {
     const own = inputs.slice(next, next + shard)
