@@ -14,14 +14,14 @@ import { DivergedError, FormatError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import type { Metric } from '../train/metrics.js'
-import type { Loss } from '../train/options.js'
+import type { Loss, PartOutcome } from '../train/options.js'
 import { loadWork } from '../train/later.js'
 import type { PassOptions } from '../train/part.js'
 import { decodeRun, decodeTrial } from './descriptions.js'
 import { functionOf, type Functions } from './functions.js'
-import type { GradientsJob, Job, JobResult, PredictJob, TrialJob } from './jobs.js'
+import type { GradientsJob, Job, JobPart, JobResult, PredictJob, TrialJob } from './jobs.js'
 import type { Store } from './store.js'
-import { decodePart, decodePictures, encodeLines, encodeOutcome, type SentPicture } from './wire.js'
+import { decodePart, decodePictures, encodeLines, encodeOutcomes, type SentPicture } from './wire.js'
 
 /** How long outcomes are kept: parts of a step for ten minutes, answers for a day. */
 export const SECONDS = { step: 600, answer: 86_400 } as const
@@ -65,7 +65,7 @@ export class Computer {
     return this.#trial(job)
   }
 
-  async #gradients({ run: name, weights, part, examples, step }: GradientsJob): Promise<{ readonly result: string }> {
+  async #gradients({ run: name, weights, parts }: GradientsJob): Promise<{ readonly result: string }> {
     const run = await this.#open(name)
     if (run.weights !== weights) {
       // Weights of which a part could be read only must not be taken for those.
@@ -73,12 +73,16 @@ export class Computer {
       run.model.load(await this.#store.get(weights), 'weights of the step')
       run.weights = weights
     }
-    const bytes = await this.#store.get(part)
-    const { outcomeOf } = await loadWork()
-    const outcome = scope(() =>
-      outcomeOf(run.model, run.parameters, { ...decodePart(bytes), examples, step }, run.pass),
-    )
-    return { result: await this.#store.put(encodeOutcome(outcome, part), SECONDS.step) }
+    const { addedParts, outcomeOf } = await loadWork()
+    const outcomes: PartOutcome[] = []
+    for (const { part, examples, step } of parts) {
+      const bytes = await this.#store.get(part)
+      outcomes.push(
+        scope(() => outcomeOf(run.model, run.parameters, { ...decodePart(bytes), examples, step }, run.pass)),
+      )
+    }
+    const encoded = encodeOutcomes(addedParts(outcomes), (parts[0] as JobPart).part)
+    return { result: await this.#store.put(encoded, SECONDS.step) }
   }
 
   async #open(name: string): Promise<OpenRun> {

@@ -22,6 +22,8 @@ export interface Engine {
   readonly keeps: boolean
   /** Jobs that are worth having in flight. */
   readonly width: number
+  /** How many jobs are computed at the same time, 0 where nobody works. */
+  slots(): Promise<number>
   /** Gives what a job gave. @throws ToeplitzError when it failed for good */
   submit(submission: Submission): Promise<JobResult>
   /** Forgets a kept outcome whose value is gone. */
@@ -46,6 +48,7 @@ export function engineHere(functions: Functions): Engine {
     store,
     keeps: false,
     width: 1,
+    slots: () => Promise.resolve(1),
     submit({ job }) {
       const run = last.then(() => {
         if (withdrawn.has(job)) throw withdrawnError()

@@ -8,13 +8,15 @@ import { ToeplitzError } from '../runtime/errors.js'
 import { isLasting, jobIn, packages, PREFIX, queueName, redisError, shownUrl } from './connection.js'
 import { withdrawnError, type Engine, type Submission } from './engine.js'
 import { checkResult, type Job, type JobResult } from './jobs.js'
-import { workersOf } from './registry.js'
+import { workersOf, type WorkerFacts } from './registry.js'
 import { ownRelease } from './release.js'
 import { hashOf } from './store.js'
 import { connectWithStore, type StoreOption } from './storeOption.js'
 
 /** How often pending jobs are looked at, besides the events, and how many of them. */
 const POLL = { milliseconds: 1000, jobs: 64 } as const
+/** Milliseconds after which workers are counted again. */
+const SLOTS_EVERY = 3000
 /** Seconds without an outcome after which it is said that nobody works. */
 const IDLE = 5
 /** Seconds for which jobs are kept in the queue: outcomes of searches and predictions, and failures. */
@@ -62,6 +64,7 @@ class QueueEngine implements Engine {
   #lastOutcome = performance.now()
   #saidIdle = false
   #polling = false
+  #slots = { count: 0, at: Number.NEGATIVE_INFINITY }
   #closed = false
 
   constructor(
@@ -112,6 +115,17 @@ class QueueEngine implements Engine {
       this.#reject(id, error)
     })
     return promise
+  }
+
+  async slots(): Promise<number> {
+    if (performance.now() - this.#slots.at > SLOTS_EVERY && this.#clients[0]?.status === 'ready') {
+      this.#slots = { count: this.#slots.count, at: performance.now() }
+      // Where it cannot be known, the number before is as good.
+      const found = await this.#workers().catch(() => undefined)
+      const count = found?.own.reduce((sum, { concurrency }) => sum + concurrency, 0)
+      this.#slots = { ...this.#slots, count: count ?? this.#slots.count }
+    }
+    return this.#slots.count
   }
 
   async forget(job: Job): Promise<void> {
@@ -251,11 +265,18 @@ class QueueEngine implements Engine {
     }
   }
 
+  /** All workers, and those that take the jobs of this pool. */
+  async #workers(): Promise<{ readonly all: readonly WorkerFacts[]; readonly own: readonly WorkerFacts[] }> {
+    const all = await workersOf(this.#clients[0] as Redis)
+    const { version, simd } = ownRelease()
+    return { all, own: all.filter((worker) => worker.version === version && worker.simd === simd) }
+  }
+
   async #tellIdle(): Promise<void> {
     if (this.#saidIdle || performance.now() - this.#lastOutcome < IDLE * 1000) return
-    const workers = await workersOf(this.#clients[0] as Redis)
-    const { version, simd } = ownRelease()
-    if (workers.some((worker) => worker.version === version && worker.simd === simd)) return
+    const { own, all: workers } = await this.#workers()
+    if (own.length > 0) return
+    const { version } = ownRelease()
     this.#saidIdle = true
     const nameOf = (worker: { readonly version: string; readonly simd: string }): string =>
       worker.version === version ? `${version} with the ${worker.simd} core` : worker.version

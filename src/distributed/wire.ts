@@ -63,43 +63,61 @@ export function decodePart(bytes: Uint8Array): { readonly x: Tensor; readonly ta
 
 const flat = (data: Float32Array): SafetensorsInput => ({ shape: [data.length], data })
 
-/** What a part gave. Numbers stand as text: JSON has no NaN. */
-export function encodeOutcome(
-  { examples, loss, weight, metrics, gradients, buffers }: PartOutcome,
-  of: string,
-): Uint8Array {
-  const tensors = Object.fromEntries([
-    ...gradients.map((data, n) => [`gradient.${n}`, flat(data)] as const),
-    ...buffers.map((data, n) => [`buffer.${n}`, flat(data)] as const),
-  ])
-  const numbers = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`metric.${name}`, String(value)]))
-  const weights: Record<string, string> = weight === undefined ? {} : { weight: String(weight) }
-  // The part's name keeps two outcomes with the same numbers apart, of which one may be deleted before the other is read.
-  return encodeSafetensors(tensors, { ...numbers, ...weights, examples: String(examples), loss: String(loss), of })
+/** What the parts of a job gave. Numbers stand as text: JSON has no NaN. */
+export function encodeOutcomes(outcomes: readonly PartOutcome[], of: string): Uint8Array {
+  const tensors: Record<string, SafetensorsInput> = {}
+  // The name of the first part keeps two outcomes with the same numbers apart, of which one may be deleted before the other is read.
+  const facts: Record<string, string> = { of }
+  outcomes.forEach(({ loss, weight, metrics, gradients, buffers, added }, part) => {
+    gradients.forEach((data, n) => (tensors[`${part}.gradient.${n}`] = flat(data)))
+    buffers.forEach((data, n) => (tensors[`${part}.buffer.${n}`] = flat(data)))
+    for (const [name, value] of Object.entries({ loss, weight, added })) {
+      if (value !== undefined) facts[`${part}.${name}`] = String(value)
+    }
+    for (const [name, value] of Object.entries(metrics)) facts[`${part}.metric.${name}`] = String(value)
+  })
+  return encodeSafetensors(tensors, facts)
 }
 
-/** The same again. @throws FormatError unless it has the gradients and the statistics of such sizes */
-export function decodeOutcome(
-  bytes: Uint8Array,
-  sizes: { readonly gradients: readonly number[]; readonly buffers: readonly number[] },
-): PartOutcome {
+/** How many numbers the gradients and the statistics of a part have. */
+export interface OutcomeSizes {
+  readonly gradients: readonly number[]
+  readonly buffers: readonly number[]
+}
+
+/**
+ * The same again, of parts with so many examples: these are what was sent, and not what came back, because they weigh the gradients.
+ * @throws FormatError unless there are gradients and statistics of such sizes for these parts
+ */
+export function decodeOutcomes(bytes: Uint8Array, examples: readonly number[], sizes: OutcomeSizes): PartOutcome[] {
   const { tensors, metadata } = decodeSafetensors(bytes, 'outcome of a part')
-  const numberOf = (name: string): number => Number(metadata[name])
-  const listOf = (kind: string, lengths: readonly number[]): Float32Array[] =>
-    lengths.map((length, n) => {
-      const data = tensors.get(`${kind}.${n}`)?.data
-      if (data instanceof Float32Array && data.length === length) return data
-      throw new FormatError(`outcome of a part: ${kind} ${n} must have ${length} numbers, and has ${data?.length ?? 0}`)
-    })
-  const names = Object.keys(metadata).filter((name) => name.startsWith('metric.'))
-  return {
-    examples: numberOf('examples'),
-    loss: numberOf('loss'),
-    ...('weight' in metadata ? { weight: numberOf('weight') } : {}),
-    metrics: Object.fromEntries(names.map((name) => [name.slice('metric.'.length), numberOf(name)])),
-    gradients: listOf('gradient', sizes.gradients),
-    buffers: listOf('buffer', sizes.buffers),
-  }
+  const isAdded = '0.added' in metadata
+  return examples.map((count, part) => {
+    const added = Number(metadata[`${part}.added`])
+    if (isAdded && added !== (part === 0 ? examples.length : 0)) {
+      throw new FormatError(`outcome of a part: ${inWords(metadata[`${part}.added`])} are added, of ${examples.length}`)
+    }
+    const listOf = (kind: string, lengths: readonly number[]): Float32Array[] =>
+      lengths.map((length, n) => {
+        const data = tensors.get(`${part}.${kind}.${n}`)?.data
+        if (data instanceof Float32Array && data.length === length) return data
+        throw new FormatError(
+          `outcome of a part: ${kind} ${n} must have ${length} numbers, and has ${data?.length ?? 0}`,
+        )
+      })
+    const numberOf = (name: string): number => Number(metadata[`${part}.${name}`])
+    const head = `${part}.metric.`
+    const names = Object.keys(metadata).filter((name) => name.startsWith(head))
+    return {
+      examples: count,
+      loss: numberOf('loss'),
+      ...(`${part}.weight` in metadata ? { weight: numberOf('weight') } : {}),
+      metrics: Object.fromEntries(names.map((name) => [name.slice(head.length), Number(metadata[name])])),
+      gradients: isAdded && part > 0 ? [] : listOf('gradient', sizes.gradients),
+      ...(isAdded ? { added } : {}),
+      buffers: listOf('buffer', sizes.buffers),
+    }
+  })
 }
 
 /** Pictures as they lie in files, by name; of one that could not be read, why. */

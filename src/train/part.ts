@@ -114,15 +114,15 @@ export function partsHere<Target, Output>(
 /**
  * Σ wₚ · gₚ / Σ wₚ over parts p, element by element. The products are added pairwise: the sum of n parts is that of the first 2ᵏ,
  * the largest power of two below n, and that of the others. The order depends on the number of parts alone. Parts whose weight is 0
- * must have been left out before. One part is given as it is.
+ * must have been left out before. One part is given as it is. `total` is Σ wₚ where the values are sums of several parts, with the weight 1.
  */
 export function pairwiseMean(
   parts: readonly { readonly weight: number; readonly values: readonly Float32Array[] }[],
+  total = parts.reduce((sum, { weight }) => sum + weight, 0),
 ): Float32Array[] {
   const [first] = parts
   if (!first) return []
-  if (parts.length === 1) return [...first.values]
-  const total = parts.reduce((sum, { weight }) => sum + weight, 0)
+  if (parts.length === 1 && first.weight === total) return [...first.values]
   return first.values.map((_, index) => {
     const mean = pairwiseSum(
       parts.map(({ weight, values }) => ({ weight, values: values[index] as Float32Array })),
@@ -162,6 +162,31 @@ function pairwiseSum(
   const high = pairwiseSum(parts, from + half, to)
   for (let i = 0; i < low.length; i++) low[i] = (low[i] as number) + (high[i] as number)
   return low
+}
+
+/** What the loss of a part is a mean over. */
+export const weightOf = ({ examples, weight = examples }: PartOutcome): number => weight
+
+/**
+ * The outcomes of some parts with the sum of their gradients, so that one list of gradients travels instead of many. Where a part has
+ * the weight 0, or there is one part alone, they stay as they are.
+ */
+export function addedParts(outcomes: readonly PartOutcome[]): readonly PartOutcome[] {
+  const [first] = outcomes
+  if (!first || outcomes.length === 1 || outcomes.some((outcome) => weightOf(outcome) === 0)) return outcomes
+  const sums = first.gradients.map((_, index) =>
+    pairwiseSum(
+      outcomes.map((outcome) => ({
+        weight: weightOf(outcome),
+        values: outcome.gradients[index] as Float32Array,
+      })),
+      0,
+      outcomes.length,
+    ),
+  )
+  return outcomes.map((outcome, n) =>
+    n === 0 ? { ...outcome, gradients: sums, added: outcomes.length } : { ...outcome, gradients: [], added: 0 },
+  )
 }
 
 /**

@@ -7,7 +7,7 @@ import { tensor } from '../tensor/create.js'
 import { scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { nameOf, trainedParameters } from './checks.js'
 import type { ReadBatch } from './examples.js'
-import { buffersOf, movedBuffers, pairwiseMean, passPart } from './part.js'
+import { buffersOf, movedBuffers, pairwiseMean, passPart, weightOf } from './part.js'
 import { Running } from './running.js'
 import type { ExchangeSession, FitOptions, PartOutcome, Trainable } from './options.js'
 
@@ -161,9 +161,16 @@ export function joinParts<Target, Output>(
   const sums = new Running(Object.keys(options.metrics ?? {}))
   for (const { examples, loss, metrics, weight } of outcomes) sums.add(examples, loss, metrics, weight)
   // Of a part in which nothing counts the gradients are no numbers.
-  const counting = outcomes.filter(({ weight }) => weight !== 0)
+  const counting = outcomes.filter((outcome) => weightOf(outcome) !== 0)
+  const total = counting.reduce((sum, outcome) => sum + weightOf(outcome), 0)
   const means = pairwiseMean(
-    counting.map(({ examples, weight = examples, gradients }) => ({ weight, values: gradients })),
+    counting
+      .filter(({ added }) => added !== 0)
+      .map((outcome) => ({
+        weight: outcome.added === undefined ? weightOf(outcome) : 1,
+        values: outcome.gradients,
+      })),
+    total,
   )
   const gradients = means.map((values, index) => tensor(values, (options.optimizer.parameters[index] as Tensor).shape))
   const buffers = buffersOf(model)

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { engineHere, type Engine } from '../../src/distributed/engine.js'
-import { exchangeOn } from '../../src/distributed/exchange.js'
+import { exchangeOn, partsOfJob } from '../../src/distributed/exchange.js'
 import { functionsOf, type Functions } from '../../src/distributed/functions.js'
 import { Pool, remote, startWorker } from '../../src/distributed/index.js'
-import type { Job } from '../../src/distributed/jobs.js'
+import type { GradientsJob, Job } from '../../src/distributed/jobs.js'
 import { predictLists } from '../../src/distributed/predictLists.js'
 import { encodePictures } from '../../src/distributed/wire.js'
 import { encodePng } from '../../src/io/index.js'
@@ -18,6 +18,7 @@ import { crossEntropy } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { normal } from '../../src/tensor/create.js'
+import type { Tensor } from '../../src/tensor/tensor.js'
 import { fit, type Exchange, type FitOptions } from '../../src/train/index.js'
 
 let folder: string
@@ -33,10 +34,13 @@ const linear = (seed = 1): Sequential =>
   new Sequential([new Flatten(), new Linear({ outFeatures: 2 })], { input: [1, 4, 4], seed })
 
 /** A run of one step of 24 examples in 4 parts. */
-async function trained(given: Partial<FitOptions<number[]>>) {
+async function trained(
+  given: Partial<FitOptions<number[]>>,
+  y: number[] = Array.from({ length: 24 }, (_, n) => n % 2),
+) {
   const model = linear()
   const optimizer = new SGD(model.parameters(), { lr: 0.1 })
-  const data = { x: normal([24, 1, 4, 4], { seed: 5 }), y: Array.from({ length: 24 }, (_, n) => n % 2) }
+  const data = { x: normal([24, 1, 4, 4], { seed: 5 }), y }
   const history = await fit(model, data, {
     epochs: 1,
     batchSize: 24,
@@ -55,6 +59,8 @@ function losing(count: number): { readonly engine: Engine; readonly submitted: J
   const forgotten: Job[] = []
   const engine: Engine = {
     ...inner,
+    // As many workers as parts: each part is a job.
+    slots: () => Promise.resolve(4),
     async submit(submission) {
       const number = submitted.push(submission.job)
       const result = await inner.submit(submission)
@@ -113,6 +119,59 @@ describe('an outcome whose value is gone', () => {
   })
 })
 
+describe('the parts of a job', () => {
+  it.each([
+    // parts, jobs at a time, parts of a job
+    [8, 0, 1],
+    [8, 1, 8],
+    [8, 2, 4],
+    [8, 3, 1],
+    [8, 4, 2],
+    [8, 5, 2],
+    [8, 8, 1],
+    [8, 20, 1],
+    [1, 1, 1],
+    [6, 1, 8],
+    [6, 3, 2],
+    [7, 2, 4],
+    [1000, 2, 256],
+  ])('of %i, where %i jobs are computed at a time, are %i', (parts, slots, wanted) => {
+    expect(partsOfJob(parts, slots)).toBe(wanted)
+  })
+
+  it.each([1, 2, 3, 4, 5, 7, 8])('do not change the bits of a training in %i parts', async (parts) => {
+    const { weights } = await trained({ parts })
+    for (const slots of [0, 1, 2, 3, 4]) {
+      const engine: Engine = { ...engineHere(functions), slots: () => Promise.resolve(slots) }
+      expect((await trained({ parts, exchange: exchangeOf(engine) })).weights).toEqual(weights)
+    }
+  })
+
+  it.each([1, 2, 4])(
+    'do not change them where labels of whole parts are ignored, with %i jobs at a time',
+    async (slots) => {
+      // The labels of the second part, and of the last, are all −1.
+      const y = Array.from({ length: 24 }, (_, n) => (Math.floor(n / 6) % 2 === 1 ? -1 : n % 2))
+      const loss = (output: Tensor, target: number[]): Tensor => crossEntropy(output, target, { ignoreIndex: -1 })
+      const known = { byName: new Map([...functions.byName, ['module.loss', loss]]), module: 'x' }
+      const inner = engineHere(known)
+      const sizes: number[] = []
+      const engine: Engine = {
+        ...inner,
+        slots: () => Promise.resolve(slots),
+        submit(submission) {
+          sizes.push((submission.job as GradientsJob).parts.length)
+          return inner.submit(submission)
+        },
+      }
+      const exchange: Exchange = { openExchange: (run) => exchangeOn(engine, known, run) }
+      const { weights } = await trained({ loss, exchange }, y)
+      expect(weights).toEqual((await trained({ loss }, y)).weights)
+      expect(sizes).toEqual({ 1: [4], 2: [2, 2], 4: [1, 1, 1, 1] }[slots])
+    },
+  )
+})
+
 describe('a training that waits for a part that never comes', () => {
   it('ends at its signal with the weights of the step before, and gives its jobs up', async () => {
     const inner = engineHere(functions)
@@ -121,6 +180,7 @@ describe('a training that waits for a part that never comes', () => {
     const controller = new AbortController()
     const silent: Engine = {
       ...inner,
+      slots: () => Promise.resolve(4),
       submit(submission) {
         // The four parts of the first step are computed, and nobody takes those of the second.
         if (++submitted <= 4) return inner.submit(submission)
@@ -145,14 +205,15 @@ describe('a training that waits for a part that never comes', () => {
   it('gives up the other parts where one fails', async () => {
     const inner = engineHere(functions)
     const withdrawn: Job[] = []
+    const stepOf = (job: Job): number => (job as GradientsJob).parts[0]!.step
     const engine: Engine = {
       ...inner,
-      submit: ({ job }) =>
-        (job as { step: number }).step === 0 ? Promise.reject(new Error('disk')) : new Promise(() => undefined),
+      slots: () => Promise.resolve(4),
+      submit: ({ job }) => (stepOf(job) === 0 ? Promise.reject(new Error('disk')) : new Promise(() => undefined)),
       withdraw: (job) => Promise.resolve(void withdrawn.push(job)),
     }
     await expect(trained({ exchange: exchangeOf(engine) })).rejects.toThrow('disk')
-    expect(withdrawn.map((job) => (job as { step: number }).step)).toEqual(expect.arrayContaining([1, 2, 3]))
+    expect(withdrawn.map(stepOf)).toEqual(expect.arrayContaining([1, 2, 3]))
   })
 
   it('computes no part that was given up in this process', async () => {
