@@ -275,7 +275,10 @@ export interface FitOptions<Target, Output = Tensor, Name extends string = strin
   readonly earlyStopping?: EarlyStopping<Name>
   /** Called after each step and epoch. */
   readonly callbacks?: FitCallbacks<Name>
-  /** Ends training after the step in progress, and validation after its batch in progress. */
+  /**
+   * Ends training after the step in progress, and validation after its batch in progress. A step whose parts are computed elsewhere is not
+   * waited for.
+   */
   readonly signal?: Signal
   /** Seed of the order of examples and of what is random in a step. Default 0. */
   readonly seed?: number
