@@ -16,6 +16,7 @@ import {
   type Tensor,
 } from 'toeplitz'
 import { imageExamples, mnistFromIdx, preprocess, type ImageDataset, type Preprocessing } from 'toeplitz/data'
+import * as layers from 'toeplitz/layers'
 import { decodeModel, digitPictures, encodeModel, plainPreprocessing } from 'toeplitz/io'
 import { activations, occlusionMap } from 'toeplitz/vision'
 import { convnet } from 'toeplitz/zoo'
@@ -204,7 +205,7 @@ async function workWith(current: Trainee, work: () => Promise<void>): Promise<vo
 }
 
 function loadModel(name: string, bytes: Uint8Array): void {
-  const { file, model } = decodeModel(bytes, name)
+  const { file, model } = decodeModel(bytes, name, { layers })
   const { preprocessing } = file
   if (!preprocessing || model.input?.join() !== `1,${SIDE},${SIDE}` || file.classes.length !== CLASSES) {
     const shape = model.input?.join(' × ') ?? ''

@@ -10,6 +10,7 @@ import { extractFeatures, headOf, type FeatureExamples } from '../features/extra
 import { encodePng } from '../formats/png.js'
 import { describeModel, encodeModel, encodeModelFile } from '../io/model-file.js'
 import type { Graph } from '../nn/graph.js'
+import { isA } from '../node/files.js'
 import { Folder, type Note } from '../node/resultFolder.js'
 import { Adam } from '../optim/adam.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -27,6 +28,8 @@ import { factsOf, lossFor, makeModel } from './models.js'
 import type { OwnModel } from './ownModel.js'
 import { calmly, createProgress, type ProgressStream } from './progress.js'
 import { errorLines, machineRecord, measure, top5Record } from './results.js'
+import { featuresRecord } from './featuresRecord.js'
+import { fingerprintOf } from './fingerprint.js'
 import { Run } from './run/run.js'
 import { flagOf, learningRates, nameOf, trainDefaults, type RunSettings } from './settings.js'
 import { optionWords } from './shell.js'
@@ -59,7 +62,7 @@ const names = {
   weights: 'model.safetensors',
   model: 'model.json',
   filters: 'filters.png',
-  record: 'features.json',
+  record: featuresRecord,
 } as const
 
 /** Takes the folder for the results. */
@@ -154,7 +157,8 @@ export async function featuresCommand(
       note('Interrupted; nothing was written.')
       return exitCodes.interrupted
     }
-    await writeResults(folder, model, { data, settings, options, made, note })
+    const digest = (await isA('directory', name)) ? (await fingerprintOf(all, name)).digest : undefined
+    await writeResults(folder, model, { data, settings, options, made, digest, note })
     model.dispose()
     return exitCodes.success
   } finally {
@@ -281,6 +285,8 @@ async function trainHead(
 
 interface Results extends Omit<Work, 'stdout' | 'interrupt'> {
   readonly made: Made
+  /** Of the pictures of a folder, all of them: `evaluate` measures those that were held out only where it finds the same. */
+  readonly digest: string | undefined
   readonly note: Note
 }
 
@@ -288,7 +294,7 @@ interface Results extends Omit<Work, 'stdout' | 'interrupt'> {
 async function writeResults(
   folder: Folder,
   model: Graph,
-  { data, settings, options, made, note }: Results,
+  { data, settings, options, made, digest, note }: Results,
 ): Promise<void> {
   const facts = factsOf(settings, data)
   const { images, loss, wrong, top5Errors } = await measure(model, data.test, facts.preprocessing)
@@ -302,6 +308,7 @@ async function writeResults(
     method: options.method,
     model: settings.model,
     data: settings.data,
+    ...(digest === undefined ? {} : { digest }),
     seed: settings.seed,
     filters: filters.shape,
     features: made.features,

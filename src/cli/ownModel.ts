@@ -6,7 +6,7 @@ import { Sequential } from '../nn/sequential.js'
 import { readFileOrExplain } from '../node/files.js'
 import { FormatError } from '../runtime/errors.js'
 import { showShape } from '../tensor/shape.js'
-import { layers } from './layers.js'
+import { knownLayers as layers } from '../models/knownLayers.js'
 import type { Described } from './described.js'
 
 /** Bytes of a file that holds no weights: room for some million layers. */

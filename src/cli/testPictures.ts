@@ -8,8 +8,11 @@ import { isA } from '../node/files.js'
 import { identityOf } from '../node/reading.js'
 import { ArgumentError } from '../runtime/errors.js'
 import type { EvaluateOptions } from './actions.js'
-import { leftOut, loadData, testImagesOf } from './data.js'
+import { leftOut, loadData, testImagesOf, type Data } from './data.js'
+import { learnedFrom, type LearnedFrom } from './featuresRecord.js'
+import { fingerprintOf } from './fingerprint.js'
 import { Run } from './run/run.js'
+import type { RunSettings } from './settings.js'
 
 interface Reports {
   readonly onSkip: (error: Error) => void
@@ -34,44 +37,62 @@ export async function testPictures(
   const { classes, preprocessing } = trained
   const known = await testImagesOf(data, dataDir, { maxBytes })
   if (known) {
-    const { resize = preprocessing.size } = preprocessing
-    const size = typeof resize === 'number' ? ([resize, resize] as const) : resize
     const missing = known.classes.find((label, n) => label !== classes[n])
     if (missing !== undefined || known.classes.length !== classes.length) {
       throw new ArgumentError(`${data}: its classes are not those of the model (${classes.slice(0, 20).join(', ')})`)
     }
-    return prepareDataset(known, { ...preprocessing, size })
+    return prepareDataset(known, { ...preprocessing, size: sizeBefore(preprocessing) })
   }
   const onOther = (others: Parameters<typeof leftOut>[0]): void => {
     note(`note: ${leftOut(others)}`)
   }
   const run = (await isA('directory', modelPath)) ? modelPath : dirname(modelPath)
-  const settings = await Run.settingsOf(run)
-  const trainedOn = await isSame(settings?.data, data)
-  if (settings && trainedOn) {
-    const { channels, size } = preprocessing
-    const reading = { strict, maxPixels, maxBytes, channels, size, trained: preprocessing, onSkip: () => undefined }
-    const changed = await Run.changedSince(run, await loadData(data, { ...settings, ...reading }), data)
+  const learned = (await Run.settingsOf(run)) ?? (await learnedFrom(run))
+  const trainedOn = await isSame(learned?.data, data)
+  const limits = { strict: strict === true, maxPixels, maxBytes }
+  const { pictures, which, isHeldOut } = await openTestPictures(
+    data,
+    { classes, preparation: preprocessing },
+    { ...limits, onSkip, onOther },
+    trainedOn,
+  )
+  if (trainedOn && isHeldOut) {
+    const { channels, fit } = preprocessing
+    const size = sizeBefore(preprocessing)
+    const reading = { ...limits, imageSize: 0, fit, channels, size, trained: preprocessing, onSkip: () => undefined }
+    const changed = await changedSince(run, learned, await loadData(data, reading), data)
     if (changed !== undefined) {
       throw new ArgumentError(
         `${data}: is not as it was when the model was trained on it: ${changed}; which pictures training held out cannot be told. Bring it back as it was, or give pictures in another folder`,
       )
     }
   }
-  const { pictures, which } = await openTestPictures(
-    data,
-    { classes, preparation: preprocessing },
-    { strict: strict === true, maxPixels, maxBytes, onSkip, onOther },
-    trainedOn,
-  )
   const absent = classes.filter((_, label) => !pictures.labels.includes(label))
   if (which !== 'all') note(`note: ${pictures.size} pictures are measured: ${which}`)
   if (absent.length > 0) note(`note: there is no picture of ${absent.slice(0, 20).join(', ')}`)
   return pictures
 }
 
+/** Height and width that pictures are brought to before the model's input is cut from them. */
+function sizeBefore({ resize, size }: Preprocessing): readonly [height: number, width: number] {
+  if (resize === undefined) return size
+  return typeof resize === 'number' ? [resize, resize] : resize
+}
+
 /** Whether the folder is the one that a model was trained on. */
 async function isSame(trainedOn: string | undefined, folder: string): Promise<boolean> {
   if (trainedOn === undefined || !(await isA('directory', trainedOn)) || !(await isA('directory', folder))) return false
   return (await identityOf(join(trainedOn, '.'))) === (await identityOf(folder))
+}
+
+/** What has changed in the data since a run, or since features were learned from it, in words; undefined where nothing has. */
+async function changedSince(
+  folder: string,
+  learned: RunSettings | LearnedFrom | undefined,
+  now: Data,
+  directory: string,
+): Promise<string | undefined> {
+  if (!learned || !('digest' in learned)) return Run.changedSince(folder, now, directory)
+  const { digest } = await fingerprintOf(now, directory)
+  return learned.digest === digest ? undefined : 'what has changed cannot be told'
 }

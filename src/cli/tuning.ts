@@ -1,5 +1,5 @@
 /** `toeplitz train --from`: a trained model goes on, for the same classes or for others. */
-import { layers as known } from './layers.js'
+import { knownLayers as known } from '../models/knownLayers.js'
 import type { Graph } from '../nn/graph.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { headNode, replaceHead } from '../training/tuning.js'

@@ -12,7 +12,7 @@ import { checkShape, checkSize, showShape } from '../tensor/shape.js'
 import { augmentationStream } from '../tensor/streams.js'
 import type { Draw } from '../train/examples.js'
 import type { Normalization } from '../io/preprocessing.js'
-import { checkWarp, LUMA, Warp, WARP_WORDS, warpNames, type WarpOptions } from './warp.js'
+import { checkWarp, LUMA, Warp, WARP_WORDS, warpNames, type WarpOptions, type WarpScratch } from './warp.js'
 
 /** What may happen to a picture in training. Without training only the crop remains, from the middle. */
 export interface Augmentation extends WarpOptions {
@@ -143,6 +143,15 @@ export class Painter {
     this.#line = new Float64Array(3 * shape[2])
     if (Warp.isNeeded(checkWarp(this.shape, augmentation)))
       this.#warp = new Warp(shape, checkWarp(this.shape, augmentation), this.#mean)
+  }
+
+  /**
+   * Warps pictures where other painters warp theirs, which can be as many as there are sizes: none may be in the middle of a picture.
+   * @internal
+   */
+  warpIn(scratch: WarpScratch): this {
+    this.#warp?.workIn(scratch)
+    return this
   }
 
   /** Random words of `count` pictures from place `first` of the step's batch on; none where nothing is random. */

@@ -5,6 +5,7 @@ import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { inWords, named } from '../runtime/text.js'
 import { permutation, type DistantExamples, type Examples } from '../train/examples.js'
 import type { ImageSource } from './dataset.js'
+import { MOST_BYTES } from './collecting.js'
 import { checkSource } from './source.js'
 
 /** Data of which parts can be taken: examples as `fit` takes them, or labelled pictures. */
@@ -51,21 +52,26 @@ function isPictures(data: unknown, name: string): data is ImageSource {
 }
 
 /** Values at some places, in an array of the same kind. */
-const at = <List extends ArrayLike<unknown>>(list: List, indices: Int32Array): List =>
-  (list.constructor as unknown as { from(places: Int32Array, of: (index: number) => unknown): List }).from(
-    indices,
-    (index) => list[index],
-  )
+function at<List extends ArrayLike<unknown>>(list: List, indices: Int32Array): List {
+  if (!ArrayBuffer.isView(list)) return Array.from(indices, (index) => list[index]) as unknown as List
+  // `from` would make a list of all numbers first.
+  const to = new (list.constructor as new (length: number) => { [n: number]: unknown })(indices.length)
+  for (let n = 0; n < indices.length; n++) to[n] = list[indices[n] as number]
+  return to as unknown as List
+}
 
-function subsetOfPictures(source: ImageSource, indices: Int32Array): ImageSource {
+function subsetOfPictures(source: ImageSource, indices: Int32Array, name: string): ImageSource {
+  const bytes = 'images' in source ? source.shape.reduce((product, extent) => product * extent, 1) : 0
+  if (indices.length * bytes > MOST_BYTES)
+    throw new ArgumentError(
+      `${name}: ${indices.length} pictures of ${bytes} bytes take more than 4 GiB; take fewer, or pictures in files`,
+    )
   const common = { labels: at(source.labels, indices), size: indices.length }
   if (!('images' in source)) {
     const files = source.files && at(source.files, indices)
     const read = (index: number): Promise<Uint8Array | undefined> => source.read(indices[index] as number)
     return { ...source, ...common, ...(files ? { files } : {}), read }
   }
-  const [C, H, W] = source.shape
-  const bytes = C * H * W
   const images = new Uint8Array(indices.length * bytes)
   indices.forEach((index, n) => {
     images.set(source.images.subarray(index * bytes, (index + 1) * bytes), n * bytes)
@@ -74,7 +80,7 @@ function subsetOfPictures(source: ImageSource, indices: Int32Array): ImageSource
 }
 
 function chosen<Data extends Choosable>(data: Data, indices: Int32Array, name: string): Data {
-  if (isPictures(data, name)) return subsetOfPictures(data, indices) as Data
+  if (isPictures(data, name)) return subsetOfPictures(data, indices, name) as Data
   const examples: Examples<unknown> | DistantExamples<unknown> = data
   const { labels, groups } = examples
   const rest = {
@@ -112,11 +118,10 @@ export function subset<Data extends Choosable>(data: Data, indices: ArrayLike<nu
   isPictures(data, 'subset')
   const isList = Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
   if (!isList) throw wrongKind('subset: the numbers', 'a list of whole numbers', indices)
-  const wrong = Array.from(indices as ArrayLike<number>).find(
-    (index) => !Number.isInteger(index) || index < 0 || index >= data.size,
-  )
-  if (wrong !== undefined) throw wrongKind('subset: the numbers', `whole numbers from 0 to ${data.size - 1}`, wrong)
-  return chosen(data, Int32Array.from(indices as ArrayLike<number>), 'subset')
+  const list = Array.from(indices as ArrayLike<number>)
+  const wrong = list.findIndex((index) => !Number.isInteger(index) || index < 0 || index >= data.size)
+  if (wrong >= 0) throw wrongKind('subset: the numbers', `whole numbers from 0 to ${data.size - 1}`, list[wrong])
+  return chosen(data, Int32Array.from(list), 'subset')
 }
 
 /**
@@ -190,8 +195,9 @@ export function stratifiedSplit<Data extends Choosable>(
   checkNumber(share, `${name}: share`)
   if (share <= 0 || share >= 1) throw wrongKind(`${name}: share`, 'a number above 0 and below 1', share)
   checkWhole(seed, `${name}: seed`, 0, MOST_SEED)
-  const held = new Uint8Array(data?.size ?? 0)
-  membersOf(data, name).forEach(({ label, members }, k) => {
+  const classes = membersOf(data, name)
+  const held = new Uint8Array(data.size)
+  classes.forEach(({ label, members }, k) => {
     const { length } = members
     if (length < 2)
       throw new ArgumentError(

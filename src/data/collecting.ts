@@ -23,12 +23,12 @@ export interface ImageDatasetOptions extends Partial<Omit<PixelPreprocessing, 's
   readonly size: readonly [height: number, width: number]
   /** 1 for grey, 3 for colours (default). */
   readonly channels?: 1 | 3
-  /** Names of the classes in their order; default: those that occur, by code point. */
+  /** Names of the classes in their order; default: those that occur, sorted by UTF-16 code units. */
   readonly classes?: readonly string[] | undefined
 }
 
 /** Pictures of the largest data set in memory. */
-const MOST_BYTES = 2 ** 32
+export const MOST_BYTES = 2 ** 32
 
 const imageNames = {
   ...{ size: 0, channels: 0, classes: 0, order: 0, invert: 0, resize: 0, fit: 0, interpolation: 0 },
@@ -58,9 +58,12 @@ export function imageDataset(pictures: readonly LabelledPicture[], options: Imag
     return picture.label
   })
   const names = classes ?? [...new Set(labels)].sort()
+  const places = new Map(names.map((label, k) => [label, k]))
+  if (places.size < names.length || !names.every((label) => typeof label === 'string'))
+    throw new ArgumentError(`${name}: classes must be names, each of them once`)
   const numbers = labels.map((label, n) => {
-    const number = names.indexOf(label)
-    if (number < 0) throw new ArgumentError(`${name}: picture ${n}: ${unknownName('class', label, names)}`)
+    const number = places.get(label)
+    if (number === undefined) throw new ArgumentError(`${name}: picture ${n}: ${unknownName('class', label, names)}`)
     return number
   })
   const preprocessing: PixelPreprocessing = { ...plainPixels([channels, 1, 1]), ...how, size }
@@ -128,15 +131,14 @@ export async function collectExamples(
     checkObject(given, what, '{ x, y }', ['x', 'y'])
     const { x, y } = given
     checkTensor(x, what, 'x')
-    checkWhole(y, `${what}: y`, 0, 2 ** 31 - 1)
-    shape ??= x.shape
-    if (!sameShape(x.shape, shape))
-      throw new ShapeError(
-        `${what}: inputs must be of one shape, and are ${showShape(shape)} and ${showShape(x.shape)}`,
-      )
     rows.push(x.data())
-    labels.push(y)
+    const of = x.shape
     x.dispose()
+    checkWhole(y, `${what}: y`, 0, 2 ** 31 - 1)
+    shape ??= of
+    if (!sameShape(of, shape))
+      throw new ShapeError(`${what}: inputs must be of one shape, and are ${showShape(shape)} and ${showShape(of)}`)
+    labels.push(y)
     if (rows.length >= most) break
   }
   if (!shape) throw new ArgumentError(`${name}: the source gives no example`)
@@ -178,7 +180,7 @@ export function cached(source: ImageFiles, options: CacheOptions = {}): ImageFil
       const known = kept.get(index)
       if (known) return known
       const [C, H, W] = source.shape
-      const read = source.read(index)
+      const read = Promise.resolve(source.read(index))
       if (bytes + C * H * W > maxBytes) return read
       bytes += C * H * W
       kept.set(index, read)

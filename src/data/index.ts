@@ -11,7 +11,16 @@ export {
   type StratifiedSplitOptions,
 } from './choosing.js'
 export * from './cifar10.js'
-export * from './collecting.js'
+export {
+  imageDataset,
+  collectExamples,
+  cached,
+  type LabelledPicture,
+  type ImageDatasetOptions,
+  type GivenExample,
+  type CollectOptions,
+  type CacheOptions,
+} from './collecting.js'
 export {
   assertSameImages,
   holdOut,

@@ -10,6 +10,7 @@ import { inWords } from '../runtime/text.js'
 import { isBytes } from '../formats/limits.js'
 import { filled } from '../tensor/tensor.js'
 import type { DistantExamples } from '../train/examples.js'
+import { WarpScratch } from './warp.js'
 import { Painter, type Augmentation } from './augment.js'
 import type { Normalization } from './images.js'
 
@@ -105,6 +106,7 @@ export function sizedExamples(
   const { channels: C, sizes, labels } = source
   // One painter for each size that there is, and a group for each size that is left of them.
   const painters = new Map<string, Painter>()
+  const scratch = new WarpScratch()
   const groups = new Map<string, number>()
   const groupOf = Int32Array.from(sizes, ([H, W], index) => {
     const [h, w] = [H - (H % multiple), W - (W % multiple)]
@@ -112,7 +114,7 @@ export function sizedExamples(
       throw new ShapeError(`${name}: picture ${index} has ${H} × ${W} pixels, less than the multiple ${multiple}`)
     const size = `${H} ${W}`
     if (!painters.has(size))
-      painters.set(size, new Painter([C, H, W], normalization, { ...augmentation, crop: [h, w] }))
+      painters.set(size, new Painter([C, H, W], normalization, { ...augmentation, crop: [h, w] }).warpIn(scratch))
     const left = `${h} ${w}`
     if (!groups.has(left)) groups.set(left, groups.size)
     return groups.get(left) as number

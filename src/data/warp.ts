@@ -84,25 +84,44 @@ export interface Hole {
   readonly right: number
 }
 
+/** Where pictures are changed: as large as the largest so far, for all warps that share it. */
+export class WarpScratch {
+  from = new Uint8Array(0)
+  to = new Uint8Array(0)
+  line = new Float64Array(0)
+
+  /** Makes room for so many numbers and pixels: at least twice as much as before, so that few are made. */
+  hold(numbers: number, pixels: number): void {
+    if (numbers > this.from.length) {
+      const length = Math.max(numbers, 2 * this.from.length)
+      this.from = new Uint8Array(length)
+      this.to = new Uint8Array(length)
+    }
+    if (pixels > this.line.length) this.line = new Float64Array(Math.max(pixels, 2 * this.line.length))
+  }
+}
+
 /** Changes pictures of one size by random words. */
 export class Warp {
   readonly #shape: readonly [number, number, number]
   readonly #options: Required<WarpOptions>
   /** What lies beyond the border, for each channel: the mean, on the scale of the pixels. */
   readonly #ground: readonly number[]
-  readonly #from: Uint8Array
-  readonly #to: Uint8Array
-  readonly #line: Float64Array
+  #scratch = new WarpScratch()
+  #from = new Uint8Array(0)
+  #to = new Uint8Array(0)
+  #line = new Float64Array(0)
 
   /** @param mean of each channel, on the scale 0 to 1 */
   constructor(shape: readonly [number, number, number], options: Required<WarpOptions>, mean: readonly number[]) {
-    const [C, H, W] = shape
     this.#shape = shape
     this.#options = options
     this.#ground = mean.map((value) => Math.min(255, Math.max(0, 255 * value)))
-    this.#from = new Uint8Array(C * H * W)
-    this.#to = new Uint8Array(C * H * W)
-    this.#line = new Float64Array(H * W)
+  }
+
+  /** Takes the room of other warps in place of its own. */
+  workIn(scratch: WarpScratch): void {
+    this.#scratch = scratch
   }
 
   /** Whether anything happens to pictures. */
@@ -117,6 +136,11 @@ export class Warp {
   apply(pixels: Uint8Array, from: number, words: Uint32Array, at: number): Uint8Array {
     const bits = (use: number): number => words[at + use] as number
     const { rotate, zoom, shear, blur, hue, grey } = this.#options
+    const [C, H, W] = this.#shape
+    this.#scratch.hold(C * H * W, H * W)
+    this.#from = this.#scratch.from.subarray(0, C * H * W)
+    this.#to = this.#scratch.to.subarray(0, C * H * W)
+    this.#line = this.#scratch.line
     let picture = pixels.subarray(from, from + this.#from.length)
     if (rotate > 0 || zoom > 0 || shear > 0) {
       this.#resample(

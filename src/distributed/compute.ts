@@ -6,8 +6,7 @@ import { answersOf, pictureError, type PreparedPicture } from '../classifier/ans
 import { PictureClassifier } from '../classifier/index.js'
 import { decodeImage } from '../formats/decode.js'
 import { decodeModel } from '../io/model-file.js'
-import * as layers from '../layers/index.js'
-import { Imported } from '../models/onnx/index.js'
+import { knownLayers as layers } from '../models/knownLayers.js'
 import type { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
 import { DivergedError, FormatError } from '../runtime/errors.js'
@@ -138,7 +137,7 @@ export class Computer {
     const bytes = await this.#store.get(name)
     this.#classifier?.classifier.dispose()
     this.#classifier = undefined
-    const decoded = decodeModel(bytes, 'model', { layers: { ...layers, Imported } })
+    const decoded = decodeModel(bytes, 'model', { layers })
     try {
       const classifier = new PictureClassifier(decoded)
       this.#classifier = { name, classifier }

@@ -9,6 +9,7 @@ import {
   poolClusters,
   type ClusterPoolOptions,
   type Clusters,
+  distancesOf,
 } from '../ops/pool/clusters.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import type { Tensor } from '../tensor/tensor.js'
@@ -43,10 +44,9 @@ export class ClusterPool extends LoweredLayer<ClusterPoolOptions> {
     return poolClusters(x, this.#describe(x.shape.slice(1)), this.options.pool ?? 'max')
   }
 
-  /** Reading the input once, and the distances of each round from each centre. */
+  /** Reading the input once, and the distances of each round from each centre, and from the first centres, where they are sought. */
   override operations(input: Shape): number {
-    const { K, rounds } = this.#describe(input)
-    return sizeOf(input) * (1 + K * rounds)
+    return sizeOf(input) + distancesOf(this.#describe(input))
   }
 
   override window(input: Shape): Window {

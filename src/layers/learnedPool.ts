@@ -46,7 +46,8 @@ export class LearnedPool2d extends LoweredLayer<LearnedPool2dOptions> {
 
   constructor(...given: [options: LearnedPool2dOptions]) {
     super(...given)
-    this.#kernel()
+    const kernel = this.#kernel()
+    perDirection(this.options.stride ?? kernel, 2, 1, 'LearnedPool2d: stride')
   }
 
   #kernel(): [number, number] {

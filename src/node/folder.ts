@@ -319,6 +319,8 @@ export interface Trained {
 export interface TestPictures {
   readonly pictures: ImageFiles
   readonly which: string
+  /** Whether they were drawn from pictures of which the others are trained with. */
+  readonly isHeldOut: boolean
 }
 
 /**
@@ -337,13 +339,13 @@ export async function openTestPictures(
   const parts = await partsOf(directory)
   if (parts.test !== undefined) {
     const path = join(directory, parts.test)
-    return { pictures: await openPictures(path, options, trained), which: `those of ${path}` }
+    return { pictures: await openPictures(path, options, trained), which: `those of ${path}`, isHeldOut: false }
   }
   const path = join(directory, parts.training ?? '')
   const all = await openPictures(path, options, trained)
-  if (parts.training === undefined && !trainedOn) return { pictures: all, which: 'all' }
+  if (parts.training === undefined && !trainedOn) return { pictures: all, which: 'all', isHeldOut: false }
   const which = `those that training on ${path} holds out, of ${all.size}`
-  return { pictures: imageRange(all, 0, testCount(all.size)), which }
+  return { pictures: imageRange(all, 0, testCount(all.size)), which, isHeldOut: true }
 }
 
 const changed = (path: string, cause?: unknown): ToeplitzError =>

@@ -96,7 +96,8 @@ export function planesIn(list: CallList, problem: ConvProblem, planar: ConvProbl
   return toPlanes(
     list,
     {
-      ...{ size: sizeOf(extents), extents },
+      size: sizeOf(extents),
+      extents,
       ...(line ? { own: [whole, step, 1] } : { own: [C * whole, unit, whole, along, 1], from: first * unit }),
     },
     toPlanes(list, rowsOf(N * C, n * unit, whole, zeros * unit), x),

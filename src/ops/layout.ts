@@ -25,23 +25,25 @@ import { bytesOf, checkElement, dtypes, type ElementArrays, type DType } from '.
 import { checkTensor, elementsAt, scope, Tensor, type AnyTensor } from '../tensor/tensor.js'
 import { sum, sumTo } from './reduce.js'
 
-/** Elements of one type, float32 where it is left out, between places with strides in elements. */
-interface Copy {
-  readonly dtype?: DType | undefined
+/** Extents, and strides of both sides in elements. */
+interface Walk {
   readonly extents: readonly number[]
-  /** Where they are left out, the elements lie side by side. */
-  readonly yStrides?: readonly number[] | undefined
-  readonly xStrides?: readonly number[] | undefined
+  readonly yStrides: readonly number[]
+  readonly xStrides: readonly number[]
+}
+
+/** A copy of elements of a type, float32 where it is left out; where strides are left out, the elements lie side by side. */
+interface Copy extends Pick<Walk, 'extents'> {
+  readonly dtype?: DType | undefined
+  readonly yStrides?: Walk['yStrides'] | undefined
+  readonly xStrides?: Walk['xStrides'] | undefined
 }
 
 /** Copies along the axes from `axis` on, in JavaScript. */
 function copyAlong(
   y: ElementArrays[DType],
   x: ElementArrays[DType],
-  copy: Omit<Copy, 'yStrides' | 'xStrides'> & {
-    readonly yStrides: readonly number[]
-    readonly xStrides: readonly number[]
-  },
+  copy: Walk,
   yAt: number,
   xAt: number,
   axis: number,
@@ -67,8 +69,8 @@ export function copyStrided(list: CallList, copy: Copy, y: Place, x: Place): voi
     const [ySpan, xSpan] = [span(yStrides), span(xStrides)]
     list.routine(
       (to, from) => {
-        const along = { dtype, extents, yStrides, xStrides }
-        copyAlong(elementsAt(to, ySpan, dtype), elementsAt(from, xSpan, dtype), along, 0, 0, 0)
+        const walk = { extents, yStrides, xStrides }
+        copyAlong(elementsAt(to, ySpan, dtype), elementsAt(from, xSpan, dtype), walk, 0, 0, 0)
       },
       y,
       x,

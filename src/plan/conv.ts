@@ -8,7 +8,16 @@ import { inWords } from '../runtime/text.js'
 import { costs } from './costs.js'
 import { definition, dense, depthwise, fft, gemm, phases, winograd, winograd2, type Counts } from './counts.js'
 import { gatheringOf, gatherings, type Gathering, type Variant } from './gather.js'
-import { adjointProblem, fftExtent, phasesOf, planarOf, product, type ConvPass, type ConvProblem } from './problem.js'
+import {
+  adjointProblem,
+  fftExtent,
+  MOST_FILTERS,
+  phasesOf,
+  planarOf,
+  product,
+  type ConvPass,
+  type ConvProblem,
+} from './problem.js'
 import { copiesPlanes, skipsPadding } from './reach.js'
 import { recordOf } from './record.js'
 import { threeDirections } from './window.js'
@@ -69,8 +78,27 @@ function unfit(problem: ConvProblem, pass: ConvPass): string | undefined {
   const { input, output, kernel, lo } = pass === 'dx' ? adjointProblem(problem) : problem
   const [n, m, r, zeros] = [input, output, kernel, lo].map(([extent]) => extent) as [number, number, number, number]
   if (zeros + n > m + r - 1) return 'padding must be below the kernel'
-  const planar = planarOf(problem, extent)
-  return planar.N * planar.C * product(planar.input) > MOST_ROUNDED ? 'its sides are too long' : undefined
+  return copiesOf(problem) > MOST_ROUNDED ? 'its sides are too long' : undefined
+}
+
+/** The most elements that a convolution of one or three directions copies unasked, to be one of two: 128 MiB. */
+const MOST_COPIED = 2 ** 25
+
+/** Elements of the larger one of what passes of stride 1 copy, of the input and of the output's gradient; 0 of two directions. */
+function copiesOf(problem: ConvProblem): number {
+  if (problem.kernel.length === 2) return 0
+  const copied = (read: ConvProblem): number => {
+    const { N, C, input } = planarOf(read, fftExtent(read))
+    return N * C * product(input.map((side) => side + 1))
+  }
+  return Math.max(copied(problem), copied(adjointProblem(problem)))
+}
+
+/** Why a convolution is not left to Fourier transforms unasked for their memory, or undefined. */
+function takesMuch(problem: ConvProblem): string | undefined {
+  if (copiesOf(problem) > MOST_COPIED) return 'kept for inputs of which 128 MiB are copied at most'
+  const filters = (problem.K * problem.C) / problem.groups
+  return fftExtent(problem) === 64 && filters > MOST_FILTERS ? `kept for ${MOST_FILTERS} filters at most` : undefined
 }
 
 /**
@@ -173,7 +201,7 @@ export const algorithms = {
     reserved: (problem) =>
       fewChannels(problem) ??
       (product(problem.kernel) >= (problem.kernel.length === 1 ? 16 : 25)
-        ? undefined
+        ? takesMuch(problem)
         : 'kept for kernels of 25 taps, 16 in a line, and more'),
     counts: fft,
   },

@@ -102,17 +102,21 @@ export const tilesOf = ({ kernel, output }: Pick<ConvProblem, 'kernel' | 'output
 /** Real numbers in a transformed tile: a Fourier transform has extent · (extent / 2 + 1) complex ones. */
 export const numbersOf = (extent: number): number => (extent > 6 ? extent * (extent + 2) : extent * extent)
 
+/** Filters of a group that are transformed with 64 points unasked: each takes 17 kB, so many 554 MB. */
+export const MOST_FILTERS = 2 ** 15
+
 /**
- * Points of the Fourier transforms: the number with the cheapest products; 0 where none will do, since at least four rows and columns
- * of a tile must be new.
+ * Points of the Fourier transforms, of which four rows and columns at least must be new: the smallest number that will do, or the next,
+ * by the cheaper products. Of larger ones a kernel fills too little. 0 where none will do.
  */
 export function fftExtent(problem: ConvProblem): number {
-  let [best, least] = [0, Infinity]
-  for (const extent of [16, 32, 64]) {
+  const fits = [16, 32, 64].filter((extent) => Math.max(...planarOf(problem, extent).kernel) <= extent - 3)
+  const isLarge = (problem.K * problem.C) / problem.groups > MOST_FILTERS
+  const [first = 0, next = first] = fits.filter((extent) => extent < 64 || !isLarge || fits[0] === 64)
+  // Every tile is multiplied by all filters, which are read once: that takes as long as some eight tiles.
+  const products = (extent: number): number => {
     const planar = planarOf(problem, extent)
-    // Every tile is multiplied by all filters, which are read once: that takes as long as some eight tiles.
-    const products = (tilesOf(planar, extent) * planar.N + 8) * numbersOf(extent)
-    if (Math.max(...planar.kernel) <= extent - 3 && products < least) [best, least] = [extent, products]
+    return (tilesOf(planar, extent) * planar.N + 8) * numbersOf(extent)
   }
-  return best
+  return next !== first && products(next) < products(first) ? next : first
 }

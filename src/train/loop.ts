@@ -189,6 +189,8 @@ async function* steps<Target, Output>(
     const epoch = Math.floor((step - 1) / stepsPerEpoch) + 1
     return { stopped: 'aborted', epoch, kept: epoch }
   }
+  // Where no value was a number yet, patience is counted from where this call began.
+  const began = Math.floor(step / stepsPerEpoch)
   const session = await sessionOf(model, options)
   try {
     for (;;) {
@@ -196,7 +198,7 @@ async function* steps<Target, Output>(
       const pending = sums !== undefined && sums.examples > 0 && step % stepsPerEpoch === 0
       if (step >= epochs * stepsPerEpoch && !pending) return ended('finished')
       const epoch = Math.floor(step / stepsPerEpoch) - (pending ? 1 : 0)
-      if (!pending && earlyStopping && best && epoch - best.epoch >= earlyStopping.patience) return ended('early')
+      if (!pending && earlyStopping && epoch - (best?.epoch ?? began) >= earlyStopping.patience) return ended('early')
       const running = new Running(names, sums)
       let seconds = 0
       let examples = 0

@@ -41,6 +41,8 @@ export class WeightAverage implements FitCallbacks {
   /** decayⁿ after n updates. */
   #kept = 1
   #swapped = false
+  /** Calls of `use` that go on. */
+  #users = 0
 
   /** @internal */
   constructor(model: Averaged, decay: number) {
@@ -128,12 +130,13 @@ export class WeightAverage implements FitCallbacks {
   async use<T>(use: () => T | Promise<T>): Promise<T> {
     checkCount('ema: use', 1, arguments)
     checkFunction(use, 'ema: use')
-    if (this.#swapped) return use()
-    this.swap()
+    // Whoever swapped by hand swaps back by hand; of several calls at a time the last gives the weights back.
+    if (this.#swapped && this.#users === 0) return use()
+    if (this.#users++ === 0) this.swap()
     try {
       return await use()
     } finally {
-      this.swap()
+      if (--this.#users === 0) this.swap()
     }
   }
 
@@ -141,8 +144,8 @@ export class WeightAverage implements FitCallbacks {
   apply(): void {
     checkCount('ema: apply', 0, arguments)
     if (this.#swapped) {
-      this.#swapped = false
       for (const [tensor, values] of this.#pairs('apply')) values.set(tensor.view())
+      this.#swapped = false
       return
     }
     for (const [tensor, values] of this.#pairs('apply')) tensor.assign(values)

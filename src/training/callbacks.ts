@@ -78,9 +78,12 @@ export function progress(options: ProgressOptions): Required<FitCallbacks> {
   checkFunction(options.onProgress, `${name}: onProgress`)
   if (stepsPerEpoch !== undefined) checkWhole(stepsPerEpoch, `${name}: stepsPerEpoch`)
   let first: { readonly step: number; readonly time: number } | undefined
+  let last = 0
   const tell = async ({ epoch, state: { step, run } }: Pick<StepEvent | EpochEvent, 'epoch' | 'state'>) => {
     const time = performance.now()
-    first ??= { step, time }
+    // Another run has begun when the steps are fewer than before.
+    if (!first || step < last) first = { step, time }
+    last = step
     const perEpoch = stepsPerEpoch ?? (run ? batchesOf({ size: run.examples }, run) : step)
     const steps = Math.max(step, epochs * perEpoch)
     const seconds = (time - first.time) / 1000

@@ -166,6 +166,10 @@ export function parameterGroups(model: Graph, groups: readonly LayerGroup[]): Pa
   const made = groups.map((group, index): ParameterGroup<GroupOptions> => {
     checkObject(group, `${name}: group ${index}`, "{ layers, … }, such as { layers: 'head', lr: 0.1 }", ['layers'])
     const { layers, ...options } = group
+    if ('parameters' in options)
+      throw new ArgumentError(
+        `${name}: group ${index} has layers and parameters; its parameters follow from the layers`,
+      )
     if (!['string', 'function'].includes(typeof layers) && !(layers instanceof RegExp))
       throw new ArgumentError(
         `${name}: layers of group ${index} must be a name, a RegExp or a function of a layer, given ${inWords(layers)}`,
@@ -177,7 +181,7 @@ export function parameterGroups(model: Graph, groups: readonly LayerGroup[]): Pa
         `${name}: group ${index} means no layer that is trained and in no group before; the layers are ${model.nodes.map((node) => node.name).join(', ')}`,
       )
     }
-    return { parameters, ...options }
+    return { ...options, parameters }
   })
   const rest = [...left.keys()]
   return rest.length === 0 ? made : [...made, { parameters: rest }]

@@ -13,6 +13,7 @@ import { Linear } from '../nn/linear.js'
 import { LocalResponseNorm } from '../nn/norm.js'
 import { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, type MaxPool2dOptions } from '../nn/pool.js'
 import { checkWhole } from '../runtime/check.js'
+import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import {
   chain,
@@ -181,6 +182,10 @@ export function googlenet(options: GoogLeNetOptions = {}): Graph {
   if (variant === 'torchvision') return torchvisionGooglenet(options)
   const { input = [3, 224, 224], classes = 1000, width, auxiliary = true, normalize = false } = options
   const { weightInit = 'glorot' } = options
+  if (!auxiliary && options.auxiliaryPadding !== undefined)
+    throw new ArgumentError(
+      'googlenet: auxiliaryPadding is for auxiliary classifiers; leave it out, or give auxiliary: true',
+    )
   const padding = checkWhole(options.auxiliaryPadding ?? 0, 'googlenet: auxiliaryPadding', 0, 2)
   const of = scaler(width)
   const conv = (name: string, inputs: string, outChannels: number, kernel: Partial<Conv2dOptions>): NodeOptions[] => [

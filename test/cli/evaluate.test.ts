@@ -132,6 +132,17 @@ describe('toeplitz evaluate', () => {
     expect((await evaluate(runs.flat, flat)).code).toBe(0)
   })
 
+  it('takes the folder test as it is, whatever became of the pictures that were trained with', async () => {
+    const label = readdirSync(join(split, 'train'))[0]!
+    const added = join(split, 'train', label, 'one-more.png')
+    cpSync(join(split, 'train', label, readdirSync(join(split, 'train', label))[0]!), added)
+    try {
+      expect(errorIn((await evaluate(runs.split, split)).out)).toBe(errorIn(printed.split))
+    } finally {
+      rmSync(added)
+    }
+  })
+
   it('tells the top-5 error too where there are ten classes, as training did', async () => {
     const dataDir = join(root, 'tiny')
     writeTinyData(dataDir)

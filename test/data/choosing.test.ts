@@ -14,6 +14,7 @@ import {
   type ImageDataset,
   type ImageFiles,
 } from '../../src/data/index.js'
+import { ArgumentError } from '../../src/runtime/errors.js'
 import { init } from '../../src/runtime/embedded.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 
@@ -55,6 +56,18 @@ describe('a subset', () => {
     expect([numbers(some), [...some.labels], some.size]).toEqual([[8, 1], [2, 1], 2])
     const distant = subset(files(), [5, 9])
     expect([distant.files, await distant.read(1)]).toEqual([['5.png', '9.png'], Uint8Array.of(9, 0)])
+  })
+
+  it('refuses what is no number, and more than memory holds', () => {
+    expect(() => subset(examples(), [undefined] as never)).toThrow(
+      /^subset: the numbers must be whole numbers from 0 to 9/,
+    )
+    // eslint-disable-next-line no-sparse-arrays
+    expect(() => subset(examples(), [, 3] as never)).toThrow(/^subset: the numbers must be whole numbers from 0 to 9/)
+    const large = { images: new Uint8Array(2 ** 20), labels: Int32Array.of(0, 1), size: 2 }
+    const of = { ...large, shape: [1, 512, 1024] as const, classes: ['a', 'b'] }
+    expect(() => balanceClasses(of, { perClass: 2 ** 13 })).toThrow(/pictures of 524288 bytes take more than 4 GiB/)
+    expect(() => stratifiedSplit({ ...examples(), size: 2 ** 40 })).toThrow(ArgumentError)
   })
 
   it('of examples that are read leaves out those that cannot be', async () => {

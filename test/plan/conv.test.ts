@@ -3,8 +3,10 @@ import {
   algorithms,
   algorithmsFor,
   automaticFor,
+  candidatesFor,
   costOf,
   encodeConv,
+  fftExtent,
   multiplyAdds,
   planConv,
   type ConvAlgorithm,
@@ -73,6 +75,24 @@ describe('the choice of an algorithm', () => {
     ['stride 2', problem(1, 64, 56, 64, 3, { stride: [2, 2] }), 'gemm'],
   ])('takes the fastest measured for %s', (_, given, expected) => {
     expect(planConv(given, 'fwd')).toBe(expected)
+  })
+
+  it('leaves to Fourier transforms unasked what takes little memory by them', () => {
+    const reasonOf = (given: ConvProblem): string | undefined =>
+      candidatesFor(given, 'fwd').find(({ algorithm }) => algorithm === 'fft')?.reason
+    expect(reasonOf(problem(1, 256, 64, 128, 31))).toBeUndefined()
+    expect(reasonOf(problem(1, 256, 64, 256, 31))).toBe('kept for 32768 filters at most')
+    // One of 32 points takes half as much.
+    expect(fftExtent(problem(1, 128, 128, 128, 25))).toBe(64)
+    expect(fftExtent(problem(1, 256, 128, 256, 25))).toBe(32)
+    expect(reasonOf(along(3, 48, 5, 32, 16))).toBeUndefined()
+    expect(reasonOf(along(3, 96, 5, 32, 16))).toBe('kept for inputs of which 128 MiB are copied at most')
+    expect(planConv(along(3, 96, 5, 32, 16), 'fwd', 'fft')).toBe('fft')
+  })
+
+  it('takes for 13 taps a side and fewer transforms of 16 or 32 points, as fast as those of 64 at most', () => {
+    for (const side of [64, 224, 512]) expect(fftExtent(problem(1, 64, side, 64, 13))).toBeLessThan(64)
+    expect(fftExtent(problem(1, 64, 128, 64, 25))).toBe(64)
   })
 
   it('takes for the gradients of the MNIST network what was measured faster', () => {

@@ -289,6 +289,14 @@ describe('early stopping', () => {
     expect(strict.epochs.map(({ improved }) => improved)).toEqual([true, false, true, false])
   })
 
+  it('ends when the monitored value never was a number', async () => {
+    const values = [NaN, NaN, NaN, NaN, NaN]
+    const { stopped, epochs, state } = await run(values, { patience: 2, monitor: 'score' })
+    expect([stopped, epochs.length, state.best]).toEqual(['early', 2, undefined])
+    const late = await run([NaN, 1, NaN, NaN, NaN], { patience: 2, monitor: 'score', restoreBest: false })
+    expect([late.stopped, late.epochs.length, late.state.best]).toEqual(['early', 4, { epoch: 2, value: 1 }])
+  })
+
   it('knows after a resume what it knew before', async () => {
     const values = [1, 3, 2, 3, 2.9, 5, 6]
     const whole = await run(values, { patience: 3, monitor: 'score' })

@@ -200,6 +200,13 @@ describe('an average of weights', () => {
     const seen = await average.use(() => Promise.resolve(weights()))
     expect(weights()).toEqual(own)
     expect(seen).not.toEqual(own)
+    const later = async () => {
+      await Promise.resolve()
+      await Promise.resolve()
+      return weights()
+    }
+    expect(await Promise.all([average.use(weights), average.use(later)])).toEqual([seen, seen])
+    expect(weights()).toEqual(own)
     await expect(average.use(() => Promise.reject(new Error('mine')))).rejects.toThrow('mine')
     expect(weights()).toEqual(own)
     average.apply()

@@ -3,7 +3,7 @@
  * checksum over all of it. Together with the data they hold everything that the rest of the run depends on.
  */
 import { parseJson } from '../../formats/json.js'
-import { layers } from '../layers.js'
+import { knownLayers as layers } from '../../models/knownLayers.js'
 import { modelOfDescription, type ModelDescription } from '../../io/model-file.js'
 import {
   decodeSafetensors,

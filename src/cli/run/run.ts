@@ -38,7 +38,7 @@ import {
 } from './checkpoint.js'
 import type { Described } from '../described.js'
 import { existing, removed, runFiles } from './files.js'
-import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from './fingerprint.js'
+import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from '../fingerprint.js'
 import { MetricsFile } from './metrics.js'
 import { openFolder, type Opened } from './opening.js'
 

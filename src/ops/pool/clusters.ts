@@ -16,11 +16,11 @@ import { checkNumber, checkWhole } from '../../runtime/check.js'
 import { ArgumentError, ShapeError } from '../../runtime/errors.js'
 import { checkCount, needKeys, type Names } from '../../runtime/options.js'
 import { inWords } from '../../runtime/text.js'
-import { ones } from '../../tensor/create.js'
+import { ones, zeros } from '../../tensor/create.js'
 import { showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { checkTensor, elementsAt, scope, type AnyTensor, type Tensor } from '../../tensor/tensor.js'
-import { clamp, div, mul } from '../elementwise.js'
-import { transpose } from '../layout.js'
+import { clamp, div } from '../elementwise.js'
+import { concat, transpose } from '../layout.js'
 import { gatherElements } from '../places.js'
 import { assignClusters, type Clustering } from './assign.js'
 
@@ -64,6 +64,8 @@ export function checkClusters(name: string, options: ClusterPoolOptions) {
   const { of = 'places', location = 0, rounds = 10, pool = 'max' } = options
   if (of !== 'places' && of !== 'channels')
     throw new ArgumentError(`${name}: of must be 'places' or 'channels', given ${inWords(of)}`)
+  const { clusters } = options
+  perDirection(clusters, Array.isArray(clusters) ? clusters.length : 1, 1, `${name}: clusters`)
   checkNumber(location, `${name}: location`, 0)
   checkWhole(rounds, `${name}: rounds`, 1, 100)
   return { of, location, rounds, pool: checkPool(pool, name) }
@@ -88,8 +90,20 @@ export function describeClusters(name: string, input: Shape, options: ClusterOpt
       `${name}: ${isGrid ? `a grid ${showShape(cells)} of clusters` : `${K} clusters`} cannot be made of the ${of} of ${showShape(input)}`,
     )
   const pooled = of === 'places' ? [C, ...cells] : [K, ...extents]
-  return { of, D, P, K, location, rounds, extents, grid: isGrid ? cells : undefined, pooled }
+  const found = { of, D, P, K, location, rounds, extents, grid: isGrid ? cells : undefined, pooled }
+  if (distancesOf(found) > MOST_DISTANCES)
+    throw new ShapeError(
+      `${name}: ${K} clusters of ${P} ${of} take ${distancesOf(found)} differences for each example, and at most ${MOST_DISTANCES} are made; give fewer clusters or rounds`,
+    )
+  return found
 }
+
+/** Differences that are computed for one example at most: half a minute. */
+const MOST_DISTANCES = 2 ** 34
+
+/** Differences of numbers that clustering one example takes: each round, and where there is no grid the search of the first centres. */
+export const distancesOf = ({ D, P, K, location, rounds, extents, grid }: Clusters): number =>
+  K * P * (location > 0 ? D + extents.length : D) * (rounds + (grid ? 0 : 1))
 
 /** The cluster of each vector of x (N, D, P): (N, 1, P). */
 const labelled: Op<{ x: Tensor }, Clusters, never, 'int32'> = defineOp('clusters', {
@@ -115,7 +129,7 @@ type Extents = Readonly<Record<'N' | 'D' | 'P' | 'K', number>>
 
 const extentsOf = ([N, D, P]: Shape, K: number): Extents => ({ N, D, P, K }) as Extents
 
-/** Where in each row of x (N, D, P) the largest element of each cluster is: (N, D, K); 0 for clusters of nothing. */
+/** Where in each row of x (N, D, P) the largest element of each cluster is: (N, D, K); P for clusters of nothing. */
 const largestAt: Op<{ x: Tensor; labels: AnyTensor }, number, never, 'int32'> = defineOp('clusterMaxima', {
   types: { labels: ['int32'] },
   infer: ({ x }: { x: Tensor; labels: AnyTensor }, K: number) => extentsOf(x.shape, K),
@@ -136,7 +150,7 @@ const largestAt: Op<{ x: Tensor; labels: AnyTensor }, number, never, 'int32'> = 
             // Of equals the first stays, and NaN outdoes every number.
             if (best < 0 || value > most || (value !== value && most === most)) own[k] = p
           }
-          for (let k = 0; k < K; k++) own[k] = Math.max(0, own[k] as number)
+          for (let k = 0; k < K; k++) if ((own[k] as number) < 0) own[k] = P
         }
       },
       list.out,
@@ -217,11 +231,16 @@ export function poolClusters(x: Tensor, clusters: Clusters, pool: 'max' | 'mean'
   return scope(() => {
     const vectors = vectorsOf(x, clusters)
     const labels = labelled({ x: vectors }, clusters)
-    const counts = sums({ x: ones([N, 1, P]), labels }, K)
-    const largest = (): Tensor => gatherElements(vectors, largestAt({ x: vectors, labels }, K), 2)
-    const total = (): Tensor => sums({ x: vectors, labels }, K)
-    // A cluster of nothing is 0.
-    const y = pool === 'max' ? mul(largest(), clamp(counts, { max: 1 })) : div(total(), clamp(counts, { min: 1 }))
+    // A cluster of nothing is 0: its sum by itself, its maximum by a zero behind the others.
+    const largest = (): Tensor => {
+      const withZero = concat([vectors, zeros([N, vectors.shape[1] as number, 1])], 2)
+      return gatherElements(withZero, largestAt({ x: vectors, labels }, K), 2)
+    }
+    const mean = (): Tensor => {
+      const counts = sums({ x: ones([N, 1, P]), labels }, K)
+      return div(sums({ x: vectors, labels }, K), clamp(counts, { min: 1 }))
+    }
+    const y = pool === 'max' ? largest() : mean()
     return (of === 'places' ? y : transpose(y, [0, 2, 1])).reshape([N, ...pooled])
   })
 }

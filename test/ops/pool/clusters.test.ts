@@ -95,6 +95,8 @@ describe('clusterPool', () => {
       const x = tensor([1, NaN, 3, 4, Infinity, 6], [1, 1, 6])
       expect(clusterPool(x, { clusters: 1 }).item()).toBeNaN()
       expect(clusterPool(x, { clusters: 3, location: 1 }).shape).toEqual([1, 1, 3])
+      const nothing = clusterPool(tensor([Infinity, 1, 1, 1], [1, 1, 4]), { clusters: 3 }).data()
+      expect([...nothing]).not.toContain(NaN)
       expect(clusterPool(x, { clusters: [3], pool: 'mean' }).shape).toEqual([1, 1, 3])
     })
   })
@@ -107,6 +109,9 @@ describe('clusterPool', () => {
         () =>
           clusterPool(given, options as never)
       expect(pool({})).toThrow(/^clusterPool: clusters must be a number or/)
+      expect(pool({ clusters: 50_176, rounds: 100 }, zeros([1, 3, 224, 224]))).toThrow(
+        /take 762842185728 differences for each example/,
+      )
       expect(pool({ clusters: 21 })).toThrow(/^clusterPool: 21 clusters cannot be made of the places of \(3, 4, 5\)$/)
       expect(pool({ clusters: [5, 2] })).toThrow(
         /^clusterPool: a grid \(5, 2\) of clusters cannot be made of the places/,

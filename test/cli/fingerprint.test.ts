@@ -2,10 +2,10 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Data } from '../../../src/cli/data.js'
-import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf } from '../../../src/cli/run/fingerprint.js'
-import type { ImageSource } from '../../../src/data/dataset.js'
-import { plainPreprocessing } from '../../../src/io/preprocessing.js'
+import type { Data } from '../../src/cli/data.js'
+import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf } from '../../src/cli/fingerprint.js'
+import type { ImageSource } from '../../src/data/dataset.js'
+import { plainPreprocessing } from '../../src/io/preprocessing.js'
 
 let folder: string
 beforeEach(() => {

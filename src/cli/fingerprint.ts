@@ -5,13 +5,13 @@
  */
 import { createHash } from 'node:crypto'
 import { relative, sep } from 'node:path'
-import type { ImageSource } from '../../data/dataset.js'
-import { decodeSealedJson, encodeSealedJson } from '../../formats/json.js'
-import { readFileOrExplain, shown } from '../../node/files.js'
-import { largestPicture } from '../../node/folder.js'
-import { statOrExplain } from '../../node/reading.js'
-import { FormatError } from '../../runtime/errors.js'
-import type { Data } from '../data.js'
+import type { ImageSource } from '../data/dataset.js'
+import { decodeSealedJson, encodeSealedJson } from '../formats/json.js'
+import { readFileOrExplain, shown } from '../node/files.js'
+import { largestPicture } from '../node/folder.js'
+import { statOrExplain } from '../node/reading.js'
+import { FormatError } from '../runtime/errors.js'
+import type { Data } from './data.js'
 
 /** Files are read whole up to this many bytes together. */
 const WHOLE_BYTES = 1e9
