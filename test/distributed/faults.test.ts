@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import type * as Main from '../../src/index.js'
@@ -268,6 +268,7 @@ describe.skipIf(!hasRedis)('faults on Redis (left out where redis-server is not 
 
   it('a server whose memory is full is told in one line, and nobody waits for it', async () => {
     const full = await startRedis('--maxmemory', '8mb', '--maxmemory-policy', 'noeviction')
+    onTestFinished(() => full.stop())
     const own = new Redis(full.port, '127.0.0.1')
     const asked = await distributed.remote({ redis: full.url, onNote: () => undefined })
     await own.set('ballast', Buffer.alloc(7 * 2 ** 20)).catch(() => undefined)
@@ -275,11 +276,11 @@ describe.skipIf(!hasRedis)('faults on Redis (left out where redis-server is not 
     await expect(training(asked)).rejects.toThrow(/^redis:.*: its memory is full; give it more \(maxmemory\)/)
     await asked.close()
     own.disconnect()
-    await full.stop()
   })
 
   it('no password stands in an error or in its cause', async () => {
     const guarded = await startRedis('--requirepass', 'right')
+    onTestFinished(() => guarded.stop())
     for (const url of [
       guarded.url.replace('redis://', 'redis://:hunter2@'),
       guarded.url.replace('redis://', 'redis://somebody:hunter2@'),
@@ -295,7 +296,6 @@ describe.skipIf(!hasRedis)('faults on Redis (left out where redis-server is not 
         expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('hunter2')
       }
     }
-    await guarded.stop()
   })
 
   it('SIGTERM lets the job that runs end, and a second signal ends the worker at once', async () => {

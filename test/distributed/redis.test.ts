@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import type * as Main from '../../src/index.js'
@@ -250,11 +250,11 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
     await expect(distributed.remote({ redis: refused })).rejects.toThrow(/: nothing answers there; start redis-server/)
     await expect(distributed.startWorker({ redis: refused })).rejects.toMatchObject({ code: 'REDIS' })
     const guarded = await startRedis('--requirepass', 'secret', '--maxmemory-policy', 'allkeys-lru')
+    onTestFinished(() => guarded.stop())
     const at = (user: string): string => guarded.url.replace('redis://', `redis://${user}`)
     await expect(distributed.remote({ redis: at('') })).rejects.toThrow('the name or the password is wrong')
     const wrong = distributed.remote({ redis: at(':wrong@') })
     await expect(wrong).rejects.toThrow(/^redis:\/\/:\*\*\*@127\.0\.0\.1:\d+.*the name or the password is wrong/)
     await expect(distributed.remote({ redis: at(':secret@') })).rejects.toThrow('its maxmemory-policy is allkeys-lru')
-    await guarded.stop()
   })
 })

@@ -97,11 +97,13 @@ tell('training here, 2 threads', JSON.parse(other.stdout))
 
 const folder = mkdtempSync(join(tmpdir(), 'toeplitz-faults-'))
 const module = join(import.meta.dirname, 'lib/trials.mjs')
+// A job that took its worker with it three times fails for good otherwise. Here workers are killed whatever they compute.
+const more = ['--module', module, '--tries', '1000']
 const redis = await startRedis()
 const workers = []
 const started = async (count) => {
   while (workers.length > count) await workers.pop().end()
-  while (workers.length < count) workers.push(await startProcess(redis.url, '--module', module))
+  while (workers.length < count) workers.push(await startProcess(redis.url, ...more))
 }
 const sha = (value) => createHash('sha256').update(value).digest('hex')
 const random = randomOf(Number(seed))
@@ -110,7 +112,7 @@ const words = (done) => `${done.kills} kills, ${done.restarts} restarts, ${done.
 /** Runs something under faults, and checks that all of them happened. */
 async function rough(name, events, run, wanted) {
   await started(2)
-  const faults = faultsOf({ counts, events, random, redis, workers, more: ['--module', module] })
+  const faults = faultsOf({ counts, events, random, redis, workers, more })
   const outcome = await run((event) => faults.at(event))
   const done = await faults.over()
   const isWhole = Object.keys(counts).every((kind) => done[kind] === counts[kind])
