@@ -279,6 +279,7 @@ function addTrain(program: Command, actions: CliActions): void {
       parsePath,
     )
     .option('--force', 'replace the run that is in the folder of --out')
+    .option('--tensorboard', 'write the curves as an event file, too, for tensorboard --logdir')
     .option('--accept-changed-data', 'with --resume: go on though the data is not what the run was started on')
     .option('--threads <count>', 'threads to compute with; any number gives the same bits (default: 1)', parseThreads)
     .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)

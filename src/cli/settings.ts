@@ -88,6 +88,8 @@ export interface TrainSettings {
   readonly strict?: boolean
   /** Whether a run that is in the folder of `out` is replaced; left out, that is an error. */
   readonly force?: boolean
+  /** Whether the curves are written as TensorBoard reads them too; left out, they are not. */
+  readonly tensorboard?: boolean
   /** Whether a run is resumed though its data is not what it was started on; left out, that is an error. */
   readonly acceptChangedData?: boolean
 }
@@ -95,7 +97,7 @@ export interface TrainSettings {
 /** The settings that decide the bits of a run. */
 export type RunSettings = Omit<
   TrainSettings,
-  'out' | 'resume' | 'dataDir' | 'threads' | 'strict' | 'force' | 'acceptChangedData'
+  'out' | 'resume' | 'dataDir' | 'threads' | 'strict' | 'force' | 'tensorboard' | 'acceptChangedData'
 >
 
 /** What `toeplitz train` uses where nothing else is asked for. */

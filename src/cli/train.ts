@@ -180,11 +180,12 @@ function tellGuessing({ epochs }: History, { model, data }: RunParts, lr: number
 }
 
 /** The command that goes on with a run, with what no checkpoint knows. */
-const resumeCommand = (directory: string, { dataDir, threads, strict }: TrainOptions): string =>
+const resumeCommand = (directory: string, { dataDir, threads, strict, tensorboard }: TrainOptions): string =>
   [
     'toeplitz train',
     optionWords('--resume', directory),
     ...(dataDir === undefined ? [] : [optionWords('--data-dir', dataDir)]),
     ...(threads === undefined ? [] : [optionWords('--threads', threads)]),
     ...(strict === true ? ['--strict'] : []),
+    ...(tensorboard === true ? ['--tensorboard'] : []),
   ].join(' ')

@@ -16,6 +16,7 @@ import { encodePng } from '../../src/formats/png.js'
 import { InUseError } from '../../src/node/lock.js'
 import { ToeplitzError } from '../../src/runtime/errors.js'
 import { faults, type Change, type Fault } from '../helpers/fileFaults.js'
+import { recordsOf, scalarsOf } from '../helpers/tfevents.js'
 import { bury, finished, goneProcess, hashIn, namesIn, tinyOptions, train, writeTinyData } from '../helpers/tinyRuns.js'
 
 vi.mock('node:fs/promises', async (original) =>
@@ -520,5 +521,46 @@ describe('a learning rate that is too high', () => {
     const told = /warning: the training loss is [\d.]+, no lower than that of guessing \(2\.3026\): .*; try --lr 3$/m
     expect(await run({ ...long, lr: 30, force: true })).toMatch(told)
     expect(await run({ ...long, force: true })).not.toContain('guessing')
+  })
+})
+
+describe('an event file for TensorBoard', () => {
+  const file = 'events.out.tfevents.toeplitz'
+  const eventsIn = (folder: string) =>
+    recordsOf(readFileSync(join(folder, file)))
+      .slice(1)
+      .map(scalarsOf)
+
+  it('holds what metrics.jsonl holds, and is only written on request', async () => {
+    await run({ ...long, tensorboard: true })
+    expect(namesIn('out')).toEqual([...finished, file].sort())
+    const lines = readFileSync('out/metrics.jsonl', 'utf8').trim().split('\n')
+    const events = eventsIn('out')
+    expect(events).toHaveLength(lines.length)
+    let last = 0
+    for (const [n, line] of lines.entries()) {
+      const record = JSON.parse(line) as Record<string, number> & { type: string }
+      const { step, scalars } = events[n]!
+      if (record.type === 'step') last = record['step']!
+      expect(step).toBe(last)
+      if (record.type === 'step') {
+        const { loss, accuracy, learningRate } = record
+        const expected = { 'loss/step': loss!, 'accuracy/running': accuracy!, 'learning rate': learningRate! }
+        expect(scalars).toEqual(Object.fromEntries(Object.entries(expected).map(([k, v]) => [k, Math.fround(v)])))
+      } else if (record.type === 'epoch') {
+        expect(scalars['loss/validation']).toBe(Math.fround(record['validationLoss']!))
+        expect(scalars['accuracy/training']).toBe(Math.fround(record['trainingAccuracy']!))
+      } else expect(scalars['loss/test']).toBe(Math.fround(record['loss']!))
+    }
+    await run({ ...long, force: true })
+    expect(namesIn('out')).toEqual(finished)
+  })
+
+  it('is whole after a kill and another start', async () => {
+    await killed(later, { ...long, tensorboard: true })
+    await run({ ...long, tensorboard: true, resume: 'out' })
+    const steps = eventsIn('out').filter(({ scalars }) => 'loss/step' in scalars)
+    expect(steps.map(({ step }) => step)).toEqual(Array.from({ length: 208 }, (_, n) => n + 1))
+    expect(eventsIn('out').at(-1)!.scalars).toHaveProperty('loss/test')
   })
 })

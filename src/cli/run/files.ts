@@ -9,6 +9,8 @@ export const runFiles = {
   state: 'state.safetensors',
   data: 'data.json',
   metrics: 'metrics.jsonl',
+  /** The same for TensorBoard, which takes a file whose name holds 'tfevents'. */
+  events: 'events.out.tfevents.toeplitz',
   weights: 'model.safetensors',
   model: 'model.json',
   report: 'report.html',
@@ -21,8 +23,8 @@ export const results = ['model', 'result', 'report', 'weights', 'state'] as cons
 /** What a run of an earlier version left behind. */
 const outdated = ['best.safetensors']
 
-/** The results of a run, and what an earlier version left behind: what a run that begins removes. */
-export const removed = [...results.map((name) => runFiles[name]), ...outdated]
+/** The results of a run, events that are written anew, and what an earlier version left behind: what a run that begins removes. */
+export const removed = [...results.map((name) => runFiles[name]), runFiles.events, ...outdated]
 
 /** All that a run writes or removes. */
 export const written = [...Object.values(runFiles), ...outdated]

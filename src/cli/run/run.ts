@@ -38,6 +38,7 @@ import {
 } from './checkpoint.js'
 import type { Described } from '../described.js'
 import { existing, removed, runFiles } from './files.js'
+import { EventsFile } from './events.js'
 import { decodeFingerprint, differences, encodeFingerprint, fingerprintOf, type Fingerprint } from '../fingerprint.js'
 import { MetricsFile } from './metrics.js'
 import { openFolder, type Opened } from './opening.js'
@@ -56,6 +57,9 @@ export class Run {
   #hasCheckpoint = false
   #parts: RunParts | undefined
   #metrics: MetricsFile | undefined
+  /** Whether the curves are written for TensorBoard too. */
+  readonly #hasEvents: boolean
+  #events: EventsFile | undefined
   #fingerprint: Fingerprint | undefined
   /** The weights of the best epoch so far, where training may stop early. */
   #best: Weights | undefined
@@ -63,10 +67,11 @@ export class Run {
   #began = 0
   #ended: number | undefined
 
-  private constructor({ folder, settings, resumed }: Opened, given: ReadonlySet<string>, note: Note) {
+  private constructor({ folder, settings, resumed }: Opened, { given, tensorboard = false }: TrainOptions, note: Note) {
     this.#folder = folder
     this.#settings = settings
     this.#given = given
+    this.#hasEvents = tensorboard
     this.#note = note
     this.#resumed = resumed
     const { extended = [], settings: before = settings } = resumed ?? {}
@@ -80,7 +85,7 @@ export class Run {
    *   the folder, FormatError when there is no checkpoint or it is damaged
    */
   static async open(options: TrainOptions, note: Note): Promise<Run> {
-    return new Run(await openFolder(options, note), options.given, note)
+    return new Run(await openFolder(options, note), options, note)
   }
 
   /** The file of the model in the folder of a run; undefined where the path is no folder. */
@@ -150,17 +155,21 @@ export class Run {
     await this.#folder.write(runFiles.data, encodeFingerprint(this.#fingerprint))
     await this.#folder.remove(...removed)
     this.#metrics ??= await MetricsFile.create(this.#folder)
+    const { steps, epochs } = this.#metrics
+    if (this.#hasEvents) this.#events = await EventsFile.create(this.#folder, steps, epochs)
     return start
   }
 
   /** Records a step. Records are written with the next checkpoint. */
   step(record: StepRecord): void {
     begun(this.#metrics).add('step', record)
+    this.#events?.step(record)
   }
 
   /** Records an epoch; where it is the best so far, its weights are those that the run ends with, unless a later one is better. */
   epoch(record: EpochRecord, isBest: boolean): void {
     begun(this.#metrics).add('epoch', record)
+    this.#events?.epoch(record)
     if (isBest) this.#best = weightsOf(begun(this.#parts).model)
   }
 
@@ -182,6 +191,7 @@ export class Run {
       },
     )
     this.#hasCheckpoint = true
+    await this.#events?.flush()
   }
 
   /** Writes the report of a run that was interrupted, and gives its path. */
@@ -212,6 +222,8 @@ export class Run {
     const result = resultOf(this.#recorded, parts, outcome)
     await this.#folder.check()
     await metrics.flush()
+    this.#events?.test(test)
+    await this.#events?.flush()
     const paths = {
       weights: await this.#folder.write(runFiles.weights, weights),
       report: await this.#folder.write(runFiles.report, report),
