@@ -196,7 +196,7 @@ function fullSize() {
 
 /** A network and what is left of it at each error of its layers. */
 function ranks() {
-  const { rows, command, machine } = lowRank
+  const { rows, command, machine, times } = lowRank
   const header = [
     'error of each layer',
     'weights',
@@ -209,7 +209,8 @@ function ranks() {
     ...[error === 0 ? 'as it was' : error, parameters, operations, ms, percent(accuracy)],
     trained === undefined ? '' : percent(trained),
   ])
-  return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
+  const commands = [command, times.command].join('\n')
+  return `${table([header, ...cells], [0])}\n\n${where(machine)}; times of ${times.machine.date.slice(0, 10)}, the least of sixty rounds beside other work:\n\n\`\`\`sh\n${commands}\n\`\`\``
 }
 
 /** From a dense layer to a convolution, where it should become one and where it should nearly. */

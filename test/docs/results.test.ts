@@ -127,10 +127,15 @@ describe('results', () => {
       if (model === 'convnet') expect(permuted.test_error).toBeGreaterThan(4 * plain.test_error)
       else expect(Math.abs(permuted.test_error - plain.test_error)).toBeLessThan(0.002)
     }
-    const ranks = (read('low-rank') as { rows: { error: number; accuracy: number; accuracy_trained?: number }[] }).rows
+    const ranks = (
+      read('low-rank') as { rows: { error: number; accuracy: number; accuracy_trained?: number; ms: number }[] }
+    ).rows
     expect(ranks.map(({ error }) => error)).toEqual([0, 0.2, 0.3, 0.4, 0.5, 0.6])
     ranks.slice(1).forEach(({ accuracy }, i) => expect(accuracy).toBeLessThan(ranks[i]!.accuracy))
     for (const { accuracy, accuracy_trained: trained } of ranks) if (trained) expect(trained).toBeGreaterThan(accuracy)
+    // Fewer ranks of the same layers take less time, from the error on at which convolutions are replaced.
+    const times = ranks.slice(2).map(({ ms }) => ms)
+    expect(times).toEqual([...times].sort((a, b) => b - a))
   })
 
   it('of pooling: maxout units fit their shapes, three filters are less wrong of turned digits and fives look alike at all angles', () => {
