@@ -162,7 +162,7 @@ describe('a model with convolutions', () => {
       /too small to be seen: 9,216 points meet [\d,]+ of them\. So a small square .* with sides of 1\/(4|32|256) of the way/,
     )
     expect(fine.count).toBeGreaterThan(1)
-    expect(fine.count * 16).toBeLessThanOrEqual(9216)
+    expect(fine.count * 8).toBeLessThanOrEqual(9216)
   })
 
   it('tells the right class of a picture in the folder of a class, and explains that', async () => {

@@ -10,7 +10,7 @@ import type { ShownRegions } from './records.js'
 /** Points of the plane along each direction: each costs a pass through the model. */
 const POINTS = 96
 /** Points that a region is to have on average, to be seen as an area: of smaller regions the picture shows nothing but noise. */
-const SEEN = 16
+const SEEN = 8
 /**
  * Half the side of the squares of the plane, around (½, ½), in distances of the pictures: the first shows all three pictures, the last
  * is as small as float32 can still tell its points apart.
