@@ -387,6 +387,7 @@ async function buildLibrary() {
   )
   await chmod('dist/cli/main.js', 0o755)
   await run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])
+  await checkDeclarations()
   for (const [entry, source] of Object.entries(entries)) {
     await writeFile(`dist/${entry}.d.ts`, `export * from './types/${source.slice(4, -3)}.js'\n`)
   }
@@ -394,7 +395,24 @@ async function buildLibrary() {
   await writeFile('dist/worker.d.ts', 'export {}\n')
   for (const [variant, file] of Object.entries(variants)) {
     await copyFile(`build/${variant}.wasm`, `dist/${file}`)
-    await writeFile(`dist/${file}.d.ts`, 'declare const module: WebAssembly.Module\nexport default module\n')
+    await writeFile(`dist/${file}.d.ts`, wasmTypes)
+  }
+}
+
+/** The types of a file of WebAssembly, for programs whose libs may have none of it. */
+const wasmTypes = `import type { WasmModule } from './types/runtime/platform.js'
+declare const module: WasmModule
+export default module
+`
+
+/** Arrays took no type of their buffer before TypeScript 5.7: where one is inferred in a declaration, older releases read it not. */
+async function checkDeclarations() {
+  for (const file of await readdir('dist/types', { recursive: true })) {
+    if (!file.endsWith('.d.ts')) continue
+    const found = /^(?!\s*(?:\/\*|\*)).*(?:Array|DataView)<ArrayBuffer/m.exec(
+      await readFile(`dist/types/${file}`, 'utf8'),
+    )
+    if (found) throw new Error(`${file}: TypeScript 5.4 to 5.6 cannot read "${found[0].trim()}"; state the type`)
   }
 }
 

@@ -49,6 +49,7 @@ const benches = {
   accuracy: () => import('./accuracy.mjs'),
   models: () => import('./models.mjs'),
   large: () => import('./large.mjs'),
+  integers: () => import('./integers.mjs'),
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url))

@@ -1,8 +1,9 @@
 /**
  * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md, docs/fewer-weights.md,
- * docs/pooling.md and docs/fine-tuning.md, and the pictures training.svg, maxout.svg and rotation.svg of docs/images from the committed
- * results, bench/results/training-*.json, features-*.json, whole-*.json, pixels-*.json, table-9-1-*.json, networks.json, low-rank.json,
- * permuted-pixels.json, pooling.json, priors.json and fine-tuning.json. `--check` compares instead. Exit codes: 0 good; 1 something
+ * docs/pooling.md, docs/fine-tuning.md and docs/quantized.md, and the pictures training.svg, maxout.svg and rotation.svg of
+ * docs/images from the committed results, bench/results/training-*.json, features-*.json, whole-*.json, pixels-*.json,
+ * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json, pooling.json, priors.json, fine-tuning.json and
+ * integers.json. `--check` compares instead. Exit codes: 0 good; 1 something
  * differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
@@ -31,6 +32,7 @@ const permuted = await read('permuted-pixels.json')
 const pooling = await read('pooling.json')
 const priors = await read('priors.json')
 const tuning = await read('fine-tuning.json')
+const integers = await read('integers.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
@@ -309,6 +311,20 @@ function tuned() {
   return `${table([header, ...cells], [0])}\n\n${of} ${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
 }
 
+/** Layers in integers beside the same in float32, the fastest first. */
+function integerLayers() {
+  const header = ['layer', 'integers, ms', 'float32, ms', 'float32 / integers', 'float32 by']
+  const families = { first: 'first layer', linear: 'linear' }
+  const cells = integers
+    .toSorted((a, b) => b.ratio - a.ratio)
+    .map(({ family, case: name, ours_ms, peers, ratio, algorithm }) => [
+      ...[`${families[family] ? `${families[family]}: ` : ''}${name.replace('²→', '² → ')}`],
+      ...[ours_ms.toPrecision(3), peers.float32.toPrecision(3), ratio.toFixed(2)],
+      algorithm.replace(/^integers; (.*) in float32$/, '$1'),
+    ])
+  return `${table([header, ...cells], [0, 4])}\n\n${where(integers[0].machine)}:\n\n\`\`\`sh\nnpm run bench -- integers --save\n\`\`\``
+}
+
 /** Width and height of a panel, and of the part between its axes. */
 const [W, H] = [300, 220]
 const inner = { left: 44, right: 200, top: 40, bottom: 180 }
@@ -412,11 +428,13 @@ const pages = [
   'fewer-weights.md',
   'pooling.md',
   'fine-tuning.md',
+  'quantized.md',
   'images/training.svg',
   'images/maxout.svg',
   'images/rotation.svg',
 ]
-const [training, learned, labelled, zoo, types, fewer, pooled, tunings, picture, units, turned] = pages.map(path)
+const [training, learned, labelled, zoo, types, fewer, pooled, tunings, quantized, picture, units, turned] =
+  pages.map(path)
 for (const [file, text] of [
   [training, await pageWith(training, { training: trainings() })],
   [learned, await pageWith(learned, { boltzmann: boltzmann(), features: withoutLabels() })],
@@ -433,6 +451,7 @@ for (const [file, text] of [
     }),
   ],
   [tunings, await pageWith(tunings, { 'fine-tuning': tuned() })],
+  [quantized, await pageWith(quantized, { integers: integerLayers() })],
   [types, await pageWith(types, { 'table 9.1': kindsOfData() })],
   [pooled, await pageWith(pooled, { rotation: rotations(), poolings: poolings() })],
   [picture, curves()],

@@ -131,6 +131,8 @@ let stepsSeen = 0
 function showModel(source: string | undefined, parameters: number): void {
   stepsSeen = 0
   charts.reset()
+  find('loss-chart').ariaLabel = 'Loss by training images seen: no training yet'
+  find('accuracy-chart').ariaLabel = 'Accuracy by training images seen: no training yet'
   say('accuracy', '–')
   say('accuracy-note', source === undefined ? 'not tested yet' : 'testing the loaded model')
   say('images', '0')

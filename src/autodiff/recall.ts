@@ -89,6 +89,10 @@ const MOST = 64
 /** No inputs. */
 const none: Inputs = {}
 
+/** Whether an option is an input: a tensor, or the list that became one. Numbers and plain objects of the same name are settings. */
+const isInput = (name: string, value: unknown, inputs: Inputs): boolean =>
+  name in inputs && isObject(value) && value.constructor !== Object
+
 /**
  * Options that are compared by their values: plain objects and short arrays, in three levels at most; others are `Unknown`. Those
  * that are inputs, such as a bias, are left out: of them the shapes are compared.
@@ -100,7 +104,7 @@ function copy(value: unknown, inputs: Inputs, depth = 3): unknown {
   if (constructor === Array && (value as unknown as unknown[]).length > MOST) return Unknown
   const copied: Record<string, unknown> | unknown[] = constructor === Array ? [] : {}
   for (const name in value) {
-    if (name in inputs) continue
+    if (isInput(name, value[name], inputs)) continue
     const part = copy(value[name], none, depth - 1)
     if (part === Unknown) return Unknown
     ;(copied as Record<string, unknown>)[name] = part
@@ -115,7 +119,7 @@ function same(a: unknown, b: unknown, inputs: Inputs): boolean {
   if (!isObject(a) || !isObject(b) || a.constructor !== b.constructor) return false
   let count = 0
   for (const name in b) {
-    if (name in inputs) continue
+    if (isInput(name, b[name], inputs)) continue
     count++
     if (!(name in a) || !same(a[name], b[name], none)) return false
   }

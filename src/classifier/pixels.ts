@@ -17,6 +17,7 @@ export type PictureSource =
 interface Drawable {
   readonly naturalWidth?: number
   readonly naturalHeight?: number
+  readonly complete?: boolean
   readonly videoWidth?: number
   readonly videoHeight?: number
   readonly displayWidth?: number
@@ -76,6 +77,10 @@ function drawn(image: Drawable, name: string): Picture {
     throw new ShapeError(
       `${name}: ${what} has ${width} × ${height} pixels; wait until it is loaded (image.decode(), or the event loadeddata)`,
     )
+  }
+  // While another source loads, an <img> still shows the one before.
+  if (image.complete === false) {
+    throw new ShapeError(`${name}: ${what} is still loading; wait for it (await image.decode())`)
   }
   if (width * height > LARGEST_DRAWING) {
     throw new ShapeError(

@@ -3,35 +3,42 @@ import { jobsOn, type QueueFacts } from '../distributed/jobsOn.js'
 import { startWorker } from '../distributed/worker.js'
 import type { JobsOptions, WorkerCommandOptions } from './actions.js'
 import { exitCodes } from './actions.js'
+import { Interrupt } from './interrupt.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
 
-/** The action behind `toeplitz worker`: it ends at a signal, when the jobs that run are done. */
+/** The action behind `toeplitz worker`: it ends at a signal, when the jobs that run are done, and at a second one at once. */
 export async function workerCommand(
   { redis, store, threads, concurrency, module, tries, timeout, lock }: WorkerCommandOptions,
   { stdout }: Pick<CliStreams, 'stdout'> = process,
 ): Promise<number> {
   const out = outputTo(stdout)
-  const worker = await startWorker({
-    ...{ redis, threads, concurrency, tries, timeout, lock, onLog: out.line },
-    ...(store === undefined ? {} : { store: { folder: store } }),
-    ...(module === undefined ? {} : { module }),
-  })
-  out.line(`worker ${worker.id} takes jobs; Ctrl-C ends it after those that run`)
-  await new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => resolve())
-  })
-  await worker.close()
-  return exitCodes.success
+  const interrupt = new Interrupt('SIGINT', 'SIGTERM')
+  try {
+    const worker = await startWorker({
+      ...{ redis, threads, concurrency, tries, timeout, lock, onLog: out.line },
+      ...(store === undefined ? {} : { store: { folder: store } }),
+      ...(module === undefined ? {} : { module }),
+    })
+    out.line(`worker ${worker.id} takes jobs; Ctrl-C ends it after those that run`)
+    await new Promise<void>((resolve) => {
+      interrupt.onFinishing = resolve
+    })
+    out.line('the worker takes no more jobs, and ends when those that run are done; once more ends it at once')
+    await worker.close()
+    return exitCodes.success
+  } finally {
+    interrupt.stop()
+  }
 }
 
-const shown = ({ counts, workers, failures, version }: QueueFacts): string[] => {
+const shown = ({ counts, workers, failures, version, simd }: QueueFacts): string[] => {
   const rows = workers.map(({ id, host, pid, version: own, threads, concurrency, done, failed, busySeconds }) => [
     ...[id.slice(0, 8), host, String(pid), own, `${concurrency} × ${threads}`, String(done), String(failed)],
     busySeconds > 0 ? (done / busySeconds).toFixed(2) : '',
   ])
   const head = ['worker', 'host', 'process', 'release', 'jobs × threads', 'done', 'failed', 'jobs a busy second']
   return [
-    `jobs of toeplitz ${version}: ${Object.entries(counts)
+    `jobs of toeplitz ${version} with the ${simd} core: ${Object.entries(counts)
       .map(([state, count]) => `${count} ${state}`)
       .join(', ')}`,
     ...(rows.length === 0 ? ['no worker is there'] : columns([head, ...rows], (column) => column > 3)),

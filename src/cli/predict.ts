@@ -1,11 +1,12 @@
 /** `toeplitz predict`: what a trained model sees in pictures, of files and of whole folders. */
-import { PictureClassifier, type Prediction } from '../classifier/index.js'
+import { answersOf, pictureError, type Answer, type PreparedPicture } from '../classifier/answers.js'
+import { PictureClassifier } from '../classifier/index.js'
 import { decodeImage } from '../formats/decode.js'
 import { readFileOrExplain } from '../node/files.js'
 import { largestPicture } from '../node/folder.js'
 import { picturesBelow } from '../node/listing.js'
 import { init } from '../runtime/embedded.js'
-import { CoreError, isOutOfMemory, ToeplitzError } from '../runtime/errors.js'
+import { ToeplitzError } from '../runtime/errors.js'
 import { isA } from '../node/reading.js'
 import { leftOut } from './data.js'
 import { readTrainedModel } from './trained.js'
@@ -14,13 +15,6 @@ import { columns, outputTo, type CliStreams } from './terminal.js'
 
 /** Classes that are printed for each picture where nothing else is asked for: JSON is read by programs. */
 const TOP = { text: 1, json: 5 } as const
-
-interface Answer {
-  readonly image: string
-  readonly label: string
-  readonly probability: number
-  readonly top: readonly Prediction[]
-}
 
 /** The action behind `toeplitz predict`; gives the exit code. */
 export async function predictCommand(
@@ -36,10 +30,8 @@ export async function predictCommand(
   const { file, model, note } = await readTrainedModel(modelPath)
   if (note !== undefined) errors.line(`note: ${note}`)
   let failed = false
-  // What is wrong with one picture does not take the answers for the others.
   const onFailure = (error: unknown): void => {
-    if (!(error instanceof ToeplitzError) || error instanceof CoreError || isOutOfMemory(error)) throw error
-    errors.line(`toeplitz: ${error.message}`)
+    errors.line(`toeplitz: ${pictureError(error).message}`)
     failed = true
   }
   const onNote = (line: string): void => errors.line(`note: ${line}`)
@@ -51,16 +43,10 @@ export async function predictCommand(
     if (csv) out.line(csvLine(csvHead(count)))
     const paths = pathsOf(images, { onFailure, onNote })
     for await (const batch of batches(paths, classifier, options, onFailure)) {
-      const found = classifier.predictPrepared(
-        batch.map(({ pixels }) => pixels),
-        { top },
-      )
-      found.forEach((best, n) => {
-        const { label, probability } = best[0] as Prediction
-        const answer = { image: (batch[n] as Prepared).path, label, probability, top: best }
+      for (const answer of answersOf(classifier, batch, top)) {
         if (csv) out.line(csvLine(csvCells(answer)))
         else answers.push(answer)
-      })
+      }
     }
     if (json) out.json(answers)
     else if (!csv) out.text(columns(answers.map(textCells), (column) => column > 0 && column % 2 === 0))
@@ -96,23 +82,18 @@ async function* pathsOf(images: readonly string[], { onFailure, onNote }: Report
   }
 }
 
-interface Prepared {
-  readonly path: string
-  readonly pixels: Uint8Array
-}
-
 /** Pictures that can be read, prepared for the model, as many as are computed together. */
 async function* batches(
   paths: AsyncIterable<string>,
   classifier: PictureClassifier,
   { batchSize, maxPixels, maxBytes }: PredictOptions,
   onFailure: Reports['onFailure'],
-): AsyncGenerator<readonly Prepared[]> {
-  let batch: Prepared[] = []
+): AsyncGenerator<readonly PreparedPicture[]> {
+  let batch: PreparedPicture[] = []
   for await (const path of paths) {
     try {
       const bytes = await readFileOrExplain(path, { maxBytes: largestPicture })
-      batch.push({ path, pixels: classifier.prepare(decodeImage(bytes, path, { maxPixels, maxBytes })) })
+      batch.push({ image: path, pixels: classifier.prepare(decodeImage(bytes, path, { maxPixels, maxBytes })) })
     } catch (error) {
       onFailure(error)
     }

@@ -3,12 +3,15 @@
  * to the bit.
  */
 import { roundToFloat16 } from '../io/model-file.js'
+import { crossEntropy } from '../ops/loss.js'
 import type { Note } from '../node/resultFolder.js'
+import { zeros } from '../tensor/create.js'
+import { scope } from '../tensor/tensor.js'
 import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { exitCodes, type TrainOptions } from './actions.js'
 import { loadData } from './data.js'
 import { Interrupt } from './interrupt.js'
-import { makeModel, stepsPerEpoch, trainModel, type RunParts } from './models.js'
+import { lossFor, makeModel, stepsPerEpoch, trainModel, type RunParts } from './models.js'
 import { makeOptimizer } from './optimizers.js'
 import { createProgress, type ProgressStream } from './progress.js'
 import { errorLines, testModel } from './results.js'
@@ -65,6 +68,7 @@ export async function trainCommand(
       return exitCodes.interrupted
     }
     tellKept(history, note)
+    tellGuessing(history, parts, settings.lr, note)
 
     run.endTraining()
     // What is tested is what is stored.
@@ -159,6 +163,20 @@ function tellKept({ stopped, epoch, state: { best } }: History, note: Note): voi
   const why = stopped === 'early' ? `stopped early after epoch ${epoch}` : `finished after epoch ${epoch}`
   const value = `${(100 * best.value).toFixed(2)} % of the validation images right`
   note(`${why}; the weights are those of epoch ${best.epoch} (${value})`)
+}
+
+/** Mean loss from which on a model is no better than one that gives each class the same probability, as a share of that one's. */
+const GUESSING = 0.98
+
+/** Says that a run has learned nothing, as it is where the learning rate is too high though every number stayed finite. */
+function tellGuessing({ epochs }: History, { model, data }: RunParts, lr: number, note: Note): void {
+  const loss = epochs.at(-1)?.training.loss
+  const guessed = scope(() => crossEntropy(zeros([1, data.training.classes.length]), [0]).item())
+  if (loss === undefined || lossFor(model) !== crossEntropy || Object.keys(model.auxiliary).length > 0) return
+  if (loss < GUESSING * guessed) return
+  note(
+    `warning: the training loss is ${loss.toFixed(4)}, no lower than that of guessing (${guessed.toFixed(4)}): the learning rate may be too high; try --lr ${Number((lr / 10).toPrecision(1))}`,
+  )
 }
 
 /** The command that goes on with a run, with what no checkpoint knows. */

@@ -5,6 +5,7 @@
  */
 import { kernels } from '../runtime/core.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
+import type { OwnBytes } from '../runtime/platform.js'
 import { inWords } from '../runtime/text.js'
 
 /** What may happen to a picture as a whole; each is drawn anew for every picture and step. */
@@ -86,9 +87,9 @@ export interface Hole {
 
 /** Where pictures are changed: as large as the largest so far, for all warps that share it. */
 export class WarpScratch {
-  from = new Uint8Array(0)
-  to = new Uint8Array(0)
-  line = new Float64Array(0)
+  from: OwnBytes = new Uint8Array(0)
+  to: OwnBytes = new Uint8Array(0)
+  line: Float64Array = new Float64Array(0)
 
   /** Makes room for so many numbers and pixels: at least twice as much as before, so that few are made. */
   hold(numbers: number, pixels: number): void {
@@ -110,7 +111,7 @@ export class Warp {
   #scratch = new WarpScratch()
   #from = new Uint8Array(0)
   #to = new Uint8Array(0)
-  #line = new Float64Array(0)
+  #line: Float64Array = new Float64Array(0)
 
   /** @param mean of each channel, on the scale 0 to 1 */
   constructor(shape: readonly [number, number, number], options: Required<WarpOptions>, mean: readonly number[]) {

@@ -2,43 +2,28 @@
  * What a job computes. A worker's threads run this, and so does a pool without Redis: the same bits come out wherever it runs,
  * because a job names all that its outcome depends on.
  */
-import { PictureClassifier, type Prediction } from '../classifier/index.js'
+import { answersOf, pictureError, type PreparedPicture } from '../classifier/answers.js'
+import { PictureClassifier } from '../classifier/index.js'
 import { decodeImage } from '../formats/decode.js'
 import { decodeModel } from '../io/model-file.js'
 import { knownLayers as layers } from '../models/knownLayers.js'
 import type { Graph } from '../nn/graph.js'
 import { modelFromJSON } from '../nn/registry.js'
-import { DivergedError, FormatError, ToeplitzError, CoreError, isOutOfMemory } from '../runtime/errors.js'
+import { DivergedError, FormatError } from '../runtime/errors.js'
+import { inWords } from '../runtime/text.js'
 import { scope, type Tensor } from '../tensor/tensor.js'
 import type { Metric } from '../train/metrics.js'
-import type { Loss } from '../train/options.js'
+import type { Loss, PartOutcome } from '../train/options.js'
 import { loadWork } from '../train/later.js'
 import type { PassOptions } from '../train/part.js'
+import { decodeRun, decodeTrial } from './descriptions.js'
 import { functionOf, type Functions } from './functions.js'
-import type { GradientsJob, Job, JobResult, PredictJob, TrialJob } from './jobs.js'
+import type { GradientsJob, Job, JobPart, JobResult, PredictJob, TrialJob } from './jobs.js'
 import type { Store } from './store.js'
-import { decodePart, decodePictures, encodeOutcome, type SentPicture } from './wire.js'
+import { decodePart, decodePictures, encodeLines, encodeOutcomes, type SentPicture } from './wire.js'
 
 /** How long outcomes are kept: parts of a step for ten minutes, answers for a day. */
 export const SECONDS = { step: 600, answer: 86_400 } as const
-
-/** The description of a training run, as JSON in the store. */
-export interface RunDescription {
-  readonly model: { readonly type: string }
-  readonly parameters: readonly string[]
-  readonly loss: string
-  readonly metrics: Readonly<Record<string, string>>
-  readonly seed: number
-  readonly module?: string
-}
-
-/** The description of a trial, as JSON in the store. */
-export interface TrialDescription {
-  readonly trial: string
-  readonly module?: string
-  /** Values that all trials have. */
-  readonly shared?: unknown
-}
 
 interface OpenRun {
   readonly name: string
@@ -79,7 +64,7 @@ export class Computer {
     return this.#trial(job)
   }
 
-  async #gradients({ run: name, weights, part, examples, step }: GradientsJob): Promise<{ readonly result: string }> {
+  async #gradients({ run: name, weights, parts }: GradientsJob): Promise<{ readonly result: string }> {
     const run = await this.#open(name)
     if (run.weights !== weights) {
       // Weights of which a part could be read only must not be taken for those.
@@ -87,17 +72,21 @@ export class Computer {
       run.model.load(await this.#store.get(weights), 'weights of the step')
       run.weights = weights
     }
-    const bytes = await this.#store.get(part)
-    const { outcomeOf } = await loadWork()
-    const outcome = scope(() =>
-      outcomeOf(run.model, run.parameters, { ...decodePart(bytes), examples, step }, run.pass),
-    )
-    return { result: await this.#store.put(encodeOutcome(outcome, part), SECONDS.step) }
+    const { addedParts, outcomeOf } = await loadWork()
+    const outcomes: PartOutcome[] = []
+    for (const { part, examples, step } of parts) {
+      const bytes = await this.#store.get(part)
+      outcomes.push(
+        scope(() => outcomeOf(run.model, run.parameters, { ...decodePart(bytes), examples, step }, run.pass)),
+      )
+    }
+    const encoded = encodeOutcomes(addedParts(outcomes), (parts[0] as JobPart).part)
+    return { result: await this.#store.put(encoded, SECONDS.step) }
   }
 
   async #open(name: string): Promise<OpenRun> {
     if (this.#run?.name === name) return this.#run
-    const given = parse(await this.#store.get(name), 'run') as unknown as RunDescription
+    const given = decodeRun(await this.#store.get(name))
     this.#run?.model.dispose()
     this.#run = undefined
     const find = (what: unknown) => functionOf(this.#functions, what, given.module)
@@ -114,14 +103,15 @@ export class Computer {
     const parameters = given.parameters.map((key) => {
       const found = named.get(key)
       if (found) return found
-      throw new FormatError(`run: the model has no parameter ${JSON.stringify(key)}`)
+      model.dispose()
+      throw new FormatError(`run: the model has no parameter ${inWords(key)}`)
     })
     this.#run = { name, model, parameters, pass, weights: undefined }
     return this.#run
   }
 
   async #trial({ trial, values, number, round, seed }: TrialJob): Promise<{ readonly score: number | null }> {
-    const given = parse(await this.#store.get(trial), 'trial') as unknown as TrialDescription
+    const given = decodeTrial(await this.#store.get(trial))
     const evaluate = functionOf(this.#functions, given.trial, given.module) as unknown as (
       values: object,
       place: object,
@@ -139,50 +129,40 @@ export class Computer {
   async #predict({ model, pictures, top }: PredictJob): Promise<{ readonly result: string }> {
     const classifier = await this.#classifierOf(model)
     const lines = predictLines(classifier, decodePictures(await this.#store.get(pictures)), top)
-    const text = lines.map((line) => `${line}\n`).join('')
-    return { result: await this.#store.put(new TextEncoder().encode(text), SECONDS.answer) }
+    return { result: await this.#store.put(encodeLines(lines, pictures), SECONDS.answer) }
   }
 
   async #classifierOf(name: string): Promise<PictureClassifier> {
     if (this.#classifier?.name === name) return this.#classifier.classifier
-    const decoded = decodeModel(await this.#store.get(name), 'model', { layers })
+    const bytes = await this.#store.get(name)
     this.#classifier?.classifier.dispose()
-    const classifier = new PictureClassifier(decoded)
-    this.#classifier = { name, classifier }
-    return classifier
-  }
-}
-
-function parse(bytes: Uint8Array, what: string): Record<string, unknown> {
-  try {
-    return Object(JSON.parse(new TextDecoder().decode(bytes))) as Record<string, unknown>
-  } catch {
-    throw new FormatError(`${what}: the description is no JSON`)
+    this.#classifier = undefined
+    const decoded = decodeModel(bytes, 'model', { layers })
+    try {
+      const classifier = new PictureClassifier(decoded)
+      this.#classifier = { name, classifier }
+      return classifier
+    } catch (error) {
+      decoded.model.dispose()
+      throw error
+    }
   }
 }
 
 /** One line of JSON for each picture, in their order: the classes, or what was wrong with the picture. */
 function predictLines(classifier: PictureClassifier, pictures: readonly SentPicture[], top: number): string[] {
-  const prepared: { readonly n: number; readonly pixels: Uint8Array }[] = []
+  const prepared: (PreparedPicture & { readonly n: number })[] = []
   const lines = pictures.map(({ name, bytes, error }, n) => {
     if (!bytes) return JSON.stringify({ image: name, error: error ?? 'it could not be read' })
     try {
-      prepared.push({ n, pixels: classifier.prepare(decodeImage(bytes, name)) })
+      prepared.push({ n, image: name, pixels: classifier.prepare(decodeImage(bytes, name)) })
       return ''
     } catch (reason) {
-      // What is wrong with one picture does not take the answers for the others.
-      if (!(reason instanceof ToeplitzError) || reason instanceof CoreError || isOutOfMemory(reason)) throw reason
-      return JSON.stringify({ image: name, error: reason.message })
+      return JSON.stringify({ image: name, error: pictureError(reason).message })
     }
   })
-  const found = classifier.predictPrepared(
-    prepared.map(({ pixels }) => pixels),
-    { top },
-  )
-  prepared.forEach(({ n }, index) => {
-    const best = found[index] as Prediction[]
-    const [{ label, probability }] = best as [Prediction]
-    lines[n] = JSON.stringify({ image: (pictures[n] as SentPicture).name, label, probability, top: best })
+  answersOf(classifier, prepared, top).forEach((answer, index) => {
+    lines[(prepared[index] as (typeof prepared)[number]).n] = JSON.stringify(answer)
   })
   return lines
 }

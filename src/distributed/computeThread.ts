@@ -42,32 +42,41 @@ export class ComputeThread {
 
   /** Starts the thread, if it does not run. @throws what its core or its module cannot be loaded for */
   start(): Promise<void> {
-    this.#ready ??= new Promise((resolve, reject) => {
+    if (this.#ready) return this.#ready
+    const ready = new Promise<void>((resolve, reject) => {
       const thread = new Thread(BOOT, {
         eval: true,
         workerData: { file: threadFile(), ...this.#data } satisfies ThreadData,
       })
       this.#thread = thread
       const lost = (error: Error): void => {
+        reject(error)
         if (this.#thread !== thread) return
         this.#thread = this.#ready = undefined
         this.#settle()?.reject(error)
-        reject(error)
       }
       thread.on('message', (message: FromThread) => {
+        // What a thread still says that was replaced is not of the job that its successor has.
+        if (this.#thread !== thread) return
         if (message.kind === 'ready') resolve()
         else if (message.kind === 'done') this.#settle()?.resolve(message.result)
         else if (message.kind === 'failed') this.#settle()?.reject(told(message.error))
         else void this.#serve(thread, message)
       })
-      thread.on('error', (error: Error) => {
-        lost(error)
+      thread.on('error', (error: unknown) => {
+        // A module may throw anything, null as well.
+        lost(error instanceof Error ? error : new ToeplitzError('THREAD', `worker: ${String(error)}`))
       })
       thread.on('exit', (code) => {
         lost(new ToeplitzError('THREAD', `worker: the computing thread ended with code ${code}`))
       })
     })
-    return this.#ready
+    this.#ready = ready
+    // The next job tries again, where the thread could not be made.
+    ready.catch(() => {
+      if (this.#ready === ready) this.#ready = undefined
+    })
+    return ready
   }
 
   /** Runs a job. @throws ToeplitzError with code TIMEOUT after so many seconds: the thread is ended then */
@@ -112,17 +121,22 @@ export class ComputeThread {
   ): Promise<void> {
     const call = message.call ?? 0
     let answer: ToThread
+    const moved: ArrayBuffer[] = []
     try {
       let value: unknown
-      if (message.kind === 'get') value = await this.#store.get(message.name)
-      else if (message.kind === 'put') value = await this.#store.put(message.bytes, message.seconds)
+      if (message.kind === 'get') {
+        // The store may keep what it gave for other threads: this thread gets a copy of its own, which is moved.
+        const copy = new Uint8Array(await this.#store.get(message.name))
+        moved.push(copy.buffer)
+        value = copy
+      } else if (message.kind === 'put') value = await this.#store.put(message.bytes, message.seconds)
       else await this.#store.delete(message.name)
       answer = { kind: 'answer', call, value }
     } catch (error) {
-      const { code, message: text } = error as { readonly code?: string; readonly message: string }
-      answer = { kind: 'answer', call, error: { code: code ?? 'STORE', message: text } }
+      const { code, message: text } = Object(error) as { readonly code?: string; readonly message?: string }
+      answer = { kind: 'answer', call, error: { code: code ?? 'STORE', message: text ?? String(error) } }
     }
-    thread.postMessage(answer)
+    thread.postMessage(answer, moved)
   }
 }
 

@@ -12,18 +12,24 @@ interface Common {
   readonly simd: Simd
 }
 
-/** The gradients of one part of a training step. */
+/** A part of a training step. */
+export interface JobPart {
+  /** Name of the part's inputs and targets. */
+  readonly part: string
+  readonly examples: number
+  /** Number of the pass. */
+  readonly step: number
+}
+
+/** The gradients of some parts of a training step, which follow one another, and the sum of them. */
 export interface GradientsJob extends Common {
   readonly type: 'gradients'
   /** Name of the run's description: model, loss, metrics, seed. */
   readonly run: string
   /** Name of the weights, a safetensors file. */
   readonly weights: string
-  /** Name of the part's inputs and targets. */
-  readonly part: string
-  readonly examples: number
-  /** Number of the pass. */
-  readonly step: number
+  /** At most 256, so that a job stays small. */
+  readonly parts: readonly JobPart[]
 }
 
 /** One trial of a search. */
@@ -57,20 +63,40 @@ export interface JobResult {
   readonly seconds: number
 }
 
+/** Parts of one job. */
+export const MOST_PARTS = 256
+
 type Check = (value: unknown) => boolean
 
 const whole: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0
+const positive: Check = (value) => whole(value) && value !== 0
 const numbers: Check = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(Number.isFinite)
+const isPart: Check = (value) => {
+  const { part, examples, step, ...more } = Object(value) as Record<string, unknown>
+  return isName(part) && whole(examples) && whole(step) && Object.keys(more).length === 0
+}
 const common: Readonly<Record<keyof Common | 'type', Check>> = {
   type: (value) => typeof value === 'string',
   version: (value) => typeof value === 'string' && value.length <= 64,
   simd: (value) => value === 'strict' || value === 'relaxed',
 }
 const fields: Readonly<Record<Job['type'], Readonly<Record<string, Check>>>> = {
-  gradients: { ...common, run: isName, weights: isName, part: isName, examples: whole, step: whole },
+  gradients: {
+    ...{ ...common, run: isName, weights: isName },
+    parts: (value) => Array.isArray(value) && value.length > 0 && value.length <= MOST_PARTS && value.every(isPart),
+  },
   trial: { ...common, trial: isName, values: numbers, number: whole, round: whole, seed: whole },
-  predict: { ...common, model: isName, pictures: isName, top: whole },
+  predict: { ...common, model: isName, pictures: isName, top: positive },
+}
+
+/** What a job gave, as it came back. @throws FormatError unless it has what jobs of this type give */
+export function checkResult(type: Job['type'], value: unknown): JobResult {
+  const { result, score, seconds } = Object(value) as Record<string, unknown>
+  const isAnswer = type === 'trial' ? score === null || Number.isFinite(score) : isName(result)
+  if (isAnswer && Number.isFinite(seconds)) return value as JobResult
+  const due = type === 'trial' ? 'a score' : 'the name of a value'
+  throw new FormatError(`job: ${type} gives ${due} and seconds, and came back with ${inWords(value)}`)
 }
 
 /** Bytes of a job's data: what it refers to lies in the store. */

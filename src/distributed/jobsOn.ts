@@ -1,5 +1,5 @@
 /** What a queue holds, and who works on it. */
-import { checkUrl, connect, packages, PREFIX, queueName } from './connection.js'
+import { checkUrl, connect, jobIn, packages, PREFIX, queueName } from './connection.js'
 import { workersOf, type WorkerFacts } from './registry.js'
 import { ownRelease } from './release.js'
 
@@ -13,6 +13,8 @@ const LISTED = 20
 export interface QueueFacts {
   /** The release whose queue it is. */
   readonly version: string
+  /** The core whose queue it is. */
+  readonly simd: string
   /** Jobs by their state. */
   readonly counts: Readonly<Record<string, number>>
   /** Workers of all releases. */
@@ -21,19 +23,25 @@ export interface QueueFacts {
   readonly failures: readonly { readonly id: string; readonly type: string; readonly reason: string }[]
 }
 
-/** Looks at the queue of this release. @throws as `startWorker` */
+/** Looks at the queue of this release and this core. @throws as `startWorker` */
 export async function jobsOn(redis: string): Promise<QueueFacts> {
   const url = checkUrl(redis)
   const { bullmq } = await packages()
   const client = await connect(url)
   const connection = client.duplicate()
-  const { version } = ownRelease()
-  const queue = new bullmq.Queue(queueName(version), { connection, prefix: PREFIX })
+  const release = ownRelease()
+  const queue = new bullmq.Queue(queueName(release), { connection, prefix: PREFIX })
   try {
     const counts = await queue.getJobCounts(...states)
-    const failed = await queue.getFailed(0, LISTED - 1)
-    const failures = failed.map(({ id = '', name, failedReason }) => ({ id, type: name, reason: failedReason }))
-    return { version, counts, workers: await workersOf(client), failures }
+    const ids = await queue.getRanges(['failed'], 0, LISTED - 1)
+    const failures = await Promise.all(
+      ids.map(async (id) => {
+        const { name: type = 'unknown', failedReason: reason = 'the job cannot be read' } =
+          (await jobIn(queue, id)) ?? {}
+        return { id, type, reason }
+      }),
+    )
+    return { ...release, counts, workers: await workersOf(client), failures }
   } finally {
     await queue.close()
     client.disconnect()

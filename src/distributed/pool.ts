@@ -1,13 +1,17 @@
 /** What `remote` gives: one interface for work in this process and on many machines. */
+import { jsonOf, parseJson } from '../formats/json.js'
 import { checkCallback, checkFunction, checkPath, checkWhole } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
+import type { Signal } from '../runtime/platform.js'
 import { checkSeed } from '../tensor/create.js'
+import { unlessAborted } from '../train/aborted.js'
 import type { Exchange, ExchangeRun, ExchangeSession } from '../train/options.js'
 import { gridSearch, randomSearch } from '../train/search.js'
 import type { GridSearchOptions, RandomSearchOptions, SearchResult, TrialPlace } from '../train/trials.js'
-import { SECONDS, type TrialDescription } from './compute.js'
+import { SECONDS } from './compute.js'
 import { checkUrl } from './connection.js'
+import { encodeDescription } from './descriptions.js'
 import { engineHere, type Engine } from './engine.js'
 import { exchangeOn } from './exchange.js'
 import { functionsOf, nameOfFunction, type Functions } from './functions.js'
@@ -70,7 +74,8 @@ export class Pool implements Exchange {
   /**
    * Searches hyperparameters: each trial is a job. The result is the same table, in the same order, whatever the number of workers;
    * only the seconds differ, in which a trial's waiting counts. Finished trials are kept for a day, so that a search that was
-   * killed goes on where it was.
+   * killed goes on where it was. Its signal ends it at once, though trials wait for a worker: on a queue those that no worker has
+   * taken are removed.
    *
    *     const { best } = await pool.search(trial, { space: { lr: { low: 1e-4, high: 1 } }, trials: 8 })
    *
@@ -82,7 +87,9 @@ export class Pool implements Exchange {
     checkFunction(trial, 'search: the first argument', 'a function of the values that gives a score')
     const { shared = null, ...own } = options
     const seed = checkSeed(options.seed ?? 0, 'search')
-    const evaluate = this.#isHere ? trialHere(trial, seed, shared) : await this.#trialThere(trial, seed, shared)
+    const evaluate = this.#isHere
+      ? trialHere(trial, seed, shared)
+      : await this.#trialThere(trial, seed, { shared, signal: own.signal })
     const concurrency = own.concurrency ?? this.#engine.width
     if ('space' in own) return randomSearch(evaluate, { ...own, concurrency })
     const { seed: _, ...grid } = own
@@ -110,31 +117,41 @@ export class Pool implements Exchange {
     await this.#engine.close()
   }
 
-  async #trialThere(trial: RemoteTrial, seed: number, shared: unknown) {
+  async #trialThere(
+    trial: RemoteTrial,
+    seed: number,
+    { shared, signal }: { readonly shared: unknown; readonly signal: Signal | undefined },
+  ) {
     const { store } = this.#engine
     const { module } = this.#functions
     const name = nameOfFunction(this.#functions, trial, 'search: the trial')
-    const text = JSON.stringify({
-      trial: name,
-      ...(module === undefined ? {} : { module }),
-      shared,
-    } satisfies TrialDescription)
-    const put = (): Promise<string> => store.put(new TextEncoder().encode(text), SECONDS.answer)
+    const encoded = encodeDescription({ trial: name, ...(module === undefined ? {} : { module }), shared })
+    const put = (): Promise<string> => store.put(encoded, SECONDS.answer)
     const description = await put()
     return async (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> => {
       const place = { values, number, round, seed: seed + number }
       const job = { type: 'trial', ...ownRelease(), trial: description, ...place } as const
-      const { score } = await this.#engine.submit({ job, put, keep: true })
-      return score ?? Number.NaN
+      const result = await unlessAborted(this.#engine.submit({ job, put, keep: true }), signal)
+      // A search that its signal has ended drops what its last trials gave.
+      if (!result) await this.#engine.withdraw(job)
+      return result?.score ?? Number.NaN
     }
   }
 }
 
-/** Trials of this process need no names. */
-const trialHere =
-  (trial: RemoteTrial, seed: number, shared: unknown) =>
-  (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> | number =>
-    trial(values, { number, round, seed: seed + number, shared })
+/**
+ * Trials of this process need no names. What they get and give passes through JSON nevertheless, as it does on its way to a worker: JSON
+ * has no −0, no undefined and no dates, and each trial has values of its own.
+ */
+function trialHere(trial: RemoteTrial, seed: number, shared: unknown) {
+  const text = jsonOf({ shared })
+  return async (values: Readonly<Record<string, number>>, { number, round }: TrialPlace): Promise<number> => {
+    const given = parseJson(text, 'search: shared') as { readonly shared: unknown }
+    const sent = parseJson(jsonOf(values), 'search: the values') as typeof values
+    const score = await trial(sent, { number, round, seed: seed + number, shared: given.shared })
+    return score === 0 ? 0 : score
+  }
+}
 
 /**
  * Begins to work on many machines: on the workers of a queue, which `startWorker` or `toeplitz worker` starts; without `redis` in this

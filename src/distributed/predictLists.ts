@@ -6,11 +6,12 @@ import { largestPicture } from '../node/folder.js'
 import { checkCallback, checkList, checkPath, checkWhole } from '../runtime/check.js'
 import { FormatError, ToeplitzError } from '../runtime/errors.js'
 import { needKeys, type Names } from '../runtime/options.js'
+import { answerOf } from './answer.js'
 import { SECONDS } from './compute.js'
 import type { Engine } from './engine.js'
 import type { PredictJob } from './jobs.js'
 import { ownRelease } from './release.js'
-import { encodePictures, type SentPicture } from './wire.js'
+import { decodeLines, encodePictures, type SentPicture } from './wire.js'
 
 /** Options of a pool's `predict`. */
 export interface PredictListsOptions {
@@ -22,8 +23,8 @@ export interface PredictListsOptions {
   readonly top?: number
   /** Pictures in a job. Default 32. */
   readonly shard?: number
-  /** Told after each job whose lines are written. */
-  readonly onProgress?: (done: number, inputs: number) => void
+  /** Told after each job whose lines are written, and waited for. */
+  readonly onProgress?: (done: number, inputs: number) => void | Promise<void>
 }
 
 /** What was written. */
@@ -38,8 +39,8 @@ export interface PredictReport {
 
 const names = { model: 0, output: 0, top: 0, shard: 0, onProgress: 0 } satisfies Names<PredictListsOptions>
 
-/** Jobs in flight: with more, pictures would pile up in the store. */
-const AHEAD = 16
+/** Jobs in flight, and the bytes of their pictures: with more, pictures would pile up in memory and in the store. */
+const AHEAD = { jobs: 16, bytes: 2 ** 28 } as const
 
 /** Whole lines of a file that a call before this one left; what follows the last is cut off. */
 async function linesOf(path: string, inputs: readonly string[]): Promise<number> {
@@ -70,31 +71,21 @@ async function pictureAt(name: string): Promise<SentPicture> {
   }
 }
 
-/** The lines of a shard. */
+/** The lines of a shard, whose pictures are encoded already. */
 async function linesFor(
   engine: Engine,
-  inputs: readonly string[],
-  model: Uint8Array,
-  top: number,
-): Promise<Uint8Array> {
+  pictures: Uint8Array,
+  { count, model, top }: { readonly count: number; readonly model: Uint8Array; readonly top: number },
+): Promise<string[]> {
   const { store } = engine
-  const pictures = encodePictures(await Promise.all(inputs.map(pictureAt)))
   const put = (bytes: Uint8Array): Promise<string> => store.put(bytes, SECONDS.answer)
-  for (let tried = 0; ; tried++) {
-    const [modelName, picturesName] = await Promise.all([put(model), put(pictures)])
-    const job: PredictJob = { type: 'predict', ...ownRelease(), model: modelName, pictures: picturesName, top }
-    const again = (): Promise<unknown> => Promise.all([put(model), put(pictures)])
-    const { result = '' } = await engine.submit({ job, put: again, keep: true })
-    try {
-      const lines = await store.get(result)
-      await store.delete(picturesName)
-      return lines
-    } catch (error) {
-      // The queue keeps an outcome whose value has expired.
-      if (tried > 0 || !(error instanceof ToeplitzError && error.code === 'ABSENT')) throw error
-      await engine.forget(job)
-    }
-  }
+  const again = (): Promise<[string, string]> => Promise.all([put(model), put(pictures)])
+  const [modelName, picturesName] = await again()
+  const job: PredictJob = { type: 'predict', ...ownRelease(), model: modelName, pictures: picturesName, top }
+  const { result, bytes } = await answerOf(engine, { job, put: again, keep: true })
+  await store.delete(picturesName)
+  if (!engine.keeps) await store.delete(result)
+  return decodeLines(bytes, picturesName, count)
 }
 
 /** What `Pool.predict` does. */
@@ -102,6 +93,7 @@ export async function predictLists(
   engine: Engine,
   inputs: readonly string[],
   options: PredictListsOptions,
+  ahead: { readonly jobs: number; readonly bytes: number } = AHEAD,
 ): Promise<PredictReport> {
   checkList(inputs, 'predict: the inputs', 'a list of paths')
   inputs.forEach((input, n) => {
@@ -116,27 +108,28 @@ export async function predictLists(
   if (!(model instanceof Uint8Array)) checkPath(model, 'predict: model')
   const bytes = model instanceof Uint8Array ? model : await readFileOrExplain(model)
   const resumed = await linesOf(output, inputs)
-  const running: Promise<Uint8Array>[] = []
+  const running: { readonly lines: Promise<string[]>; readonly bytes: number }[] = []
   let failed = 0
-  try {
-    for (let next = resumed, written = resumed; written < inputs.length;) {
-      for (; next < inputs.length && running.length < AHEAD; next += shard) {
-        const lines = linesFor(engine, inputs.slice(next, next + shard), bytes, top)
-        lines.catch(() => undefined)
-        running.push(lines)
-      }
-      const text = await (running[0] as Promise<Uint8Array>)
-      void running.shift()
-      const lines = new TextDecoder().decode(text).split('\n').slice(0, -1)
-      const due = Math.min(shard, inputs.length - written)
-      if (lines.length !== due) throw new FormatError(`predict: a job gave ${lines.length} lines for ${due} pictures`)
-      failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
-      await appendToFile(output, text)
-      written += due
-      onProgress?.(written, inputs.length)
-    }
-  } finally {
-    await Promise.allSettled(running)
+  let written = resumed
+  /** Waits for the job that was begun first, and writes its lines. */
+  const writeFirst = async (): Promise<void> => {
+    const lines = await (running[0] as (typeof running)[number]).lines
+    void running.shift()
+    failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
+    await appendToFile(output, new TextEncoder().encode(lines.map((line) => `${line}\n`).join('')))
+    written += lines.length
+    await onProgress?.(written, inputs.length)
   }
+  for (let next = resumed; next < inputs.length; next += shard) {
+    const own = inputs.slice(next, next + shard)
+    const pictures = encodePictures(await Promise.all(own.map(pictureAt)), next)
+    const inFlight = (): number => running.reduce((sum, { bytes: size }) => sum + size, pictures.length)
+    while (running.length === ahead.jobs || (running.length > 0 && inFlight() > ahead.bytes)) await writeFirst()
+    const lines = linesFor(engine, pictures, { count: own.length, model: bytes, top })
+    // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
+    lines.catch(() => undefined)
+    running.push({ lines, bytes: pictures.length })
+  }
+  while (running.length > 0) await writeFirst()
   return { lines: inputs.length, resumed, failed }
 }

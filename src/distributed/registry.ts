@@ -1,5 +1,6 @@
 /** Which workers there are: each writes a line about itself, which expires when it is gone. */
 import type { Redis } from 'ioredis'
+import { parseJson } from '../formats/json.js'
 import { PREFIX } from './connection.js'
 
 /** Seconds between two lines of a worker, and after which it counts as gone. */
@@ -41,6 +42,28 @@ export async function forgetWorker(client: Redis, id: string): Promise<void> {
   await client.del(keyOf(id))
 }
 
+/** What a worker says of itself; undefined where a value is no such line, which others may have put under such a key. */
+function factsOf(text: string): WorkerFacts | undefined {
+  let found: Partial<Record<keyof WorkerFacts, unknown>>
+  try {
+    found = Object(parseJson(text, 'worker')) as typeof found
+  } catch {
+    return undefined
+  }
+  const { id, host, pid, version, simd } = found
+  if (![id, host, version, simd].every((fact) => typeof fact === 'string') || typeof pid !== 'number') return undefined
+  const numberOf = (name: keyof WorkerFacts): number => (Number.isFinite(found[name]) ? (found[name] as number) : 0)
+  return {
+    ...({ id, host, pid, version, simd } as Pick<WorkerFacts, 'id' | 'host' | 'pid' | 'version' | 'simd'>),
+    threads: numberOf('threads'),
+    concurrency: numberOf('concurrency'),
+    done: numberOf('done'),
+    failed: numberOf('failed'),
+    busySeconds: numberOf('busySeconds'),
+    upSeconds: numberOf('upSeconds'),
+  }
+}
+
 /** All workers of all releases, by host and process. */
 export async function workersOf(client: Redis): Promise<WorkerFacts[]> {
   const keys: string[] = []
@@ -51,6 +74,6 @@ export async function workersOf(client: Redis): Promise<WorkerFacts[]> {
     cursor = next
   } while (cursor !== '0')
   const texts = keys.length === 0 ? [] : await client.mget(keys)
-  const workers = texts.flatMap((text) => (text === null ? [] : [JSON.parse(text) as WorkerFacts]))
+  const workers = texts.flatMap((text) => (text === null ? [] : (factsOf(text) ?? [])))
   return workers.sort((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : a.pid - b.pid))
 }

@@ -5,8 +5,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ensureDirectory, writeFileAtomically } from '../node/files.js'
-import { FormatError, ToeplitzError } from '../runtime/errors.js'
+import { codeOf, ensureDirectory, writeFileAtomically } from '../node/files.js'
+import { FormatError, ToeplitzError, UnsupportedError } from '../runtime/errors.js'
 
 /** Bytes by their hash, for a while. */
 export interface Store {
@@ -63,25 +63,49 @@ export function memoryStore(): Store {
   }
 }
 
-/** Binary values of Redis, with an expiry, under keys that begin with `prefix`. */
-export function redisStore(client: BinaryClient, prefix: string): Store {
+/** Bytes that a value of Redis can have: its `proto-max-bulk-len`, unless a server is configured otherwise. */
+const LARGEST_IN_REDIS = 2 ** 29
+
+/**
+ * Binary values of Redis, with an expiry, under keys that begin with `prefix`. What the client throws is passed through `explained`: an
+ * error of ioredis has the whole command in it, and with it the value.
+ */
+export function redisStore(
+  client: BinaryClient,
+  prefix: string,
+  explained: (error: unknown) => ToeplitzError = (error) => new ToeplitzError('REDIS', `the store: ${String(error)}`),
+): Store {
+  const ask = <T>(answer: Promise<T>): Promise<T> =>
+    answer.catch((error: unknown) => {
+      throw explained(error)
+    })
   const keyOf = (name: string): string => `${prefix}:value:${checkedName(name)}`
   return {
     async put(bytes, seconds) {
+      if (bytes.length > LARGEST_IN_REDIS) {
+        throw new UnsupportedError(
+          `the store: a value of ${bytes.length} bytes, and Redis takes ${LARGEST_IN_REDIS} (512 MiB); ` +
+            'let a folder that all machines share hold values: store: { folder }, and toeplitz worker --store',
+        )
+      }
       const name = hashOf(bytes)
-      await client.set(keyOf(name), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 'EX', seconds)
+      const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      await ask(client.set(keyOf(name), value, 'EX', seconds))
       return name
     },
-    get: async (name) => checked(name, await client.getBuffer(keyOf(name))),
+    get: async (name) => checked(name, await ask(client.getBuffer(keyOf(name)))),
     async delete(name) {
-      await client.del(keyOf(name))
+      await ask(client.del(keyOf(name)))
     },
   }
 }
 
+/** Milliseconds for which a file stays after it has expired: one that is being put has the present as its time for a moment. */
+const GRACE = 60_000
+
 /**
  * Files of a folder that all machines share. When a file expires is told by its time of modification, which lies in the future: it is
- * removed when a store is opened after it.
+ * removed when a store is opened a minute after it.
  */
 export async function folderStore(folder: string): Promise<Store> {
   await ensureDirectory(folder)
@@ -89,7 +113,7 @@ export async function folderStore(folder: string): Promise<Store> {
   for (const name of await readdir(folder)) {
     if (!isName(name)) continue
     const found = await stat(pathOf(name)).catch(() => undefined)
-    if (found && found.mtimeMs < Date.now()) await rm(pathOf(name), { force: true })
+    if (found && found.mtimeMs < Date.now() - GRACE) await rm(pathOf(name), { force: true })
   }
   return {
     async put(bytes, seconds) {
@@ -99,29 +123,61 @@ export async function folderStore(folder: string): Promise<Store> {
       await utimes(pathOf(name), until, until)
       return name
     },
-    get: async (name) => checked(name, await readFile(pathOf(name)).catch(() => undefined)),
+    async get(name) {
+      const path = pathOf(name)
+      const bytes = await readFile(path).catch((cause: unknown) => {
+        if (codeOf(cause) === 'ENOENT') return undefined
+        throw new ToeplitzError('FILE', `${path}: the value cannot be read`, { cause })
+      })
+      return checked(name, bytes)
+    },
     async delete(name) {
       await rm(pathOf(name), { force: true })
     },
   }
 }
 
-/** A store whose last values are kept, so that all threads of a worker get the weights of a step by one transfer. */
-export function keeping(store: Store, count: number): Store {
-  const kept = new Map<string, Promise<Uint8Array>>()
+/** Bytes of values that a worker keeps: the weights of a step and parts of it, for networks of up to 64 million weights. */
+export const KEPT = 2 ** 28
+
+/**
+ * A store whose last values are kept, so that all threads of a worker get the weights of a step by one transfer: at most `most` bytes
+ * of them, those that were used last.
+ */
+export function keeping(store: Store, most: number = KEPT): Store {
+  const kept = new Map<string, { readonly read: Promise<Uint8Array>; bytes: number }>()
+  let total = 0
+  const drop = (name: string): void => {
+    total -= kept.get(name)?.bytes ?? 0
+    kept.delete(name)
+  }
   return {
     ...store,
     get(name) {
       const known = kept.get(name)
-      if (known) return known
-      const read = store.get(name)
-      kept.set(name, read)
-      read.catch(() => kept.delete(name))
-      for (const [oldest] of kept) {
-        if (kept.size <= count) break
-        kept.delete(oldest)
+      if (known) {
+        // The order of a map is that of insertion: the value that was used last goes last.
+        kept.delete(name)
+        kept.set(name, known)
+        return known.read
       }
-      return read
+      const entry = { read: store.get(name), bytes: 0 }
+      kept.set(name, entry)
+      entry.read.then(
+        ({ length }) => {
+          entry.bytes = length
+          total += length
+          // Values that are still read have no bytes yet, and stay for those that wait for them.
+          for (const [oldest, { bytes }] of [...kept]) {
+            if (total <= most) break
+            if (bytes > 0) drop(oldest)
+          }
+        },
+        () => {
+          drop(name)
+        },
+      )
+      return entry.read
     },
   }
 }

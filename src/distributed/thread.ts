@@ -11,19 +11,24 @@ import type { Job } from './jobs.js'
 import type { Store } from './store.js'
 import type { FromThread, ThreadData, ToThread } from './threadMessages.js'
 
+/** The buffer of some bytes, where it has nothing else in it. */
+const bufferOf = ({ buffer, byteLength }: Uint8Array): readonly ArrayBuffer[] =>
+  buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : []
+
 /** The store of the thread that started this one. */
 function storeBehind(port: MessagePort): { readonly store: Store; readonly answer: (message: ToThread) => void } {
   const open = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
   let calls = 0
-  const ask = <T>(message: FromThread): Promise<T> =>
+  const ask = <T>(message: FromThread, moved: readonly ArrayBuffer[] = []): Promise<T> =>
     new Promise((resolve, reject) => {
       open.set(++calls, { resolve, reject })
-      port.postMessage({ ...message, call: calls })
+      port.postMessage({ ...message, call: calls }, moved)
     })
   return {
     store: {
       get: (name) => ask({ kind: 'get', name }),
-      put: (bytes, seconds) => ask({ kind: 'put', bytes, seconds }),
+      // What was made for the store belongs to the store: its buffer is moved, not copied.
+      put: (bytes, seconds) => ask({ kind: 'put', bytes, seconds }, bufferOf(bytes)),
       delete: (name) => ask({ kind: 'delete', name }),
     },
     answer(message) {

@@ -1,4 +1,5 @@
 /** Parts and outcomes as bytes: safetensors files, whose reader is hardened against files from strangers. */
+import { parseJson } from '../formats/json.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../formats/safetensors.js'
 import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
@@ -33,6 +34,10 @@ function targetOf(target: unknown): readonly [kind: string, input: SafetensorsIn
 
 /** The inputs and targets of a part. `session` keeps the values of runs apart, so that each run may delete its own. */
 export function encodePart({ x, target }: Pick<ExchangePart, 'x' | 'target'>, session: string): Uint8Array {
+  const { dtype } = x as { readonly dtype: string }
+  if (dtype !== 'float32') {
+    throw new ArgumentError(`exchange: the inputs of a part are float32, given a tensor of ${dtype}; cast them before`)
+  }
   const [kind, input] = targetOf(target)
   return encodeSafetensors({ x: { shape: x.shape, data: x.data() }, target: input }, { target: kind, session })
 }
@@ -58,43 +63,61 @@ export function decodePart(bytes: Uint8Array): { readonly x: Tensor; readonly ta
 
 const flat = (data: Float32Array): SafetensorsInput => ({ shape: [data.length], data })
 
-/** What a part gave. Numbers stand as text: JSON has no NaN. */
-export function encodeOutcome(
-  { examples, loss, weight, metrics, gradients, buffers }: PartOutcome,
-  of: string,
-): Uint8Array {
-  const tensors = Object.fromEntries([
-    ...gradients.map((data, n) => [`gradient.${n}`, flat(data)] as const),
-    ...buffers.map((data, n) => [`buffer.${n}`, flat(data)] as const),
-  ])
-  const numbers = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`metric.${name}`, String(value)]))
-  const weights: Record<string, string> = weight === undefined ? {} : { weight: String(weight) }
-  // The part's name keeps two outcomes with the same numbers apart, of which one may be deleted before the other is read.
-  return encodeSafetensors(tensors, { ...numbers, ...weights, examples: String(examples), loss: String(loss), of })
+/** What the parts of a job gave. Numbers stand as text: JSON has no NaN. */
+export function encodeOutcomes(outcomes: readonly PartOutcome[], of: string): Uint8Array {
+  const tensors: Record<string, SafetensorsInput> = {}
+  // The name of the first part keeps two outcomes with the same numbers apart, of which one may be deleted before the other is read.
+  const facts: Record<string, string> = { of }
+  outcomes.forEach(({ loss, weight, metrics, gradients, buffers, added }, part) => {
+    gradients.forEach((data, n) => (tensors[`${part}.gradient.${n}`] = flat(data)))
+    buffers.forEach((data, n) => (tensors[`${part}.buffer.${n}`] = flat(data)))
+    for (const [name, value] of Object.entries({ loss, weight, added })) {
+      if (value !== undefined) facts[`${part}.${name}`] = String(value)
+    }
+    for (const [name, value] of Object.entries(metrics)) facts[`${part}.metric.${name}`] = String(value)
+  })
+  return encodeSafetensors(tensors, facts)
 }
 
-/** The same again. @throws FormatError unless it has the gradients and the statistics of such sizes */
-export function decodeOutcome(
-  bytes: Uint8Array,
-  sizes: { readonly gradients: readonly number[]; readonly buffers: readonly number[] },
-): PartOutcome {
+/** How many numbers the gradients and the statistics of a part have. */
+export interface OutcomeSizes {
+  readonly gradients: readonly number[]
+  readonly buffers: readonly number[]
+}
+
+/**
+ * The same again, of parts with so many examples: these are what was sent, and not what came back, because they weigh the gradients.
+ * @throws FormatError unless there are gradients and statistics of such sizes for these parts
+ */
+export function decodeOutcomes(bytes: Uint8Array, examples: readonly number[], sizes: OutcomeSizes): PartOutcome[] {
   const { tensors, metadata } = decodeSafetensors(bytes, 'outcome of a part')
-  const numberOf = (name: string): number => Number(metadata[name])
-  const listOf = (kind: string, lengths: readonly number[]): Float32Array[] =>
-    lengths.map((length, n) => {
-      const data = tensors.get(`${kind}.${n}`)?.data
-      if (data instanceof Float32Array && data.length === length) return data
-      throw new FormatError(`outcome of a part: ${kind} ${n} must have ${length} numbers, and has ${data?.length ?? 0}`)
-    })
-  const names = Object.keys(metadata).filter((name) => name.startsWith('metric.'))
-  return {
-    examples: numberOf('examples'),
-    loss: numberOf('loss'),
-    ...('weight' in metadata ? { weight: numberOf('weight') } : {}),
-    metrics: Object.fromEntries(names.map((name) => [name.slice('metric.'.length), numberOf(name)])),
-    gradients: listOf('gradient', sizes.gradients),
-    buffers: listOf('buffer', sizes.buffers),
-  }
+  const isAdded = '0.added' in metadata
+  return examples.map((count, part) => {
+    const added = Number(metadata[`${part}.added`])
+    if (isAdded && added !== (part === 0 ? examples.length : 0)) {
+      throw new FormatError(`outcome of a part: ${inWords(metadata[`${part}.added`])} are added, of ${examples.length}`)
+    }
+    const listOf = (kind: string, lengths: readonly number[]): Float32Array[] =>
+      lengths.map((length, n) => {
+        const data = tensors.get(`${part}.${kind}.${n}`)?.data
+        if (data instanceof Float32Array && data.length === length) return data
+        throw new FormatError(
+          `outcome of a part: ${kind} ${n} must have ${length} numbers, and has ${data?.length ?? 0}`,
+        )
+      })
+    const numberOf = (name: string): number => Number(metadata[`${part}.${name}`])
+    const head = `${part}.metric.`
+    const names = Object.keys(metadata).filter((name) => name.startsWith(head))
+    return {
+      examples: count,
+      loss: numberOf('loss'),
+      ...(`${part}.weight` in metadata ? { weight: numberOf('weight') } : {}),
+      metrics: Object.fromEntries(names.map((name) => [name.slice(head.length), Number(metadata[name])])),
+      gradients: isAdded && part > 0 ? [] : listOf('gradient', sizes.gradients),
+      ...(isAdded ? { added } : {}),
+      buffers: listOf('buffer', sizes.buffers),
+    }
+  })
 }
 
 /** Pictures as they lie in files, by name; of one that could not be read, why. */
@@ -104,21 +127,24 @@ export interface SentPicture {
   readonly error?: string
 }
 
-/** Pictures in one value. */
-export function encodePictures(pictures: readonly SentPicture[]): Uint8Array {
+/**
+ * Pictures in one value. `first` is the place of the first one in its list: jobs with the same pictures at different places are
+ * different jobs, each with an outcome of its own.
+ */
+export function encodePictures(pictures: readonly SentPicture[], first = 0): Uint8Array {
   const tensors = Object.fromEntries(
     pictures.map(
       ({ bytes = new Uint8Array() }, n) => [`picture.${n}`, { shape: [bytes.length], data: bytes }] as const,
     ),
   )
   const facts = pictures.map(({ name, error }) => (error === undefined ? { name } : { name, error }))
-  return encodeSafetensors(tensors, { pictures: JSON.stringify(facts) })
+  return encodeSafetensors(tensors, { pictures: JSON.stringify(facts), first: String(first) })
 }
 
 /** The same again. @throws FormatError where it is no such value */
 export function decodePictures(bytes: Uint8Array): SentPicture[] {
   const { tensors, metadata } = decodeSafetensors(bytes, 'pictures')
-  const facts: unknown = JSON.parse(metadata['pictures'] ?? 'null')
+  const facts = parseJson(metadata['pictures'] ?? 'null', 'pictures')
   if (!Array.isArray(facts)) throw new FormatError('pictures: their names are missing')
   return facts.map((fact: unknown, n) => {
     const { name, error } = Object(fact) as Record<string, unknown>
@@ -126,4 +152,23 @@ export function decodePictures(bytes: Uint8Array): SentPicture[] {
     if (typeof name !== 'string' || !(data instanceof Uint8Array)) throw new FormatError(`pictures: ${n} is missing`)
     return typeof error === 'string' ? { name, error } : { name, bytes: data }
   })
+}
+
+/**
+ * The lines of some pictures in one value. The name of the pictures stands in a line before them, so that the outcomes of two jobs are
+ * two values, of which one may be deleted before the other is read.
+ */
+export const encodeLines = (lines: readonly string[], of: string): Uint8Array =>
+  new TextEncoder().encode([of, ...lines].map((line) => `${line}\n`).join(''))
+
+/** The same again. @throws FormatError unless they are as many lines of JSON objects, of these pictures */
+export function decodeLines(bytes: Uint8Array, of: string, count: number): string[] {
+  const [head, ...lines] = new TextDecoder().decode(bytes).split('\n').slice(0, -1)
+  if (head !== of) throw new FormatError('predict: a job gave the lines of other pictures')
+  if (lines.length !== count) throw new FormatError(`predict: a job gave ${lines.length} lines for ${count} pictures`)
+  for (const line of lines) {
+    const found = parseJson(line, 'predict: a line')
+    if (Object(found) !== found) throw new FormatError(`predict: a line must be an object, given ${inWords(found)}`)
+  }
+  return lines
 }

@@ -2,15 +2,15 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import type { Job as QueueJob, Worker as QueueWorker } from 'bullmq'
-import { checkCallback, checkNumber, checkWhole } from '../runtime/check.js'
+import { checkCallback, checkNumber, checkPath, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import { ComputeThread } from './computeThread.js'
-import { checkUrl, connect, packages, PREFIX, queueName } from './connection.js'
+import { checkUrl, packages, PREFIX, queueName, withoutPasswords } from './connection.js'
 import { checkJob, type JobResult } from './jobs.js'
 import { BEAT, forgetWorker, tellWorker } from './registry.js'
 import { ownRelease } from './release.js'
 import { keeping } from './store.js'
-import { storeOf, type StoreOption } from './storeOption.js'
+import { connectWithStore, type StoreOption } from './storeOption.js'
 
 /** Options of `startWorker`. */
 export interface WorkerOptions {
@@ -26,9 +26,9 @@ export interface WorkerOptions {
   readonly module?: string
   /** Times that a job may take this worker's process with it, before it fails for good. Default 3. */
   readonly tries?: number
-  /** Seconds that a job may take. Default 3600. */
+  /** Seconds that a job may take, at most 2147483. Default 3600. */
   readonly timeout?: number
-  /** Seconds after which a job of a worker that is gone is given to another. Default 15. */
+  /** Seconds after which a job of a worker that is gone is given to another, at most 2147483. Default 15. */
   readonly lock?: number
   /** Told of each job that ends, one line of JSON without its end. */
   readonly onLog?: (line: string) => void
@@ -54,6 +54,14 @@ const workerNames = {
   onLog: 0,
 } satisfies Names<WorkerOptions>
 
+/** Seconds that a timer can wait: its milliseconds are a number of 31 bits, and one of more would end at once. */
+const LONGEST = 2_147_483
+
+function checkSeconds(value: unknown, what: string): void {
+  checkNumber(value, what, 1)
+  if ((value as number) > LONGEST) throw wrongKind(what, `at most ${LONGEST} seconds`, value)
+}
+
 /** Errors after which trying again is of no use: the job itself is wrong. */
 const hopeless = new Set(['FORMAT', 'SHAPE', 'UNSUPPORTED', 'DIVERGED', 'NOT_FINITE', 'ABSENT'])
 
@@ -71,15 +79,16 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   needKeys('startWorker', options, workerNames)
   const { threads = 1, concurrency = 1, module, tries = 3, timeout = 3600, lock = 15, onLog } = options
   for (const [name, value] of Object.entries({ threads, concurrency, tries })) checkWhole(value, `startWorker: ${name}`)
-  for (const [name, value] of Object.entries({ timeout, lock })) checkNumber(value, `startWorker: ${name}`, 1)
+  for (const [name, value] of Object.entries({ timeout, lock })) checkSeconds(value, `startWorker: ${name}`)
   checkCallback(onLog, 'startWorker: onLog')
+  if (module !== undefined) checkPath(module, 'startWorker: module')
   const url = checkUrl(options.redis)
   const { bullmq } = await packages()
   const { version, simd } = ownRelease()
-  const client = await connect(url)
+  const { client, store: shared } = await connectWithStore(url, options.store)
   const blocking = client.duplicate()
   blocking.on('error', () => undefined)
-  const store = keeping(await storeOf(options.store, client), 8 * concurrency)
+  const store = keeping(shared)
   const compute = { threads, simd, ...(module === undefined ? {} : { module }) } as const
   const free = Array.from({ length: concurrency }, () => new ComputeThread(compute, store))
   const all = [...free]
@@ -91,17 +100,26 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     return tellWorker(client, { ...facts, upSeconds: (performance.now() - began) / 1000 })
   }
   const log = (record: Record<string, unknown>): void => {
-    onLog?.(JSON.stringify({ time: new Date().toISOString(), worker: id, ...record }))
+    try {
+      onLog?.(JSON.stringify({ time: new Date().toISOString(), worker: id, ...record }))
+    } catch {
+      // Whether a line can be written has nothing to do with the job that it tells of.
+    }
   }
 
   const run = async ({ id: job, data }: Pick<QueueJob<unknown, JobResult>, 'id' | 'data'>): Promise<JobResult> => {
     const started = performance.now()
     const thread = free.pop() as ComputeThread
     let failure: string | undefined
+    // The type of a job that was refused is what a stranger wrote, and is not logged.
+    let type: string | undefined
     try {
-      return await thread.run(checkJob(data, { version, simd }), timeout)
+      const checked = checkJob(data, { version, simd })
+      type = checked.type
+      return await thread.run(checked, timeout)
     } catch (error) {
-      const { code = 'FAILED', message } = error as { readonly code?: string; readonly message: string }
+      // A module may throw anything, null as well.
+      const { code = 'FAILED', message = String(error) } = Object(error) as { code?: string; message?: string }
       failure = `${code}: ${message}`
       // The code is told first: who waits for the job has only this text.
       throw hopeless.has(code) ? new bullmq.UnrecoverableError(failure) : new Error(failure)
@@ -110,7 +128,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       const seconds = (performance.now() - started) / 1000
       counts.busySeconds += seconds
       counts[failure === undefined ? 'done' : 'failed']++
-      log({ job, type: (Object(data) as { type?: unknown }).type, seconds, ...(failure ? { failure } : {}) })
+      log({ job, type, seconds, ...(failure ? { failure } : {}) })
     }
   }
 
@@ -123,7 +141,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     blocking.disconnect()
     throw error
   }
-  const worker: QueueWorker<unknown, JobResult> = new bullmq.Worker(queueName(version), run, {
+  const worker: QueueWorker<unknown, JobResult> = new bullmq.Worker(queueName({ version, simd }), run, {
     connection: blocking,
     prefix: PREFIX,
     concurrency,
@@ -133,7 +151,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     drainDelay: 1,
   })
   worker.on('error', (error) => {
-    log({ failure: error.message })
+    log({ failure: withoutPasswords(url, error.message) })
   })
   const beat = setInterval(() => void tell().catch(() => undefined), BEAT.every * 1000)
   let closing: Promise<void> | undefined

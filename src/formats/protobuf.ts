@@ -320,18 +320,34 @@ const numbers =
     }
   }
 
-export const floats = /* @__PURE__ */ numbers<Float32Array>(FOUR, Float32Array, float.read)
-export const doubles = /* @__PURE__ */ numbers<Float64Array>(EIGHT, Float64Array, (reader) =>
-  reader.view.getFloat64(reader.take(8), true),
+export const floats: (number: number) => Field<Float32Array> = /* @__PURE__ */ numbers<Float32Array>(
+  FOUR,
+  Float32Array,
+  float.read,
+)
+export const doubles: (number: number) => Field<Float64Array> = /* @__PURE__ */ numbers<Float64Array>(
+  EIGHT,
+  Float64Array,
+  (reader) => reader.view.getFloat64(reader.take(8), true),
 )
 /** The lower 32 bits of each varint, as other implementations take them. */
-export const int32s = /* @__PURE__ */ numbers<Int32Array>(VARINT, Int32Array, (reader) => {
-  reader.varint()
-  return reader.low
-})
-export const int64s = /* @__PURE__ */ numbers<BigInt64Array>(VARINT, BigInt64Array, int64.read)
-export const uint64s = /* @__PURE__ */ numbers<BigUint64Array>(VARINT, BigUint64Array, (reader) =>
-  BigInt.asUintN(64, reader.bigint()),
+export const int32s: (number: number) => Field<Int32Array> = /* @__PURE__ */ numbers<Int32Array>(
+  VARINT,
+  Int32Array,
+  (reader) => {
+    reader.varint()
+    return reader.low
+  },
+)
+export const int64s: (number: number) => Field<BigInt64Array> = /* @__PURE__ */ numbers<BigInt64Array>(
+  VARINT,
+  BigInt64Array,
+  int64.read,
+)
+export const uint64s: (number: number) => Field<BigUint64Array> = /* @__PURE__ */ numbers<BigUint64Array>(
+  VARINT,
+  BigUint64Array,
+  (reader) => BigInt.asUintN(64, reader.bigint()),
 )
 
 /** A short list of whole numbers that numbers hold exactly, of at most so many. */

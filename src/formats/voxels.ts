@@ -1,6 +1,7 @@
 /** The numbers of volumes as files store them, and files that hold nothing else. */
 import { checkList, checkNumber, checkWhole, wrongKind } from '../runtime/check.js'
 import { FormatError } from '../runtime/errors.js'
+import type { OwnFloats } from '../runtime/platform.js'
 import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import { showShape } from '../runtime/text.js'
 import { allocate, fileBytes, type FileBytes } from './limits.js'
@@ -10,7 +11,7 @@ export interface Volume {
   /** Extents, outermost first: (D, H, W), or (T, D, H, W) of a series; columns are next to each other. */
   readonly shape: readonly number[]
   /** The values, row-major. */
-  readonly values: Float32Array<ArrayBuffer>
+  readonly values: OwnFloats
 }
 
 interface VoxelKind {
@@ -19,8 +20,11 @@ interface VoxelKind {
   readonly read: (view: DataView, at: number, isLittle: boolean) => number
 }
 
+/** Names of the types of stored values. */
+export type VoxelType = 'uint8' | 'int8' | 'uint16' | 'int16' | 'uint32' | 'int32' | 'float32' | 'float64'
+
 /** Types of stored values. */
-export const voxelTypes = {
+export const voxelTypes: Readonly<Record<VoxelType, VoxelKind>> = {
   uint8: { bytes: 1, read: (view, at) => view.getUint8(at) },
   int8: { bytes: 1, read: (view, at) => view.getInt8(at) },
   uint16: { bytes: 2, read: (view, at, isLittle) => view.getUint16(at, isLittle) },
@@ -29,10 +33,7 @@ export const voxelTypes = {
   int32: { bytes: 4, read: (view, at, isLittle) => view.getInt32(at, isLittle) },
   float32: { bytes: 4, read: (view, at, isLittle) => view.getFloat32(at, isLittle) },
   float64: { bytes: 8, read: (view, at, isLittle) => view.getFloat64(at, isLittle) },
-} as const satisfies Record<string, VoxelKind>
-
-/** Names of the types of stored values. */
-export type VoxelType = keyof typeof voxelTypes
+}
 
 /** How values are stored, and what they stand for: slope · stored + intercept. */
 export interface Stored {
@@ -43,7 +44,7 @@ export interface Stored {
 }
 
 /** The values of a part of a file, which holds as many. @throws OutOfMemoryError */
-export function valuesOf(stored: Uint8Array, { type, isLittle, slope, intercept }: Stored, what: string) {
+export function valuesOf(stored: Uint8Array, { type, isLittle, slope, intercept }: Stored, what: string): OwnFloats {
   const { bytes, read } = voxelTypes[type]
   const view = new DataView(stored.buffer, stored.byteOffset, stored.length)
   const count = stored.length / bytes

@@ -6,6 +6,7 @@
 import { wrongKind } from '../runtime/check.js'
 import { checkCount } from '../runtime/options.js'
 import { FormatError, UnsupportedError } from '../runtime/errors.js'
+import type { OwnFloats } from '../runtime/platform.js'
 import { formatOf } from './formats.js'
 import { allocate, beginsWith, fileBytes, type FileBytes } from './limits.js'
 
@@ -16,7 +17,7 @@ export interface Sound {
   /** Channels and samples of each: (C, T). */
   readonly shape: readonly [C: number, T: number]
   /** Samples (C, T), row-major: whole numbers are divided by 2^(bits − 1), so that they lie in −1 ≤ s < 1. Floats are as stored. */
-  readonly samples: Float32Array<ArrayBuffer>
+  readonly samples: OwnFloats
 }
 
 /** Codes of the format chunk. */

@@ -164,12 +164,22 @@ export function roundToFloat16(model: Graph): void {
   for (const [tensor, halves] of state) tensor.assign(floatsOfHalves(halves as Uint16Array))
 }
 
+/** @throws ArgumentError where a tensor of the model holds NaN: no answer of it would be one */
+function checkNumbers(model: Graph): void {
+  for (const [name, tensor] of model.namedState()) {
+    if (tensor.data().some((value) => Number.isNaN(value)))
+      throw new ArgumentError(
+        `encodeModel: ${inWords(name)} holds NaN: the training has diverged; train again with a lower learning rate`,
+      )
+  }
+}
+
 /**
  * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
  *
  *     const half = encodeModel(model, facts, { dtype: 'float16' })
  *
- * @throws ShapeError when the facts contradict the model; with float16, ArgumentError that names a tensor that is beyond its range
+ * @throws ShapeError when the facts contradict the model; ArgumentError where a weight is NaN, and with float16, ArgumentError that names a tensor that is beyond its range
  * @throws UnsupportedError for dtype 'int8'
  */
 export function encodeModel(model: Graph, facts: ModelFacts, options: EncodeModelOptions = {}): Uint8Array {
@@ -181,6 +191,7 @@ export function encodeModel(model: Graph, facts: ModelFacts, options: EncodeMode
   }
   if (dtype !== 'float32' && dtype !== 'float16') throw wrongKind('encodeModel: dtype', "'float32' or 'float16'", dtype)
   const description = checkDescription(describeModel(model, facts), 'encodeModel')
+  checkNumbers(model)
   const metadata = { [metadataKey]: jsonOf({ ...written(description), sealed: true }) }
   if (dtype === 'float32') return model.save(metadata)
   const tensors = [...model.namedState()].map(([name, tensor]) => [name, halved(name, tensor)] as const)

@@ -2,7 +2,7 @@
 import { isRecording } from '../autodiff/tape.js'
 import { ArgumentError, DisposedError, ShapeError, ToeplitzError } from '../runtime/errors.js'
 import { checkKeys, checkCount } from '../runtime/options.js'
-import { checkList } from '../runtime/check.js'
+import { checkList, checkObject } from '../runtime/check.js'
 import { inWords } from '../runtime/text.js'
 import { checkShape, showShape, type Shape } from '../tensor/shape.js'
 import {
@@ -25,6 +25,9 @@ import type { ImportedModel, ImportedNode, NodeContext, ProgramValue } from './i
 
 /** Segments that are kept: of the shapes that were met last. */
 const MOST_SEGMENTS = 16
+
+/** What a model that was read has. */
+const modelMembers = ['nodes', 'constants', 'inputs', 'outputs']
 
 /** How a pass is made. */
 export interface ProgramOptions {
@@ -68,6 +71,7 @@ export class Program {
 
   /** Shares the constants of the model. @internal */
   constructor(model: ImportedModel) {
+    checkObject(model, 'Program: what it is made of', 'what loadOnnx() or loadTfjs() reads', modelMembers)
     this.#model = { ...model, nodes: withGelu(model) }
     this.inputs = model.inputs
     this.outputs = model.outputs

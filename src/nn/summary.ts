@@ -1,4 +1,5 @@
 /** A model as a table: output volume, parameters, operations, receptive field and memory of each layer. */
+import { checkList } from '../runtime/check.js'
 import { visible } from '../runtime/text.js'
 import { sizeOf, type Shape } from '../tensor/shape.js'
 import { joinFields, ownField, throughWindow, type ReceptiveField } from './receptive.js'
@@ -199,6 +200,7 @@ export class Summary implements SummaryData {
   readonly batch: number
 
   constructor(layers: readonly SummaryRow[], memory: ModelMemory, batch: number) {
+    checkList(layers, 'Summary: layers', 'a list of rows, as model.summary() makes it')
     const sum = (of: (row: SummaryRow) => number): number => layers.reduce((total, row) => total + of(row), 0)
     this.layers = layers
     this.batch = batch

@@ -92,6 +92,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     defaults: Required<Options>,
     check: (options: Required<Options>) => Readonly<Record<string, number>>,
   ) {
+    if (typeof name !== 'string') throw new ArgumentError('Optimizer: make one of its kinds, such as SGD or Adam')
     kernels(name)
     const grouped =
       Array.isArray(given) &&

@@ -21,15 +21,18 @@ const WIDE = 16
 /** Padded images up to so many elements keep the taps that meet no input, and with them the bits of the results. */
 const KEPT = 2 ** 12
 
+/** What tells how far windows reach. */
+type Reaching = Pick<ConvProblem, 'C' | 'groups' | 'kernel' | 'input' | 'output' | 'stride' | 'dilation' | 'lo'>
+
 /** Extents of the input that the windows reach, padding included. */
-export const reachOf = ({ output, kernel, stride, dilation }: ConvProblem): number[] =>
+export const reachOf = ({ output, kernel, stride, dilation }: Reaching): number[] =>
   output.map(
     (total, axis) =>
       (total - 1) * (stride[axis] as number) + ((kernel[axis] as number) - 1) * (dilation[axis] as number) + 1,
   )
 
 /** Elements of the padded image of one channel, or 0 if the windows stay within the input. */
-export function paddedPixels(problem: ConvProblem): number {
+export function paddedPixels(problem: Reaching): number {
   const { input, lo } = problem
   const reach = reachOf(problem)
   const padded = lo.some((zeros) => zeros > 0) || reach.some((extent, axis) => extent > (input[axis] as number))
@@ -37,7 +40,7 @@ export function paddedPixels(problem: ConvProblem): number {
 }
 
 /** Whether the padded image is too large to be made: for its size, or against the input and the output. */
-export function isWide(problem: ConvProblem): boolean {
+export function isWide(problem: Reaching): boolean {
   const { C, groups, kernel, input, output } = problem
   const pixels = paddedPixels(problem)
   if (pixels > MOST_PADDED || (C / groups) * product(kernel) > MOST_TAPS) return true

@@ -13,12 +13,15 @@ const STEPS = 80
 export class Observer {
   least = Infinity
   most = -Infinity
+  /** Whether all of the numbers are finite. */
+  isFinite = true
   /** How often numbers lie in each of BINS equal parts of the range. */
   #bins: Float64Array | undefined
 
   /** Widens the range. */
   see(values: Float32Array): void {
     for (const value of values) {
+      if (!Number.isFinite(value)) this.isFinite = false
       if (value < this.least) this.least = value
       if (value > this.most) this.most = value
     }
@@ -60,16 +63,22 @@ export class Observer {
     return this.least + ((bin + 0.5) * (this.most - this.least)) / BINS
   }
 
-  /** The range without the outermost numbers: a part of them stays, as much is cut off below as above. */
+  /** Where a bin begins; the last ends with the largest number. */
+  #edge(bin: number): number {
+    return bin === BINS ? this.most : this.least + (bin * (this.most - this.least)) / BINS
+  }
+
+  /** The range without the outermost numbers: a part of them stays, as much is cut off below as above, in whole bins. */
   #within(part: number, [low, high]: readonly [number, number]): [number, number] {
     const bins = this.#bins as Float64Array
     const cut = (bins.reduce((sum, count) => sum + count, 0) * (1 - part)) / 2
     const from = (step: number, first: number): number => {
       let bin = first
       for (let left = cut; left >= (bins[bin] ?? Infinity); bin += step) left -= bins[bin] as number
-      return this.#middle(bin)
+      return bin
     }
-    return [Math.max(low, Math.min(0, from(1, 0))), Math.min(high, Math.max(0, from(-1, BINS - 1)))]
+    const [first, end] = [this.#edge(from(1, 0)), this.#edge(from(-1, BINS - 1) + 1)]
+    return [Math.max(low, Math.min(0, first)), Math.min(high, Math.max(0, end))]
   }
 
   /** The sum of squared errors of the numbers that were counted. */
@@ -87,11 +96,15 @@ export class Observer {
   }
 }
 
-/** The least scale: a range that has no width gets it. */
+/** The least scale: narrower ranges get it. */
 const LEAST = 1e-12
 
-/** Scale and zero point of uint8 for a range around 0. */
+/**
+ * Scale and zero point of uint8 for a range around 0. A range without a width holds 0 alone, which any scale stands for exactly: the scale is 1, since
+ * the factors of layers that read or write the value are then those that kernels compute with.
+ */
 export function quantizationOf(low: number, high: number): Quantization {
+  if (!(high > low)) return { scale: 1, zero: 0, type: 'uint8' }
   const scale = Math.fround(Math.max(LEAST, (high - low) / 255))
   return { scale, zero: Math.max(0, Math.min(255, Math.round(-low / scale))), type: 'uint8' }
 }

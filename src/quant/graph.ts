@@ -56,7 +56,9 @@ export const floatsOf = (
 export function readersIn(graph: OnnxGraph): Map<string, (OnnxNode | undefined)[]> {
   const readers = new Map<string, (OnnxNode | undefined)[]>()
   const add = (name: string, node: OnnxNode | undefined): void => {
-    readers.set(name, [...(readers.get(name) ?? []), node])
+    const known = readers.get(name)
+    if (known) known.push(node)
+    else readers.set(name, [node])
   }
   for (const node of graph.nodes) for (const name of node.inputs) add(name, node)
   for (const { name } of graph.outputs) add(name, undefined)

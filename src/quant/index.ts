@@ -2,3 +2,4 @@
 export { initIntegers, type InitIntegersOptions } from './init.js'
 export type { Calibration } from './calibrate.js'
 export { quantize, quantizeToOnnx, type Quantizable, type QuantizedLayer, type QuantizeOptions } from './quantize.js'
+export type { Estimates } from './select.js'

@@ -11,18 +11,27 @@ import { ArgumentError, UnsupportedError } from '../runtime/errors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
 import { hasIntegers } from '../ops/integers/bytes.js'
 import { inWords } from '../runtime/text.js'
+import type { Shape } from '../tensor/shape.js'
 import { checkTensor, scope, Tensor } from '../tensor/tensor.js'
 import { Observer, type Calibration } from './calibrate.js'
 import { foldNormalization } from './graph.js'
 import { Rewriter, type IntegerNode } from './rewrite.js'
+import type { Estimates } from './select.js'
 
-/** A layer that computes in integers, and how well. */
+/** A layer whose weights are int8, and how well it computes. */
 export interface QuantizedLayer {
   /** The name of its node. */
   readonly name: string
   /** What it computes, as ONNX calls it. */
   readonly operator: string
-  /** What one step of its result stands for. */
+  /** Whether it computes in integers, or in float32 with weights that are stored as int8, which `layers: 'fastest'` chooses. */
+  readonly computes: 'integers' | 'float32'
+  /**
+   * Milliseconds that it is estimated to take for one input either way, on one thread, conversions counted: by these `layers: 'fastest'` chooses.
+   * Undefined for sums, means and concatenations, which are always computed as what they read is there.
+   */
+  readonly estimates: Estimates | undefined
+  /** What one step of its result stands for where that is read as bytes. */
   readonly scale: number
   /** The byte that stands for 0. */
   readonly zero: number
@@ -43,6 +52,11 @@ export interface QuantizeOptions {
   readonly range?: Calibration | undefined
   /** Percent of the numbers that lie in the range of 'percentile'; default 99.99. */
   readonly percentile?: number | undefined
+  /**
+   * Which convolutions compute in integers: those that are estimated to be faster so ('fastest', default), while the others compute in
+   * float32 with weights that are stored as int8; or all that can ('all'), with the same bytes in the relaxed core, too.
+   */
+  readonly layers?: 'fastest' | 'all' | undefined
   /** Names of nodes that stay in float32, as the report and `summary()` of the program call them. */
   readonly skip?: readonly string[] | undefined
   /** Is given the layers that compute in integers, in their order. */
@@ -54,6 +68,7 @@ const optionNames = {
   activations: 0,
   range: 0,
   percentile: 0,
+  layers: 0,
   skip: 0,
   report: 0,
 } satisfies Names<QuantizeOptions>
@@ -69,6 +84,7 @@ interface Chosen {
   readonly weights: 'per-channel' | 'per-tensor'
   readonly range: Calibration
   readonly percentile: number
+  readonly layers: 'fastest' | 'all'
   readonly skip: readonly string[]
   readonly report: QuantizeOptions['report']
 }
@@ -80,18 +96,20 @@ function checkOptions(options: QuantizeOptions): Chosen {
     activations = 'per-tensor',
     range = 'min-max',
     percentile = 99.99,
+    layers = 'fastest',
     skip = [],
     report,
   } = options
   checkChoice(weights, ['per-channel', 'per-tensor'], 'quantize: weights')
   checkChoice(activations, ['per-tensor'], 'quantize: activations')
   checkChoice(range, ['min-max', 'percentile', 'mse'], 'quantize: range')
+  checkChoice(layers, ['fastest', 'all'], 'quantize: layers')
   checkNumber(percentile, 'quantize: percentile')
   if (!(percentile > 50 && percentile <= 100))
     throw new ArgumentError(`quantize: percentile must be above 50, and at most 100, given ${percentile}`)
   if (!Array.isArray(skip)) throw wrongKind('quantize: skip', 'a list of names of nodes', skip)
   if (report !== undefined && typeof report !== 'function') throw wrongKind('quantize: report', 'a function', report)
-  return { weights, range, percentile, skip, report }
+  return { weights, range, percentile, layers, skip, report }
 }
 
 /** Examples as they were given: tensors that the caller owns. */
@@ -116,30 +134,37 @@ function examplesOf(calibration: Iterable<Tensor>): Tensor[] {
 /** What a float32 program took and gave on examples. */
 interface Observed {
   readonly observers: ReadonlyMap<string, Observer>
-  readonly shapes: ReadonlyMap<string, readonly number[]>
+  /** The shapes of each value, one for each example. */
+  readonly shapes: ReadonlyMap<string, readonly Shape[]>
 }
 
 function observe(program: Program, graph: OnnxGraph, examples: readonly Tensor[], range: Calibration): Observed {
   const made = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => name !== '')
   const [input] = graph.inputs.map(({ name }) => name) as [string]
   const observers = new Map<string, Observer>()
-  const shapes = new Map<string, readonly number[]>()
-  const pass = (each: (observer: Observer, values: Float32Array) => void): void => {
+  const shapes = new Map<string, Shape[]>()
+  const pass = (each: (observer: Observer, values: Float32Array, name: string, shape: Shape) => void): void => {
     for (const x of examples) {
       scope(() => {
         const values = { [input]: x, ...program.run(x, made) }
         for (const [name, y] of Object.entries(values)) {
-          shapes.set(name, y.shape)
           if (y.dtype !== 'float32') continue
           const observer = observers.get(name) ?? new Observer()
           observers.set(name, observer)
-          each(observer, y.data() as Float32Array)
+          each(observer, y.data() as Float32Array, name, y.shape)
         }
       })
     }
   }
-  pass((observer, values) => {
+  pass((observer, values, name, shape) => {
     observer.see(values)
+    if (!observer.isFinite)
+      throw new ArgumentError(
+        `quantize: the value '${name}' within the model has a number that is not finite; leave out the example that makes it`,
+      )
+    const known = shapes.get(name)
+    if (known) known.push(shape)
+    else shapes.set(name, [shape])
   })
   if (observers.get(input)?.isConstant)
     throw new ArgumentError(`quantize: calibration has the same number everywhere in '${input}'; give real inputs`)
@@ -173,10 +198,11 @@ function reportOf(layers: readonly IntegerNode[], floats: Program, integers: Pro
       x,
       layers.map(({ bytes }) => bytes),
     )
-    return layers.map(({ node, value, bytes, quantization: { scale, zero } }) => {
-      const numbers = Float32Array.from((given[bytes] as Tensor).data(), (byte) => (byte - zero) * scale)
+    return layers.map(({ node, computes, value, bytes, estimates, quantization: { scale, zero } }) => {
+      const results = (given[bytes] as Tensor).data()
+      const numbers = computes === 'float32' ? results : Float32Array.from(results, (byte) => (byte - zero) * scale)
       const signalToNoise = ratioOf((due[value] as Tensor).data(), numbers)
-      return { name: node.name, operator: node.opType, scale, zero, signalToNoise }
+      return { name: node.name, operator: node.opType, computes, estimates, scale, zero, signalToNoise }
     })
   })
 }
@@ -199,7 +225,7 @@ export function quantizeToOnnx(
 ): Uint8Array {
   checkCount('quantizeToOnnx', 3, arguments)
   checkObject(model, 'quantize: the model', 'a Graph, a Sequential or a Program', ['inputs', 'outputs', 'run'])
-  const { weights, range, percentile, skip, report } = checkOptions(options)
+  const { weights, range, percentile, layers, skip, report } = checkOptions(options)
   const examples = examplesOf(calibration)
   if (!hasIntegers())
     throw new UnsupportedError('quantize: the kernels of integers are not loaded; call await initIntegers() first')
@@ -226,9 +252,10 @@ export function quantizeToOnnx(
     const { observers, shapes } = observe(floats, graph, examples, range)
     const rewriter = new Rewriter(graph, {
       perChannel: weights === 'per-channel',
+      selects: layers === 'fastest',
       skip: new Set(skip),
       quantizationOf: (value) => (observers.get(value) as Observer).quantization(range, percentile),
-      shapeOf: (value) => shapes.get(value),
+      shapesOf: (value) => shapes.get(value) ?? [],
     })
     const result = write(rewriter.run())
     if (rewriter.layers.length === 0)

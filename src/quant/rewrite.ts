@@ -5,60 +5,43 @@
  */
 import type { OnnxGraph, OnnxInput, OnnxNode } from '../formats/onnx.js'
 import type { Quantization } from '../ops/integers/bytes.js'
-import { MOST_SUM } from '../ops/integers/bytes.js'
+import { MOST_PRODUCT, MOST_SUM } from '../ops/integers/bytes.js'
+import type { Shape } from '../tensor/shape.js'
 import { constant, floatsOf, intsOf, numberOf, readersIn, type NewNode, type NewTensor } from './graph.js'
+import { estimatesOf, type Estimates } from './select.js'
+import { quantizedWeights, type Weights } from './weights.js'
 
 /** What a graph is rewritten by. */
 export interface RewriteOptions {
   /** Whether each filter has a scale, or all of a layer have one. */
   readonly perChannel: boolean
+  /** Whether layers that are estimated to be slower in integers stay in float32, with weights of int8. */
+  readonly selects: boolean
   /** Names of nodes that stay in float32. */
   readonly skip: ReadonlySet<string>
   /** Scale and zero point of a value. */
   quantizationOf(value: string): Quantization
-  /** The shape of a value in the calibration; undefined where it was not computed. */
-  shapeOf(value: string): readonly number[] | undefined
+  /** The shapes of a value in the calibration, one for each example; none where it was not computed in float32. */
+  shapesOf(value: string): readonly Shape[]
 }
 
-/** A layer that computes in integers. */
+/** A layer whose weights are int8. */
 export interface IntegerNode {
   readonly node: OnnxNode
-  /** The value that it gives in the graph of float32, and its bytes. */
+  readonly computes: 'integers' | 'float32'
+  /** The value that it gives in the graph of float32, and its bytes; the same value again where it computes in float32. */
   readonly value: string
   readonly bytes: string
   readonly quantization: Quantization
+  /** Left out where there is nothing to choose: sums, means and concatenations. */
+  readonly estimates?: Estimates | undefined
 }
 
 /** Operators that move elements, or choose among them, and keep scale and zero point. */
 const movers = new Set(['Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Identity', 'Dropout', 'MaxPool'])
 
-type Weights = { readonly dims: readonly number[]; readonly values: Float32Array }
-
-/** Weights as int8 around 0, their scales, and the bias as int32 in the scale of the sums. */
-function quantizedWeights(
-  { dims, values }: Weights,
-  bias: Float32Array | undefined,
-  x: Quantization,
-  perChannel: boolean,
-): { readonly w: Int8Array; readonly scales: Float32Array; readonly bias: Int32Array } {
-  const K = dims[0] as number
-  const each = values.length / K
-  const scales = new Float32Array(perChannel ? K : 1)
-  for (let k = 0; k < K; k++) {
-    let most = 0
-    for (let i = k * each; i < (k + 1) * each; i++) most = Math.max(most, Math.abs(values[i] as number))
-    // A bias must fit its part of 32 bits.
-    const due = Math.max(most / 127, Math.abs(bias?.[k] ?? 0) / (x.scale * (MOST_SUM / 2)), 1e-20)
-    const place = perChannel ? k : 0
-    scales[place] = Math.max(scales[place] as number, due)
-  }
-  const scaleOf = (k: number): number => scales[perChannel ? k : 0] as number
-  const w = Int8Array.from(values, (value, i) =>
-    Math.max(-127, Math.min(127, Math.round(value / scaleOf(Math.floor(i / each))))),
-  )
-  const whole = Int32Array.from({ length: K }, (_, k) => Math.round((bias?.[k] ?? 0) / (x.scale * scaleOf(k))))
-  return { w, scales, bias: whole }
-}
+/** Scales of operands are below so many times that of the result: the limit of `fixedOf`, and within that of sums. */
+const MOST_RATIO = 2 ** 15
 
 /** Rewrites a graph, node by node. */
 export class Rewriter {
@@ -141,27 +124,29 @@ export class Rewriter {
     for (const name of node.outputs) this.#there.add(name)
   }
 
-  /** The value that a relu behind a node gives, which the limits of bytes are then: that of the node where there is none. */
-  #limited(node: OnnxNode): string {
-    const output = node.outputs[0] as string
-    const [next, ...more] = this.#readers.get(output) ?? []
-    if (next?.opType !== 'Relu' || more.length > 0 || this.#options.skip.has(next.name)) return output
-    this.#absorbed.add(next)
-    return next.outputs[0] as string
+  /** How many axes a value has; undefined where it was not computed in float32. */
+  #rankOf(value: string | undefined): number | undefined {
+    return this.#options.shapesOf(value ?? '')[0]?.length
+  }
+
+  /** The relu behind a node, which the limits of bytes are where nothing else reads the node. */
+  #reluBehind(node: OnnxNode): OnnxNode | undefined {
+    const [next, ...more] = this.#readers.get(node.outputs[0] as string) ?? []
+    return next?.opType === 'Relu' && more.length === 0 && !this.#options.skip.has(next.name) ? next : undefined
   }
 
   /** Notes bytes that a layer gives. */
-  #gives(node: OnnxNode, value: string, how: Quantization): string {
+  #gives(node: OnnxNode, value: string, how: Quantization, estimates?: Estimates): string {
     const bytes = `${value}#quantized/bytes`
     this.#bytes.set(value, { name: bytes, how })
-    this.layers.push({ node, value, bytes, quantization: how })
+    this.layers.push({ node, computes: 'integers', value, bytes, quantization: how, estimates })
     return bytes
   }
 
   /** Weights (K, C/groups, …) of a convolution, or of a matrix product, where they are constants. */
   #weightsOf(node: OnnxNode): Weights | undefined {
     const found = this.#floats.get(node.inputs[1] ?? '')
-    const rank = this.#options.shapeOf(node.inputs[0] ?? '')?.length
+    const rank = this.#rankOf(node.inputs[0])
     if (!found) return undefined
     if (node.opType === 'Conv') return rank === 3 || rank === 4 ? found : undefined
     const isProduct = node.opType === 'MatMul' || (node.opType === 'Gemm' && isPlain(node))
@@ -179,34 +164,70 @@ export class Rewriter {
     const weights = this.#weightsOf(node)
     const bias = node.inputs[2] ? this.#floats.get(node.inputs[2]) : undefined
     if (!weights || (node.inputs[2] && bias?.values.length !== weights.dims[0])) return false
-    if ((weights.values.length / (weights.dims[0] as number)) * 255 * 128 > MOST_SUM) return false
+    if ((weights.values.length / (weights.dims[0] as number)) * MOST_PRODUCT > MOST_SUM) return false
+    const estimates = this.#estimatesOf(node, weights)
+    const isConv = node.opType === 'Conv'
+    if (isConv && this.#options.selects && estimates.float32 < estimates.integers) {
+      this.#filtersInFloats(node, weights, estimates)
+      return true
+    }
     const x = this.#asBytes(node.inputs[0] as string)
-    const value = this.#limited(node)
+    const relu = this.#reluBehind(node)
+    if (relu) this.#absorbed.add(relu)
+    const value = (relu ?? node).outputs[0] as string
     const how = this.#options.quantizationOf(value)
     const made = quantizedWeights(weights, bias?.values, x.how, this.#options.perChannel)
     const name = node.outputs[0] as string
     const K = made.bias.length
-    const scales = made.scales.length === 1 ? [] : [K]
-    this.constants.push(
-      constant(`${name}#quantized/w`, weights.dims, made.w),
-      constant(`${name}#quantized/w/scale`, scales, made.scales),
-      constant(`${name}#quantized/w/zero`, scales, new Int8Array(made.scales.length)),
-      constant(`${name}#quantized/bias`, [K], made.bias),
-    )
-    const isConv = node.opType === 'Conv'
-    const bytes = this.#gives(node, value, how)
+    const ofWeights = this.#weightsIn(node, weights, made)
+    this.constants.push(constant(`${name}#quantized/bias`, [K], made.bias))
+    const bytes = this.#gives(node, value, how, estimates)
     const [from, to] = isConv ? [x.name, bytes] : [`${name}#quantized/pixels`, `${name}#quantized/maps`]
     if (!isConv) this.#node('Unsqueeze', `${name}#quantized/pixels`, [x.name, this.#axes()], from)
-    const inputs = [
-      from,
-      ...this.#scale(x.name, x.how),
-      ...['#quantized/w', '#quantized/w/scale', '#quantized/w/zero'].map((part) => name + part),
-    ]
+    const inputs = [from, ...this.#scale(x.name, x.how), ...ofWeights]
     this.#node('QLinearConv', node.name, [...inputs, ...this.#scale(bytes, how), `${name}#quantized/bias`], to, {
       attributes: isConv ? node.attributes : [],
     })
     if (!isConv) this.#node('Flatten', `${name}#quantized/flat`, [to], bytes)
     return true
+  }
+
+  /** Names of constants for weights of int8, their scales and their zero points, which are added. */
+  #weightsIn(node: OnnxNode, { dims }: Weights, { w, scales }: { w: Int8Array; scales: Float32Array }): string[] {
+    const names = ['w', 'w/scale', 'w/zero'].map((part) => `${node.outputs[0] ?? ''}#quantized/${part}`)
+    const shape = scales.length === 1 ? [] : [scales.length]
+    const [own, scale, zero] = names as [string, string, string]
+    const zeros = new Int8Array(scales.length)
+    this.constants.push(constant(own, dims, w), constant(scale, shape, scales), constant(zero, shape, zeros))
+    return names
+  }
+
+  /** What a convolution or a product takes in integers and in float32, by the first of the examples. */
+  #estimatesOf(node: OnnxNode, { dims }: Weights): Estimates {
+    const input = node.inputs[0] as string
+    const [x, y] = [input, node.outputs[0] as string].map((name) => this.#options.shapesOf(name)[0] as Shape)
+    return estimatesOf(node, x as Shape, y as Shape, dims, this.#bytes.has(input))
+  }
+
+  /** A convolution in float32, whose weights are stored as int8. */
+  #filtersInFloats(node: OnnxNode, weights: Weights, estimates: Estimates): void {
+    const [x, , ...bias] = node.inputs as [string, string, ...string[]]
+    const value = node.outputs[0] as string
+    const floats = `${value}#quantized/weights`
+    // Without a bias in integers the scale of the input says nothing.
+    const unscaled = { scale: 1, zero: 0, type: 'uint8' } as const
+    const names = this.#weightsIn(
+      node,
+      weights,
+      quantizedWeights(weights, undefined, unscaled, this.#options.perChannel),
+    )
+    this.#node('DequantizeLinear', `${floats}/dequantize`, names, floats, {
+      attributes: [{ name: 'axis', kind: 'int', value: 0n }],
+    })
+    this.#there.add(floats)
+    this.#kept({ ...node, inputs: [x, floats, ...bias] })
+    const quantization = this.#options.quantizationOf(value)
+    this.layers.push({ node, computes: 'float32', value, bytes: value, quantization, estimates })
   }
 
   /** The axes of a single pixel. */
@@ -221,7 +242,7 @@ export class Rewriter {
   #moved(node: OnnxNode): boolean {
     const x = this.#bytes.get(node.inputs[0] ?? '')
     if (!x || !movers.has(node.opType) || node.outputs.slice(1).some((name) => name !== '')) return false
-    if (node.opType === 'MaxPool' && this.#options.shapeOf(node.inputs[0] as string)?.length !== 4) return false
+    if (node.opType === 'MaxPool' && this.#rankOf(node.inputs[0]) !== 4) return false
     const value = node.outputs[0] as string
     const name = `${value}#quantized/bytes`
     this.#node(
@@ -242,7 +263,8 @@ export class Rewriter {
     const given = node.inputs.map((name) => this.#bytes.get(name))
     if (given.length === 0 || given.some((each) => !each)) return false
     const parts = given as { readonly name: string; readonly how: Quantization }[]
-    const shapes = node.inputs.map((name) => this.#options.shapeOf(name)?.join())
+    // Shapes that differ in one example are broadcast there, which sums of bytes are not.
+    const shapes = node.inputs.map((name) => this.#options.shapesOf(name).join(' '))
     const kinds: Record<string, string | undefined> = {
       Add: shapes[0] === shapes[1] ? 'QLinearAdd' : undefined,
       Concat: 'QLinearConcat',
@@ -251,9 +273,12 @@ export class Rewriter {
     }
     const operator = kinds[node.opType]
     const isMean = node.opType.endsWith('Pool')
-    if (!operator || (isMean && this.#options.shapeOf(node.inputs[0] as string)?.length !== 4)) return false
-    const value = node.opType === 'Add' ? this.#limited(node) : (node.outputs[0] as string)
+    if (!operator || (isMean && this.#rankOf(node.inputs[0]) !== 4)) return false
+    const relu = node.opType === 'Add' ? this.#reluBehind(node) : undefined
+    const value = (relu ?? node).outputs[0] as string
     const how = this.#options.quantizationOf(value)
+    if (parts.some((part) => part.how.scale / how.scale >= MOST_RATIO)) return false
+    if (relu) this.#absorbed.add(relu)
     const bytes = this.#gives(node, value, how)
     const read = parts.flatMap((part) => [part.name, ...this.#scale(part.name, part.how)])
     const to = this.#scale(bytes, how)

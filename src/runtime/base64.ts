@@ -1,8 +1,9 @@
 /** Modules of kernels that travel as text: compressed, then as base64. */
+import type { OwnBytes } from './platform.js'
 import { unpackCore } from './unpack.js'
 
-function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
-  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => Uint8Array<ArrayBuffer> }).fromBase64
+function decodeBase64(text: string): OwnBytes {
+  const native = (Uint8Array as unknown as { fromBase64?: (text: string) => OwnBytes }).fromBase64
   if (native) return native.call(Uint8Array, text)
   const binary = atob(text)
   const bytes = new Uint8Array(binary.length)
@@ -11,4 +12,4 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /** The module in a text: compressed before it became base64, which alone would take nearly twice as much on the way. */
-export const unpack = (text: string): Uint8Array<ArrayBuffer> => unpackCore(decodeBase64(text))
+export const unpack = (text: string): OwnBytes => unpackCore(decodeBase64(text))

@@ -26,5 +26,7 @@ export type HttpResponse = Global<'Response', { arrayBuffer(): Promise<ArrayBuff
 export type Signal = Global<'AbortSignal', { readonly aborted: boolean; readonly reason: unknown }>
 /** Bytes in an ArrayBuffer of their own: `Uint8Array<ArrayBuffer>`, since TypeScript has that. */
 export type OwnBytes = ReturnType<Uint8ArrayConstructor['from']>
+/** Floats in an ArrayBuffer of their own. */
+export type OwnFloats = ReturnType<Float32ArrayConstructor['from']>
 /** The same of clamped bytes, as ImageData takes them. */
 export type OwnClampedBytes = ReturnType<Uint8ClampedArrayConstructor['from']>

@@ -3,6 +3,7 @@
  * the build compressed. It is a fifth smaller than deflated, and is unpacked in the same time. The stream is our own, so
  * nothing is checked; every page that loads the package carries this file.
  */
+import type { OwnBytes } from './platform.js'
 
 /** How the build sets LZMA: the literal's context is three bits of the byte before, and the position's two bits. */
 const LITERAL_BITS = 3
@@ -26,7 +27,7 @@ const LITERAL = 1846
 const LITERAL_SIZE = 768
 
 /** The bytes that were compressed. */
-export function unpackCore(source: Uint8Array): Uint8Array<ArrayBuffer> {
+export function unpackCore(source: Uint8Array): OwnBytes {
   const output = new Uint8Array(new DataView(source.buffer, source.byteOffset).getUint32(5, true))
   // Probabilities of a zero, in 2048ths.
   const probabilities = new Uint16Array(LITERAL + (LITERAL_SIZE << LITERAL_BITS)).fill(1024)

@@ -2,6 +2,7 @@
  * Training: epochs over shuffled mini-batches, with the state that resumes it to the bit. Everything random is a
  * function of (seed, epoch, step), so an interrupted run that goes on ends with the weights of one that was not.
  */
+import { checkFunction } from '../runtime/check.js'
 import { ArgumentError } from '../runtime/errors.js'
 import type { Tensor } from '../tensor/tensor.js'
 import type { TrainingData } from './examples.js'
@@ -51,6 +52,7 @@ export class FitRun<Name extends string = string> implements AsyncIterable<FitEv
   constructor(
     start: (report: (outcome: Promise<History<Name>>) => void) => AsyncGenerator<FitEvent<Name>, History<Name>>,
   ) {
+    checkFunction(start, 'FitRun: what is run', 'a function, as fit() gives it')
     this.#start = start
   }
 

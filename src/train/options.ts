@@ -196,6 +196,12 @@ export interface PartOutcome {
   readonly metrics: Readonly<Record<string, number>>
   /** The gradient of the part's loss by each parameter, in the order of the run's parameters. */
   readonly gradients: readonly Float32Array[]
+  /**
+   * Left out: `gradients` are those of this part. Otherwise the gradients of so many parts, this one first, were added where they were computed:
+   * `gradients` is Σ wₚ · gₚ in the pairwise order, and 0 stands at the other parts of the sum, which have no gradients. The sums of a step
+   * begin at multiples of a power of two and have as many parts, the last one perhaps fewer; no part of the step has the weight 0.
+   */
+  readonly added?: number
   /** The model's statistics of batches after the part, each from where they stood before the step. */
   readonly buffers: readonly Float32Array[]
 }
@@ -269,7 +275,10 @@ export interface FitOptions<Target, Output = Tensor, Name extends string = strin
   readonly earlyStopping?: EarlyStopping<Name>
   /** Called after each step and epoch. */
   readonly callbacks?: FitCallbacks<Name>
-  /** Ends training after the step in progress, and validation after its batch in progress. */
+  /**
+   * Ends training after the step in progress, and validation after its batch in progress. A step whose parts are computed elsewhere is not
+   * waited for.
+   */
   readonly signal?: Signal
   /** Seed of the order of examples and of what is random in a step. Default 0. */
   readonly seed?: number

@@ -113,32 +113,80 @@ export function partsHere<Target, Output>(
 
 /**
  * Σ wₚ · gₚ / Σ wₚ over parts p, element by element. The products are added pairwise: the sum of n parts is that of the first 2ᵏ,
- * the largest power of two below n, and that of the others. The order depends on the number of parts alone. One part is given
- * as it is.
+ * the largest power of two below n, and that of the others. The order depends on the number of parts alone. Parts whose weight is 0
+ * must have been left out before. One part is given as it is. `total` is Σ wₚ where the values are sums of several parts, with the weight 1.
  */
 export function pairwiseMean(
   parts: readonly { readonly weight: number; readonly values: readonly Float32Array[] }[],
+  total = parts.reduce((sum, { weight }) => sum + weight, 0),
 ): Float32Array[] {
   const [first] = parts
   if (!first) return []
-  if (parts.length === 1) return [...first.values]
-  const total = parts.reduce((sum, { weight }) => sum + weight, 0)
+  if (parts.length === 1 && first.weight === total) return [...first.values]
   return first.values.map((_, index) => {
-    const sumOf = (from: number, to: number): Float32Array => {
-      const count = to - from
-      const { weight, values } = parts[from] as (typeof parts)[number]
-      if (count === 1) return (values[index] as Float32Array).map((value) => value * weight)
-      let half = 1
-      while (2 * half < count) half *= 2
-      const sum = sumOf(from, from + half)
-      const other = sumOf(from + half, to)
-      for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (other[i] as number)
-      return sum
-    }
-    const mean = sumOf(0, parts.length)
+    const mean = pairwiseSum(
+      parts.map(({ weight, values }) => ({ weight, values: values[index] as Float32Array })),
+      0,
+      parts.length,
+    )
     for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] as number) / total
     return mean
   })
+}
+
+/**
+ * Σ wₚ · vₚ over the parts from `from` to before `to`, in the order of `pairwiseMean`. Products and sums are rounded to float32 one by one.
+ * Two parts are multiplied and added in one loop: with a list for each product, a step of 8 parts of 155,000 weights took 25 ms longer.
+ */
+function pairwiseSum(
+  parts: readonly { readonly weight: number; readonly values: Float32Array }[],
+  from: number,
+  to: number,
+): Float32Array {
+  const [{ weight, values }, second] = parts.slice(from, to) as [(typeof parts)[number], (typeof parts)[number]?]
+  const sum = new Float32Array(values.length)
+  if (!second) {
+    for (let i = 0; i < sum.length; i++) sum[i] = (values[i] as number) * weight
+    return sum
+  }
+  if (to - from === 2) {
+    const { weight: otherWeight, values: others } = second
+    for (let i = 0; i < sum.length; i++) {
+      sum[i] = Math.fround((values[i] as number) * weight) + Math.fround((others[i] as number) * otherWeight)
+    }
+    return sum
+  }
+  let half = 1
+  while (2 * half < to - from) half *= 2
+  const low = pairwiseSum(parts, from, from + half)
+  const high = pairwiseSum(parts, from + half, to)
+  for (let i = 0; i < low.length; i++) low[i] = (low[i] as number) + (high[i] as number)
+  return low
+}
+
+/** What the loss of a part is a mean over. */
+export const weightOf = ({ examples, weight = examples }: PartOutcome): number => weight
+
+/**
+ * The outcomes of some parts with the sum of their gradients, so that one list of gradients travels instead of many. Where a part has
+ * the weight 0, or there is one part alone, they stay as they are.
+ */
+export function addedParts(outcomes: readonly PartOutcome[]): readonly PartOutcome[] {
+  const [first] = outcomes
+  if (!first || outcomes.length === 1 || outcomes.some((outcome) => weightOf(outcome) === 0)) return outcomes
+  const sums = first.gradients.map((_, index) =>
+    pairwiseSum(
+      outcomes.map((outcome) => ({
+        weight: weightOf(outcome),
+        values: outcome.gradients[index] as Float32Array,
+      })),
+      0,
+      outcomes.length,
+    ),
+  )
+  return outcomes.map((outcome, n) =>
+    n === 0 ? { ...outcome, gradients: sums, added: outcomes.length } : { ...outcome, gradients: [], added: 0 },
+  )
 }
 
 /**
@@ -159,3 +207,6 @@ export function movedBuffers(
   )
   return before.map((values, index) => values.map((value, i) => value + (moves[index]?.[i] as number)))
 }
+
+/** Parts of a step's batch where they are computed elsewhere and nothing else is said. */
+export const PARTS = 8

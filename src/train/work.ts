@@ -5,5 +5,5 @@
  */
 export { makeBatches, readAhead } from './batches.js'
 export { evaluateAll, run } from './loop.js'
-export { buffersOf, outcomeOf } from './part.js'
+export { addedParts, buffersOf, outcomeOf } from './part.js'
 export { searchAtRandom, searchGrid } from './rounds.js'

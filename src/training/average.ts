@@ -46,6 +46,8 @@ export class WeightAverage implements FitCallbacks {
 
   /** @internal */
   constructor(model: Averaged, decay: number) {
+    checkObject(model, 'ema: the model', 'a Sequential, a Graph or a Program', ['namedParameters'])
+    checkFunction(model.namedParameters, 'ema: namedParameters of the model')
     this.#model = model
     this.#decay = decay
     this.#values = new Map([...this.#weights()].map(([name, tensor]) => [name, tensor.data()]))
@@ -206,11 +208,9 @@ export class WeightAverage implements FitCallbacks {
  */
 export function ema(model: Averaged, options: EmaOptions = {}): WeightAverage {
   checkCount('ema', 2, arguments)
-  checkObject(model, 'ema: the model', 'a Sequential, a Graph or a Program', ['namedParameters'])
   checkKeys('ema', options, { decay: 0 } satisfies Names<EmaOptions>)
   const { decay = 0.999 } = options
   if (!(typeof decay === 'number' && decay >= 0 && decay < 1))
     throw wrongKind('ema: decay', 'a number from 0 to below 1', decay)
-  checkFunction(model.namedParameters, 'ema: namedParameters of the model')
   return new WeightAverage(model, decay)
 }

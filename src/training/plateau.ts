@@ -79,6 +79,7 @@ export class Plateau implements FitCallbacks {
 
   /** @internal */
   constructor(options: Required<PlateauOptions>) {
+    checkObject(options, 'Plateau: options', 'what reduceOnPlateau takes', ['optimizer', 'monitor'])
     this.#options = options
   }
 

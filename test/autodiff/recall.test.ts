@@ -127,4 +127,19 @@ describe('what is kept', () => {
     expect(recall.find({ x: { shape: shapeOf(10), dtype: 'int32' } }, { axis: 1 })).toBeUndefined()
     expect(recall.find({ x: x(10).x, bias: x(1).x }, { axis: 1 })).toBeUndefined()
   })
+
+  it('tells options apart that have the name of an input, unless they are what became it', () => {
+    const recall = new Recall<{ readonly d: number }>()
+    const problem = { d: 1 }
+    recall.keep(x(1), { x: { scale: 0.5 } }, problem)
+    expect(recall.find(x(1), { x: { scale: 0.5 } })).toBe(problem)
+    expect(recall.find(x(1), { x: { scale: 0.25 } })).toBeUndefined()
+    expect(recall.find(x(1), { x: 0.5 })).toBeUndefined()
+    expect(recall.find(x(1), {})).toBeUndefined()
+    const kept = { d: 2 }
+    recall.keep(x(2), { x: [1, 2, 3] }, kept)
+    // The input has its shape; the numbers are read anew.
+    expect(recall.find(x(2), { x: [4, 5, 6] })).toBe(kept)
+    expect(recall.find(x(2), { x: 4 })).toBeUndefined()
+  })
 })

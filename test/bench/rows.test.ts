@@ -34,6 +34,7 @@ const smallest: [name: string, options: object, rows: number, algorithm: RegExp]
   ['start', { networks: ['lenet5'] }, 1, /^[a-z]+ \d.*; linear: dot 1$/],
   ['gemm', {}, 10, /^(gemm|register tile)$/],
   ['large', {}, 11, /^(fft|separable)$/],
+  ['integers', {}, 23, /^integers; [a-z]+2? in float32$/],
   ['growth', { layers: ['linear'] }, 1, /^(gemm|dot)$/],
   ['accuracy', { layers: ['lenet5/c5'] }, 5, /^[a-z]+2?(, asked for)?$/],
 ]

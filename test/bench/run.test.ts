@@ -30,7 +30,7 @@ describe('npm run bench', () => {
   it.each([
     [
       ['nonsense'],
-      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, scaling, accuracy, models, large\n$/,
+      /^bench: unknown bench nonsense: expected train-step, layers, forward, start, gemm, growth, scaling, accuracy, models, large, integers\n$/,
     ],
     [['--nonsense'], /^bench: Unknown option '--nonsense'.*\n$/],
     [['train-step', '--batch', 'abc'], /^bench: --batch abc: expected a whole number.*\n$/],
@@ -70,7 +70,18 @@ describe('npm run bench', () => {
 
   it('explains itself before anything is built or installed', () => {
     const { status, stdout } = bench('--help')
-    for (const name of ['train-step', 'layers', 'forward', 'start', 'gemm', 'growth', 'accuracy', 'models', 'large'])
+    for (const name of [
+      'train-step',
+      'layers',
+      'forward',
+      'start',
+      'gemm',
+      'growth',
+      'accuracy',
+      'models',
+      'large',
+      'integers',
+    ])
       expect(stdout).toContain(name)
     expect(status).toBe(0)
   })

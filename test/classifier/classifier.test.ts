@@ -206,6 +206,11 @@ describe('predict', () => {
     ['a camera frame of size 0', { displayWidth: 0, displayHeight: 0 }, /the VideoFrame has 0 × 0 pixels; wait until/],
     ['an <img> that is not loaded', { naturalWidth: 0, naturalHeight: 0, width: 5, height: 5 }, /the <img> has 0 × 0/],
     [
+      'an <img> whose next source loads',
+      { naturalWidth: 5, naturalHeight: 5, complete: false, width: 5, height: 5 },
+      /the <img> is still loading; wait for it \(await image\.decode\(\)\)/,
+    ],
+    [
       'a <video> without a frame',
       { videoWidth: 0, videoHeight: 0, width: 5, height: 5 },
       /the <video> has 0 × 0 pixels/,

@@ -514,3 +514,11 @@ describe('data that changed since a run was started', () => {
     expect(hashIn('digits')).toBe(whole)
   })
 })
+
+describe('a learning rate that is too high', () => {
+  it('is told where training ends no better than by guessing, though every number is finite', async () => {
+    const told = /warning: the training loss is [\d.]+, no lower than that of guessing \(2\.3026\): .*; try --lr 3$/m
+    expect(await run({ ...long, lr: 30, force: true })).toMatch(told)
+    expect(await run({ ...long, force: true })).not.toContain('guessing')
+  })
+})

@@ -7,13 +7,14 @@ import { remote, startWorker, type RemoteTrial } from '../../src/distributed/ind
 import { functionOf, functionsOf } from '../../src/distributed/functions.js'
 import { checkJob } from '../../src/distributed/jobs.js'
 import { folderStore, hashOf, keeping, memoryStore, type Store } from '../../src/distributed/store.js'
-import { decodeOutcome, decodePart, decodePictures, encodeOutcome, encodePart, encodePictures } from '../../src/distributed/wire.js' // prettier-ignore
+import { decodeOutcomes, decodePart, decodePictures, encodeOutcomes, encodePart, encodePictures } from '../../src/distributed/wire.js' // prettier-ignore
 import { Dropout, Flatten, Linear, Sequential } from '../../src/nn/index.js'
 import { crossEntropy } from '../../src/ops/index.js'
 import { SGD } from '../../src/optim/index.js'
 import { init } from '../../src/runtime/embedded.js'
 import { DivergedError } from '../../src/runtime/errors.js'
 import { normal, tensor } from '../../src/tensor/create.js'
+import { addedParts } from '../../src/train/part.js'
 import { accuracy, fit, randomSearch, type FitOptions, type Trial } from '../../src/train/index.js'
 
 let folder: string
@@ -74,7 +75,8 @@ describe('the store in a folder', () => {
 
 describe('a job from a stranger', () => {
   const own = { version: '1.2.3', simd: 'strict' } as const
-  const right = { type: 'gradients', ...own, run: name, weights: name, part: name, examples: 4, step: 7 }
+  const part = { part: name, examples: 4, step: 7 }
+  const right = { type: 'gradients', ...own, run: name, weights: name, parts: [part, part] }
 
   it('is taken where every field is one that it can have', () => {
     expect(checkJob(right, own)).toBe(right)
@@ -85,8 +87,13 @@ describe('a job from a stranger', () => {
     [{ ...right, type: 'constructor' }, 'the type is one of'],
     [{ ...right, type: 'shell' }, 'the type is one of'],
     [{ ...right, weights: '../../etc/passwd' }, 'cannot have'],
-    [{ ...right, part: undefined }, 'cannot have'],
-    [{ ...right, step: -1 }, 'cannot have'],
+    [{ ...right, parts: undefined }, 'cannot have'],
+    [{ ...right, parts: [] }, 'cannot have'],
+    [{ ...right, parts: Array.from({ length: 257 }, () => part) }, 'cannot have'],
+    [{ ...right, parts: [{ ...part, part: '../../etc/passwd' }] }, 'cannot have'],
+    [{ ...right, parts: [{ ...part, step: -1 }] }, 'cannot have'],
+    [{ ...right, parts: [part, { ...part, code: 'process.exit()' }] }, 'cannot have'],
+    [{ ...right, parts: [part, null] }, 'cannot have'],
     [{ ...right, code: 'process.exit()' }, 'has no field "code"'],
     [{ ...right, version: '1.2.4' }, 'made for version 1.2.4, and this worker has 1.2.3'],
     [{ ...right, simd: 'relaxed' }, 'made for simd relaxed'],
@@ -128,9 +135,27 @@ describe('bytes of parts, outcomes and pictures', () => {
       ...{ examples: 3, loss: Number.NaN, weight: 2.5, metrics: { accuracy: 0.1 + 0.2 } },
       ...{ gradients: [Float32Array.of(1, Number.NaN)], buffers: [Float32Array.of(3)] },
     }
-    const encoded = encodeOutcome(outcome, name)
-    expect(decodeOutcome(encoded, { gradients: [2], buffers: [1] })).toEqual(outcome)
-    expect(() => decodeOutcome(encoded, { gradients: [3], buffers: [1] })).toThrow('gradient 0 must have 3 numbers')
+    const sizes = { gradients: [2], buffers: [1] }
+    const encoded = encodeOutcomes([outcome, { ...outcome, weight: 1 }], name)
+    expect(decodeOutcomes(encoded, [3, 4], sizes)).toEqual([outcome, { ...outcome, examples: 4, weight: 1 }])
+    expect(() => decodeOutcomes(encoded, [3, 4], { ...sizes, gradients: [3] })).toThrow(
+      'gradient 0 must have 3 numbers',
+    )
+    expect(() => decodeOutcomes(encoded, [3, 4, 5], sizes)).toThrow('gradient 0 must have 2 numbers, and has 0')
+  })
+
+  it('give the sum of some parts back, and refuse one of other parts', () => {
+    const outcome = {
+      ...{ examples: 3, loss: 1, weight: 2.5, metrics: {} },
+      ...{ gradients: [Float32Array.of(1, 3)], buffers: [Float32Array.of(3)] },
+    }
+    const added = addedParts([outcome, { ...outcome, weight: 1 }])
+    expect(added[0]).toMatchObject({ added: 2, gradients: [Float32Array.of(3.5, 10.5)] })
+    const sizes = { gradients: [2], buffers: [1] }
+    expect(decodeOutcomes(encodeOutcomes(added, name), [3, 3], sizes)).toEqual(added)
+    const wrong = encodeOutcomes([added[0]!, { ...added[1]!, added: 1 }], name)
+    expect(() => decodeOutcomes(wrong, [3, 3], sizes)).toThrow("outcome of a part: '1' are added, of 2")
+    expect(() => decodeOutcomes(encodeOutcomes(added, name), [3, 3, 3], sizes)).toThrow("'2' are added, of 3")
   })
 
   it('give pictures back, those without a byte and those that could not be read included', () => {

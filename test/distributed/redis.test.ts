@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import type * as Main from '../../src/index.js'
@@ -16,9 +16,14 @@ import { encodePng } from '../../src/io/index.js'
 import { freePort, hasRedis, startProcess, startRedis } from './lib/redis.mjs'
 import * as trials from './lib/trials.mjs'
 
+const queueName = `jobs-${manifest.version}-strict`
 const dist = resolve(import.meta.dirname, '../../dist')
 const modulePath = resolve(import.meta.dirname, 'lib/trials.mjs')
 const load = async <T>(file: string): Promise<T> => (await import(/* @vite-ignore */ join(dist, file))) as T
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 200 && !isSo(); tries++) await pause(50)
+}
 
 /** Debian's package redis-server brings it; `.ci/run` installs it. */
 describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not installed)', () => {
@@ -81,7 +86,7 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
   }
 
   async function counts(): Promise<Record<string, number>> {
-    const queue = new Queue(`jobs-${manifest.version}`, {
+    const queue = new Queue(queueName, {
       ...{ connection: { host: '127.0.0.1', port: redis.port }, prefix: 'toeplitz' },
     })
     const found = await queue.getJobCounts('waiting', 'active', 'delayed')
@@ -129,14 +134,25 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
     const module = modulePath
     await worker('--module', module)
     await worker('--module', module)
+    /** Trials that the workers have computed. */
+    const done = (): number => workers.flatMap(({ texts }) => texts.out.match(/"type":"trial"/g) ?? []).length
     const killed = await pool({ module })
     const found = killed.search(trials.score, {
       ...{ ...options, shared: { milliseconds: 1 } },
       onTrial: ({ number }) => (number === 3 ? killed.close() : undefined),
     })
     await expect(found).rejects.toThrow('the pool: it was closed while jobs ran')
+    const before = done()
+    expect(before).toBeGreaterThanOrEqual(3)
+    expect(before).toBeLessThan(8)
     const again = await pool({ module })
     expect(table(await again.search(trials.score, { ...options, shared: { milliseconds: 1 } }))).toEqual(wanted)
+    // Each of the eight trials was computed once: what the killed search had done was not done again.
+    await until(() => done() >= 8)
+    expect(done()).toBe(8)
+    // Nor is anything by a search that begins when all is done.
+    expect(table(await again.search(trials.score, { ...options, shared: { milliseconds: 1 } }))).toEqual(wanted)
+    expect(done()).toBe(8)
   })
 
   it('predict to the same lines, one for each input, and go on after the last whole line', async () => {
@@ -185,7 +201,7 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
     const values = { lr: [0.1] }
     await expect(asked.search(trials.broken, { values })).rejects.toThrow('the disk is full')
     await expect(asked.search(trials.endless, { values })).rejects.toThrow('the job took more than 1 seconds')
-    const queue = new Queue(`jobs-${manifest.version}`, {
+    const queue = new Queue(queueName, {
       ...{ connection: { host: '127.0.0.1', port: redis.port }, prefix: 'toeplitz' },
     })
     const { id = '' } = await queue.add(
@@ -234,11 +250,11 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
     await expect(distributed.remote({ redis: refused })).rejects.toThrow(/: nothing answers there; start redis-server/)
     await expect(distributed.startWorker({ redis: refused })).rejects.toMatchObject({ code: 'REDIS' })
     const guarded = await startRedis('--requirepass', 'secret', '--maxmemory-policy', 'allkeys-lru')
+    onTestFinished(() => guarded.stop())
     const at = (user: string): string => guarded.url.replace('redis://', `redis://${user}`)
     await expect(distributed.remote({ redis: at('') })).rejects.toThrow('the name or the password is wrong')
     const wrong = distributed.remote({ redis: at(':wrong@') })
     await expect(wrong).rejects.toThrow(/^redis:\/\/:\*\*\*@127\.0\.0\.1:\d+.*the name or the password is wrong/)
     await expect(distributed.remote({ redis: at(':secret@') })).rejects.toThrow('its maxmemory-policy is allkeys-lru')
-    await guarded.stop()
   })
 })

@@ -1,6 +1,7 @@
 /** The table of calls: that nothing which is exported is missing, and that what it calls right is. */
 import { beforeAll, expect, it } from 'vitest'
 import { init } from '../../src/runtime/embedded.js'
+import { ToeplitzError } from '../../src/runtime/errors.js'
 import { layerTypes } from '../helpers/layers.js'
 import { calls, exempt } from './calls.js'
 import { Random } from './random.js'
@@ -60,3 +61,20 @@ it('makes the same choices of the same seed', () => {
   expect(draw()).toEqual(draw())
   expect(draw()).not.toEqual(new Random(7, 'x', 4).list(5, () => new Random(7, 'x', 4).bits()))
 })
+
+const isMade = (made: unknown): made is new (...args: unknown[]) => unknown =>
+  typeof made === 'function' && String(made).startsWith('class') && !(made.prototype instanceof Error)
+
+it.each(Object.keys(exempt).filter((name) => isMade(exported[name])))(
+  '%s, which no call of the table makes, refuses to be made of what is wrong',
+  (name) => {
+    const Made = exported[name] as new (...args: unknown[]) => unknown
+    for (const wrong of [undefined, null, 0, NaN, '', {}, Symbol('wrong'), () => undefined]) {
+      try {
+        new Made(wrong)
+      } catch (error) {
+        expect(error).toBeInstanceOf(ToeplitzError)
+      }
+    }
+  },
+)

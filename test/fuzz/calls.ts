@@ -386,6 +386,7 @@ const quantizing = {
   activations: 'per-tensor',
   range: 'mse',
   percentile: 99.9,
+  layers: 'all',
   skip: [],
   report: tag('function'),
 }

@@ -21,6 +21,8 @@ export interface OpsetCase {
   readonly name: string
   readonly opset: number
   readonly operator: string
+  /** The set that the operator is of; left out: ONNX's own. */
+  readonly domain?: string
   /** Undefined where an input is left out. */
   readonly inputs: readonly (CaseTensor | undefined)[]
   readonly attributes: Attributes
@@ -397,7 +399,7 @@ add('Unsqueeze', 21, '', [floats([3]), ints(0, -1)])
 export const opsetCases: readonly OpsetCase[] = all
 
 /** Names of the inputs that a case has. */
-export const inputNames = ({ inputs }: OpsetCase): readonly string[] =>
+export const inputNames = ({ inputs }: Pick<OpsetCase, 'inputs'>): readonly string[] =>
   inputs.map((input, i) => (input === undefined ? '' : `x${i}`))
 
 const codes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const
@@ -410,8 +412,12 @@ function stored(name: string, { dtype, shape, values }: CaseTensor) {
 }
 
 /** The bytes of a case's model, of its opset or another. All that the node reads are inputs, or all but the first constants. */
-export function modelOf(given: OpsetCase, opset = given.opset, areConstants = false): Uint8Array {
-  const { operator, inputs, outputs, attributes } = given
+export function modelOf(
+  given: Omit<OpsetCase, 'name' | 'defined' | 'answeredAs'>,
+  opset = given.opset,
+  areConstants = false,
+): Uint8Array {
+  const { operator, domain = '', inputs, outputs, attributes } = given
   const names = inputNames(given)
   const isConstant = (i: number): boolean => areConstants && i > 0
   const values = inputs.flatMap((input, i) =>
@@ -424,9 +430,12 @@ export function modelOf(given: OpsetCase, opset = given.opset, areConstants = fa
     names,
     outputs.map((_, i) => `y${i}`),
     attributes,
+    { domain },
   )
+  const sets = [{ domain: '', version: opset }, ...(domain === '' ? [] : [{ domain, version: 1 }])]
   // 22 needs version 10 of the format.
   return onnx({ inputs: values, outputs: results, initializers, nodes: [made] }, opset, {
     irVersion: opset >= 21 ? 10 : 9,
+    opsetImport: sets,
   })
 }

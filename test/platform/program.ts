@@ -17,6 +17,8 @@ import * as vision from '../../src/vision/index.js'
 import * as data from '../../src/data/index.js'
 import { balanceClasses, collectExamples, mixup, stratifiedSplit } from '../../src/data/index.js'
 import { confusionMatrix, ema, parameterGroups, predictBatches, replaceHead } from '../../src/training/index.js'
+import { initIntegers } from '../../src/quant/index.js'
+import { integers } from './integers.js'
 import { byAlgorithm, byFourier, cases, large, type MakeCase } from '../operations/index.js'
 
 /** SHA-256 by the name of what was hashed. */
@@ -401,6 +403,13 @@ async function around(): Promise<Record<string, Numbers[]>> {
   return made
 }
 
+/** Of the operations of integers. */
+export async function hashesOfIntegers(): Promise<Hashes> {
+  const hashes: Hashes = {}
+  for (const [name, numbers] of Object.entries(integers())) hashes[name] = await sha256(name, numbers)
+  return hashes
+}
+
 /** Runs everything. @param options those of `init`: the module where it cannot be compiled, and threads. */
 export async function run(options: t.InitOptions = {}): Promise<Report> {
   await t.init(options)
@@ -423,6 +432,9 @@ export async function run(options: t.InitOptions = {}): Promise<Report> {
   for (const [name, make] of Object.entries(optimizers)) {
     hashes[`${name}: weights`] = await sha256(name, optimized(make))
   }
+  // Where a module cannot be compiled, loops give the same bytes.
+  if (options.module === undefined) await initIntegers()
+  Object.assign(hashes, await hashesOfIntegers())
   const more = {
     ...(await learned()),
     ...(await labelled()),

@@ -7,10 +7,26 @@ import { readIdx } from 'toeplitz/data'
 import { extractFeatures, kMeansFilters } from 'toeplitz/features'
 import { decodeImage } from 'toeplitz/io'
 import { loadImageFolder, readFileOrExplain } from 'toeplitz/node'
+import { decodeWav, type Sound } from 'toeplitz/audio'
+import { remote } from 'toeplitz/distributed'
+import { MeanImage } from 'toeplitz/layers'
+import { loadOnnx } from 'toeplitz/onnx'
+import { toeplitzPenalty } from 'toeplitz/priors'
+import { quantize } from 'toeplitz/quant'
+import { pottsModel } from 'toeplitz/segmentation'
+import { loadTfjs } from 'toeplitz/tfjs'
+import { ema } from 'toeplitz/train'
 import { saliencyMap } from 'toeplitz/vision'
+import { readRaw, type Volume } from 'toeplitz/volumes'
+import core from 'toeplitz/core.wasm'
+import relaxed from 'toeplitz/relaxed.wasm'
+import threads from 'toeplitz/threads.wasm'
+import relaxedThreads from 'toeplitz/relaxed-threads.wasm'
+import integers from 'toeplitz/integers.wasm'
+import integersThreads from 'toeplitz/integers-threads.wasm'
 import { createModel, lossOf, vgg } from 'toeplitz/zoo'
 
-await init()
+await init({ module: core })
 const model = new Sequential([new Linear({ outFeatures: 2 })], { input: [3] })
 const optimizer = new SGD(model.parameters(), { lr: 0.1 })
 const data = tensorExamples(tensor([[1, 2, 3], [4, 5, 6]]), [0, 1])
@@ -55,6 +71,9 @@ vgg({ configuration: 'F' })
 new Linear({ outFeature: 2 })
 
 export const used: readonly unknown[] = [initSlim, learnedLabels, loadClassifier, readIdx, decodeImage, saliencyMap, network, loadImageFolder]
+export const others: readonly unknown[] = [remote, MeanImage, loadOnnx, toeplitzPenalty, quantize, pottsModel, loadTfjs, ema, decodeWav, readRaw]
+export const modules: readonly unknown[] = [relaxed, threads, relaxedThreads, integers, integersThreads]
+export const samples = (sound: Sound, volume: Volume): number => (sound.samples[0] ?? 0) + (volume.values[0] ?? 0)
 export const bytes: Promise<Uint8Array> = readFileOrExplain('model.safetensors')
 export const result: Tensor = scope(() => model.forward(tensor([[1, 2, 3]])))
 `

@@ -58,6 +58,28 @@ describe('the pairwise mean', () => {
     expect(pairwiseMean(used)[0]![0]).toBe(f(f(f(f(g[0]! + g[1]!) + f(g[2]! + g[3]!)) + g[4]!) / 5))
   })
 
+  it.each([1, 2, 3, 4, 6, 8, 9])(
+    'of %i parts has the bits of products and sums that are rounded one by one',
+    (count) => {
+      const values = normal([count, 40], { seed: 3 }).data()
+      const used = Array.from({ length: count }, (_, n) => ({
+        weight: n % 3 === 1 ? 0.1 + n : 1 + n,
+        values: [values.slice(40 * n, 40 * (n + 1))],
+      }))
+      const total = used.reduce((sum, { weight }) => sum + weight, 0)
+      /** The sum of element i over a list of parts: that of the largest power of two below their number, and that of the others. */
+      const sumOf = (i: number, list: typeof used): number => {
+        if (list.length === 1) return Math.fround(list[0]!.values[0]![i]! * list[0]!.weight)
+        const half = 2 ** Math.ceil(Math.log2(list.length) - 1)
+        return Math.fround(sumOf(i, list.slice(0, half)) + sumOf(i, list.slice(half)))
+      }
+      const wanted = Array.from({ length: 40 }, (_, i) =>
+        count === 1 ? used[0]!.values[0]![i]! : Math.fround(sumOf(i, used) / total),
+      )
+      expect([...pairwiseMean(used)[0]!]).toEqual(wanted)
+    },
+  )
+
   it('leaves statistics that no part moves as they are', () => {
     const before = [Float32Array.of(0.1, 0.7, 1 / 3)]
     const part = { examples: 3, loss: 0, metrics: {}, gradients: [], buffers: before }

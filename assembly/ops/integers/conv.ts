@@ -1,6 +1,6 @@
 /**
  * Convolution of bytes: y (N, K, P, Q) = zero + ⌊M[k] · (bias[k] + Σ w[k, c, r, s] · (x[n, c, …] − xZero)) + 1/2⌋, limited. Weights are
- * int8 with the zero point 0, sums have 32 bits and do not overflow (src/quant/bounds.ts). A window's pixels outside of x are its
+ * int8 with the zero point 0, sums have 32 bits and do not overflow (src/ops/integers/bytes.ts). A window's pixels outside of x are its
  * zero point and add nothing.
  *
  * x less its zero point is widened to int16 with zeros around it (integer_widen_fwd), and patches of eight output pixels are

@@ -8,7 +8,7 @@ class IntegerSum {
   aSigned: i32
   bZero: i32
   bSigned: i32
-  /** Factors of a and b, below 2^21, in units of 2^−shift. */
+  /** Factors of a and b, at most 2^21, in units of 2^−shift. */
   aFactor: i32
   bFactor: i32
   shift: i32

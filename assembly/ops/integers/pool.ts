@@ -32,7 +32,7 @@ export function integer_maxpool_fwd(y: usize, x: usize, shape: usize, begin: i32
 
 /**
  * Items begin ≤ item < end are maps of y (N, C, P, Q): zero + ⌊M[n] · Σ (x − xZero) + 1/2⌋ with the factor for windows of n elements. `factors`
- * and `shifts` are R · S + 1 int32 each; with `all` every window counts as whole.
+ * and `shifts` are R · S + 1 int32 each; with `all` every window counts as whole, and there is one of each.
  */
 export function integer_avgpool_fwd(
   y: usize,
@@ -65,7 +65,7 @@ export function integer_avgpool_fwd(
             within++
           }
         }
-        const at = (<usize>(all ? d.R * d.S : within)) << 2
+        const at = (<usize>(all ? 0 : within)) << 2
         const mean = scaledOne(sum, load<i32>(factors + at), load<i32>(shifts + at)) + d.yZero
         store<u8>(to, <u8>min(d.high, max(d.low, mean)))
         to++

@@ -4,7 +4,7 @@
  * nothing is lost before the one rounding.
  *
  * Where M ≥ 1/2, s is below 0: the sum is limited to ±2^(30 + s), beyond which every result is limited anyway, and shifted
- * left by −s first. src/quant/fixed.ts makes m and s, and refuses s outside of −16 … 31.
+ * left by −s first. src/ops/integers/fixed.ts makes m and s, and refuses s outside of −16 … 31.
  */
 
 /** Four sums times M, rounded, where s is not below 0; `round` is 2^(31 + s) in both lanes. */

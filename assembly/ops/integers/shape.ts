@@ -1,4 +1,4 @@
-/** What kernels of integer convolutions and pools are told: one record, filled by src/quant by the names of the fields. */
+/** What kernels of integer convolutions and pools are told: one record, filled by src/ops/integers/windows.ts by the names of the fields. */
 
 @unmanaged
 export class IntegerShape {
@@ -56,6 +56,8 @@ export class IntegerShape {
   /** Whether a window is one pixel and there is one at each pixel, so that x is read where it lies. */
   @inline
   get pointwise(): bool {
-    return this.R == 1 && this.S == 1 && this.P == this.H && this.Q == this.W && this.strideH == 1 && this.strideW == 1
+    const unpadded = this.padH == 0 && this.padW == 0
+    const same = this.P == this.H && this.Q == this.W && this.strideH == 1 && this.strideW == 1
+    return this.R == 1 && this.S == 1 && same && unpadded
   }
 }

@@ -8,7 +8,7 @@
 import { Rows1, Rows2, Rows3, Rows4 } from '../../micro/tile'
 import { panelCount } from '../../micro/gemm'
 
-/** Rows of the tallest tile: 4 rows reach 88 GFLOPS; 5 rows 49, since their registers do not suffice. */
+/** Rows of the tallest tile: the registers of 128-bit engines do not suffice for the sums of 5 rows. */
 export const TILE_ROWS: i32 = 4
 /** Bytes of one pair of steps in a panel of B. */
 export const PAIR_BYTES: usize = 32
@@ -26,8 +26,8 @@ function dot(a: v128, b: v128, sum: v128): v128 {
 }
 
 /**
- * c, with rows `ld` bytes apart, = bias + a · b while b < end, in one flat loop. Two pairs in a turn are slower, 58 GFLOPS instead of 88: the
- * engine moves all loads of a turn before its sums and runs out of registers.
+ * c, with rows `ld` bytes apart, = bias + a · b while b < end, in one flat loop. Two pairs in a turn are slower, since
+ * the engine moves all loads of a turn before its sums and runs out of registers.
  */
 @inline
 function tileOf<T>(c: usize, ld: usize, bias: usize, a: usize, b: usize, end: usize): void {

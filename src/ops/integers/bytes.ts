@@ -24,7 +24,7 @@ export const limitsOf = (type: ByteType): readonly [low: number, high: number] =
 /**
  * The smallest scale: below it a scale is denormal in float32, where x / scale and its reverse lose their meaning.
  */
-const LEAST_SCALE = 1.1754943508222875e-38
+export const LEAST_SCALE = 1.1754943508222875e-38
 
 /** Checks a scale. @throws ArgumentError where it is no normal float32 above 0 */
 export function checkScale(scale: number, what: string): void {
@@ -57,12 +57,18 @@ export const integerKernels = (): IntegerKernels => kernels() as unknown as Inte
 /** The largest sum that kernels may meet: half of what 32 bits hold; the other half is for the bias. */
 export const MOST_SUM = 2 ** 30
 
+/** Magnitude of a byte less its zero point, at most, and of its product with a weight of int8. */
+export const MOST_BYTE = 255
+export const MOST_PRODUCT = MOST_BYTE * 128
+
 /**
- * Checks that sums of products of a byte less its zero point, at most 255, and a weight, at most 128, stay below 2^30 whatever the bytes
- * are. @throws ArgumentError where there are more terms
+ * Checks that sums of `terms` whole numbers, each of a magnitude of at most `each`, stay below 2^30, whatever they are.
+ * @throws ArgumentError where there are more terms
  */
-export function checkTerms(terms: number, what: string): void {
-  const most = Math.floor(MOST_SUM / (255 * 128))
-  if (terms > most)
-    throw new ArgumentError(`${what}: sums of ${terms} products can pass 32 bits; at most ${most} are added`)
+export function checkTerms(terms: number, what: string, each: number = MOST_PRODUCT): void {
+  const most = Math.floor(MOST_SUM / each)
+  if (terms > most) {
+    const kind = each === MOST_PRODUCT ? 'products' : 'bytes'
+    throw new ArgumentError(`${what}: sums of ${terms} ${kind} can pass 32 bits; at most ${most} are added`)
+  }
 }

@@ -13,37 +13,20 @@ import { showShape, sizeOf, type Shape } from '../../tensor/shape.js'
 import { elementsAt, type Tensor } from '../../tensor/tensor.js'
 import { byteTypes, checkTerms, hasIntegers, integerKernels, typeOf, type ByteType } from './bytes.js'
 import { limited, scaledBy } from './fixed.js'
-
-/** Bytes that a convolution reads. */
-export type Bytes = Tensor<'uint8'> | Tensor<'int8'>
-
-/** Windows in two directions. */
-export interface ByteWindows {
-  readonly kernel: readonly [number, number]
-  readonly stride: readonly [number, number]
-  readonly dilation: readonly [number, number]
-  /** Pixels before and behind in each direction. */
-  readonly padding: readonly [readonly [number, number], readonly [number, number]]
-}
-
-/** What the bytes of an operation mean. */
-export interface ByteLimits {
-  /** Zero point of x. */
-  readonly xZero: number
-  /** Zero point of y, its type, and its limits, which the type holds: a relu is a lower limit of the zero point. */
-  readonly yZero: number
-  readonly type: ByteType
-  readonly low: number
-  readonly high: number
-}
+import {
+  byteShape,
+  isForKernels,
+  tapsWithin,
+  type Bytes,
+  type ByteLimits,
+  type ByteShape,
+  type ByteWindows,
+} from './windows.js'
 
 /** Options of `byteConv`. */
 export interface ByteConvOptions extends Omit<ByteWindows, 'kernel'>, ByteLimits {
   readonly groups: number
 }
-
-/** The record of the kernels, by the names of its fields. */
-export type ByteShape = Readonly<Record<(typeof fieldsOfIntegerShape)[number], number>>
 
 /** A described operation. */
 export interface ByteProblem {
@@ -60,52 +43,6 @@ export interface ByteOperands extends Record<string, Tensor<'uint8'> | Tensor<'i
   readonly bias: Tensor<'int32'>
   readonly m: Tensor<'int32'>
   readonly s: Tensor<'int32'>
-}
-
-/** The record for maps (N, C, H, W) and windows. @throws ShapeError where no window fits */
-export function byteShape(
-  name: string,
-  x: Bytes,
-  K: number,
-  G: number,
-  { kernel, stride, dilation, padding }: ByteWindows,
-  { xZero, yZero, low, high }: ByteLimits,
-  ceil = false,
-): ByteShape {
-  if (x.ndim !== 4) throw new ShapeError(`${name}: x must be (N, C, H, W), given ${showShape(x.shape)}`)
-  const [N, C, H, W] = x.shape as [number, number, number, number]
-  const outputs = [H, W].map((n, axis) => {
-    const [lo, hi] = padding[axis] as readonly [number, number]
-    const reach = (dilation[axis] as number) * ((kernel[axis] as number) - 1) + 1
-    const steps = (n + lo + hi - reach) / (stride[axis] as number)
-    const count = (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1
-    if (!(count > 0))
-      throw new ShapeError(`${name}: windows that reach over ${reach} pixels do not fit into ${n + lo + hi}`)
-    return count
-  }) as [number, number]
-  return {
-    N,
-    C,
-    K,
-    G,
-    H,
-    W,
-    R: kernel[0],
-    S: kernel[1],
-    P: outputs[0],
-    Q: outputs[1],
-    strideH: stride[0],
-    strideW: stride[1],
-    padH: padding[0][0],
-    padW: padding[1][0],
-    dilationH: dilation[0],
-    dilationW: dilation[1],
-    xZero,
-    xSigned: Number(x.dtype === 'int8'),
-    yZero,
-    low,
-    high,
-  }
 }
 
 /** Checks that there is a bias and a factor for each filter. */
@@ -137,8 +74,8 @@ const products = ({ N, C, K, G, R, S, P, Q }: ByteShape): number => N * K * (C /
 const isDepthwise = ({ C, G }: ByteShape): boolean => C > 1 && C === G
 
 /** Whether the kernel is one pixel at each pixel. */
-const isPointwise = ({ R, S, P, Q, H, W, strideH, strideW }: ByteShape): boolean =>
-  R === 1 && S === 1 && P === H && Q === W && strideH === 1 && strideW === 1
+const isPointwise = ({ R, S, P, Q, H, W, strideH, strideW, padH, padW }: ByteShape): boolean =>
+  R === 1 && S === 1 && P === H && Q === W && strideH === 1 && strideW === 1 && padH === 0 && padW === 0
 
 /** Lists the kernels of the second module. */
 function listKernels(list: CallList, { shape: fields }: ByteProblem): void {
@@ -195,14 +132,14 @@ function listLoops(list: CallList, { shape, xType, type, yShape }: ByteProblem):
         for (let filter = 0; filter < K; filter++) {
           const first = n * C + Math.floor(filter / k) * c
           for (let p = 0; p < P; p++) {
+            const [top, bottom] = tapsWithin(p * strideH - padH, R, dilationH, H)
             for (let q = 0; q < Q; q++) {
               let sum = bias[filter] as number
-              for (let r = 0; r < R; r++) {
+              const [left, right] = tapsWithin(q * strideW - padW, S, dilationW, W)
+              for (let r = top; r < bottom; r++) {
                 const row = p * strideH - padH + r * dilationH
-                if (row < 0 || row >= H) continue
-                for (let t = 0; t < S; t++) {
+                for (let t = left; t < right; t++) {
                   const column = q * strideW - padW + t * dilationW
-                  if (column < 0 || column >= W) continue
                   for (let channel = 0; channel < c; channel++) {
                     const weight = w[((filter * c + channel) * R + r) * S + t] as number
                     sum += weight * ((x[((first + channel) * H + row) * W + column] as number) - shape.xZero)
@@ -233,7 +170,7 @@ const convolved: Op<ByteOperands, ByteConvOptions & { readonly fast: boolean }, 
     output: ({ yShape }) => yShape,
     dtype: ({ type }) => type,
     prepare: (list, { fast, ...problem }) => {
-      if (fast) listKernels(list, problem)
+      if (fast && isForKernels(problem.shape)) listKernels(list, problem)
       else listLoops(list, problem)
     },
     keeps: [],

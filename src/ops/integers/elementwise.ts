@@ -1,7 +1,7 @@
 /** Tensors of bytes element by element: sums, tables of 256 entries, and the ways from float32 and to it. */
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { recordOf } from '../../plan/record.js'
-import { ShapeError } from '../../runtime/errors.js'
+import { ArgumentError, ShapeError } from '../../runtime/errors.js'
 import { fieldsOfIntegerSum } from '../../runtime/generated/constants.js'
 import { LIGHT } from '../../runtime/work.js'
 import { sameShape, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
@@ -15,7 +15,7 @@ import {
   type ByteType,
   type Quantization,
 } from './bytes.js'
-import type { Bytes } from './conv.js'
+import type { Bytes } from './windows.js'
 import { limited, powerOfTwo, roundEven } from './fixed.js'
 
 /** Time of an element of bytes, in ns. */
@@ -32,21 +32,37 @@ export interface ByteAddOptions {
 }
 
 type Fast = { readonly fast: boolean }
+
+/**
+ * The same for the operation. No name is that of an operand: what was inferred of options is found again by all of them but
+ * those (src/autodiff/recall.ts).
+ */
+interface AddOptions extends Fast {
+  readonly ofA: Quantization
+  readonly ofB: Quantization
+  readonly to: Quantization
+  readonly low: number
+  readonly high: number
+}
 type Shaped = { readonly shape: Shape }
 
-/** Factors below 2^21 of one shift: 255 times one of them, twice, fits 31 bits. */
+/** Factors of one shift are at most 2^21: 255 times one of them, twice, and half a unit of the shift, fits 31 bits. */
 const MOST_FACTOR = 2 ** 21
 
 /** The record of a sum: factors of both in units of 2^−shift, as fine as they can be. */
 function sumRecord({
-  a,
-  b,
-  y,
+  ofA: a,
+  ofB: b,
+  to: y,
   low,
   high,
-}: ByteAddOptions): Readonly<Record<(typeof fieldsOfIntegerSum)[number], number>> {
+}: AddOptions): Readonly<Record<(typeof fieldsOfIntegerSum)[number], number>> {
   for (const [key, each] of Object.entries({ a, b, y })) checkQuantization(each, `byteAdd: ${key}`)
   const [first, second] = [a.scale / y.scale, b.scale / y.scale]
+  for (const ratio of [first, second]) {
+    if (ratio >= MOST_FACTOR / 2)
+      throw new ArgumentError(`byteAdd: a scale must be below 2^20 times that of the sum, given ${ratio} times it`)
+  }
   let shift = 1
   while (shift < 28 && Math.max(first, second) * powerOfTwo(shift + 1) < MOST_FACTOR) shift++
   const factor = (of: number): number => Math.min(MOST_FACTOR, Math.round(of * powerOfTwo(shift)))
@@ -64,13 +80,15 @@ function sumRecord({
   }
 }
 
-const added: Op<{ a: Bytes; b: Bytes }, ByteAddOptions & Fast, never, ByteType> = defineOp('byteAdd', {
+const added: Op<{ a: Bytes; b: Bytes }, AddOptions, never, ByteType> = defineOp('byteAdd', {
   types: byteTypes,
-  infer: ({ a, b }: { a: Bytes; b: Bytes }, options: ByteAddOptions & Fast) => {
+  infer: ({ a, b }: { a: Bytes; b: Bytes }, options: AddOptions) => {
     if (!sameShape(a.shape, b.shape))
       throw new ShapeError(`byteAdd: both must be of one shape, given ${showShape(a.shape)} and ${showShape(b.shape)}`)
-    const types = [typeOf(a), typeOf(b), options.y.type] as const
-    return { shape: a.shape, record: sumRecord(options), types, fast: options.fast }
+    const types = [typeOf(a), typeOf(b), options.to.type] as const
+    // The signs are those of the bytes that are read.
+    const how = { ...options, ofA: { ...options.ofA, type: types[0] }, ofB: { ...options.ofB, type: types[1] } }
+    return { shape: a.shape, record: sumRecord(how), types, fast: options.fast }
   },
   output: ({ shape }) => shape,
   dtype: ({ types }) => types[2],
@@ -106,8 +124,8 @@ const added: Op<{ a: Bytes; b: Bytes }, ByteAddOptions & Fast, never, ByteType> 
  * a + b of one shape in the scale of y, ⌊… + 1/2⌋ and limited. Factors have 21 bits.
  * @throws ShapeError where the shapes differ, ArgumentError for a scale that is none
  */
-export const byteAdd = (a: Bytes, b: Bytes, options: ByteAddOptions): Bytes =>
-  added({ a, b }, { ...options, fast: hasIntegers() }) as Bytes
+export const byteAdd = (a: Bytes, b: Bytes, { a: ofA, b: ofB, y: to, low, high }: ByteAddOptions): Bytes =>
+  added({ a, b }, { ofA, ofB, to, low, high, fast: hasIntegers() }) as Bytes
 
 /** What a table is made of. */
 interface TableOptions {

@@ -5,11 +5,11 @@
 import { defineOp, type Op } from '../../autodiff/op.js'
 import { ArgumentError, ShapeError } from '../../runtime/errors.js'
 import type { DType } from '../../tensor/dtype.js'
-import { broadcastShapes, checkSize, showShape, sizeOf, type Shape } from '../../tensor/shape.js'
+import { broadcastShapes, checkSize, showShape, sizeOf, stridesOf, type Shape } from '../../tensor/shape.js'
 import { elementsAt, type AnyTensor, type Tensor } from '../../tensor/tensor.js'
 import { byteTypes, limitsOf, typeOf, type ByteType } from './bytes.js'
-import { byteShape, type Bytes, type ByteShape, type ByteWindows } from './conv.js'
 import { limited, roundEven } from './fixed.js'
+import { byteShape, tapsWithin, type Bytes, type ByteShape, type ByteWindows } from './windows.js'
 
 /** Options of `integerConv`. */
 export interface IntegerConvOptions extends Omit<ByteWindows, 'kernel'> {
@@ -41,12 +41,17 @@ export type IntegerConvOperands = { readonly x: Bytes; readonly w: Bytes; readon
 export const integerConv: Op<IntegerConvOperands, IntegerConvOptions, never, 'int32'> = defineOp('integerConv', {
   types: { x: byteTypes, w: byteTypes, bias: ['int32'] },
   optional: ['bias'],
-  infer: ({ x, w }: IntegerConvOperands, { groups, xZero, wZeros, ...windows }: IntegerConvOptions): ConvDescribed => {
+  infer: (
+    { x, w, bias }: IntegerConvOperands,
+    { groups, xZero, wZeros, ...windows }: IntegerConvOptions,
+  ): ConvDescribed => {
     const [K, c, R, S] = w.shape as [number, number, number, number]
     if (w.ndim !== 4 || c * groups !== x.shape[1] || K % groups !== 0)
       throw new ShapeError(`weights ${showShape(w.shape)} of ${groups} groups do not fit x ${showShape(x.shape)}`)
     if (wZeros.length !== 1 && wZeros.length !== K)
       throw new ShapeError(`zero points of the weights must be one, or ${K}, given ${wZeros.length}`)
+    if (bias && (bias.ndim !== 1 || bias.shape[0] !== K))
+      throw new ShapeError(`integerConv: bias must be (${K}), one for each filter, given ${showShape(bias.shape)}`)
     if (c * R * S > MOST_TERMS) throw new ArgumentError(`sums of ${c * R * S} products are not supported`)
     const limits = { xZero, yZero: 0, type: 'uint8', low: 0, high: 255 } as const
     const shape = byteShape('integerConv', x, K, groups, { ...windows, kernel: [R, S] }, limits)
@@ -69,14 +74,19 @@ export const integerConv: Op<IntegerConvOperands, IntegerConvOptions, never, 'in
           const zero = zeros[zeros.length === 1 ? 0 : filter] as number
           const first = Math.floor(map / K) * C + Math.floor(filter / k) * c
           for (let p = 0; p < P; p++) {
+            const [top, bottom] = tapsWithin(p * strideH - padH, R, dilationH, H)
             for (let q = 0; q < Q; q++) {
+              const [left, right] = tapsWithin(q * strideW - padW, S, dilationW, W)
               let sum = bias?.[filter] ?? 0
-              for (let tap = 0; tap < c * R * S; tap++) {
-                const row = p * strideH - padH + (Math.floor(tap / S) % R) * dilationH
-                const column = q * strideW - padW + (tap % S) * dilationW
-                if (row < 0 || row >= H || column < 0 || column >= W) continue
-                const value = x[((first + Math.floor(tap / (R * S))) * H + row) * W + column] as number
-                sum += ((w[filter * c * R * S + tap] as number) - zero) * (value - xZero)
+              for (let channel = 0; channel < c; channel++) {
+                for (let r = top; r < bottom; r++) {
+                  const row = (first + channel) * H + p * strideH - padH + r * dilationH
+                  const taps = ((filter * c + channel) * R + r) * S
+                  for (let s = left; s < right; s++) {
+                    const value = x[row * W + q * strideW - padW + s * dilationW] as number
+                    sum += ((w[taps + s] as number) - zero) * (value - xZero)
+                  }
+                }
               }
               y[to++] = wrapped(sum)
             }
@@ -101,19 +111,36 @@ export interface IntegerProductOptions {
 interface ProductDescribed extends IntegerProductOptions {
   readonly outer: Shape
   readonly extents: readonly [M: number, K: number, N: number]
-  /** For each matrix of the result those of a and b. */
-  readonly places: readonly (readonly [number, number])[]
+  /** How many matrices of a, and of b, are passed along each axis of `outer`. */
+  readonly strides: readonly [a: Shape, b: Shape]
   readonly types: readonly [ByteType, ByteType]
 }
 
-/** For each place of `outer` that of a shape which is broadcast to it. */
-function placesIn(outer: Shape, shape: Shape): number[] {
-  let places = [0]
-  outer.forEach((extent, axis) => {
-    const own = shape[axis - (outer.length - shape.length)] ?? 1
-    places = places.flatMap((place) => Array.from({ length: extent }, (_, i) => place * own + (own === 1 ? 0 : i)))
+/** For each axis of `outer` the stride of a shape that is broadcast to it: 0 where all places are one. */
+function stridesIn(outer: Shape, shape: Shape): number[] {
+  const own = stridesOf(shape)
+  return outer.map((_, axis) => {
+    const place = axis - (outer.length - shape.length)
+    return (shape[place] ?? 1) === 1 ? 0 : (own[place] as number)
   })
-  return places
+}
+
+/** Calls `take` for each place of `outer` with those of a and b. */
+function eachPlace(
+  outer: Shape,
+  strides: ProductDescribed['strides'],
+  take: (a: number, b: number) => void,
+  axis = 0,
+  a = 0,
+  b = 0,
+): void {
+  if (axis === outer.length) {
+    take(a, b)
+    return
+  }
+  const [stepA, stepB] = [strides[0][axis] as number, strides[1][axis] as number]
+  for (let i = 0; i < (outer[axis] as number); i++)
+    eachPlace(outer, strides, take, axis + 1, a + i * stepA, b + i * stepB)
 }
 
 /** Σ (a − aZero) · (b − bZero) as int32 (…, M, N) for bytes a (…, M, K) and b (…, K, N); what stands before is broadcast. */
@@ -133,34 +160,38 @@ export const integerMatmul: Op<{ a: Bytes; b: Bytes }, IntegerProductOptions, ne
         if (zeros.length !== 1 && zeros.length !== count)
           throw new ShapeError(`zero points of ${key} must be one, or ${count}, given ${zeros.length}`)
       }
-      const outer = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), 'integerMatmul')
-      const [ofA, ofB] = [placesIn(outer, a.shape.slice(0, -2)), placesIn(outer, b.shape.slice(0, -2))]
+      const [ofA, ofB] = [a.shape.slice(0, -2), b.shape.slice(0, -2)]
+      const outer = broadcastShapes(ofA, ofB, 'integerMatmul')
       checkSize([...outer, M, N], 'integerMatmul')
-      const places = ofA.map((place, i) => [place, ofB[i] as number] as const)
-      return { outer, extents: [M, K, N], places, types: [typeOf(a), typeOf(b)], aZeros, bZeros }
+      const strides = [stridesIn(outer, ofA), stridesIn(outer, ofB)] as const
+      return { outer, extents: [M, K, N], strides, types: [typeOf(a), typeOf(b)], aZeros, bZeros }
     },
     output: ({ outer, extents: [M, , N] }) => [...outer, M, N],
     dtype: () => 'int32',
-    prepare: (list, { places, extents: [M, K, N], types, aZeros, bZeros }) => {
+    prepare: (list, { outer, strides, extents: [M, K, N], types, aZeros, bZeros }) => {
+      // How many matrices a and b have: one more than the place of the last.
+      const [countA, countB] = strides.map((steps) =>
+        steps.reduce((last, step, axis) => last + step * ((outer[axis] as number) - 1), 1),
+      ) as [number, number]
       list.routine(
         (out, left, right) => {
-          const y = elementsAt(out, places.length * M * N, 'int32')
+          const y = elementsAt(out, sizeOf(outer) * M * N, 'int32')
+          const a = elementsAt(left, countA * M * K, types[0])
+          const b = elementsAt(right, countB * K * N, types[1])
           let to = 0
-          for (const [ofA, ofB] of places) {
-            const a = elementsAt(left + ofA * M * K, M * K, types[0])
-            const b = elementsAt(right + ofB * K * N, K * N, types[1])
+          eachPlace(outer, strides, (placeA, placeB) => {
             for (let m = 0; m < M; m++) {
+              const za = aZeros[aZeros.length === 1 ? 0 : m] as number
+              const row = (placeA * M + m) * K
               for (let n = 0; n < N; n++) {
-                const [za, zb] = [
-                  aZeros[aZeros.length === 1 ? 0 : m] as number,
-                  bZeros[bZeros.length === 1 ? 0 : n] as number,
-                ]
+                const zb = bZeros[bZeros.length === 1 ? 0 : n] as number
                 let sum = 0
-                for (let k = 0; k < K; k++) sum += ((a[m * K + k] as number) - za) * ((b[k * N + n] as number) - zb)
+                for (let k = 0, at = placeB * K * N + n; k < K; k++, at += N)
+                  sum += ((a[row + k] as number) - za) * ((b[at] as number) - zb)
                 y[to++] = wrapped(sum)
               }
             }
-          }
+          })
         },
         list.out,
         list.operand('a'),

@@ -57,7 +57,7 @@ export function scaledBy(sum: number, m: number, s: number): number {
   return Math.floor((upper + powerOfTwo(15 + shift)) / powerOfTwo(16 + shift))
 }
 
-/** The whole number nearest to a factor of bytes, and limited: what a table of 256 entries is filled with. */
+/** `value`, or the limit that it lies beyond. */
 export const limited = (value: number, low: number, high: number): number => Math.max(low, Math.min(high, value))
 
 /** `value` to the nearest whole number, halves to the even one. */

@@ -5,9 +5,18 @@ import { fieldsOfIntegerShape } from '../../runtime/generated/constants.js'
 import { LIGHT } from '../../runtime/work.js'
 import { sizeOf } from '../../tensor/shape.js'
 import { elementsAt } from '../../tensor/tensor.js'
-import { byteTypes, checkTerms, hasIntegers, typeOf, type ByteType } from './bytes.js'
-import { byteShape, type ByteLimits, type ByteProblem, type Bytes, type ByteShape, type ByteWindows } from './conv.js'
-import { fixedOf, limited, scaledBy } from './fixed.js'
+import { byteTypes, checkTerms, hasIntegers, MOST_BYTE, typeOf, type ByteType } from './bytes.js'
+import type { ByteProblem } from './conv.js'
+import { fixedOf, limited, scaledBy, type Fixed } from './fixed.js'
+import {
+  byteShape,
+  isForKernels,
+  tapsWithin,
+  type Bytes,
+  type ByteLimits,
+  type ByteShape,
+  type ByteWindows,
+} from './windows.js'
 
 /** Options of both pools. */
 export interface BytePoolOptions extends ByteWindows, ByteLimits {
@@ -39,14 +48,13 @@ function eachWindow(
   let to = 0
   for (let map = 0; map < N * C; map++) {
     for (let p = 0; p < P; p++) {
+      const [top, bottom] = tapsWithin(p * strideH - padH, R, dilationH, H)
       for (let q = 0; q < Q; q++) {
         const places: number[] = []
-        for (let r = 0; r < R; r++) {
-          const row = p * strideH - padH + r * dilationH
-          for (let s = 0; s < S; s++) {
-            const column = q * strideW - padW + s * dilationW
-            if (row >= 0 && row < H && column >= 0 && column < W) places.push((map * H + row) * W + column)
-          }
+        const [left, right] = tapsWithin(q * strideW - padW, S, dilationW, W)
+        for (let r = top; r < bottom; r++) {
+          const row = map * H + p * strideH - padH + r * dilationH
+          for (let s = left; s < right; s++) places.push(row * W + q * strideW - padW + s * dilationW)
         }
         take(places, to++)
       }
@@ -65,7 +73,7 @@ const largest: Op<{ x: Bytes }, BytePoolOptions & Fast, never, ByteType> = defin
   output: ({ yShape }) => yShape,
   dtype: ({ type }) => type,
   prepare: (list, { shape, xType, type, yShape, fast }) => {
-    if (fast) {
+    if (fast && isForKernels(shape)) {
       const record = list.integers(recordOf(fieldsOfIntegerShape, shape))
       list.call('integer_maxpool_fwd', shape.N * shape.C, work(shape), list.out, list.operand('x'), record)
       return
@@ -75,7 +83,8 @@ const largest: Op<{ x: Bytes }, BytePoolOptions & Fast, never, ByteType> = defin
         const y = elementsAt(out, sizeOf(yShape), type)
         const x = elementsAt(from, shape.N * shape.C * shape.H * shape.W, xType)
         eachWindow(shape, (places, to) => {
-          y[to] = limited(Math.max(...places.map((place) => x[place] as number)), shape.low, shape.high)
+          const most = places.reduce((value, place) => Math.max(value, x[place] as number), -Infinity)
+          y[to] = limited(most, shape.low, shape.high)
         })
       },
       list.out,
@@ -89,21 +98,36 @@ const largest: Op<{ x: Bytes }, BytePoolOptions & Fast, never, ByteType> = defin
 export const byteMaxPool = (x: Bytes, options: BytePoolOptions): Bytes =>
   largest({ x }, { ...options, fast: hasIntegers() }) as Bytes
 
+/** Whether each window lies in x. */
+const areWhole = ({ H, W, R, S, P, Q, padH, padW, ...steps }: ByteShape): boolean =>
+  padH === 0 &&
+  padW === 0 &&
+  (P - 1) * steps.strideH + (R - 1) * steps.dilationH < H &&
+  (Q - 1) * steps.strideW + (S - 1) * steps.dilationW < W
+
+/**
+ * The factor of windows that all count as `size` elements, alone; else the factors of windows of 0, 1, … `size` elements, of which that of
+ * none is any, since such a window gives the zero point.
+ */
+const factorsOf = (factor: number, size: number, all: boolean): Fixed[] =>
+  Array.from({ length: all ? 1 : size + 1 }, (_, count) =>
+    fixedOf(factor / (all ? size : Math.max(1, count)), 'byteAvgPool: the factor'),
+  )
+
 const mean: Op<{ x: Bytes }, ByteAverageOptions & Fast, never, ByteType> = defineOp('byteAvgPool', {
   types: byteTypes,
   infer: ({ x }: { x: Bytes }, options: ByteAverageOptions & Fast) => {
     const { kernel, factor, countIncludePad, fast } = options
-    checkTerms(kernel[0] * kernel[1], 'byteAvgPool')
-    // By the number of elements that count; a window without any gives the zero point.
-    const fixed = Array.from({ length: kernel[0] * kernel[1] + 1 }, (_, count) =>
-      fixedOf(factor / Math.max(1, count), 'byteAvgPool: the factor'),
-    )
-    return { ...describe('byteAvgPool', x, options), fixed, all: countIncludePad, fast }
+    const described = describe('byteAvgPool', x, options)
+    const size = kernel[0] * kernel[1]
+    checkTerms(size, 'byteAvgPool', MOST_BYTE)
+    const all = countIncludePad || areWhole(described.shape)
+    return { ...described, fixed: factorsOf(factor, size, all), all, fast }
   },
   output: ({ yShape }) => yShape,
   dtype: ({ type }) => type,
   prepare: (list, { shape, xType, type, yShape, fixed, all, fast }) => {
-    if (fast) {
+    if (fast && isForKernels(shape)) {
       const factors = list.integers(fixed.map(({ m }) => m))
       const shifts = list.integers(fixed.map(({ s }) => s))
       const record = list.integers(recordOf(fieldsOfIntegerShape, shape))
@@ -117,7 +141,7 @@ const mean: Op<{ x: Bytes }, ByteAverageOptions & Fast, never, ByteType> = defin
         const x = elementsAt(from, shape.N * shape.C * shape.H * shape.W, xType)
         eachWindow(shape, (places, to) => {
           const sum = places.reduce((total, place) => total + (x[place] as number) - shape.xZero, 0)
-          const { m, s } = fixed[all ? shape.R * shape.S : places.length] as { m: number; s: number }
+          const { m, s } = fixed[all ? 0 : places.length] as Fixed
           y[to] = limited(scaledBy(sum, m, s) + shape.yZero, shape.low, shape.high)
         })
       },

@@ -2,13 +2,15 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { limitsOf, type ByteType } from '../../../src/ops/integers/bytes.js'
-import { byteConv, type ByteConvOptions, type ByteOperands, type Bytes } from '../../../src/ops/integers/conv.js'
+import { byteConv, type ByteConvOptions, type ByteOperands } from '../../../src/ops/integers/conv.js'
 import { fixedOf } from '../../../src/ops/integers/fixed.js'
+import type { Bytes } from '../../../src/ops/integers/windows.js'
 import { initIntegers } from '../../../src/quant/index.js'
 import { forceChunks, memoryUsage, runtimeInfo } from '../../../src/runtime/core.js'
 import { init } from '../../../src/runtime/embedded.js'
 import { tensor } from '../../../src/tensor/create.js'
 import { scope } from '../../../src/tensor/tensor.js'
+import { badWindows, bytesOf, listed } from './bytes.js'
 import { convExactly, scaledExactly } from './reference.js'
 
 beforeAll(() => init({ threads: 2 }))
@@ -239,12 +241,80 @@ describe('byteConv', () => {
         ],
         [make([1, 2, 3, 3], [1, 3, 1, 1], 1), /1 groups of weights \(1, 3, 1, 1\) do not fit x \(1, 2, 3, 3\)/],
         [make([1, 2, 3, 3], [4, 2, 1, 1], 3), /bias must be \(4\), one for each filter, given \(3\)/],
-        [make([1, 2, 3, 3], [1, 2, 4, 1], 1), /windows that reach over 4 pixels do not fit into 3/],
+        [
+          make([1, 2, 3, 3], [1, 2, 4, 1], 1),
+          /a kernel of \(4, 1\) reaches over 4 elements along direction 0, but the input has 3;/,
+        ],
       ] as const) {
         expect(() => byteConv(operands, plain)).toThrow(message)
         for (const each of Object.values(operands)) each.dispose()
       }
       expect(memoryUsage().liveBytes).toBe(liveBytes)
     })
+  })
+
+  const onePixel = (): ByteOperands => {
+    const whole = (value: number) => tensor([value], [1], { dtype: 'int32' })
+    const { m, s } = fixedOf(1, 'factor')
+    return {
+      x: bytesOf([7, 3, 5, 9], [1, 1, 2, 2], 'uint8'),
+      w: tensor([1], [1, 1, 1, 1], { dtype: 'int8' }),
+      ...{ bias: whole(0), m: whole(m), s: whole(s) },
+    }
+  }
+
+  it.each(badWindows)('refuses windows that are none: $what', ({ windows, message }) => {
+    scope(() => {
+      expect(() => byteConv(onePixel(), { ...plain, ...windows })).toThrow(`byteConv: ${message}`)
+    })
+  })
+
+  it('refuses zero points that the type of their tensor does not hold', () => {
+    scope(() => {
+      expect(() => byteConv(onePixel(), { ...plain, xZero: -1 })).toThrow(
+        'byteConv: the zero point of x must be a whole number from 0 to 255, which uint8 holds, given -1',
+      )
+      expect(() => byteConv(onePixel(), { ...plain, type: 'int8', yZero: 200 })).toThrow(
+        'byteConv: the zero point of y must be a whole number from -128 to 127, which int8 holds, given 200',
+      )
+    })
+  })
+
+  it('adds zeros around an input of one pixel, whatever the kernel', () => {
+    scope(() => {
+      const { x, ...others } = onePixel()
+      const padding = [
+        [1, 0],
+        [0, 2],
+      ] as const
+      const y = byteConv({ x, ...others }, { ...plain, padding, xZero: 1, yZero: 10 })
+      expect([y.shape, listed(y)]).toEqual([
+        [1, 1, 3, 4],
+        [10, 10, 10, 10, 16, 12, 10, 10, 14, 18, 10, 10],
+      ])
+    })
+  })
+
+  it('takes windows that reach far over the input, by the taps that meet it', () => {
+    const far = 2 ** 30
+    for (const groups of [1, 3]) {
+      const { liveBytes } = memoryUsage()
+      check({
+        seed: 5,
+        xShape: [2, 3, 2, 2],
+        wShape: [3, 3 / groups, 3, 3],
+        outputs: [2, 3],
+        xType: 'int8',
+        options: {
+          ...{ ...plain, groups, xZero: -4, yZero: 120 },
+          dilation: [far, far],
+          padding: [
+            [far, far],
+            [far, far + 1],
+          ],
+        },
+      })
+      expect(memoryUsage().liveBytes).toBe(liveBytes)
+    }
   })
 })

@@ -104,12 +104,62 @@ const properties = [
   ['tables', checkTables],
 ] as const
 
+/** Sums whose scales are far apart, and of operands whose types are not those of their scales. */
+function itAddsAtTheEdges(): void {
+  const unit = { scale: 1, zero: 0, type: 'uint8' } as const
+  const limits = { low: 0, high: 255 } as const
+
+  it('sums read bytes by the types of their tensors', () => {
+    scope(() => {
+      const signed = bytesOf([-3, -1, 5, -128, 127, 1, 2, 3, -9], [9], 'int8')
+      const plain = bytesOf([200, 7, 1, 255, 0, 0, 0, 0, 9], [9], 'uint8')
+      // Both scales say uint8, as a file does that leaves zero points out.
+      const y = byteAdd(signed, plain, { a: unit, b: unit, y: unit, ...limits })
+      expect(listed(y)).toEqual([197, 6, 6, 127, 127, 1, 2, 3, 0])
+      const below = { ...unit, zero: -100 }
+      expect(() => byteAdd(plain, plain, { a: below, b: unit, y: unit, ...limits })).toThrow(
+        'byteAdd: a: the zero point must be a whole number from 0 to 255, which uint8 holds, given -100',
+      )
+    })
+  })
+
+  it('sums of the same shapes are each of their own scales', () => {
+    scope(() => {
+      const x = bytesOf([0, 10, 20, 30], [4], 'uint8')
+      const add = (a: number, b: number, zero = 0): number[] =>
+        listed(byteAdd(x, x, { a: { ...unit, scale: a }, b: { ...unit, scale: b, zero }, y: unit, ...limits }))
+      expect(add(1, 1)).toEqual([0, 20, 40, 60])
+      expect(add(2, 1)).toEqual([0, 30, 60, 90])
+      expect(add(1, 4)).toEqual([0, 50, 100, 150])
+      expect(add(1, 4, 5)).toEqual([0, 30, 80, 130])
+    })
+  })
+
+  it('sums have scales below 2^20 times that of the result', () => {
+    scope(() => {
+      const x = bytesOf([0, 1, 2, 255, 0, 1, 2, 255, 3], [9], 'uint8')
+      const one = bytesOf([0, 1, 2, 255, 9, 0, 0, 0, 0], [9], 'uint8')
+      const below = { scale: 2 ** 20 - 1, zero: 1, type: 'uint8' } as const
+      const y = byteAdd(x, one, { a: below, b: unit, y: unit, ...limits })
+      expect(listed(y)).toEqual([0, 1, 255, 255, 0, 0, 255, 255, 255])
+      for (const ratio of [2 ** 20, 1e30]) {
+        const far = { ...unit, scale: ratio }
+        const message = `byteAdd: a scale must be below 2^20 times that of the sum, given ${ratio} times it`
+        expect(() => byteAdd(x, one, { a: far, b: unit, y: unit, ...limits })).toThrow(message)
+        expect(() => byteAdd(x, one, { a: unit, b: far, y: unit, ...limits })).toThrow(message)
+      }
+    })
+  })
+}
+
 describe('in loops of JavaScript', () => {
   for (const [name, property] of properties) {
     it(`${name} are their definitions`, () => {
       fc.assert(property as fc.IProperty<unknown>, { numRuns: 100 })
     })
   }
+
+  itAddsAtTheEdges()
 
   it('all give what the kernels give', async () => {
     const run = (): number[][] =>
@@ -129,6 +179,7 @@ describe('in loops of JavaScript', () => {
 
 describe('by kernels', () => {
   beforeAll(() => initIntegers())
+  itAddsAtTheEdges()
   for (const [name, property] of properties) {
     it(`${name} are their definitions`, () => {
       fc.assert(property as fc.IProperty<unknown>, { numRuns: 300 })

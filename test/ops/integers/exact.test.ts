@@ -12,7 +12,7 @@ import {
 import { init } from '../../../src/runtime/embedded.js'
 import { tensor } from '../../../src/tensor/create.js'
 import { scope } from '../../../src/tensor/tensor.js'
-import { bytesOf, byteType, listOf } from './bytes.js'
+import { badWindows, bytesOf, byteType, listOf } from './bytes.js'
 
 beforeAll(() => init())
 
@@ -49,7 +49,98 @@ describe('products of bytes', () => {
   })
 })
 
+describe('products of many matrices of bytes', () => {
+  it('are broadcast along the axes before', () => {
+    const shapes = [
+      [[2, 3, 1], [4], [2, 3, 4]],
+      [[], [2, 3], [2, 3]],
+      [[3], [2, 1], [2, 3]],
+      [
+        [1, 2],
+        [3, 1],
+        [3, 2],
+      ],
+      [[2], [], [2]],
+    ] as const
+    const [M, K, N] = [2, 3, 2]
+    for (const [ofA, ofB, outer] of shapes.map(([a, b, y]) => [[...a], [...b], [...y]] as number[][])) {
+      scope(() => {
+        const size = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1)
+        const fill = (count: number, by: number): number[] => Array.from({ length: count }, (_, i) => (i * by) % 251)
+        const [a, b] = [fill(size(ofA!) * M * K, 37), fill(size(ofB!) * K * N, 101)]
+        const y = integerMatmul(
+          { a: bytesOf(a, [...ofA!, M, K], 'uint8'), b: bytesOf(b, [...ofB!, K, N], 'uint8') },
+          { aZeros: [3], bZeros: [5] },
+        )
+        // The place of a matrix, by the position of the result along each axis of its own.
+        const placeIn = (own: readonly number[], at: readonly number[]): number =>
+          own.reduce((place, extent, axis) => {
+            const position = at[at.length - own.length + axis]!
+            return place * extent + (extent === 1 ? 0 : position)
+          }, 0)
+        const expected: number[] = []
+        for (let i = 0; i < size(outer!); i++) {
+          const at = outer!.map((extent, axis) => Math.floor(i / size(outer!.slice(axis + 1))) % extent)
+          const [ma, mb] = [placeIn(ofA!, at) * M * K, placeIn(ofB!, at) * K * N]
+          for (let m = 0; m < M; m++)
+            for (let n = 0; n < N; n++) {
+              let sum = 0
+              for (let k = 0; k < K; k++) sum += (a[ma + m * K + k]! - 3) * (b[mb + k * N + n]! - 5)
+              expected.push(sum)
+            }
+        }
+        expect([y.shape, [...y.data()]]).toEqual([[...outer!, M, N], expected])
+      })
+    }
+  })
+
+  it('are refused by their size before anything is made of it', () => {
+    scope(() => {
+      const thin = (shape: number[]) => bytesOf(new Array<number>(2 ** 16).fill(1), shape, 'uint8')
+      const operands = { a: thin([2 ** 16, 1, 1, 1]), b: thin([2 ** 16, 1, 1]) }
+      expect(() => integerMatmul(operands, { aZeros: [0], bZeros: [0] })).toThrow(
+        'integerMatmul: the output (65536, 65536, 1, 1) needs more than the 4 GiB of WebAssembly memory',
+      )
+    })
+  })
+})
+
 describe('convolutions of bytes to int32', () => {
+  const pads = [
+    [0, 0],
+    [0, 0],
+  ] as const
+  const plain = { stride: [1, 1], dilation: [1, 1], padding: pads, groups: 1, xZero: 0, wZeros: [0] } as const
+  const maps = () => ({
+    x: bytesOf([7, 3, 5, 9], [1, 1, 2, 2], 'uint8'),
+    w: bytesOf([1, 2], [2, 1, 1, 1], 'uint8'),
+  })
+
+  it('begin with a bias for each filter, and refuse one of another shape', () => {
+    scope(() => {
+      const bias = (values: number[], shape = [values.length]) => tensor(values, shape, { dtype: 'int32' })
+      const y = integerConv({ ...maps(), bias: bias([100, -100]) }, plain)
+      expect([...y.data()]).toEqual([107, 103, 105, 109, -86, -94, -90, -82])
+      for (const [given, shape] of [
+        [bias([1]), '(1)'],
+        [bias([1, 2, 3]), '(3)'],
+        [bias([1, 2], [1, 2]), '(1, 2)'],
+      ] as const)
+        expect(() => integerConv({ ...maps(), bias: given }, plain)).toThrow(
+          `integerConv: bias must be (2), one for each filter, given ${shape}`,
+        )
+    })
+  })
+
+  it.each(badWindows)('refuse windows that are none: $what', ({ windows, message }) => {
+    scope(() => {
+      const w = bytesOf([1], [1, 1, 1, 1], 'uint8')
+      expect(() => integerConv({ x: maps().x, w, bias: undefined }, { ...plain, ...windows })).toThrow(
+        `integerConv: ${message}`,
+      )
+    })
+  })
+
   it('are their definition, with zeros that add nothing around the input', () => {
     const given = fc
       .tuple(byteType, byteType, extent(3), extent(3), extent(6), extent(3), fc.nat(2))

@@ -1,5 +1,6 @@
 /** Operations on bytes by their definitions, in bigints: nothing rounds but the one step that is said to. */
-import type { ByteConvOptions, ByteWindows } from '../../../src/ops/integers/conv.js'
+import type { ByteConvOptions } from '../../../src/ops/integers/conv.js'
+import type { ByteWindows } from '../../../src/ops/integers/windows.js'
 import type { Shape } from '../../../src/tensor/shape.js'
 
 /** ⌊sum · m / 2^(32 + s) + 1/2⌋, after a sum that the factor would take out of range anyway was limited. */

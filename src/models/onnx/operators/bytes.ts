@@ -1,10 +1,12 @@
 /** How the operators of quantized models read scales and zero points, and lower convolutions and products of bytes. */
 import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
-import { checkScale, limitsOf, MOST_SUM, type Quantization } from '../../../ops/integers/bytes.js'
-import { byteConv, type Bytes, type ByteWindows } from '../../../ops/integers/conv.js'
+import { checkScale, limitsOf, MOST_PRODUCT, MOST_SUM, typeOf, type Quantization } from '../../../ops/integers/bytes.js'
+import { byteConv } from '../../../ops/integers/conv.js'
+import type { Bytes, ByteWindows } from '../../../ops/integers/windows.js'
 import { integerConv, requantize } from '../../../ops/integers/exact.js'
 import { fixedOf } from '../../../ops/integers/fixed.js'
 import { tensor } from '../../../tensor/create.js'
+import type { DType } from '../../../tensor/dtype.js'
 import { showShape } from '../../../tensor/shape.js'
 import { checkTensor, scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { constantsOf, need } from '../row.js'
@@ -25,21 +27,47 @@ export function scalesAt(inputs: Inputs, index: number): number[] {
   return scales
 }
 
-/** One number of an input. */
-export function numberAt(inputs: Inputs, index: number, otherwise: number): number {
-  const x = inputs[index]
-  if (!x) return otherwise
-  if (x.size !== 1) throw new ShapeError(`input ${index} must be one number, given ${showShape(x.shape)}`)
-  return constantsOf(x)[0] as number
+/** Checks that the zero point of a tensor has the type of that tensor. @throws UnsupportedError that names both */
+export function checkZeroType(inputs: Inputs, index: number, type: DType): void {
+  const zero = inputs[index]
+  if (zero && zero.dtype !== type)
+    throw new UnsupportedError(`input ${index}, a zero point, is ${zero.dtype}, but must be ${type}, as its tensor is`)
 }
 
-/** A scale with its zero point, each one number; the type is that of the zero point. */
-export function quantizationAt(inputs: Inputs, scale: number, zero: number): Quantization {
-  if (inputs[scale]?.size !== 1)
-    throw new ShapeError(`input ${scale}, a scale, must be one number, given ${showShape(need(inputs, scale).shape)}`)
-  const type = inputs[zero]?.dtype ?? 'uint8'
-  if (type !== 'uint8' && type !== 'int8') throw new UnsupportedError(`zero points of ${type} are not supported`)
-  return { scale: scalesAt(inputs, scale)[0] as number, zero: numberAt(inputs, zero, 0), type }
+/** Zero points of x, all of the type of x; one of 0 where they are left out. */
+export function zerosAt(inputs: Inputs, index: number, x: Bytes): number[] {
+  checkZeroType(inputs, index, x.dtype)
+  return inputs[index] ? constantsOf(inputs[index]) : [0]
+}
+
+/** The one zero point of x. */
+export function zeroAt(inputs: Inputs, index: number, x: Bytes): number {
+  const zeros = zerosAt(inputs, index, x)
+  if (zeros.length !== 1)
+    throw new ShapeError(`input ${index} must be one number, given ${showShape(need(inputs, index).shape)}`)
+  return zeros[0] as number
+}
+
+/** A scale, one number. */
+function scaleAt(inputs: Inputs, index: number): number {
+  const { size, shape } = need(inputs, index)
+  if (size !== 1) throw new ShapeError(`input ${index}, a scale, must be one number, given ${showShape(shape)}`)
+  return scalesAt(inputs, index)[0] as number
+}
+
+/** The scale of x with its zero point, each one number; the zero point is of the type of x, and 0 where it is left out. */
+export const quantizationAt = (inputs: Inputs, scale: number, zero: number, x: Bytes): Quantization => ({
+  scale: scaleAt(inputs, scale),
+  zero: zeroAt(inputs, zero, x),
+  type: typeOf(x),
+})
+
+/** Scale and zero point of a result: its type is that of the zero point, or that of the operand x where there is none. */
+export function resultAt(inputs: Inputs, scale: number, zero: number, x: Bytes): Quantization {
+  const like = inputs[zero] ?? x
+  if (like.dtype !== 'uint8' && like.dtype !== 'int8')
+    throw new UnsupportedError(`input ${zero}, a zero point, is ${like.dtype}, but must be uint8 or int8`)
+  return quantizationAt(inputs, scale, zero, like as Bytes)
 }
 
 /** What a quantized node that is asked to train says. */
@@ -64,10 +92,10 @@ export interface QuantizedConv {
   readonly windows: Omit<ByteWindows, 'kernel'>
 }
 
-/** Whether the kernels take it: weights of int8 around 0, few enough products in a sum, a bias and factors within their limits. */
-function isForKernels({ w, zeros, bias }: QuantizedConv, factors: readonly number[]): boolean {
+/** Whether the kernels compute it: weights of int8 around 0, few enough products in a sum, a bias and factors within their limits. */
+function fitsKernels({ w, zeros, bias }: QuantizedConv, factors: readonly number[]): boolean {
   if (w.dtype !== 'int8' || zeros.some((zero) => zero !== 0)) return false
-  if ((w.size / (w.shape[0] as number)) * 255 * 128 > MOST_SUM) return false
+  if ((w.size / (w.shape[0] as number)) * MOST_PRODUCT > MOST_SUM) return false
   if (factors.some((factor) => factor >= 8192)) return false
   return bias === undefined || constantsOf(bias).every((value) => Math.abs(value) < MOST_SUM)
 }
@@ -81,7 +109,7 @@ export function quantizedConv(given: QuantizedConv): Bytes {
   const factors = scales.map((scale) => (of.scale * scale) / to.scale)
   const [low, high] = limitsOf(to.type)
   return scope(() => {
-    if (isForKernels(given, factors)) {
+    if (fitsKernels(given, factors)) {
       const fixed = factors.map((factor) => fixedOf(factor, 'the factor of its scales'))
       const whole = (key: 'm' | 's'): Tensor<'int32'> => {
         const values = Int32Array.from({ length: K }, (_, k) => (fixed[k] ?? fixed[0])?.[key] as number)

@@ -5,7 +5,7 @@
  */
 import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
 import { limitsOf, type Quantization } from '../../../ops/integers/bytes.js'
-import type { Bytes, ByteWindows } from '../../../ops/integers/conv.js'
+import type { Bytes, ByteWindows } from '../../../ops/integers/windows.js'
 import { byteAdd, byteLookup } from '../../../ops/integers/elementwise.js'
 import { fixedOf, limited, scaledBy } from '../../../ops/integers/fixed.js'
 import { byteAvgPool } from '../../../ops/integers/pool.js'
@@ -13,18 +13,19 @@ import { concat } from '../../../ops/layout.js'
 import { showShape } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import { always, type Meaning, type Rows } from '../row.js'
-import { bytesAt, quantizationAt, refuseTraining } from './bytes.js'
-import { windowSizes } from './quantized.js'
-import { readPool } from './windows.js'
+import { bytesAt, quantizationAt, refuseTraining, resultAt } from './bytes.js'
+import { readPool, windowsOver, type WindowSizes } from './windows.js'
 
 /** The name of the set. */
 export const CONTRIBUTED = 'com.microsoft'
 
 const QLinearAdd = always([7, 8], () => (inputs, { training }) => {
   refuseTraining(training)
-  const [a, b, y] = [quantizationAt(inputs, 1, 2), quantizationAt(inputs, 4, 5), quantizationAt(inputs, 6, 7)]
+  const [a, b] = [bytesAt(inputs, 0), bytesAt(inputs, 3)]
+  const y = resultAt(inputs, 6, 7, a)
   const [low, high] = limitsOf(y.type)
-  return byteAdd(bytesAt(inputs, 0), bytesAt(inputs, 3), { a, b, y, low, high })
+  const how = { a: quantizationAt(inputs, 1, 2, a), b: quantizationAt(inputs, 4, 5, b), y, low, high }
+  return byteAdd(a, b, how)
 })
 
 /** The mean of windows of bytes. */
@@ -60,8 +61,8 @@ const QLinearAveragePool: Meaning = {
     return (inputs, { training }) => {
       refuseTraining(training)
       const x = mapsAt(inputs)
-      const sizes = windowSizes(windows, x.shape.slice(2))
-      return averaged(x, sizes, quantizationAt(inputs, 1, 2), quantizationAt(inputs, 3, 4), ceil, countIncludePad)
+      const sizes = windowsOver(windows, x.shape.slice(2)) as WindowSizes & ByteWindows
+      return averaged(x, sizes, quantizationAt(inputs, 1, 2, x), resultAt(inputs, 3, 4, x), ceil, countIncludePad)
     }
   },
 }
@@ -85,7 +86,7 @@ const QLinearGlobalAveragePool: Meaning = {
           [0, 0],
         ],
       } as const
-      return averaged(x, whole, quantizationAt(inputs, 1, 2), quantizationAt(inputs, 3, 4), false, false)
+      return averaged(x, whole, quantizationAt(inputs, 1, 2, x), resultAt(inputs, 3, 4, x), false, false)
     }
   },
 }
@@ -111,11 +112,13 @@ const QLinearConcat: Meaning = {
       refuseTraining(training)
       if (inputs.length % 3 !== 2)
         throw new ShapeError(`each tensor needs a scale and a zero point, given ${inputs.length} inputs`)
-      const to = quantizationAt(inputs, 0, 1)
+      const to = resultAt(inputs, 0, 1, bytesAt(inputs, 2))
       return scope(() => {
         const parts: Bytes[] = []
-        for (let i = 2; i < inputs.length; i += 3)
-          parts.push(rescaled(bytesAt(inputs, i), quantizationAt(inputs, i + 1, i + 2), to))
+        for (let i = 2; i < inputs.length; i += 3) {
+          const x = bytesAt(inputs, i)
+          parts.push(rescaled(x, quantizationAt(inputs, i + 1, i + 2, x), to))
+        }
         return concat(parts as unknown as Tensor[], axis)
       })
     }

@@ -29,7 +29,7 @@ export const operators: Rows = {
 /** Rows that are added to those of the table, by the set that they are of; '' is ONNX's own. */
 const added = new Map<string, Rows>()
 
-/** Adds rows that few models need, in place of those of the same names: those of integers are 7 kB, and initIntegers adds them. */
+/** Adds rows that few models need, in place of those of the same names: initIntegers adds those of integers. */
 export function addOperators(set: string, rows: Rows): void {
   added.set(set, rows)
 }

@@ -1,9 +1,9 @@
 /** Operators of 8-bit integers: quantization, convolutions and products of bytes. */
 import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
-import { limitsOf, type Quantization } from '../../../ops/integers/bytes.js'
+import { LEAST_SCALE, limitsOf, type Quantization } from '../../../ops/integers/bytes.js'
 import { byteMaxPool } from '../../../ops/integers/pool.js'
 import { isNarrow } from '../../windows.js'
-import type { Bytes, ByteWindows } from '../../../ops/integers/conv.js'
+import type { Bytes, ByteWindows } from '../../../ops/integers/windows.js'
 import { byteDequantize, byteQuantize } from '../../../ops/integers/elementwise.js'
 import {
   dequantizeAlong,
@@ -19,8 +19,25 @@ import { checkAxis, showShape } from '../../../tensor/shape.js'
 import { scope, type AnyTensor, type Tensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import { always, constantsOf, floats, need, type Meaning, type Rows } from '../row.js'
-import { bytesAt, numberAt, quantizationAt, quantizedConv, refuseTraining, scalesAt } from './bytes.js'
-import { paddingOf, perDirection, readPool, readWindows, windows as plainWindows, type Windows } from './windows.js'
+import {
+  bytesAt,
+  checkZeroType,
+  quantizationAt,
+  quantizedConv,
+  refuseTraining,
+  resultAt,
+  scalesAt,
+  zeroAt,
+  zerosAt,
+} from './bytes.js'
+import {
+  readPool,
+  readWindows,
+  windows as plainWindows,
+  windowsOver,
+  type Windows,
+  type WindowSizes,
+} from './windows.js'
 
 type Inputs = readonly (AnyTensor | undefined)[]
 
@@ -51,6 +68,7 @@ const QuantizeLinear: Meaning = {
       throw new UnsupportedError(`output_dtype ${code} is not supported; uint8 (2) and int8 (3) are`)
     return (inputs) => {
       const type = inputs[2]?.dtype ?? (code === 3 ? 'int8' : 'uint8')
+      if (code !== 0) checkZeroType(inputs, 2, code === 3 ? 'int8' : 'uint8')
       if (type !== 'uint8' && type !== 'int8') throw new UnsupportedError(`zero points of ${type} are not supported`)
       const x = need(inputs, 0)
       const given = scalesOf(inputs, axis, block)
@@ -69,6 +87,7 @@ const DequantizeLinear: Meaning = {
     node.ignore('output_dtype')
     return (inputs) => {
       const x = need(inputs, 0)
+      checkZeroType(inputs, 2, x.dtype)
       const given = scalesOf(inputs, axis, block)
       const [scale, zero] = [given.scales[0] as number, given.zeros[0] as number]
       if (given.scales.length === 1 && (x.dtype === 'uint8' || x.dtype === 'int8'))
@@ -78,7 +97,10 @@ const DequantizeLinear: Meaning = {
   },
 }
 
-/** x as uint8 by its least and its largest number, with 0 among what is stood for; a tensor of zeros has the scale 1. */
+/**
+ * x as uint8 by its least and its largest number, with 0 among what is stood for; a tensor of zeros, or of numbers so small that their
+ * scale would be denormal, has the scale 1.
+ */
 const DynamicQuantizeLinear: Meaning = {
   since: 11,
   inputs: [1, 1],
@@ -89,7 +111,8 @@ const DynamicQuantizeLinear: Meaning = {
       ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
       [0, 0],
     )
-    const scale = Math.fround(Math.fround(most - least) / 255) || 1
+    const width = Math.fround(Math.fround(most - least) / 255)
+    const scale = width < LEAST_SCALE ? 1 : width
     const zero = limited(roundEven(Math.fround(Math.fround(0 - least) / scale)), 0, 255)
     return scope(() => [
       byteQuantize(x, { scale, zero, type: 'uint8' }),
@@ -101,17 +124,12 @@ const DynamicQuantizeLinear: Meaning = {
 
 /** Windows over maps of one or two directions, as those of two. */
 function planarWindows(windows: Windows, x: Bytes, w: Bytes): Omit<ByteWindows, 'kernel'> {
-  const input = x.shape.slice(2)
   if (x.ndim < 3 || x.ndim > 4)
     throw new UnsupportedError(`one and two directions are supported, and the input is ${showShape(x.shape)}`)
-  const kernel = w.shape.slice(2)
-  if (windows.kernel && windows.kernel.join() !== kernel.join())
-    throw new ShapeError(`kernel_shape ${showShape(windows.kernel)} is not that of the weights, ${showShape(w.shape)}`)
-  const stride = perDirection(windows.stride, input.length, 'strides')
-  const dilation = perDirection(windows.dilation, input.length, 'dilations')
-  const padding = paddingOf(windows, input, kernel, stride, dilation)
-  const two = <T>(values: readonly T[], filler: T): [T, T] =>
-    (input.length === 2 ? values : [filler, ...values]) as [T, T]
+  if (w.ndim !== x.ndim)
+    throw new ShapeError(`weights ${showShape(w.shape)} must have as many axes as the input, ${showShape(x.shape)}`)
+  const { stride, dilation, padding } = windowsOver(windows, x.shape.slice(2), w)
+  const two = <T>(values: readonly T[], filler: T): [T, T] => (x.ndim === 4 ? values : [filler, ...values]) as [T, T]
   return { stride: two(stride, 1), dilation: two(dilation, 1), padding: two<[number, number]>(padding, [0, 0]) }
 }
 
@@ -122,6 +140,9 @@ const planar = <T extends AnyTensor>(x: T): T =>
 /** The same back. */
 const unplanar = <T extends AnyTensor>(y: T, like: AnyTensor): T =>
   (like.ndim === 3 ? y.reshape([...y.shape.slice(0, 2), y.shape[3] as number]) : y) as T
+
+/** Windows over maps of two directions. */
+type Planar = WindowSizes & ByteWindows
 
 const QLinearConv: Meaning = {
   since: 10,
@@ -139,10 +160,10 @@ const QLinearConv: Meaning = {
             x: planar(x),
             w: planar(w),
             bias,
-            of: quantizationAt(inputs, 1, 2),
-            to: quantizationAt(inputs, 6, 7),
+            of: quantizationAt(inputs, 1, 2, x),
+            to: resultAt(inputs, 6, 7, x),
             scales: scalesAt(inputs, 4),
-            zeros: constantsOf(need(inputs, 5)),
+            zeros: zerosAt(inputs, 5, w),
             groups,
             windows: planarWindows(windows, x, w),
           }),
@@ -161,8 +182,12 @@ const ConvInteger: Meaning = {
     const groups = node.int('group', 1)
     return (inputs) => {
       const [x, w] = [bytesAt(inputs, 0), bytesAt(inputs, 1)]
-      const wZeros = inputs[3] ? constantsOf(inputs[3]) : [0]
-      const options = { ...planarWindows(windows, x, w), groups, xZero: numberAt(inputs, 2, 0), wZeros }
+      const options = {
+        ...planarWindows(windows, x, w),
+        groups,
+        xZero: zeroAt(inputs, 2, x),
+        wZeros: zerosAt(inputs, 3, w),
+      }
       return scope(() => unplanar(integerConv({ x: planar(x), w: planar(w), bias: undefined }, options), x))
     }
   },
@@ -179,33 +204,23 @@ function product(a: Bytes, b: Bytes, aZeros: readonly number[], bZeros: readonly
 }
 
 const MatMulInteger = always([2, 4], () => (inputs) => {
-  const zerosAt = (index: number): number[] => (inputs[index] ? constantsOf(inputs[index]) : [0])
-  return scope(() => product(bytesAt(inputs, 0), bytesAt(inputs, 1), zerosAt(2), zerosAt(3)))
+  const [a, b] = [bytesAt(inputs, 0), bytesAt(inputs, 1)]
+  return scope(() => product(a, b, zerosAt(inputs, 2, a), zerosAt(inputs, 3, b)))
 })
 
 const QLinearMatMul = always([8, 8], () => (inputs, { training }) => {
   refuseTraining(training)
   const [a, b] = [bytesAt(inputs, 0), bytesAt(inputs, 3)]
-  const to: Quantization = quantizationAt(inputs, 6, 7)
+  const to: Quantization = resultAt(inputs, 6, 7, a)
   const [aScales, bScales] = [scalesAt(inputs, 1), scalesAt(inputs, 4)]
   if (aScales.length !== 1)
     throw new UnsupportedError('a scale for each row of the first factor is not supported; give one')
   const factors = bScales.map((scale) => ((aScales[0] as number) * scale) / to.scale)
   return scope(() => {
-    const sums = product(a, b, constantsOf(need(inputs, 2)), constantsOf(need(inputs, 5)))
+    const sums = product(a, b, zerosAt(inputs, 2, a), zerosAt(inputs, 5, b))
     return requantize({ sums }, { factors, axis: Math.max(0, sums.ndim - 1), zero: to.zero, to: to.type })
   })
 })
-
-/** The windows of a node over maps of two directions. */
-export function windowSizes(windows: Windows & { readonly kernel: number[] }, input: readonly number[]): ByteWindows {
-  const two = (values: readonly number[]): [number, number] => values as [number, number]
-  const kernel = perDirection(windows.kernel, 2, 'kernel_shape')
-  const stride = perDirection(windows.stride, 2, 'strides')
-  const dilation = perDirection(windows.dilation, 2, 'dilations')
-  const [rows, columns] = paddingOf(windows, input, kernel, stride, dilation) as [[number, number], [number, number]]
-  return { kernel: two(kernel), stride: two(stride), dilation: two(dilation), padding: [rows, columns] }
-}
 
 /** The largest of windows: of bytes by their kernel, of all else as before. */
 const MaxPool: Meaning = {
@@ -219,10 +234,10 @@ const MaxPool: Meaning = {
       const x = need(inputs, 0)
       if ((x.dtype !== 'uint8' && x.dtype !== 'int8') || x.ndim !== 4 || node.gives(1))
         return others(inputs, context, outer)
-      const sizes = windowSizes(windows, x.shape.slice(2))
+      const sizes = windowsOver(windows, x.shape.slice(2))
       if (!isNarrow(sizes.padding, sizes.kernel, sizes.dilation)) return others(inputs, context, outer)
       const [low, high] = limitsOf(x.dtype)
-      return byteMaxPool(x as Bytes, { ...sizes, ceil, xZero: 0, yZero: 0, type: x.dtype, low, high })
+      return byteMaxPool(x as Bytes, { ...(sizes as Planar), ceil, xZero: 0, yZero: 0, type: x.dtype, low, high })
     }
   },
 }

@@ -11,7 +11,7 @@ import {
 import { maxPool2dWithIndices, placesOfMaxima } from '../../../ops/pool/max.js'
 import { cast } from '../../../ops/cast.js'
 import { showShape } from '../../../tensor/shape.js'
-import { scope } from '../../../tensor/tensor.js'
+import { scope, type AnyTensor } from '../../../tensor/tensor.js'
 import type { NodeReader } from '../node.js'
 import {
   averaged,
@@ -82,6 +82,26 @@ export function paddingOf(
   )
 }
 
+/** Windows over maps of some directions: what is left out is 1, and padding as `paddingOf` tells it. */
+export interface WindowSizes {
+  readonly kernel: number[]
+  readonly stride: number[]
+  readonly dilation: number[]
+  readonly padding: Pairs
+}
+
+/** The windows of a node over maps of extents `input`; `kernel` is that of the weights where there are some. */
+export function windowsOver(windows: Windows, input: readonly number[], weights?: AnyTensor): WindowSizes {
+  const kernel = weights ? weights.shape.slice(2) : perDirection(windows.kernel, input.length, 'kernel_shape')
+  if (weights && windows.kernel && windows.kernel.join() !== kernel.join())
+    throw new ShapeError(
+      `kernel_shape ${showShape(windows.kernel)} is not that of the weights, ${showShape(weights.shape)}`,
+    )
+  const stride = perDirection(windows.stride, input.length, 'strides')
+  const dilation = perDirection(windows.dilation, input.length, 'dilations')
+  return { kernel, stride, dilation, padding: paddingOf(windows, input, kernel, stride, dilation) }
+}
+
 const Conv: Meaning = {
   since: 1,
   inputs: [2, 3],
@@ -92,18 +112,10 @@ const Conv: Meaning = {
     return (inputs) => {
       const [x, w] = [floats(inputs, 0), floats(inputs, 1)]
       const input = spatial(x)
-      const directions = input.length
-      const kernel = w.shape.slice(2)
-      const stride = perDirection(windows.stride, directions, 'strides')
-      const dilation = perDirection(windows.dilation, directions, 'dilations')
-      const padding = paddingOf(windows, input, kernel, stride, dilation)
-      if (windows.kernel && windows.kernel.join() !== kernel.join())
-        throw new ShapeError(
-          `kernel_shape ${showShape(windows.kernel)} is not that of the weights, ${showShape(w.shape)}`,
-        )
+      const { stride, dilation, padding } = windowsOver(windows, input, w)
       const bias = inputs[2] && floats(inputs, 2)
       const options = { stride, dilation, padding, groups, ...(bias && { bias }) }
-      return convolutions[(directions - 1) as 0](x, w, options)
+      return convolutions[(input.length - 1) as 0](x, w, options)
     }
   },
 }
@@ -166,10 +178,7 @@ const MaxPool: Meaning = {
         const isByte = given.dtype === 'uint8' || given.dtype === 'int8'
         const x = isByte ? cast(given, 'float32') : floats(inputs, 0)
         const input = spatial(x)
-        const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
-        const stride = perDirection(windows.stride, input.length, 'strides')
-        const dilation = perDirection(windows.dilation, input.length, 'dilations')
-        const padding = paddingOf(windows, input, kernel, stride, dilation)
+        const { kernel, stride, dilation, padding } = windowsOver(windows, input)
         const isInside = isNarrow(padding, kernel, dilation)
         const options = { kernel, stride, dilation, padding: isInside ? padding : noPadding(padding), ceil }
         if (node.gives(1)) {
@@ -193,13 +202,7 @@ const MaxPool: Meaning = {
 }
 
 /** Options of one direction as those of two. */
-const lifted = (options: {
-  readonly kernel: number[]
-  readonly stride: number[]
-  readonly dilation: number[]
-  readonly padding: Pairs
-  readonly ceil: boolean
-}): typeof options => ({
+const lifted = (options: WindowSizes & { readonly ceil: boolean }): typeof options => ({
   kernel: [1, ...options.kernel],
   stride: [1, ...options.stride],
   dilation: [1, ...options.dilation],
@@ -217,10 +220,7 @@ const AveragePool: Meaning = {
     return (inputs) => {
       const x = floats(inputs, 0)
       const input = spatial(x)
-      const kernel = perDirection(windows.kernel, input.length, 'kernel_shape')
-      const stride = perDirection(windows.stride, input.length, 'strides')
-      const dilation = perDirection(windows.dilation, input.length, 'dilations')
-      const padding = paddingOf(windows, input, kernel, stride, dilation)
+      const { kernel, stride, dilation, padding } = windowsOver(windows, input)
       return averaged(x, kernel, stride, padding, { dilation, ceil, countIncludePad })
     }
   },
