@@ -1,8 +1,9 @@
 /**
  * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md, docs/fewer-weights.md,
- * docs/pooling.md, docs/fine-tuning.md and docs/quantized.md, and the pictures training.svg, maxout.svg and rotation.svg of docs/images from the committed
- * results, bench/results/training-*.json, features-*.json, pixels-*.json, table-9-1-*.json, networks.json, low-rank.json,
- * permuted-pixels.json, pooling.json, priors.json, fine-tuning.json and integers.json. `--check` compares instead. Exit codes: 0 good; 1 something
+ * docs/pooling.md, docs/fine-tuning.md and docs/quantized.md, and the pictures training.svg, maxout.svg and rotation.svg of
+ * docs/images from the committed results, bench/results/training-*.json, features-*.json, whole-*.json, pixels-*.json,
+ * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json, pooling.json, priors.json, fine-tuning.json and
+ * integers.json. `--check` compares instead. Exit codes: 0 good; 1 something
  * differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
@@ -17,6 +18,12 @@ const read = async (name) => JSON.parse(await readFile(`${folder}/${name}`, 'utf
 const files = (await readdir(folder)).sort()
 const runs = await Promise.all(files.filter((name) => /^training-.*\.json$/.test(name)).map(read))
 const features = await Promise.all(files.filter((name) => /^features-.*\.json$/.test(name)).map(read))
+// Trained whole from the model of a record of features, by the name of its file.
+const whole = await Promise.all(
+  files
+    .filter((name) => /^whole-.*\.json$/.test(name))
+    .map(async (name) => ({ ...(await read(name)), of: await read(name.replace(/^whole/, 'features')) })),
+)
 const pixels = await Promise.all(files.filter((name) => /^pixels-.*\.json$/.test(name)).map(read))
 const kinds = await Promise.all(files.filter((name) => /^table-9-1-.*\.json$/.test(name)).map(read))
 const networks = await read('networks.json')
@@ -57,22 +64,33 @@ function withoutLabels() {
   const header = ['data', 'network', 'filters by', 'filters', 'features', 'test error']
   const times = ['filters, s', 'features, s', 'classifier, s', 'measured on']
   const dataOf = ({ command }) => /--data (\S+)/.exec(command)[1]
-  const sorted = [...features, ...runs].toSorted(
+  const sorted = [...features, ...whole, ...runs].toSorted(
     (a, b) => dataOf(a).localeCompare(dataOf(b)) || a.test_error - b.test_error,
   )
   const rows = sorted.map((run) => {
-    const network = /--model (\S+)/.exec(run.command)[1]
+    const network = /--model (\S+)/.exec((run.of ?? run).command)[1]
     const [of, last] = [[dataOf(run), network], where(run.machine)]
     // What was trained whole has one time for all.
-    if (!run.method) return [...of, 'training it whole', '', '', percent(run.test_error), '', '', run.seconds, last]
+    if (!run.method) {
+      const sizes = run.of ? [run.of.filters, run.of.features].map((shape) => shape.join(' × ')) : ['', '']
+      return [...of, 'training it whole', ...sizes, percent(run.test_error), '', '', run.seconds, last]
+    }
     const { method, filters, features, test_error, seconds } = run
     return [
       ...[...of, method, filters.join(' × '), features.join(' × '), percent(test_error)],
       ...[seconds.filters, seconds.features, seconds.classifier, last],
     ]
   })
-  const commands = sorted.filter(({ method }) => method).map(({ command }) => command)
-  return `${table([[...header, ...times], ...rows], [0, 1, 2, 9])}\n\n\`\`\`sh\n${commands.join('\n')}\n\`\`\``
+  const commands = sorted.flatMap(({ method, of, command }) => (method ? [command] : of ? [of.command, command] : []))
+  return `${table([[...header, ...times], ...rows], [0, 1, 2, 9])}\n\n\`\`\`sh\n${[...new Set(commands)].join('\n')}\n\`\`\``
+}
+
+/** How the Boltzmann machine of the table learned on MNIST. */
+function boltzmann() {
+  const { filters, learning, command } = features.find(({ name }) => name === 'rbm-single-layer-mnist')
+  const [{ errors, activity }] = learning
+  const fell = errors.map((error) => error.toFixed(3)).join(', ')
+  return `In one pass over MNIST the error of the reconstruction, as means of each tenth of the steps, fell: ${fell}. In the last tenth ${percent(activity)} of the units were on. Most of the ${filters[0]} filters are short strokes; red is positive.\n\n\`\`\`sh\n${command}\n\`\`\``
 }
 
 /** Networks that label pixels, the steps of the recurrent one apart, and what neighbours add. */
@@ -180,7 +198,7 @@ function fullSize() {
 
 /** A network and what is left of it at each error of its layers. */
 function ranks() {
-  const { rows, command, machine } = lowRank
+  const { rows, command, machine, times } = lowRank
   const header = [
     'error of each layer',
     'weights',
@@ -193,7 +211,8 @@ function ranks() {
     ...[error === 0 ? 'as it was' : error, parameters, operations, ms, percent(accuracy)],
     trained === undefined ? '' : percent(trained),
   ])
-  return `${table([header, ...cells], [0])}\n\n${where(machine)}:\n\n\`\`\`sh\n${command}\n\`\`\``
+  const commands = [command, times.command].join('\n')
+  return `${table([header, ...cells], [0])}\n\n${where(machine)}; times of ${times.machine.date.slice(0, 10)}, the least of sixty rounds beside other work:\n\n\`\`\`sh\n${commands}\n\`\`\``
 }
 
 /** From a dense layer to a convolution, where it should become one and where it should nearly. */
@@ -418,7 +437,7 @@ const [training, learned, labelled, zoo, types, fewer, pooled, tunings, quantize
   pages.map(path)
 for (const [file, text] of [
   [training, await pageWith(training, { training: trainings() })],
-  [learned, await pageWith(learned, { features: withoutLabels() })],
+  [learned, await pageWith(learned, { boltzmann: boltzmann(), features: withoutLabels() })],
   [labelled, await pageWith(labelled, { pixels: labels() })],
   [zoo, await pageWith(zoo, { 'full size': fullSize() })],
   [

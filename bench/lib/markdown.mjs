@@ -86,7 +86,10 @@ function where(rows, peers) {
   return [
     `${machine.cpu}, ${threads} thread${threads === '1' ? '' : 's'}`,
     `Node ${machine.versions['node']}`,
-    ...peers.map((name) => `${name} ${machine.versions[name] ?? 'not installed'}`),
+    // What was timed and has no version is another way of this library.
+    ...peers
+      .filter((name) => machine.versions[name] !== undefined || rows.every((row) => row.peers[name] === undefined))
+      .map((name) => `${name} ${machine.versions[name] ?? 'not installed'}`),
     machine.date.slice(0, 10),
   ].join(', ')
 }

@@ -22,7 +22,7 @@ import { singleLayerClassifier } from '../zoo/singleLayer.js'
 import { exitCodes, type FeatureMethod, type FeaturesOptions } from './actions.js'
 import { assertOutside, loadData, type Data } from './data.js'
 import { UsageError } from './errors.js'
-import { convolutionsOf, fillFilters, lastFilled } from './fillFilters.js'
+import { convolutionsOf, fillFilters, lastFilled, type LayerLearning } from './fillFilters.js'
 import { Interrupt } from './interrupt.js'
 import { factsOf, lossFor, makeModel } from './models.js'
 import type { OwnModel } from './ownModel.js'
@@ -175,8 +175,9 @@ interface Work {
   readonly interrupt: Interrupt
 }
 
-/** Seconds that each part of the work took, and what training the classifier gave. */
+/** Seconds that each part of the work took, how the filters learned, and what training the classifier gave. */
 interface Made {
+  readonly learning: readonly LayerLearning[]
   readonly seconds: { readonly filters: number; readonly features: number; readonly classifier: number }
   readonly epochs: readonly EpochEvent[]
   readonly features: readonly number[]
@@ -197,7 +198,7 @@ async function makeFeatures(model: Graph, work: Work): Promise<Made | undefined>
   const progress = calmly(note)
   try {
     const began = performance.now()
-    await fillFilters(model, examples, { ...options, signal, note, progress })
+    const learning = await fillFilters(model, examples, { ...options, signal, note, progress })
     const until = lastFilled(model)
     const filled = performance.now()
     const extract = (from: typeof examples): Promise<FeatureExamples<Int32Array>> =>
@@ -218,6 +219,7 @@ async function makeFeatures(model: Graph, work: Work): Promise<Made | undefined>
     model.freeze((layer) => frozen.has(layer))
     const seconds = (from: number, to: number): number => Math.round((to - from) / 100) / 10
     return {
+      learning,
       seconds: {
         filters: seconds(began, filled),
         features: seconds(filled, extracted),
@@ -312,6 +314,7 @@ async function writeResults(
     seed: settings.seed,
     filters: filters.shape,
     features: made.features,
+    ...(made.learning.length > 0 ? { learning: made.learning } : {}),
     test_error: wrong.length / images,
     ...top5Record(images, top5Errors),
     test: { images, errors: wrong.length, loss },

@@ -23,6 +23,27 @@ export interface Filling extends Pick<FeaturesOptions, 'method' | 'patches' | 'a
   readonly progress: (line: string) => void
 }
 
+/** How a layer learned. */
+export interface LayerLearning {
+  readonly layer: string
+  /**
+   * What was made small: what is left of a patch after each round of kmeans and sparse, the error of the reconstruction in each epoch
+   * of an autoencoder and, as means, in each tenth of the steps of a Boltzmann machine.
+   */
+  readonly errors: readonly number[]
+  /** The share of the units of a Boltzmann machine that were on, in the last tenth of the steps. */
+  readonly activity?: number
+}
+
+/** Means of each tenth of a list, or of each item where there are fewer than ten. */
+function tenths(values: readonly number[]): number[] {
+  const parts = Math.min(10, values.length)
+  return Array.from({ length: parts }, (_, n) => {
+    const part = values.slice(Math.floor((n * values.length) / parts), Math.floor(((n + 1) * values.length) / parts))
+    return part.reduce((sum, value) => sum + value, 0) / part.length
+  })
+}
+
 /** The convolutions of a model in the order in which they are filled. @throws ArgumentError when there are none */
 export function convolutionsOf(model: Graph): GraphNode[] {
   const found = model.nodes.filter(({ layer }) => layer instanceof Conv2d)
@@ -55,8 +76,8 @@ export function lastFilled(model: Graph): string {
   }
 }
 
-/** Fills every convolution of a model by a method, each from what those before it make of the data. */
-export async function fillFilters(model: Graph, data: FeatureData, how: Filling): Promise<void> {
+/** Fills every convolution of a model by a method, each from what those before it make of the data; tells how those learned that did. */
+export async function fillFilters(model: Graph, data: FeatureData, how: Filling): Promise<readonly LayerLearning[]> {
   const nodes = convolutionsOf(model)
   model.namedState()
   if (how.method === 'autoencoder') {
@@ -70,17 +91,32 @@ export async function fillFilters(model: Graph, data: FeatureData, how: Filling)
     for (const { layer, losses } of learned) {
       note(`layer ${layer}: error of the reconstruction ${losses.map((loss) => loss.toPrecision(4)).join(', ')}`)
     }
-    return
+    return learned.map(({ layer, losses }) => ({ layer, errors: losses }))
   }
+  const all: LayerLearning[] = []
   for (const [index, node] of nodes.entries()) {
     const [read] = node.inputs as [string]
     const isInput = !model.nodes.some(({ name }) => name === read)
-    const { weight, bias } = await filtersFor(node, throughModel(model, isInput ? undefined : read, data), index, how)
+    const { weight, bias, learning } = await filtersFor(
+      node,
+      throughModel(model, isInput ? undefined : read, data),
+      index,
+      how,
+    )
+    if (learning) all.push({ layer: node.name, ...learning })
     const tensors = node.layer.tensors()
     tensors.get('weight')?.assign(weight.data())
     tensors.get('bias')?.assign(bias.data())
     for (const item of [weight, bias]) item.dispose()
   }
+  return all
+}
+
+/** Filters, and how they were learned where they were. */
+interface MadeFilters {
+  readonly weight: Tensor
+  readonly bias: Tensor
+  readonly learning?: Omit<LayerLearning, 'layer'>
 }
 
 /** Weights and bias for one convolution. */
@@ -89,7 +125,7 @@ async function filtersFor(
   data: FeatureData,
   index: number,
   { method, patches, active, pretrainEpochs, seed, signal, note, progress }: Filling,
-): Promise<{ readonly weight: Tensor; readonly bias: Tensor }> {
+): Promise<MadeFilters> {
   const [K, C, R, S] = (layer.tensors().get('weight') as Tensor).shape as readonly [number, number, number, number]
   const bank = { size: [R, S], channels: C }
   const calibrated = async (weight: Tensor): Promise<{ weight: Tensor; bias: Tensor }> => {
@@ -99,7 +135,9 @@ async function filtersFor(
       weight.dispose()
     }
   }
+  const errors: number[] = []
   const onRound = ({ round, objective }: RoundEvent): void => {
+    errors.push(objective)
     note(`layer ${name}, round ${round}: ${objective.toPrecision(5)} is left of a patch`)
   }
   const learning = { ...bank, filters: K, active, seed, signal, onRound, ...(patches === undefined ? {} : { patches }) }
@@ -109,20 +147,24 @@ async function filtersFor(
       const { channels: _, ...options } = learning
       const { dictionary, ...filters } = await (method === 'kmeans' ? kMeansFilters : sparseFilters)(data, options)
       dictionary.dispose()
-      return filters
+      return { ...filters, learning: { errors } }
     }
     case 'rbm': {
+      const activities: number[] = []
       const machine = new ConvRBM({ ...bank, filters: K, visible: 'gaussian', seed })
       try {
         await machine.train(data, {
           ...{ epochs: pretrainEpochs, signal },
           onStep: ({ step, steps, error, activity }) => {
+            errors.push(error)
+            activities.push(activity)
             const line = `layer ${name}, step ${step} of ${steps}: error of the reconstruction ${error.toPrecision(4)}, units on ${(100 * activity).toFixed(1)} %`
             if (step === steps) note(line)
             else progress(line)
           },
         })
-        return await calibrated(machine.filters.alias())
+        const learning = { errors: tenths(errors), activity: tenths(activities).at(-1) }
+        return { ...(await calibrated(machine.filters.alias())), learning }
       } finally {
         machine.dispose()
       }

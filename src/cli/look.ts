@@ -13,9 +13,9 @@ import {
   layerSparsity,
   layerUnits,
   seenPictures,
-  shownRegions,
   type Look,
 } from './look/gather.js'
+import { shownRegions } from './look/regions.js'
 import { readInputs } from './look/inputs.js'
 import { layersOf, neededOf } from './look/layers.js'
 import { renderLook } from './look/page.js'

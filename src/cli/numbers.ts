@@ -17,3 +17,6 @@ export const counted = (count: number, noun: string): string => `${formatCount(c
 
 export const formatPercent = (fraction: number | null, digits = 2): string =>
   fraction === null || !Number.isFinite(fraction) ? '–' : `${(100 * fraction).toFixed(digits)}\u00a0%`
+
+/** Five significant figures: more cannot be seen in a chart, and a page with it is shorter. */
+export const fiveFigures = (value: number): number => Number(value.toPrecision(5))

@@ -247,6 +247,7 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   from: parsePath,
   freeze: parsePattern,
   headOnly: parseSwitch,
+  unfreeze: parseSwitch,
   lrHead: parseNonNegativeNumber,
   imageSize: integers(0, Math.sqrt(largestInput)),
   fit: choiceOf(fits),

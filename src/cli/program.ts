@@ -193,7 +193,7 @@ const fitOption = (): Option =>
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
   const { imageSize, permutePixels, clipNorm, accumulate, earlyStopping, seed, dtype, optimizer } = trainDefaults
-  const { from, freeze, headOnly, lrHead } = trainDefaults
+  const { from, freeze, headOnly, unfreeze, lrHead } = trainDefaults
   program
     .command('train')
     .description('train a model, test it, and leave the weights and a report in a folder')
@@ -216,6 +216,7 @@ function addTrain(program: Command, actions: CliActions): void {
       freeze,
     )
     .option('--head-only', 'with --from: train the last layer alone', headOnly)
+    .option('--unfreeze', 'with --from: layers that are frozen in the model learn again', unfreeze)
     .option(
       '--lr-head <rate>',
       'with --from: learning rate of the last layer, 0 for that of the others',

@@ -1,4 +1,5 @@
 /** The lines of the charts of a report: thinned out, smoothed, and with the ranges of their axes. */
+import { fiveFigures } from './numbers.js'
 import type { ReportData } from './records.js'
 
 /** Points of a chart's line. More than pixels are wide is more than can be seen. */
@@ -139,9 +140,9 @@ function accuracyFloor(training: readonly number[], validation: readonly number[
   return [95, 90, 80, 60, 40].find((floor) => low >= floor) ?? 0
 }
 
-/** Five significant figures: more cannot be seen, and the file is shorter. Null where there is no number. */
+/** Five significant figures, or null where there is no number. */
 const shortNumber = (value: number | null | undefined): number | null =>
-  value == null || !Number.isFinite(value) ? null : Number(value.toPrecision(5))
+  value == null || !Number.isFinite(value) ? null : fiveFigures(value)
 
 const percentOf = (fraction: number | null | undefined): number | undefined =>
   fraction == null ? undefined : 100 * fraction

@@ -1,5 +1,6 @@
 /** The training losses of the trials of a search, step by step, and the lines that the page draws of them. */
 import type { Trial } from '../train/trials.js'
+import { fiveFigures } from './numbers.js'
 
 /** Points of the curve of a trial of the first round, at most; longer trials have more, as far apart. */
 const POINTS = 40
@@ -33,7 +34,7 @@ export class LossCurves {
       count++
       if (count < this.#stretch) return
       curve.steps.push(step)
-      curve.losses.push(Number((sum / count).toPrecision(5)))
+      curve.losses.push(fiveFigures(sum / count))
       ;[sum, count] = [0, 0]
     }
   }

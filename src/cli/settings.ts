@@ -44,6 +44,8 @@ export interface TrainSettings {
   readonly freeze: string
   /** Whether the last layer alone is trained. */
   readonly headOnly: boolean
+  /** Whether layers that are frozen in the trained model learn again. */
+  readonly unfreeze: boolean
   /** Highest learning rate of the last layer; 0 for that of the others. */
   readonly lrHead: number
   /** Height and width to which the pictures of a folder are brought; 0 for those of the first. */
@@ -107,6 +109,7 @@ export const trainDefaults = {
   from: 'none',
   freeze: 'none',
   headOnly: false,
+  unfreeze: false,
   lrHead: 0,
   imageSize: 0,
   fit: 'cover',
@@ -200,7 +203,7 @@ export const wordsOf = (name: string, value: string | number | boolean): string 
 function commandOfRun(settings: RunSettings): string {
   const off: Partial<RunSettings> = {
     ...(settings.from === 'none' ? {} : { model: settings.model }),
-    ...{ from: 'none', freeze: 'none', headOnly: false, lrHead: 0 },
+    ...{ from: 'none', freeze: 'none', headOnly: false, unfreeze: false, lrHead: 0 },
     imageSize: 0,
     fit: 'cover',
     ...defaultLimits,

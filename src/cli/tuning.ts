@@ -19,7 +19,7 @@ const RATES = {
 } as const satisfies Record<RunSettings['optimizer'], Pick<RunSettings, 'lr' | 'lrHead'>>
 
 /** What says how a trained model goes on. */
-const companions = ['freeze', 'headOnly', 'lrHead'] as const
+const companions = ['freeze', 'headOnly', 'unfreeze', 'lrHead'] as const
 /** What a trained model decides. */
 const decided = ['model', 'init', 'permutePixels', 'imageSize', 'fit'] as const
 
@@ -33,7 +33,7 @@ export function checkTuning(settings: RunSettings, given: ReadonlySet<keyof Trai
     if (alone) throw new UsageError(`${flagOf(alone)}: it is for a trained model that goes on; name it by --from`)
     return
   }
-  const { from, freeze, headOnly, lrHead } = settings
+  const { from, freeze, headOnly, unfreeze, lrHead } = settings
   const twice = decided.find((name) => given.has(name))
   if (twice)
     throw new UsageError(
@@ -41,6 +41,8 @@ export function checkTuning(settings: RunSettings, given: ReadonlySet<keyof Trai
     )
   if (headOnly && freeze !== 'none')
     throw new UsageError(`--head-only, ${optionWords('--freeze', freeze)}: give one of the two`)
+  if (headOnly && unfreeze)
+    throw new UsageError('--head-only, --unfreeze: the last layer alone is trained; leave --unfreeze out')
   if (headOnly && lrHead > 0)
     throw new UsageError(
       '--head-only, --lr-head: the last layer alone is trained, at the rate of --lr; leave --lr-head out',
@@ -54,15 +56,23 @@ export function tunedSettings(
   model: Graph,
 ): { readonly settings: RunSettings; readonly line: string } {
   const { lr, lrHead } = RATES[settings.optimizer]
-  const { headOnly } = settings
+  const { headOnly, unfreeze } = settings
   const own = given.has('lr') ? settings.lr : headOnly ? lrHead : lr
   const apart = learnsApart(model, settings) ? own * (lrHead / lr) : 0
   const head = headOnly ? 0 : given.has('lrHead') ? settings.lrHead : apart
   const told = headOnly
     ? `the last layer alone learns, at ${own} (--lr)`
     : `learning rate ${own} (--lr), of the last layer ${head > 0 ? head : own} (--lr-head)`
-  return { settings: { ...settings, lr: own, lrHead: Number(head.toPrecision(6)) }, line: told }
+  const stays = !headOnly && !unfreeze && isFrozenInPart(model) ? `; ${STAYS}` : ''
+  return { settings: { ...settings, lr: own, lrHead: Number(head.toPrecision(6)) }, line: `${told}${stays}` }
 }
+
+/** Told where a run would leave layers alone that nobody asked it to. */
+const STAYS = 'layers that are frozen in the model stay as they are (--unfreeze lets them learn)'
+
+/** Whether layers with weights are frozen in a model. */
+const isFrozenInPart = (model: Graph): boolean =>
+  model.nodes.some(({ layer }) => !layer.trainable && layer.tensors().size > 0)
 
 /** Whether a model has a last layer that can learn at a rate of its own. */
 function learnsApart(model: Graph, { freeze }: RunSettings): boolean {
@@ -95,7 +105,7 @@ export function makeTuned(
   { file, model }: Described,
   shape: readonly number[],
   classes: readonly string[],
-  { from, freeze, headOnly, seed }: RunSettings,
+  { from, freeze, headOnly, unfreeze, seed }: RunSettings,
 ): Graph {
   checkInput(model.input, shape, from)
   const isSame = classes.length === file.classes.length && classes.every((name, n) => name === file.classes[n])
@@ -107,6 +117,7 @@ export function makeTuned(
   }
   checkOutput(made, classes.length, from)
   try {
+    if (unfreeze) made.unfreeze(() => true)
     if (freeze !== 'none') made.freeze(new RegExp(freeze))
     if (headOnly) {
       const head = headOf(made, '--head-only')

@@ -6,6 +6,7 @@ import { checkCount, needKeys, type Names } from '../runtime/options.js'
 import { inWords } from '../runtime/text.js'
 import type { Labels } from '../ops/loss.js'
 import { filled, Tensor } from '../tensor/tensor.js'
+import { randomOrder } from '../tensor/order.js'
 import { mixingStream } from '../tensor/streams.js'
 import type { Batch, DistantExamples, Draw, Examples } from '../train/examples.js'
 
@@ -38,14 +39,7 @@ function drawn({ seed, step, first }: Draw, count: number, alpha: number): { sha
       share = u / (u + v)
       break
     }
-    const partners = Int32Array.from({ length: count }, (_, n) => n)
-    for (let i = count - 1; i > 0; i--) {
-      const other = Math.floor(unit(2 * TRIES + first + i) * (i + 1))
-      const kept = partners[i] as number
-      partners[i] = partners[other] as number
-      partners[other] = kept
-    }
-    return { share, partners }
+    return { share, partners: randomOrder(count, (i) => Math.floor(unit(2 * TRIES + first + i) * (i + 1))) }
   })
 }
 

@@ -48,8 +48,12 @@ export function inferShapes(inputs: Shapes, nodes: readonly GraphNode[]): Map<st
       checkSize(shape, layer.type)
       shapes.set(name, shape)
     } catch (error) {
-      if (error instanceof ShapeError) throw new ArgumentError(`layer ${name}, ${layer.describe()}: ${error.message}`)
-      throw error
+      if (!(error instanceof ShapeError)) throw error
+      // A picture that is too small is refused by a layer deep inside, whose input says nothing to whoever gave the picture.
+      const given = read.some((input) => inputs.has(input))
+        ? ''
+        : `; the model's input is ${[...inputs.values()].map(showShape).join(' and ')}`
+      throw new ArgumentError(`layer ${name}, ${layer.describe()}: ${error.message}${given}`)
     }
   }
   return shapes

@@ -4,6 +4,7 @@ import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { checkShape, sameShape, showShape, sizeOf, type Shape } from '../tensor/shape.js'
 import { checkFunction, checkList, checkObject, checkWhole, wrongKind } from '../runtime/check.js'
 import { checkTensor, filled, Tensor } from '../tensor/tensor.js'
+import { randomOrder } from '../tensor/order.js'
 import { shuffleStream } from '../tensor/streams.js'
 import { inWords } from '../runtime/text.js'
 import { batchesOf, type Counted } from './count.js'
@@ -193,20 +194,11 @@ export function permutation(size: number, seed: number, epoch: number): Int32Arr
   check(size, MOST_EXAMPLES, 'the size')
   check(seed, 2 ** 32 - 1, 'the seed')
   check(epoch, 2 ** 29, 'the epoch')
-  const order = new Int32Array(size)
-  for (let i = 0; i < size; i++) order[i] = i
-  withWorkspace(4 * (size + 3), (pointer) => {
+  return withWorkspace(4 * (size + 3), (pointer) => {
     guarded('permutation', () => kernels().random_bits(pointer, size, seed, shuffleStream(epoch)))
     const bits = integersAt(pointer, size)
-    for (let i = size - 1; i > 0; i--) {
-      const j = (bits[i] as number) >>> 0
-      const other = j % (i + 1)
-      const kept = order[i] as number
-      order[i] = order[other] as number
-      order[other] = kept
-    }
+    return randomOrder(size, (i) => ((bits[i] as number) >>> 0) % (i + 1))
   })
-  return order
 }
 
 /** How examples are put into batches. */

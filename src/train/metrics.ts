@@ -74,7 +74,8 @@ export interface AccuracyOptions {
  *     accuracy(tensor([[1, 3, 2], [5, 0, 0]]), [1, 2])     // 0.5
  *     const withoutBorders = (output, target) => accuracy(output, target, { ignoreIndex: 255 })
  *
- * @throws ShapeError when there is not one label, or one distribution, for each example or pixel.
+ * @throws ArgumentError when there is not one label for each example or pixel, or a label is no class and not ignored; ShapeError
+ *   when there is not one distribution for each
  */
 export const accuracy = withArity(
   'accuracy',
@@ -92,11 +93,14 @@ export const accuracy = withArity(
     }
     let counted = 0
     let right = 0
+    const K = output.shape[1] as number
     for (const [n, label] of predicted.entries()) {
-      const wish = wanted[n]
-      // Nothing that is predicted equals what is no number, such as 1n or true: the share would be 0, and nothing said.
+      const wish = wanted[n] as number
+      // Nothing that is predicted equals what is no class, such as 1n, true or 255: the share would be less, and nothing said.
       if (!Number.isInteger(wish)) throw wrongKind(`accuracy: label ${n}`, 'a whole number', wish)
       if (wish === ignoreIndex) continue
+      if (!soft && (wish < 0 || wish >= K))
+        throw new ArgumentError(`accuracy: label ${n} is ${wish}; with ${K} classes it is from 0 to ${K - 1}`)
       counted++
       if (label >= 0 && label === wish) right++
     }

@@ -89,6 +89,9 @@ describe('resultTables', () => {
       'CPU, 1 thread, Node 20, jax 1, torch not installed, 2026-01-02.',
     ])
     expect(resultTables([{ ...row, peer_rounds: { jax: 2 } }])).toContain('| 20 (2 rounds) |')
+    // Other ways of the library itself have a time, and no version.
+    const ways = { ...row, peers: { gemm: 20 }, ratios: { gemm: 10 }, left_out: {}, peer_rounds: {} }
+    expect(resultTables([ways]).split('\n').at(-1)).toBe('CPU, 1 thread, Node 20, 2026-01-02.')
   })
 })
 

@@ -39,6 +39,7 @@ async function run(options: Partial<FeaturesOptions> & { readonly out: string })
 interface Record {
   readonly command: string
   readonly filters: number[]
+  readonly learning?: { layer: string; errors: number[]; activity?: number }[]
   readonly test_error: number
   readonly epochs: { trainingAccuracy: number }[]
   readonly sha256: string
@@ -62,6 +63,17 @@ describe('every method', () => {
       expect(record.command).toMatch(
         new RegExp(`^toeplitz features --method ${method} --model single-layer --data mnist `),
       )
+      // What learns makes something small; what does not says nothing of it.
+      const learns = ['kmeans', 'sparse', 'autoencoder', 'rbm'].includes(method)
+      expect(record.learning?.map(({ layer }) => layer)).toEqual(learns ? ['0'] : undefined)
+      for (const { errors, activity } of record.learning ?? []) {
+        expect(errors.length).toBeGreaterThan(method === 'autoencoder' ? 0 : 1)
+        for (const error of errors) expect(error).toBeGreaterThan(0)
+        // Four steps are too few for the machine, which test/features watches for longer.
+        if (method !== 'rbm') expect(errors.at(-1)).toBeLessThanOrEqual(errors[0]!)
+        if (method === 'rbm') expect(activity).toBeGreaterThan(0)
+        else expect(activity).toBeUndefined()
+      }
       // The place of a bright pixel is not all lost in the averages.
       expect(record.epochs.at(-1).trainingAccuracy).toBeGreaterThan(0.25)
       expect(decodePng(new Uint8Array(readFileSync(join(out, 'filters.png'))), 'filters').width).toBeGreaterThan(8)

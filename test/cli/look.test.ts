@@ -133,6 +133,38 @@ describe('a model with convolutions', () => {
     expect((await look(net, [first!, second!, third!])).page).toBe(page)
   })
 
+  it('shows a small square of the plane where linear regions are too small to be seen', async () => {
+    const of = async (model: string): Promise<{ page: string; count: number }> => {
+      const { page } = await look(model, [first!, second!, third!])
+      const [, count = ''] = /into ([\d,]+) regions or more: so many are met by 9,216 points/.exec(page) ?? []
+      return { page, count: Number(count.replaceAll(',', '')) }
+    }
+    // Four units can be active in sixteen ways at most.
+    const few = new Sequential(
+      [new Flatten(), new Linear({ outFeatures: 4 }), new ReLU(), new Linear({ outFeatures: 4 })],
+      { input: [3, 12, 12], seed: 3 },
+    )
+    const coarse = await of(save('few.safetensors', few, [3, 12, 12], names(4)))
+    expect(coarse.page).toContain('A plane through three pictures')
+    expect(coarse.count).toBeGreaterThan(1)
+    expect(coarse.count).toBeLessThanOrEqual(16)
+    const many = new Sequential(
+      [
+        new Conv2d({ outChannels: 40, kernel: 3, biasInit: { name: 'normal', std: 0.5 } }),
+        new ReLU(),
+        new Flatten(),
+        new Linear({ outFeatures: 4 }),
+      ],
+      { input: [3, 12, 12], seed: 3 },
+    )
+    const fine = await of(save('many.safetensors', many, [3, 12, 12], names(4)))
+    expect(fine.page).toMatch(
+      /too small to be seen: 9,216 points meet [\d,]+ of them\. So a small square .* with sides of 1\/(4|32|256) of the way/,
+    )
+    expect(fine.count).toBeGreaterThan(1)
+    expect(fine.count * 8).toBeLessThanOrEqual(9216)
+  })
+
   it('tells the right class of a picture in the folder of a class, and explains that', async () => {
     const { page, told } = await look(net, [first!, second!])
     expect(page.match(/the right class is not known/g)).toHaveLength(1)

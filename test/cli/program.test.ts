@@ -52,14 +52,14 @@ describe('good command lines', () => {
       ...['--accumulate', '2', '--early-stopping', '3', '--image-size', '32', '--strict'],
       ...['--max-pixels', '100004', '--max-bytes', '9007199254740991', '--fit', 'contain'],
       ...['--optimizer', 'rmsprop', '--dtype', 'float16', '--permute-pixels', '7'],
-      ...['--from', 'runs/b', '--freeze', '^conv', '--head-only', '--lr-head', '0.5'],
+      ...['--from', 'runs/b', '--freeze', '^conv', '--head-only', '--unfreeze', '--lr-head', '0.5'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
       ...{ seed: 4294967295, out: 'runs/a', dataDir: 'd', debug: false, schedule: 'step', init: 'gaussian=0.01' },
       ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
       ...{
-        ...{ from: 'runs/b', freeze: '^conv', headOnly: true, lrHead: 0.5 },
+        ...{ from: 'runs/b', freeze: '^conv', headOnly: true, unfreeze: true, lrHead: 0.5 },
         permutePixels: '7',
         optimizer: 'rmsprop',
         dtype: 'float16',
@@ -69,7 +69,7 @@ describe('good command lines', () => {
       },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
-        ...(['from', 'freeze', 'headOnly', 'lrHead'] as const),
+        ...(['from', 'freeze', 'headOnly', 'unfreeze', 'lrHead'] as const),
         ...([
           'dataDir',
           'schedule',

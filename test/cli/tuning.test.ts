@@ -108,6 +108,39 @@ describe('a trained model that goes on', () => {
     expect(after.weights.get('1.weight')).not.toEqual(before.weights.get('1.weight'))
   })
 
+  it('says that what was frozen stays, and lets it learn where that is asked for', async () => {
+    out = join(root, 'frozen')
+    await tuned({ freeze: '^1$', epochs: 1 })
+    const frozen = out
+    const before = await weightsIn(frozen)
+    expect(before.frozen).toEqual(['1'])
+    const stays = /; layers that are frozen in the model stay as they are \(--unfreeze lets them learn\)$/m
+    out = join(root, 'still')
+    expect(await tuned({ from: frozen, epochs: 1 })).toMatch(stays)
+    const still = await weightsIn(out)
+    expect(still.frozen).toEqual(['1'])
+    expect(still.weights.get('1.weight')).toEqual(before.weights.get('1.weight'))
+    out = join(root, 'thawed')
+    expect(await tuned({ from: frozen, unfreeze: true, epochs: 6 })).not.toMatch(stays)
+    const thawed = await weightsIn(out)
+    expect(thawed.frozen).toEqual([])
+    expect(thawed.weights.get('1.weight')).not.toEqual(before.weights.get('1.weight'))
+    const { command } = JSON.parse(readFileSync(join(out, 'result.json'), 'utf8')) as { command: string }
+    expect(command).toContain(' --unfreeze ')
+    const whole = hashIn(out)
+    // The layers that learn again do so in a run that goes on from its checkpoint, too.
+    out = join(root, 'thawed-killed')
+    const kill = (change: Change): Fault => (change.number >= 14 ? 'kill' : undefined)
+    await faults.during(root, kill, () => tuned({ from: frozen, unfreeze: true, epochs: 6 })).catch(() => undefined)
+    bury(out)
+    await run({ resume: out, out: undefined! })
+    expect(hashIn(out)).toBe(whole)
+    // What a pattern names is frozen all the same.
+    out = join(root, 'other')
+    await tuned({ from: frozen, unfreeze: true, freeze: '^3$', epochs: 1 })
+    expect((await weightsIn(out)).frozen).toEqual(['3'])
+  })
+
   it('learns by every optimizer, and the same twice', async () => {
     for (const optimizer of ['adam', 'adamw', 'rmsprop', 'adagrad'] as const) {
       const hashes = []
@@ -148,6 +181,11 @@ describe('options that contradict one another', () => {
     ['other first weights', { init: 'he' }, /^--init, --from/],
     ['another size', { imageSize: 8 }, /^--image-size, --from/],
     ['both ways to freeze', { headOnly: true, freeze: '1' }, /^--head-only, --freeze 1: give one of the two$/],
+    [
+      'the last layer alone and all',
+      { headOnly: true, unfreeze: true },
+      /^--head-only, --unfreeze: .*leave --unfreeze out$/,
+    ],
     ['a rate of the last layer alone', { headOnly: true, lrHead: 0.1 }, /leave --lr-head out$/],
     ['a layer that there is not', { freeze: 'conv' }, /^--freeze conv: no layer of '0', '1', '2', '3' is meant/],
     ['all layers', { freeze: '.' }, /^--freeze \.: all layers would be frozen; leave some that are trained$/],
@@ -158,6 +196,7 @@ describe('options that contradict one another', () => {
       /^--freeze: it is for a trained model that goes on; name it by --from$/,
     ],
     ['head-only without a model', { from: 'none', headOnly: true }, /^--head-only: it is for/],
+    ['unfreeze without a model', { from: 'none', unfreeze: true }, /^--unfreeze: it is for/],
     ['a rate without a model', { from: 'none', lrHead: 0.1 }, /^--lr-head: it is for/],
     ['a folder without a model', { from: root }, /there is no model in the folder|no such file/],
     [

@@ -239,6 +239,13 @@ describe('a folder of pictures of different sizes', () => {
     optimizer.dispose()
   }, 120_000)
 
+  it('says how large a picture is that the network cannot see', () => {
+    const model = lenet5({ input: [1, 48, 44], classes: 2, seed: 1 })
+    const small = tensor(new Float32Array(20 * 24), [1, 1, 20, 24])
+    expect(() => model.forward(small)).toThrow(/^layer c5, conv\(5, 120\): .*; the model's input is \(1, 20, 24\)$/)
+    for (const item of [model, small]) item.dispose()
+  })
+
   it('is split where it has no part to test with', async () => {
     const { training, test } = await loadImageFolder(join(folder, 'train'), { size: 'as is' })
     expect([training.size, test.size]).toEqual([80, 16])

@@ -86,6 +86,33 @@ describe('results', () => {
     expect(run.machine.date).toMatch(/^\d{4}-/)
   })
 
+  it.each(['random-100-single-layer-cifar10', 'random-64-single-layer-mnist'])(
+    '%s: trained whole from these filters it is less wrong, in 15 minutes',
+    (name) => {
+      const [of, whole] = ['features', 'whole'].map(
+        (kind) =>
+          JSON.parse(readFileSync(new URL(`bench/results/${kind}-${name}.json`, root), 'utf8')) as {
+            command: string
+            test_error: number
+            seconds: number
+          },
+      )
+      expect(whole!.test_error).toBeLessThan(of!.test_error)
+      expect(whole!.command).toMatch(/^toeplitz train .* --from runs\/random-single-layer-\w+ --unfreeze .* --seed 1$/)
+      expect(whole!.seconds).toBeLessThan(900)
+    },
+  )
+
+  it('has Boltzmann machines whose reconstruction gets better', () => {
+    const { learning } = JSON.parse(
+      readFileSync(new URL('bench/results/features-rbm-single-layer-mnist.json', root), 'utf8'),
+    ) as { learning: { errors: number[]; activity: number }[] }
+    const [{ errors, activity }] = learning as [(typeof learning)[0]]
+    expect(errors).toHaveLength(10)
+    expect(errors.at(-1)).toBeLessThan(errors[0]! / 2)
+    expect(activity).toBeGreaterThan(0)
+  })
+
   it('of shuffled pixels and low ranks: dense layers do not care, and what a rank costs an epoch wins back', () => {
     const read = (name: string): unknown =>
       JSON.parse(readFileSync(new URL(`bench/results/${name}.json`, root), 'utf8'))
@@ -100,10 +127,15 @@ describe('results', () => {
       if (model === 'convnet') expect(permuted.test_error).toBeGreaterThan(4 * plain.test_error)
       else expect(Math.abs(permuted.test_error - plain.test_error)).toBeLessThan(0.002)
     }
-    const ranks = (read('low-rank') as { rows: { error: number; accuracy: number; accuracy_trained?: number }[] }).rows
+    const ranks = (
+      read('low-rank') as { rows: { error: number; accuracy: number; accuracy_trained?: number; ms: number }[] }
+    ).rows
     expect(ranks.map(({ error }) => error)).toEqual([0, 0.2, 0.3, 0.4, 0.5, 0.6])
     ranks.slice(1).forEach(({ accuracy }, i) => expect(accuracy).toBeLessThan(ranks[i]!.accuracy))
     for (const { accuracy, accuracy_trained: trained } of ranks) if (trained) expect(trained).toBeGreaterThan(accuracy)
+    // Fewer ranks of the same layers take less time, from the error on at which convolutions are replaced.
+    const times = ranks.slice(2).map(({ ms }) => ms)
+    expect(times).toEqual([...times].sort((a, b) => b - a))
   })
 
   it('of pooling: maxout units fit their shapes, three filters are less wrong of turned digits and fives look alike at all angles', () => {

@@ -63,7 +63,10 @@ describe('accuracy with ignoreIndex', () => {
       const rows = tensor([[2, 1], [0, 1], [3, 1], [0, 4]]) // prettier-ignore
       expect(accuracy(rows, [0, 1, 1, 255], { ignoreIndex: 255 })).toBeCloseTo(2 / 3, 12)
       expect(accuracy(rows, [-1, -1, -1, 1], { ignoreIndex: -1 })).toBe(1)
-      expect(accuracy(rows, [0, 1, 1, 255])).toBe(0.5)
+      for (const label of [255, -1, 2])
+        expect(() => accuracy(rows, [0, 1, 1, label])).toThrow(
+          new RegExp(`^accuracy: label 3 is ${label}; with 2 classes it is from 0 to 1$`),
+        )
       expect(accuracy(rows, [9, 9, 9, 9], { ignoreIndex: 9 })).toBeNaN()
       const shape = [2, 3, 4, 5]
       const pixels = uniform(shape, { seed: 4 })

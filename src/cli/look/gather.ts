@@ -12,7 +12,6 @@ import { pictureWeights } from '../../vision/firstWeights.js'
 import { occlusionMap } from '../../vision/occlusion.js'
 import { heatMap } from '../../vision/overlay.js'
 import { gray } from '../../vision/palette.js'
-import { linearRegions, regionPicture } from '../../vision/regions.js'
 import { reverseCorrelation } from '../../vision/reverseCorrelation.js'
 import { saliencyMap } from '../../vision/saliency.js'
 import { sparsity, type LayerSparsity } from '../../vision/sparsity.js'
@@ -24,15 +23,7 @@ import { formatWeight } from '../pictures.js'
 import { drawFilters, drawMaps, drawPictures, drawSigned, seenPixels, seenSigns, zoomTo } from './draw.js'
 import type { LookInputs, ShownPicture } from './inputs.js'
 import type { LookedLayer } from './layers.js'
-import type {
-  FoundLayer,
-  LayerMaps,
-  LayerUnits,
-  SeenPicture,
-  ShownRegions,
-  ShownUnit,
-  ShownWeights,
-} from './records.js'
+import type { FoundLayer, LayerMaps, LayerUnits, SeenPicture, ShownUnit, ShownWeights } from './records.js'
 
 /** Side of the pictures of one answer, in screen pixels, at least. */
 const SIDE = 168
@@ -42,13 +33,13 @@ const [UNITS, PATCHES] = [8, 9]
 const [MAPS, FOUND] = [64, 32]
 /** Patches of noise, and the most numbers that one may have: of larger ones, so many patches would show nothing but noise. */
 const [NOISE, NOISY] = [8192, 4096]
-/** Points of the plane, and places of an occlusion map at most, along each direction: each costs a pass through the model. */
-const [POINTS, PLACES] = [96, 32]
+/** Places of an occlusion map at most, along each direction: each costs a pass through the model. */
+const PLACES = 32
 /** From this many pixels on a picture is a large one, of which half as many along each direction are computed. */
 const LARGE = 64 * 64
 
 /** How many of so many are computed along each direction. */
-const alongEach = (count: number, [, H, W]: Look['shape']): number => (H * W > LARGE ? count / 2 : count)
+export const alongEach = (count: number, [, H, W]: Look['shape']): number => (H * W > LARGE ? count / 2 : count)
 
 /** What is looked at, and how. */
 export interface Look {
@@ -323,44 +314,4 @@ function centred(values: Float32Array): Float64Array {
 export function layerSparsity({ model, inputs, note }: Look): LayerSparsity[] {
   note(`sparsity over ${counted(inputs.size, 'picture')}`)
   return sparsity(model, inputs.batches())
-}
-
-/** Regions of the last layer that bends, on the plane through three pictures. */
-export function shownRegions(look: Look): ShownRegions | undefined {
-  const { model, inputs, shape } = look
-  const bends = model.nodes.filter(({ layer }) => ['ReLU', 'LeakyReLU', 'ReLU6'].includes(layer.type))
-  const last = bends.at(-1)
-  const points = [...inputs.shown]
-  if (!last) {
-    look.leaveOut('Linear regions: the model has no rectifier.')
-    return undefined
-  }
-  if (points.length < 3) {
-    look.leaveOut('Linear regions: three pictures are needed, through which a plane goes; name more.')
-    return undefined
-  }
-  const size = alongEach(POINTS, shape)
-  look.note(`linear regions at ${size} × ${size} points`)
-  try {
-    return scope(() => {
-      const plane = points.slice(0, 3).map(({ values }) => tensor(values, shape)) as [Tensor, Tensor, Tensor]
-      const regions = linearRegions(model, { plane, layers: [last.name], range: [-0.5, 1.5], size })
-      const names = points.slice(0, 3).map(({ name }) => name)
-      return {
-        image: {
-          picture: regionPicture(regions),
-          zoom: 384 / size,
-          alt: `${formatCount(regions.count)} linear regions in different colours on a plane through three pictures`,
-        },
-        about:
-          `A plane through three pictures: ${names[0]} on the left below, ${names[1]} on the right below, ${names[2]} on the left above, each a ` +
-          `quarter from the sides. In one colour the same units of layer ${last.name}, ${last.layer.describe()}, are active. Its ` +
-          `${counted(regions.units, 'unit')} cut the plane into ${formatCount(regions.count)} regions or more: so many are met by ${formatCount(size * size)} points.`,
-      }
-    })
-  } catch (error) {
-    if (!(error instanceof UnsupportedError)) throw error
-    look.leaveOut(`Linear regions: ${error.message.replace(/^linearRegions: /, '')}.`)
-    return undefined
-  }
 }

@@ -191,12 +191,13 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
   const progress = parseJson(metadata['progress'] ?? 'null', `${path}: progress in its header`)
   if (!isProgress(progress)) throw new FormatError(`${path}: the header does not tell where the run stood; ${advice}`)
   // Older checkpoints do not say how weights are stored, and what a trained model goes on with.
-  const { dtype, from, freeze, headOnly, lrHead } = trainDefaults
+  const { dtype, from, freeze, headOnly, unfreeze, lrHead } = trainDefaults
   const settings = {
     dtype,
     from,
     freeze,
     headOnly,
+    unfreeze,
     lrHead,
     ...(progress.settings as Partial<RunSettings>),
   } as RunSettings
