@@ -1,4 +1,5 @@
 /** The tables and the curves of the pages are those of the committed results, which reach what the lecture does. */
+import { createHash } from 'node:crypto'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -239,6 +240,23 @@ describe('results', () => {
         expect(iou.reduce((sum, value) => sum + value, 0) / 11).toBeCloseTo(mean_iou, 4)
       }
     }
+  })
+
+  it('of the extractor: at most 600 kB, the bytes that its record names, and an error on each of 20 epochs', () => {
+    const at = (name: string): Buffer => readFileSync(new URL(`examples/extractor/${name}`, root))
+    const weights = at('model.safetensors')
+    const { sha256, command, test, test_error, epochs } = JSON.parse(at('result.json').toString()) as {
+      sha256: string
+      command: string
+      test: { images: number; errors: number }
+      test_error: number
+      epochs: unknown[]
+    }
+    expect(weights.length).toBeLessThanOrEqual(600_000)
+    expect(createHash('sha256').update(weights).digest('hex')).toBe(sha256)
+    expect(command).toMatch(/^toeplitz train --model extractor\.json .* && toeplitz train .*--resume --epochs 20$/)
+    expect(test.errors / test.images).toBeCloseTo(test_error, 10)
+    expect([test.images, epochs.length]).toEqual([8000, 20])
   })
 
   it('of fine-tuning: ten draws of twenty pictures, of which a trained network makes more than training from scratch', () => {
