@@ -1,7 +1,9 @@
 /** `toeplitz worker`, `toeplitz jobs` and `--redis`: workers of a queue, what the queue holds, and who lets them work. */
-import { shownUrl } from '../distributed/connection.js'
+import { checkUrl, shownUrl } from '../distributed/connection.js'
+import type { Engine } from '../distributed/engine.js'
 import { jobsOn, type QueueFacts } from '../distributed/jobsOn.js'
 import { remote, type Pool } from '../distributed/pool.js'
+import { queueEngine } from '../distributed/queueEngine.js'
 import { startWorker } from '../distributed/worker.js'
 import type { Note } from '../node/resultFolder.js'
 import type { JobsOptions, WorkerCommandOptions } from './actions.js'
@@ -20,6 +22,10 @@ export async function workersOf(redis: string | undefined, onNote: Note): Promis
   if (redis === undefined) return undefined
   return { pool: await remote({ redis, onNote }), shown: shownUrl(redis) }
 }
+
+/** The queue of `--redis`, for jobs of which a pool has no method. The core has been started. @throws as `remote` */
+export const queueOf = (redis: string, onNote: Note): Promise<Engine> =>
+  queueEngine({ url: checkUrl(redis), store: undefined, tries: 3, onNote })
 
 /** The action behind `toeplitz worker`: it ends at a signal, when the jobs that run are done, and at a second one at once. */
 export async function workerCommand(

@@ -47,6 +47,7 @@ import { runCommand } from './runModel.js'
 import { searchCommand } from './search.js'
 import {
   evaluationBatch,
+  jobBatch,
   optimizerNames,
   storedTypes,
   trainDefaults,
@@ -436,7 +437,12 @@ function addPredict(program: Command, actions: CliActions): void {
       'classes for each picture, the most probable first (default: 1, in JSON 5)',
       parsePositiveInteger,
     )
-    .option('--batch-size <count>', 'pictures that are computed together', parsePositiveInteger, evaluationBatch)
+    .option(
+      '--batch-size <count>',
+      `pictures that are computed together (default: ${evaluationBatch}, with --redis ${jobBatch})`,
+      parsePositiveInteger,
+    )
+    .addOption(redisOption(': its workers compute batches (default: here)'))
     .addOption(limits.maxPixels())
     .addOption(limits.maxBytes())
     .addOption(new Option('--json', 'print one JSON array').conflicts('csv'))
@@ -444,13 +450,18 @@ function addPredict(program: Command, actions: CliActions): void {
     .addHelpText(
       'after',
       `
+With the same --batch-size the answers have the same bits with --redis and without. It needs two packages more:
+npm install bullmq ioredis, and workers (toeplitz worker), which need no access to the pictures.
+
 Examples:
   $ toeplitz predict runs/convnet-mnist one.png two.jpg
   $ toeplitz predict runs/convnet-photos holidays --top 3
-  $ toeplitz predict model.safetensors holidays --csv > holidays.csv`,
+  $ toeplitz predict model.safetensors holidays --csv > holidays.csv
+  $ toeplitz predict runs/convnet-photos holidays --csv --redis redis://127.0.0.1:6379`,
     )
     .action(async (model: string, images: string[], options: Partial<PredictOptions>, command: Command) => {
-      const { csv = false, batchSize = evaluationBatch, ...rest } = options
+      const usual = options.redis === undefined ? evaluationBatch : jobBatch
+      const { csv = false, batchSize = usual, ...rest } = options
       await actions.predict(model, images, { ...(rest as PredictOptions), csv, batchSize, ...flags(command) })
     })
 }

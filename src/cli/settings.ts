@@ -11,6 +11,9 @@ const WARMUP_STEPS = 200
 /** Images in one forward pass when measuring. */
 export const evaluationBatch = 250
 
+/** Pictures in a job of `predict`: their files travel, and photographs have megabytes. */
+export const jobBatch = 32
+
 /** How weights can be stored. */
 export const storedTypes = ['float32', 'float16'] as const
 type StoredType = (typeof storedTypes)[number]
