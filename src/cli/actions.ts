@@ -46,6 +46,8 @@ interface PicturesOptions extends SummaryOptions, Required<PictureLimits> {
 }
 
 export interface PredictOptions extends PicturesOptions {
+  /** Address of the queue whose workers compute; left out, this process does. */
+  readonly redis?: string
   /** Classes for each picture; left out, the action decides. */
   readonly top?: number
   readonly csv: boolean

@@ -1,10 +1,31 @@
-/** `toeplitz worker` and `toeplitz jobs`: workers of a queue, and what the queue holds. */
+/** `toeplitz worker`, `toeplitz jobs` and `--redis`: workers of a queue, what the queue holds, and who lets them work. */
+import { checkUrl, shownUrl } from '../distributed/connection.js'
+import type { Engine } from '../distributed/engine.js'
 import { jobsOn, type QueueFacts } from '../distributed/jobsOn.js'
+import { remote, type Pool } from '../distributed/pool.js'
+import { queueEngine } from '../distributed/queueEngine.js'
 import { startWorker } from '../distributed/worker.js'
+import type { Note } from '../node/resultFolder.js'
 import type { JobsOptions, WorkerCommandOptions } from './actions.js'
 import { exitCodes } from './actions.js'
 import { Interrupt } from './interrupt.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
+
+/** The workers of a queue, with its address as it may be shown: without passwords. */
+export interface Workers {
+  readonly pool: Pool
+  readonly shown: string
+}
+
+/** Connects to the queue of `--redis`; without one, everything is computed in this process. The core has been started. @throws as `remote` */
+export async function workersOf(redis: string | undefined, onNote: Note): Promise<Workers | undefined> {
+  if (redis === undefined) return undefined
+  return { pool: await remote({ redis, onNote }), shown: shownUrl(redis) }
+}
+
+/** The queue of `--redis`, for jobs of which a pool has no method. The core has been started. @throws as `remote` */
+export const queueOf = (redis: string, onNote: Note): Promise<Engine> =>
+  queueEngine({ url: checkUrl(redis), store: undefined, tries: 3, onNote })
 
 /** The action behind `toeplitz worker`: it ends at a signal, when the jobs that run are done, and at a second one at once. */
 export async function workerCommand(

@@ -94,12 +94,14 @@ export const stepsPerEpoch = ({ batchSize }: RunSettings, { training }: Data): n
 export async function trainModel(
   settings: RunSettings,
   { data, model, optimizer }: RunParts,
-  how: Pick<FitOptions<Labels>, 'callbacks' | 'signal' | 'start'>,
+  how: Pick<FitOptions<Labels>, 'callbacks' | 'exchange' | 'signal' | 'start'>,
 ): Promise<History> {
-  const { epochs, batchSize, seed, accumulate, clipNorm, earlyStopping } = settings
+  const { epochs, batchSize, seed, accumulate, parts, clipNorm, earlyStopping } = settings
   const { preprocessing } = factsOf(settings, data)
   return fit(model, imageExamples(data.training, preprocessing, augmentationOf(settings.augment)), {
-    ...{ epochs, batchSize, seed, optimizer, accumulate, metrics: { accuracy }, loss: lossFor(model) },
+    ...{ epochs, batchSize, seed, optimizer, metrics: { accuracy }, loss: lossFor(model) },
+    // One part gives the bits of a batch that is not divided, and one that is divided is not accumulated.
+    ...(parts > 1 || how.exchange ? { parts } : { accumulate }),
     schedule: learningRates(settings, epochs * stepsPerEpoch(settings, data)),
     ...(clipNorm > 0 ? { clipNorm } : {}),
     // The best weights are kept by the run, with its checkpoints.

@@ -265,6 +265,7 @@ export const settingParsers: { readonly [Name in keyof RunSettings]: (text: stri
   permutePixels: (text) => (text === 'none' ? text : String(parseSeed(text))),
   clipNorm: parseNonNegativeNumber,
   accumulate: parsePositiveInteger,
+  parts: parsePositiveInteger,
   earlyStopping: parseNonNegativeInteger,
   seed: parseSeed,
   dtype: choiceOf(storedTypes),

@@ -8,7 +8,11 @@ import { picturesBelow } from '../node/listing.js'
 import { init } from '../runtime/embedded.js'
 import { ToeplitzError } from '../runtime/errors.js'
 import { isA } from '../node/reading.js'
+import type { Engine } from '../distributed/engine.js'
 import { leftOut } from './data.js'
+import { queueOf } from './distributed.js'
+import { Interrupt } from './interrupt.js'
+import { answersThere, checkThere } from './predictThere.js'
 import { readTrainedModel } from './trained.js'
 import { exitCodes, type PredictOptions } from './actions.js'
 import { columns, outputTo, type CliStreams } from './terminal.js'
@@ -23,7 +27,8 @@ export async function predictCommand(
   options: PredictOptions,
   { stdout, stderr }: CliStreams = process,
 ): Promise<number> {
-  const { json, csv } = options
+  const { json, csv, redis } = options
+  if (redis !== undefined) checkThere(options)
   const out = outputTo(stdout)
   const errors = outputTo(stderr)
   await init()
@@ -35,25 +40,47 @@ export async function predictCommand(
     failed = true
   }
   const onNote = (line: string): void => errors.line(`note: ${line}`)
+  const interrupt = redis === undefined ? undefined : new Interrupt('SIGINT', 'SIGTERM')
+  let engine: Engine | undefined
   try {
+    engine = redis === undefined ? undefined : await queueOf(redis, onNote)
+    // Jobs that no worker has taken leave the queue with who waits for them.
+    if (interrupt) interrupt.onFinishing = () => void engine?.close()
     const classifier = new PictureClassifier({ file, model })
     const top = options.top ?? (json ? TOP.json : TOP.text)
     const answers: Answer[] = []
     const count = Math.min(top, classifier.classes.length)
     if (csv) out.line(csvLine(csvHead(count)))
     const paths = pathsOf(images, { onFailure, onNote })
-    for await (const batch of batches(paths, classifier, options, onFailure)) {
-      for (const answer of answersOf(classifier, batch, top)) {
+    const found = engine
+      ? answersThere(engine, paths, classifier, { top, batchSize: options.batchSize, onFailure })
+      : answersHere(batches(paths, classifier, options, onFailure), classifier, top)
+    for await (const batch of found) {
+      for (const answer of batch) {
         if (csv) out.line(csvLine(csvCells(answer)))
         else answers.push(answer)
       }
     }
     if (json) out.json(answers)
     else if (!csv) out.text(columns(answers.map(textCells), (column) => column > 0 && column % 2 === 0))
+  } catch (error) {
+    if (interrupt?.signal.aborted !== true) throw error
+    return exitCodes.interrupted
   } finally {
+    interrupt?.stop()
+    await engine?.close()
     model.dispose()
   }
   return failed ? exitCodes.failure : exitCodes.success
+}
+
+/** The answers for pictures that this process computes. */
+async function* answersHere(
+  pictures: AsyncIterable<readonly PreparedPicture[]>,
+  classifier: PictureClassifier,
+  top: number,
+): AsyncGenerator<readonly Answer[]> {
+  for await (const batch of pictures) yield answersOf(classifier, batch, top)
 }
 
 interface Reports {
@@ -82,7 +109,10 @@ async function* pathsOf(images: readonly string[], { onFailure, onNote }: Report
   }
 }
 
-/** Pictures that can be read, prepared for the model, as many as are computed together. */
+/**
+ * Pictures that can be read, prepared for the model: those of as many paths as are computed together, as in a job, so that others
+ * are not computed with them where one cannot be read.
+ */
 async function* batches(
   paths: AsyncIterable<string>,
   classifier: PictureClassifier,
@@ -90,16 +120,19 @@ async function* batches(
   onFailure: Reports['onFailure'],
 ): AsyncGenerator<readonly PreparedPicture[]> {
   let batch: PreparedPicture[] = []
+  let count = 0
   for await (const path of paths) {
+    count++
     try {
       const bytes = await readFileOrExplain(path, { maxBytes: largestPicture })
       batch.push({ image: path, pixels: classifier.prepare(decodeImage(bytes, path, { maxPixels, maxBytes })) })
     } catch (error) {
       onFailure(error)
     }
-    if (batch.length < batchSize) continue
-    yield batch
+    if (count < batchSize) continue
+    if (batch.length > 0) yield batch
     batch = []
+    count = 0
   }
   if (batch.length > 0) yield batch
 }

@@ -47,6 +47,7 @@ import { runCommand } from './runModel.js'
 import { searchCommand } from './search.js'
 import {
   evaluationBatch,
+  jobBatch,
   optimizerNames,
   storedTypes,
   trainDefaults,
@@ -192,7 +193,7 @@ const fitOption = (): Option =>
 
 function addTrain(program: Command, actions: CliActions): void {
   const { model, data, epochs, batchSize, lr, schedule, momentum, weightDecay, init, augment } = trainDefaults
-  const { imageSize, permutePixels, clipNorm, accumulate, earlyStopping, seed, dtype, optimizer } = trainDefaults
+  const { imageSize, permutePixels, clipNorm, accumulate, parts, earlyStopping, seed, dtype, optimizer } = trainDefaults
   const { from, freeze, headOnly, unfreeze, lrHead } = trainDefaults
   program
     .command('train')
@@ -261,6 +262,13 @@ function addTrain(program: Command, actions: CliActions): void {
       accumulate,
     )
     .option(
+      '--parts <count>',
+      'parts of a batch whose gradients are computed apart; their number decides the bits (with --redis: 8)',
+      parsers.parts,
+      parts,
+    )
+    .addOption(redisOption(': its workers compute the parts (default: here)'))
+    .option(
       '--early-stopping <epochs>',
       'epochs without improvement after which to stop, 0 for never',
       parsers.earlyStopping,
@@ -289,6 +297,8 @@ function addTrain(program: Command, actions: CliActions): void {
       `
 Some models have better defaults of their own on a data set, such as convnet on cifar10. On a folder, epochs, learning
 rate, image size and validation share follow from what is there, and are told.
+With the same --parts the weights have the same bits with --redis and without. It needs two packages more:
+npm install bullmq ioredis, and workers (toeplitz worker).
 
 Examples:
   $ toeplitz train
@@ -298,6 +308,7 @@ Examples:
   $ toeplitz train --model net.json --data photos --optimizer adam
   $ toeplitz train --model convnet --data cifar10 --data-dir cifar-10-batches-bin
   $ toeplitz train --data photos --image-size 64 --augment flip
+  $ toeplitz train --batch-size 128 --redis redis://127.0.0.1:6379
   $ toeplitz train --from runs/convnet-cifar10 --data photos --head-only`,
     )
     .action(async (settings: TrainSettings, command: Command) => {
@@ -426,7 +437,12 @@ function addPredict(program: Command, actions: CliActions): void {
       'classes for each picture, the most probable first (default: 1, in JSON 5)',
       parsePositiveInteger,
     )
-    .option('--batch-size <count>', 'pictures that are computed together', parsePositiveInteger, evaluationBatch)
+    .option(
+      '--batch-size <count>',
+      `pictures that are computed together (default: ${evaluationBatch}, with --redis ${jobBatch})`,
+      parsePositiveInteger,
+    )
+    .addOption(redisOption(': its workers compute batches (default: here)'))
     .addOption(limits.maxPixels())
     .addOption(limits.maxBytes())
     .addOption(new Option('--json', 'print one JSON array').conflicts('csv'))
@@ -434,13 +450,18 @@ function addPredict(program: Command, actions: CliActions): void {
     .addHelpText(
       'after',
       `
+With the same --batch-size the answers have the same bits with --redis and without. It needs two packages more:
+npm install bullmq ioredis, and workers (toeplitz worker), which need no access to the pictures.
+
 Examples:
   $ toeplitz predict runs/convnet-mnist one.png two.jpg
   $ toeplitz predict runs/convnet-photos holidays --top 3
-  $ toeplitz predict model.safetensors holidays --csv > holidays.csv`,
+  $ toeplitz predict model.safetensors holidays --csv > holidays.csv
+  $ toeplitz predict runs/convnet-photos holidays --csv --redis redis://127.0.0.1:6379`,
     )
     .action(async (model: string, images: string[], options: Partial<PredictOptions>, command: Command) => {
-      const { csv = false, batchSize = evaluationBatch, ...rest } = options
+      const usual = options.redis === undefined ? evaluationBatch : jobBatch
+      const { csv = false, batchSize = usual, ...rest } = options
       await actions.predict(model, images, { ...(rest as PredictOptions), csv, batchSize, ...flags(command) })
     })
 }
@@ -613,15 +634,17 @@ Examples:
 /** What a worker does where nothing else is asked for. */
 const workerDefaults = { threads: 1, concurrency: 1, tries: 3, timeout: 3600, lock: 15 } as const
 
-const redisOption = (): Option =>
-  new Option('--redis <url>', 'address of Redis or Valkey, redis:// or rediss:// with TLS').makeOptionMandatory()
+const redisOption = (what = ''): Option =>
+  new Option('--redis <url>', `address of Redis or Valkey, redis:// or rediss:// with TLS${what}`)
+
+const neededRedis = (): Option => redisOption().makeOptionMandatory()
 
 function addWorker(program: Command, actions: CliActions): void {
   const { threads, concurrency, tries, timeout, lock } = workerDefaults
   program
     .command('worker')
     .description('take jobs of searches, predictions and trainings from a queue, until it is interrupted')
-    .addOption(redisOption())
+    .addOption(neededRedis())
     .option('--threads <count>', 'threads that compute a job; any number gives the same bits', parseThreads, threads)
     .option('--concurrency <count>', 'jobs that are computed at the same time', parsePositiveInteger, concurrency)
     .option('--store <dir>', 'shared folder with the values of jobs (default: Redis holds them)', parsePath)
@@ -657,7 +680,7 @@ function addJobs(program: Command, actions: CliActions): void {
   program
     .command('jobs')
     .description('show the jobs of a queue, its workers, their rates and the last failures')
-    .addOption(redisOption())
+    .addOption(neededRedis())
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExamples:\n  $ toeplitz jobs --redis redis://127.0.0.1:6379 --json')
     .action(async ({ redis }: { readonly redis: string }, command: Command) => {

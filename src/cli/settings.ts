@@ -11,6 +11,9 @@ const WARMUP_STEPS = 200
 /** Images in one forward pass when measuring. */
 export const evaluationBatch = 250
 
+/** Pictures in a job of `predict`: their files travel, and photographs have megabytes. */
+export const jobBatch = 32
+
 /** How weights can be stored. */
 export const storedTypes = ['float32', 'float16'] as const
 type StoredType = (typeof storedTypes)[number]
@@ -73,6 +76,8 @@ export interface TrainSettings {
   readonly clipNorm: number
   /** Parts in which a batch passes through the model. */
   readonly accumulate: number
+  /** Parts of a batch whose gradients are computed apart and added in an order that depends on their number; 1 for a whole batch. */
+  readonly parts: number
   /** Epochs without improvement after which training ends; 0 for never. */
   readonly earlyStopping: number
   readonly seed: number
@@ -84,6 +89,8 @@ export interface TrainSettings {
   readonly resume?: string | true
   /** Folder with the files of the data set; left out, the installed package. */
   readonly dataDir?: string
+  /** Address of the queue whose workers compute the parts; left out, this process does. The bits are the same. */
+  readonly redis?: string
   /** Threads to compute with; left out, one. The bits are the same for any number. */
   readonly threads?: number
   /** Whether a damaged picture ends the run; left out, it is skipped. */
@@ -99,7 +106,7 @@ export interface TrainSettings {
 /** The settings that decide the bits of a run. */
 export type RunSettings = Omit<
   TrainSettings,
-  'out' | 'resume' | 'dataDir' | 'threads' | 'strict' | 'force' | 'tensorboard' | 'acceptChangedData'
+  'out' | 'resume' | 'dataDir' | 'redis' | 'threads' | 'strict' | 'force' | 'tensorboard' | 'acceptChangedData'
 >
 
 /** What `toeplitz train` uses where nothing else is asked for. */
@@ -126,6 +133,7 @@ export const trainDefaults = {
   permutePixels: 'none',
   clipNorm: 0,
   accumulate: 1,
+  parts: 1,
   earlyStopping: 0,
   seed: 1,
   dtype: 'float32',
@@ -214,6 +222,7 @@ function commandOfRun(settings: RunSettings): string {
     permutePixels: 'none',
     clipNorm: 0,
     accumulate: 1,
+    parts: 1,
     earlyStopping: 0,
     dtype: 'float32',
   }

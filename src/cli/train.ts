@@ -10,6 +10,7 @@ import { scope } from '../tensor/tensor.js'
 import type { EpochEvent, FitState, History, StepEvent } from '../train/options.js'
 import { exitCodes, type TrainOptions } from './actions.js'
 import { loadData } from './data.js'
+import { workersOf, type Workers } from './distributed.js'
 import { Interrupt } from './interrupt.js'
 import { lossFor, makeModel, stepsPerEpoch, trainModel, type RunParts } from './models.js'
 import { makeOptimizer } from './optimizers.js'
@@ -30,15 +31,19 @@ export async function trainCommand(
   options: TrainOptions,
   { stdout }: { readonly stdout: ProgressStream } = process,
 ): Promise<number> {
-  const { threads, dataDir, strict, acceptChangedData = false } = options
+  const { threads, dataDir, redis, strict, acceptChangedData = false } = options
   const out = outputTo(stdout)
   const note = out.line
   const interrupt = new Interrupt('SIGINT', 'SIGTERM')
   let run: Run | undefined
+  let workers: Workers | undefined
+  // What the connection tells goes above the progress, as long as there is one.
+  const telling = { note }
   try {
     // The settings are those that were typed, or those of the run that goes on: its folder comes first.
     run = await Run.open(options, note)
     await startCore(threads, note)
+    workers = await workersOf(redis, (line) => telling.note(line))
     const { settings, lines, own, pictures, trained } = await run.choose(readTrainedModel)
     Object.values(lines).forEach(note)
 
@@ -57,13 +62,14 @@ export async function trainCommand(
       `${sourceOf(settings)} on ${settings.data}: ${training.size} training, ${validation.size} validation, ${test.size} test images; results in ${path}`,
     )
 
-    const history = await fitRun(run, parts, start, { stdout, interrupt, skipped })
+    if (workers) note(`a batch is computed in ${counted(settings.parts)} by the workers on ${workers.shown}`)
+    const history = await fitRun(run, parts, start, { stdout, interrupt, skipped, workers, telling })
     if (history.stopped === 'aborted') {
       const report = await run.writeReport()
       const steps = settings.epochs * stepsPerEpoch(settings, data)
       out.text([
         `Interrupted after step ${history.state.step} of ${steps}; the checkpoint is in ${path} (${report}).`,
-        `Go on with: ${resumeCommand(path, options)}`,
+        `Go on with: ${resumeCommand(path, options, workers)}`,
       ])
       return exitCodes.interrupted
     }
@@ -88,6 +94,7 @@ export async function trainCommand(
   } catch (error) {
     throw run ? await run.explained(error) : error
   } finally {
+    await workers?.pool.close()
     run?.close()
     interrupt.stop()
   }
@@ -98,14 +105,20 @@ interface Fitting {
   readonly interrupt: Interrupt
   /** What was wrong with the pictures that were skipped, as it becomes known. */
   readonly skipped: readonly string[]
+  /** Those that compute the parts of a batch. */
+  readonly workers: Workers | undefined
+  /** Where their connection tells how it is. */
+  readonly telling: { note: Note }
 }
+
+const counted = (parts: number): string => `${parts} part${parts === 1 ? '' : 's'}`
 
 /** Trains until the end or an interrupt, which leaves a checkpoint. Shows how it goes, and lets the run record it. */
 async function fitRun(
   run: Run,
   parts: RunParts,
   start: FitState | undefined,
-  { stdout, interrupt, skipped }: Fitting,
+  { stdout, interrupt, skipped, workers, telling }: Fitting,
 ): Promise<History> {
   const { settings } = run
   const { epochs, batchSize } = settings
@@ -143,16 +156,26 @@ async function fitRun(
     await run.checkpoint(event.state)
   }
   interrupt.onFinishing = () => {
-    progress.note('Finishing the step, then writing a checkpoint. Ctrl-C again ends at once.')
+    // A step whose parts are with workers is not waited for.
+    const first = workers ? 'Writing a checkpoint' : 'Finishing the step, then writing a checkpoint'
+    progress.note(`${first}. Ctrl-C again ends at once.`)
   }
   progress.start({ epochs, stepsPerEpoch: perEpoch, batchSize, firstStep: start?.step ?? 0 })
+  const { note } = telling
+  telling.note = (line) => {
+    progress.note(line)
+  }
   try {
-    const how = { callbacks: { onStep, onEpoch }, signal: interrupt.signal, ...(start ? { start } : {}) }
+    const how = {
+      ...{ callbacks: { onStep, onEpoch }, signal: interrupt.signal, ...(start ? { start } : {}) },
+      ...(workers ? { exchange: workers.pool } : {}),
+    }
     const history = await trainModel(settings, parts, how)
     if (history.stopped === 'aborted') await run.checkpoint(history.state)
     return history
   } finally {
     progress.stop()
+    telling.note = note
     interrupt.onFinishing = undefined
   }
 }
@@ -180,12 +203,17 @@ function tellGuessing({ epochs }: History, { model, data }: RunParts, lr: number
 }
 
 /** The command that goes on with a run, with what no checkpoint knows. */
-const resumeCommand = (directory: string, { dataDir, threads, strict, tensorboard }: TrainOptions): string =>
+const resumeCommand = (
+  directory: string,
+  { dataDir, threads, strict, tensorboard }: TrainOptions,
+  workers: Workers | undefined,
+): string =>
   [
     'toeplitz train',
     optionWords('--resume', directory),
     ...(dataDir === undefined ? [] : [optionWords('--data-dir', dataDir)]),
     ...(threads === undefined ? [] : [optionWords('--threads', threads)]),
+    ...(workers ? [optionWords('--redis', workers.shown)] : []),
     ...(strict === true ? ['--strict'] : []),
     ...(tensorboard === true ? ['--tensorboard'] : []),
   ].join(' ')

@@ -88,6 +88,61 @@ async function linesFor(
   return decodeLines(bytes, picturesName, count)
 }
 
+/** What the pictures of a list are computed with. */
+interface ListOptions {
+  /** A model.safetensors. */
+  readonly model: Uint8Array
+  /** Classes for each picture. */
+  readonly top: number
+  /** Pictures in a job. */
+  readonly shard: number
+  /** Place of the first picture in its list. */
+  readonly first?: number
+}
+
+/** The lines of some pictures, job by job, in their order. Files are read as far ahead as jobs may be in flight. */
+export async function* linesInOrder(
+  engine: Engine,
+  inputs: Iterable<string> | AsyncIterable<string>,
+  { model, top, shard, first = 0 }: ListOptions,
+  ahead: { readonly jobs: number; readonly bytes: number } = AHEAD,
+): AsyncGenerator<readonly string[]> {
+  const running: { readonly lines: Promise<string[]>; readonly bytes: number }[] = []
+  /** Waits for the job that was begun first. */
+  const takeFirst = async (): Promise<string[]> => {
+    const lines = await (running[0] as (typeof running)[number]).lines
+    void running.shift()
+    return lines
+  }
+  let next = first
+  for await (const own of inShards(inputs, shard)) {
+    const pictures = encodePictures(await Promise.all(own.map(pictureAt)), next)
+    next += own.length
+    const inFlight = (): number => running.reduce((sum, { bytes: size }) => sum + size, pictures.length)
+    while (running.length === ahead.jobs || (running.length > 0 && inFlight() > ahead.bytes)) yield await takeFirst()
+    const lines = linesFor(engine, pictures, { count: own.length, model, top })
+    // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
+    lines.catch(() => undefined)
+    running.push({ lines, bytes: pictures.length })
+  }
+  while (running.length > 0) yield await takeFirst()
+}
+
+/** As many as a job has, and at the end what is left. */
+async function* inShards(
+  inputs: Iterable<string> | AsyncIterable<string>,
+  shard: number,
+): AsyncGenerator<readonly string[]> {
+  let own: string[] = []
+  for await (const input of inputs) {
+    own.push(input)
+    if (own.length < shard) continue
+    yield own
+    own = []
+  }
+  if (own.length > 0) yield own
+}
+
 /** What `Pool.predict` does. */
 export async function predictLists(
   engine: Engine,
@@ -108,28 +163,14 @@ export async function predictLists(
   if (!(model instanceof Uint8Array)) checkPath(model, 'predict: model')
   const bytes = model instanceof Uint8Array ? model : await readFileOrExplain(model)
   const resumed = await linesOf(output, inputs)
-  const running: { readonly lines: Promise<string[]>; readonly bytes: number }[] = []
   let failed = 0
   let written = resumed
-  /** Waits for the job that was begun first, and writes its lines. */
-  const writeFirst = async (): Promise<void> => {
-    const lines = await (running[0] as (typeof running)[number]).lines
-    void running.shift()
+  const list = { model: bytes, top, shard, first: resumed }
+  for await (const lines of linesInOrder(engine, inputs.slice(resumed), list, ahead)) {
     failed += lines.filter((line) => 'error' in (JSON.parse(line) as object)).length
     await appendToFile(output, new TextEncoder().encode(lines.map((line) => `${line}\n`).join('')))
     written += lines.length
     await onProgress?.(written, inputs.length)
   }
-  for (let next = resumed; next < inputs.length; next += shard) {
-    const own = inputs.slice(next, next + shard)
-    const pictures = encodePictures(await Promise.all(own.map(pictureAt)), next)
-    const inFlight = (): number => running.reduce((sum, { bytes: size }) => sum + size, pictures.length)
-    while (running.length === ahead.jobs || (running.length > 0 && inFlight() > ahead.bytes)) await writeFirst()
-    const lines = linesFor(engine, pictures, { count: own.length, model: bytes, top })
-    // What fails while an earlier job runs is told when its turn comes; after an error nobody waits for the others.
-    lines.catch(() => undefined)
-    running.push({ lines, bytes: pictures.length })
-  }
-  while (running.length > 0) await writeFirst()
   return { lines: inputs.length, resumed, failed }
 }

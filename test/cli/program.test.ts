@@ -53,6 +53,7 @@ describe('good command lines', () => {
       ...['--max-pixels', '100004', '--max-bytes', '9007199254740991', '--fit', 'contain'],
       ...['--optimizer', 'rmsprop', '--dtype', 'float16', '--permute-pixels', '7'],
       ...['--from', 'runs/b', '--freeze', '^conv', '--head-only', '--unfreeze', '--lr-head', '0.5'],
+      ...['--parts', '4', '--redis', 'redis://127.0.0.1:6379'],
     )
     expect(options).toEqual({
       ...{ model: 'convnet', data: 'mnist', epochs: 7, batchSize: 128, lr: 0.01, momentum: 0, weightDecay: 0 },
@@ -60,6 +61,7 @@ describe('good command lines', () => {
       ...{ augment: 'flip,shift=4', clipNorm: 5, accumulate: 2, earlyStopping: 3, imageSize: 32, strict: true },
       ...{
         ...{ from: 'runs/b', freeze: '^conv', headOnly: true, unfreeze: true, lrHead: 0.5 },
+        ...{ parts: 4, redis: 'redis://127.0.0.1:6379' },
         permutePixels: '7',
         optimizer: 'rmsprop',
         dtype: 'float16',
@@ -69,7 +71,7 @@ describe('good command lines', () => {
       },
       given: new Set([
         ...(['model', 'data', 'epochs', 'batchSize', 'lr', 'momentum', 'weightDecay', 'seed', 'out'] as const),
-        ...(['from', 'freeze', 'headOnly', 'unfreeze', 'lrHead'] as const),
+        ...(['from', 'freeze', 'headOnly', 'unfreeze', 'lrHead', 'parts', 'redis'] as const),
         ...([
           'dataDir',
           'schedule',

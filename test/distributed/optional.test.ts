@@ -21,10 +21,10 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-it.each(['worker', 'jobs'])('%s says in one line what to install', (command) => {
+it.each(['worker', 'jobs', 'train'])('%s says in one line what to install', (command) => {
   const main = join(folder, 'node_modules/toeplitz/dist/cli/main.js')
   const { status, stderr } = spawnSync(process.execPath, [main, command, '--redis', 'redis://127.0.0.1:1'], {
-    encoding: 'utf8',
+    ...{ cwd: folder, encoding: 'utf8' },
   })
   expect(stderr).toBe(
     'toeplitz: toeplitz/distributed: jobs on Redis need two packages more; install them: npm install bullmq ioredis\n',

@@ -190,8 +190,8 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
     )
   const progress = parseJson(metadata['progress'] ?? 'null', `${path}: progress in its header`)
   if (!isProgress(progress)) throw new FormatError(`${path}: the header does not tell where the run stood; ${advice}`)
-  // Older checkpoints do not say how weights are stored, and what a trained model goes on with.
-  const { dtype, from, freeze, headOnly, unfreeze, lrHead } = trainDefaults
+  // Older checkpoints do not say how weights are stored, what a trained model goes on with, and that a batch is not divided.
+  const { dtype, from, freeze, headOnly, unfreeze, lrHead, parts } = trainDefaults
   const settings = {
     dtype,
     from,
@@ -199,6 +199,7 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string): Checkpoint {
     headOnly,
     unfreeze,
     lrHead,
+    parts,
     ...(progress.settings as Partial<RunSettings>),
   } as RunSettings
   const wrong = wrongSetting(settings)

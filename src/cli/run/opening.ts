@@ -5,6 +5,7 @@ import { Folder, numberedFolders, type Note } from '../../node/resultFolder.js'
 import type { TrainOptions } from '../actions.js'
 import { assertOutside } from '../data.js'
 import { UsageError } from '../errors.js'
+import { checkParts, partsOf } from '../parts.js'
 import { hasMomentum, nameOf, optimizerNames, settingNames, wordsOf, type RunSettings } from '../settings.js'
 import { optionWords } from '../shell.js'
 import { checkTuning } from '../tuning.js'
@@ -42,13 +43,15 @@ async function openNew(options: TrainOptions, note: Note): Promise<Opened> {
     )
   }
   checkTuning(options, given)
+  const parts = partsOf(options)
+  checkParts({ ...options, parts }, options)
   const base = baseOf(options)
   await assertOutside(options.data, out ?? base, out !== undefined)
   const folder = await Folder.takeNew({ out, base }, written, note, async (taken) => {
     if (!force) await refuseRun(taken.path)
   })
   const settings = Object.fromEntries(settingNames.map((name) => [name, options[name]])) as unknown as RunSettings
-  return { folder, settings }
+  return { folder, settings: { ...settings, parts } }
 }
 
 /** @throws UsageError when there is a run in the folder, which a new one would replace */
@@ -89,6 +92,7 @@ async function resumeIn(folder: Folder, options: TrainOptions): Promise<Opened> 
       )
     }
   }
+  checkParts(before, options)
   await assertOutside(before.data, folder.path, false)
   const { dtype } = options.given.has('dtype') ? options : before
   return { folder, settings: { ...before, epochs, dtype }, resumed }
