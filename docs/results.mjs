@@ -2,8 +2,8 @@
  * Writes the tables of docs/training.md, docs/features.md, docs/pixels.md, docs/networks.md, docs/data-types.md, docs/fewer-weights.md,
  * docs/pooling.md, docs/fine-tuning.md and docs/quantized.md, and the pictures training.svg, maxout.svg and rotation.svg of
  * docs/images from the committed results, bench/results/training-*.json, features-*.json, whole-*.json, pixels-*.json,
- * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json, pooling.json, priors.json, fine-tuning.json and
- * integers.json. `--check` compares instead. Exit codes: 0 good; 1 something
+ * table-9-1-*.json, networks.json, low-rank.json, permuted-pixels.json, pooling.json, priors.json, fine-tuning.json,
+ * integers.json and quantized-accuracy.json. `--check` compares instead. Exit codes: 0 good; 1 something
  * differs; 2 wrong usage.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises'
@@ -33,6 +33,7 @@ const pooling = await read('pooling.json')
 const priors = await read('priors.json')
 const tuning = await read('fine-tuning.json')
 const integers = await read('integers.json')
+const quantizedAccuracy = await read('quantized-accuracy.json')
 
 const percent = (share) => `${(100 * share).toFixed(2)} %`
 
@@ -325,6 +326,25 @@ function integerLayers() {
   return `${table([header, ...cells], [0, 4])}\n\n${where(integers[0].machine)}:\n\n\`\`\`sh\nnpm run bench -- integers --save\n\`\`\``
 }
 
+/** Test errors of networks in float32 and in integers, and the sizes of their files. */
+function quantizedErrors() {
+  const { command, machine, rows } = quantizedAccuracy
+  const header = ['network', '`--layers`', 'in int8', 'error, float32', 'error, int8', 'points', 'int8 / float32 bytes']
+  const cells = rows.map(({ network, layers, integers: count, of, test: { float32, int8 }, bytes }) => {
+    const points = 100 * (int8.test_error - float32.test_error)
+    const errors = [float32, int8].map(({ test_error }) => percent(test_error))
+    return [
+      ...[network, layers, `${count} of ${of}`, ...errors],
+      `${points < 0 ? '−' : points > 0 ? '+' : ''}${Math.abs(points).toFixed(2)}`,
+      (bytes.int8 / bytes.float32).toFixed(3),
+    ]
+  })
+  const trained = [...new Set(rows.map(({ trained }) => trained))]
+  const { test, examples } = rows[0]
+  const of = `Errors of ${test.int8.images} test pictures, calibrated with ${examples} training pictures. The trainings are short, and their commands stand below; ${where(machine)}:`
+  return `${table([header, ...cells], [0, 1])}\n\n${of}\n\n\`\`\`sh\n${command}\n${trained.join('\n')}\n\`\`\``
+}
+
 /** Width and height of a panel, and of the part between its axes. */
 const [W, H] = [300, 220]
 const inner = { left: 44, right: 200, top: 40, bottom: 180 }
@@ -451,7 +471,7 @@ for (const [file, text] of [
     }),
   ],
   [tunings, await pageWith(tunings, { 'fine-tuning': tuned() })],
-  [quantized, await pageWith(quantized, { integers: integerLayers() })],
+  [quantized, await pageWith(quantized, { integers: integerLayers(), accuracy: quantizedErrors() })],
   [types, await pageWith(types, { 'table 9.1': kindsOfData() })],
   [pooled, await pageWith(pooled, { rotation: rotations(), poolings: poolings() })],
   [picture, curves()],

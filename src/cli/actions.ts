@@ -71,6 +71,30 @@ export interface LookOptions extends Required<PictureLimits>, Pick<TrainSettings
   readonly debug: boolean
 }
 
+/** Which layers `toeplitz quantize` computes in integers: those that are faster so, or all that can be. */
+export const quantizedLayers = ['fastest', 'all'] as const
+
+/** Options of `toeplitz quantize`. */
+export interface QuantizeCommandOptions extends PicturesOptions, Pick<TrainSettings, 'strict' | 'dataDir'> {
+  /** Name of a data set, or a folder; left out, that of the run. */
+  readonly data?: string
+  /** Training pictures from which the ranges of values are found. */
+  readonly examples: number
+  readonly layers: (typeof quantizedLayers)[number]
+  /** A pattern of names of layers that stay in float32. */
+  readonly skip?: string
+  /** The file that is written. */
+  readonly out: string
+  /** With it, a file of that name is replaced; left out, that is an error. */
+  readonly force?: boolean
+  /** Whether the test error is measured, before and after. */
+  readonly test: boolean
+  /** What becomes of the pixels of an .onnx file's pictures, as for `toeplitz run`: left out, 1/255, 0 and 1. */
+  readonly scale?: number
+  readonly mean?: readonly number[]
+  readonly std?: readonly number[]
+}
+
 /** Which pass `toeplitz explain` is about. */
 export const explainPasses = ['forward', 'input-gradient', 'weight-gradient', 'all'] as const
 

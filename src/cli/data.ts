@@ -114,7 +114,10 @@ async function loadSet({ load, pictures }: KnownSet, options: DataOptions): Prom
   ]
   if (given.length > 0) throw new UsageError(`${given.join(' ')}: only the pictures of a folder can be resized`)
   const { training, test } = await load(dataDir, { maxBytes })
-  const preparation = { ...plainPixels(shapeOf(training)), ...pictures, ...(trained ? { invert: trained.invert } : {}) }
+  const plain = plainPixels(shapeOf(training))
+  // Colours are never inverted: whether they are those of the model is for others to say.
+  const invert = plain.channels === 1 ? trained?.invert : undefined
+  const preparation = { ...plain, ...pictures, ...(invert ? { invert } : {}) }
   return {
     split: { training: prepareDataset(training, preparation), test: prepareDataset(test, preparation) },
     preparation,

@@ -7,6 +7,7 @@ import { loadOnnx, type Program } from '../models/onnx/index.js'
 import { loadTfjs } from '../models/tfjs/index.js'
 import type { Graph } from '../nn/graph.js'
 import { readFileOrExplain } from '../node/files.js'
+import { initIntegers } from '../quant/index.js'
 import { FormatError } from '../runtime/errors.js'
 import { visible } from '../runtime/text.js'
 import { UsageError } from './errors.js'
@@ -52,11 +53,19 @@ function* tensorsIn({ initializers, nodes }: OnnxGraph): Generator<OnnxTensor> {
   }
 }
 
+/** Names of operators of integers, which need kernels beside the core: QLinearConv, DequantizeLinear, MatMulInteger, … */
+const ofIntegers = /^QLinear|QuantizeLinear$|^DequantizeLinear$|Integer$/
+
+/** Whether a graph computes in integers. */
+export const isQuantized = ({ nodes }: OnnxGraph): boolean => nodes.some(({ opType }) => ofIntegers.test(opType))
+
 /** Reads an ONNX model, with the files of weights that it names beside it. */
 async function readOnnxModel(path: string): Promise<Program> {
   const bytes = await readFileOrExplain(path)
   const locations = new Set<string>()
-  for (const { dataLocation, externalData } of tensorsIn(readOnnx(bytes, path).graph)) {
+  const { graph } = readOnnx(bytes, path)
+  if (isQuantized(graph)) await initIntegers()
+  for (const { dataLocation, externalData } of tensorsIn(graph)) {
     const location = dataLocation === 1 ? externalData.find(({ key }) => key === 'location')?.value : undefined
     if (location !== undefined && isWithinFolder(location)) locations.add(location)
   }

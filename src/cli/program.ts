@@ -13,7 +13,9 @@ import {
   type FeaturesOptions,
   type InspectOptions,
   type LookOptions,
+  quantizedLayers,
   type PredictOptions,
+  type QuantizeCommandOptions,
   type RunOptions,
   type SearchOptions,
   type WorkerCommandOptions,
@@ -34,6 +36,7 @@ import {
   parseNonNegativeInteger,
   parseNumbers,
   parsePath,
+  parsePattern,
   parsePositiveInteger,
   parsePositiveNumber,
   parseSeed,
@@ -43,6 +46,7 @@ import {
 } from './options.js'
 import { lookCommand, lookDefaults } from './look.js'
 import { predictCommand } from './predict.js'
+import { quantizeCommand, quantizeDefaults } from './quantize.js'
 import { runCommand } from './runModel.js'
 import { searchCommand } from './search.js'
 import {
@@ -65,6 +69,7 @@ export const commands = {
   features: featuresCommand,
   predict: predictCommand,
   evaluate: evaluateCommand,
+  quantize: quantizeCommand,
   look: lookCommand,
   summary: summaryCommand,
   explain: explainCommand,
@@ -116,6 +121,7 @@ export function createProgram(actions: CliActions, streams: CliStreams = process
   addFeatures(program, actions)
   addPredict(program, actions)
   addEvaluate(program, actions)
+  addQuantize(program, actions)
   addLook(program, actions)
   addSummary(program, actions)
   addExplain(program, actions)
@@ -133,6 +139,7 @@ Examples:
   $ toeplitz features --method kmeans       filters without labels, and a classifier on them
   $ toeplitz predict runs/convnet-mnist digit.png
   $ toeplitz evaluate runs/convnet-photos photos/test
+  $ toeplitz quantize runs/convnet-mnist --out small.onnx
   $ toeplitz look runs/convnet-mnist         a page of what its layers see
   $ toeplitz summary runs/convnet-mnist/model.json
   $ toeplitz explain vgg16                  which algorithm computes each layer
@@ -490,6 +497,48 @@ Examples:
     )
     .action(async (model: string, data: string, options: EvaluateOptions, command: Command) => {
       await actions.evaluate(model, data, { ...options, ...flags(command) })
+    })
+}
+
+function addQuantize(program: Command, actions: CliActions): void {
+  const { examples, layers, batchSize } = quantizeDefaults
+  program
+    .command('quantize')
+    .description('write a trained model as an ONNX file of integers of 8 bits, and measure what it loses')
+    .argument('<model>', `${trainedModel}, or an .onnx file`)
+    .option('--data <name>', `to calibrate and test with: ${dataNames.join(', ')}, or a folder (default: the run's)`)
+    .option('--data-dir <dir>', 'folder with the files of the data set (default: the installed package)', parsePath)
+    .option('--examples <count>', 'training pictures that show the ranges of values', parsePositiveInteger, examples)
+    .addOption(
+      new Option('--layers <which>', 'in integers: fastest, those that are faster so; all, that can')
+        .argParser(choiceOf(quantizedLayers))
+        .default(layers),
+    )
+    .option('--skip <pattern>', 'names of layers that stay in float32, such as ^conv', parsePattern)
+    .addOption(new Option('--out <file>', 'the file, called .onnx').argParser(parsePath).makeOptionMandatory())
+    .option('--force', 'replace the file of --out')
+    .option('--no-test', 'leave the test error out')
+    .option('--batch-size <count>', 'test pictures that are computed together', parsePositiveInteger, batchSize)
+    .option('--scale <factor>', 'of the pixels of an .onnx file, 0 to 255 (default: 1/255)', parsePositiveNumber)
+    .option('--mean <numbers>', 'what is taken off them, one number or one for each channel (default: 0)', parseNumbers)
+    .option('--std <numbers>', 'what they are then divided by (default: 1)', parseNumbers)
+    .addOption(limits.maxPixels())
+    .addOption(limits.maxBytes())
+    .option('--strict', 'end at a damaged picture in a folder, instead of skipping it')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Training pictures, prepared as those of the model, show which numbers its values take. The table tells what each layer
+computes in and why; the test error is measured before and after, on the pictures that evaluate would take.
+
+Examples:
+  $ toeplitz quantize runs/lenet5-mnist --out lenet5.onnx
+  $ toeplitz quantize model.safetensors --data photos --examples 200 --layers all --out small.onnx
+  $ toeplitz quantize resnet18.onnx --data photos --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --out small.onnx`,
+    )
+    .action(async (model: string, options: QuantizeCommandOptions, command: Command) => {
+      await actions.quantize(model, { ...options, ...flags(command) })
     })
 }
 

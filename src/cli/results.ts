@@ -3,7 +3,9 @@ import { arch, availableParallelism, cpus, platform } from 'node:os'
 import { readImage, type ImageSource } from '../data/dataset.js'
 import { imageExamples } from '../data/images.js'
 import type { Preprocessing } from '../io/preprocessing.js'
+import { Program } from '../models/program.js'
 import type { Graph } from '../nn/graph.js'
+import { crossEntropy } from '../ops/loss.js'
 import { softmax } from '../ops/softmax.js'
 import { runtimeInfo } from '../runtime/core.js'
 import { DivergedError } from '../runtime/errors.js'
@@ -101,9 +103,9 @@ export interface Measured {
 /** Classes from which on the five best are asked for: of fewer, five are half of all or more. */
 const LEAST_CLASSES_FOR_TOP5 = 10
 
-/** Measures a model on labelled pictures, so many at a time. */
+/** Measures a model on labelled pictures, so many at a time. The loss of a program is the cross-entropy of what it gives. */
 export async function measure(
-  model: Graph,
+  model: Graph | Program,
   images: ImageSource,
   preprocessing: Preprocessing,
   batchSize: number = evaluationBatch,
@@ -115,7 +117,7 @@ export async function measure(
   let top5Errors = classes >= LEAST_CLASSES_FOR_TOP5 ? 0 : undefined
   const { loss } = await evaluate(model, imageExamples(images, preprocessing), {
     batchSize,
-    loss: lossFor(model),
+    loss: model instanceof Program ? crossEntropy : lossFor(model),
     onBatch(output, labels, indices) {
       const probabilities = softmax(output).data()
       measured += indices.length

@@ -22,7 +22,7 @@ import { columns, outputTo, type CliStreams, type Output } from './terminal.js'
 /** Numbers of an output that are printed where nothing else is asked for. */
 const SHOWN = 8
 
-const extents = ({ shape }: ProgramValue): string =>
+export const extents = ({ shape }: ProgramValue): string =>
   shape ? `(${shape.map((extent) => extent ?? '?').join(', ')})` : 'any shape'
 const listed = (values: readonly ProgramValue[]): string =>
   values.map((value) => `${value.name} ${value.dtype} ${extents(value)}`).join('; ')
@@ -73,7 +73,12 @@ function layoutOf(value: ProgramValue, file: string): Layout {
 }
 
 /** The numbers of an option that may be one, or one for each channel. @throws UsageError */
-function perChannel(option: string, values: readonly number[], channels: number, name: string): readonly number[] {
+export function perChannel(
+  option: string,
+  values: readonly number[],
+  channels: number,
+  name: string,
+): readonly number[] {
   if (values.length === 1) return new Array<number>(channels).fill(values[0] as number)
   if (values.length === channels) return values
   throw new UsageError(`--${option}: there are ${values.length} numbers, and '${name}' has ${channels} channels`)

@@ -74,7 +74,7 @@ export async function testPictures(
 }
 
 /** Height and width that pictures are brought to before the model's input is cut from them. */
-function sizeBefore({ resize, size }: Preprocessing): readonly [height: number, width: number] {
+export function sizeBefore({ resize, size }: Preprocessing): readonly [height: number, width: number] {
   if (resize === undefined) return size
   return typeof resize === 'number' ? [resize, resize] : resize
 }

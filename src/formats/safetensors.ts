@@ -23,7 +23,7 @@ export interface SafetensorsInput {
   /** Extents, outermost first. */
   readonly shape: readonly number[]
   /** The values in row-major order; the type of the array decides the type in the file. */
-  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array | BigInt64Array | Uint16Array
+  readonly data: Float32Array | Float64Array | Int32Array | Uint8Array | Int8Array | BigInt64Array | Uint16Array
   /** 'F16' says that a Uint16Array holds the bits of float16 numbers. Of other arrays it says nothing. */
   readonly dtype?: string
 }
@@ -112,7 +112,7 @@ const loneSurrogate = /\p{Surrogate}/u
 /**
  * Writes tensors in the order given. The same tensors and metadata give the same bytes.
  *
- * @param tensors by name; the dtype is F32, F64, I32, U8 or I64 after the typed array, or F16 where a Uint16Array is said to hold
+ * @param tensors by name; the dtype is F32, F64, I32, U8, I8 or I64 after the typed array, or F16 where a Uint16Array is said to hold
  *   that. Keys that are whole numbers come first, as JavaScript orders them.
  * @param metadata strings to keep beside the tensors
  * @param options whether the file gets a checksum
@@ -499,9 +499,10 @@ function dtypeOf(name: string, data: unknown, bits: unknown): string {
   if (data instanceof Float64Array) return 'F64'
   if (data instanceof Int32Array) return 'I32'
   if (data instanceof Uint8Array) return 'U8'
+  if (data instanceof Int8Array) return 'I8'
   if (data instanceof BigInt64Array) return 'I64'
   throw new ArgumentError(
-    `encodeSafetensors: tensor ${quote(name)} must be a Float32Array, Float64Array, Int32Array, Uint8Array or BigInt64Array`,
+    `encodeSafetensors: tensor ${quote(name)} must be a Float32Array, Float64Array, Int32Array, Uint8Array, Int8Array or BigInt64Array`,
   )
 }
 

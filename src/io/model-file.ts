@@ -4,7 +4,7 @@
  */
 import { modelFromJSON, type ReadOptions } from '../nn/registry.js'
 import type { Graph } from '../nn/graph.js'
-import { ArgumentError, FormatError, UnsupportedError } from '../runtime/errors.js'
+import { ArgumentError, FormatError } from '../runtime/errors.js'
 import { type FileBytes } from '../formats/limits.js'
 import { checkModel, checkObject, wrongKind } from '../runtime/check.js'
 import { floatsOfHalves, halvesOfFloats } from '../formats/elements.js'
@@ -20,6 +20,7 @@ import {
 } from './preprocessing.js'
 import { encodeSafetensors, openSafetensors, type SafetensorsInput } from '../formats/safetensors.js'
 import { checkCount, checkKeys, type Names } from '../runtime/options.js'
+import { scaledTensors, unscaledTensors } from './scaledTensors.js'
 import type { Tensor } from '../tensor/tensor.js'
 
 /** What a model is, besides its weights. */
@@ -134,9 +135,13 @@ function preprocessingOfVersion1(
 export interface EncodeModelOptions {
   /**
    * How weights are stored. 'float32' (default): as they are. 'float16': rounded to the nearest of eleven bits, halfway to the even
-   * one, in half the bytes; they are float32 again when they are read.
+   * one, in half the bytes; they are float32 again when they are read. 'int8': weights (K, …) of two axes or more as whole numbers from −127
+   * to 127 and a scale for each of the K slices, which of convolutions and linear layers are their output channels, in a quarter of the
+   * bytes; a weight w is then within maxₖ |w| / 254 of what it was, and everything else, such as a bias, stays as it is. This is about the
+   * file alone: when it is read, the weights are float32 again, and the model computes in float32; `quantize` of toeplitz/quant makes models
+   * that compute in integers.
    */
-  readonly dtype?: 'float32' | 'float16'
+  readonly dtype?: 'float32' | 'float16' | 'int8'
 }
 
 /** The largest number of float16. */
@@ -178,23 +183,23 @@ function checkNumbers(model: Graph): void {
  * A whole model in one file: its weights as safetensors, with its description in the header and a checksum over all of it.
  *
  *     const half = encodeModel(model, facts, { dtype: 'float16' })
+ *     const quarter = encodeModel(model, facts, { dtype: 'int8' })
  *
- * @throws ShapeError when the facts contradict the model; ArgumentError where a weight is NaN, and with float16, ArgumentError that names a tensor that is beyond its range
- * @throws UnsupportedError for dtype 'int8'
+ * @throws ShapeError when the facts contradict the model; ArgumentError where a weight is NaN, and with float16 or int8 where a tensor, which it names, has what that does not hold
  */
 export function encodeModel(model: Graph, facts: ModelFacts, options: EncodeModelOptions = {}): Uint8Array {
   checkCount('encodeModel', 3, arguments)
   checkKeys('encodeModel', options, { dtype: 0 } satisfies Names<EncodeModelOptions>)
   const { dtype = 'float32' } = options
-  if ((dtype as string) === 'int8') {
-    throw new UnsupportedError("encodeModel: dtype 'int8' is not supported yet; there are 'float32' and 'float16'")
-  }
-  if (dtype !== 'float32' && dtype !== 'float16') throw wrongKind('encodeModel: dtype', "'float32' or 'float16'", dtype)
+  if (dtype !== 'float32' && dtype !== 'float16' && dtype !== 'int8')
+    throw wrongKind('encodeModel: dtype', "'float32', 'float16' or 'int8'", dtype)
   const description = checkDescription(describeModel(model, facts), 'encodeModel')
   checkNumbers(model)
   const metadata = { [metadataKey]: jsonOf({ ...written(description), sealed: true }) }
   if (dtype === 'float32') return model.save(metadata)
-  const tensors = [...model.namedState()].map(([name, tensor]) => [name, halved(name, tensor)] as const)
+  const tensors = [...model.namedState()].flatMap(([name, tensor]) =>
+    dtype === 'int8' ? scaledTensors(name, tensor) : [[name, halved(name, tensor)] as const],
+  )
   return encodeSafetensors(Object.fromEntries(tensors), metadata, { checksum: true })
 }
 
@@ -220,7 +225,7 @@ export function decodeModel(
   if (sealed === true && !verified) throw new FormatError(`${name}: the file is damaged: its checksum is missing`)
   const { file, model } = makeModel(description, name, options)
   try {
-    model.assign(tensors, name)
+    model.assign(unscaledTensors(tensors, name), name)
   } catch (error) {
     model.dispose()
     throw error

@@ -1,4 +1,5 @@
 /** Weights as whole numbers of eight bits. */
+import { bytesByScales } from '../formats/scaledBytes.js'
 import { MOST_SUM, type Quantization } from '../ops/integers/bytes.js'
 
 /** Weights (K, C/groups, …) in float32. */
@@ -23,9 +24,7 @@ export function quantizedWeights(
     scales[place] = Math.max(scales[place] as number, due)
   }
   const scaleOf = (k: number): number => scales[perChannel ? k : 0] as number
-  const w = Int8Array.from(values, (value, i) =>
-    Math.max(-127, Math.min(127, Math.round(value / scaleOf(Math.floor(i / each))))),
-  )
+  const w = bytesByScales(values, scales)
   const whole = Int32Array.from({ length: K }, (_, k) => Math.round((bias?.[k] ?? 0) / (x.scale * scaleOf(k))))
   return { w, scales, bias: whole }
 }

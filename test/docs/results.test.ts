@@ -285,6 +285,39 @@ describe('results', () => {
     for (const { accuracy } of [head, all]) expect(accuracy).toBeGreaterThan(scratch.accuracy)
   })
 
+  it('of quantized networks: at most half a point lost, in files of less than a third', () => {
+    const { command, rows } = JSON.parse(
+      readFileSync(new URL('bench/results/quantized-accuracy.json', root), 'utf8'),
+    ) as {
+      command: string
+      rows: {
+        network: string
+        layers: string
+        integers: number
+        test: Record<'float32' | 'int8', { images: number; errors: number; test_error: number }>
+        bytes: { float32: number; int8: number }
+      }[]
+    }
+    expect(command).toMatch(/^node bench\/quantized\.mjs --cifar10 DIR$/)
+    expect(rows.map(({ network, layers }) => `${network} ${layers}`)).toEqual(
+      ['lenet5-mnist', 'convnet-cifar10'].flatMap((network) => [`${network} fastest`, `${network} all`]),
+    )
+    for (const { test, bytes, integers } of rows) {
+      for (const { images, errors, test_error } of Object.values(test)) {
+        expect(images).toBe(10000)
+        expect(test_error).toBe(errors / images)
+      }
+      expect(test.int8.test_error - test.float32.test_error).toBeLessThanOrEqual(0.005)
+      expect(bytes.int8 / bytes.float32).toBeLessThan(0.3)
+      expect(integers).toBeGreaterThan(0)
+    }
+    for (const [{ test: network }, { test: same }] of [rows.slice(0, 2), rows.slice(2)] as [
+      (typeof rows)[0],
+      (typeof rows)[0],
+    ][])
+      expect(same.float32).toEqual(network.float32)
+  })
+
   it.each([
     ['spectrograms', 0.95],
     ['waveforms', 0.95],

@@ -9,11 +9,11 @@ import {
 } from '../../src/io/model-file.js'
 import { digitPictures, plainPreprocessing, type Preprocessing } from '../../src/io/preprocessing.js'
 import { decodeSafetensors, encodeSafetensors, type SafetensorsInput } from '../../src/formats/safetensors.js'
-import { Flatten, Linear, ReLU, Sequential, type Graph } from '../../src/nn/index.js'
+import { Conv2d, Flatten, Linear, ReLU, Sequential, type Graph } from '../../src/nn/index.js'
 import { memoryUsage } from '../../src/runtime/core.js'
 import { init } from '../../src/runtime/embedded.js'
-import { FormatError, UnsupportedError } from '../../src/runtime/errors.js'
-import { uniform } from '../../src/tensor/create.js'
+import { FormatError } from '../../src/runtime/errors.js'
+import { tensor, uniform } from '../../src/tensor/create.js'
 import { scope } from '../../src/tensor/tensor.js'
 import { mutate, randomOf } from '../helpers/mutants.js'
 
@@ -45,7 +45,7 @@ describe('a whole model in one file', () => {
     const model = make(7)
     const bias = model.namedState().get('1.bias')!
     bias.assign(Float32Array.of(0, NaN, 0, 0))
-    for (const dtype of ['float32', 'float16'] as const) {
+    for (const dtype of ['float32', 'float16', 'int8'] as const) {
       expect(() => encodeModel(model, facts, { dtype })).toThrow(
         /^encodeModel: '1.bias' holds NaN: the training has diverged/,
       )
@@ -112,12 +112,101 @@ describe('a model in float16', () => {
 
   it('has no other types', () => {
     const encode = (dtype: string) => () => encodeModel(make(1), facts, { dtype: dtype as never })
-    expect(encode('int8')).toThrow(UnsupportedError)
-    expect(encode('int8')).toThrow(
-      /^encodeModel: dtype 'int8' is not supported yet; there are 'float32' and 'float16'$/,
-    )
-    expect(encode('half')).toThrow(/^encodeModel: dtype must be 'float32' or 'float16', given 'half'$/)
+    expect(encode('half')).toThrow(/^encodeModel: dtype must be 'float32', 'float16' or 'int8', given 'half'$/)
     expect(() => encodeModel(make(1), facts, { type: 'float16' } as never)).toThrow(/there is no option 'type'/)
+  })
+})
+
+describe('a model in int8', () => {
+  const small = (model: Graph): Uint8Array => encodeModel(model, facts, { dtype: 'int8' })
+  const wide = (): Graph =>
+    new Sequential(
+      [
+        new Conv2d({ outChannels: 40, kernel: 3, padding: 1 }),
+        new Flatten(),
+        new Linear({ outFeatures: 200 }),
+        new Linear({ outFeatures: 3 }),
+      ],
+      { input: [1, 2, 3], seed: 5 },
+    )
+
+  it('takes a quarter of the bytes, and comes back with every weight within half a step of its channel', () => {
+    const model = wide()
+    for (const [name, tensor] of model.namedState())
+      if (name.endsWith('bias')) tensor.assign(tensor.data().map((_, i) => i / 7))
+    const [whole, bytes] = [encodeModel(model, facts), small(model)]
+    expect(bytes.length / whole.length).toBeLessThan(0.29)
+    expect(small(model)).toEqual(bytes)
+    const { tensors } = decodeSafetensors(bytes, 'int8')
+    expect(tensors.get('2.weight')).toMatchObject({ dtype: 'I8', shape: [200, 240] })
+    expect(tensors.get('2.weight#scale')).toMatchObject({ dtype: 'F32', shape: [200] })
+    expect(tensors.get('2.bias')).toMatchObject({ dtype: 'F32', shape: [200] })
+    const { file, model: read } = decodeModel(bytes, 'int8')
+    expect(file).toEqual(decodeModel(whole, 'whole').file)
+    for (const [name, own] of model.namedState()) {
+      const [values, stored] = [own.data(), read.namedState().get(name)!.data()]
+      if (name.endsWith('bias')) {
+        expect(stored).toEqual(values)
+        continue
+      }
+      const each = values.length / own.shape[0]!
+      let [worst, changed] = [0, 0]
+      for (let k = 0; k < own.shape[0]!; k++) {
+        const slice = values.subarray(k * each, (k + 1) * each)
+        const step = Math.max(...slice.map(Math.abs)) / 127
+        slice.forEach((value, i) => {
+          const error = Math.abs(stored[k * each + i]! - value)
+          worst = Math.max(worst, error / step)
+          if (error > 0) changed++
+        })
+      }
+      expect(worst).toBeLessThanOrEqual(0.5 + 2 ** -16)
+      expect(worst).toBeGreaterThan(0.4)
+      expect(changed).toBeGreaterThan(0)
+    }
+    model.dispose()
+    read.dispose()
+  })
+
+  it('computes in float32 what its weights stand for', () => {
+    const model = wide()
+    const { model: read } = decodeModel(small(model), 'int8')
+    const x = tensor([0.1, -0.4, 0.3, 0.9, -0.2, 0.6], [1, 1, 2, 3])
+    const [due, given] = [model.forward(x).data(), read.forward(x).data()]
+    const norm = Math.sqrt(due.reduce((sum, value) => sum + value * value, 0))
+    const error = Math.sqrt(due.reduce((sum, value, i) => sum + (value - given[i]!) ** 2, 0))
+    expect(error).toBeGreaterThan(0)
+    expect(error / norm).toBeLessThan(0.02)
+    model.dispose()
+    read.dispose()
+  })
+
+  it('refuses what is infinite, by the name of the tensor, and what is damaged', () => {
+    const model = make(1)
+    const bytes = small(model)
+    const weight = model.namedState().get('3.weight')!
+    weight.assign(weight.data().fill(Infinity, 5, 6))
+    expect(() => small(model)).toThrow(
+      /^encodeModel: '3\.weight' has Infinity, for which int8 has no scale; train again with a lower learning rate$/,
+    )
+    model.dispose()
+    bytes[bytes.length - 3]! ^= 1
+    expect(() => decodeModel(bytes, 'int8')).toThrow(/int8: its checksum does not match/)
+  })
+
+  it.each([
+    ['0', { shape: [3], data: Float32Array.of(1, 0, 1) }],
+    ['NaN', { shape: [3], data: Float32Array.of(1, NaN, 1) }],
+    ['too few', { shape: [2], data: Float32Array.of(1, 1) }],
+    ['of another type', { shape: [3], data: Int32Array.of(1, 1, 1) }],
+  ])('refuses scales that are %s', (_, scale) => {
+    const { tensors, metadata } = decodeSafetensors(small(make(1)), 'int8')
+    expect(tensors.get('3.weight')!.shape).toEqual([3, 4])
+    const changed = Object.fromEntries([...tensors, ['3.weight#scale', scale]]) as Record<string, SafetensorsInput>
+    const bytes = encodeSafetensors(changed, metadata, { checksum: true })
+    expect(() => decodeModel(bytes, 'int8')).toThrow(
+      /^int8: 3\.weight#scale must be numbers of F32 above 0, one for each of the 3 slices of 3\.weight$/,
+    )
   })
 })
 

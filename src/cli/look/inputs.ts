@@ -1,7 +1,7 @@
 /** The pictures that a model is looked at with: those that were named, and those of its data set. */
 import { basename, dirname } from 'node:path'
 import { PictureClassifier } from '../../classifier/index.js'
-import { readImage, type ImageDataset } from '../../data/dataset.js'
+import type { ImageDataset } from '../../data/dataset.js'
 import { imageExamples, preparedTensor } from '../../data/images.js'
 import { decodeImage } from '../../formats/decode.js'
 import type { Preprocessing } from '../../io/preprocessing.js'
@@ -14,6 +14,7 @@ import type { Tensor } from '../../tensor/tensor.js'
 import type { Examples } from '../../train/examples.js'
 import type { LookOptions } from '../actions.js'
 import { UsageError } from '../errors.js'
+import { picturesInMemory } from '../inMemory.js'
 import { Run } from '../run/run.js'
 import { testPictures } from '../testPictures.js'
 import type { Described } from '../described.js'
@@ -107,22 +108,7 @@ async function ofData(
   }
   const reading = { ...options, onSkip, note }
   const all = await testPictures(modelPath, name, { classes: file.classes, preprocessing }, reading)
-  const images: Uint8Array[] = []
-  const labels: number[] = []
-  for (let n = 0; n < all.size && images.length < options.images; n++) {
-    const pixels = await readImage(all, n)
-    if (!pixels) continue
-    images.push(pixels)
-    labels.push(all.labels[n] as number)
-  }
-  if (images.length === 0) throw new FormatError(`${name}: none of the pictures can be read`)
-  const [C, H, W] = all.shape
-  const together = new Uint8Array(images.length * C * H * W)
-  images.forEach((pixels, n) => {
-    together.set(pixels, n * C * H * W)
-  })
-  const { shape, classes } = all
-  const source = { images: together, labels: Int32Array.from(labels), size: images.length, shape, classes }
+  const source = await picturesInMemory(all, all.labels.keys(), options.images, name)
   return { source, examples: imageExamples(source, preprocessing) }
 }
 
@@ -136,7 +122,7 @@ function different({ labels }: ImageDataset): number[] {
 }
 
 /** What the model of a path was trained on, where that is known: of the folder of a run, or of a file in it. */
-const trainedOn = async (path: string): Promise<string | undefined> =>
+export const trainedOn = async (path: string): Promise<string | undefined> =>
   (await Run.settingsOf((await isA('directory', path)) ? path : dirname(path)))?.data
 
 /**

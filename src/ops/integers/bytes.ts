@@ -1,5 +1,6 @@
 /** What operations on tensors of bytes have in common: types, limits, zero points, and whether their kernels are loaded. */
 import type { IntegerKernels } from '../../runtime/generated/kernels.js'
+import { LEAST_SCALE } from '../../formats/scaledBytes.js'
 import { kernels } from '../../runtime/core.js'
 import { ArgumentError } from '../../runtime/errors.js'
 import type { AnyTensor } from '../../tensor/tensor.js'
@@ -20,11 +21,6 @@ export interface Quantization {
 /** Least and most number of a type. */
 export const limitsOf = (type: ByteType): readonly [low: number, high: number] =>
   type === 'int8' ? [-128, 127] : [0, 255]
-
-/**
- * The smallest scale: below it a scale is denormal in float32, where x / scale and its reverse lose their meaning.
- */
-export const LEAST_SCALE = 1.1754943508222875e-38
 
 /** Checks a scale. @throws ArgumentError where it is no normal float32 above 0 */
 export function checkScale(scale: number, what: string): void {

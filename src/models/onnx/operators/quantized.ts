@@ -1,6 +1,7 @@
 /** Operators of 8-bit integers: quantization, convolutions and products of bytes. */
+import { LEAST_SCALE } from '../../../formats/scaledBytes.js'
 import { ShapeError, UnsupportedError } from '../../../runtime/errors.js'
-import { LEAST_SCALE, limitsOf, type Quantization } from '../../../ops/integers/bytes.js'
+import { limitsOf, type Quantization } from '../../../ops/integers/bytes.js'
 import { byteMaxPool } from '../../../ops/integers/pool.js'
 import { isNarrow } from '../../windows.js'
 import type { Bytes, ByteWindows } from '../../../ops/integers/windows.js'
