@@ -104,6 +104,11 @@ function receive(message: FromWorker): void {
       lastSight = performance.now()
       sight = message
       requestAnimationFrame(showSight)
+      // Before the frame: a message of the training may come until then, and takes the answer's place.
+      if (message.fresh) {
+        asked = false
+        if (waiting) look(waiting)
+      }
       break
     case 'occlusion':
       occlusion = message
@@ -421,10 +426,6 @@ function showSight(): void {
     )
   })
   if (chosen !== undefined) choose(chosen)
-  if (sight.fresh) {
-    asked = false
-    if (waiting) look(waiting)
-  }
 }
 
 function firstChannel({ shape, values }: Values): Values {

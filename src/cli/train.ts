@@ -188,15 +188,12 @@ function tellKept({ stopped, epoch, state: { best } }: History, note: Note): voi
   note(`${why}; the weights are those of epoch ${best.epoch} (${value})`)
 }
 
-/** Mean loss from which on a model is no better than one that gives each class the same probability, as a share of that one's. */
-const GUESSING = 0.98
-
 /** Says that a run has learned nothing, as it is where the learning rate is too high though every number stayed finite. */
 function tellGuessing({ epochs }: History, { model, data }: RunParts, lr: number, note: Note): void {
   const loss = epochs.at(-1)?.training.loss
   const guessed = scope(() => crossEntropy(zeros([1, data.training.classes.length]), [0]).item())
   if (loss === undefined || lossFor(model) !== crossEntropy || Object.keys(model.auxiliary).length > 0) return
-  if (loss < GUESSING * guessed) return
+  if (loss < guessed) return
   note(
     `warning: the training loss is ${loss.toFixed(4)}, no lower than that of guessing (${guessed.toFixed(4)}): the learning rate may be too high; try --lr ${Number((lr / 10).toPrecision(1))}`,
   )

@@ -1,5 +1,5 @@
 /** The structure of a graph: which node reads which, in an order in which each comes after what it reads. */
-import { wrongKind } from '../runtime/check.js'
+import { checkSwitch, wrongKind } from '../runtime/check.js'
 import { ArgumentError, ShapeError } from '../runtime/errors.js'
 import { inWords } from '../runtime/text.js'
 import { Layer } from './layer.js'
@@ -22,7 +22,11 @@ export type LayerSelection = string | RegExp | ((layer: Layer) => boolean)
 /** Whether a selection means a node. */
 export const meantBy = (which: LayerSelection): ((node: GraphNode) => boolean) =>
   typeof which === 'function'
-    ? ({ layer }) => which(layer)
+    ? ({ layer }) => {
+        const isMeant: unknown = which(layer)
+        checkSwitch(isMeant, 'freeze and unfreeze: what the function of a layer gives')
+        return isMeant === true
+      }
     : which instanceof RegExp
       ? // Unlike test, search begins at the start whatever the flags are.
         ({ name }) => name.search(which) >= 0

@@ -53,7 +53,9 @@ interface Group {
 
 function checkParameters(name: string, parameters: readonly Tensor[]): void {
   if (!Array.isArray(parameters) || parameters.length === 0) {
-    throw new ArgumentError(`${name}: parameters must be an array of at least one Tensor, such as model.parameters()`)
+    throw new ArgumentError(
+      `${name}: parameters must be an array of at least one Tensor, such as model.parameters()${Array.isArray(parameters) ? ', given none; is every layer frozen?' : ''}`,
+    )
   }
   const seen = new Map<unknown, number>()
   // `forEach` would pass over holes.
@@ -95,9 +97,7 @@ export abstract class Optimizer<Options extends { readonly lr?: number } = objec
     if (typeof name !== 'string') throw new ArgumentError('Optimizer: make one of its kinds, such as SGD or Adam')
     kernels(name)
     const grouped =
-      Array.isArray(given) &&
-      !(given[0] instanceof Tensor) &&
-      Object.hasOwn((given[0] as object | undefined) ?? {}, 'parameters')
+      Array.isArray(given) && !(given[0] instanceof Tensor) && (given[0] as object | undefined)?.constructor === Object
     const groups = (grouped ? given : [{ parameters: given }]) as readonly ParameterGroup<Options>[]
     checkKeys(name, options, defaults)
     const common = { ...defaults, ...defined(options) }

@@ -81,6 +81,11 @@ describe('a model', () => {
     ],
     [/^pool/, /^freeze: no layer of 'conv1', 'bn1', .* is meant; give a name, a RegExp or a function/],
     [() => false, /^freeze: no layer of/],
+    [
+      () => Promise.resolve(false),
+      /^freeze and unfreeze: what the function of a layer gives must be true or false, given a Promise/,
+    ],
+    [() => 'yes', /must be true or false, given 'yes'$/],
     [undefined, /^freeze: no layer of/],
   ])('refuses %s', (which, message) => {
     const m = model()

@@ -137,6 +137,12 @@ describe('groups', () => {
       /^SGD: group 1: lr must be/,
     ],
     ['no parameters', () => new Adam([{ parameters: [] }]), /^Adam: group 0: parameters must be an array/],
+    ['nothing that is trained', () => new Adam([]), /given none; is every layer frozen\?$/],
+    [
+      'another word',
+      () => new Adam([{ params: [] }] as never),
+      /there is no option 'params'; did you mean 'parameters'\?/,
+    ],
     ['one parameter in two', () => new Adam(shared()), /^Adam: parameters 0 and 1 share their memory/],
     [
       'a misspelt option',

@@ -321,6 +321,21 @@ describe('training that does not go straight on', () => {
     await page.close()
   })
 
+  it('answers for what is drawn while it trains, and for nothing that was there before', async () => {
+    const { page, errors } = await ready()
+    await page.click('#train')
+    await imagesReach(page, 640)
+    for (const digit of ['1', '7', '0', '1'] as const) {
+      await draw(page, digits[digit])
+      await page.waitForFunction(() => /^\d/.test(document.querySelector('#answer')?.textContent ?? ''))
+      await page.click('#clear')
+      await answerIs(page, '–')
+    }
+    expect(await textOf(page, 'train')).toBe('Pause')
+    expect(errors).toEqual([])
+    await page.close()
+  })
+
   it('takes a model while it trains, and then trains that', async () => {
     const { page, errors } = await ready()
     await page.click('#train')
