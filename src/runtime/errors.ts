@@ -11,7 +11,7 @@ export class ToeplitzError extends Error {
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
-    super(visible(String(message)), options)
+    super(visible(message), options)
     this.name = new.target.name
     this.code = code
   }
