@@ -11,5 +11,5 @@ export {
   type RemoteTrial,
 } from './pool.js'
 export type { PredictListsOptions, PredictReport } from './predictLists.js'
-export type { StoreOption } from './storeOption.js'
+export type { StoreOption } from './store.js'
 export { startWorker, type RunningWorker, type WorkerOptions } from './worker.js'

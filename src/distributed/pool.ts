@@ -18,7 +18,7 @@ import { functionsOf, nameOfFunction, type Functions } from './functions.js'
 import { predictLists, type PredictListsOptions, type PredictReport } from './predictLists.js'
 import { queueEngine } from './queueEngine.js'
 import { ownRelease } from './release.js'
-import type { StoreOption } from './storeOption.js'
+import type { StoreOption } from './store.js'
 
 /** Options of `remote`. */
 export interface RemoteOptions {

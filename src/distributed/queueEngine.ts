@@ -11,7 +11,8 @@ import { checkResult, type Job, type JobResult } from './jobs.js'
 import { workersOf, type WorkerFacts } from './registry.js'
 import { ownRelease } from './release.js'
 import { hashOf } from './store.js'
-import { connectWithStore, type StoreOption } from './storeOption.js'
+import { connectWithStore } from './storeOption.js'
+import type { StoreOption } from './store.js'
 
 /** How often pending jobs are looked at, besides the events, and how many of them. */
 const POLL = { milliseconds: 1000, jobs: 64 } as const

@@ -18,12 +18,15 @@ export interface Store {
   delete(name: string): Promise<void>
 }
 
-/** What a store of binary values by keys must be able to do: an ioredis client can. */
+/** Binary values of the same Redis, or files of a folder that all machines share. */
+export type StoreOption = 'redis' | { readonly folder: string }
+
+/** What a store of binary values by keys must be able to do. */
 export interface BinaryClient {
   /** The value of a key, or null. */
   getBuffer(key: string): Promise<Uint8Array | null>
   /** Sets a key's value, and in how many seconds it expires. */
-  set(key: string, value: Buffer, unit: 'EX', seconds: number): Promise<unknown>
+  set(key: string, value: Uint8Array, unit: 'EX', seconds: number): Promise<unknown>
   /** Removes a key. */
   del(key: string): Promise<unknown>
 }
@@ -89,8 +92,7 @@ export function redisStore(
         )
       }
       const name = hashOf(bytes)
-      const value = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      await ask(client.set(keyOf(name), value, 'EX', seconds))
+      await ask(client.set(keyOf(name), bytes, 'EX', seconds))
       return name
     },
     get: async (name) => checked(name, await ask(client.getBuffer(keyOf(name)))),

@@ -3,14 +3,19 @@ import type { Redis } from 'ioredis'
 import { checkPath } from '../runtime/check.js'
 import { checkKeys, type Names } from '../runtime/options.js'
 import { connect, PREFIX, redisError } from './connection.js'
-import { folderStore, redisStore, type Store } from './store.js'
+import { folderStore, redisStore, type BinaryClient, type Store, type StoreOption } from './store.js'
 
-/** Binary values of the same Redis, or files of a folder that all machines share. */
-export type StoreOption = 'redis' | { readonly folder: string }
+/** What a client of ioredis does with values, which it takes as buffers. */
+const binary = (client: Redis): BinaryClient => ({
+  getBuffer: (key) => client.getBuffer(key),
+  set: (key, { buffer, byteOffset, byteLength }, unit, seconds) =>
+    client.set(key, Buffer.from(buffer, byteOffset, byteLength), unit, seconds),
+  del: (key) => client.del(key),
+})
 
 /** The store of an option. @throws ArgumentError where it is none */
 async function storeOf(option: StoreOption = 'redis', client: Redis, url: string): Promise<Store> {
-  if (option === 'redis') return redisStore(client, PREFIX, (error) => redisError(url, error))
+  if (option === 'redis') return redisStore(binary(client), PREFIX, (error) => redisError(url, error))
   checkKeys('store', option, { folder: 0 } satisfies Names<{ readonly folder: string }>)
   checkPath(option.folder, 'store: folder')
   return folderStore(option.folder)

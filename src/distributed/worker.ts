@@ -10,7 +10,8 @@ import { checkJob, type JobResult } from './jobs.js'
 import { BEAT, forgetWorker, tellWorker } from './registry.js'
 import { ownRelease } from './release.js'
 import { keeping } from './store.js'
-import { connectWithStore, type StoreOption } from './storeOption.js'
+import { connectWithStore } from './storeOption.js'
+import type { StoreOption } from './store.js'
 
 /** Options of `startWorker`. */
 export interface WorkerOptions {
