@@ -147,12 +147,13 @@ describe.skipIf(!hasRedis)('jobs on Redis (left out where redis-server is not in
     expect(before).toBeLessThan(8)
     const again = await pool({ module })
     expect(table(await again.search(trials.score, { ...options, shared: { milliseconds: 1 } }))).toEqual(wanted)
-    // Each of the eight trials was computed once: what the killed search had done was not done again.
+    // What the killed search had done was not done again, but for the trial that each of the two workers may have been in the middle of.
     await until(() => done() >= 8)
-    expect(done()).toBe(8)
+    const after = done()
+    expect(after).toBeLessThanOrEqual(10)
     // Nor is anything by a search that begins when all is done.
     expect(table(await again.search(trials.score, { ...options, shared: { milliseconds: 1 } }))).toEqual(wanted)
-    expect(done()).toBe(8)
+    expect(done()).toBe(after)
   })
 
   it('predict to the same lines, one for each input, and go on after the last whole line', async () => {
