@@ -202,7 +202,7 @@ function tellGuessing({ epochs }: History, { model, data }: RunParts, lr: number
 /** The command that goes on with a run, with what no checkpoint knows. */
 const resumeCommand = (
   directory: string,
-  { dataDir, threads, strict, tensorboard }: TrainOptions,
+  { dataDir, threads, strict }: TrainOptions,
   workers: Workers | undefined,
 ): string =>
   [
@@ -212,5 +212,4 @@ const resumeCommand = (
     ...(threads === undefined ? [] : [optionWords('--threads', threads)]),
     ...(workers ? [optionWords('--redis', workers.shown)] : []),
     ...(strict === true ? ['--strict'] : []),
-    ...(tensorboard === true ? ['--tensorboard'] : []),
   ].join(' ')

@@ -57,7 +57,7 @@ export class Run {
   #hasCheckpoint = false
   #parts: RunParts | undefined
   #metrics: MetricsFile | undefined
-  /** Whether the curves are written for TensorBoard too. */
+  /** Whether the curves are to be written for TensorBoard too. */
   readonly #hasEvents: boolean
   #events: EventsFile | undefined
   #fingerprint: Fingerprint | undefined
@@ -153,10 +153,12 @@ export class Run {
     // The checkpoint comes first: until it is there, the folder holds what it held before, whole.
     if (!start) await this.checkpoint({ step: 0, sums: noSums })
     await this.#folder.write(runFiles.data, encodeFingerprint(this.#fingerprint))
+    // What a run was asked for once goes on with it.
+    const hasEvents = this.#hasEvents || (start !== undefined && (await this.#folder.has(runFiles.events)))
     await this.#folder.remove(...removed)
     this.#metrics ??= await MetricsFile.create(this.#folder)
     const { steps, epochs } = this.#metrics
-    if (this.#hasEvents) this.#events = await EventsFile.create(this.#folder, steps, epochs)
+    if (hasEvents) this.#events = await EventsFile.create(this.#folder, steps, epochs)
     return start
   }
 
